@@ -1,0 +1,38 @@
+/*
+ * CRC-32 as zlib computes it (ISO-HDLC: polynomial 0x04C11DB7 reflected), and its algebra.
+ *
+ * With A|B for "A followed by B" and x^8n the residue of that power of x in the CRC's field:
+ *     crc(A|B) = crc(A) * x^8|B|  ^  crc(B)
+ * so a changed head or tail gives the new CRC without a look at the bytes between.
+ * Multiplication is by PCLMULQDQ where the CPU has it, else portable.
+ */
+#ifndef MUX_CRC_H
+#define MUX_CRC_H
+
+#include "buffer.h"
+
+/* crc of everything so far (0 at the start) and `bytes` behind it. ISA-L, or a table when short. */
+uint32_t mux_crc(uint32_t crc, struct mux_span bytes);
+
+/* x^(8n) for n bytes, n <= 4194303 */
+uint32_t mux_crc_power(uint32_t bytes);
+
+/* x^(-8n) for n bytes, n <= 4194303 */
+uint32_t mux_crc_power_inverse(uint32_t bytes);
+
+/* a * b in the CRC's field */
+uint32_t mux_crc_multiply(uint32_t a, uint32_t b);
+
+/* crc(A|B) from crc(A), crc(B) and |B| */
+uint32_t mux_crc_concat(uint32_t crc_a, uint32_t crc_b, uint32_t b_bytes);
+
+/* crc(A) from crc(A|B), crc(B) and |B| */
+uint32_t mux_crc_cut(uint32_t crc_ab, uint32_t crc_b, uint32_t b_bytes);
+
+/*
+ * Which multiplication is used. For tests: false forces the portable one. Returns whether PCLMULQDQ
+ * is in use now.
+ */
+bool mux_crc_use_pclmul(bool wanted);
+
+#endif

@@ -1,0 +1,178 @@
+/*
+ * One subunit v2 packet: its fields as spans into the caller's bytes, and the way back.
+ * No copy on reading, no allocation on either side.
+ *
+ * The format: testing-cabal/subunit README.md, "Version 2". Where that text and python-subunit's
+ * code differ the code was followed, but for what is named here:
+ *  - version must be 2 and flag bit 3 zero (python does not look);
+ *  - the last field must end exactly at the CRC (python ignores bytes left over);
+ *  - a packet is 8 to 4194303 bytes long (python accepts a 7 byte one).
+ */
+#ifndef MUX_PACKET_H
+#define MUX_PACKET_H
+
+#include "buffer.h"
+
+#define MUX_SIGNATURE 0xB3
+#define MUX_PACKET_MIN_BYTES 8       /* signature, flags, length, CRC */
+#define MUX_PACKET_MAX_BYTES 4194303 /* what a 3 byte number can say; LENGTH may not take 4 */
+#define MUX_HEADER_MAX_BYTES 6       /* signature, flags, 3 byte LENGTH */
+#define MUX_CRC_BYTES 4
+#define MUX_NUMBER_MAX 1073741823 /* 30 bits, in 4 bytes */
+
+/* The wire's flag bits. */
+enum {
+    MUX_FLAG_VERSION_MASK = 0xF000,
+    MUX_FLAG_VERSION_2 = 0x2000,
+    MUX_FLAG_TEST_ID = 0x0800,
+    MUX_FLAG_ROUTE = 0x0400,
+    MUX_FLAG_TIMESTAMP = 0x0200,
+    MUX_FLAG_RUNNABLE = 0x0100,
+    MUX_FLAG_TAGS = 0x0080,
+    MUX_FLAG_FILE = 0x0040,
+    MUX_FLAG_MIME = 0x0020,
+    MUX_FLAG_EOF = 0x0010,
+    MUX_FLAG_ZERO = 0x0008,
+    MUX_FLAG_STATUS_MASK = 0x0007,
+};
+
+/* The wire's three status bits. */
+enum mux_status {
+    MUX_STATUS_NONE,
+    MUX_STATUS_EXISTS,
+    MUX_STATUS_INPROGRESS,
+    MUX_STATUS_SUCCESS,
+    MUX_STATUS_UXSUCCESS,
+    MUX_STATUS_SKIP,
+    MUX_STATUS_FAIL,
+    MUX_STATUS_XFAIL,
+};
+
+/* Why bytes are not a packet. MUX_OK is 0, so that a result can be tested as a truth value. */
+enum mux_error {
+    MUX_OK = 0,
+    MUX_ERROR_SHORT_HEADER, /* the stream ended inside a header */
+    MUX_ERROR_SHORT_PACKET, /* the stream ended inside a packet */
+    MUX_ERROR_CRC,          /* bad checksum */
+    MUX_ERROR_HEADER,       /* signature, version, bit 3 or LENGTH are not what they must be */
+    MUX_ERROR_NUMBER,       /* a number runs past the packet's end */
+    MUX_ERROR_STRING,       /* a string runs past the packet's end */
+    MUX_ERROR_NUL,          /* NUL in a string */
+    MUX_ERROR_UTF8,         /* a string is not UTF-8 */
+    MUX_ERROR_CONTENT,      /* file content runs past the packet's end */
+    MUX_ERROR_LEFT_OVER,    /* bytes between the last field and the CRC */
+    MUX_ERROR_TOO_LARGE,    /* longer than MUX_PACKET_MAX_BYTES, or a number than MUX_NUMBER_MAX */
+    MUX_ERROR_ABANDONED,    /* the writer died in the middle and another stream goes on */
+};
+
+/* A short English sentence for people, without a full stop. Static; never NULL. */
+const char *mux_error_text(enum mux_error error);
+
+/* "exists", "inprogress", ... as in python's events; NULL for MUX_STATUS_NONE. Static. */
+const char *mux_status_text(enum mux_status status);
+
+/* The fields of one packet. A span with data == NULL is a field that is not there. */
+struct mux_packet {
+    enum mux_status status;
+    bool runnable;
+    bool eof;           /* of the named file */
+    bool has_timestamp; /* seconds and nanoseconds mean something */
+    bool has_tags;      /* zero tags is not the same as no tags field */
+    uint32_t seconds;     /* since 1970-01-01 UTC */
+    uint32_t nanoseconds; /* 0..MUX_NUMBER_MAX: the wire does not keep it below a second */
+    uint32_t tag_count;
+    struct mux_span test_id;      /* UTF-8, no NUL */
+    struct mux_span tags;         /* tag_count strings as on the wire: see mux_tag_next() */
+    struct mux_span mime;         /* UTF-8, no NUL */
+    struct mux_span file_name;    /* UTF-8, no NUL */
+    struct mux_span file_content; /* any bytes; there exactly when file_name is */
+    struct mux_span route;        /* UTF-8, no NUL; segments with '/' between, nearest node first */
+};
+
+/*
+ * Where a packet's parts lie, as mux_packet_parse() found them: what a router needs.
+ * Offsets in bytes from the signature.
+ */
+struct mux_layout {
+    uint32_t length;      /* of the whole packet */
+    uint32_t body_offset; /* first byte after LENGTH */
+    uint32_t route_offset; /* of the route field's number; where it would stand if there is none */
+};
+
+/*
+ * Reads a packet's header (signature, flags, LENGTH). At most MUX_HEADER_MAX_BYTES are looked at.
+ * Returns MUX_OK and sets *length and *header_bytes, or MUX_ERROR_SHORT_HEADER when more bytes are
+ * needed and those that are there are fine, or MUX_ERROR_HEADER.
+ */
+enum mux_error mux_header_parse(struct mux_span bytes, uint32_t *length, uint32_t *header_bytes);
+
+/*
+ * Could this be a packet, judged by the bytes that are there (any number from the header on)?
+ * False as soon as they show that its fields cannot fill it exactly. Constant time: tags are not
+ * walked. length and header_bytes are what mux_header_parse() said. (oracle rule 2)
+ */
+bool mux_packet_fits(struct mux_span bytes, uint32_t length, uint32_t header_bytes);
+
+/*
+ * Reads one whole packet: header, fields, strict UTF-8 without NUL. `bytes` is exactly the packet.
+ * The CRC is NOT checked: see mux_packet_verify(). *layout may be NULL.
+ */
+enum mux_error mux_packet_parse(struct mux_span bytes, struct mux_packet *packet,
+                                struct mux_layout *layout);
+
+/* Is the CRC of this whole packet right? */
+bool mux_packet_verify(struct mux_span bytes);
+
+/* Takes the first tag off *tags (which starts as packet->tags). False when there is none left. */
+bool mux_tag_next(struct mux_span *tags, struct mux_span *tag);
+
+/*
+ * Appends one tag in wire form at buffer[*len], for mux_packet.tags; counts nothing.
+ * MUX_ERROR_TOO_LARGE when it does not fit in capacity.
+ */
+enum mux_error mux_tag_append(uint8_t *buffer, size_t capacity, size_t *len, struct mux_span tag);
+
+/*
+ * Writes a packet to out[0..capacity), minimal numbers, CRC and all, and sets *written.
+ * Errors: MUX_ERROR_TOO_LARGE (for the format or for the capacity), MUX_ERROR_NUL and
+ * MUX_ERROR_UTF8 (a string that no reader would accept), MUX_ERROR_CONTENT (file content without a
+ * file name, or a name without content). On an error out is unspecified.
+ */
+enum mux_error mux_packet_encode(const struct mux_packet *packet, uint8_t *out, size_t capacity,
+                                 size_t *written);
+
+/*
+ * A packet as pieces that need not lie together: spans into the packet's fields and into the
+ * scratch below. Points into itself: never copy or move it.
+ */
+#define MUX_PIECES_MAX 16
+#define MUX_PIECES_SCRATCH_BYTES 64
+struct mux_pieces {
+    size_t count;
+    size_t len_bytes;
+    size_t scratch_len;
+    struct mux_span piece[MUX_PIECES_MAX];
+    uint8_t scratch[MUX_PIECES_SCRATCH_BYTES];
+};
+
+/*
+ * As mux_packet_encode(), but the fields stay where they are: strings are NOT checked, and
+ * the packet's spans must live as long as *pieces is used. Only MUX_ERROR_TOO_LARGE may come.
+ */
+enum mux_error mux_packet_gather(const struct mux_packet *packet, struct mux_pieces *pieces);
+
+/* Copies all pieces, one behind the other, to `out`, which has room for pieces->len_bytes. */
+void mux_pieces_copy(const struct mux_pieces *pieces, uint8_t *out);
+
+/*
+ * Numbers ("varints" of the spec: the two top bits say how many bytes follow).
+ * Reading takes over-long forms; 0 when `bytes` ends first, else the bytes used (1..4).
+ * Writing is minimal, to at least 4 bytes of room, and returns the bytes written (1..4).
+ */
+unsigned mux_number_read(struct mux_span bytes, uint32_t *value);
+unsigned mux_number_write(uint8_t *out, uint32_t value);
+
+/* Strict UTF-8 (no surrogates, no over-long form, nothing above U+10FFFF) without NUL. */
+enum mux_error mux_string_check(struct mux_span string);
+
+#endif

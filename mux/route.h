@@ -1,0 +1,58 @@
+/*
+ * Routing one packet: a segment put in front of its route code on the way up, the first segment cut
+ * on the way down. All but flags, LENGTH, route and CRC stays byte for byte; the CRC is patched by
+ * its algebra (crc.h) and never recomputed, so a packet that was broken stays broken.
+ *
+ * Rule: testing-cabal/subunit README.md "routing", python-subunit's StreamResultRouter; segments
+ * are separated by '/', the one nearest to the reader first.
+ */
+#ifndef MUX_ROUTE_H
+#define MUX_ROUTE_H
+
+#include "packet.h"
+
+/* What a segment may be: UTF-8 without NUL and '/', at most this long. */
+#define MUX_SEGMENT_MAX_BYTES 255
+
+/* A segment with what can be computed once. The text must live as long. */
+struct mux_prefix {
+    struct mux_span segment;
+    uint32_t crc_bare;    /* of the route field that is just this segment, number included */
+    uint32_t power_bare;  /* x^(8n) for that field's length n */
+};
+
+/* Errors: MUX_ERROR_TOO_LARGE, MUX_ERROR_NUL, MUX_ERROR_UTF8; MUX_ERROR_STRING for a '/' in it. */
+enum mux_error mux_prefix_init(struct mux_prefix *prefix, struct mux_span segment);
+
+/*
+ * `bytes` is a whole packet, `packet` and `layout` what mux_packet_parse() found in it.
+ * No route becomes "segment"; "" becomes "segment/"; "r" becomes "segment/r".
+ * The pieces point into bytes and into prefix. MUX_ERROR_TOO_LARGE: see mux_prefix_split().
+ */
+enum mux_error mux_prefix_apply(const struct mux_prefix *prefix, struct mux_span bytes,
+                                const struct mux_packet *packet, const struct mux_layout *layout,
+                                struct mux_pieces *pieces);
+
+/*
+ * For a packet that would grow past the limit: two packets with its file content shared between
+ * them. The first has neither status nor eof nor tags. `route` is room for the new route code
+ * (segment, '/', old route), which both packets' pieces point into.
+ * MUX_ERROR_TOO_LARGE: there is no content to split, or the rest alone is too large.
+ */
+enum mux_error mux_prefix_split(const struct mux_prefix *prefix, const struct mux_packet *packet,
+                                struct mux_room route, struct mux_pieces *first,
+                                struct mux_pieces *last);
+
+/*
+ * Cuts the first segment: "a/b" becomes "b"; "a" and "a/" become no route.
+ * *segment gets what was cut (a span into bytes). A packet without a route: segment->data NULL and
+ * the pieces are the packet unchanged. Cannot fail.
+ */
+void mux_strip(struct mux_span bytes, const struct mux_packet *packet,
+               const struct mux_layout *layout, struct mux_span *segment,
+               struct mux_pieces *pieces);
+
+/* The first segment of a route (all of it if there is no '/'). */
+struct mux_span mux_route_first(struct mux_span route);
+
+#endif

@@ -1,0 +1,82 @@
+/*
+ * Endpoints: the one syntax for places that streams come from and go to.
+ *
+ *   ib0, ib0:7533        an interface: all its addresses (a bare name that an interface has)
+ *   HOST:PORT, HOST      a name or an IPv4 address; [v6]:PORT, [v6]
+ *   tcp:REST             any of the above, said aloud
+ *   unix:PATH            a unix stream socket
+ *   file:PATH            a file (upstream only)
+ *   -                    stdin and stdout
+ *
+ * ":7533" and ":0" alone mean every local address.
+ */
+#ifndef TRANSPORT_ENDPOINT_H
+#define TRANSPORT_ENDPOINT_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#define ENDPOINT_DEFAULT_PORT 7533
+#define ENDPOINT_TEXT_BYTES 256
+
+enum endpoint_kind {
+    ENDPOINT_TCP,
+    ENDPOINT_UNIX,
+    ENDPOINT_FILE,
+    ENDPOINT_STDIO,
+};
+
+/* What the user wrote, taken apart; nothing is looked up yet. */
+struct endpoint {
+    enum endpoint_kind kind;
+    bool port_given;
+    uint16_t port;
+    char text[ENDPOINT_TEXT_BYTES]; /* as written */
+    char name[ENDPOINT_TEXT_BYTES]; /* host or interface without brackets, or the path */
+};
+
+/* One address to listen on or to connect to. */
+struct transport_address {
+    socklen_t len;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in in4;
+        struct sockaddr_in6 in6;
+        struct sockaddr_un un;
+        struct sockaddr_storage storage;
+    };
+};
+
+/*
+ * Takes `text` apart. Returns false and writes one sentence to why[0..why_bytes): what was wrong and
+ * what was expected.
+ */
+bool endpoint_parse(const char *text, struct endpoint *endpoint, char *why, size_t why_bytes);
+
+/*
+ * Looks up the addresses of a TCP or unix endpoint: an interface's (all of them, link-local ones
+ * with their scope), or a name's. May block on the name service. Returns how many were written
+ * (at most `most`), 0 with one sentence in `why` that names what was tried.
+ * `listening`: an interface name is only an address to listen on.
+ */
+unsigned endpoint_resolve(const struct endpoint *endpoint, bool listening,
+                          struct transport_address *addresses, unsigned most, char *why,
+                          size_t why_bytes);
+
+/*
+ * A sentence about the interface that this endpoint names, for the log, e.g. "ib0 is InfiniBand
+ * (IPoIB, MTU 65520)"; false when it names none.
+ */
+bool endpoint_describe_interface(const struct endpoint *endpoint, char *out, size_t out_bytes);
+
+/* "10.0.0.7:7533", "[fe80::1%ib0]:7533", "unix:/run/muxd.sock" */
+void address_text(const struct transport_address *address, char *out, size_t out_bytes);
+
+/* Loopback or unix: nobody outside this machine can reach it. */
+bool address_is_local(const struct transport_address *address);
+
+#endif

@@ -1,0 +1,203 @@
+/*
+ * transport.h: how bytes move. One interface for io_uring, epoll, the simulator, RDMA and DPDK.
+ * Knows nothing of subunit; of mux/ it uses only the buffer types.
+ *
+ * A completion interface, driven by one thread:
+ *   - the transport lends received buffers, the user gives each back when done
+ *     (mux_buffer_release);
+ *   - the user hands over gather lists, the transport reports when their memory is free again.
+ * Nothing here blocks but poll(), and that no longer than it is told. All results come as events
+ * from poll(); no call makes an event at once, so the user is never re-entered.
+ *
+ * The life of a connection: accepted, connected or attached -> events -> (lost) -> close() ->
+ * TRANSPORT_CLOSED, its last event, after which the handle is gone. Until then its memory and the
+ * memory of a send in flight belong to the transport. A transport's life, as in nng: init, close of
+ * its connections and listeners (never blocks), stop (waits for what the kernel still holds), fini.
+ *
+ * Errors are errno values, positive; what they mean in words is the user's to say, with the
+ * operation that the event or call names.
+ */
+#ifndef TRANSPORT_H
+#define TRANSPORT_H
+
+#include "mux/buffer.h"
+#include "transport/endpoint.h"
+
+struct transport;          /* an engine: one thread, one ring or one epoll set */
+struct transport_listener; /* opaque, the engine's own */
+struct transport_conn;     /* opaque, the engine's own: an ordered byte stream, both ways */
+
+enum transport_kind {
+    TRANSPORT_ACCEPTED,  /* listener, conn: a new connection; nothing is received until receive() */
+    TRANSPORT_REFUSED,   /* listener, error: a connection was turned away (EMFILE, ENFILE, ENOMEM):
+                            the fd kept in reserve was used to accept and close it */
+    TRANSPORT_CONNECTED, /* conn: connect() came through */
+    TRANSPORT_RECEIVED,  /* conn, bytes, and buffer: one hold on it is now the user's. buffer NULL:
+                            the bytes lie in the room given to receive_into() */
+    TRANSPORT_ENDED,     /* conn: the peer sends no more (FIN, closed pipe). Sending may still work.
+                            All that it sent has been received before */
+    TRANSPORT_SENT,      /* conn: the gather list is sent whole, its memory is free */
+    TRANSPORT_LOST,      /* conn, error, operation: broken; only close() remains to be called. At
+                            most once. Bytes that came before it were received before it. Also the
+                            answer to a connect() that failed */
+    TRANSPORT_CLOSED,    /* conn: the last event, after close(). sent_bytes: how much of a send in
+                            flight the kernel had taken. in_doubt_bytes: taken by the kernel, on any
+                            send, but not acknowledged by the peer's (SIOCOUTQ); 0 where no one can
+                            know. The gather list's memory is free */
+};
+
+struct transport_event {
+    enum transport_kind kind;
+    int error;             /* errno value */
+    const char *operation; /* "connect", "receive", "send", "accept": static */
+    struct transport_listener *listener;
+    struct transport_conn *conn;
+    struct mux_buffer *buffer;
+    struct mux_span bytes;
+    uint64_t sent_bytes;
+    uint64_t in_doubt_bytes;
+};
+
+/* What the pair of transport and kernel is good at: data for the mux's choices, not folklore. */
+struct transport_caps {
+    unsigned gather_max;          /* most spans in one send */
+    size_t reference_least_bytes; /* smallest span worth a reference instead of a copy */
+    bool receive_into;            /* receive_into() may be used */
+};
+
+/* Two pools of receive buffers, so that a flood from below cannot starve what comes from above. */
+enum transport_pool {
+    TRANSPORT_POOL_SHARED,  /* accepted connections */
+    TRANSPORT_POOL_RESERVE, /* connect() and attach() */
+};
+#define TRANSPORT_POOLS 2
+
+struct transport_config {
+    struct mux_room memory;   /* receive buffers are cut from it; page aligned; outlives the transport */
+    size_t buffer_bytes;      /* size of a receive buffer */
+    unsigned reserve_buffers; /* so many of them go to TRANSPORT_POOL_RESERVE (at least 1) */
+    unsigned conns_max;       /* most connections at a time, all kinds together */
+};
+
+/* Why init(), listen(), connect() or attach() did not work. */
+struct transport_failure {
+    int error;             /* errno value */
+    const char *operation; /* "bind", "io_uring_setup", ...: static */
+};
+
+struct transport_ops {
+    const char *name; /* "uring", "epoll" */
+
+    /*
+     * Makes an engine. On failure *failure is set, nothing is left behind and NULL is returned;
+     * EPERM, ENOSYS and EACCES from "io_uring_setup" mean that io_uring is forbidden here.
+     */
+    struct transport *(*init)(const struct transport_config *config,
+                              struct transport_failure *failure);
+
+    const struct transport_caps *(*caps)(const struct transport *transport);
+
+    /* Monotonic time in ns; the simulator's is virtual. All of the user's deadlines use it. */
+    uint64_t (*now_ns)(const struct transport *transport);
+
+    /*
+     * Listens on one address (transport/endpoint.h: TCP or unix). A stale unix socket, one that
+     * refuses connects, is removed first; ours is removed at close_listener(). NULL on failure.
+     * *bound gets the real address (":0" resolved). `user` comes back from listener_user().
+     */
+    struct transport_listener *(*listen)(struct transport *transport,
+                                         const struct transport_address *address, void *user,
+                                         struct transport_address *bound,
+                                         struct transport_failure *failure);
+
+    /* Accepting goes on or pauses (the kernel's backlog fills). A new listener accepts. */
+    void (*accept)(struct transport_listener *listener, bool on);
+
+    /* Stops accepting, frees the listener; its unix socket's path is removed. No event follows. */
+    void (*close_listener)(struct transport_listener *listener);
+
+    /*
+     * Begins to connect to a TCP or unix address; CONNECTED or LOST follows. NULL on failure at
+     * once (out of descriptors or connections).
+     */
+    struct transport_conn *(*connect)(struct transport *transport,
+                                      const struct transport_address *address, void *user,
+                                      struct transport_failure *failure);
+
+    /*
+     * Makes a connection of descriptors that are open: `in` is read, `out` written, -1 for none,
+     * the same for both when it is a socket. Pipes, files, terminals, sockets. The descriptors stay
+     * open after close() when `borrowed` (stdin, stdout) and are closed otherwise. O_NONBLOCK is never
+     * set on them: it would hold for every process that shares them. A send to a regular file that
+     * fails leaves nothing of it in the file, and reports sent_bytes 0.
+     */
+    struct transport_conn *(*attach)(struct transport *transport, int in, int out, bool borrowed,
+                                     const char *name, void *user,
+                                     struct transport_failure *failure);
+
+    /*
+     * Waits for events, at most until deadline_ns (0: do not wait; UINT64_MAX: for ever), and
+     * writes up to `most` of them. Returns how many; 0 at the deadline or after a signal.
+     * Fairness: connections that are ready are served in turn.
+     */
+    unsigned (*poll)(struct transport *transport, uint64_t deadline_ns,
+                     struct transport_event *events, unsigned most);
+
+    /*
+     * Turns receiving on or off; off at first. Bytes already received still come after off.
+     * With no free buffer a connection waits, and is served in turn when buffers come back.
+     */
+    void (*receive)(struct transport_conn *conn, bool on);
+
+    /*
+     * The next bytes of this connection go into `room`, in one or more RECEIVED events without a
+     * buffer, until it is full; then receiving goes on as receive() said. Bytes that were under way
+     * may still come in buffers first: then the offer lapses and RECEIVED has a buffer (ask again).
+     * `room` is the transport's until it is full, lapsed, or CLOSED. Only while receive() is on.
+     * NULL where a transport declines.
+     */
+    void (*receive_into)(struct transport_conn *conn, struct mux_room room);
+
+    /*
+     * Sends all of a gather list, in order; SENT follows, or LOST. One send at a time. The spans'
+     * memory and the spans array are the transport's until SENT or CLOSED.
+     */
+    void (*send)(struct transport_conn *conn, const struct mux_gather *gather);
+
+    /* No more sends: the peer sees the end after what was sent. Receiving goes on. */
+    void (*finish)(struct transport_conn *conn);
+
+    /* Bytes sent that the peer's kernel has not acknowledged (SIOCOUTQ); 0 where none can know. */
+    uint64_t (*unacknowledged)(const struct transport_conn *conn);
+
+    /* Ends the connection now; CLOSED follows from poll(). Never blocks. Once. */
+    void (*close)(struct transport_conn *conn);
+
+    /* Takes back all that the kernel still holds. After it no event comes. All is closed before. */
+    void (*stop)(struct transport *transport);
+
+    /* Frees the engine. All lent buffers have been given back. */
+    void (*fini)(struct transport *transport);
+
+    /* The user's pointer for a connection: that of listen() (for accepted ones: NULL) and so on. */
+    void (*set_user)(struct transport_conn *conn, void *user);
+    void *(*user)(const struct transport_conn *conn);
+    void *(*listener_user)(const struct transport_listener *listener);
+
+    /* Who is at the other end; good until CLOSED. */
+    const struct transport_peer *(*peer)(const struct transport_conn *conn);
+};
+
+#define TRANSPORT_PEER_TEXT_BYTES 128
+
+/* A connection's other end, for logs, --allow and --segment-by. */
+struct transport_peer {
+    char text[TRANSPORT_PEER_TEXT_BYTES]; /* "10.0.0.7:40112", "unix:pid 4711", "stdin" */
+    char host[TRANSPORT_PEER_TEXT_BYTES]; /* "10.0.0.7", "fe80::1%ib0"; "" for unix and pipes */
+    struct sockaddr_storage address;      /* ss_family AF_UNSPEC for pipes and files */
+};
+
+extern const struct transport_ops transport_epoll;
+extern const struct transport_ops transport_uring;
+
+#endif
