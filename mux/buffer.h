@@ -11,7 +11,8 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Bytes that somebody else owns. data == NULL: absent; data != NULL and len == 0: there, but empty. */
+/* Bytes that somebody else owns. data == NULL: absent; data != NULL and len == 0: there, but empty.
+ */
 struct mux_span {
     const uint8_t *data;
     size_t len;
@@ -36,7 +37,8 @@ struct mux_buffer {
     void *owner; /* for `release` alone */
 };
 
-/* A list of spans to be sent in this order. Whoever made it keeps the memory until told it is sent. */
+/* A list of spans to be sent in this order. Whoever made it keeps the memory until told it is sent.
+ */
 struct mux_gather {
     const struct mux_span *spans;
     size_t count;

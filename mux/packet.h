@@ -75,9 +75,9 @@ const char *mux_status_text(enum mux_status status);
 struct mux_packet {
     enum mux_status status;
     bool runnable;
-    bool eof;           /* of the named file */
-    bool has_timestamp; /* seconds and nanoseconds mean something */
-    bool has_tags;      /* zero tags is not the same as no tags field */
+    bool eof;             /* of the named file */
+    bool has_timestamp;   /* seconds and nanoseconds mean something */
+    bool has_tags;        /* zero tags is not the same as no tags field */
     uint32_t seconds;     /* since 1970-01-01 UTC */
     uint32_t nanoseconds; /* 0..MUX_NUMBER_MAX: the wire does not keep it below a second */
     uint32_t tag_count;
@@ -94,8 +94,8 @@ struct mux_packet {
  * Offsets in bytes from the signature.
  */
 struct mux_layout {
-    uint32_t length;      /* of the whole packet */
-    uint32_t body_offset; /* first byte after LENGTH */
+    uint32_t length;       /* of the whole packet */
+    uint32_t body_offset;  /* first byte after LENGTH */
     uint32_t route_offset; /* of the route field's number; where it would stand if there is none */
 };
 
@@ -145,7 +145,7 @@ enum mux_error mux_packet_encode(const struct mux_packet *packet, uint8_t *out, 
  * A packet as pieces that need not lie together: spans into the packet's fields and into the
  * scratch below. Points into itself: never copy or move it.
  */
-#define MUX_PIECES_MAX 16
+#define MUX_PIECES_MAX 20 /* a packet with every field takes 18 */
 #define MUX_PIECES_SCRATCH_BYTES 64
 struct mux_pieces {
     size_t count;

@@ -17,11 +17,12 @@
 /* A segment with what can be computed once. The text must live as long. */
 struct mux_prefix {
     struct mux_span segment;
-    uint32_t crc_bare;    /* of the route field that is just this segment, number included */
-    uint32_t power_bare;  /* x^(8n) for that field's length n */
+    uint32_t crc_bare;   /* of the route field that is just this segment, number included */
+    uint32_t power_bare; /* x^(8n) for that field's length n */
 };
 
-/* Errors: MUX_ERROR_TOO_LARGE, MUX_ERROR_NUL, MUX_ERROR_UTF8; MUX_ERROR_STRING for a '/' in it. */
+/* Errors: MUX_ERROR_TOO_LARGE, MUX_ERROR_NUL, MUX_ERROR_UTF8; MUX_ERROR_STRING (empty, or with
+ * '/'). */
 enum mux_error mux_prefix_init(struct mux_prefix *prefix, struct mux_span segment);
 
 /*
@@ -35,13 +36,11 @@ enum mux_error mux_prefix_apply(const struct mux_prefix *prefix, struct mux_span
 
 /*
  * For a packet that would grow past the limit: two packets with its file content shared between
- * them. The first has neither status nor eof nor tags. `route` is room for the new route code
- * (segment, '/', old route), which both packets' pieces point into.
+ * them. The first has neither status nor eof nor tags. CRCs are computed: verify before.
  * MUX_ERROR_TOO_LARGE: there is no content to split, or the rest alone is too large.
  */
 enum mux_error mux_prefix_split(const struct mux_prefix *prefix, const struct mux_packet *packet,
-                                struct mux_room route, struct mux_pieces *first,
-                                struct mux_pieces *last);
+                                struct mux_pieces *first, struct mux_pieces *last);
 
 /*
  * Cuts the first segment: "a/b" becomes "b"; "a" and "a/" become no route.

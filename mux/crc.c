@@ -1,0 +1,141 @@
+#include "mux/crc.h"
+
+#include <isa-l/crc.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#define POLYNOMIAL 0xEDB88320u /* reflected */
+#define ONE 0x80000000u        /* x^0, reflected: the highest bit */
+
+/*
+ * x^(8n) = low[n % 2048] * high[n / 2048] for n below 4 Mi, the largest packet; and the same for
+ * x^(-8n). 32 KiB in all, built once.
+ */
+#define POWER_LOW_COUNT 2048u
+#define POWER_HIGH_COUNT 2048u
+
+/* ISA-L costs some 20 ns a call: below this a table is cheaper (4 to 20 byte heads and tails). */
+#define SHORT_BYTES 24
+
+struct powers {
+    uint32_t low[POWER_LOW_COUNT];
+    uint32_t high[POWER_HIGH_COUNT];
+};
+
+static struct powers forward, inverse;
+static uint32_t byte_table[256];
+static bool pclmul;
+
+static uint32_t times_x(uint32_t a) {
+    return a & 1 ? a >> 1 ^ POLYNOMIAL : a >> 1;
+}
+
+static uint32_t divided_by_x(uint32_t a) {
+    return a & ONE ? (a ^ POLYNOMIAL) << 1 | 1 : a << 1;
+}
+
+static uint32_t multiply_portable(uint32_t a, uint32_t b) {
+    uint32_t product = 0;
+    for (uint32_t bit = ONE; bit; bit >>= 1) {
+        if (a & bit)
+            product ^= b;
+        b = times_x(b);
+    }
+    return product;
+}
+
+#if defined(__x86_64__)
+/* Carry-less product, then Barrett reduction modulo the reflected polynomial. */
+__attribute__((target("pclmul,sse4.1"))) static uint32_t multiply_pclmul(uint32_t a, uint32_t b) {
+    const __m128i constants = _mm_set_epi64x(0x1F7011641, 0x1DB710641);
+    __m128i product = _mm_clmulepi64_si128(_mm_cvtsi32_si128((int)a), _mm_cvtsi32_si128((int)b), 0);
+    /* the product of two reflected 32 bit residues stands one bit too low */
+    uint64_t wide = (uint64_t)_mm_cvtsi128_si64(product) << 1;
+    __m128i t = _mm_clmulepi64_si128(_mm_cvtsi32_si128((int)(uint32_t)wide), constants, 0x10);
+    t = _mm_clmulepi64_si128(_mm_cvtsi32_si128(_mm_cvtsi128_si32(t)), constants, 0x00);
+    return (uint32_t)((wide ^ (uint64_t)_mm_cvtsi128_si64(t)) >> 32);
+}
+
+static bool cpu_has_pclmul(void) {
+    return __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("sse4.1");
+}
+#else
+static uint32_t multiply_pclmul(uint32_t a, uint32_t b) {
+    return multiply_portable(a, b);
+}
+
+static bool cpu_has_pclmul(void) {
+    return false;
+}
+#endif
+
+static void build_powers(struct powers *powers, uint32_t (*step)(uint32_t)) {
+    uint32_t power = ONE;
+    for (unsigned i = 0; i < POWER_LOW_COUNT; i++) {
+        powers->low[i] = power;
+        for (int bit = 0; bit < 8; bit++)
+            power = step(power);
+    }
+    const uint32_t stride = power; /* x^(+-8 * 2048) */
+    power = ONE;
+    for (unsigned i = 0; i < POWER_HIGH_COUNT; i++) {
+        powers->high[i] = power;
+        power = multiply_portable(power, stride);
+    }
+}
+
+/* Before main(): the tables are constants, only too long to write down. */
+__attribute__((constructor)) static void build(void) {
+    for (uint32_t byte = 0; byte < 256; byte++) {
+        uint32_t crc = byte;
+        for (int bit = 0; bit < 8; bit++)
+            crc = times_x(crc);
+        byte_table[byte] = crc;
+    }
+    build_powers(&forward, times_x);
+    build_powers(&inverse, divided_by_x);
+    pclmul = cpu_has_pclmul();
+}
+
+bool mux_crc_use_pclmul(bool wanted) {
+    pclmul = wanted && cpu_has_pclmul();
+    return pclmul;
+}
+
+uint32_t mux_crc_multiply(uint32_t a, uint32_t b) {
+    return pclmul ? multiply_pclmul(a, b) : multiply_portable(a, b);
+}
+
+static uint32_t power_from(const struct powers *powers, uint32_t bytes) {
+    uint32_t low = bytes % POWER_LOW_COUNT, high = bytes / POWER_LOW_COUNT;
+    assert(high < POWER_HIGH_COUNT);
+    if (high == 0)
+        return powers->low[low];
+    return mux_crc_multiply(powers->low[low], powers->high[high]);
+}
+
+uint32_t mux_crc_power(uint32_t bytes) {
+    return power_from(&forward, bytes);
+}
+
+uint32_t mux_crc_power_inverse(uint32_t bytes) {
+    return power_from(&inverse, bytes);
+}
+
+uint32_t mux_crc(uint32_t crc, struct mux_span bytes) {
+    if (bytes.len >= SHORT_BYTES)
+        return crc32_gzip_refl(crc, bytes.data, bytes.len);
+    crc = ~crc;
+    for (size_t i = 0; i < bytes.len; i++)
+        crc = crc >> 8 ^ byte_table[(crc ^ bytes.data[i]) & 0xFF];
+    return ~crc;
+}
+
+uint32_t mux_crc_concat(uint32_t crc_a, uint32_t crc_b, uint32_t b_bytes) {
+    return mux_crc_multiply(crc_a, mux_crc_power(b_bytes)) ^ crc_b;
+}
+
+uint32_t mux_crc_cut(uint32_t crc_ab, uint32_t crc_b, uint32_t b_bytes) {
+    return mux_crc_multiply(crc_ab ^ crc_b, mux_crc_power_inverse(b_bytes));
+}
