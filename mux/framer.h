@@ -25,7 +25,8 @@ enum mux_frame_kind {
     MUX_FRAME_PACKET,  /* bytes, packet, layout: CRC and fields are good */
     MUX_FRAME_CHATTER, /* bytes: not subunit */
     MUX_FRAME_DAMAGE,  /* bytes, why */
-    MUX_FRAME_STORE,   /* a store of store_bytes is needed: mux_framer_move(), then go on */
+    MUX_FRAME_STORE,   /* a store of store_bytes is needed, with what is stored at its front:
+                          mux_framer_move(), perhaps within the same store, then go on */
 };
 
 struct mux_frame {

@@ -1,0 +1,250 @@
+#include "mux/framer.h"
+
+/* Chatter without a newline waits in the store up to here: a long line is a few packets, not one.
+ */
+#define CHATTER_WAITS_BYTES 1024
+
+/* Most chatter in one frame, whatever is fed at once: fits a packet and an output batch. */
+#define CHATTER_FRAME_BYTES 65536
+
+/* Waiting chatter is joined by what follows in steps of this: few looks, little overshoot. */
+#define CHATTER_STEP_BYTES 64
+
+/* What is looked at: the store's bytes while there are any, else what was fed. */
+struct view {
+    const uint8_t *data;
+    size_t len;
+    bool in_store;
+    bool last; /* nothing will follow */
+};
+
+/* How a look at a view ended, when it gave no frame. */
+struct look {
+    size_t chatter;   /* bytes at the view's head that are chatter */
+    size_t wanted;    /* bytes from the view's head that are needed to go on */
+    size_t candidate; /* length of the packet that begins behind the chatter; 0: none yet */
+};
+
+void mux_framer_init(struct mux_framer *framer, struct mux_room store) {
+    assert(store.len >= MUX_STORE_MIN_BYTES);
+    *framer = (struct mux_framer){.store = store, .utf8 = true};
+}
+
+void mux_framer_feed(struct mux_framer *framer, struct mux_span bytes) {
+    assert(framer->fed.len == 0 && !framer->ended);
+    framer->fed = bytes;
+}
+
+void mux_framer_end(struct mux_framer *framer) {
+    framer->ended = true;
+}
+
+void mux_framer_flush(struct mux_framer *framer) {
+    framer->flush = true;
+}
+
+size_t mux_framer_chatter(const struct mux_framer *framer) {
+    return framer->chatter;
+}
+
+size_t mux_framer_stored(const struct mux_framer *framer) {
+    return framer->end - framer->head;
+}
+
+void mux_framer_move(struct mux_framer *framer, struct mux_room store) {
+    size_t stored = mux_framer_stored(framer);
+    assert(stored <= store.len);
+    if (stored)
+        memmove(store.data, framer->store.data + framer->head, stored);
+    framer->store = store;
+    framer->head = 0;
+    framer->end = stored;
+}
+
+struct mux_room mux_framer_room(const struct mux_framer *framer) {
+    size_t stored = mux_framer_stored(framer);
+    if (stored == 0 || framer->candidate <= stored ||
+        framer->head + framer->candidate > framer->store.len)
+        return (struct mux_room){NULL, 0};
+    return (struct mux_room){framer->store.data + framer->end, framer->candidate - stored};
+}
+
+void mux_framer_filled(struct mux_framer *framer, size_t len) {
+    assert(framer->end + len <= framer->store.len);
+    framer->end += len;
+}
+
+static struct view view_of(const struct mux_framer *framer) {
+    size_t stored = mux_framer_stored(framer);
+    if (stored)
+        return (struct view){framer->store.data + framer->head, stored, true,
+                             framer->ended && framer->fed.len == 0};
+    return (struct view){framer->fed.data, framer->fed.len, false, framer->ended};
+}
+
+static void use_up(struct mux_framer *framer, const struct view *view, size_t len) {
+    if (view->in_store) {
+        framer->head += len;
+        if (framer->head == framer->end)
+            framer->head = framer->end = 0;
+    } else {
+        framer->fed = mux_span(framer->fed.data + len, framer->fed.len - len);
+    }
+}
+
+/* Rule 1: how many bytes the character here has; 0: it is none; SIZE_MAX: the view ends in it. */
+static size_t character(const struct view *view, size_t at) {
+    uint8_t lead = view->data[at];
+    if (lead < 0x80)
+        return 1;
+    size_t width = lead < 0xC2 ? 0 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : lead < 0xF5 ? 4 : 0;
+    for (size_t i = 1; i < width; i++) {
+        if (at + i >= view->len)
+            return view->last ? 0 : SIZE_MAX;
+        if ((view->data[at + i] & 0xC0) != 0x80)
+            return 0;
+    }
+    return width;
+}
+
+static void set_damage(struct mux_frame *frame, struct mux_span bytes, enum mux_error why) {
+    frame->kind = MUX_FRAME_DAMAGE;
+    frame->bytes = bytes;
+    frame->why = why;
+}
+
+/* A whole candidate: rules 3 and 4. */
+static void set_packet_or_damage(struct mux_frame *frame, struct mux_span bytes) {
+    if (!mux_packet_verify(bytes)) {
+        set_damage(frame, bytes, MUX_ERROR_CRC);
+        return;
+    }
+    enum mux_error error = mux_packet_parse(bytes, &frame->packet, &frame->layout);
+    if (error) {
+        set_damage(frame, bytes, error);
+        return;
+    }
+    frame->kind = MUX_FRAME_PACKET;
+    frame->bytes = bytes;
+}
+
+/*
+ * A signature stands at `at`. Returns false when it is a byte of chatter; else either frame->kind
+ * is set (packet, damage) or look->wanted says what is missing.
+ */
+static bool judge(const struct view *view, size_t at, struct mux_frame *frame, struct look *look) {
+    struct mux_span rest = mux_span(view->data + at, view->len - at);
+    uint32_t length, header_bytes;
+    enum mux_error error = mux_header_parse(rest, &length, &header_bytes);
+    if (error == MUX_ERROR_HEADER)
+        return false;
+    if (error) {
+        if (view->last)
+            set_damage(frame, rest, MUX_ERROR_SHORT_HEADER);
+        look->wanted = at + MUX_HEADER_MAX_BYTES;
+        return true;
+    }
+    if (!mux_packet_fits(rest, length, header_bytes))
+        return false;
+    if (length <= rest.len)
+        set_packet_or_damage(frame, mux_span(rest.data, length));
+    else if (view->last)
+        set_damage(frame, rest, MUX_ERROR_SHORT_PACKET);
+    look->wanted = at + length;
+    look->candidate = length;
+    return true;
+}
+
+/* Goes over chatter up to a packet, damage, the view's end or something that needs more bytes. */
+static void scan(struct mux_framer *framer, const struct view *view, struct mux_frame *frame,
+                 struct look *look) {
+    size_t at = framer->chatter;
+    while (at < view->len && at < CHATTER_FRAME_BYTES) {
+        if (view->data[at] == MUX_SIGNATURE && judge(view, at, frame, look))
+            break;
+        size_t width = framer->utf8 ? character(view, at) : 1;
+        if (width == SIZE_MAX)
+            break;
+        if (width == 0) {
+            framer->utf8 = false;
+            width = 1;
+        }
+        if (view->data[at] == '\n')
+            framer->utf8 = true;
+        at += width;
+    }
+    look->chatter = at;
+}
+
+/* How much of the chatter at the head is to be given away now; 0: it waits for its newline. */
+static size_t chatter_due(const struct mux_framer *framer, const struct view *view,
+                          const struct look *look, bool frame_follows) {
+    if (frame_follows || look->candidate || framer->flush || look->chatter > CHATTER_WAITS_BYTES ||
+        (view->last && look->chatter == view->len))
+        return look->chatter;
+    /* what waited before has no newline: only the rest is searched */
+    const uint8_t *fresh = view->data + framer->chatter;
+    const uint8_t *newline = look->chatter > framer->chatter
+                                 ? memrchr(fresh, '\n', look->chatter - framer->chatter)
+                                 : NULL;
+    return newline ? (size_t)(newline - view->data) + 1 : 0;
+}
+
+/* One look at a view: gives a frame, or says in *look what is needed. */
+static void examine(struct mux_framer *framer, const struct view *view, struct mux_frame *frame,
+                    struct look *look) {
+    *look = (struct look){.wanted = view->len + CHATTER_STEP_BYTES};
+    scan(framer, view, frame, look);
+    bool frame_follows = frame->kind != MUX_FRAME_NONE;
+    size_t due = look->chatter ? chatter_due(framer, view, look, frame_follows) : 0;
+    if (due) {
+        frame->kind = MUX_FRAME_CHATTER;
+        frame->bytes = mux_span(view->data, due);
+        framer->chatter = look->chatter - due;
+    } else {
+        framer->chatter = frame_follows ? 0 : look->chatter;
+    }
+    if (due == 0 && frame_follows)
+        framer->utf8 = true;
+    frame->in_store = view->in_store;
+    use_up(framer, view, frame->bytes.len);
+}
+
+/* Brings more bytes into the store. False: none are there, or the store is too small. */
+static bool gather(struct mux_framer *framer, const struct look *look, struct mux_frame *frame) {
+    framer->candidate = look->candidate;
+    if (framer->fed.len == 0)
+        return false;
+    /* twice the room in a small store, a quarter more in a full one: moves stay linear */
+    size_t room = 2 * look->wanted < MUX_STORE_MAX_BYTES ? 2 * look->wanted : MUX_STORE_MAX_BYTES;
+    if (room > framer->store.len || framer->head + look->wanted > framer->store.len) {
+        frame->kind = MUX_FRAME_STORE;
+        frame->store_bytes = room;
+        return false;
+    }
+    size_t missing = look->wanted - mux_framer_stored(framer);
+    size_t taken = missing < framer->fed.len ? missing : framer->fed.len;
+    memcpy(framer->store.data + framer->end, framer->fed.data, taken);
+    framer->end += taken;
+    framer->fed = mux_span(framer->fed.data + taken, framer->fed.len - taken);
+    return true;
+}
+
+void mux_framer_next(struct mux_framer *framer, struct mux_frame *frame) {
+    struct look look;
+    do {
+        struct view view = view_of(framer);
+        frame->kind = MUX_FRAME_NONE;
+        frame->bytes = mux_span(NULL, 0);
+        examine(framer, &view, frame, &look);
+        if (frame->kind != MUX_FRAME_NONE) {
+            framer->flush = framer->flush && frame->kind != MUX_FRAME_CHATTER;
+            return;
+        }
+        /* bytes that were looked at where they were fed wait in the store */
+        if (!gather(framer, &look, frame))
+            break;
+    } while (true);
+    if (frame->kind == MUX_FRAME_NONE)
+        framer->flush = false;
+}
