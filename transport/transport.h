@@ -38,8 +38,10 @@ enum transport_kind {
                             All that it sent has been received before */
     TRANSPORT_SENT,      /* conn: the gather list is sent whole, its memory is free */
     TRANSPORT_LOST,      /* conn, error, operation: broken; only close() remains to be called. At
-                            most once. Bytes that came before it were received before it. Also the
-                            answer to a connect() that failed */
+                            most once. Bytes that came before it were received before it: a send
+                            that fails while bytes wait to be read is reported after them, so with
+                            receive() off not before it is on again. Also the answer to a connect()
+                            that failed */
     TRANSPORT_CLOSED,    /* conn: the last event, after close(). sent_bytes: how much of a send in
                             flight the kernel had taken. in_doubt_bytes: taken by the kernel, on any
                             send, but not acknowledged by the peer's (SIOCOUTQ); 0 where no one can
@@ -118,7 +120,7 @@ struct transport_ops {
 
     /*
      * Begins to connect to a TCP or unix address; CONNECTED or LOST follows. NULL on failure at
-     * once (out of descriptors or connections).
+     * once (out of descriptors or connections). send() and receive() only after CONNECTED.
      */
     struct transport_conn *(*connect)(struct transport *transport,
                                       const struct transport_address *address, void *user,
@@ -164,13 +166,19 @@ struct transport_ops {
      */
     void (*send)(struct transport_conn *conn, const struct mux_gather *gather);
 
-    /* No more sends: the peer sees the end after what was sent. Receiving goes on. */
+    /*
+     * No more sends: the peer sees the end after what was sent. Receiving goes on. Borrowed pipes
+     * stay open: there the peer sees the end only when all who hold the descriptor have closed it.
+     */
     void (*finish)(struct transport_conn *conn);
 
     /* Bytes sent that the peer's kernel has not acknowledged (SIOCOUTQ); 0 where none can know. */
     uint64_t (*unacknowledged)(const struct transport_conn *conn);
 
-    /* Ends the connection now; CLOSED follows from poll(). Never blocks. Once. */
+    /*
+     * Ends the connection now; CLOSED follows from poll(). Never blocks. Once. Events of it that
+     * were on their way may come before CLOSED: their buffers are the user's to give back.
+     */
     void (*close)(struct transport_conn *conn);
 
     /* Takes back all that the kernel still holds. After it no event comes. All is closed before. */

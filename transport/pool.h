@@ -1,0 +1,67 @@
+/*
+ * Receive buffers: cuts the memory of a transport_config into the two pools of transport.h.
+ *
+ * A buffer is at one of three places: with the engine (on the free list below, or in a ring of the
+ * kernel's), on its way (the engine reads into it), or lent to the user. The engine lends it with
+ * pool_lend(); the user's last mux_buffer_release() hands it to the engine's `returned`, which puts
+ * it where the engine keeps free ones, or gives it to the connection that waits longest.
+ *
+ * One thread. Nothing here blocks; only pools_init() allocates.
+ */
+#ifndef TRANSPORT_POOL_H
+#define TRANSPORT_POOL_H
+
+#include "transport/queue.h"
+#include "transport/transport.h"
+
+struct pool;
+
+/* A buffer comes (back) to the engine. Called from mux_buffer_release(): makes no event. */
+typedef void pool_returned(struct pool *pool, struct mux_buffer *buffer);
+
+struct pool {
+    struct mux_buffer *buffers; /* `count` of them; a buffer's id is its index */
+    unsigned count;
+    unsigned lent;        /* with the user */
+    struct queue waiting; /* the engine's connections that found no buffer, in turn */
+    pool_returned *returned;
+    void *owner;              /* the engine, for `returned` */
+    struct mux_buffer **free; /* the list of pool_keep() and pool_take(), last in first out */
+    unsigned free_count;
+};
+
+struct pools {
+    struct pool of[TRANSPORT_POOLS];
+    struct mux_buffer *buffers;
+    struct mux_buffer **free;
+};
+
+/*
+ * Cuts config->memory, reserve_buffers for TRANSPORT_POOL_RESERVE and the rest for
+ * TRANSPORT_POOL_SHARED, and hands every buffer to `returned` once. False, with *failure and
+ * nothing left behind: EINVAL when a pool would be empty, ENOMEM.
+ */
+bool pools_init(struct pools *pools, const struct transport_config *config, void *owner,
+                pool_returned *returned, struct transport_failure *failure);
+
+/* Every buffer has been given back before. */
+void pools_fini(struct pools *pools);
+
+/* The buffer goes to the user with one hold. */
+void pool_lend(struct pool *pool, struct mux_buffer *buffer);
+
+/* The plain free list, for engines that choose the buffer themselves. Take: NULL when none. */
+void pool_keep(struct pool *pool, struct mux_buffer *buffer);
+struct mux_buffer *pool_take(struct pool *pool);
+
+/* A buffer's id in its pool. */
+static inline unsigned pool_id(const struct pool *pool, const struct mux_buffer *buffer) {
+    return (unsigned)(buffer - pool->buffers);
+}
+
+/* Buffers that are not with the user. */
+static inline unsigned pool_unlent(const struct pool *pool) {
+    return pool->count - pool->lent;
+}
+
+#endif
