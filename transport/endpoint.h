@@ -52,8 +52,8 @@ struct transport_address {
 };
 
 /*
- * Takes `text` apart. Returns false and writes one sentence to why[0..why_bytes): what was wrong and
- * what was expected.
+ * Takes `text` apart. Returns false and writes one sentence to why[0..why_bytes): what was wrong
+ * and what was expected.
  */
 bool endpoint_parse(const char *text, struct endpoint *endpoint, char *why, size_t why_bytes);
 

@@ -73,7 +73,8 @@ struct socket_reserve {
 bool socket_reserve_open(struct socket_reserve *reserve, struct transport_failure *failure);
 void socket_reserve_close(struct socket_reserve *reserve);
 
-/* Takes one connection off the listener's backlog and closes it. */
-void socket_refuse(struct socket_reserve *reserve, int listening_fd);
+/* Takes one connection off the listener's backlog and closes it; false when that was not possible.
+ */
+bool socket_refuse(struct socket_reserve *reserve, int listening_fd);
 
 #endif

@@ -75,8 +75,9 @@ enum transport_pool {
 #define TRANSPORT_POOLS 2
 
 struct transport_config {
-    struct mux_room memory;   /* receive buffers are cut from it; page aligned; outlives the transport */
-    size_t buffer_bytes;      /* size of a receive buffer */
+    struct mux_room
+        memory;          /* receive buffers are cut from it; page aligned; outlives the transport */
+    size_t buffer_bytes; /* size of a receive buffer */
     unsigned reserve_buffers; /* so many of them go to TRANSPORT_POOL_RESERVE (at least 1) */
     unsigned conns_max;       /* most connections at a time, all kinds together */
 };
@@ -129,9 +130,9 @@ struct transport_ops {
     /*
      * Makes a connection of descriptors that are open: `in` is read, `out` written, -1 for none,
      * the same for both when it is a socket. Pipes, files, terminals, sockets. The descriptors stay
-     * open after close() when `borrowed` (stdin, stdout) and are closed otherwise. O_NONBLOCK is never
-     * set on them: it would hold for every process that shares them. A send to a regular file that
-     * fails leaves nothing of it in the file, and reports sent_bytes 0.
+     * open after close() when `borrowed` (stdin, stdout) and are closed otherwise. O_NONBLOCK is
+     * never set on them: it would hold for every process that shares them. A send to a regular file
+     * that fails leaves nothing of it in the file, and reports sent_bytes 0.
      */
     struct transport_conn *(*attach)(struct transport *transport, int in, int out, bool borrowed,
                                      const char *name, void *user,

@@ -1,0 +1,242 @@
+#include "transport/socket.h"
+#include "transport/descriptor.h"
+#include "transport/endpoint.h"
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A farm that connects at once must not meet a full backlog; the kernel cuts it to somaxconn. */
+#define LISTEN_BACKLOG 4096
+
+/* A silent link is asked after a minute: a NAT or firewall forgets idle ones after five or more. */
+#define KEEPALIVE_IDLE_SEC 60
+#define KEEPALIVE_INTERVAL_SEC 20
+#define KEEPALIVE_PROBES 3
+
+/*
+ * How long sent bytes may stay unacknowledged before the link counts as lost. The kernel applies it
+ * to a peer that keeps its window shut, too, even if that peer answers: back-pressure longer than
+ * this ends a link. So: well beyond what a stalled supervisor needs, well below the 15 minutes
+ * without it.
+ */
+#define USER_TIMEOUT_MS (5 * 60 * 1000)
+
+static bool is_tcp_family(int family) {
+    return family == AF_INET || family == AF_INET6;
+}
+
+static bool set_option(int fd, int level, int option, int value) {
+    return setsockopt(fd, level, option, &value, sizeof value) == 0;
+}
+
+/* Urgent data are bytes like all others: without OOBINLINE one byte would vanish from the stream.
+ */
+static bool set_tcp_options(int fd) {
+    return set_option(fd, SOL_SOCKET, SO_OOBINLINE, 1) &&
+           set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) &&
+           set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1) &&
+           set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_SEC) &&
+           set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_SEC) &&
+           set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES) &&
+           set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT_MS);
+}
+
+/* A non-blocking stream socket with its options; -1 with *failure. */
+static int make_socket(int family, struct transport_failure *failure) {
+    int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        transport_failed(failure, "socket");
+        return -1;
+    }
+    if (is_tcp_family(family) && !set_tcp_options(fd)) {
+        transport_failed(failure, "setsockopt");
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+int socket_for_connect(const struct transport_address *address, struct transport_failure *failure) {
+    return make_socket(address->any.sa_family, failure);
+}
+
+/* Does nobody listen on this unix socket's file? Only a refused connect says so. */
+static bool is_stale(const struct transport_address *address, struct stat *st) {
+    if (lstat(address->un.sun_path, st) != 0 || !S_ISSOCK(st->st_mode))
+        return false;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return false;
+    bool refused = connect(fd, &address->any, address->len) != 0 && errno == ECONNREFUSED;
+    close(fd);
+    return refused;
+}
+
+/* Removes the file at `path` if it is still the one that `was` describes. */
+static bool remove_if_same(const char *path, dev_t device, ino_t inode) {
+    struct stat now;
+    return lstat(path, &now) == 0 && S_ISSOCK(now.st_mode) && now.st_dev == device &&
+           now.st_ino == inode && unlink(path) == 0;
+}
+
+static bool bind_unix(int fd, const struct transport_address *address,
+                      struct listening_socket *listening) {
+    struct stat st;
+    if (bind(fd, &address->any, address->len) != 0) {
+        if (errno != EADDRINUSE)
+            return false;
+        bool replaced = is_stale(address, &st) &&
+                        remove_if_same(address->un.sun_path, st.st_dev, st.st_ino) &&
+                        bind(fd, &address->any, address->len) == 0;
+        if (!replaced) {
+            errno = EADDRINUSE;
+            return false;
+        }
+    }
+    if (lstat(address->un.sun_path, &st) != 0)
+        return false;
+    listening->path_device = st.st_dev;
+    listening->path_inode = st.st_ino;
+    return true;
+}
+
+static bool bind_tcp(int fd, const struct transport_address *address) {
+    if (!set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1))
+        return false;
+    if (address->any.sa_family == AF_INET6 && !set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1))
+        return false;
+    return bind(fd, &address->any, address->len) == 0;
+}
+
+static bool bind_and_listen(const struct transport_address *address,
+                            struct listening_socket *listening, struct transport_failure *failure) {
+    bool is_unix = address->any.sa_family == AF_UNIX;
+    bool bound =
+        is_unix ? bind_unix(listening->fd, address, listening) : bind_tcp(listening->fd, address);
+    if (!bound) {
+        transport_failed(failure, "bind");
+        return false;
+    }
+    listening->bound = *address;
+    listening->bound.len = sizeof listening->bound.storage;
+    bool listens = listen(listening->fd, LISTEN_BACKLOG) == 0 &&
+                   getsockname(listening->fd, &listening->bound.any, &listening->bound.len) == 0;
+    if (!listens) {
+        transport_failed(failure, "listen");
+        if (is_unix)
+            remove_if_same(address->un.sun_path, listening->path_device, listening->path_inode);
+    }
+    return listens;
+}
+
+bool socket_listen(const struct transport_address *address, struct listening_socket *listening,
+                   struct transport_failure *failure) {
+    *listening = (struct listening_socket){.fd = make_socket(address->any.sa_family, failure)};
+    if (listening->fd < 0)
+        return false;
+    if (!bind_and_listen(address, listening, failure)) {
+        close(listening->fd);
+        listening->fd = -1;
+        return false;
+    }
+    return true;
+}
+
+void socket_unlisten(struct listening_socket *listening) {
+    if (listening->bound.any.sa_family == AF_UNIX)
+        remove_if_same(listening->bound.un.sun_path, listening->path_device, listening->path_inode);
+    close(listening->fd);
+    listening->fd = -1;
+}
+
+/* An IPv4 peer of an IPv6 socket is an IPv4 peer. */
+static struct transport_address unmapped(const struct transport_address *address) {
+    if (address->any.sa_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&address->in6.sin6_addr))
+        return *address;
+    struct transport_address plain = {.len = sizeof plain.in4};
+    plain.in4.sin_family = AF_INET;
+    plain.in4.sin_port = address->in6.sin6_port;
+    memcpy(&plain.in4.sin_addr, &address->in6.sin6_addr.s6_addr[12], sizeof plain.in4.sin_addr);
+    return plain;
+}
+
+static void describe_unix_peer(int fd, struct transport_peer *peer) {
+    struct ucred cred;
+    socklen_t len = sizeof cred;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0 && cred.pid > 0)
+        snprintf(peer->text, sizeof peer->text, "unix:pid %ld", (long)cred.pid);
+    else
+        snprintf(peer->text, sizeof peer->text, "unix:pid unknown");
+}
+
+void socket_describe_peer(int fd, const struct transport_address *address,
+                          struct transport_peer *peer) {
+    *peer = (struct transport_peer){0};
+    struct transport_address plain = unmapped(address);
+    memcpy(&peer->address, &plain.storage, sizeof peer->address);
+    if (plain.any.sa_family == AF_UNIX) {
+        describe_unix_peer(fd, peer);
+        return;
+    }
+    address_text(&plain, peer->text, sizeof peer->text);
+    if (getnameinfo(&plain.any, plain.len, peer->host, sizeof peer->host, NULL, 0,
+                    NI_NUMERICHOST) != 0)
+        peer->host[0] = '\0';
+}
+
+void socket_describe_attached(int fd, const char *name, struct transport_peer *peer) {
+    struct transport_address address = {.len = sizeof address.storage};
+    bool connected = fd >= 0 && getpeername(fd, &address.any, &address.len) == 0;
+    *peer = (struct transport_peer){0};
+    if (connected && is_tcp_family(address.any.sa_family))
+        socket_describe_peer(fd, &address, peer);
+    snprintf(peer->text, sizeof peer->text, "%s", name);
+}
+
+uint64_t socket_unacknowledged(int fd, bool finished) {
+    int bytes = 0, protocol = 0;
+    socklen_t len = sizeof protocol;
+    if (getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) != 0 || protocol != IPPROTO_TCP)
+        return 0;
+    if (ioctl(fd, SIOCOUTQ, &bytes) != 0 || bytes <= 0)
+        return 0;
+    return (uint64_t)bytes - (finished ? 1 : 0);
+}
+
+uint64_t socket_unread(int fd) {
+    int bytes = 0;
+    return ioctl(fd, FIONREAD, &bytes) == 0 && bytes > 0 ? (uint64_t)bytes : 0;
+}
+
+bool socket_accept_starved(int error) {
+    return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS;
+}
+
+bool socket_reserve_open(struct socket_reserve *reserve, struct transport_failure *failure) {
+    reserve->fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (reserve->fd < 0)
+        transport_failed(failure, "open /dev/null");
+    return reserve->fd >= 0;
+}
+
+void socket_reserve_close(struct socket_reserve *reserve) {
+    if (reserve->fd >= 0)
+        close(reserve->fd);
+    reserve->fd = -1;
+}
+
+bool socket_refuse(struct socket_reserve *reserve, int listening_fd) {
+    struct transport_failure failure;
+    socket_reserve_close(reserve);
+    int fd = accept4(listening_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd >= 0)
+        close(fd);
+    socket_reserve_open(reserve, &failure);
+    return fd >= 0;
+}
