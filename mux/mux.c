@@ -1,0 +1,187 @@
+/* Making and ending a mux, and its turns. Links: link.c; the ways: up.c and down.c. */
+#include "mux/mux_internal.h"
+#include "mux/report.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define LINE_BYTES 512
+
+/* A peer can provoke messages: so many a second, and a burst. */
+#define MESSAGES_PER_SECOND 10
+#define MESSAGES_BURST 20
+
+void mux_log(struct mux *mux, const char *format, ...) {
+    char line[LINE_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    mux->config.log(mux->config.user, line);
+}
+
+void mux_message(struct mux *mux, uint64_t now_ns, const char *format, ...) {
+    char reason[LINE_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(reason, sizeof reason, format, arguments);
+    va_end(arguments);
+    mux_log(mux, "%s", reason);
+    /* links leave FRAME_COPIED_BYTES free in a full batch: enough for the burst of a second */
+    if (!mux_limiter_allow(&mux->messages, now_ns) ||
+        !mux_batch_has_room(mux->fill, 2 * LINE_BYTES, 1)) {
+        MUX_COUNT(&mux->counters, messages_suppressed, 1);
+        return;
+    }
+    struct mux_pieces pieces;
+    mux_report_message(mux_span_text(reason), mux_span(NULL, 0), &pieces);
+    mux_batch_add(mux->fill, &pieces, NULL, SIZE_MAX);
+    MUX_COUNT(&mux->counters, messages, 1);
+    MUX_COUNT(&mux->counters, forwarded_packets, 1);
+    MUX_COUNT(&mux->counters, forwarded_bytes, pieces.len_bytes);
+}
+
+void mux_input_append(struct mux *mux, struct mux_inputs *inputs, struct mux_buffer *buffer,
+                      struct mux_span bytes) {
+    struct mux_input *input = mux->free_inputs;
+    assert(input && bytes.len <= mux->config.input_bytes_max);
+    mux->free_inputs = input->next;
+    *input = (struct mux_input){buffer, bytes, NULL};
+    if (inputs->last)
+        inputs->last->next = input;
+    else
+        inputs->first = input;
+    inputs->last = input;
+    inputs->count++;
+}
+
+static void drop_first(struct mux *mux, struct mux_inputs *inputs) {
+    struct mux_input *input = inputs->first;
+    inputs->first = input->next;
+    if (!inputs->first)
+        inputs->last = NULL;
+    inputs->count--;
+    inputs->feeding = false;
+    mux_buffer_release(input->buffer);
+    input->next = mux->free_inputs;
+    mux->free_inputs = input;
+}
+
+bool mux_input_next(struct mux *mux, struct mux_inputs *inputs, struct mux_framer *framer) {
+    if (inputs->feeding)
+        drop_first(mux, inputs);
+    if (!inputs->first)
+        return false;
+    mux_framer_feed(framer, inputs->first->bytes);
+    inputs->feeding = true;
+    return true;
+}
+
+void mux_inputs_drop(struct mux *mux, struct mux_inputs *inputs) {
+    while (inputs->first)
+        drop_first(mux, inputs);
+}
+
+/* How config.memory is shared out. The way down's store and one large slot are always there. */
+static bool share_memory(struct mux *mux) {
+    struct mux_room rest = mux->config.memory;
+    for (int i = 0; i < 2; i++) {
+        if (!mux_batch_init(&mux->batches[i], (struct mux_room){rest.data, BATCH_BYTES},
+                            mux->config.gather_max))
+            return false;
+        rest = (struct mux_room){rest.data + BATCH_BYTES, rest.len - BATCH_BYTES};
+    }
+    struct mux_room store = {rest.data, MUX_STORE_MAX_BYTES};
+    rest = (struct mux_room){rest.data + store.len, rest.len - store.len};
+    const size_t twelfth = rest.len / 12;
+    struct mux_room blocks = {rest.data, twelfth - twelfth % DOWN_BLOCK_BYTES};
+    struct mux_room middle = {rest.data + blocks.len, twelfth - twelfth % MIDDLE_SLOT_BYTES};
+    struct mux_room large = {middle.data + middle.len, rest.len - blocks.len - middle.len};
+    return mux_down_init(mux, store, blocks) &&
+           mux_slots_init(&mux->middle_slots, middle, MIDDLE_SLOT_BYTES) &&
+           mux_slots_init(&mux->large_slots, large, MUX_STORE_MAX_BYTES);
+}
+
+static bool make_tables(struct mux *mux) {
+    const struct mux_config *config = &mux->config;
+    mux->directory_count = 2 * (size_t)config->links_max;
+    mux->links = calloc(config->links_max, sizeof *mux->links);
+    mux->tails = malloc((size_t)config->links_max * TAIL_BYTES);
+    mux->directory = calloc(mux->directory_count, sizeof *mux->directory);
+    mux->inputs = calloc(config->inputs_max, sizeof *mux->inputs);
+    if (!mux->links || !mux->tails || !mux->directory || !mux->inputs)
+        return false;
+    for (unsigned i = 0; i < config->inputs_max; i++) {
+        mux->inputs[i].next = mux->free_inputs;
+        mux->free_inputs = &mux->inputs[i];
+    }
+    return mux_segments_init(&mux->segments, config->segment_by);
+}
+
+struct mux *mux_create(const struct mux_config *config) {
+    assert(config->gather_max >= MUX_GATHER_MIN && config->links_max > 0);
+    assert(config->input_bytes_max <= MUX_INPUT_MAX_BYTES);
+    if (config->memory.len < MUX_MEMORY_MIN_BYTES)
+        return NULL;
+    struct mux *mux = calloc(1, sizeof *mux);
+    if (!mux)
+        return NULL;
+    mux->config = *config;
+    if (mux->config.reference_least_bytes > REFERENCE_LEAST_MAX_BYTES)
+        mux->config.reference_least_bytes = REFERENCE_LEAST_MAX_BYTES;
+    mux->messages = (struct mux_limiter){MESSAGES_PER_SECOND, MESSAGES_BURST, MESSAGES_BURST, 0};
+    mux->fill = &mux->batches[0];
+    mux->flight = &mux->batches[1];
+    mux_list_init(&mux->active);
+    mux_list_init(&mux->attention);
+    mux_list_init(&mux->chatter);
+    if (!make_tables(mux) || !share_memory(mux)) {
+        mux_destroy(mux);
+        return NULL;
+    }
+    return mux;
+}
+
+void mux_destroy(struct mux *mux) {
+    for (unsigned i = 0; i < mux->links_touched; i++)
+        mux_inputs_drop(mux, &mux->links[i].inputs);
+    mux_down_fini(mux);
+    mux_batch_fini(&mux->batches[0]);
+    mux_batch_fini(&mux->batches[1]);
+    mux_slots_fini(&mux->middle_slots);
+    mux_slots_fini(&mux->large_slots);
+    mux_segments_fini(&mux->segments);
+    free(mux->links);
+    free(mux->tails);
+    free(mux->directory);
+    free(mux->inputs);
+    free(mux);
+}
+
+struct mux_counters *mux_counters_of(struct mux *mux) {
+    return &mux->counters;
+}
+
+void mux_run(struct mux *mux, uint64_t now_ns) {
+    mux_links_flush_chatter(mux, now_ns);
+    mux_down_run(mux, now_ns);
+    do
+        mux_up_run(mux, now_ns);
+    while (mux_links_grant_slots(mux));
+}
+
+uint64_t mux_deadline_ns(const struct mux *mux) {
+    uint64_t deadline_ns = UINT64_MAX;
+    if (!mux_list_empty(&mux->chatter))
+        deadline_ns =
+            MUX_LIST_ITEM(mux->chatter.next, struct mux_link, chatter_node)->chatter_deadline_ns;
+    if (mux->down.waiting && mux->down.wait_until_ns < deadline_ns)
+        deadline_ns = mux->down.wait_until_ns;
+    return deadline_ns;
+}
+
+bool mux_busy(const struct mux *mux) {
+    return !mux_list_empty(&mux->active) || !mux_list_empty(&mux->middle_slots.waiting) ||
+           !mux_list_empty(&mux->large_slots.waiting) || mux->down.inputs.count > 0;
+}

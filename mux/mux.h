@@ -1,0 +1,148 @@
+/*
+ * The mux: one node's links below, its upstream above. Whole packets go up, interleaved fairly by
+ * bytes (deficit round robin), in order per link, each with its link's segment in front of the
+ * route code; what comes down goes to the link that the first segment names, that segment cut.
+ *
+ * It makes no system call and reads no clock. Its owner (tools/muxd/node.c, the simulator) hands it
+ * received bytes, the time and what was sent; it hands out gather lists, says which links shall
+ * receive, and when it wants to be called next. Received buffers are held until used and released
+ * through mux_buffer_release().
+ *
+ * All memory is taken at mux_create(): nothing is allocated per packet or per link later.
+ */
+#ifndef MUX_MUX_H
+#define MUX_MUX_H
+
+#include "mux/buffer.h"
+#include "mux/counters.h"
+
+struct mux;
+struct mux_link;
+
+enum mux_segment_by {
+    MUX_SEGMENT_BY_NUMBER, /* 0, 1, 2, ... */
+    MUX_SEGMENT_BY_HOST,   /* HOST, HOST.1, HOST.2, ... */
+};
+
+/* Least config.memory: one slot, the way down's store, batches. */
+#define MUX_MEMORY_MIN_BYTES ((size_t)12 << 20)
+
+struct mux_config {
+    struct mux_room memory;       /* batches, slots, queues for the way down; outlives the mux */
+    unsigned links_max;           /* most links at a time */
+    unsigned inputs_max;          /* most received buffers the mux is ever lent at a time */
+    size_t input_bytes_max;       /* most bytes in one of them; at most MUX_INPUT_MAX_BYTES */
+    size_t reference_least_bytes; /* smallest piece sent from where it lies, not copied */
+    unsigned gather_max;          /* most spans in a gather list; at least MUX_GATHER_MIN */
+    enum mux_segment_by segment_by;
+    void *user;
+    void (*log)(void *user, const char *line); /* one line, no newline; must not call back */
+};
+
+#define MUX_INPUT_MAX_BYTES 65536
+#define MUX_GATHER_MIN 64
+
+/* NULL: out of memory, or config.memory is below MUX_MEMORY_MIN_BYTES. */
+struct mux *mux_create(const struct mux_config *config);
+
+/* Frees it. Buffers still held are released; nothing handed out is in flight any more. */
+void mux_destroy(struct mux *mux);
+
+/* Written by the mux; its owner adds what only it can count. */
+struct mux_counters *mux_counters_of(struct mux *mux);
+
+/*
+ * ---- links ----
+ */
+
+/* A new connection. `peer` is for log lines, `host` ("" if none) for segments; both are copied. */
+struct mux_link_config {
+    const char *peer;
+    const char *host;
+    bool way_down; /* bytes can be sent to it */
+    void *user;
+};
+
+/* NULL when config.links_max are open. It has no segment before its first byte. */
+struct mux_link *mux_link_open(struct mux *mux, const struct mux_link_config *config);
+
+/* The owner's pointer; and the segment ("" before the first byte). */
+void *mux_link_user(const struct mux_link *link);
+const char *mux_link_segment(const struct mux_link *link);
+
+/* Bytes from the link, in order. One hold on `buffer` passes to the mux. */
+void mux_link_received(struct mux_link *link, struct mux_buffer *buffer, struct mux_span bytes,
+                       uint64_t now_ns);
+
+/* `len` bytes were received into the room that mux_link_room() gave. */
+void mux_link_filled(struct mux_link *link, size_t len, uint64_t now_ns);
+
+/* The link sends no more. When all is used up it is finished: see mux_link_finished(). */
+void mux_link_ended(struct mux_link *link, uint64_t now_ns);
+
+/* Its connection is gone and no memory of it is in flight: the handle is free after this. */
+void mux_link_close(struct mux_link *link);
+
+/*
+ * Links whose wishes below may have changed, each once; NULL when there is none. To be asked after
+ * every round of calls.
+ */
+struct mux_link *mux_next_attention(struct mux *mux);
+
+/* Shall this link receive? When not, its worker feels back-pressure. */
+bool mux_link_wants_receive(const struct mux_link *link);
+
+/* Room that the next bytes may be received into; {NULL, 0}: none. The mux leaves it alone until
+ * mux_link_filled(), mux_link_received(), mux_link_ended() or mux_link_close(). */
+struct mux_room mux_link_room(const struct mux_link *link);
+
+/* All that it sent is on its way up: it can be closed. */
+bool mux_link_finished(const struct mux_link *link);
+
+/* What to send to this link now; NULL when nothing or when a send is in flight. */
+const struct mux_gather *mux_link_take(struct mux_link *link);
+
+/* That is sent, its memory the mux's again. */
+void mux_link_sent(struct mux_link *link, uint64_t now_ns);
+
+/*
+ * ---- the upstream ----
+ */
+
+/* The next gather list to send up; NULL when there is nothing or one is in flight. */
+const struct mux_gather *mux_up_take(struct mux *mux, uint64_t now_ns);
+
+/* It was sent whole. */
+void mux_up_sent(struct mux *mux, uint64_t now_ns);
+
+/*
+ * The upstream was lost. Of the list in flight (if any) it had taken `sent_bytes`: the packet in
+ * which that ends, and all after it, will be taken again. What was half received is dropped,
+ * counted.
+ */
+void mux_up_lost(struct mux *mux, uint64_t sent_bytes, uint64_t now_ns);
+
+/* Bytes from the upstream. One hold on `buffer` passes to the mux. */
+void mux_up_received(struct mux *mux, struct mux_buffer *buffer, struct mux_span bytes,
+                     uint64_t now_ns);
+
+/* Shall the upstream receive? Not while a packet waits for room in a link's queue. */
+bool mux_up_wants_receive(const struct mux *mux);
+
+/* Bytes that are still to be sent up, in flight ones included. */
+uint64_t mux_up_pending_bytes(const struct mux *mux);
+
+/*
+ * ---- time ----
+ */
+
+/* Frames and queues what was received, as far as there is room. To be called after every round. */
+void mux_run(struct mux *mux, uint64_t now_ns);
+
+/* When mux_run() wants to be called at the latest; UINT64_MAX: not by the clock. */
+uint64_t mux_deadline_ns(const struct mux *mux);
+
+/* Is there received input that mux_run() has not used up? (It waits for room upstream.) */
+bool mux_busy(const struct mux *mux);
+
+#endif

@@ -1,0 +1,179 @@
+/* What mux.c, link.c, up.c and down.c share. Nothing of it is for others. */
+#ifndef MUX_MUX_INTERNAL_H
+#define MUX_MUX_INTERNAL_H
+
+#include "mux/batch.h"
+#include "mux/framer.h"
+#include "mux/limiter.h"
+#include "mux/list.h"
+#include "mux/mux.h"
+#include "mux/route.h"
+#include "mux/segment.h"
+#include "mux/slots.h"
+
+/* A link's own store: chatter and packets up to half of it; larger ones wait for a slot. */
+#define TAIL_BYTES MUX_STORE_MIN_BYTES
+
+/* Slots for packets up to half of it, so that 64 KiB attachments do not queue for the large ones.
+ */
+#define MIDDLE_SLOT_BYTES ((size_t)256 << 10)
+
+/* Bytes copied into a batch at most; some 3,000 small packets, one send. */
+#define BATCH_BYTES ((size_t)512 << 10)
+
+/*
+ * One frame's most copied bytes: an input that is copied whole, or the pieces below the reference
+ * threshold of two packets, with heads and routes.
+ */
+#define FRAME_COPIED_BYTES ((size_t)128 << 10)
+#define FRAME_PACKETS 3 /* a damage report */
+#define REFERENCE_LEAST_MAX_BYTES 8192
+
+/* Deficit round robin: what a link may send in its turn. About 100 small packets. */
+#define QUANTUM_BYTES 16384
+
+/* Chatter waits so long for its newline: below what a person at a debugger prompt notices. */
+#define CHATTER_SILENCE_NS 30000000u
+
+/* Received buffers of one link that may wait here before it is paused: one in use, few behind. */
+#define LINK_INPUTS_MAX 4
+
+/* Queues for the way down are made of these. */
+#define DOWN_BLOCK_BYTES ((size_t)16 << 10)
+#define DOWN_SPANS 4
+
+/* What may wait for one link; a single packet may be larger. */
+#define DOWN_QUEUE_BYTES ((size_t)64 << 10)
+
+/* So long all of the way down waits for a link that does not read; then its packets are refused. */
+#define DOWN_WAIT_NS 1000000000u
+
+#define PEER_TEXT_BYTES 128
+
+struct mux_input {
+    struct mux_buffer *buffer;
+    struct mux_span bytes;
+    struct mux_input *next;
+};
+
+struct mux_inputs {
+    struct mux_input *first, *last;
+    unsigned count;
+    bool feeding; /* the first one is in the framer's hands */
+};
+
+struct mux_block {
+    uint8_t *data;
+    size_t start, end; /* bytes that wait */
+    struct mux_block *next;
+};
+
+struct mux_down_queue {
+    struct mux_block *first, *last;
+    size_t bytes;
+    struct mux_span spans[DOWN_SPANS];
+    struct mux_gather gather; /* in flight when len_bytes > 0 */
+    bool stalled;             /* it had DOWN_WAIT_NS and did not read */
+};
+
+struct mux_link {
+    struct mux *mux;
+    void *user;
+    struct mux_list active_node, attention_node, chatter_node, slot_node;
+    struct mux_link *next; /* in its bucket of the directory, or in the free list */
+    bool way_down;
+    bool started; /* has a segment */
+    bool ended;
+    bool finished;
+    int64_t credit_bytes; /* deficit round robin; a large packet makes it a debt */
+    uint64_t chatter_deadline_ns;
+    struct mux_buffer *slot; /* the framer's store when it is not `tail` */
+    uint8_t *tail;
+    struct mux_framer framer;
+    struct mux_inputs inputs;
+    struct mux_prefix prefix;
+    struct mux_down_queue down;
+    char segment[MUX_SEGMENT_TEXT_BYTES];
+    char peer[PEER_TEXT_BYTES];
+    char host[PEER_TEXT_BYTES];
+};
+
+struct mux_down {
+    struct mux_framer framer;
+    struct mux_room store;
+    struct mux_inputs inputs;
+    struct mux_block *blocks;
+    struct mux_block *free_blocks;
+    size_t block_count, free_count;
+    struct mux_frame frame; /* waits for room when `waiting` */
+    bool waiting;
+    bool cut; /* the upstream was lost: what is half received cannot be ended by another one */
+    uint64_t wait_until_ns;
+};
+
+struct mux {
+    struct mux_config config;
+    struct mux_counters counters;
+    struct mux_segments segments;
+    struct mux_limiter messages;
+
+    struct mux_link *links; /* config.links_max; touched only when first used */
+    uint8_t *tails;
+    unsigned links_touched;
+    struct mux_link *free_links;
+    struct mux_link **directory;
+    size_t directory_count;
+
+    struct mux_input *inputs;
+    struct mux_input *free_inputs;
+    struct mux_slots middle_slots, large_slots;
+
+    struct mux_list active, attention, chatter;
+    struct mux_batch batches[2];
+    struct mux_batch *fill, *flight;
+    bool in_flight;
+
+    struct mux_down down;
+};
+
+/* mux.c */
+__attribute__((format(printf, 2, 3))) void mux_log(struct mux *mux, const char *format, ...);
+/* This node's own message to the upstream; rate-limited. */
+__attribute__((format(printf, 3, 4))) void mux_message(struct mux *mux, uint64_t now_ns,
+                                                       const char *format, ...);
+void mux_input_append(struct mux *mux, struct mux_inputs *inputs, struct mux_buffer *buffer,
+                      struct mux_span bytes);
+/* Feeds the next input; the one before is done with. False: there is none. */
+bool mux_input_next(struct mux *mux, struct mux_inputs *inputs, struct mux_framer *framer);
+void mux_inputs_drop(struct mux *mux, struct mux_inputs *inputs);
+
+/* link.c */
+void mux_link_activate(struct mux_link *link);
+void mux_link_attend(struct mux_link *link);
+struct mux_link *mux_link_find(struct mux *mux, struct mux_span segment);
+void mux_links_flush_chatter(struct mux *mux, uint64_t now_ns);
+bool mux_links_grant_slots(struct mux *mux);
+
+enum mux_link_step {
+    MUX_LINK_MORE, /* go on */
+    MUX_LINK_IDLE, /* nothing to do until more comes, or a slot */
+    MUX_LINK_FULL, /* nothing to do until a batch is sent */
+};
+/* Its framer has used up what it had: the next input, or the end. */
+enum mux_link_step mux_link_next_input(struct mux_link *link);
+/* Its framer needs a store of so many bytes. */
+enum mux_link_step mux_link_get_store(struct mux_link *link, size_t store_bytes);
+/* After a frame: a slot that is no longer needed goes to who waits. */
+void mux_link_leave_slot(struct mux_link *link);
+
+/* up.c */
+void mux_up_run(struct mux *mux, uint64_t now_ns);
+
+/* down.c */
+bool mux_down_init(struct mux *mux, struct mux_room store, struct mux_room blocks);
+void mux_down_fini(struct mux *mux);
+void mux_down_run(struct mux *mux, uint64_t now_ns);
+/* Gives a link's queue back; returns how many bytes were in it. */
+size_t mux_down_drop(struct mux_link *link);
+
+#endif

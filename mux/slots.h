@@ -1,0 +1,27 @@
+/*
+ * Assembly slots: contiguous memory for packets that arrive in pieces, in two sizes, granted in
+ * order. Few, because they are large: a link that needs one waits for it.
+ */
+#ifndef MUX_SLOTS_H
+#define MUX_SLOTS_H
+
+#include "mux/buffer.h"
+#include "mux/list.h"
+
+struct mux_slots {
+    size_t slot_bytes;
+    unsigned count;
+    struct mux_buffer *buffers;
+    unsigned *free_list; /* indices of free ones */
+    unsigned free_count;
+    struct mux_list waiting; /* of mux_link.slot_node */
+};
+
+/* Cuts `memory` into slots. False: out of memory. */
+bool mux_slots_init(struct mux_slots *slots, struct mux_room memory, size_t slot_bytes);
+void mux_slots_fini(struct mux_slots *slots);
+
+/* A slot with one hold, or NULL. It comes back with the last release. */
+struct mux_buffer *mux_slots_take(struct mux_slots *slots);
+
+#endif

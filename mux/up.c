@@ -1,0 +1,174 @@
+/* The way up: links in turn, their frames with the segment in front, into batches. */
+#include "mux/mux_internal.h"
+#include "mux/report.h"
+
+static bool fill_has_room(const struct mux *mux) {
+    return mux_batch_has_room(mux->fill, FRAME_COPIED_BYTES, FRAME_PACKETS);
+}
+
+/* The buffer that a frame's large pieces may be sent from; NULL: they are copied. */
+static struct mux_buffer *holder_of(struct mux_link *link, const struct mux_frame *frame) {
+    struct mux *mux = link->mux;
+    if (frame->in_store)
+        return link->slot;
+    /* holding must never starve receiving */
+    size_t held = mux->fill->held_count + mux->flight->held_count;
+    return held < mux->config.inputs_max / 2 ? link->inputs.first->buffer : NULL;
+}
+
+/* Queues packets; returns their bytes. */
+static size_t forward(struct mux_link *link, const struct mux_frame *frame,
+                      const struct mux_pieces *packets, unsigned count) {
+    struct mux *mux = link->mux;
+    struct mux_buffer *holder = holder_of(link, frame);
+    size_t bytes = 0, referenced = 0;
+    for (unsigned i = 0; i < count; i++) {
+        referenced +=
+            mux_batch_add(mux->fill, &packets[i], holder, mux->config.reference_least_bytes);
+        bytes += packets[i].len_bytes;
+    }
+    MUX_COUNT(&mux->counters, forwarded_packets, count);
+    MUX_COUNT(&mux->counters, forwarded_bytes, bytes);
+    MUX_COUNT(&mux->counters, body_bytes_referenced, referenced);
+    MUX_COUNT(&mux->counters, body_bytes_copied, bytes - referenced);
+    return bytes;
+}
+
+static size_t forward_damage(struct mux_link *link, const struct mux_frame *frame,
+                             enum mux_error why) {
+    struct mux *mux = link->mux;
+    struct mux_pieces packets[MUX_REPORT_DAMAGE_PACKETS];
+    unsigned count = mux_report_damage(frame->bytes, why, mux_span_text(link->segment), packets);
+    MUX_COUNT(&mux->counters, damages, 1);
+    MUX_COUNT(&mux->counters, damage_bytes, frame->bytes.len);
+    mux_log(mux, "%s (link %s): %zu bytes of damage: %s", link->peer, link->segment,
+            frame->bytes.len, mux_error_text(why));
+    return forward(link, frame, packets, count);
+}
+
+static size_t forward_chatter(struct mux_link *link, const struct mux_frame *frame) {
+    struct mux *mux = link->mux;
+    struct mux_pieces packet;
+    mux_report_chatter(frame->bytes, mux_span_text(link->segment), &packet);
+    MUX_COUNT(&mux->counters, chatter_bytes, frame->bytes.len);
+    MUX_COUNT(&mux->counters, chatter_packets, 1);
+    return forward(link, frame, &packet, 1);
+}
+
+/* A packet that its segment makes too large. */
+static size_t forward_split(struct mux_link *link, const struct mux_frame *frame) {
+    struct mux *mux = link->mux;
+    struct mux_pieces packets[2];
+    if (mux_prefix_split(&link->prefix, &frame->packet, &packets[0], &packets[1])) {
+        MUX_COUNT(&mux->counters, oversize_packets, 1);
+        return forward_damage(link, frame, MUX_ERROR_TOO_LARGE);
+    }
+    MUX_COUNT(&mux->counters, split_packets, 1);
+    return forward(link, frame, packets, 2);
+}
+
+static size_t forward_packet(struct mux_link *link, const struct mux_frame *frame) {
+    struct mux_pieces packet;
+    MUX_COUNT(&link->mux->counters, received_packets, 1);
+    if (mux_prefix_apply(&link->prefix, frame->bytes, &frame->packet, &frame->layout, &packet))
+        return forward_split(link, frame);
+    return forward(link, frame, &packet, 1);
+}
+
+/* One frame of one link. */
+static enum mux_link_step step(struct mux_link *link) {
+    struct mux_frame frame;
+    if (!fill_has_room(link->mux))
+        return MUX_LINK_FULL;
+    mux_framer_next(&link->framer, &frame);
+    size_t bytes = 0;
+    switch (frame.kind) {
+    case MUX_FRAME_NONE:
+        return mux_link_next_input(link);
+    case MUX_FRAME_STORE:
+        return mux_link_get_store(link, frame.store_bytes);
+    case MUX_FRAME_PACKET:
+        bytes = forward_packet(link, &frame);
+        break;
+    case MUX_FRAME_CHATTER:
+        bytes = forward_chatter(link, &frame);
+        break;
+    case MUX_FRAME_DAMAGE:
+        bytes = forward_damage(link, &frame, frame.why);
+        break;
+    }
+    link->credit_bytes -= (int64_t)bytes;
+    mux_link_leave_slot(link);
+    return MUX_LINK_MORE;
+}
+
+/* A link's turn: until its credit is used up. */
+static enum mux_link_step serve(struct mux_link *link) {
+    enum mux_link_step outcome = MUX_LINK_MORE;
+    while (outcome == MUX_LINK_MORE && link->credit_bytes > 0)
+        outcome = step(link);
+    return outcome;
+}
+
+void mux_up_run(struct mux *mux, uint64_t now_ns) {
+    (void)now_ns;
+    while (!mux_list_empty(&mux->active)) {
+        struct mux_link *link = MUX_LIST_ITEM(mux->active.next, struct mux_link, active_node);
+        if (link->credit_bytes <= 0)
+            link->credit_bytes += QUANTUM_BYTES;
+        switch (serve(link)) {
+        case MUX_LINK_FULL:
+            return; /* its turn goes on when there is room again */
+        case MUX_LINK_MORE:
+            mux_list_append(&mux->active, &link->active_node);
+            break;
+        case MUX_LINK_IDLE:
+            mux_list_remove(&link->active_node);
+            /* credit is not saved up; debt stays */
+            if (link->credit_bytes > 0)
+                link->credit_bytes = 0;
+            break;
+        }
+    }
+}
+
+const struct mux_gather *mux_up_take(struct mux *mux, uint64_t now_ns) {
+    (void)now_ns;
+    if (mux->in_flight)
+        return NULL;
+    if (mux->flight->gather.len_bytes == 0) {
+        if (mux->fill->gather.len_bytes == 0)
+            return NULL;
+        struct mux_batch *empty = mux->flight;
+        mux->flight = mux->fill;
+        mux->fill = empty;
+    }
+    mux->in_flight = true;
+    return &mux->flight->gather;
+}
+
+void mux_up_sent(struct mux *mux, uint64_t now_ns) {
+    (void)now_ns;
+    assert(mux->in_flight);
+    mux->in_flight = false;
+    MUX_COUNT(&mux->counters, sent_bytes, mux->flight->gather.len_bytes);
+    mux_batch_clear(mux->flight);
+}
+
+void mux_up_lost(struct mux *mux, uint64_t sent_bytes, uint64_t now_ns) {
+    if (mux->in_flight) {
+        size_t before = mux->flight->gather.len_bytes;
+        if (mux_batch_drop_sent(mux->flight, sent_bytes))
+            MUX_COUNT(&mux->counters, resent_packets, 1);
+        MUX_COUNT(&mux->counters, sent_bytes, before - mux->flight->gather.len_bytes);
+        if (mux->flight->gather.len_bytes == 0)
+            mux_batch_clear(mux->flight);
+    }
+    mux->in_flight = false;
+    mux->down.cut = true;
+    mux_down_run(mux, now_ns);
+}
+
+uint64_t mux_up_pending_bytes(const struct mux *mux) {
+    return mux->flight->gather.len_bytes + mux->fill->gather.len_bytes;
+}
