@@ -1,0 +1,248 @@
+#include "transport/epoll/internal.h"
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static bool connect_turn(struct task *task, struct transport_event *event);
+static bool closed_turn(struct task *task, struct transport_event *event);
+
+struct transport_conn *conn_new(struct transport *transport, enum transport_pool pool) {
+    struct queue_link *link = queue_pop(&transport->free_conns);
+    if (!link) {
+        errno = EMFILE;
+        return NULL;
+    }
+    struct transport_conn *conn = queue_entry(link, struct transport_conn, free_link);
+    *conn = (struct transport_conn){.transport = transport,
+                                    .pool = &transport->pools.of[pool],
+                                    .in = {.fd = -1, .task.turn = receive_turn},
+                                    .out = {.fd = -1, .task.turn = send_turn},
+                                    .closed.turn = closed_turn};
+    transport->conns_open++;
+    return conn;
+}
+
+/* The handle waits behind all other free ones before it is used again. */
+void conn_free(struct transport_conn *conn) {
+    struct transport *transport = conn->transport;
+    struct queue_link *link;
+    queue_push(&transport->free_conns, &conn->free_link);
+    transport->conns_open--;
+    while ((link = queue_pop(&transport->starved)))
+        queue_push(&transport->ready, link);
+}
+
+bool conn_use_socket(struct transport_conn *conn, int fd) {
+    conn->in.fd = conn->out.fd = fd;
+    conn->in.io = conn->out.io = &socket_io;
+    conn->in.owned = conn->in.watched = true;
+    conn->out.ready = true; /* the first send tells */
+    return epoll_watch(conn->transport, fd, conn, WATCH_BOTH);
+}
+
+bool conn_lost(struct transport_conn *conn, struct transport_event *event, int error,
+               const char *operation) {
+    assert(!conn->lost);
+    conn->lost = true;
+    receive_stop(conn);
+    task_stop(&conn->out.task);
+    event->kind = TRANSPORT_LOST;
+    event->conn = conn;
+    event->error = error;
+    event->operation = operation;
+    return true;
+}
+
+/* Begins to connect; what becomes of it, even at once, connect_turn() reports. */
+static bool begin_connect(struct transport_conn *conn, const struct transport_address *address,
+                          struct transport_failure *failure) {
+    int fd = socket_for_connect(address, failure);
+    if (fd < 0)
+        return false;
+    conn->connecting = true;
+    conn->out.task.turn = connect_turn;
+    if (connect(fd, &address->any, address->len) == 0)
+        task_wake(conn->transport, &conn->out.task);
+    else if (errno != EINPROGRESS) {
+        conn->failed_error = errno;
+        task_wake(conn->transport, &conn->out.task);
+    }
+    if (!conn_use_socket(conn, fd)) {
+        transport_failed(failure, "epoll_ctl");
+        task_stop(&conn->out.task);
+        close(fd);
+        return false;
+    }
+    socket_describe_peer(fd, address, &conn->peer);
+    return true;
+}
+
+struct transport_conn *epoll_connect(struct transport *transport,
+                                     const struct transport_address *address, void *user,
+                                     struct transport_failure *failure) {
+    struct transport_conn *conn = conn_new(transport, TRANSPORT_POOL_RESERVE);
+    if (!conn) {
+        transport_failed(failure, "taking a connection");
+        return NULL;
+    }
+    conn->user = user;
+    if (!begin_connect(conn, address, failure)) {
+        conn_free(conn);
+        return NULL;
+    }
+    return conn;
+}
+
+/* How connecting stands: 0 connected, EINPROGRESS, or why not. */
+static int connect_result(const struct transport_conn *conn) {
+    int error = conn->failed_error;
+    socklen_t len = sizeof error;
+    if (error)
+        return error;
+    if (getsockopt(conn->out.fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
+        return errno;
+    if (error)
+        return error;
+    struct transport_address peer = {.len = sizeof peer.storage};
+    return getpeername(conn->out.fd, &peer.any, &peer.len) == 0 ? 0 : EINPROGRESS;
+}
+
+static bool connect_turn(struct task *task, struct transport_event *event) {
+    struct transport_conn *conn = queue_entry(task, struct transport_conn, out.task);
+    int error = connect_result(conn);
+    if (error == EINPROGRESS)
+        return false;
+    if (error)
+        return conn_lost(conn, event, error, "connect");
+    conn->connecting = false;
+    conn->out.task.turn = send_turn;
+    conn->out.ready = conn->in.ready = true;
+    event->kind = TRANSPORT_CONNECTED;
+    event->conn = conn;
+    return true;
+}
+
+/*
+ * A terminal is opened once more, for ourselves alone, where O_NONBLOCK disturbs nobody: one that
+ * polls as writable may still block. -1 where that is not allowed.
+ */
+static int reopen_terminal(int fd) {
+    char path[64];
+    int flags = fcntl(fd, F_GETFL);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    return open(path, (flags & O_ACCMODE) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+}
+
+static void use_terminal(struct half *half) {
+    int own = reopen_terminal(half->fd);
+    half->io = &stream_io;
+    if (own < 0)
+        return;
+    half->io = &plain_io;
+    half->fd = own;
+    half->owned = true;
+}
+
+/* Chooses how this half is read and written, and watches it where that can be. */
+static bool use_descriptor(struct transport_conn *conn, struct half *half, enum watch watch,
+                           struct transport_failure *failure) {
+    enum descriptor_kind kind;
+    if (!descriptor_kind(half->fd, &kind, failure))
+        return false;
+    half->io = kind == DESCRIPTOR_SOCKET ? &socket_io
+               : kind == DESCRIPTOR_FILE ? &plain_io
+                                         : &stream_io;
+    if (watch & WATCH_OUT)
+        conn->is_file = kind == DESCRIPTOR_FILE;
+    if (kind == DESCRIPTOR_STREAM && isatty(half->fd))
+        use_terminal(half);
+    half->ready = true;
+    half->watched = epoll_watch(conn->transport, half->fd, conn, watch);
+    if (half->watched)
+        return true;
+    if (errno != EPERM) {
+        transport_failed(failure, "epoll_ctl");
+        return false;
+    }
+    half->io = &plain_io; /* cannot be polled: regular files, /dev/null; always ready */
+    return true;
+}
+
+static bool use_descriptors(struct transport_conn *conn, struct transport_failure *failure) {
+    if (conn->in.fd < 0)
+        return use_descriptor(conn, &conn->out, WATCH_OUT, failure);
+    if (conn->in.fd != conn->out.fd)
+        return use_descriptor(conn, &conn->in, WATCH_IN, failure) &&
+               (conn->out.fd < 0 || use_descriptor(conn, &conn->out, WATCH_OUT, failure));
+    if (!use_descriptor(conn, &conn->in, WATCH_BOTH, failure))
+        return false;
+    conn->out.fd = conn->in.fd;
+    conn->out.io = conn->in.io;
+    conn->out.ready = true;
+    return true;
+}
+
+/* From now on close() closes what was given to attach(); a terminal opened once more replaces it.
+ */
+static void own(struct half *half, int given) {
+    if (half->owned)
+        close(given);
+    half->owned = true;
+}
+
+void half_leave(struct transport_conn *conn, struct half *half) {
+    if (half->watched)
+        epoll_unwatch(conn->transport, half->fd);
+    if (half->owned)
+        close(half->fd);
+    half->fd = -1;
+    half->owned = half->watched = false;
+}
+
+struct transport_conn *epoll_attach(struct transport *transport, int in, int out, bool borrowed,
+                                    const char *name, void *user,
+                                    struct transport_failure *failure) {
+    struct transport_conn *conn = conn_new(transport, TRANSPORT_POOL_RESERVE);
+    if (!conn) {
+        transport_failed(failure, "taking a connection");
+        return NULL;
+    }
+    assert(in >= 0 || out >= 0);
+    conn->user = user;
+    conn->in.fd = in;
+    conn->out.fd = out;
+    if (!use_descriptors(conn, failure)) {
+        half_leave(conn, &conn->in); /* owns nothing yet but a reopened terminal */
+        half_leave(conn, &conn->out);
+        conn_free(conn);
+        return NULL;
+    }
+    if (!borrowed && in >= 0)
+        own(&conn->in, in);
+    if (!borrowed && out >= 0 && out != in)
+        own(&conn->out, out);
+    socket_describe_attached(in >= 0 ? in : out, name, &conn->peer);
+    return conn;
+}
+
+void epoll_close(struct transport_conn *conn) {
+    assert(!conn->closing);
+    conn->closing = true;
+    receive_stop(conn);
+    task_stop(&conn->out.task);
+    send_take_back(conn);
+    conn->in_doubt_bytes = epoll_unacknowledged(conn);
+    half_leave(conn, &conn->out);
+    half_leave(conn, &conn->in);
+    task_wake(conn->transport, &conn->closed);
+}
+
+static bool closed_turn(struct task *task, struct transport_event *event) {
+    struct transport_conn *conn = queue_entry(task, struct transport_conn, closed);
+    event->kind = TRANSPORT_CLOSED;
+    event->conn = conn;
+    event->sent_bytes = conn->sending ? conn->sent_bytes : 0;
+    event->in_doubt_bytes = conn->in_doubt_bytes;
+    conn_free(conn);
+    return true;
+}

@@ -1,0 +1,118 @@
+#include "transport/epoll/internal.h"
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NS_PER_SEC 1000000000u
+
+/* Below this a copy costs less than one more piece in a gather list: measured on Zen 4. */
+#define REFERENCE_LEAST_BYTES 512
+
+static bool make_conns(struct transport *transport, unsigned count) {
+    transport->conns = calloc(count, sizeof *transport->conns);
+    transport->conns_max = transport->conns ? count : 0;
+    for (unsigned i = 0; i < transport->conns_max; i++)
+        queue_push(&transport->free_conns, &transport->conns[i].free_link);
+    return transport->conns;
+}
+
+static bool make(struct transport *transport, const struct transport_config *config,
+                 struct transport_failure *failure) {
+    if (!make_conns(transport, config->conns_max)) {
+        transport_failed(failure, "calloc");
+        return false;
+    }
+    transport->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (transport->epoll_fd < 0) {
+        transport_failed(failure, "epoll_create1");
+        return false;
+    }
+    return socket_reserve_open(&transport->reserve, failure) &&
+           pools_init(&transport->pools, config, transport, epoll_buffer_returned, failure);
+}
+
+static void epoll_fini(struct transport *transport) {
+    assert(transport->conns_open == 0 && transport->listeners == 0);
+    pools_fini(&transport->pools);
+    socket_reserve_close(&transport->reserve);
+    if (transport->epoll_fd >= 0)
+        close(transport->epoll_fd);
+    free(transport->conns);
+    free(transport);
+}
+
+static struct transport *epoll_init(const struct transport_config *config,
+                                    struct transport_failure *failure) {
+    struct transport *transport = calloc(1, sizeof *transport);
+    if (!transport) {
+        transport_failed(failure, "calloc");
+        return NULL;
+    }
+    transport->epoll_fd = transport->reserve.fd = -1;
+    queue_init(&transport->ready);
+    queue_init(&transport->starved);
+    queue_init(&transport->free_conns);
+    if (!make(transport, config, failure)) {
+        epoll_fini(transport);
+        return NULL;
+    }
+    descriptor_ignore_signals();
+    return transport;
+}
+
+static const struct transport_caps *epoll_caps(const struct transport *transport) {
+    static const struct transport_caps caps = {.gather_max = GATHER_MAX,
+                                               .reference_least_bytes = REFERENCE_LEAST_BYTES,
+                                               .receive_into = true};
+    (void)transport;
+    return &caps;
+}
+
+uint64_t epoll_now_ns(const struct transport *transport) {
+    struct timespec now;
+    (void)transport;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * NS_PER_SEC + (uint64_t)now.tv_nsec;
+}
+
+/* The kernel holds nothing of ours between two calls: close() has taken all back. */
+static void epoll_stop(struct transport *transport) {
+    assert(transport->listeners == 0);
+}
+
+static void epoll_set_user(struct transport_conn *conn, void *user) {
+    conn->user = user;
+}
+
+static void *epoll_user(const struct transport_conn *conn) {
+    return conn->user;
+}
+
+static const struct transport_peer *epoll_peer(const struct transport_conn *conn) {
+    return &conn->peer;
+}
+
+const struct transport_ops transport_epoll = {
+    .name = "epoll",
+    .init = epoll_init,
+    .caps = epoll_caps,
+    .now_ns = epoll_now_ns,
+    .listen = epoll_listen,
+    .accept = epoll_accept,
+    .close_listener = epoll_close_listener,
+    .connect = epoll_connect,
+    .attach = epoll_attach,
+    .poll = epoll_poll,
+    .receive = epoll_receive,
+    .receive_into = epoll_receive_into,
+    .send = epoll_send,
+    .finish = epoll_finish,
+    .unacknowledged = epoll_unacknowledged,
+    .close = epoll_close,
+    .stop = epoll_stop,
+    .fini = epoll_fini,
+    .set_user = epoll_set_user,
+    .user = epoll_user,
+    .listener_user = epoll_listener_user,
+    .peer = epoll_peer,
+};

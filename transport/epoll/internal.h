@@ -1,0 +1,179 @@
+/*
+ * The epoll engine from inside.
+ *
+ * Edge-triggered: a descriptor is registered once, for all it can do, and never again; what the
+ * kernel reported is kept as `ready` in a half until a call says "would block". Pausing, resuming
+ * and waiting for buffers cost no system call.
+ *
+ * Everything that can be done at once is a task in the queue of ready ones. poll() asks the kernel,
+ * then gives each task one turn, in order; a turn does one read, write or accept and makes at most
+ * one event. What has more to do queues again behind the others.
+ */
+#ifndef TRANSPORT_EPOLL_INTERNAL_H
+#define TRANSPORT_EPOLL_INTERNAL_H
+
+#include "transport/descriptor.h"
+#include "transport/pool.h"
+#include "transport/queue.h"
+#include "transport/socket.h"
+#include "transport/transport.h"
+#include <sys/epoll.h>
+#include <sys/uio.h>
+
+/* IOV_MAX: as many as sendmsg() takes. */
+#define GATHER_MAX 1024
+
+/* A task is in the ready queue, or waits in another for a buffer or a connection, or in none. */
+struct task {
+    struct queue_link link;
+    bool (*turn)(struct task *task, struct transport_event *event); /* true: *event is made */
+};
+
+struct half;
+
+/* How a kind of descriptor is read and written: as read(2) and writev(2), and never blocking. */
+struct half_io {
+    ssize_t (*read)(struct half *half, struct mux_room room);
+    ssize_t (*write)(struct half *half, const struct iovec *pieces, int count);
+    bool short_is_empty; /* a short read has emptied it: no need to ask again */
+};
+
+extern const struct half_io socket_io; /* MSG_DONTWAIT */
+extern const struct half_io stream_io; /* RWF_NOWAIT; turns into polled_io where that is unknown */
+extern const struct half_io plain_io;  /* regular files, devices that never block, O_NONBLOCK */
+
+/* One direction of a connection. */
+struct half {
+    struct task task;
+    const struct half_io *io;
+    int fd; /* -1: none */
+    bool owned;
+    bool watched;  /* in the epoll set; otherwise always ready */
+    bool ready;    /* the last call did not say "would block" */
+    bool doubtful; /* hang-up or urgent data: a short read does not mean empty */
+};
+
+struct transport_conn {
+    struct transport *transport;
+    struct queue_link free_link;
+    struct half in;
+    struct half out; /* the same fd for a socket; `in` owns and watches it */
+    struct task closed;
+    struct pool *pool;
+
+    bool connecting;
+    bool closing;
+    bool lost;
+
+    bool receiving;
+    bool ended;
+    struct mux_buffer *granted; /* a buffer came back while this one waited longest */
+    struct mux_room room;       /* what is left of receive_into()'s; len 0: none */
+
+    bool sending;
+    bool finishing; /* finish() was asked for */
+    bool finished;
+    bool is_file; /* `out` is a regular file: failed sends are taken back */
+    struct mux_gather gather;
+    size_t span; /* the first not yet sent whole, and how much of it is */
+    size_t span_sent_bytes;
+    uint64_t sent_bytes;
+    struct file_mark mark;
+
+    int failed_error; /* a send failed; reported when what came before is received */
+    uint64_t in_doubt_bytes;
+    void *user;
+    struct transport_peer peer;
+};
+
+struct transport_listener {
+    struct transport *transport;
+    struct task task;
+    struct listening_socket socket;
+    bool accepting;
+    bool ready;
+    void *user;
+};
+
+struct transport {
+    int epoll_fd;
+    bool coarse_timeouts; /* no epoll_pwait2(): milliseconds */
+    struct socket_reserve reserve;
+    struct pools pools;
+    struct queue ready;
+    struct queue starved; /* listeners that wait for a free connection or descriptor */
+    struct queue free_conns;
+    struct transport_conn *conns;
+    unsigned conns_max;
+    unsigned conns_open;
+    unsigned listeners;
+};
+
+/* engine.c: the clock, ns */
+uint64_t epoll_now_ns(const struct transport *transport);
+
+/* poll.c */
+unsigned epoll_poll(struct transport *transport, uint64_t deadline_ns,
+                    struct transport_event *events, unsigned most);
+
+/* Which half of a connection an entry of the epoll set is for. */
+enum watch { WATCH_LISTENER = 0, WATCH_IN = 1, WATCH_OUT = 2, WATCH_BOTH = 3 };
+
+/* Registers a descriptor, edge-triggered, for a listener or a connection. False: errno. */
+bool epoll_watch(struct transport *transport, int fd, void *object, enum watch watch);
+void epoll_unwatch(struct transport *transport, int fd);
+
+/* Puts the task behind the other ready ones, if it is not in a queue. */
+void task_wake(struct transport *transport, struct task *task);
+
+/* Takes the task out of the queue it may be in. */
+void task_stop(struct task *task);
+
+/* listener.c */
+struct transport_listener *epoll_listen(struct transport *transport,
+                                        const struct transport_address *address, void *user,
+                                        struct transport_address *bound,
+                                        struct transport_failure *failure);
+void epoll_accept(struct transport_listener *listener, bool on);
+void epoll_close_listener(struct transport_listener *listener);
+void *epoll_listener_user(const struct transport_listener *listener);
+void listener_wake(struct transport_listener *listener);
+
+/* conn.c: how connections begin and end */
+struct transport_conn *epoll_connect(struct transport *transport,
+                                     const struct transport_address *address, void *user,
+                                     struct transport_failure *failure);
+struct transport_conn *epoll_attach(struct transport *transport, int in, int out, bool borrowed,
+                                    const char *name, void *user,
+                                    struct transport_failure *failure);
+void epoll_close(struct transport_conn *conn);
+
+/* A connection of a connected or connecting socket; NULL, with errno, when none is free. */
+struct transport_conn *conn_new(struct transport *transport, enum transport_pool pool);
+bool conn_use_socket(struct transport_conn *conn, int fd);
+void conn_free(struct transport_conn *conn);
+
+/* LOST: nothing more is read or written. */
+bool conn_lost(struct transport_conn *conn, struct transport_event *event, int error,
+               const char *operation);
+
+/* No longer watched; closed if owned. */
+void half_leave(struct transport_conn *conn, struct half *half);
+
+/* receive.c */
+void epoll_receive(struct transport_conn *conn, bool on);
+void epoll_receive_into(struct transport_conn *conn, struct mux_room room);
+void epoll_buffer_returned(struct pool *pool, struct mux_buffer *buffer);
+bool receive_turn(struct task *task, struct transport_event *event);
+void receive_wake(struct transport_conn *conn);
+void receive_stop(struct transport_conn *conn);
+
+/* send.c */
+void epoll_send(struct transport_conn *conn, const struct mux_gather *gather);
+void epoll_finish(struct transport_conn *conn);
+uint64_t epoll_unacknowledged(const struct transport_conn *conn);
+bool send_turn(struct task *task, struct transport_event *event);
+void send_wake(struct transport_conn *conn);
+void send_take_back(struct transport_conn *conn);
+
+#endif

@@ -1,0 +1,68 @@
+#include "transport/epoll/internal.h"
+#include <limits.h>
+#include <poll.h>
+#include <unistd.h>
+
+static ssize_t socket_read(struct half *half, struct mux_room room) {
+    return recv(half->fd, room.data, room.len, MSG_DONTWAIT);
+}
+
+static ssize_t socket_write(struct half *half, const struct iovec *pieces, int count) {
+    const struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)pieces,
+                                   .msg_iovlen = (size_t)count};
+    return sendmsg(half->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static ssize_t plain_read(struct half *half, struct mux_room room) {
+    return read(half->fd, room.data, room.len);
+}
+
+static ssize_t plain_write(struct half *half, const struct iovec *pieces, int count) {
+    return writev(half->fd, pieces, count);
+}
+
+/* Is one read or write going to return at once? Otherwise errno says that it would block. */
+static bool poll_now(int fd, short events) {
+    struct pollfd entry = {.fd = fd, .events = events};
+    int count = poll(&entry, 1, 0);
+    if (count == 0)
+        errno = EAGAIN;
+    return count > 0;
+}
+
+static ssize_t polled_read(struct half *half, struct mux_room room) {
+    return poll_now(half->fd, POLLIN) ? plain_read(half, room) : -1;
+}
+
+/* A pipe that polls as writable has a page free: so much does not block. */
+static ssize_t polled_write(struct half *half, const struct iovec *pieces, int count) {
+    (void)count;
+    size_t len = pieces->iov_len < PIPE_BUF ? pieces->iov_len : PIPE_BUF;
+    return poll_now(half->fd, POLLOUT) ? write(half->fd, pieces->iov_base, len) : -1;
+}
+
+/* For what knows neither MSG_DONTWAIT nor RWF_NOWAIT: pipes before Linux 6.4, devices. */
+static const struct half_io polled_io = {.read = polled_read, .write = polled_write};
+
+/* RWF_NOWAIT makes one call non-blocking, and leaves alone the flags that others share. */
+static ssize_t stream_read(struct half *half, struct mux_room room) {
+    const struct iovec piece = {.iov_base = room.data, .iov_len = room.len};
+    ssize_t len = preadv2(half->fd, &piece, 1, -1, RWF_NOWAIT);
+    if (len >= 0 || errno != EOPNOTSUPP)
+        return len;
+    half->io = &polled_io;
+    return polled_read(half, room);
+}
+
+static ssize_t stream_write(struct half *half, const struct iovec *pieces, int count) {
+    ssize_t len = pwritev2(half->fd, pieces, count, -1, RWF_NOWAIT);
+    if (len >= 0 || errno != EOPNOTSUPP)
+        return len;
+    half->io = &polled_io;
+    return polled_write(half, pieces, count);
+}
+
+const struct half_io socket_io = {
+    .read = socket_read, .write = socket_write, .short_is_empty = true};
+const struct half_io stream_io = {.read = stream_read, .write = stream_write};
+const struct half_io plain_io = {.read = plain_read, .write = plain_write};

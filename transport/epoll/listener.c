@@ -1,0 +1,115 @@
+#include "transport/epoll/internal.h"
+#include <stdlib.h>
+#include <unistd.h>
+
+static bool accept_turn(struct task *task, struct transport_event *event);
+
+struct transport_listener *epoll_listen(struct transport *transport,
+                                        const struct transport_address *address, void *user,
+                                        struct transport_address *bound,
+                                        struct transport_failure *failure) {
+    struct transport_listener *listener = calloc(1, sizeof *listener);
+    if (!listener) {
+        transport_failed(failure, "calloc");
+        return NULL;
+    }
+    listener->transport = transport;
+    listener->task.turn = accept_turn;
+    listener->accepting = true;
+    listener->user = user;
+    if (!socket_listen(address, &listener->socket, failure)) {
+        free(listener);
+        return NULL;
+    }
+    if (!epoll_watch(transport, listener->socket.fd, listener, WATCH_LISTENER)) {
+        transport_failed(failure, "epoll_ctl");
+        socket_unlisten(&listener->socket);
+        free(listener);
+        return NULL;
+    }
+    *bound = listener->socket.bound;
+    transport->listeners++;
+    return listener;
+}
+
+void listener_wake(struct transport_listener *listener) {
+    if (listener->accepting && listener->ready)
+        task_wake(listener->transport, &listener->task);
+}
+
+void epoll_accept(struct transport_listener *listener, bool on) {
+    listener->accepting = on;
+    if (on)
+        listener_wake(listener);
+    else
+        task_stop(&listener->task);
+}
+
+void epoll_close_listener(struct transport_listener *listener) {
+    task_stop(&listener->task);
+    epoll_unwatch(listener->transport, listener->socket.fd);
+    socket_unlisten(&listener->socket);
+    listener->transport->listeners--;
+    free(listener);
+}
+
+void *epoll_listener_user(const struct transport_listener *listener) {
+    return listener->user;
+}
+
+static bool refused(struct transport_listener *listener, struct transport_event *event, int error,
+                    const char *operation) {
+    event->kind = TRANSPORT_REFUSED;
+    event->listener = listener;
+    event->error = error;
+    event->operation = operation;
+    listener_wake(listener);
+    return true;
+}
+
+/* accept() reports errors of the connection that it was about to return, too: those are skipped. */
+static bool accept_failed(struct transport_listener *listener, struct transport_event *event,
+                          int error) {
+    if (socket_accept_starved(error)) {
+        if (socket_refuse(&listener->transport->reserve, listener->socket.fd))
+            return refused(listener, event, error, "accept");
+        queue_push(&listener->transport->starved, &listener->task.link);
+        return false;
+    }
+    if (error == EAGAIN)
+        listener->ready = false;
+    listener_wake(listener);
+    return false;
+}
+
+static bool accepted(struct transport_listener *listener, struct transport_event *event, int fd,
+                     const struct transport_address *address) {
+    struct transport_conn *conn = conn_new(listener->transport, TRANSPORT_POOL_SHARED);
+    assert(conn); /* accept_turn() has looked */
+    if (!conn_use_socket(conn, fd)) {
+        int error = errno;
+        close(fd);
+        conn_free(conn);
+        return refused(listener, event, error, "epoll_ctl");
+    }
+    socket_describe_peer(fd, address, &conn->peer);
+    event->kind = TRANSPORT_ACCEPTED;
+    event->listener = listener;
+    event->conn = conn;
+    listener_wake(listener);
+    return true;
+}
+
+static bool accept_turn(struct task *task, struct transport_event *event) {
+    struct transport_listener *listener = queue_entry(task, struct transport_listener, task);
+    struct transport *transport = listener->transport;
+    struct transport_address address = {.len = sizeof address.storage};
+    if (queue_empty(&transport->free_conns)) {
+        queue_push(&transport->starved, &task->link);
+        return false;
+    }
+    int fd = accept4(listener->socket.fd, &address.any, &address.len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0)
+        return accept_failed(listener, event, errno);
+    return accepted(listener, event, fd, &address);
+}

@@ -1,0 +1,126 @@
+#include "transport/epoll/internal.h"
+#include <limits.h>
+#include <time.h>
+
+#define NS_PER_SEC 1000000000u
+#define NS_PER_MS 1000000u
+
+/* Entries fetched from the kernel at a time: 3 KiB of stack; more come with the next call. */
+#define ENTRIES_PER_WAIT 256
+
+static_assert(_Alignof(struct transport_conn) > WATCH_BOTH &&
+                  _Alignof(struct transport_listener) > WATCH_BOTH,
+              "the low bits of a pointer tell which half an entry is for");
+
+bool epoll_watch(struct transport *transport, int fd, void *object, enum watch watch) {
+    struct epoll_event entry = {.events = EPOLLET, .data.u64 = (uintptr_t)object | watch};
+    if (watch == WATCH_LISTENER || watch & WATCH_IN)
+        entry.events |= EPOLLIN | EPOLLRDHUP | EPOLLPRI;
+    if (watch & WATCH_OUT)
+        entry.events |= EPOLLOUT;
+    return epoll_ctl(transport->epoll_fd, EPOLL_CTL_ADD, fd, &entry) == 0;
+}
+
+void epoll_unwatch(struct transport *transport, int fd) {
+    epoll_ctl(transport->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+}
+
+void task_wake(struct transport *transport, struct task *task) {
+    if (!queue_linked(&task->link))
+        queue_push(&transport->ready, &task->link);
+}
+
+void task_stop(struct task *task) {
+    if (queue_linked(&task->link))
+        queue_remove(&task->link);
+}
+
+static void note_conn(struct transport_conn *conn, enum watch watch, uint32_t events) {
+    if (watch & WATCH_IN && events & ~(uint32_t)EPOLLOUT) {
+        conn->in.ready = true;
+        conn->in.doubtful |= (events & ~(uint32_t)(EPOLLIN | EPOLLOUT)) != 0;
+        receive_wake(conn);
+    }
+    if (watch & WATCH_OUT && events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) {
+        conn->out.ready = true;
+        send_wake(conn);
+    }
+}
+
+/* Writes down what the kernel reported; nothing is done yet, so no entry can outlive its object. */
+static void note(const struct epoll_event *entry) {
+    enum watch watch = entry->data.u64 & WATCH_BOTH;
+    void *object = (void *)(uintptr_t)(entry->data.u64 & ~(uint64_t)WATCH_BOTH);
+    if (watch != WATCH_LISTENER) {
+        note_conn(object, watch, entry->events);
+        return;
+    }
+    struct transport_listener *listener = object;
+    listener->ready = true;
+    task_stop(&listener->task); /* if it starves: perhaps no longer */
+    listener_wake(listener);
+}
+
+static int wait_ms(struct transport *transport, struct epoll_event *entries, uint64_t timeout_ns) {
+    uint64_t ms = timeout_ns / NS_PER_MS + (timeout_ns % NS_PER_MS != 0);
+    return epoll_wait(transport->epoll_fd, entries, ENTRIES_PER_WAIT,
+                      ms < INT_MAX ? (int)ms : INT_MAX);
+}
+
+/* Like epoll_wait(), until deadline_ns. */
+static int wait_until(struct transport *transport, struct epoll_event *entries,
+                      uint64_t deadline_ns) {
+    if (deadline_ns == UINT64_MAX)
+        return epoll_wait(transport->epoll_fd, entries, ENTRIES_PER_WAIT, -1);
+    if (deadline_ns == 0)
+        return epoll_wait(transport->epoll_fd, entries, ENTRIES_PER_WAIT, 0);
+    uint64_t now_ns = epoll_now_ns(transport);
+    uint64_t timeout_ns = deadline_ns > now_ns ? deadline_ns - now_ns : 0;
+    if (transport->coarse_timeouts)
+        return wait_ms(transport, entries, timeout_ns);
+    const struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / NS_PER_SEC),
+                                     .tv_nsec = (long)(timeout_ns % NS_PER_SEC)};
+    int count = epoll_pwait2(transport->epoll_fd, entries, ENTRIES_PER_WAIT, &timeout, NULL);
+    if (count >= 0 || (errno != ENOSYS && errno != EPERM)) /* EPERM: a container's filter */
+        return count;
+    transport->coarse_timeouts = true;
+    return wait_ms(transport, entries, timeout_ns);
+}
+
+/* Fetches what is ready, waiting until the deadline. False after a signal. */
+static bool fetch(struct transport *transport, uint64_t deadline_ns) {
+    struct epoll_event entries[ENTRIES_PER_WAIT];
+    int count = wait_until(transport, entries, deadline_ns);
+    assert(count >= 0 || errno == EINTR);
+    for (int i = 0; i < count; i++)
+        note(&entries[i]);
+    return count >= 0;
+}
+
+/* One turn for each task that is ready now; those that queue again have theirs next time. */
+static unsigned serve(struct transport *transport, struct transport_event *events, unsigned most) {
+    struct queue round;
+    struct queue_link *link;
+    unsigned count = 0;
+    queue_init(&round);
+    queue_prepend(&round, &transport->ready);
+    while (count < most && (link = queue_pop(&round))) {
+        struct task *task = queue_entry(link, struct task, link);
+        events[count] = (struct transport_event){0};
+        if (task->turn(task, &events[count]))
+            count++;
+    }
+    queue_prepend(&transport->ready, &round);
+    return count;
+}
+
+unsigned epoll_poll(struct transport *transport, uint64_t deadline_ns,
+                    struct transport_event *events, unsigned most) {
+    for (;;) {
+        bool busy = !queue_empty(&transport->ready);
+        bool went_on = fetch(transport, busy ? 0 : deadline_ns);
+        unsigned count = serve(transport, events, most);
+        if (count > 0 || !went_on || deadline_ns <= epoll_now_ns(transport))
+            return count;
+    }
+}
