@@ -223,6 +223,7 @@ static bool step(struct mux *mux, uint64_t now_ns) {
         return !down->waiting;
     case MUX_FRAME_CHATTER:
         MUX_COUNT(&mux->counters, down_chatter_bytes, frame->bytes.len);
+        mux_log(mux, "%zu bytes from the upstream are not subunit: dropped", frame->bytes.len);
         return true;
     case MUX_FRAME_DAMAGE:
         MUX_COUNT(&mux->counters, down_damage_bytes, frame->bytes.len);

@@ -108,20 +108,23 @@ static void came(struct mux_link *link, size_t len, uint64_t now_ns) {
 void mux_link_received(struct mux_link *link, struct mux_buffer *buffer, struct mux_span bytes,
                        uint64_t now_ns) {
     came(link, bytes.len, now_ns);
+    link->offered_bytes = 0;
     mux_input_append(link->mux, &link->inputs, buffer, bytes);
     if (!mux_link_wants_receive(link))
         mux_link_attend(link);
 }
 
 void mux_link_filled(struct mux_link *link, size_t len, uint64_t now_ns) {
-    assert(link->slot && link->inputs.count == 0);
+    assert(len <= link->offered_bytes && link->inputs.count == 0);
     came(link, len, now_ns);
+    link->offered_bytes -= len;
     mux_framer_filled(&link->framer, len);
 }
 
 void mux_link_ended(struct mux_link *link, uint64_t now_ns) {
     (void)now_ns;
     link->ended = true;
+    link->offered_bytes = 0;
     mux_link_activate(link);
     mux_link_attend(link);
 }
@@ -130,12 +133,16 @@ bool mux_link_wants_receive(const struct mux_link *link) {
     return !link->ended && link->inputs.count < LINK_INPUTS_MAX && mux_list_empty(&link->slot_node);
 }
 
-struct mux_room mux_link_room(const struct mux_link *link) {
+struct mux_room mux_link_offer(struct mux_link *link) {
     struct mux_room none = {NULL, 0};
-    if (!link->slot || link->ended || link->inputs.count || !mux_list_empty(&link->slot_node))
+    if (!link->slot || link->ended || link->inputs.count || link->offered_bytes ||
+        !mux_list_empty(&link->slot_node))
         return none;
     struct mux_room room = mux_framer_room(&link->framer);
-    return room.len >= ROOM_LEAST_BYTES ? room : none;
+    if (room.len < ROOM_LEAST_BYTES)
+        return none;
+    link->offered_bytes = room.len;
+    return room;
 }
 
 bool mux_link_finished(const struct mux_link *link) {
@@ -215,6 +222,8 @@ bool mux_links_grant_slots(struct mux *mux) {
 
 enum mux_link_step mux_link_get_store(struct mux_link *link, size_t store_bytes) {
     struct mux *mux = link->mux;
+    if (link->offered_bytes)
+        return MUX_LINK_IDLE; /* a rejected candidate; goes on when more has come */
     if (store_bytes <= link->framer.store.len) {
         /* only room at its end is missing; but what a batch refers to must not move */
         if (link->slot && link->slot->holders > 1)
@@ -234,7 +243,7 @@ enum mux_link_step mux_link_get_store(struct mux_link *link, size_t store_bytes)
 }
 
 void mux_link_leave_slot(struct mux_link *link) {
-    if (!link->slot || mux_framer_stored(&link->framer) > TAIL_BYTES / 2)
+    if (!link->slot || link->offered_bytes || mux_framer_stored(&link->framer) > TAIL_BYTES / 2)
         return;
     mux_framer_move(&link->framer, (struct mux_room){link->tail, TAIL_BYTES});
     release_slot(link);
@@ -252,6 +261,8 @@ enum mux_link_step mux_link_next_input(struct mux_link *link) {
         mux_framer_end(&link->framer);
         return MUX_LINK_MORE;
     }
+    if (link->framer.candidate == 0)
+        mux_link_leave_slot(link);
     if (link->ended) {
         link->finished = true;
         mux_link_attend(link);

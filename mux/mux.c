@@ -185,3 +185,17 @@ bool mux_busy(const struct mux *mux) {
     return !mux_list_empty(&mux->active) || !mux_list_empty(&mux->middle_slots.waiting) ||
            !mux_list_empty(&mux->large_slots.waiting) || mux->down.inputs.count > 0;
 }
+
+uint64_t mux_unframed_bytes(const struct mux *mux) {
+    uint64_t bytes = 0;
+    for (unsigned i = 0; i < mux->links_touched; i++) {
+        const struct mux_link *link = &mux->links[i];
+        bytes += mux_framer_stored(&link->framer) + link->framer.fed.len;
+        const struct mux_input *input = link->inputs.first;
+        if (input && link->inputs.feeding)
+            input = input->next;
+        for (; input; input = input->next)
+            bytes += input->bytes.len;
+    }
+    return bytes;
+}

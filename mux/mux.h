@@ -74,7 +74,7 @@ const char *mux_link_segment(const struct mux_link *link);
 void mux_link_received(struct mux_link *link, struct mux_buffer *buffer, struct mux_span bytes,
                        uint64_t now_ns);
 
-/* `len` bytes were received into the room that mux_link_room() gave. */
+/* `len` bytes were received into the room that mux_link_offer() gave. */
 void mux_link_filled(struct mux_link *link, size_t len, uint64_t now_ns);
 
 /* The link sends no more. When all is used up it is finished: see mux_link_finished(). */
@@ -92,9 +92,11 @@ struct mux_link *mux_next_attention(struct mux *mux);
 /* Shall this link receive? When not, its worker feels back-pressure. */
 bool mux_link_wants_receive(const struct mux_link *link);
 
-/* Room that the next bytes may be received into; {NULL, 0}: none. The mux leaves it alone until
- * mux_link_filled(), mux_link_received(), mux_link_ended() or mux_link_close(). */
-struct mux_room mux_link_room(const struct mux_link *link);
+/*
+ * Offers room that the next bytes may be received into; {NULL, 0}: none. The mux leaves it alone
+ * until it is filled, or mux_link_received(), mux_link_ended() or mux_link_close() is called.
+ */
+struct mux_room mux_link_offer(struct mux_link *link);
 
 /* All that it sent is on its way up: it can be closed. */
 bool mux_link_finished(const struct mux_link *link);
@@ -144,5 +146,8 @@ uint64_t mux_deadline_ns(const struct mux *mux);
 
 /* Is there received input that mux_run() has not used up? (It waits for room upstream.) */
 bool mux_busy(const struct mux *mux);
+
+/* Bytes received from links that have not become packets: what is lost if it ended now. */
+uint64_t mux_unframed_bytes(const struct mux *mux);
 
 #endif

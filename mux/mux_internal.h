@@ -87,6 +87,7 @@ struct mux_link {
     bool finished;
     int64_t credit_bytes; /* deficit round robin; a large packet makes it a debt */
     uint64_t chatter_deadline_ns;
+    size_t offered_bytes;    /* of room that the owner is receiving into: the store must not move */
     struct mux_buffer *slot; /* the framer's store when it is not `tail` */
     uint8_t *tail;
     struct mux_framer framer;

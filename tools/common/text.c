@@ -1,0 +1,97 @@
+#include "tools/common/text.h"
+
+#define ESCAPE 0x1B
+
+/* The length of an escape sequence at the head of `bytes` (ECMA-48); at least 1. */
+static size_t escape_length(struct mux_span bytes) {
+    if (bytes.len < 2)
+        return bytes.len;
+    size_t i = 2;
+    switch (bytes.data[1]) {
+    case '[': /* CSI: parameters, then one final byte */
+        while (i < bytes.len && bytes.data[i] >= 0x20 && bytes.data[i] < 0x40)
+            i++;
+        return i < bytes.len ? i + 1 : i;
+    case ']': /* OSC, DCS, SOS, PM, APC: up to BEL or ST */
+    case 'P':
+    case 'X':
+    case '^':
+    case '_':
+        while (i < bytes.len && bytes.data[i] != 0x07 && bytes.data[i] != '\n' &&
+               bytes.data[i] != ESCAPE)
+            i++;
+        if (i < bytes.len && bytes.data[i] == 0x07)
+            return i + 1;
+        return i + 1 < bytes.len && bytes.data[i] == ESCAPE && bytes.data[i + 1] == '\\' ? i + 2
+                                                                                         : i;
+    default: /* intermediates, then one final byte */
+        i = 1;
+        while (i < bytes.len && bytes.data[i] >= 0x20 && bytes.data[i] < 0x30)
+            i++;
+        return i < bytes.len && bytes.data[i] >= 0x30 && bytes.data[i] < 0x7F ? i + 1 : i;
+    }
+}
+
+/* Length of a printable UTF-8 character of 2 to 4 bytes at the head, or 0. */
+static size_t wide_character(struct mux_span bytes) {
+    uint8_t lead = bytes.data[0];
+    size_t width = lead < 0xC2 ? 0 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : lead < 0xF5 ? 4 : 0;
+    if (width == 0 || width > bytes.len)
+        return 0;
+    for (size_t i = 1; i < width; i++)
+        if ((bytes.data[i] & 0xC0) != 0x80)
+            return 0;
+    uint8_t second = bytes.data[1];
+    bool c1 = lead == 0xC2 && second < 0xA0;
+    bool over_long = (lead == 0xE0 && second < 0xA0) || (lead == 0xF0 && second < 0x90);
+    bool outside = (lead == 0xED && second > 0x9F) || (lead == 0xF4 && second > 0x8F);
+    /* U+2028..202E and U+2066..2069: separators and marks that turn text around */
+    bool turns =
+        lead == 0xE2 && ((second == 0x80 && bytes.data[2] >= 0xA8 && bytes.data[2] <= 0xAE) ||
+                         (second == 0x81 && bytes.data[2] >= 0xA6 && bytes.data[2] <= 0xA9));
+    return c1 || over_long || outside || turns ? 0 : width;
+}
+
+static char shown_as(uint8_t byte, bool newlines) {
+    if (byte == '\n')
+        return newlines ? '\n' : ' ';
+    if (byte == '\t')
+        return ' ';
+    return byte >= 0x20 && byte < 0x7F ? (char)byte : '?';
+}
+
+size_t text_clean(struct mux_span bytes, bool newlines, char *out, size_t capacity) {
+    size_t len = 0;
+    assert(capacity > 0);
+    while (bytes.len > 0) {
+        size_t used = 1, width = 1;
+        if (bytes.data[0] == ESCAPE) {
+            used = escape_length(bytes);
+            width = 0;
+        } else if (bytes.data[0] == '\r') {
+            width = 0;
+        } else if (bytes.data[0] >= 0x80 && wide_character(bytes)) {
+            used = width = wide_character(bytes);
+        }
+        if (len + width >= capacity)
+            break;
+        if (used > 1 && width)
+            memcpy(out + len, bytes.data, width);
+        else if (width)
+            out[len] = shown_as(bytes.data[0], newlines);
+        len += width;
+        bytes = mux_span(bytes.data + used, bytes.len - used);
+    }
+    out[len] = '\0';
+    return len;
+}
+
+struct mux_span text_tail(struct mux_span bytes, unsigned lines, size_t most) {
+    while (bytes.len > 0 && bytes.data[bytes.len - 1] == '\n')
+        bytes.len--;
+    size_t start = bytes.len;
+    for (; start > 0 && bytes.len - start < most; start--)
+        if (bytes.data[start - 1] == '\n' && --lines == 0)
+            break;
+    return mux_span(bytes.data + start, bytes.len - start);
+}

@@ -1,0 +1,22 @@
+/* muxd's log: lines on stderr. */
+#ifndef MUXD_LOG_H
+#define MUXD_LOG_H
+
+#include "mux/counters.h"
+#include "mux/limiter.h"
+
+struct log {
+    struct mux_limiter limiter;
+    uint64_t suppressed;           /* since the last line */
+    struct mux_counters *counters; /* NULL until there are some */
+};
+
+void log_init(struct log *log);
+
+/*
+ * One line, whatever peers put into it (names, reasons): cleaned, and so many a second at most;
+ * lines left out are counted and mentioned.
+ */
+void log_line(struct log *log, const char *line, uint64_t now_ns);
+
+#endif

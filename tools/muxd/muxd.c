@@ -1,0 +1,400 @@
+/* muxd: one node as a daemon. Options, listeners, the upstream's places, signals; node.c does the
+ * rest. */
+#include "tools/muxd/log.h"
+#include "tools/muxd/node.h"
+#include "tools/muxd/options.h"
+#include "tools/muxd/screen.h"
+#include "tools/muxd/stats.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define EXIT_START_FAILED 1
+#define EXIT_NOT_ALL_SENT 75 /* EX_TEMPFAIL */
+
+/* A quarter of the arena receives; the rest is for batches and slots. */
+#define RECEIVE_SHARE 4
+
+/* Bytes of a receive buffer: several hundred small packets, and 1/128 of the least pool. */
+#define RECEIVE_BUFFER_BYTES ((size_t)32 << 10)
+
+/* Receive buffers that only the upstream may use, so that a flood cannot starve the way down. */
+#define RESERVE_BUFFERS 4
+
+/* Connections besides links: upstream, signals, some on their way to be closed. */
+#define OTHER_CONNS 64
+
+/* Descriptors besides connections: listeners, the engine's, files. */
+#define OTHER_DESCRIPTORS 512
+
+#define ADDRESSES_MAX 64
+
+struct muxd {
+    struct node_conn signals; /* first: see handle_signals() */
+    struct transport_conn *signals_conn;
+    struct options options;
+    struct log log;
+    const struct transport_ops *ops;
+    struct transport *transport;
+    struct node *node;
+    struct screen *screen;
+    struct mux_room arena;
+    bool stdin_taken;  /* by --listen - */
+    unsigned attempts; /* to reach the upstream: its addresses are tried in turn */
+};
+
+/*
+ * ---- signals: a handler writes the number into a pipe that the transport reads ----
+ */
+
+static int signal_pipe[2];
+
+static void on_signal(int number) {
+    int error = errno;
+    unsigned char byte = (unsigned char)number;
+    ssize_t ignored = write(signal_pipe[1], &byte, 1);
+    (void)ignored; /* a full pipe holds signals enough */
+    errno = error;
+}
+
+static void write_stats(struct muxd *muxd) {
+    const char *path = muxd->options.stats_file;
+    if (path && !stats_write(node_counters(muxd->node), path))
+        fprintf(stderr, "muxd: --stats-json %s: %s\n", path, strerror(errno));
+}
+
+static void handle_signals(struct node *node, struct node_conn *conn,
+                           const struct transport_event *event, uint64_t now_ns) {
+    struct muxd *muxd = (struct muxd *)conn;
+    (void)now_ns;
+    if (event->kind != TRANSPORT_RECEIVED)
+        return;
+    for (size_t i = 0; i < event->bytes.len; i++) {
+        if (event->bytes.data[i] == SIGUSR1)
+            write_stats(muxd);
+        else
+            node_terminate(node, event->bytes.data[i] == SIGINT);
+    }
+    mux_buffer_release(event->buffer);
+}
+
+static bool catch_signals(void) {
+    if (pipe2(signal_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
+        return false;
+    struct sigaction action = {.sa_handler = on_signal};
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGUSR1, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    return true;
+}
+
+/*
+ * ---- what the node asks for ----
+ */
+
+static void say(void *user, const char *line) {
+    struct muxd *muxd = user;
+    log_line(&muxd->log, line, muxd->ops->now_ns(muxd->transport));
+}
+
+static bool peer_allowed(void *user, const struct transport_peer *peer) {
+    struct muxd *muxd = user;
+    return allow_has(&muxd->options.allow, &peer->address);
+}
+
+static void show_packets(void *user, const struct mux_gather *packets) {
+    struct muxd *muxd = user;
+    screen_packets(muxd->screen, packets);
+}
+
+static void show_link(void *user, const char *segment, const char *peer, bool came) {
+    struct muxd *muxd = user;
+    screen_link(muxd->screen, segment, peer, came);
+}
+
+static struct transport_conn *attach(struct muxd *muxd, int in, int out, bool borrowed,
+                                     const char *name, void *conn_user, char *why,
+                                     size_t why_bytes) {
+    struct transport_failure failure;
+    struct transport_conn *conn =
+        muxd->ops->attach(muxd->transport, in, out, borrowed, name, conn_user, &failure);
+    if (!conn)
+        snprintf(why, why_bytes, "%s: %s", failure.operation, strerror(failure.error));
+    return conn;
+}
+
+static struct transport_conn *open_file(struct muxd *muxd, void *conn_user, char *why,
+                                        size_t why_bytes) {
+    const char *path = muxd->options.upstream.name;
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0666);
+    if (fd < 0) {
+        snprintf(why, why_bytes, "open: %s", strerror(errno));
+        return NULL;
+    }
+    struct transport_conn *conn = attach(muxd, -1, fd, false, path, conn_user, why, why_bytes);
+    if (!conn)
+        close(fd);
+    return conn;
+}
+
+static struct transport_conn *connect_upstream(struct muxd *muxd, void *conn_user, char *why,
+                                               size_t why_bytes) {
+    struct transport_address addresses[ADDRESSES_MAX];
+    struct transport_failure failure;
+    unsigned count =
+        endpoint_resolve(&muxd->options.upstream, false, addresses, ADDRESSES_MAX, why, why_bytes);
+    if (count == 0)
+        return NULL;
+    const struct transport_address *address = &addresses[muxd->attempts++ % count];
+    struct transport_conn *conn = muxd->ops->connect(muxd->transport, address, conn_user, &failure);
+    if (!conn)
+        snprintf(why, why_bytes, "%s: %s", failure.operation, strerror(failure.error));
+    return conn;
+}
+
+/* stdin, unless workers write to it or a person does. */
+static int way_down(const struct muxd *muxd) {
+    return muxd->stdin_taken || isatty(STDIN_FILENO) ? -1 : STDIN_FILENO;
+}
+
+static struct transport_conn *open_upstream(void *user, void *conn_user, bool *connected, char *why,
+                                            size_t why_bytes) {
+    struct muxd *muxd = user;
+    const struct options *options = &muxd->options;
+    *connected = true;
+    if (!options->upstream_given || options->upstream.kind == ENDPOINT_STDIO)
+        return attach(muxd, way_down(muxd), STDOUT_FILENO, true, "stdout", conn_user, why,
+                      why_bytes);
+    if (options->upstream.kind == ENDPOINT_FILE)
+        return open_file(muxd, conn_user, why, why_bytes);
+    *connected = false;
+    return connect_upstream(muxd, conn_user, why, why_bytes);
+}
+
+/*
+ * ---- start ----
+ */
+
+/* As many descriptors as --max-links needs, if the hard limit has them. */
+static void raise_descriptor_limit(struct muxd *muxd) {
+    struct rlimit limit;
+    rlim_t wanted = muxd->options.links_max + OTHER_DESCRIPTORS;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < wanted)
+        fprintf(stderr, "muxd: the limit of open files (%llu) allows fewer than %u links\n",
+                (unsigned long long)limit.rlim_cur, muxd->options.links_max);
+}
+
+static size_t receive_bytes(const struct muxd *muxd) {
+    size_t share = muxd->arena.len / RECEIVE_SHARE;
+    return share - share % RECEIVE_BUFFER_BYTES;
+}
+
+static bool forbidden(const struct transport_failure *failure) {
+    return failure->error == EPERM || failure->error == ENOSYS || failure->error == EACCES;
+}
+
+/* --io auto takes epoll where io_uring is not to be had, with one line. */
+static bool start_transport(struct muxd *muxd) {
+    struct transport_config config = {
+        .memory = {muxd->arena.data, receive_bytes(muxd)},
+        .buffer_bytes = RECEIVE_BUFFER_BYTES,
+        .reserve_buffers = RESERVE_BUFFERS,
+        .conns_max = muxd->options.links_max + OTHER_CONNS,
+    };
+    struct transport_failure failure;
+    enum io_choice io = muxd->options.io;
+    muxd->ops = io == IO_EPOLL ? &transport_epoll : &transport_uring;
+    muxd->transport = muxd->ops->init(&config, &failure);
+    if (!muxd->transport && io == IO_AUTO) {
+        fprintf(stderr, "muxd: io_uring %s (%s: %s): using epoll\n",
+                forbidden(&failure) ? "is forbidden here" : "does not work here", failure.operation,
+                strerror(failure.error));
+        muxd->ops = &transport_epoll;
+        muxd->transport = muxd->ops->init(&config, &failure);
+    }
+    if (!muxd->transport)
+        fprintf(stderr, "muxd: --io %s: %s: %s\n", muxd->ops->name, failure.operation,
+                strerror(failure.error));
+    return muxd->transport != NULL;
+}
+
+static bool map_arena(struct muxd *muxd) {
+    size_t len = muxd->options.memory_bytes;
+    void *arena =
+        mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (arena == MAP_FAILED) {
+        fprintf(stderr, "muxd: --memory: cannot map %zu bytes: %s\n", len, strerror(errno));
+        return false;
+    }
+    muxd->arena = (struct mux_room){arena, len};
+    return true;
+}
+
+static bool start_node(struct muxd *muxd) {
+    const struct options *options = &muxd->options;
+    size_t received = receive_bytes(muxd);
+    struct node_config config = {
+        .ops = muxd->ops,
+        .transport = muxd->transport,
+        .mux = {.memory = {muxd->arena.data + received, muxd->arena.len - received},
+                .links_max = options->links_max,
+                .inputs_max = (unsigned)(received / RECEIVE_BUFFER_BYTES),
+                .input_bytes_max = RECEIVE_BUFFER_BYTES,
+                .segment_by = options->segment_by},
+        .drain_timeout_ns = options->drain_timeout_ns,
+        .exit_after_links = options->exit_after_links,
+        .exit_when_idle = muxd->stdin_taken && options->listen_count == 1,
+        .upstream_retry = options->upstream_given && options->upstream.kind != ENDPOINT_STDIO,
+        .upstream_text = options->upstream_given ? options->upstream.text : "stdout",
+        .user = muxd,
+        .log = say,
+        .open_upstream = open_upstream,
+        .show = muxd->screen ? show_packets : NULL,
+        .show_link = muxd->screen ? show_link : NULL,
+        .allowed = peer_allowed,
+    };
+    if (getrandom(&config.seed, sizeof config.seed, 0) != sizeof config.seed)
+        config.seed = (uint64_t)getpid();
+    muxd->node = node_create(&config);
+    if (muxd->node)
+        muxd->log.counters = node_counters(muxd->node);
+    else
+        fprintf(stderr, "muxd: out of memory for %u links\n", options->links_max);
+    return muxd->node != NULL;
+}
+
+static bool listen_on(struct muxd *muxd, const struct endpoint *endpoint,
+                      const struct transport_address *address, bool *open_to_all) {
+    struct transport_failure failure;
+    struct transport_address bound;
+    char text[ENDPOINT_TEXT_BYTES];
+    struct transport_listener *listener =
+        muxd->ops->listen(muxd->transport, address, NULL, &bound, &failure);
+    if (!listener) {
+        address_text(address, text, sizeof text);
+        fprintf(stderr, "muxd: --listen %s: %s: %s: %s\n", endpoint->text, text, failure.operation,
+                strerror(failure.error));
+        return false;
+    }
+    node_add_listener(muxd->node, listener);
+    address_text(&bound, text, sizeof text);
+    fprintf(stderr, "listening on %s\n", text);
+    *open_to_all = *open_to_all || !address_is_local(&bound);
+    return true;
+}
+
+static bool listen_on_stdin(struct muxd *muxd) {
+    char why[256];
+    if (isatty(STDIN_FILENO))
+        fprintf(stderr, "muxd: reading a subunit stream from the terminal\n");
+    struct transport_conn *conn =
+        attach(muxd, STDIN_FILENO, -1, true, "stdin", NULL, why, sizeof why);
+    if (!conn)
+        fprintf(stderr, "muxd: --listen -: %s\n", why);
+    return conn && node_adopt(muxd->node, conn, false);
+}
+
+static bool listen_on_endpoint(struct muxd *muxd, const struct endpoint *endpoint,
+                               bool *open_to_all) {
+    struct transport_address addresses[ADDRESSES_MAX];
+    char why[256];
+    if (endpoint->kind == ENDPOINT_STDIO)
+        return listen_on_stdin(muxd);
+    if (endpoint_describe_interface(endpoint, why, sizeof why))
+        fprintf(stderr, "muxd: %s\n", why);
+    unsigned count = endpoint_resolve(endpoint, true, addresses, ADDRESSES_MAX, why, sizeof why);
+    if (count == 0)
+        fprintf(stderr, "muxd: --listen %s: %s\n", endpoint->text, why);
+    for (unsigned i = 0; i < count; i++)
+        if (!listen_on(muxd, endpoint, &addresses[i], open_to_all))
+            return false;
+    return count > 0;
+}
+
+static bool listen_everywhere(struct muxd *muxd) {
+    bool open_to_all = false;
+    for (unsigned i = 0; i < muxd->options.listen_count; i++)
+        if (!listen_on_endpoint(muxd, &muxd->options.listen[i], &open_to_all))
+            return false;
+    if (open_to_all && muxd->options.allow.count == 0)
+        fprintf(stderr, "muxd: anybody who can reach these addresses may send results; "
+                        "--allow CIDR,... limits that\n");
+    return true;
+}
+
+/*
+ * Binary never reaches a terminal: without an upstream, or with "-", people see lines there.
+ */
+static bool choose_screen(struct muxd *muxd) {
+    const struct options *options = &muxd->options;
+    bool to_stdout = !options->upstream_given || options->upstream.kind == ENDPOINT_STDIO;
+    if (!to_stdout || !isatty(STDOUT_FILENO))
+        return true;
+    muxd->screen = screen_create();
+    return muxd->screen != NULL;
+}
+
+static bool watch_signals(struct muxd *muxd) {
+    char why[256];
+    muxd->signals.handle = handle_signals;
+    muxd->signals_conn =
+        attach(muxd, signal_pipe[0], -1, true, "signals", &muxd->signals, why, sizeof why);
+    if (muxd->signals_conn)
+        muxd->ops->receive(muxd->signals_conn, true);
+    else
+        fprintf(stderr, "muxd: signals: %s\n", why);
+    return muxd->signals_conn != NULL;
+}
+
+static bool start(struct muxd *muxd) {
+    for (unsigned i = 0; i < muxd->options.listen_count; i++)
+        muxd->stdin_taken |= muxd->options.listen[i].kind == ENDPOINT_STDIO;
+    raise_descriptor_limit(muxd);
+    return catch_signals() && choose_screen(muxd) && map_arena(muxd) && start_transport(muxd) &&
+           start_node(muxd) && watch_signals(muxd) && listen_everywhere(muxd);
+}
+
+static void stop(struct muxd *muxd) {
+    if (muxd->signals_conn)
+        muxd->ops->close(muxd->signals_conn);
+    if (muxd->transport)
+        muxd->ops->stop(muxd->transport);
+    if (muxd->node)
+        node_destroy(muxd->node);
+    if (muxd->transport)
+        muxd->ops->fini(muxd->transport);
+    if (muxd->arena.data)
+        munmap(muxd->arena.data, muxd->arena.len);
+    screen_destroy(muxd->screen);
+}
+
+int main(int argc, char **argv) {
+    static struct muxd muxd;
+    int status = options_parse(&muxd.options, argc, argv);
+    if (status >= 0)
+        return status;
+    log_init(&muxd.log);
+    status = EXIT_START_FAILED;
+    if (start(&muxd)) {
+        while (node_step(muxd.node))
+            ;
+        write_stats(&muxd);
+        if (muxd.screen)
+            screen_totals(muxd.screen);
+        status = node_all_sent(muxd.node) ? 0 : EXIT_NOT_ALL_SENT;
+    }
+    stop(&muxd);
+    return status;
+}

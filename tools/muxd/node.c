@@ -1,0 +1,229 @@
+#include "tools/muxd/node_internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define LINE_BYTES 512
+
+/* Events taken from the transport at a time. */
+#define EVENTS_MAX 256
+
+/* So many polls in a row that bring nothing mean that there is nothing more right now. */
+#define DRAIN_QUIET_POLLS 3
+
+/* How often a drain looks whether the peer has acknowledged. */
+#define DRAIN_LOOK_NS 2000000u
+
+void node_log(struct node *node, const char *format, ...) {
+    char line[LINE_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    node->config.log(node->config.user, line);
+}
+
+static void mux_says(void *user, const char *line) {
+    struct node *node = user;
+    node->config.log(node->config.user, line);
+}
+
+static bool make_links(struct node *node) {
+    unsigned count = node->config.mux.links_max;
+    node->links = calloc(count, sizeof *node->links);
+    if (!node->links)
+        return false;
+    mux_list_init(&node->open_links);
+    return true;
+}
+
+struct node *node_create(const struct node_config *config) {
+    struct node *node = calloc(1, sizeof *node);
+    if (!node)
+        return NULL;
+    node->config = *config;
+    node->ops = config->ops;
+    const struct transport_caps *caps = node->ops->caps(config->transport);
+    node->receive_into = caps->receive_into;
+    struct mux_config mux = config->mux;
+    mux.user = node;
+    mux.log = mux_says;
+    mux.gather_max = caps->gather_max;
+    mux.reference_least_bytes = caps->reference_least_bytes;
+    node->mux = mux_create(&mux);
+    if (!node->mux || !make_links(node)) {
+        node_destroy(node);
+        return NULL;
+    }
+    node->counters = mux_counters_of(node->mux);
+    node_upstream_init(node);
+    return node;
+}
+
+void node_destroy(struct node *node) {
+    if (node->mux)
+        mux_destroy(node->mux);
+    free(node->links);
+    free(node);
+}
+
+void node_add_listener(struct node *node, struct transport_listener *listener) {
+    assert(node->listener_count < NODE_LISTENERS_MAX);
+    node->listeners[node->listener_count++] = listener;
+}
+
+struct mux_counters *node_counters(struct node *node) {
+    return node->counters;
+}
+
+bool node_all_sent(const struct node *node) {
+    return mux_up_pending_bytes(node->mux) == 0 && mux_unframed_bytes(node->mux) == 0 &&
+           !node->upstream.unconfirmed && !node->upstream.failed;
+}
+
+static void close_listeners(struct node *node) {
+    for (unsigned i = 0; i < node->listener_count; i++)
+        node->ops->close_listener(node->listeners[i]);
+    node->listener_count = 0;
+}
+
+/* No more reading: what has come is forwarded, then the node ends. */
+static void begin_flush(struct node *node) {
+    if (node->phase >= NODE_FLUSHING)
+        return;
+    node->phase = NODE_FLUSHING;
+    close_listeners(node);
+    node_links_close_all(node);
+}
+
+static void begin_drain(struct node *node, uint64_t now_ns, bool limited) {
+    if (node->phase >= NODE_DRAINING)
+        return;
+    node->phase = NODE_DRAINING;
+    node->drain_until_ns = now_ns + node->config.drain_timeout_ns;
+    node->flush_until_ns = limited ? node->drain_until_ns : UINT64_MAX;
+    node->quiet_polls = 0;
+}
+
+void node_terminate(struct node *node, bool at_once) {
+    uint64_t now_ns = node->ops->now_ns(node->config.transport);
+    if (at_once || node->terminating) {
+        node->drain_until_ns = node->flush_until_ns = now_ns;
+        begin_flush(node);
+        node->phase = NODE_LEAVING;
+    } else if (node->phase < NODE_DRAINING) {
+        begin_drain(node, now_ns, true);
+    } else {
+        node->flush_until_ns = now_ns + node->config.drain_timeout_ns;
+    }
+    node->terminating = true;
+}
+
+void node_link_gone(struct node *node) {
+    uint64_t ended = node->counters->value[MUX_COUNT_links_ended];
+    if (node->config.exit_after_links && ended >= node->config.exit_after_links)
+        begin_drain(node, node->ops->now_ns(node->config.transport), false);
+    if (node->config.exit_when_idle && node->open_count == 0 && node->phase < NODE_FLUSHING) {
+        node->flush_until_ns = UINT64_MAX;
+        begin_flush(node);
+    }
+}
+
+/* Draining ends when nothing more comes; flushing when all is out. */
+static void advance_phase(struct node *node, unsigned events, uint64_t now_ns) {
+    if (node->phase == NODE_DRAINING) {
+        bool quiet = events == 0 && !mux_busy(node->mux);
+        node->quiet_polls = quiet ? node->quiet_polls + 1 : 0;
+        if (node->quiet_polls >= DRAIN_QUIET_POLLS || now_ns >= node->drain_until_ns)
+            begin_flush(node);
+    }
+    if (node->phase == NODE_FLUSHING) {
+        bool out = node->open_count == 0 && node_upstream_flushed(node);
+        if (out || now_ns >= node->flush_until_ns)
+            node->phase = NODE_LEAVING;
+    }
+}
+
+static uint64_t least(uint64_t a, uint64_t b) {
+    return a < b ? a : b;
+}
+
+static uint64_t poll_deadline(const struct node *node, uint64_t now_ns) {
+    uint64_t deadline_ns = least(mux_deadline_ns(node->mux), node->upstream.retry_at_ns);
+    if (node->phase == NODE_DRAINING && !mux_busy(node->mux))
+        return 0;
+    if (node->phase == NODE_DRAINING)
+        deadline_ns = least(deadline_ns, node->drain_until_ns);
+    if (node->phase == NODE_FLUSHING)
+        deadline_ns = least(deadline_ns, least(node->flush_until_ns, now_ns + DRAIN_LOOK_NS));
+    return deadline_ns;
+}
+
+static void handle(struct node *node, const struct transport_event *event, uint64_t now_ns) {
+    if (event->kind == TRANSPORT_ACCEPTED) {
+        node_link_accepted(node, event->conn);
+    } else if (event->kind == TRANSPORT_REFUSED) {
+        MUX_COUNT(node->counters, connections_refused, 1);
+        node_log(node, "a connection was turned away: %s: %s", event->operation,
+                 strerror(event->error));
+    } else {
+        struct node_conn *conn = node->ops->user(event->conn);
+        conn->handle(node, conn, event, now_ns);
+    }
+}
+
+/* All that can be done without new events. */
+static void work(struct node *node, uint64_t now_ns) {
+    do {
+        mux_run(node->mux, now_ns);
+        node_links_attend(node, now_ns);
+    } while (node_upstream_send(node, now_ns));
+    node_upstream_receive(node);
+}
+
+/* Leaving: every connection is closed and its last event awaited, so that no memory is in flight.
+ */
+static bool leave(struct node *node) {
+    struct transport_event events[EVENTS_MAX];
+    close_listeners(node);
+    node_links_close_all(node);
+    node_upstream_close(node);
+    uint64_t now_ns = node->ops->now_ns(node->config.transport);
+    if (node->conn_count == 0 && !node->upstream.conn)
+        return false;
+    unsigned count = node->ops->poll(node->config.transport, UINT64_MAX, events, EVENTS_MAX);
+    for (unsigned i = 0; i < count; i++)
+        handle(node, &events[i], now_ns);
+    return true;
+}
+
+static void count_unsent(struct node *node) {
+    uint64_t bytes = mux_up_pending_bytes(node->mux) + mux_unframed_bytes(node->mux);
+    node->counters->value[MUX_COUNT_unsent_bytes] = bytes;
+    if (bytes && !node->upstream.failed) /* else its loss has been told */
+        node_log(node, "ending with %" PRIu64 " bytes not sent to %s", bytes,
+                 node->config.upstream_text);
+}
+
+bool node_step(struct node *node) {
+    struct transport_event events[EVENTS_MAX];
+    if (node->phase == NODE_LEAVING) {
+        if (!node->unsent_counted)
+            count_unsent(node);
+        node->unsent_counted = true;
+        return leave(node);
+    }
+    uint64_t now_ns = node->ops->now_ns(node->config.transport);
+    unsigned count =
+        node->ops->poll(node->config.transport, poll_deadline(node, now_ns), events, EVENTS_MAX);
+    now_ns = node->ops->now_ns(node->config.transport);
+    for (unsigned i = 0; i < count; i++)
+        handle(node, &events[i], now_ns);
+    node_upstream_open(node, now_ns);
+    work(node, now_ns);
+    advance_phase(node, count, now_ns);
+    return true;
+}

@@ -1,0 +1,91 @@
+/* What node.c, node_links.c and node_upstream.c share. */
+#ifndef MUXD_NODE_INTERNAL_H
+#define MUXD_NODE_INTERNAL_H
+
+#include "mux/list.h"
+#include "tools/muxd/node.h"
+
+/* Every address of every interface given: far more than one machine has. */
+#define NODE_LISTENERS_MAX 256
+
+enum node_phase {
+    NODE_RUNNING,
+    NODE_DRAINING, /* reads what is there right now */
+    NODE_FLUSHING, /* reads no more; what has come goes up */
+    NODE_LEAVING,  /* closes */
+};
+
+struct node_link {
+    struct node_conn base;
+    struct mux_list open_node;
+    struct transport_conn *conn; /* NULL: closed, its last packets are on their way */
+    struct mux_link *link;       /* NULL: this entry is free */
+    bool receiving;
+    bool closing;
+    bool ended; /* the mux knows */
+    bool came;  /* shown */
+    struct node_link *next_free;
+};
+
+struct node_upstream {
+    struct node_conn base;
+    struct transport_conn *conn;
+    bool connected;
+    bool receiving;
+    bool closing;
+    bool half_closed; /* stdin ended: only the way down is over */
+    bool finished;    /* told that nothing more is sent */
+    bool unconfirmed; /* sent, but the peer has not acknowledged it */
+    bool sending;
+    bool failed; /* lost, and it cannot be had again */
+    uint64_t retry_at_ns;
+    uint64_t backoff_ns;
+    uint64_t random;
+};
+
+struct node {
+    struct node_config config;
+    const struct transport_ops *ops;
+    bool receive_into;
+    struct mux *mux;
+    struct mux_counters *counters;
+    enum node_phase phase;
+    bool terminating;
+    bool unsent_counted;
+    unsigned quiet_polls;
+    uint64_t drain_until_ns, flush_until_ns;
+    struct transport_listener *listeners[NODE_LISTENERS_MAX];
+    unsigned listener_count;
+    struct node_link *links;
+    unsigned links_touched;
+    struct node_link *free_links;
+    struct mux_list open_links;
+    unsigned open_count; /* links */
+    unsigned conn_count; /* connections from below whose last event has not come */
+    struct node_upstream upstream;
+};
+
+__attribute__((format(printf, 2, 3))) void node_log(struct node *node, const char *format, ...);
+
+/* node.c: a link is over; perhaps that ends the node. */
+void node_link_gone(struct node *node);
+
+/* node_links.c */
+void node_link_accepted(struct node *node, struct transport_conn *conn);
+/* Does what the mux wishes for its links: receive, pause, send, close. */
+void node_links_attend(struct node *node, uint64_t now_ns);
+void node_links_close_all(struct node *node);
+
+/* node_upstream.c */
+void node_upstream_init(struct node *node);
+/* Connects when it is time. */
+void node_upstream_open(struct node *node, uint64_t now_ns);
+/* Sends the next batch; false when there is none or it must wait. */
+bool node_upstream_send(struct node *node, uint64_t now_ns);
+/* Receiving from above goes on or pauses as the mux wishes. */
+void node_upstream_receive(struct node *node);
+/* Is all out and, where that can be known, acknowledged? */
+bool node_upstream_flushed(struct node *node);
+void node_upstream_close(struct node *node);
+
+#endif

@@ -1,0 +1,175 @@
+/* A node's links: connections from below and their ends. */
+#include "tools/muxd/node_internal.h"
+
+static void handle_link(struct node *node, struct node_conn *conn,
+                        const struct transport_event *event, uint64_t now_ns);
+
+static struct node_link *take_free(struct node *node) {
+    struct node_link *link = node->free_links;
+    if (link) {
+        node->free_links = link->next_free;
+        return link;
+    }
+    if (node->links_touched == node->config.mux.links_max)
+        return NULL;
+    return &node->links[node->links_touched++];
+}
+
+/* A connection that is closed before it was a link: only its last event is awaited. */
+static void handle_rejected(struct node *node, struct node_conn *conn,
+                            const struct transport_event *event, uint64_t now_ns) {
+    (void)conn, (void)now_ns;
+    if (event->kind == TRANSPORT_RECEIVED && event->buffer)
+        mux_buffer_release(event->buffer);
+    if (event->kind == TRANSPORT_CLOSED)
+        node->conn_count--;
+}
+
+static struct node_conn rejected = {handle_rejected};
+
+static void reject(struct node *node, struct transport_conn *conn) {
+    node->ops->set_user(conn, &rejected);
+    node->ops->close(conn);
+}
+
+static bool open_link(struct node *node, struct transport_conn *conn, bool way_down) {
+    const struct transport_peer *peer = node->ops->peer(conn);
+    struct node_link *link = take_free(node);
+    if (!link)
+        return false;
+    struct mux_link_config config = {peer->text, peer->host, way_down, link};
+    *link = (struct node_link){.base = {handle_link}, .conn = conn};
+    mux_list_init(&link->open_node);
+    mux_list_append(&node->open_links, &link->open_node);
+    link->link = mux_link_open(node->mux, &config);
+    assert(link->link); /* the mux has as many as the node */
+    node->open_count++;
+    node->ops->set_user(conn, link);
+    return true;
+}
+
+bool node_adopt(struct node *node, struct transport_conn *conn, bool way_down) {
+    node->conn_count++;
+    return open_link(node, conn, way_down);
+}
+
+void node_link_accepted(struct node *node, struct transport_conn *conn) {
+    const struct transport_peer *peer = node->ops->peer(conn);
+    MUX_COUNT(node->counters, connections_accepted, 1);
+    node->conn_count++;
+    if (!node->config.allowed(node->config.user, peer)) {
+        MUX_COUNT(node->counters, connections_forbidden, 1);
+        node_log(node, "%s is not in --allow: closed", peer->text);
+        reject(node, conn);
+    } else if (!open_link(node, conn, true)) {
+        MUX_COUNT(node->counters, connections_over_limit, 1);
+        node_log(node, "%s is one more than --max-links %u: closed", peer->text,
+                 node->config.mux.links_max);
+        reject(node, conn);
+    }
+}
+
+static void show(struct node *node, struct node_link *link, bool came) {
+    if (node->config.show_link && link->came != came)
+        node->config.show_link(node->config.user, mux_link_segment(link->link),
+                               link->conn ? node->ops->peer(link->conn)->text : "", came);
+    link->came = came;
+}
+
+static void received(struct node *node, struct node_link *link, const struct transport_event *event,
+                     uint64_t now_ns) {
+    if (!event->buffer)
+        mux_link_filled(link->link, event->bytes.len, now_ns);
+    else
+        mux_link_received(link->link, event->buffer, event->bytes, now_ns);
+    show(node, link, true);
+}
+
+static void end(struct node_link *link, uint64_t now_ns) {
+    if (!link->ended)
+        mux_link_ended(link->link, now_ns);
+    link->ended = true;
+}
+
+static void close_conn(struct node *node, struct node_link *link) {
+    if (link->conn && !link->closing)
+        node->ops->close(link->conn);
+    link->closing = true;
+}
+
+static void handle_link(struct node *node, struct node_conn *conn,
+                        const struct transport_event *event, uint64_t now_ns) {
+    struct node_link *link = (struct node_link *)conn;
+    switch (event->kind) {
+    case TRANSPORT_RECEIVED:
+        received(node, link, event, now_ns);
+        break;
+    case TRANSPORT_ENDED:
+        end(link, now_ns);
+        break;
+    case TRANSPORT_SENT:
+        mux_link_sent(link->link, now_ns);
+        break;
+    case TRANSPORT_LOST:
+        MUX_COUNT(node->counters, connections_lost, 1);
+        node_log(node, "%s (link %s) lost: %s: %s", node->ops->peer(link->conn)->text,
+                 mux_link_segment(link->link), event->operation, strerror(event->error));
+        close_conn(node, link);
+        break;
+    case TRANSPORT_CLOSED:
+        /* only now has the transport let go of all of the link's memory */
+        show(node, link, false);
+        link->conn = NULL;
+        node->conn_count--;
+        end(link, now_ns);
+        break;
+    default:
+        break;
+    }
+}
+
+static void release(struct node *node, struct node_link *link) {
+    mux_link_close(link->link);
+    link->link = NULL;
+    mux_list_remove(&link->open_node);
+    link->next_free = node->free_links;
+    node->free_links = link;
+    node->open_count--;
+    node_link_gone(node);
+}
+
+static void attend(struct node *node, struct node_link *link) {
+    bool receive = mux_link_wants_receive(link->link);
+    if (link->closing)
+        return;
+    if (receive != link->receiving)
+        node->ops->receive(link->conn, receive);
+    link->receiving = receive;
+    if (receive && node->receive_into) {
+        struct mux_room room = mux_link_offer(link->link);
+        if (room.len)
+            node->ops->receive_into(link->conn, room);
+    }
+    const struct mux_gather *gather = mux_link_take(link->link);
+    if (gather)
+        node->ops->send(link->conn, gather);
+}
+
+void node_links_attend(struct node *node, uint64_t now_ns) {
+    (void)now_ns;
+    struct mux_link *next;
+    while ((next = mux_next_attention(node->mux))) {
+        struct node_link *link = mux_link_user(next);
+        attend(node, link);
+        if (!mux_link_finished(next))
+            continue;
+        close_conn(node, link);
+        if (!link->conn)
+            release(node, link);
+    }
+}
+
+void node_links_close_all(struct node *node) {
+    for (struct mux_list *at = node->open_links.next; at != &node->open_links; at = at->next)
+        close_conn(node, MUX_LIST_ITEM(at, struct node_link, open_node));
+}

@@ -1,0 +1,277 @@
+#include "tools/muxd/options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define EXIT_USAGE 2
+
+#define MEMORY_DEFAULT_BYTES ((uint64_t)128 << 20)
+#define MEMORY_LEAST_BYTES ((uint64_t)16 << 20)
+#define LINKS_MAX_DEFAULT 16384
+#define LINKS_MAX_MOST 1000000
+#define DRAIN_TIMEOUT_DEFAULT_NS ((uint64_t)5000000000)
+#define DRAIN_TIMEOUT_MOST_S 86400.0
+
+static const char help[] =
+    "usage: muxd --listen ENDPOINT... [--upstream ENDPOINT] [OPTION...]\n"
+    "\n"
+    "Gathers subunit v2 streams from many workers and forwards one stream in which every\n"
+    "packet's route code says which worker sent it.\n"
+    "\n"
+    "  muxd --listen ib0                            show what happens, on a terminal\n"
+    "  muxd --listen ib0 > run.subunit              gather into a file or pipe\n"
+    "  muxd --listen eth0 --upstream tcp:build7     forward to the next muxd\n"
+    "\n"
+    "Endpoints:\n"
+    "  ib0, ib0:7533      an interface: all its addresses (--listen only)\n"
+    "  HOST, HOST:PORT    a name or an IPv4 address; [v6]:PORT; :PORT for every address\n"
+    "  unix:PATH          a unix socket\n"
+    "  file:PATH          a file, appended to (--upstream only)\n"
+    "  -                  stdin (--listen); stdout, with stdin as the way down (--upstream)\n"
+    "The port is 7533 unless given; 0 takes a free one. Once a socket listens, stderr says\n"
+    "\"listening on ADDRESS\".\n"
+    "\n"
+    "Options:\n"
+    "  --listen ENDPOINT        where workers connect; can be given many times\n"
+    "  --upstream ENDPOINT      where the one stream goes; default: stdout, or on a terminal\n"
+    "                           lines that people can read\n"
+    "  --segment-by number|host what a worker is called in route codes: 0, 1, 2, ... or\n"
+    "                           HOST, HOST.1, HOST.2, ... (default number)\n"
+    "  --allow CIDR,...         networks that may connect (default: everybody)\n"
+    "  --max-links N            most connections at a time (default 16384)\n"
+    "  --memory SIZE            for buffers, in bytes or with K, M, G (default 128M, least 16M);\n"
+    "                           when it is full the workers feel back-pressure\n"
+    "  --io auto|uring|epoll    how the kernel is talked to (default auto: io_uring where it is\n"
+    "                           allowed, else epoll)\n"
+    "  --stats-json FILE|-      write the counters at exit and on SIGUSR1\n"
+    "  --drain-timeout SECONDS  how long SIGTERM may take (default 5)\n"
+    "  --exit-after N           end when N links have ended\n"
+    "  --help, --version\n"
+    "\n"
+    "Signals: TERM takes what workers have sent so far, forwards it and ends; a second TERM, or\n"
+    "INT, ends at once. USR1 writes the counters.\n"
+    "\n"
+    "Exit codes: 0 all that was received went out; 75 something did not (its bytes are logged\n"
+    "and counted); 1 could not start; 2 wrong usage.\n";
+
+enum option_id {
+    OPTION_LISTEN = 256,
+    OPTION_UPSTREAM,
+    OPTION_SEGMENT_BY,
+    OPTION_ALLOW,
+    OPTION_MAX_LINKS,
+    OPTION_MEMORY,
+    OPTION_IO,
+    OPTION_STATS_JSON,
+    OPTION_DRAIN_TIMEOUT,
+    OPTION_EXIT_AFTER,
+    OPTION_HELP,
+    OPTION_VERSION,
+};
+
+static const struct option long_options[] = {
+    {"listen", required_argument, NULL, OPTION_LISTEN},
+    {"upstream", required_argument, NULL, OPTION_UPSTREAM},
+    {"segment-by", required_argument, NULL, OPTION_SEGMENT_BY},
+    {"allow", required_argument, NULL, OPTION_ALLOW},
+    {"max-links", required_argument, NULL, OPTION_MAX_LINKS},
+    {"memory", required_argument, NULL, OPTION_MEMORY},
+    {"io", required_argument, NULL, OPTION_IO},
+    {"stats-json", required_argument, NULL, OPTION_STATS_JSON},
+    {"drain-timeout", required_argument, NULL, OPTION_DRAIN_TIMEOUT},
+    {"exit-after", required_argument, NULL, OPTION_EXIT_AFTER},
+    {"help", no_argument, NULL, OPTION_HELP},
+    {"version", no_argument, NULL, OPTION_VERSION},
+    {NULL, 0, NULL, 0},
+};
+
+static bool wrong(const char *option, const char *value, const char *expected) {
+    fprintf(stderr, "muxd: %s %s: expected %s\n", option, value, expected);
+    return false;
+}
+
+static bool parse_count(const char *option, const char *value, uint64_t least, uint64_t most,
+                        uint64_t *out) {
+    char expected[96], *end;
+    errno = 0;
+    unsigned long long number = strtoull(value, &end, 10);
+    if (value[0] >= '0' && value[0] <= '9' && !*end && !errno && number >= least &&
+        number <= most) {
+        *out = number;
+        return true;
+    }
+    snprintf(expected, sizeof expected, "a number from %llu to %llu", (unsigned long long)least,
+             (unsigned long long)most);
+    return wrong(option, value, expected);
+}
+
+static bool parse_size(const char *option, const char *value, uint64_t *out) {
+    static const char suffixes[] = "KMG";
+    char *end;
+    errno = 0;
+    unsigned long long number = strtoull(value, &end, 10);
+    const char *suffix = *end ? strchr(suffixes, *end) : NULL;
+    unsigned shift = suffix ? 10 * (unsigned)(suffix - suffixes + 1) : 0;
+    bool fine = value[0] >= '0' && value[0] <= '9' && !errno && (!*end || (suffix && !end[1])) &&
+                number <= UINT64_MAX >> (shift + 8);
+    *out = fine ? (uint64_t)number << shift : 0;
+    if (*out < MEMORY_LEAST_BYTES)
+        return wrong(option, value, "a size of at least 16M, such as 256M or 1G");
+    return true;
+}
+
+static bool parse_seconds(const char *option, const char *value, uint64_t *out_ns) {
+    char *end;
+    double seconds = strtod(value, &end);
+    if (end == value || *end || !isfinite(seconds) || seconds < 0 || seconds > DRAIN_TIMEOUT_MOST_S)
+        return wrong(option, value, "seconds from 0 to 86400, such as 5 or 0.5");
+    *out_ns = (uint64_t)(seconds * 1e9);
+    return true;
+}
+
+static bool parse_endpoint(const char *option, const char *value, struct endpoint *endpoint) {
+    char why[256];
+    if (endpoint_parse(value, endpoint, why, sizeof why))
+        return true;
+    fprintf(stderr, "muxd: %s %s: %s\n", option, value, why);
+    return false;
+}
+
+static bool add_listen(struct options *options, const char *value) {
+    if (options->listen_count == OPTIONS_LISTEN_MAX)
+        return wrong("--listen", value, "at most 64 of them");
+    struct endpoint *endpoint = &options->listen[options->listen_count];
+    if (!parse_endpoint("--listen", value, endpoint))
+        return false;
+    if (endpoint->kind == ENDPOINT_FILE)
+        return wrong("--listen", value, "a place that workers connect to, not a file");
+    options->listen_count++;
+    return true;
+}
+
+static bool set_upstream(struct options *options, const char *value) {
+    if (options->upstream_given)
+        return wrong("--upstream", value, "it to be given once");
+    options->upstream_given = true;
+    return parse_endpoint("--upstream", value, &options->upstream);
+}
+
+/* One of `count` words. */
+static bool parse_word(const char *option, const char *value, const char *const *words,
+                       unsigned count, const char *expected, unsigned *out) {
+    for (*out = 0; *out < count; (*out)++)
+        if (strcmp(value, words[*out]) == 0)
+            return true;
+    return wrong(option, value, expected);
+}
+
+static bool set_io(struct options *options, const char *value) {
+    static const char *const words[] = {
+        [IO_AUTO] = "auto", [IO_URING] = "uring", [IO_EPOLL] = "epoll"};
+    unsigned word;
+    if (!parse_word("--io", value, words, 3, "auto, uring or epoll", &word))
+        return false;
+    options->io = (enum io_choice)word;
+    return true;
+}
+
+static bool set_segment_by(struct options *options, const char *value) {
+    static const char *const words[] = {
+        [MUX_SEGMENT_BY_NUMBER] = "number", [MUX_SEGMENT_BY_HOST] = "host"};
+    unsigned word;
+    if (!parse_word("--segment-by", value, words, 2, "number or host", &word))
+        return false;
+    options->segment_by = (enum mux_segment_by)word;
+    return true;
+}
+
+static bool set_allow(struct options *options, const char *value) {
+    char why[256];
+    if (allow_add(&options->allow, value, why, sizeof why))
+        return true;
+    fprintf(stderr, "muxd: --allow %s: %s\n", value, why);
+    return false;
+}
+
+static bool set(struct options *options, int id, const char *value) {
+    uint64_t number = 0;
+    bool fine = true;
+    switch (id) {
+    case OPTION_LISTEN:
+        return add_listen(options, value);
+    case OPTION_UPSTREAM:
+        return set_upstream(options, value);
+    case OPTION_SEGMENT_BY:
+        return set_segment_by(options, value);
+    case OPTION_ALLOW:
+        return set_allow(options, value);
+    case OPTION_MAX_LINKS:
+        fine = parse_count("--max-links", value, 1, LINKS_MAX_MOST, &number);
+        options->links_max = (unsigned)number;
+        return fine;
+    case OPTION_MEMORY:
+        return parse_size("--memory", value, &options->memory_bytes);
+    case OPTION_IO:
+        return set_io(options, value);
+    case OPTION_STATS_JSON:
+        options->stats_file = value;
+        return true;
+    case OPTION_DRAIN_TIMEOUT:
+        return parse_seconds("--drain-timeout", value, &options->drain_timeout_ns);
+    case OPTION_EXIT_AFTER:
+        return parse_count("--exit-after", value, 1, UINT32_MAX, &options->exit_after_links);
+    default:
+        return false;
+    }
+}
+
+/* What only the whole command line shows. */
+static bool consistent(const struct options *options) {
+    unsigned stdins = 0;
+    for (unsigned i = 0; i < options->listen_count; i++)
+        stdins += options->listen[i].kind == ENDPOINT_STDIO;
+    if (options->listen_count == 0) {
+        fprintf(stderr, "muxd: where shall workers connect? Give --listen ib0, --listen :7533 or "
+                        "another endpoint (muxd --help lists them)\n");
+        return false;
+    }
+    if (stdins > 1)
+        return wrong("--listen", "-", "it to be given once: there is one stdin");
+    bool to_stdout = !options->upstream_given || options->upstream.kind == ENDPOINT_STDIO;
+    if (to_stdout && options->stats_file && strcmp(options->stats_file, "-") == 0)
+        return wrong("--stats-json", "-", "a file: packets go to stdout here");
+    return true;
+}
+
+int options_parse(struct options *options, int argc, char **argv) {
+    *options = (struct options){
+        .memory_bytes = MEMORY_DEFAULT_BYTES,
+        .links_max = LINKS_MAX_DEFAULT,
+        .drain_timeout_ns = DRAIN_TIMEOUT_DEFAULT_NS,
+    };
+    int id;
+    while ((id = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+        if (id == OPTION_HELP) {
+            fputs(help, stdout);
+            return 0;
+        }
+        if (id == OPTION_VERSION) {
+            puts("muxd " MUXD_VERSION);
+            return 0;
+        }
+        if (!set(options, id, optarg)) {
+            if (id == '?')
+                fprintf(stderr, "muxd: muxd --help lists the options\n");
+            return EXIT_USAGE;
+        }
+    }
+    if (optind < argc) {
+        fprintf(stderr, "muxd: '%s' stands alone; did you mean --listen %s?\n", argv[optind],
+                argv[optind]);
+        return EXIT_USAGE;
+    }
+    return consistent(options) ? -1 : EXIT_USAGE;
+}

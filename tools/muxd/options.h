@@ -1,0 +1,34 @@
+/* muxd's command line. */
+#ifndef MUXD_OPTIONS_H
+#define MUXD_OPTIONS_H
+
+#include "mux/mux.h"
+#include "tools/muxd/allow.h"
+#include "transport/endpoint.h"
+
+#define OPTIONS_LISTEN_MAX 64
+
+enum io_choice { IO_AUTO, IO_URING, IO_EPOLL };
+
+struct options {
+    struct endpoint listen[OPTIONS_LISTEN_MAX];
+    unsigned listen_count;
+    bool upstream_given;
+    struct endpoint upstream;
+    enum io_choice io;
+    enum mux_segment_by segment_by;
+    uint64_t memory_bytes;
+    unsigned links_max;
+    struct allow allow;
+    const char *stats_file; /* NULL: none; "-": stdout */
+    uint64_t drain_timeout_ns;
+    uint64_t exit_after_links;
+};
+
+/*
+ * Reads the command line. Returns -1 to go on, else the status to exit with (--help, --version, or
+ * an error, which has been told on stderr).
+ */
+int options_parse(struct options *options, int argc, char **argv);
+
+#endif

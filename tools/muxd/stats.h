@@ -1,0 +1,13 @@
+/* --stats-json: the counters with name, unit and help, as one JSON object. */
+#ifndef MUXD_STATS_H
+#define MUXD_STATS_H
+
+#include "mux/counters.h"
+
+/*
+ * Writes to `path` ("-": stdout), a file by way of a new one that replaces it, so that a reader
+ * never sees half. Blocks. False: errno says why.
+ */
+bool stats_write(const struct mux_counters *counters, const char *path);
+
+#endif
