@@ -1,0 +1,131 @@
+/* Receive buffers as the kernel takes them: one provided-buffer ring (group) for each pool. */
+#include "transport/uring/uring.h"
+#include <sys/mman.h>
+
+/* A buffer's id in a completion has 16 bits. */
+#define POOL_BUFFERS_MAX (UINT16_MAX + 1)
+
+static struct uring_buffer_ring *ring_of(struct transport *transport, const struct pool *pool) {
+    return &transport->rings[pool - transport->pools.of];
+}
+
+/* Moves free buffers into the ring while it has room: a pool may be larger than a ring can be. */
+static void fill(struct transport *transport, struct pool *pool) {
+    struct uring_buffer_ring *ring = ring_of(transport, pool);
+    while (ring->count < ring->most) {
+        struct mux_buffer *buffer = pool_take(pool);
+        if (!buffer)
+            return;
+        io_uring_buf_ring_add(ring->entries, buffer->data, (unsigned)buffer->size_bytes,
+                              (unsigned short)pool_id(pool, buffer),
+                              io_uring_buf_ring_mask(ring->most), 0);
+        io_uring_buf_ring_advance(ring->entries, 1);
+        ring->count++;
+    }
+}
+
+static void returned(struct pool *pool, struct mux_buffer *buffer) {
+    pool_keep(pool, buffer);
+    fill(pool->owner, pool); /* before the ring is made: it has no room */
+}
+
+static unsigned entries_for(unsigned buffers) {
+    unsigned entries = 1;
+    while (entries < buffers && entries < URING_BUF_RING_ENTRIES_MAX)
+        entries *= 2;
+    return entries;
+}
+
+static bool ring_make(struct transport *transport, struct pool *pool,
+                      struct transport_failure *failure) {
+    struct uring_buffer_ring *ring = ring_of(transport, pool);
+    unsigned most = entries_for(pool->count);
+    size_t bytes = most * sizeof(struct io_uring_buf);
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) {
+        transport_failed(failure, "mmap");
+        return false;
+    }
+    ring->entries = memory;
+    ring->mapped_bytes = bytes;
+    struct io_uring_buf_reg registration = {
+        .ring_addr = (uint64_t)(uintptr_t)memory,
+        .ring_entries = most,
+        .bgid = (uint16_t)(pool - transport->pools.of),
+    };
+    int result = io_uring_register_buf_ring(&transport->ring, &registration, 0);
+    if (result < 0) {
+        *failure =
+            (struct transport_failure){-result, "io_uring_register: IORING_REGISTER_PBUF_RING"};
+        return false;
+    }
+    io_uring_buf_ring_init(ring->entries);
+    ring->most = most;
+    fill(transport, pool);
+    return true;
+}
+
+bool uring_buffers_make(struct transport *transport, const struct transport_config *config,
+                        struct transport_failure *failure) {
+    if (!pools_init(&transport->pools, config, transport, returned, failure))
+        return false;
+    for (unsigned i = 0; i < TRANSPORT_POOLS; i++) {
+        if (transport->pools.of[i].count > POOL_BUFFERS_MAX) {
+            *failure =
+                (struct transport_failure){EINVAL, "receive buffers: at most 65536 in a pool"};
+            return false;
+        }
+        if (!ring_make(transport, &transport->pools.of[i], failure))
+            return false;
+    }
+    return true;
+}
+
+void uring_buffers_free(struct transport *transport) {
+    for (unsigned i = 0; i < TRANSPORT_POOLS; i++) {
+        if (transport->rings[i].entries)
+            munmap(transport->rings[i].entries, transport->rings[i].mapped_bytes);
+    }
+    if (transport->pools.buffers)
+        pools_fini(&transport->pools);
+}
+
+struct mux_buffer *uring_buffer_taken(struct transport *transport, enum transport_pool index,
+                                      unsigned flags) {
+    if (!(flags & IORING_CQE_F_BUFFER))
+        return NULL;
+    struct pool *pool = &transport->pools.of[index];
+    unsigned id = flags >> IORING_CQE_BUFFER_SHIFT;
+    assert(id < pool->count);
+    ring_of(transport, pool)->count--;
+    fill(transport, pool);
+    return &pool->buffers[id];
+}
+
+void uring_buffer_back(struct transport *transport, enum transport_pool index,
+                       struct mux_buffer *buffer) {
+    struct pool *pool = &transport->pools.of[index];
+    returned(pool, buffer);
+}
+
+/*
+ * Arming more than there are buffers would only bring their requests back with ENOBUFS, again and
+ * again for thousands of connections; so each round serves as many as can be served.
+ */
+static bool serve(struct transport *transport, struct pool *pool) {
+    struct uring_buffer_ring *ring = ring_of(transport, pool);
+    for (unsigned left = ring->count; left > 0 && !queue_empty(&pool->waiting); left--) {
+        struct queue_link *link = pool->waiting.head.next;
+        if (!uring_receive_arm(queue_entry(link, struct transport_conn, receive.waiting)))
+            return true;
+        queue_remove(link);
+    }
+    return ring->count > 0 && !queue_empty(&pool->waiting);
+}
+
+bool uring_buffers_serve(struct transport *transport) {
+    bool more = false;
+    for (unsigned i = 0; i < TRANSPORT_POOLS; i++)
+        more |= serve(transport, &transport->pools.of[i]);
+    return more;
+}

@@ -1,0 +1,155 @@
+/* The engine: its life, and poll(). */
+#include "transport/uring/uring.h"
+#include <stdlib.h>
+
+/* stop() looks this often whether the kernel has let go of everything; usually it has at once. */
+#define STOP_STEP_NS 1000000U
+#define STOP_EVENTS 64
+
+static const struct transport_caps caps = {
+    .gather_max = URING_GATHER_MAX,
+    /* below this a copy costs less than one more iovec in sendmsg() */
+    .reference_least_bytes = 512,
+    .receive_into = true,
+};
+
+static void uring_fini(struct transport *transport) {
+    assert(transport->conns_open == 0 && queue_empty(&transport->listeners));
+    if (transport->ring_made)
+        io_uring_queue_exit(&transport->ring);
+    uring_buffers_free(transport);
+    socket_reserve_close(&transport->reserve);
+    free(transport->conns);
+    free(transport);
+}
+
+static bool make(struct transport *transport, const struct transport_config *config,
+                 struct transport_failure *failure) {
+    transport->conns = calloc(config->conns_max, sizeof *transport->conns);
+    transport->conns_max = config->conns_max;
+    if (!transport->conns) {
+        transport_failed(failure, "calloc");
+        return false;
+    }
+    return uring_ring_make(transport, config, failure) &&
+           uring_buffers_make(transport, config, failure) &&
+           socket_reserve_open(&transport->reserve, failure);
+}
+
+static struct transport *uring_init(const struct transport_config *config,
+                                    struct transport_failure *failure) {
+    struct transport *transport = calloc(1, sizeof *transport);
+    if (!transport) {
+        transport_failed(failure, "calloc");
+        return NULL;
+    }
+    transport->reserve.fd = -1;
+    queue_init(&transport->free);
+    queue_init(&transport->retired);
+    queue_init(&transport->work);
+    queue_init(&transport->listeners);
+    if (!make(transport, config, failure)) {
+        uring_fini(transport);
+        return NULL;
+    }
+    descriptor_ignore_signals();
+    return transport;
+}
+
+static const struct transport_caps *uring_caps(const struct transport *transport) {
+    (void)transport;
+    return &caps;
+}
+
+static bool advance_conns(struct transport *transport, struct uring_events *out) {
+    struct queue_link *link;
+    while (out->count < out->most && (link = queue_pop(&transport->work))) {
+        struct transport_conn *conn = queue_entry(link, struct transport_conn, work);
+        if (!uring_conn_advance(conn, out)) {
+            uring_conn_wake(conn);
+            return false;
+        }
+    }
+    return queue_empty(&transport->work);
+}
+
+/* Makes the requests that are wanted. False if there are more to make at once. */
+static bool advance(struct transport *transport, struct uring_events *out) {
+    return uring_listeners_advance(transport) && advance_conns(transport, out) &&
+           !uring_buffers_serve(transport);
+}
+
+/* Turns completions into events while there is room for them. */
+static void harvest(struct transport *transport, struct uring_events *out) {
+    struct io_uring_cqe *cqe;
+    unsigned head, seen = 0;
+    io_uring_for_each_cqe(&transport->ring, head, cqe) {
+        if (out->count == out->most)
+            break;
+        uring_op_complete(io_uring_cqe_get_data64(cqe), cqe->res, cqe->flags, out);
+        seen++;
+    }
+    io_uring_cq_advance(&transport->ring, seen);
+}
+
+static unsigned uring_poll(struct transport *transport, uint64_t deadline_ns,
+                           struct transport_event *events, unsigned most) {
+    struct uring_events out = {.events = events, .most = most};
+    uring_conns_reclaim(transport);
+    uring_listeners_rested(transport);
+    for (;;) {
+        bool may_wait = advance(transport, &out) && out.count == 0;
+        bool woken = !uring_enter(transport, may_wait ? deadline_ns : 0);
+        harvest(transport, &out);
+        if (out.count > 0 || woken || deadline_ns <= uring_now_ns(transport))
+            return out.count;
+    }
+}
+
+static void uring_stop(struct transport *transport) {
+    struct transport_event events[STOP_EVENTS];
+    /* All are closed: the only events are CLOSED. */
+    while (transport->conns_open > 0 || !queue_empty(&transport->listeners))
+        uring_poll(transport, uring_now_ns(transport) + STOP_STEP_NS, events, STOP_EVENTS);
+}
+
+static void set_user(struct transport_conn *conn, void *user) {
+    conn->user = user;
+}
+
+static void *user(const struct transport_conn *conn) {
+    return conn->user;
+}
+
+static void *listener_user(const struct transport_listener *listener) {
+    return listener->user;
+}
+
+static const struct transport_peer *peer(const struct transport_conn *conn) {
+    return &conn->peer;
+}
+
+const struct transport_ops transport_uring = {
+    .name = "uring",
+    .init = uring_init,
+    .caps = uring_caps,
+    .now_ns = uring_now_ns,
+    .listen = uring_listen,
+    .accept = uring_accept,
+    .close_listener = uring_close_listener,
+    .connect = uring_connect,
+    .attach = uring_attach,
+    .poll = uring_poll,
+    .receive = uring_receive,
+    .receive_into = uring_receive_into,
+    .send = uring_send,
+    .finish = uring_finish,
+    .unacknowledged = uring_unacknowledged,
+    .close = uring_close,
+    .stop = uring_stop,
+    .fini = uring_fini,
+    .set_user = set_user,
+    .user = user,
+    .listener_user = listener_user,
+    .peer = peer,
+};

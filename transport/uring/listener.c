@@ -1,0 +1,177 @@
+/* Listeners: one request accepts as long as there is somebody, if there are places enough. */
+#include "transport/uring/uring.h"
+#include <poll.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/*
+ * With fewer free places than this, connections are accepted one by one, so that those beyond the
+ * last place stay in the backlog: more than this hardly come between two poll() calls.
+ */
+#define BURST_PLACES 1024
+
+static unsigned places(const struct transport *transport) {
+    return transport->conns_max - transport->conns_open;
+}
+
+static bool must_stop(const struct transport_listener *listener) {
+    unsigned left = places(listener->transport);
+    return listener->closing || !listener->on || left == 0 ||
+           (listener->burst && left < BURST_PLACES);
+}
+
+static bool arm(struct transport_listener *listener) {
+    struct io_uring_sqe *sqe = uring_op_begin(listener->transport, &listener->op);
+    if (!sqe)
+        return false;
+    int fd = listener->socket.fd;
+    listener->burst = !listener->poll_first && places(listener->transport) >= BURST_PLACES;
+    if (listener->poll_first)
+        io_uring_prep_poll_add(sqe, fd, POLLIN);
+    else if (listener->burst)
+        io_uring_prep_multishot_accept(sqe, fd, NULL, NULL, SOCK_CLOEXEC);
+    else
+        io_uring_prep_accept(sqe, fd, NULL, NULL, SOCK_CLOEXEC);
+    return true;
+}
+
+static bool advance(struct transport_listener *listener) {
+    if (!uring_op_idle(&listener->op))
+        return !must_stop(listener) || uring_op_stop(listener->transport, &listener->op);
+    if (listener->closing) {
+        queue_remove(&listener->all);
+        free(listener);
+        return true;
+    }
+    listener->burst = false;
+    return must_stop(listener) || listener->resting || arm(listener);
+}
+
+bool uring_listeners_advance(struct transport *transport) {
+    const struct queue_link *end = &transport->listeners.head;
+    for (struct queue_link *link = end->next, *next; link != end; link = next) {
+        next = link->next;
+        if (!advance(queue_entry(link, struct transport_listener, all)))
+            return false;
+    }
+    return true;
+}
+
+void uring_listeners_rested(struct transport *transport) {
+    const struct queue_link *end = &transport->listeners.head;
+    for (struct queue_link *link = end->next; link != end; link = link->next)
+        queue_entry(link, struct transport_listener, all)->resting = false;
+}
+
+/*
+ * The peer's address. Not getpeername(): it does not know it any more when the peer has reset the
+ * connection, whose bytes can be received all the same.
+ */
+static struct transport_address peer_of(const struct transport_listener *listener, int fd) {
+    struct transport_address address = {
+        .storage.ss_family = listener->socket.bound.any.sa_family,
+        .len = listener->socket.bound.len,
+    };
+    if (address.any.sa_family != AF_UNIX)
+        getsockopt(fd, SOL_SOCKET, SO_PEERNAME, &address.storage, &address.len);
+    return address;
+}
+
+static void refused(struct transport_listener *listener, int error, struct uring_events *out) {
+    struct transport_event *event = uring_event(out, TRANSPORT_REFUSED);
+    event->listener = listener;
+    event->error = error;
+    event->operation = "accept";
+}
+
+static void accepted(struct transport_listener *listener, int fd, struct uring_events *out) {
+    struct transport_failure failure;
+    struct transport_conn *conn =
+        uring_conn_new(listener->transport, fd, fd, TRANSPORT_POOL_SHARED, NULL, &failure);
+    if (!conn) {
+        close(fd);
+        refused(listener, failure.error, out);
+        return;
+    }
+    struct transport_address peer = peer_of(listener, fd);
+    socket_describe_peer(fd, &peer, &conn->peer);
+    struct transport_event *event = uring_event(out, TRANSPORT_ACCEPTED);
+    event->listener = listener;
+    event->conn = conn;
+}
+
+/*
+ * The kernel takes a descriptor before it looks for a connection: without one accepting fails even
+ * while nobody is there. So it is tried again only when somebody is.
+ */
+static void accept_failed(struct transport_listener *listener, int error,
+                          struct uring_events *out) {
+    struct transport *transport = listener->transport;
+    listener->poll_first = true;
+    if (!socket_accept_starved(error))
+        return; /* of that one connection, which is gone */
+    if (socket_refuse(&transport->reserve, listener->socket.fd))
+        refused(listener, error, out);
+    else
+        listener->resting = transport->reserve.fd < 0;
+}
+
+static void complete(struct uring_op *op, int result, unsigned flags, struct uring_events *out) {
+    struct transport_listener *listener = queue_entry(op, struct transport_listener, op);
+    (void)flags;
+    bool polled = listener->poll_first;
+    if (result == -ECANCELED || result == -EINTR)
+        return;
+    listener->poll_first = false;
+    if (polled)
+        return;
+    if (listener->closing) {
+        if (result >= 0)
+            close(result);
+    } else if (result >= 0) {
+        accepted(listener, result, out);
+    } else {
+        accept_failed(listener, -result, out);
+    }
+}
+
+/* All listeners are looked at in every poll(). */
+static void settle(struct uring_op *op, struct uring_events *out) {
+    (void)op;
+    (void)out;
+}
+
+static const struct uring_op_kind accept_kind = {complete, settle};
+
+struct transport_listener *uring_listen(struct transport *transport,
+                                        const struct transport_address *address, void *user,
+                                        struct transport_address *bound,
+                                        struct transport_failure *failure) {
+    struct transport_listener *listener = calloc(1, sizeof *listener);
+    if (!listener) {
+        transport_failed(failure, "calloc");
+        return NULL;
+    }
+    if (!socket_listen(address, &listener->socket, failure)) {
+        free(listener);
+        return NULL;
+    }
+    listener->transport = transport;
+    listener->user = user;
+    listener->on = true;
+    listener->op.kind = &accept_kind;
+    queue_push(&transport->listeners, &listener->all);
+    *bound = listener->socket.bound;
+    return listener;
+}
+
+void uring_accept(struct transport_listener *listener, bool on) {
+    listener->on = on;
+}
+
+void uring_close_listener(struct transport_listener *listener) {
+    listener->closing = true;
+    /* The request in flight keeps the socket open for a while; nobody shall get in by then. */
+    shutdown(listener->socket.fd, SHUT_RDWR);
+    socket_unlisten(&listener->socket);
+}

@@ -1,0 +1,170 @@
+/*
+ * Receiving: into buffers that the kernel chooses (multishot where it can be), or into the user's
+ * room. One request at a time; a change of mind cancels it, and what is wanted then is begun when
+ * it has come to its end. So no byte can overtake another.
+ */
+#include "transport/uring/uring.h"
+#include <unistd.h>
+
+static struct transport_conn *conn_of(struct uring_op *op) {
+    return queue_entry(op, struct transport_conn, receive.op);
+}
+
+static bool has_room(const struct uring_receive *receive) {
+    return receive->room.data != NULL;
+}
+
+/* The request in flight is not what is wanted now. */
+static bool must_stop(const struct transport_conn *conn) {
+    const struct uring_receive *receive = &conn->receive;
+    if (conn->send.error != 0 && (!receive->draining || receive->drain_bytes == 0))
+        return true;
+    return !receive->wanted || (has_room(receive) && !receive->into_room);
+}
+
+/* After a failed send: true once all has been received that had come until then. */
+static bool drained(struct transport_conn *conn) {
+    struct uring_receive *receive = &conn->receive;
+    if (!receive->draining) {
+        receive->draining = true;
+        receive->drain_bytes = receive->fd == conn->send.fd ? socket_unread(receive->fd) : 0;
+    }
+    return receive->ended || receive->drain_bytes == 0;
+}
+
+void uring_receive_leave(struct uring_receive *receive) {
+    if (queue_linked(&receive->waiting))
+        queue_remove(&receive->waiting);
+}
+
+/*
+ * A file is read and written at offsets of our own: the kernel does not move the descriptor's when
+ * a request fails after it did a part, which it reports as done.
+ */
+static uint64_t offset(const struct uring_receive *receive) {
+    return receive->is_file ? (uint64_t)receive->file_offset : URING_OFFSET_NONE;
+}
+
+static bool arm_room(struct transport_conn *conn) {
+    struct uring_receive *receive = &conn->receive;
+    struct io_uring_sqe *sqe = uring_op_begin(conn->transport, &receive->op);
+    if (!sqe)
+        return false;
+    unsigned len = receive->room.len < URING_REQUEST_MAX_BYTES ? (unsigned)receive->room.len
+                                                               : URING_REQUEST_MAX_BYTES;
+    if (receive->how == URING_RECV_MULTISHOT)
+        io_uring_prep_recv(sqe, receive->fd, receive->room.data, len, 0);
+    else
+        io_uring_prep_read(sqe, receive->fd, receive->room.data, len, offset(receive));
+    if (receive->is_device)
+        sqe->flags |= IOSQE_ASYNC;
+    receive->into_room = true;
+    return true;
+}
+
+bool uring_receive_arm(struct transport_conn *conn) {
+    struct uring_receive *receive = &conn->receive;
+    struct io_uring_sqe *sqe = uring_op_begin(conn->transport, &receive->op);
+    if (!sqe)
+        return false;
+    if (receive->how == URING_RECV_MULTISHOT)
+        io_uring_prep_recv_multishot(sqe, receive->fd, NULL, 0, 0);
+    else
+        io_uring_prep_rw(receive->how == URING_READ ? IORING_OP_READ : URING_OP_READ_MULTISHOT, sqe,
+                         receive->fd, NULL, 0, offset(receive));
+    sqe->flags |= IOSQE_BUFFER_SELECT | (receive->is_device ? IOSQE_ASYNC : 0);
+    sqe->buf_group = (uint16_t)receive->pool;
+    receive->into_room = false;
+    return true;
+}
+
+bool uring_receive_advance(struct transport_conn *conn, struct uring_events *out) {
+    struct uring_receive *receive = &conn->receive;
+    if (!uring_op_idle(&receive->op))
+        return !must_stop(conn) || uring_op_stop(conn->transport, &receive->op);
+    if (!conn->lost && conn->send.error != 0 && drained(conn))
+        uring_conn_lost(conn, conn->send.error, "send", out);
+    if (conn->lost || !receive->wanted || receive->ended || receive->fd < 0) {
+        uring_receive_leave(receive);
+        return true;
+    }
+    if (has_room(receive)) {
+        uring_receive_leave(receive);
+        return arm_room(conn);
+    }
+    if (!queue_linked(&receive->waiting)) /* else it keeps its turn */
+        queue_push(&conn->transport->pools.of[receive->pool].waiting, &receive->waiting);
+    return true;
+}
+
+static void deliver(struct transport_conn *conn, struct mux_buffer *buffer, size_t len,
+                    struct uring_events *out) {
+    struct uring_receive *receive = &conn->receive;
+    struct transport_event *event = uring_event(out, TRANSPORT_RECEIVED);
+    event->conn = conn;
+    event->buffer = buffer;
+    if (buffer) {
+        pool_lend(&conn->transport->pools.of[receive->pool], buffer);
+        event->bytes = mux_span(buffer->data, len);
+        receive->room = (struct mux_room){NULL, 0}; /* lapsed */
+    } else {
+        event->bytes = mux_span(receive->room.data, len);
+        receive->room.data += len;
+        receive->room.len -= len;
+        if (receive->room.len == 0)
+            receive->room.data = NULL;
+    }
+    if (receive->is_file) {
+        receive->file_offset += (int64_t)len;
+        lseek(receive->fd, receive->file_offset, SEEK_SET); /* for others who share it */
+    }
+    if (receive->draining) {
+        receive->drain_bytes -= len < receive->drain_bytes ? len : receive->drain_bytes;
+        uring_conn_wake(conn);
+    }
+}
+
+static void end(struct transport_conn *conn, struct uring_events *out) {
+    conn->receive.ended = true;
+    if (conn->send.error == 0) /* else LOST says it */
+        uring_event(out, TRANSPORT_ENDED)->conn = conn;
+}
+
+/* ENOBUFS and a cancelled request are no failures: what is wanted is begun again in its turn. */
+static bool is_failure(int result) {
+    return result != -ENOBUFS && result != -ECANCELED && result != -EINTR && result != -EAGAIN;
+}
+
+static void complete(struct uring_op *op, int result, unsigned flags, struct uring_events *out) {
+    struct transport_conn *conn = conn_of(op);
+    struct mux_buffer *buffer = uring_buffer_taken(conn->transport, conn->receive.pool, flags);
+    if (result > 0 && !conn->closing) {
+        deliver(conn, buffer, (size_t)result, out);
+        return;
+    }
+    if (buffer)
+        uring_buffer_back(conn->transport, conn->receive.pool, buffer);
+    if (conn->closing)
+        return;
+    if (result == 0)
+        end(conn, out);
+    else if (is_failure(result))
+        uring_conn_lost(conn, -result, "receive", out);
+}
+
+static void settle(struct uring_op *op, struct uring_events *out) {
+    uring_conn_settle(conn_of(op), out);
+}
+
+const struct uring_op_kind uring_receive_kind = {complete, settle};
+
+void uring_receive(struct transport_conn *conn, bool on) {
+    conn->receive.wanted = on;
+    uring_conn_wake(conn);
+}
+
+void uring_receive_into(struct transport_conn *conn, struct mux_room room) {
+    assert(conn->receive.wanted && !has_room(&conn->receive) && room.data && room.len > 0);
+    conn->receive.room = room;
+    uring_conn_wake(conn);
+}

@@ -1,0 +1,113 @@
+/* The ring: its setup, its submission queue, and the one call of the kernel that poll() makes. */
+#include "transport/uring/uring.h"
+#include <time.h>
+
+/* Requests are made in bursts; when one is larger the queue is submitted in between. */
+#define SQ_ENTRIES 512
+/* Completions that can wait at once: of a receive and a send, and of what cancels them. */
+#define COMPLETIONS_PER_CONN 4
+/* The kernel's limit (IORING_MAX_CQ_ENTRIES); what does not fit waits in the kernel. */
+#define CQ_ENTRIES_MAX 65536
+/* Opcodes that a probe asks for: all that fit in their byte. */
+#define PROBE_OPS 256
+
+#define NS_PER_S 1000000000U
+
+static unsigned completion_entries(const struct transport_config *config) {
+    uint64_t entries = SQ_ENTRIES + (uint64_t)config->conns_max * COMPLETIONS_PER_CONN +
+                       config->memory.len / config->buffer_bytes;
+    return entries < CQ_ENTRIES_MAX ? (unsigned)entries : CQ_ENTRIES_MAX;
+}
+
+static bool setup(struct transport *transport, const struct transport_config *config,
+                  struct transport_failure *failure) {
+    struct io_uring_params params = {
+        .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL |
+                 IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
+        .cq_entries = completion_entries(config),
+    };
+    int result = io_uring_queue_init_params(SQ_ENTRIES, &transport->ring, &params);
+    if (result == 0) {
+        transport->ring_made = true;
+        return true;
+    }
+    failure->error = -result;
+    failure->operation = result == -EINVAL
+                             ? "io_uring_setup: IORING_SETUP_DEFER_TASKRUN (needs Linux 6.1)"
+                             : "io_uring_setup";
+    return false;
+}
+
+/* What is used only where the kernel has it. All the rest came before DEFER_TASKRUN. */
+static bool probe(struct transport *transport, struct transport_failure *failure) {
+    union {
+        struct io_uring_probe probe;
+        uint8_t bytes[sizeof(struct io_uring_probe) + PROBE_OPS * sizeof(struct io_uring_probe_op)];
+    } memory = {.bytes = {0}};
+    int result = io_uring_register_probe(&transport->ring, &memory.probe, PROBE_OPS);
+    if (result < 0) {
+        *failure = (struct transport_failure){-result, "io_uring_register: IORING_REGISTER_PROBE"};
+        return false;
+    }
+    transport->read_multishot =
+        io_uring_opcode_supported(&memory.probe, URING_OP_READ_MULTISHOT) != 0;
+    return true;
+}
+
+bool uring_ring_make(struct transport *transport, const struct transport_config *config,
+                     struct transport_failure *failure) {
+    if (!setup(transport, config, failure) || !probe(transport, failure))
+        return false;
+    /* Saves the look-up of the ring's descriptor in each call. Not needed: may fail. */
+    io_uring_register_ring_fd(&transport->ring);
+    return true;
+}
+
+struct io_uring_sqe *uring_sqe(struct transport *transport) {
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&transport->ring);
+    if (sqe)
+        return sqe;
+    io_uring_submit(&transport->ring); /* may find no memory: then there is no room below either */
+    return io_uring_get_sqe(&transport->ring);
+}
+
+uint64_t uring_now_ns(const struct transport *transport) {
+    (void)transport;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+static int wait_until(struct io_uring *ring, uint64_t deadline_ns, uint64_t now_ns) {
+    struct io_uring_cqe *cqe;
+    uint64_t rest_ns = deadline_ns - now_ns;
+    struct __kernel_timespec rest = {(long long)(rest_ns / NS_PER_S),
+                                     (long long)(rest_ns % NS_PER_S)};
+    return io_uring_submit_and_wait_timeout(ring, &cqe, 1, &rest, NULL);
+}
+
+static int submit_and_wait(struct transport *transport, uint64_t deadline_ns) {
+    struct io_uring *ring = &transport->ring;
+    bool ready = io_uring_cq_ready(ring) > 0;
+    if (ready && io_uring_sq_ready(ring) == 0)
+        return 0;
+    uint64_t now_ns = deadline_ns == 0 ? 0 : uring_now_ns(transport);
+    /* Completions are made only while we are in the kernel for events (DEFER_TASKRUN). */
+    if (ready || deadline_ns <= now_ns)
+        return io_uring_submit_and_get_events(ring);
+    if (deadline_ns == UINT64_MAX)
+        return io_uring_submit_and_wait(ring, 1);
+    return wait_until(ring, deadline_ns, now_ns);
+}
+
+bool uring_enter(struct transport *transport, uint64_t deadline_ns) {
+    int result = submit_and_wait(transport, deadline_ns);
+    /*
+     * ETIME: the deadline. EBUSY: completions that did not fit are still with the kernel, those
+     * that did are taken now. EAGAIN: no memory for a request, which stays in the queue. Anything
+     * else is not the world's doing: another thread called, or completions are gone for good.
+     */
+    assert(result >= 0 || result == -EINTR || result == -ETIME || result == -EBUSY ||
+           result == -EAGAIN);
+    return result != -EINTR;
+}

@@ -1,0 +1,165 @@
+/*
+ * Sending: one gather list at a time, handed to the kernel as it is. What a request leaves over
+ * (always possible with pipes, files and signals; on sockets MSG_WAITALL lets the kernel go on by
+ * itself) is sent by the next one.
+ */
+#include "transport/uring/uring.h"
+#include <sys/socket.h>
+#include <unistd.h>
+
+/*
+ * The user's spans are the kernel's iovec array: no copy, no array per connection. They have the
+ * same layout, and only the kernel reads them as iovecs.
+ */
+_Static_assert(sizeof(struct mux_span) == sizeof(struct iovec), "a span is an iovec");
+_Static_assert(offsetof(struct mux_span, data) == offsetof(struct iovec, iov_base),
+               "a span is an iovec");
+_Static_assert(offsetof(struct mux_span, len) == offsetof(struct iovec, iov_len),
+               "a span is an iovec");
+
+static struct transport_conn *conn_of(struct uring_op *op) {
+    return queue_entry(op, struct transport_conn, send.op);
+}
+
+static bool all_taken(const struct uring_send *send) {
+    return send->taken_bytes == send->gather.len_bytes;
+}
+
+/* The next piece: what is left of a span that is taken in part, alone; else all further spans. */
+static struct msghdr *next_piece(struct uring_send *send) {
+    const struct mux_span *span = &send->gather.spans[send->index];
+    if (send->offset_bytes > 0) {
+        send->rest.iov_base = (void *)(uintptr_t)(span->data + send->offset_bytes);
+        send->rest.iov_len = span->len - send->offset_bytes;
+        send->message = (struct msghdr){.msg_iov = &send->rest, .msg_iovlen = 1};
+    } else {
+        send->message = (struct msghdr){
+            .msg_iov = (struct iovec *)(uintptr_t)span,
+            .msg_iovlen = send->gather.count - send->index,
+        };
+    }
+    return &send->message;
+}
+
+/* In a file: as for reading. One opened to append does that whatever the offset. */
+static uint64_t offset(const struct uring_send *send) {
+    return send->kind == DESCRIPTOR_FILE ? (uint64_t)send->mark.offset_bytes + send->taken_bytes
+                                         : URING_OFFSET_NONE;
+}
+
+static bool begin(struct transport_conn *conn) {
+    struct uring_send *send = &conn->send;
+    struct io_uring_sqe *sqe = uring_op_begin(conn->transport, &send->op);
+    if (!sqe)
+        return false;
+    const struct msghdr *piece = next_piece(send);
+    if (send->kind == DESCRIPTOR_SOCKET)
+        io_uring_prep_sendmsg(sqe, send->fd, piece, MSG_WAITALL | MSG_NOSIGNAL);
+    else
+        io_uring_prep_writev(sqe, send->fd, piece->msg_iov, (unsigned)piece->msg_iovlen,
+                             offset(send));
+    if (send->is_device)
+        sqe->flags |= IOSQE_ASYNC;
+    return true;
+}
+
+/* The end that the peer sees. */
+static void end(struct transport_conn *conn) {
+    struct uring_send *send = &conn->send;
+    send->finished = true;
+    if (send->kind == DESCRIPTOR_SOCKET) {
+        shutdown(send->fd, SHUT_WR); /* fails when the connection is gone: then it is ended */
+    } else if (!conn->borrowed) {
+        close(send->fd);
+        send->fd = -1;
+    }
+}
+
+bool uring_send_advance(struct transport_conn *conn) {
+    struct uring_send *send = &conn->send;
+    if (!uring_op_idle(&send->op) || conn->lost || send->error != 0)
+        return true;
+    if (send->active)
+        return begin(conn);
+    if (send->finish && !send->finished && send->fd >= 0)
+        end(conn);
+    return true;
+}
+
+/* Goes on behind what the kernel took. */
+static void took(struct uring_send *send, size_t len) {
+    send->taken_bytes += len;
+    send->offset_bytes += len;
+    while (send->index < send->gather.count &&
+           send->offset_bytes >= send->gather.spans[send->index].len) {
+        send->offset_bytes -= send->gather.spans[send->index].len;
+        send->index++;
+    }
+}
+
+void uring_send_take_back(struct uring_send *send) {
+    if (send->kind != DESCRIPTOR_FILE || send->taken_bytes == 0 || all_taken(send))
+        return;
+    if (file_take_back(send->fd, &send->mark, send->taken_bytes))
+        send->taken_bytes = 0;
+}
+
+static void failed(struct transport_conn *conn, int error) {
+    conn->send.error = error;
+    uring_send_take_back(&conn->send);
+}
+
+static void complete(struct uring_op *op, int result, unsigned flags, struct uring_events *out) {
+    (void)flags;
+    struct transport_conn *conn = conn_of(op);
+    struct uring_send *send = &conn->send;
+    if (result < 0) {
+        /* cancelled or interrupted: what is left is sent again if it is still wanted */
+        if (result != -ECANCELED && result != -EINTR && result != -EAGAIN)
+            failed(conn, -result);
+        return;
+    }
+    took(send, (size_t)result);
+    if (!all_taken(send)) {
+        if (result == 0)
+            failed(conn, EIO); /* a device that takes nothing would be asked for ever */
+        return;
+    }
+    if (send->kind == DESCRIPTOR_FILE)
+        lseek(send->fd, (off_t)offset(send), SEEK_SET); /* for others who share it */
+    if (conn->closing || conn->lost)
+        return; /* CLOSED tells */
+    send->active = false;
+    uring_event(out, TRANSPORT_SENT)->conn = conn;
+}
+
+static void settle(struct uring_op *op, struct uring_events *out) {
+    uring_conn_settle(conn_of(op), out);
+}
+
+const struct uring_op_kind uring_send_kind = {complete, settle};
+
+void uring_send(struct transport_conn *conn, const struct mux_gather *gather) {
+    struct uring_send *send = &conn->send;
+    assert(!send->active && !send->finish && send->fd >= 0);
+    assert(gather->count <= URING_GATHER_MAX);
+    send->active = true;
+    send->gather = *gather;
+    send->taken_bytes = 0;
+    send->index = 0;
+    send->offset_bytes = 0;
+    if (send->kind == DESCRIPTOR_FILE && !file_mark(send->fd, &send->mark))
+        send->error = errno;
+    uring_conn_wake(conn);
+}
+
+void uring_finish(struct transport_conn *conn) {
+    conn->send.finish = true;
+    uring_conn_wake(conn);
+}
+
+uint64_t uring_unacknowledged(const struct transport_conn *conn) {
+    const struct uring_send *send = &conn->send;
+    bool knows = send->fd >= 0 && !conn->connecting;
+    return knows ? socket_unacknowledged(send->fd, send->finished) : 0;
+}

@@ -1,0 +1,287 @@
+/*
+ * The io_uring engine, inside.
+ *
+ * Calls of the user note what is wanted and put the connection on the work list; poll() compares
+ * what is wanted with what is in flight, makes the requests, submits and waits in one call of the
+ * kernel, and turns completions into events. So wishes that change quickly cost nothing, a full
+ * submission queue loses nothing, and no call can fail half-way.
+ *
+ * Why nothing is used after it is freed: a request's user_data is the address of a uring_op, which
+ * lies in a connection or a listener. An op has one request in flight at most and one request that
+ * cancels it, and counts as idle only when the last completion of both has been seen. The memory
+ * around it is used again (or freed) only when all its ops are idle, and not before the next
+ * poll(), so that events of the same batch can still name it. Buffers, rooms and gather lists
+ * belong to the op in flight in the same way.
+ */
+#ifndef TRANSPORT_URING_H
+#define TRANSPORT_URING_H
+
+#include "transport/descriptor.h"
+#include "transport/pool.h"
+#include "transport/queue.h"
+#include "transport/socket.h"
+#include "transport/transport.h"
+#include "transport/uring/compat.h"
+#include <sys/uio.h>
+
+/* The user's array that poll() fills. A completion makes one event at most. */
+struct uring_events {
+    struct transport_event *events;
+    unsigned most;
+    unsigned count;
+};
+
+/* Bytes of one request: its result is an int. */
+#define URING_REQUEST_MAX_BYTES (1U << 30)
+
+/* Spans of one send: what sendmsg() and writev() take at most (IOV_MAX). */
+#define URING_GATHER_MAX 1024
+
+/* Devices and pipes have no offset, or the kernel's is right. */
+#define URING_OFFSET_NONE UINT64_MAX
+
+struct uring_op;
+
+struct uring_op_kind {
+    /* A completion of the request; op->in_flight says whether more will come. */
+    void (*complete)(struct uring_op *op, int result, unsigned flags, struct uring_events *out);
+    /* After a completion that ended the request or its cancellation. */
+    void (*settle)(struct uring_op *op, struct uring_events *out);
+};
+
+/* A request to the kernel, again and again the same memory. */
+struct uring_op {
+    const struct uring_op_kind *kind;
+    bool in_flight;        /* its last completion has not come */
+    bool cancel_in_flight; /* nor that of the request which cancels it */
+    bool cancel_taken;     /* the kernel found it: it ends by itself, do not cancel again */
+};
+
+/* A pool's buffers as the kernel takes them. */
+struct uring_buffer_ring {
+    struct io_uring_buf_ring *entries;
+    size_t mapped_bytes;
+    unsigned most;  /* entries; a power of two */
+    unsigned count; /* buffers in it, as far as completions tell */
+};
+
+enum uring_receive_how {
+    URING_RECV_MULTISHOT, /* sockets */
+    URING_READ_MULTISHOT, /* pipes, where the kernel has it */
+    URING_READ,           /* the rest, one read at a time */
+};
+
+struct uring_receive {
+    struct uring_op op;
+    int fd; /* -1: none */
+    enum uring_receive_how how;
+    enum transport_pool pool;
+    struct queue_link waiting; /* for a buffer, in pool->waiting */
+    struct mux_room room;      /* receive_into(); data NULL: none */
+    bool is_device;
+    bool is_file;
+    int64_t file_offset; /* of a file: where the next read begins */
+    bool into_room;      /* the request in flight receives into `room` */
+    bool wanted;
+    bool ended;
+    bool draining;        /* a send failed: these bytes are still to come before LOST */
+    uint64_t drain_bytes; /* unread when it failed */
+};
+
+struct uring_send {
+    struct uring_op op;
+    int fd; /* -1: none */
+    enum descriptor_kind kind;
+    bool is_device;
+    bool active; /* from send() until SENT or CLOSED */
+    bool finish; /* wanted */
+    bool finished;
+    int error; /* why sending is over; 0: it is not */
+    struct mux_gather gather;
+    uint64_t taken_bytes; /* by the kernel, of this gather list */
+    size_t index;         /* the span to go on with ... */
+    size_t offset_bytes;  /* ... and how much of it is taken */
+    struct iovec rest;    /* of that span, when some of it is */
+    struct msghdr message;
+    struct file_mark mark;
+};
+
+struct transport_conn {
+    struct transport *transport;
+    void *user;
+    struct queue_link work; /* in transport->work, ->retired or ->free */
+    struct uring_receive receive;
+    struct uring_send send; /* its op also connects */
+    bool borrowed;
+    bool connecting;
+    bool lost;
+    bool closing;
+    struct transport_address address; /* connect(): read by the kernel until it is submitted */
+    struct transport_peer peer;
+};
+
+struct transport_listener {
+    struct transport *transport;
+    void *user;
+    struct queue_link all; /* in transport->listeners */
+    struct uring_op op;
+    struct listening_socket socket;
+    bool on;
+    bool closing;
+    bool burst;      /* the request in flight accepts without end */
+    bool poll_first; /* accepting failed: wait until somebody is there before it is tried again */
+    bool resting;    /* nothing can be accepted nor refused: not again before the next poll() */
+};
+
+struct transport {
+    struct io_uring ring;
+    bool ring_made;
+    bool read_multishot;
+    struct pools pools;
+    struct uring_buffer_ring rings[TRANSPORT_POOLS];
+    struct socket_reserve reserve;
+    struct transport_conn *conns;
+    unsigned conns_max;
+    unsigned conns_made;  /* the first so many have been used */
+    unsigned conns_open;  /* not yet CLOSED */
+    struct queue free;    /* conns to use again */
+    struct queue retired; /* CLOSED in this poll(): free at the next */
+    struct queue work;    /* conns that may have something to do */
+    struct queue listeners;
+};
+
+/* ring.c: the ring itself. */
+
+/* Makes the ring for so many connections and buffers. False with *failure. */
+bool uring_ring_make(struct transport *transport, const struct transport_config *config,
+                     struct transport_failure *failure);
+
+/* An entry to fill; submits when the queue is full. NULL only when the kernel takes none now. */
+struct io_uring_sqe *uring_sqe(struct transport *transport);
+
+/*
+ * Submits, lets completions arrive and waits for the first one until deadline_ns (0: does not
+ * wait). False after a signal.
+ */
+bool uring_enter(struct transport *transport, uint64_t deadline_ns);
+
+uint64_t uring_now_ns(const struct transport *transport);
+
+/* op.c: requests. */
+
+static inline bool uring_op_idle(const struct uring_op *op) {
+    return !op->in_flight && !op->cancel_in_flight;
+}
+
+/* An entry for this op, which is idle; the caller prepares it. NULL: try again at the next poll().
+ */
+struct io_uring_sqe *uring_op_begin(struct transport *transport, struct uring_op *op);
+
+/* Has the op cancelled unless it is already. False: try again at the next poll(). */
+bool uring_op_stop(struct transport *transport, struct uring_op *op);
+
+/* A completion: finds its op and lets it act. */
+void uring_op_complete(uint64_t user_data, int result, unsigned flags, struct uring_events *out);
+
+/* The next event, all zero but for its kind. There is room for it. */
+struct transport_event *uring_event(struct uring_events *out, enum transport_kind kind);
+
+/* buffers.c: provided buffers. */
+
+bool uring_buffers_make(struct transport *transport, const struct transport_config *config,
+                        struct transport_failure *failure);
+void uring_buffers_free(struct transport *transport);
+
+/* The buffer that a completion names, or NULL; it is no longer in the ring. */
+struct mux_buffer *uring_buffer_taken(struct transport *transport, enum transport_pool pool,
+                                      unsigned flags);
+
+/* Puts it back unused. */
+void uring_buffer_back(struct transport *transport, enum transport_pool pool,
+                       struct mux_buffer *buffer);
+
+/*
+ * Lets connections that wait for a buffer receive, in turn, as many as there are buffers. True if
+ * there are more to serve at once.
+ */
+bool uring_buffers_serve(struct transport *transport);
+
+/* receive.c */
+
+extern const struct uring_op_kind uring_receive_kind;
+
+/* Makes what is in flight match what is wanted. False: no entry, try again. */
+bool uring_receive_advance(struct transport_conn *conn, struct uring_events *out);
+
+/* Receives into buffers from now on. False: no entry, try again. */
+bool uring_receive_arm(struct transport_conn *conn);
+
+/* No longer waits for a buffer. */
+void uring_receive_leave(struct uring_receive *receive);
+
+void uring_receive(struct transport_conn *conn, bool on);
+void uring_receive_into(struct transport_conn *conn, struct mux_room room);
+
+/* send.c */
+
+extern const struct uring_op_kind uring_send_kind;
+
+/* As uring_receive_advance(). */
+bool uring_send_advance(struct transport_conn *conn);
+
+/* Takes what a failed send has left in a file back out of it. */
+void uring_send_take_back(struct uring_send *send);
+
+void uring_send(struct transport_conn *conn, const struct mux_gather *gather);
+void uring_finish(struct transport_conn *conn);
+uint64_t uring_unacknowledged(const struct transport_conn *conn);
+
+/* conn.c: connections from their first to their last event. */
+
+/* A connection of these descriptors; NULL with *failure when conns_max are open. */
+struct transport_conn *uring_conn_new(struct transport *transport, int in, int out,
+                                      enum transport_pool pool, void *user,
+                                      struct transport_failure *failure);
+
+/* The connection is no more; its descriptors are the caller's. */
+void uring_conn_drop(struct transport_conn *conn);
+
+/* It may have something to do: looked at in the next poll(). */
+void uring_conn_wake(struct transport_conn *conn);
+
+bool uring_conn_advance(struct transport_conn *conn, struct uring_events *out);
+
+/* uring_op_kind.settle of its ops. */
+void uring_conn_settle(struct transport_conn *conn, struct uring_events *out);
+
+/* LOST, unless it came before or close() was called. */
+void uring_conn_lost(struct transport_conn *conn, int error, const char *operation,
+                     struct uring_events *out);
+
+/* Connections CLOSED in the last poll() can be used again. */
+void uring_conns_reclaim(struct transport *transport);
+
+struct transport_conn *uring_connect(struct transport *transport,
+                                     const struct transport_address *address, void *user,
+                                     struct transport_failure *failure);
+struct transport_conn *uring_attach(struct transport *transport, int in, int out, bool borrowed,
+                                    const char *name, void *user,
+                                    struct transport_failure *failure);
+void uring_close(struct transport_conn *conn);
+
+/* listener.c */
+
+struct transport_listener *uring_listen(struct transport *transport,
+                                        const struct transport_address *address, void *user,
+                                        struct transport_address *bound,
+                                        struct transport_failure *failure);
+void uring_accept(struct transport_listener *listener, bool on);
+void uring_close_listener(struct transport_listener *listener);
+
+/* Makes what is in flight match what is wanted, frees closed ones. False: no entry, try again. */
+bool uring_listeners_advance(struct transport *transport);
+
+/* A new poll(): those that rest may try again. */
+void uring_listeners_rested(struct transport *transport);
+
+#endif
