@@ -366,9 +366,19 @@ static bool start(struct muxd *muxd) {
            start_node(muxd) && watch_signals(muxd) && listen_everywhere(muxd);
 }
 
+/* The last connection: its last event is awaited, as for every other. */
+static void close_signals(struct muxd *muxd) {
+    struct transport_event event = {.kind = TRANSPORT_RECEIVED};
+    muxd->ops->close(muxd->signals_conn);
+    while (event.kind != TRANSPORT_CLOSED)
+        if (muxd->ops->poll(muxd->transport, UINT64_MAX, &event, 1) &&
+            event.kind == TRANSPORT_RECEIVED)
+            mux_buffer_release(event.buffer);
+}
+
 static void stop(struct muxd *muxd) {
     if (muxd->signals_conn)
-        muxd->ops->close(muxd->signals_conn);
+        close_signals(muxd);
     if (muxd->transport)
         muxd->ops->stop(muxd->transport);
     if (muxd->node)
@@ -387,9 +397,12 @@ int main(int argc, char **argv) {
         return status;
     log_init(&muxd.log);
     status = EXIT_START_FAILED;
-    if (start(&muxd)) {
-        while (node_step(muxd.node))
-            ;
+    bool started = start(&muxd);
+    if (!started && muxd.node)
+        node_terminate(muxd.node, true);
+    while (muxd.node && node_step(muxd.node))
+        ;
+    if (started) {
         write_stats(&muxd);
         if (muxd.screen)
             screen_totals(muxd.screen);

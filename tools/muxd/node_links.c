@@ -97,6 +97,16 @@ static void close_conn(struct node *node, struct node_link *link) {
     link->closing = true;
 }
 
+static void release(struct node *node, struct node_link *link) {
+    mux_link_close(link->link);
+    link->link = NULL;
+    mux_list_remove(&link->open_node);
+    link->next_free = node->free_links;
+    node->free_links = link;
+    node->open_count--;
+    node_link_gone(node);
+}
+
 static void handle_link(struct node *node, struct node_conn *conn,
                         const struct transport_event *event, uint64_t now_ns) {
     struct node_link *link = (struct node_link *)conn;
@@ -122,20 +132,12 @@ static void handle_link(struct node *node, struct node_conn *conn,
         link->conn = NULL;
         node->conn_count--;
         end(link, now_ns);
+        if (mux_link_finished(link->link))
+            release(node, link);
         break;
     default:
         break;
     }
-}
-
-static void release(struct node *node, struct node_link *link) {
-    mux_link_close(link->link);
-    link->link = NULL;
-    mux_list_remove(&link->open_node);
-    link->next_free = node->free_links;
-    node->free_links = link;
-    node->open_count--;
-    node_link_gone(node);
 }
 
 static void attend(struct node *node, struct node_link *link) {
