@@ -10,9 +10,10 @@
  * from poll(); no call makes an event at once, so the user is never re-entered.
  *
  * The life of a connection: accepted, connected or attached -> events -> (lost) -> close() ->
- * TRANSPORT_CLOSED, its last event, after which the handle is gone. Until then its memory and the
- * memory of a send in flight belong to the transport. A transport's life, as in nng: init, close of
- * its connections and listeners (never blocks), stop (waits for what the kernel still holds), fini.
+ * TRANSPORT_CLOSED, its last event. The handle is gone with the poll() after that, so user() and
+ * peer() answer while the events of one poll() are handled. Until CLOSED its memory and the memory
+ * of a send in flight belong to the transport. A transport's life, as in nng: init, close of its
+ * connections and listeners (never blocks), stop (waits for what the kernel still holds), fini.
  *
  * Errors are errno values, positive; what they mean in words is the user's to say, with the
  * operation that the event or call names.

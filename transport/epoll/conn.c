@@ -22,12 +22,17 @@ struct transport_conn *conn_new(struct transport *transport, enum transport_pool
     return conn;
 }
 
-/* The handle waits behind all other free ones before it is used again. */
 void conn_free(struct transport_conn *conn) {
-    struct transport *transport = conn->transport;
+    queue_push(&conn->transport->gone_conns, &conn->free_link);
+    conn->transport->conns_open--;
+}
+
+void conns_recycle(struct transport *transport) {
     struct queue_link *link;
-    queue_push(&transport->free_conns, &conn->free_link);
-    transport->conns_open--;
+    if (queue_empty(&transport->gone_conns))
+        return;
+    while ((link = queue_pop(&transport->gone_conns)))
+        queue_push(&transport->free_conns, link);
     while ((link = queue_pop(&transport->starved)))
         queue_push(&transport->ready, link);
 }

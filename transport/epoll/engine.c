@@ -52,6 +52,7 @@ static struct transport *epoll_init(const struct transport_config *config,
     queue_init(&transport->ready);
     queue_init(&transport->starved);
     queue_init(&transport->free_conns);
+    queue_init(&transport->gone_conns);
     if (!make(transport, config, failure)) {
         epoll_fini(transport);
         return NULL;

@@ -103,6 +103,7 @@ struct transport {
     struct queue ready;
     struct queue starved; /* listeners that wait for a free connection or descriptor */
     struct queue free_conns;
+    struct queue gone_conns; /* free with the next poll(): until then the user looks at them */
     struct transport_conn *conns;
     unsigned conns_max;
     unsigned conns_open;
@@ -152,6 +153,9 @@ void epoll_close(struct transport_conn *conn);
 struct transport_conn *conn_new(struct transport *transport, enum transport_pool pool);
 bool conn_use_socket(struct transport_conn *conn, int fd);
 void conn_free(struct transport_conn *conn);
+
+/* Connections that are gone can be used again, and listeners that wait for one. */
+void conns_recycle(struct transport *transport);
 
 /* LOST: nothing more is read or written. */
 bool conn_lost(struct transport_conn *conn, struct transport_event *event, int error,

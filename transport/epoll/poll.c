@@ -116,6 +116,7 @@ static unsigned serve(struct transport *transport, struct transport_event *event
 
 unsigned epoll_poll(struct transport *transport, uint64_t deadline_ns,
                     struct transport_event *events, unsigned most) {
+    conns_recycle(transport);
     for (;;) {
         bool busy = !queue_empty(&transport->ready);
         bool went_on = fetch(transport, busy ? 0 : deadline_ns);

@@ -1,0 +1,297 @@
+#include "tests/transport/suites.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+static void bound_address_is_real(void **state) {
+    struct world *world = world_open(state, (struct world_options){0});
+    char text[ENDPOINT_TEXT_BYTES];
+    carrier_listen(world);
+    address_text(&world->address, text, sizeof text);
+    assert_true(address_is_local(&world->address));
+    if (world->carrier->is_tcp)
+        assert_true(world->address.in4.sin_port != 0); /* in6 has it at the same place */
+    else
+        assert_memory_equal(text, "unix:/", 6);
+    world_close(world);
+}
+
+static void peers_are_described(void **state) {
+    struct world *world = world_open(state, (struct world_options){0});
+    struct end *ends[2];
+    char expected[TRANSPORT_PEER_TEXT_BYTES];
+    carrier_pair(world, ends);
+    const struct transport_peer *near = world->near->ops->peer(ends[0]->conn);
+    const struct transport_peer *far = world->far->ops->peer(ends[1]->conn);
+    if (world->carrier->is_tcp) {
+        char text[ENDPOINT_TEXT_BYTES];
+        address_text(&world->address, text, sizeof text);
+        assert_string_equal(far->text, text);
+        assert_true(strstr(near->text, near->host) && near->host[0] != '\0');
+        assert_string_equal(near->host, far->host);
+        assert_int_equal(near->address.ss_family, world->address.any.sa_family);
+    } else {
+        snprintf(expected, sizeof expected, "unix:pid %ld", (long)getpid());
+        assert_string_equal(near->text, expected);
+        assert_string_equal(far->text, expected);
+        assert_string_equal(near->host, "");
+    }
+    world_close(world);
+}
+
+static void refused_connect_is_lost(void **state) {
+    struct world *world = world_open(state, (struct world_options){0});
+    carrier_listen(world); /* takes an address that nobody will answer at */
+    world->near->ops->close_listener(world->listener);
+    world->listener = NULL;
+    struct end *end = carrier_connect(world);
+    WAIT(world, end->lost);
+    assert_int_equal(end->error, world->carrier->is_tcp ? ECONNREFUSED : ENOENT);
+    assert_string_equal(end->operation, "connect");
+    assert_false(end->connected);
+    world_close(world);
+}
+
+static void close_before_connected(void **state) {
+    struct world *world = world_open(state, (struct world_options){0});
+    carrier_listen(world);
+    struct end *end = carrier_connect(world);
+    end_close(end);
+    WAIT(world, end->closed);
+    world_close(world);
+}
+
+static void listen_twice_fails(void **state) {
+    struct world *world = world_open(state, (struct world_options){0});
+    struct transport_address bound;
+    struct transport_failure failure = {0};
+    carrier_listen(world);
+    assert_null(
+        world->far->ops->listen(world->far->transport, &world->address, world, &bound, &failure));
+    assert_int_equal(failure.error, EADDRINUSE);
+    assert_non_null(failure.operation);
+    struct end *ends[2];
+    carrier_pair(world, ends); /* the first one is unhurt */
+    world_close(world);
+}
+
+static void accept_pauses_and_resumes(void **state) {
+    struct world *world = world_open(state, (struct world_options){0});
+    struct end *clients[5];
+    carrier_listen(world);
+    world->near->ops->accept(world->listener, false);
+    world_run(world, 10); /* what was under way */
+    unsigned before = world->near->accepted_count;
+    for (unsigned i = 0; i < 5; i++)
+        clients[i] = carrier_connect(world);
+    world_run(world, 50);
+    assert_true(world->near->accepted_count <= before + 1); /* one accept may have been under way */
+    world->near->ops->accept(world->listener, true);
+    WAIT(world, world->near->accepted_count == 5);
+    for (unsigned i = 0; i < 5; i++)
+        WAIT(world, clients[i]->connected);
+    world_close(world);
+}
+
+/* conns_max is used up; the others wait in the backlog and come when one is gone. */
+static void more_than_conns_max_wait(void **state) {
+    struct world *world = world_open(state, (struct world_options){.conns_max = 8});
+    carrier_listen(world);
+    for (unsigned i = 0; i < 8; i++)
+        carrier_connect(world);
+    WAIT(world, world->near->accepted_count == 8);
+    struct transport_failure failure = {0};
+    assert_null(world->far->ops->connect(world->far->transport, &world->address, world, &failure));
+    assert_true(failure.error > 0);
+    struct end *gone = world->ends[0];
+    end_close(gone);
+    WAIT(world, gone->closed);
+    world_step(world);      /* with the next poll() its place is free */
+    carrier_connect(world); /* the ninth */
+    world_run(world, 30);
+    assert_int_equal(world->near->accepted_count, 8);
+    for (unsigned i = 0; i < 8; i++)
+        end_close(world->near->accepted[i]);
+    WAIT(world, world->near->accepted_count == 9);
+    world_close(world);
+}
+
+#define MANY 500
+
+static void many_at_once(void **state) {
+    struct world *world = world_open(state, (struct world_options){.conns_max = MANY + 10,
+                                                                   .buffers = 64,
+                                                                   .reserve_buffers = 32,
+                                                                   .buffer_bytes = 4096});
+    struct end *clients[MANY];
+    carrier_listen(world);
+    for (unsigned i = 0; i < MANY; i++)
+        clients[i] = carrier_connect(world);
+    for (unsigned i = 0; i < MANY; i++) {
+        WAIT(world, clients[i]->connected);
+        clients[i]->finish_at_end = true;
+        end_send(clients[i], 3000 + i, 2000, 1000);
+    }
+    WAIT(world, world->near->accepted_count == MANY);
+    for (unsigned i = 0; i < MANY; i++)
+        end_receive(world->near->accepted[i], true);
+    uint64_t total = 0;
+    for (unsigned i = 0; i < MANY; i++) {
+        WAIT(world, world->near->accepted[i]->ended);
+        total += world->near->accepted[i]->in_bytes;
+    }
+    assert_int_equal(total, MANY * 3000 + MANY * (MANY - 1) / 2);
+    world_close(world);
+}
+
+static int highest_descriptor(void) {
+    int highest = 0;
+    for (int fd = 0; fd < 4096; fd++)
+        if (fcntl(fd, F_GETFD) >= 0)
+            highest = fd;
+    return highest;
+}
+
+/* So many descriptors more can be opened; `saved` is for the way back. */
+static void limit_descriptors(int more, struct rlimit *saved) {
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, saved), 0);
+    struct rlimit limit = *saved;
+    limit.rlim_cur = (rlim_t)(highest_descriptor() + 1 + more);
+    for (int fd = 0; fd < highest_descriptor(); fd++) /* holes would be used first */
+        if (fcntl(fd, F_GETFD) < 0)
+            assert_int_equal(fcntl(0, F_DUPFD, fd), fd);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+#define CLIENTS 12
+
+static void out_of_descriptors(void **state) {
+    struct world *world = world_open(state, (struct world_options){0});
+    struct end *pair[2], *clients[CLIENTS];
+    struct rlimit saved;
+    carrier_pair(world, pair);
+    world->near->ops->accept(world->listener, false);
+    world_run(world, 10);
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        clients[i] = carrier_connect(world);
+        WAIT(world, clients[i]->connected);
+        end_receive(clients[i], true);
+    }
+    unsigned before = world->near->accepted_count;
+    limit_descriptors(3, &saved);
+    world->near->ops->accept(world->listener, true);
+    WAIT(world, world->near->accepted_count + world->near->refused_count == 1 + CLIENTS);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &saved), 0);
+    assert_int_equal(world->near->refused_error, EMFILE);
+    assert_true(world->near->refused_count >= CLIENTS - 4);
+    unsigned gone = 0;
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        if (world->near->accepted_count > before + i)
+            continue; /* those that came first were accepted */
+        WAIT(world, clients[i]->ended || clients[i]->lost);
+        gone++;
+    }
+    assert_int_equal(gone, world->near->refused_count);
+    end_receive(pair[0], true); /* the others go on */
+    end_send(pair[1], 1000, 1000, 1000);
+    WAIT(world, pair[0]->in_bytes == 1000);
+    before = world->near->accepted_count;
+    carrier_connect(world); /* and the listener lives */
+    WAIT(world, world->near->accepted_count == before + 1);
+    world_close(world);
+}
+
+/* Every connected TCP socket of this process, i.e. of both engines, has its options. */
+static void tcp_options_are_set(void **state) {
+    struct world *world = world_open(state, (struct world_options){0});
+    struct end *ends[2];
+    unsigned sockets = 0;
+    carrier_pair(world, ends);
+    for (int fd = 0; fd <= highest_descriptor(); fd++) {
+        int protocol, listens, value[4] = {0};
+        socklen_t len = sizeof protocol;
+        if (getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) || protocol != IPPROTO_TCP)
+            continue;
+        getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len);
+        if (listens)
+            continue;
+        getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &value[0], &len);
+        getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &value[1], &len);
+        getsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &value[2], &len);
+        getsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &value[3], &len);
+        assert_true(value[0] && value[1] && value[2] > 0 && value[3] < 7200);
+        assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+        sockets++;
+    }
+    assert_int_equal(sockets, 2);
+    world_close(world);
+}
+
+/* A TCP peer's urgent byte is a byte like all others, and what follows it does not wait. */
+static void urgent_bytes_are_bytes(void **state) {
+    struct world *world = world_open(state, (struct world_options){0});
+    carrier_listen(world);
+    int fd = socket(world->address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, &world->address.any, world->address.len), 0);
+    WAIT(world, world->near->accepted_count == 1);
+    struct end *end = world->near->accepted[0];
+    assert_int_equal(send(fd, "before", 6, MSG_NOSIGNAL), 6);
+    assert_int_equal(send(fd, "!", 1, MSG_NOSIGNAL | MSG_OOB), 1);
+    assert_int_equal(send(fd, "after", 5, MSG_NOSIGNAL), 5);
+    world_run(world, 20);
+    end_receive(end, true);
+    WAIT(world, end->in_bytes == 12);
+    close(fd);
+    WAIT(world, end->ended);
+    world_close(world);
+}
+
+/* The last user of a handle looks at it while a new connection waits for just that one. */
+static void handles_hold_while_events_are_handled(void **state) {
+    struct world *world = world_open(state, (struct world_options){.conns_max = 2});
+    struct end *clients[3] = {0};
+    carrier_listen(world);
+    for (unsigned round = 0; round < 40; round++) {
+        unsigned before = world->near->accepted_count;
+        clients[0] = carrier_connect(world);
+        clients[1] = carrier_connect(world);
+        WAIT(world, world->near->accepted_count == before + 2);
+        end_close(clients[0]);
+        WAIT(world, clients[0]->closed);
+        world_step(world);
+        clients[2] = carrier_connect(world); /* waits for one of the near two to go */
+        WAIT(world, clients[2]->connected);
+        end_close(world->near->accepted[before]); /* CLOSED and ACCEPTED may share a poll() */
+        WAIT(world, world->near->accepted_count == before + 3);
+        end_close(world->near->accepted[before + 1]);
+        end_close(world->near->accepted[before + 2]);
+        end_close(clients[1]);
+        end_close(clients[2]);
+        WAIT(world, clients[1]->closed && clients[2]->closed &&
+                        world->near->accepted[before + 1]->closed &&
+                        world->near->accepted[before + 2]->closed);
+        world_step(world);
+    }
+    world_close(world);
+}
+
+int run_listener_tests(struct setup *setup) {
+    const struct CMUnitTest tests[] = {
+        TEST(bound_address_is_real, setup),    TEST(peers_are_described, setup),
+        TEST(refused_connect_is_lost, setup),  TEST(close_before_connected, setup),
+        TEST(listen_twice_fails, setup),       TEST(accept_pauses_and_resumes, setup),
+        TEST(more_than_conns_max_wait, setup), TEST(many_at_once, setup),
+        TEST(out_of_descriptors, setup),       TEST(handles_hold_while_events_are_handled, setup),
+    };
+    const struct CMUnitTest tcp_tests[] = {
+        TEST(tcp_options_are_set, setup),
+        TEST(urgent_bytes_are_bytes, setup),
+    };
+    int failed = RUN_TESTS(tests, setup);
+    return setup->carrier->is_tcp ? failed + RUN_TESTS(tcp_tests, setup) : failed;
+}

@@ -1,0 +1,110 @@
+#include "tests/transport/suites.h"
+#include <errno.h>
+#include <signal.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#define NS_PER_MS UINT64_C(1000000)
+
+/* How late a poll() may return on a machine that has other things to do. */
+#define LATE_NS (2000 * NS_PER_MS)
+
+static uint64_t now_ns(const struct world *world) {
+    return world->near->ops->now_ns(world->near->transport);
+}
+
+static unsigned poll_until(struct world *world, uint64_t deadline_ns) {
+    struct transport_event events[4];
+    return world->near->ops->poll(world->near->transport, deadline_ns, events, 4);
+}
+
+static void deadline_is_kept(void **state) {
+    struct world *world = world_open(state, (struct world_options){0});
+    const uint64_t waits_ns[] = {1, 300000, 1500000, 50 * NS_PER_MS};
+    for (size_t i = 0; i < sizeof waits_ns / sizeof *waits_ns; i++) {
+        uint64_t deadline_ns = now_ns(world) + waits_ns[i];
+        assert_int_equal(poll_until(world, deadline_ns), 0);
+        assert_true(now_ns(world) >= deadline_ns);
+        assert_true(now_ns(world) < deadline_ns + LATE_NS);
+    }
+    world_close(world);
+}
+
+static void deadline_in_the_past_does_not_wait(void **state) {
+    struct world *world = world_open(state, (struct world_options){0});
+    uint64_t started_ns = now_ns(world);
+    for (unsigned i = 0; i < 100; i++) {
+        assert_int_equal(poll_until(world, 0), 0);
+        assert_int_equal(poll_until(world, started_ns), 0);
+    }
+    assert_true(now_ns(world) < started_ns + LATE_NS);
+    world_close(world);
+}
+
+/* There are events to be had: a deadline that has passed does not keep them back. */
+static void deadline_in_the_past_brings_events(void **state) {
+    struct world *world = world_open(state, (struct world_options){0});
+    int fds[2];
+    assert_int_equal(pipe(fds), 0);
+    struct end *end = carrier_attach(world, world->near, fds[0], -1, false);
+    assert_int_equal(write(fds[1], "12345", 5), 5);
+    end_receive(end, true);
+    for (unsigned i = 0; i < 100 && end->in_bytes == 0; i++)
+        world_step(world);
+    assert_int_equal(end->in_bytes, 5);
+    close(fds[1]);
+    world_close(world);
+}
+
+static void on_alarm(int number) {
+    (void)number;
+}
+
+static void signal_ends_the_wait(void **state) {
+    struct world *world = world_open(state, (struct world_options){0});
+    struct sigaction action = {.sa_handler = on_alarm}, before;
+    const struct itimerval timer = {.it_value = {.tv_usec = 50000}, .it_interval = {.tv_sec = 1}};
+    assert_int_equal(sigaction(SIGALRM, &action, &before), 0);
+    uint64_t started_ns = now_ns(world);
+    assert_int_equal(setitimer(ITIMER_REAL, &timer, NULL), 0);
+    assert_int_equal(poll_until(world, UINT64_MAX), 0);
+    assert_int_equal(setitimer(ITIMER_REAL, &(struct itimerval){0}, NULL), 0);
+    assert_true(now_ns(world) >= started_ns + 40 * NS_PER_MS);
+    assert_true(now_ns(world) < started_ns + LATE_NS);
+    sigaction(SIGALRM, &before, NULL);
+    world_close(world);
+}
+
+/* SIGPIPE and SIGXFSZ are errors of a write here, not the end of the process. */
+static void deadly_signals_are_ignored(void **state) {
+    struct world *world = world_open(state, (struct world_options){0});
+    struct sigaction action;
+    assert_int_equal(sigaction(SIGPIPE, NULL, &action), 0);
+    assert_true(action.sa_handler == SIG_IGN);
+    assert_int_equal(sigaction(SIGXFSZ, NULL, &action), 0);
+    assert_true(action.sa_handler == SIG_IGN);
+    world_close(world);
+}
+
+static void bad_configuration_is_told(void **state) {
+    const struct setup *setup = *state;
+    static _Alignas(4096) uint8_t memory[4096];
+    struct transport_failure failure = {0};
+    const struct transport_config config = {
+        {memory, sizeof memory}, .buffer_bytes = 4096, .reserve_buffers = 1, .conns_max = 1};
+    assert_null(setup->ops->init(&config, &failure)); /* no buffer is left for the shared pool */
+    assert_int_equal(failure.error, EINVAL);
+    assert_non_null(failure.operation);
+}
+
+int run_poll_tests(struct setup *setup) {
+    const struct CMUnitTest tests[] = {
+        TEST(deadline_is_kept, setup),
+        TEST(deadline_in_the_past_does_not_wait, setup),
+        TEST(deadline_in_the_past_brings_events, setup),
+        TEST(signal_ends_the_wait, setup),
+        TEST(deadly_signals_are_ignored, setup),
+        TEST(bad_configuration_is_told, setup),
+    };
+    return RUN_TESTS(tests, setup);
+}

@@ -1,0 +1,188 @@
+#include "tests/transport/suites.h"
+#include <string.h>
+
+/* More than the kernel's buffers of any carrier here hold, so that sending must stop. */
+#define MORE_THAN_FITS (64 * 1024 * 1024)
+
+/* Sending has stopped when nothing more is sent for so long. */
+#define QUIET_MS 150
+
+static void wait_until_stuck(struct world *world, const struct end *end) {
+    uint64_t before;
+    do {
+        before = end->out_sent;
+        world_run(world, QUIET_MS);
+    } while (end->out_sent != before);
+}
+
+static void paused_receiver_holds_the_sender(void **state) {
+    struct world *world = world_open(state, (struct world_options){0});
+    struct end *ends[2];
+    carrier_pair(world, ends);
+    end_send(ends[0], MORE_THAN_FITS, SEND_MOST_BYTES, SEND_MOST_BYTES);
+    wait_until_stuck(world, ends[0]);
+    assert_true(ends[0]->sending && ends[0]->out_sent < MORE_THAN_FITS);
+    ends[0]->out_total = ends[0]->out_handed; /* enough */
+    end_receive(ends[1], true);
+    WAIT(world, ends[1]->in_bytes == ends[0]->out_total);
+    WAIT(world, !ends[0]->sending);
+    assert_received_all(ends[1], ends[0]);
+    world_close(world);
+}
+
+static void pause_and_resume_in_quick_succession(void **state) {
+    struct world *world = world_open(state, (struct world_options){0});
+    struct end *ends[2];
+    carrier_pair(world, ends);
+    end_send(ends[0], 2000000, 50000, 20000);
+    for (unsigned i = 0; ends[1]->in_bytes < 2000000 && i < 20000; i++) {
+        end_receive(ends[1], world_random(world, 2));
+        if (world_random(world, 3) == 0)
+            end_receive(ends[1], world_random(world, 2));
+        if (world_random(world, 2))
+            world_step(world);
+    }
+    end_receive(ends[1], true);
+    WAIT(world, ends[1]->in_bytes == 2000000);
+    assert_received_all(ends[1], ends[0]);
+    world_close(world);
+}
+
+static void held_buffers_pause_receiving(void **state) {
+    struct world *world = world_open(
+        state, (struct world_options){.buffers = 8, .reserve_buffers = 4, .buffer_bytes = 4096});
+    struct end *ends[2];
+    carrier_pair(world, ends);
+    ends[1]->hold = true;
+    end_receive(ends[1], true);
+    end_send(ends[0], 500000, 50000, 20000);
+    WAIT(world, ends[1]->held_count == 4);
+    world_run(world, 30);
+    assert_int_equal(ends[1]->held_count, 4);
+    while (ends[1]->in_bytes < 500000) {
+        WAIT(world, ends[1]->held_count > 0);
+        end_release(ends[1]);
+        world_step(world);
+    }
+    assert_received_all(ends[1], ends[0]);
+    world_close(world);
+}
+
+#define CROWD 40
+#define CROWD_BUFFERS 8
+
+/* The whole crowd sends more than it will ever get rid of; accepted ends keep every buffer. */
+static void gather_crowd(struct world *world, struct end *crowd[CROWD]) {
+    struct end *pair[2];
+    for (unsigned i = 0; i < CROWD; i++) {
+        carrier_pair(world, pair);
+        crowd[i] = pair[0];
+        crowd[i]->hold = true;
+        end_send(pair[1], MORE_THAN_FITS, 8192, 8192);
+    }
+    for (unsigned i = 0; i < CROWD; i++)
+        end_receive(crowd[i], true);
+}
+
+/* One of the crowd gives a buffer back, each in turn. */
+static void release_one(struct end *crowd[CROWD], unsigned *next) {
+    while (crowd[*next % CROWD]->held_count == 0)
+        ++*next;
+    end_release(crowd[(*next)++ % CROWD]);
+}
+
+static unsigned held_by(struct end *crowd[CROWD]) {
+    unsigned held = 0;
+    for (unsigned i = 0; i < CROWD; i++)
+        held += crowd[i]->held_count;
+    return held;
+}
+
+static unsigned served_least(struct end *crowd[CROWD]) {
+    unsigned least = UINT32_MAX;
+    for (unsigned i = 0; i < CROWD; i++)
+        least = crowd[i]->in_events < least ? crowd[i]->in_events : least;
+    return least;
+}
+
+/* With all buffers held, each one that comes back goes to who waits longest. */
+static void waiting_ones_are_served_in_turn(void **state) {
+    struct world *world = world_open(
+        state,
+        (struct world_options){.buffers = CROWD_BUFFERS + 4,
+                               .reserve_buffers =
+                                   ((struct setup *)*state)->carrier->listens ? 4 : CROWD_BUFFERS,
+                               .buffer_bytes = 1024,
+                               .conns_max = 2 * CROWD});
+    struct end *crowd[CROWD];
+    gather_crowd(world, crowd);
+    WAIT(world, held_by(crowd) == CROWD_BUFFERS);
+    unsigned released = 0, next = 0;
+    while (served_least(crowd) < 3) {
+        WAIT(world, held_by(crowd) == CROWD_BUFFERS);
+        release_one(crowd, &next);
+        released++;
+        assert_true(released < 3 * 3 * CROWD); /* some were served again and again, others not */
+    }
+    world_close(world);
+}
+
+/*
+ * The pool of accepted connections is used up; one that was connected is not hurt. In one engine
+ * each pair has an end in either pool.
+ */
+static void reserve_pool_is_apart(void **state) {
+    struct world *world = world_open(state, (struct world_options){.buffers = CROWD_BUFFERS + 4,
+                                                                   .reserve_buffers = 4,
+                                                                   .buffer_bytes = 1024,
+                                                                   .conns_max = 2 * CROWD,
+                                                                   .one_engine = true});
+    struct end *holder[2], *other[2];
+    carrier_pair(world, holder);
+    carrier_pair(world, other);
+    holder[0]->hold = true;
+    end_receive(holder[0], true);
+    end_send(holder[1], MORE_THAN_FITS, 8192, 8192);
+    WAIT(world, holder[0]->held_count == CROWD_BUFFERS);
+    end_receive(other[1], true); /* the one that connected */
+    end_send(other[0], 50000, 5000, 5000);
+    WAIT(world, other[1]->in_bytes == 50000);
+    assert_received_all(other[1], other[0]);
+    assert_int_equal(holder[0]->held_count, CROWD_BUFFERS);
+    world_close(world);
+}
+
+/* One that always has more, and others with a little now and then: those wait for nobody. */
+static void busy_one_starves_nobody(void **state) {
+    struct world *world = world_open(
+        state, (struct world_options){.buffer_bytes = 1024, .one_engine = true, .conns_max = 80});
+    struct end *busy[2], *quiet[16][2];
+    carrier_pair(world, busy);
+    end_receive(busy[0], true);
+    end_send(busy[1], MORE_THAN_FITS, SEND_MOST_BYTES, SEND_MOST_BYTES);
+    for (unsigned i = 0; i < 16; i++) {
+        carrier_pair(world, quiet[i]);
+        end_receive(quiet[i][0], true);
+    }
+    WAIT(world, busy[0]->in_events > 100);
+    for (unsigned i = 0; i < 16; i++)
+        end_send(quiet[i][1], 500, 500, 500);
+    unsigned before = busy[0]->in_events;
+    for (unsigned i = 0; i < 16; i++)
+        WAIT(world, quiet[i][0]->in_bytes == 500);
+    assert_true(busy[0]->in_events - before < 2000);
+    world_close(world);
+}
+
+int run_pressure_tests(struct setup *setup) {
+    const struct CMUnitTest tests[] = {
+        TEST(paused_receiver_holds_the_sender, setup),
+        TEST(pause_and_resume_in_quick_succession, setup),
+        TEST(held_buffers_pause_receiving, setup),
+        TEST(waiting_ones_are_served_in_turn, setup),
+        TEST(busy_one_starves_nobody, setup),
+    };
+    const struct CMUnitTest pool_tests[] = {TEST(reserve_pool_is_apart, setup)};
+    int failed = RUN_TESTS(tests, setup);
+    return setup->carrier->listens ? failed + RUN_TESTS(pool_tests, setup) : failed;
+}
