@@ -3,9 +3,6 @@
 
 #include <stdio.h>
 
-/* Not worth a change of the transport's ways: less than a receive buffer. */
-#define ROOM_LEAST_BYTES 16384
-
 static struct mux_link **bucket(struct mux *mux, struct mux_span segment) {
     return &mux->directory[mux_hash(segment) % mux->directory_count];
 }
@@ -138,9 +135,11 @@ struct mux_room mux_link_offer(struct mux_link *link) {
     if (!link->slot || link->ended || link->inputs.count || link->offered_bytes ||
         !mux_list_empty(&link->slot_node))
         return none;
+    /*
+     * However little is missing: links that wait for a slot may have all receive buffers, and who
+     * has a slot must get on without one.
+     */
     struct mux_room room = mux_framer_room(&link->framer);
-    if (room.len < ROOM_LEAST_BYTES)
-        return none;
     link->offered_bytes = room.len;
     return room;
 }
