@@ -30,6 +30,26 @@ static void paused_receiver_holds_the_sender(void **state) {
     world_close(world);
 }
 
+/* What was under way at the pause may still come, nothing that was sent after it. */
+static void nothing_comes_while_paused(void **state) {
+    struct world *world = world_open(state, (struct world_options){0});
+    struct end *ends[2];
+    carrier_pair(world, ends);
+    end_receive(ends[1], true);
+    end_send(ends[0], 5000, 5000, 5000);
+    WAIT(world, ends[1]->in_bytes == 5000);
+    end_receive(ends[1], false);
+    world_run(world, 20);
+    WAIT(world, !ends[0]->sending);
+    end_send(ends[0], 5000, 5000, 5000);
+    world_run(world, 50);
+    assert_int_equal(ends[1]->in_bytes, 5000);
+    end_receive(ends[1], true);
+    WAIT(world, ends[1]->in_bytes == 10000);
+    assert_received_all(ends[1], ends[0]);
+    world_close(world);
+}
+
 static void pause_and_resume_in_quick_succession(void **state) {
     struct world *world = world_open(state, (struct world_options){0});
     struct end *ends[2];
@@ -65,6 +85,32 @@ static void held_buffers_pause_receiving(void **state) {
         world_step(world);
     }
     assert_received_all(ends[1], ends[0]);
+    world_close(world);
+}
+
+/* Buffers come back, and those they were meant for are not there any more: others get them. */
+static void buffers_pass_on_from_who_has_left(void **state) {
+    struct world *world = world_open(
+        state, (struct world_options){.buffers = 4, .reserve_buffers = 2, .buffer_bytes = 1024});
+    struct end *holder[2], *paused[2], *closed[2];
+    carrier_pair(world, holder);
+    carrier_pair(world, paused);
+    carrier_pair(world, closed);
+    holder[0]->hold = true;
+    end_receive(holder[0], true);
+    end_send(holder[1], 20000, 20000, 20000);
+    WAIT(world, holder[0]->held_count == 2);
+    end_receive(paused[0], true);
+    end_receive(closed[0], true);
+    end_send(paused[1], 20000, 20000, 20000);
+    end_send(closed[1], 20000, 20000, 20000);
+    world_run(world, 20);
+    holder[0]->hold = false;
+    end_release_all(holder[0]);
+    end_receive(paused[0], false);
+    end_close(closed[0]);
+    WAIT(world, holder[0]->in_bytes == 20000);
+    assert_received_all(holder[0], holder[1]);
     world_close(world);
 }
 
@@ -153,10 +199,11 @@ static void reserve_pool_is_apart(void **state) {
 }
 
 /* One that always has more, and others with a little now and then: those wait for nobody. */
-static void busy_one_starves_nobody(void **state) {
+static void busy_one_starves_nobody(void **state, unsigned events_most) {
     struct world *world = world_open(
         state, (struct world_options){.buffer_bytes = 1024, .one_engine = true, .conns_max = 80});
     struct end *busy[2], *quiet[16][2];
+    world->events_most = events_most;
     carrier_pair(world, busy);
     end_receive(busy[0], true);
     end_send(busy[1], MORE_THAN_FITS, SEND_MOST_BYTES, SEND_MOST_BYTES);
@@ -174,13 +221,24 @@ static void busy_one_starves_nobody(void **state) {
     world_close(world);
 }
 
+static void nobody_starves(void **state) {
+    busy_one_starves_nobody(state, 64);
+}
+
+static void nobody_starves_at_one_event_a_poll(void **state) {
+    busy_one_starves_nobody(state, 1);
+}
+
 int run_pressure_tests(struct setup *setup) {
     const struct CMUnitTest tests[] = {
         TEST(paused_receiver_holds_the_sender, setup),
+        TEST(nothing_comes_while_paused, setup),
         TEST(pause_and_resume_in_quick_succession, setup),
         TEST(held_buffers_pause_receiving, setup),
+        TEST(buffers_pass_on_from_who_has_left, setup),
         TEST(waiting_ones_are_served_in_turn, setup),
-        TEST(busy_one_starves_nobody, setup),
+        TEST(nobody_starves, setup),
+        TEST(nobody_starves_at_one_event_a_poll, setup),
     };
     const struct CMUnitTest pool_tests[] = {TEST(reserve_pool_is_apart, setup)};
     int failed = RUN_TESTS(tests, setup);
