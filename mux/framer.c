@@ -83,6 +83,8 @@ static struct view view_of(const struct mux_framer *framer) {
 }
 
 static void use_up(struct mux_framer *framer, const struct view *view, size_t len) {
+    if (len == 0)
+        return; /* and when nothing was fed there is no pointer to count from */
     if (view->in_store) {
         framer->head += len;
         if (framer->head == framer->end)
