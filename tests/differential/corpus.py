@@ -63,7 +63,10 @@ def ways(stream):
 def compare(libmux, failures, name, stream, expected, convert=None):
     """The events of every way to cut the stream; `convert` makes of them what the witness can say."""
     for mode, seed in ways(stream):
-        got = libmux.read(stream, mode, seed)
+        try:
+            got = libmux.read(stream, mode, seed)
+        except probe.Died as died:
+            sys.exit('FAILED %s: %s' % (name, died))
         if convert:
             got = events.merged(map(convert, got))
         text = events.difference(got, expected)

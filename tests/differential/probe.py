@@ -50,7 +50,8 @@ class Probe:
             raise Died('stream_probe died before')
         head = self.process.stdout.read(4)
         if len(head) < 4:
-            raise Died('stream_probe died of this stream: status %s' % self.process.wait())
+            raise Died('stream_probe died (%s) of %r, mode %d, seed %d, this stream: %.2000s' % (
+                self.process.wait(), operation, mode, seed, stream.hex()))
         length, = struct.unpack('<I', head)
         return self.process.stdout.read(length)
 

@@ -16,6 +16,8 @@
     "foo\x08U_\x1b"
 #define FOO_BYTES (sizeof FOO - 1)
 
+static const char foo[] = FOO FOO; /* two packets */
+
 static struct mux_framer framer;
 static struct mux_frame frame;
 static uint8_t *store;
@@ -52,15 +54,14 @@ static void grow_to(size_t store_bytes) {
 
 static void whole_packets_are_lent(void **state) {
     (void)state;
-    static const uint8_t two[] = FOO FOO;
     start(MUX_STORE_MIN_BYTES);
-    feed(two, 2 * FOO_BYTES);
+    feed(foo, 2 * FOO_BYTES);
     for (size_t i = 0; i < 2; i++) {
         assert_next(MUX_FRAME_PACKET);
         assert_false(frame.in_store);
-        assert_ptr_equal(frame.bytes.data, two + i * FOO_BYTES);
+        assert_ptr_equal(frame.bytes.data, foo + i * FOO_BYTES);
         assert_int_equal(frame.bytes.len, FOO_BYTES);
-        assert_ptr_equal(frame.packet.test_id.data, two + i * FOO_BYTES + 5);
+        assert_ptr_equal(frame.packet.test_id.data, foo + i * FOO_BYTES + 5);
         assert_int_equal(frame.layout.length, FOO_BYTES);
     }
     assert_next(MUX_FRAME_NONE);
@@ -72,7 +73,7 @@ static void cut_packets_are_stored(void **state) {
     (void)state;
     for (size_t cut = 1; cut < FOO_BYTES; cut++) {
         uint8_t *head = exact_copy(FOO, cut);
-        uint8_t *tail = exact_copy(FOO FOO + cut, 2 * FOO_BYTES - cut);
+        uint8_t *tail = exact_copy(foo + cut, 2 * FOO_BYTES - cut);
         start(MUX_STORE_MIN_BYTES);
         feed(head, cut);
         assert_next(MUX_FRAME_NONE);
@@ -101,7 +102,7 @@ static void direct_receive(void **state) {
         assert_int_equal(room.len, FOO_BYTES - have);
         assert_true(room.data >= store && room.data + room.len <= store + MUX_STORE_MIN_BYTES);
         size_t len = room.len < step ? room.len : step;
-        memcpy(room.data, FOO + have, len);
+        memcpy(room.data, foo + have, len);
         mux_framer_filled(&framer, len);
         have += len;
         if (have < FOO_BYTES)
@@ -204,7 +205,7 @@ static void moves_keep_all(void **state) {
     grow_to(2 * MUX_STORE_MIN_BYTES);
     assert_int_equal(mux_framer_stored(&framer), 7);
     assert_int_equal(mux_framer_room(&framer).len, FOO_BYTES - 7);
-    feed(FOO + 7, FOO_BYTES - 7);
+    feed(foo + 7, FOO_BYTES - 7);
     assert_next_bytes(MUX_FRAME_PACKET, FOO, FOO_BYTES);
 }
 
@@ -247,7 +248,7 @@ static void flushed(void **state) {
     assert_int_equal(mux_framer_stored(&framer), 1); /* the signature is no chatter yet */
     mux_framer_flush(&framer);
     assert_next(MUX_FRAME_NONE);
-    feed(FOO + 1, FOO_BYTES - 1);
+    feed(foo + 1, FOO_BYTES - 1);
     assert_next_bytes(MUX_FRAME_PACKET, FOO, FOO_BYTES);
 }
 
@@ -281,7 +282,7 @@ static void chatter_comes_in_large_frames(void **state) {
     assert_in_range(frames, 1, text.len / least_mean_bytes);
     wire_free(&text);
     for (size_t i = frames = 0; i < long_line_bytes; i++) {
-        feed("\xE2\x82\xAC" + i % 3, 1);
+        feed(&"\xE2\x82\xAC"[i % 3], 1);
         for (mux_framer_next(&framer, &frame); frame.kind; mux_framer_next(&framer, &frame)) {
             assert_true(frame.kind == MUX_FRAME_CHATTER || frame.kind == MUX_FRAME_STORE);
             if (frame.kind == MUX_FRAME_STORE) {
