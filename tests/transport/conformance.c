@@ -14,6 +14,7 @@
 
 static const struct transport_ops *const engines[] = {
     &transport_epoll,
+    &transport_uring,
 };
 
 static const struct transport_ops *find_engine(const char *name) {

@@ -108,18 +108,27 @@ void uring_buffer_back(struct transport *transport, enum transport_pool index,
     returned(pool, buffer);
 }
 
+void uring_buffers_scarce(struct transport *transport, enum transport_pool pool) {
+    transport->rings[pool].scarce = true;
+}
+
 /*
  * Arming more than there are buffers would only bring their requests back with ENOBUFS, again and
- * again for thousands of connections; so each round serves as many as can be served.
+ * again for thousands of connections; so each round serves as many as can be served. A multishot
+ * request of one that is first in turn could take all buffers, in every turn; so while buffers are
+ * scarce each gets one.
  */
 static bool serve(struct transport *transport, struct pool *pool) {
     struct uring_buffer_ring *ring = ring_of(transport, pool);
     for (unsigned left = ring->count; left > 0 && !queue_empty(&pool->waiting); left--) {
         struct queue_link *link = pool->waiting.head.next;
-        if (!uring_receive_arm(queue_entry(link, struct transport_conn, receive.waiting)))
+        struct transport_conn *conn = queue_entry(link, struct transport_conn, receive.waiting);
+        if (!uring_receive_arm(conn, ring->scarce))
             return true;
         queue_remove(link);
     }
+    if (queue_empty(&pool->waiting))
+        ring->scarce = false;
     return ring->count > 0 && !queue_empty(&pool->waiting);
 }
 

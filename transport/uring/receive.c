@@ -62,18 +62,27 @@ static bool arm_room(struct transport_conn *conn) {
     return true;
 }
 
-bool uring_receive_arm(struct transport_conn *conn) {
+/* Receives into buffers that the kernel chooses. */
+static void prepare(const struct uring_receive *receive, struct io_uring_sqe *sqe, bool once) {
+    int fd = receive->fd;
+    if (receive->how == URING_RECV_MULTISHOT && !once)
+        io_uring_prep_recv_multishot(sqe, fd, NULL, 0, 0);
+    else if (receive->how == URING_RECV_MULTISHOT)
+        io_uring_prep_recv(sqe, fd, NULL, 0, 0);
+    else if (receive->how == URING_READ_MULTISHOT && !once)
+        io_uring_prep_rw(URING_OP_READ_MULTISHOT, sqe, fd, NULL, 0, offset(receive));
+    else
+        io_uring_prep_read(sqe, fd, NULL, 0, offset(receive));
+    sqe->flags |= IOSQE_BUFFER_SELECT | (receive->is_device ? IOSQE_ASYNC : 0);
+    sqe->buf_group = (uint16_t)receive->pool;
+}
+
+bool uring_receive_arm(struct transport_conn *conn, bool once) {
     struct uring_receive *receive = &conn->receive;
     struct io_uring_sqe *sqe = uring_op_begin(conn->transport, &receive->op);
     if (!sqe)
         return false;
-    if (receive->how == URING_RECV_MULTISHOT)
-        io_uring_prep_recv_multishot(sqe, receive->fd, NULL, 0, 0);
-    else
-        io_uring_prep_rw(receive->how == URING_READ ? IORING_OP_READ : URING_OP_READ_MULTISHOT, sqe,
-                         receive->fd, NULL, 0, offset(receive));
-    sqe->flags |= IOSQE_BUFFER_SELECT | (receive->is_device ? IOSQE_ASYNC : 0);
-    sqe->buf_group = (uint16_t)receive->pool;
+    prepare(receive, sqe, once);
     receive->into_room = false;
     return true;
 }
@@ -144,6 +153,8 @@ static void complete(struct uring_op *op, int result, unsigned flags, struct uri
     }
     if (buffer)
         uring_buffer_back(conn->transport, conn->receive.pool, buffer);
+    if (result == -ENOBUFS)
+        uring_buffers_scarce(conn->transport, conn->receive.pool);
     if (conn->closing)
         return;
     if (result == 0)

@@ -63,6 +63,7 @@ struct uring_buffer_ring {
     size_t mapped_bytes;
     unsigned most;  /* entries; a power of two */
     unsigned count; /* buffers in it, as far as completions tell */
+    bool scarce;    /* one came back without a buffer, and not all have had their turn since */
 };
 
 enum uring_receive_how {
@@ -200,6 +201,9 @@ struct mux_buffer *uring_buffer_taken(struct transport *transport, enum transpor
 void uring_buffer_back(struct transport *transport, enum transport_pool pool,
                        struct mux_buffer *buffer);
 
+/* A request found no buffer. */
+void uring_buffers_scarce(struct transport *transport, enum transport_pool pool);
+
 /*
  * Lets connections that wait for a buffer receive, in turn, as many as there are buffers. True if
  * there are more to serve at once.
@@ -213,8 +217,8 @@ extern const struct uring_op_kind uring_receive_kind;
 /* Makes what is in flight match what is wanted. False: no entry, try again. */
 bool uring_receive_advance(struct transport_conn *conn, struct uring_events *out);
 
-/* Receives into buffers from now on. False: no entry, try again. */
-bool uring_receive_arm(struct transport_conn *conn);
+/* Receives into buffers from now on, or into one. False: no entry, try again. */
+bool uring_receive_arm(struct transport_conn *conn, bool once);
 
 /* No longer waits for a buffer. */
 void uring_receive_leave(struct uring_receive *receive);
