@@ -133,7 +133,8 @@ struct transport_ops {
      * the same for both when it is a socket. Pipes, files, terminals, sockets. The descriptors stay
      * open after close() when `borrowed` (stdin, stdout) and are closed otherwise. O_NONBLOCK is
      * never set on them: it would hold for every process that shares them. A send to a regular file
-     * that fails leaves nothing of it in the file, and reports sent_bytes 0.
+     * that fails leaves nothing of it in the file, and reports sent_bytes 0. NULL on failure: the
+     * descriptors are still the caller's.
      */
     struct transport_conn *(*attach)(struct transport *transport, int in, int out, bool borrowed,
                                      const char *name, void *user,

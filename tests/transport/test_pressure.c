@@ -105,10 +105,12 @@ static void buffers_pass_on_from_who_has_left(void **state) {
     end_send(paused[1], 20000, 20000, 20000);
     end_send(closed[1], 20000, 20000, 20000);
     world_run(world, 20);
+    end_receive(holder[0], false);
     holder[0]->hold = false;
     end_release_all(holder[0]);
     end_receive(paused[0], false);
     end_close(closed[0]);
+    end_receive(holder[0], true);
     WAIT(world, holder[0]->in_bytes == 20000);
     assert_received_all(holder[0], holder[1]);
     world_close(world);

@@ -47,6 +47,17 @@ static void stale_socket_is_replaced(void **state) {
     world_close(world);
 }
 
+static void stale_socket_refuses_connects(void **state) {
+    struct world *world = world_open(state, (struct world_options){0});
+    world->carrier->address(world, &world->address);
+    close(socket_at(&world->address));
+    struct end *end = carrier_connect(world);
+    WAIT(world, end->lost);
+    assert_int_equal(end->error, ECONNREFUSED);
+    assert_string_equal(end->operation, "connect");
+    world_close(world);
+}
+
 static void live_socket_is_left_alone(void **state) {
     struct world *world = world_open(state, (struct world_options){0});
     struct transport_address address;
@@ -108,8 +119,9 @@ static void missing_directory_is_told(void **state) {
 int run_unix_tests(struct setup *setup) {
     const struct CMUnitTest tests[] = {
         TEST(path_goes_with_the_listener, setup),   TEST(stale_socket_is_replaced, setup),
-        TEST(live_socket_is_left_alone, setup),     TEST(other_files_are_left_alone, setup),
-        TEST(path_of_another_is_left_alone, setup), TEST(missing_directory_is_told, setup),
+        TEST(stale_socket_refuses_connects, setup), TEST(live_socket_is_left_alone, setup),
+        TEST(other_files_are_left_alone, setup),    TEST(path_of_another_is_left_alone, setup),
+        TEST(missing_directory_is_told, setup),
     };
     return RUN_TESTS(tests, setup);
 }

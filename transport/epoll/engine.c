@@ -33,6 +33,8 @@ static bool make(struct transport *transport, const struct transport_config *con
 
 static void epoll_fini(struct transport *transport) {
     assert(transport->conns_open == 0 && transport->listeners == 0);
+    for (int i = 0; i < TRANSPORT_POOLS; i++) /* no buffer is lost on its way */
+        assert(transport->pools.of[i].free_count == transport->pools.of[i].count);
     pools_fini(&transport->pools);
     socket_reserve_close(&transport->reserve);
     if (transport->epoll_fd >= 0)
