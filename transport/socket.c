@@ -81,8 +81,8 @@ static bool is_stale(const struct transport_address *address, struct stat *st) {
 /* Removes the file at `path` if it is still the one that `was` describes. */
 static bool remove_if_same(const char *path, dev_t device, ino_t inode) {
     struct stat now;
-    return lstat(path, &now) == 0 && S_ISSOCK(now.st_mode) && now.st_dev == device &&
-           now.st_ino == inode && unlink(path) == 0;
+    return lstat(path, &now) == 0 && now.st_dev == device && now.st_ino == inode &&
+           unlink(path) == 0;
 }
 
 static bool bind_unix(int fd, const struct transport_address *address,

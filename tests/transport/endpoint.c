@@ -154,6 +154,32 @@ static void interface_means_its_addresses(void **state) {
     assert_non_null(strstr(why, "interface of this machine"));
 }
 
+/* Any interface of this machine that has none: one that is down, most often. */
+static const char *interface_without_address(struct if_nameindex *interfaces) {
+    struct transport_address address;
+    for (struct if_nameindex *item = interfaces; item && item->if_name; item++)
+        if (interface_addresses(item->if_name, 1, &address, 1) == 0)
+            return item->if_name;
+    return NULL;
+}
+
+static void interface_without_address_is_explained(void **state) {
+    (void)state;
+    struct transport_address addresses[MOST];
+    char why[400];
+    struct if_nameindex *interfaces = if_nameindex();
+    const char *name = interface_without_address(interfaces);
+    if (!name) {
+        if_freenameindex(interfaces);
+        print_message("every interface of this machine has an address\n");
+        skip();
+    }
+    assert_int_equal(resolve(name, true, addresses, why), 0);
+    assert_non_null(strstr(why, name));
+    assert_non_null(strstr(why, "has no IP address"));
+    if_freenameindex(interfaces);
+}
+
 static void everywhere_is_every_family(void **state) {
     (void)state;
     struct transport_address addresses[MOST];
@@ -243,6 +269,7 @@ int main(void) {
         cmocka_unit_test(long_ones_are_refused),
         cmocka_unit_test(addresses_are_found),
         cmocka_unit_test(interface_means_its_addresses),
+        cmocka_unit_test(interface_without_address_is_explained),
         cmocka_unit_test(everywhere_is_every_family),
         cmocka_unit_test(unknown_names_are_explained),
         cmocka_unit_test(interfaces_are_described),

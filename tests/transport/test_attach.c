@@ -1,5 +1,6 @@
 #include "tests/transport/stream.h"
 #include "tests/transport/suites.h"
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pty.h>
@@ -157,6 +158,50 @@ static void slow_terminal_blocks_nobody(void **state) {
     assert_true(is_open(slave));
     close(slave);
     close(master);
+    world_close(world);
+}
+
+static void terminal_is_closed_unless_borrowed(void **state) {
+    struct world *world = world_open(state, (struct world_options){0});
+    int master, slave;
+    assert_int_equal(openpty(&master, &slave, NULL, NULL, NULL), 0);
+    struct end *end = carrier_attach(world, world->near, slave, slave, false);
+    end_close(end);
+    WAIT(world, end->closed);
+    assert_false(is_open(slave));
+    char byte;
+    assert_int_equal(read(master, &byte, 1), -1); /* nobody has it open any more */
+    assert_int_equal(errno, EIO);
+    close(master);
+    world_close(world);
+}
+
+/* A socket that somebody else has accepted, from an IPv4 peer, on an IPv6 listener. */
+static void attached_socket_has_its_peer(void **state) {
+    struct world *world = world_open(state, (struct world_options){0});
+    struct sockaddr_in6 any = {.sin6_family = AF_INET6};
+    struct sockaddr_in peer = {.sin_family = AF_INET};
+    socklen_t len = sizeof any;
+    int listening = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (listening < 0 || bind(listening, (struct sockaddr *)&any, sizeof any) != 0) {
+        print_message("there is no IPv6 here\n");
+        world_close(world);
+        skip();
+    }
+    assert_int_equal(listen(listening, 1), 0);
+    assert_int_equal(getsockname(listening, (struct sockaddr *)&any, &len), 0);
+    peer.sin_port = any.sin6_port;
+    peer.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(client, (struct sockaddr *)&peer, sizeof peer), 0);
+    int fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
+    struct end *end = carrier_attach(world, world->near, fd, fd, false);
+    const struct transport_peer *described = world->near->ops->peer(end->conn);
+    assert_string_equal(described->text, "attached");
+    assert_string_equal(described->host, "127.0.0.1");
+    assert_int_equal(described->address.ss_family, AF_INET);
+    close(client);
+    close(listening);
     world_close(world);
 }
 
@@ -329,6 +374,8 @@ int run_attach_tests(struct setup *setup) {
         TEST(borrowed_socket_can_be_used_again, setup),
         TEST(full_pipe_blocks_nobody, setup),
         TEST(slow_terminal_blocks_nobody, setup),
+        TEST(terminal_is_closed_unless_borrowed, setup),
+        TEST(attached_socket_has_its_peer, setup),
         TEST(file_is_written, setup),
         TEST(file_is_read_from_its_offset, setup),
         TEST(idle_file_costs_nothing, setup),

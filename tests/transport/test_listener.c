@@ -186,6 +186,9 @@ static void out_of_descriptors(void **state) {
     limit_descriptors(3, &saved);
     world->near->ops->accept(world->listener, true);
     WAIT(world, world->near->accepted_count + world->near->refused_count == 1 + CLIENTS);
+    struct transport_failure failure = {0};
+    assert_null(world->far->ops->connect(world->far->transport, &world->address, NULL, &failure));
+    assert_int_equal(failure.error, EMFILE);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &saved), 0);
     assert_int_equal(world->near->refused_error, EMFILE);
     assert_true(world->near->refused_count >= CLIENTS - 4);

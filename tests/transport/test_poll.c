@@ -30,6 +30,24 @@ static void deadline_is_kept(void **state) {
     world_close(world);
 }
 
+/* Bytes come for a connection that receives nothing now: no event, and no reason to return. */
+static void deadline_is_kept_though_something_stirs(void **state) {
+    struct world *world = world_open(state, (struct world_options){0});
+    int fds[2];
+    assert_int_equal(pipe(fds), 0);
+    struct end *end = carrier_attach(world, world->near, fds[0], -1, false);
+    end_receive(end, true);
+    world_run(world, 10);
+    end_receive(end, false);
+    world_run(world, 10);
+    assert_int_equal(write(fds[1], "12345", 5), 5);
+    uint64_t deadline_ns = now_ns(world) + 50 * NS_PER_MS;
+    assert_int_equal(poll_until(world, deadline_ns), 0);
+    assert_true(now_ns(world) >= deadline_ns);
+    close(fds[1]);
+    world_close(world);
+}
+
 static void deadline_in_the_past_does_not_wait(void **state) {
     struct world *world = world_open(state, (struct world_options){0});
     uint64_t started_ns = now_ns(world);
@@ -100,6 +118,7 @@ static void bad_configuration_is_told(void **state) {
 int run_poll_tests(struct setup *setup) {
     const struct CMUnitTest tests[] = {
         TEST(deadline_is_kept, setup),
+        TEST(deadline_is_kept_though_something_stirs, setup),
         TEST(deadline_in_the_past_does_not_wait, setup),
         TEST(deadline_in_the_past_brings_events, setup),
         TEST(signal_ends_the_wait, setup),
