@@ -1,0 +1,180 @@
+/* mux cat: a stream for people, or as JSON lines. */
+#include "tools/common/text.h"
+#include "tools/mux/event.h"
+#include "tools/mux/input.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Names are cut to this, texts to so many lines of so many bytes: the end of a text says most. */
+#define NAME_BYTES 1024
+#define TEXT_LINES 100
+#define TEXT_BYTES 16384
+
+static const char help[] =
+    "usage: mux cat [--json] [FILE|-]...\n"
+    "\n"
+    "Shows subunit v2 streams: for people, an event a line with its route code (- for none), "
+    "status\n"
+    "and test id, and texts below it; with --json, an object a line. Files are read one after the\n"
+    "other; without one, stdin, as it comes.\n"
+    "\n"
+    "  mux cat run.subunit                      what happened\n"
+    "  muxd --listen :7533 | mux cat            what happens\n"
+    "  mux cat --json run.subunit | jq -r 'select(.test_status==\"fail\").test_id'\n"
+    "\n"
+    "Bytes that are not subunit are shown as file stdout. Damage is shown as events of the test\n"
+    "subunit.parser, as python-subunit does. Nothing in a stream can steer the terminal.\n"
+    "\n"
+    "Exit codes: 0 all is well; 3 the stream was damaged; 1 a file could not be read, or stdout "
+    "not\n"
+    "be written; 2 wrong usage.\n";
+
+static const struct option options[] = {
+    {"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+
+struct cat {
+    void (*print)(const struct mux_packet *packet);
+    bool damaged;
+};
+
+static void print_json(const struct mux_packet *packet) {
+    json_t *event = event_to_json(packet);
+    if (!event || json_dumpf(event, stdout, JSON_ENSURE_ASCII) < 0)
+        abort(); /* out of memory: a line left out would be a lie */
+    putchar('\n');
+    json_decref(event);
+}
+
+static void print_name(const char *before, struct mux_span name, const char *after) {
+    char clean[NAME_BYTES];
+    text_clean(name, false, clean, sizeof clean);
+    printf("%s%s%s", before, clean, after);
+}
+
+static void print_tags(const struct mux_packet *packet) {
+    struct mux_span rest = packet->tags, tag;
+    const char *before = "  [";
+    while (mux_tag_next(&rest, &tag)) {
+        print_name(before, tag, "");
+        before = " ";
+    }
+    if (packet->tag_count)
+        putchar(']');
+}
+
+static void print_time(const struct mux_packet *packet) {
+    time_t seconds = packet->seconds;
+    struct tm tm;
+    char text[32];
+    if (packet->has_timestamp && gmtime_r(&seconds, &tm) &&
+        strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm))
+        printf("  %s.%09uZ", text, packet->nanoseconds);
+}
+
+static bool is_text(const struct mux_packet *packet) {
+    static const char prefix[] = "text/";
+    struct mux_span mime = packet->mime;
+    if (mime.len == 0)
+        return mux_span_equal(packet->file_name, mux_span_text("stdout")) ||
+               mux_span_equal(packet->file_name, mux_span_text("stderr")) ||
+               mux_span_equal(packet->file_name, mux_span_text("stdin"));
+    return mime.len >= sizeof prefix - 1 && memcmp(mime.data, prefix, sizeof prefix - 1) == 0;
+}
+
+static void print_text(struct mux_span content) {
+    static char clean[TEXT_BYTES + 1];
+    struct mux_span tail = text_tail(content, TEXT_LINES, TEXT_BYTES);
+    if (tail.data > content.data)
+        printf("      ... %zu bytes before\n", (size_t)(tail.data - content.data));
+    text_clean(tail, true, clean, sizeof clean);
+    for (char *line = clean; line && *line;) {
+        char *end = strchr(line, '\n');
+        if (end)
+            *end = '\0';
+        printf("      %s\n", line);
+        line = end ? end + 1 : NULL;
+    }
+}
+
+static void print_people(const struct mux_packet *packet) {
+    const char *status = mux_status_text(packet->status);
+    if (packet->route.data)
+        print_name("", packet->route, "");
+    else
+        putchar('-');
+    printf("  %s", status ? status : packet->file_name.data ? "file" : "event");
+    if (packet->test_id.data)
+        print_name("  ", packet->test_id, "");
+    print_tags(packet);
+    print_time(packet);
+    if (packet->file_name.data) {
+        print_name("  ", packet->file_name, "");
+        printf(" (%zu bytes", packet->file_content.len);
+        if (packet->mime.data)
+            print_name(", ", packet->mime, "");
+        printf("%s)", packet->eof ? ", end" : "");
+    }
+    putchar('\n');
+    if (packet->file_name.data && is_text(packet))
+        print_text(packet->file_content);
+}
+
+static bool show_bytes(void *user, struct mux_span bytes) {
+    struct cat *cat = user;
+    struct mux_packet packet;
+    enum mux_error error = mux_packet_parse(bytes, &packet, NULL);
+    assert(!error);
+    (void)error;
+    cat->print(&packet);
+    return !ferror(stdout);
+}
+
+static bool show_frame(void *user, const struct mux_frame *frame) {
+    struct cat *cat = user;
+    if (frame->kind != MUX_FRAME_PACKET) {
+        cat->damaged |= frame->kind == MUX_FRAME_DAMAGE;
+        return input_report(frame, mux_span(NULL, 0), show_bytes, cat);
+    }
+    cat->print(&frame->packet);
+    return !ferror(stdout);
+}
+
+static bool flush(void *user) {
+    (void)user;
+    return stdout_flush(&subcommand_cat);
+}
+
+static bool cat_file(struct cat *cat, const char *path) {
+    struct input_handler handler = {show_frame, flush, cat};
+    int fd = open_input(&subcommand_cat, path);
+    if (fd < 0)
+        return false;
+    int error = input_read(fd, &handler);
+    if (error > 0)
+        fprintf(stderr, "mux cat: %s: %s\n", path, strerror(error));
+    if (fd != STDIN_FILENO)
+        close(fd);
+    return error == 0;
+}
+
+static int run(int argc, char **argv) {
+    struct cat cat = {.print = print_people};
+    int status, id;
+    while ((id = next_option(&subcommand_cat, argc, argv, options, &status)) != -1) {
+        if (id == -2)
+            return status;
+        cat.print = print_json;
+    }
+    bool fine = optind < argc || cat_file(&cat, "-");
+    for (int i = optind; i < argc; i++)
+        fine = cat_file(&cat, argv[i]) && fine;
+    fine = stdout_flush(&subcommand_cat) && fine;
+    return !fine ? EXIT_FAILED : cat.damaged ? EXIT_DAMAGED : EXIT_FINE;
+}
+
+const struct subcommand subcommand_cat = {"cat", "shows a stream, for people or as JSON lines",
+                                          help, run};

@@ -1,0 +1,28 @@
+/* A subunit stream from a descriptor, as frames, and every frame as packets. */
+#ifndef TOOLS_MUX_INPUT_H
+#define TOOLS_MUX_INPUT_H
+
+#include "tools/mux/mux.h"
+
+struct input_handler {
+    /* A frame; its spans are good until it returns. False: stop reading. */
+    bool (*frame)(void *user, const struct mux_frame *frame);
+    /* Input pauses: a good time to flush. False: stop reading. */
+    bool (*pause)(void *user);
+    void *user;
+};
+
+/*
+ * Reads `fd` to its end. Chatter waits for its newline or 30 ms of silence. Blocks. Returns 0, an
+ * errno value when reading failed, or -1 when the handler stopped it.
+ */
+int input_read(int fd, const struct input_handler *handler);
+
+/*
+ * Chatter or damage as whole packets under a route code (data NULL: none), each given to `packet`;
+ * false when it returns false. The bytes are good until it returns.
+ */
+bool input_report(const struct mux_frame *frame, struct mux_span route,
+                  bool (*packet)(void *user, struct mux_span bytes), void *user);
+
+#endif

@@ -1,0 +1,42 @@
+/* The command `mux`: its subcommands, a file each, and what they share. */
+#ifndef TOOLS_MUX_H
+#define TOOLS_MUX_H
+
+#include "mux/framer.h"
+
+/* Exit codes of every subcommand. */
+enum {
+    EXIT_FINE = 0,
+    EXIT_FAILED = 1,  /* a file, a connection, a line of input: stderr says what */
+    EXIT_USAGE = 2,   /* wrong usage, or binary would reach a terminal */
+    EXIT_DAMAGED = 3, /* mux cat: the stream was damaged */
+};
+
+struct subcommand {
+    const char *name;
+    const char *summary; /* a line in `mux --help` */
+    const char *help;    /* all of `mux NAME --help` */
+    int (*run)(int argc, char **argv);
+};
+
+extern const struct subcommand subcommand_cat, subcommand_route, subcommand_send, subcommand_encode;
+
+/*
+ * Deals with what all subcommands have: --help, options that are not there. `options` is a
+ * NULL-ended list of long options (struct option). Returns the option's val, -1 when there are no
+ * more, or -2 after --help or an error, *status then being what to exit with.
+ */
+struct option;
+int next_option(const struct subcommand *subcommand, int argc, char **argv,
+                const struct option *options, int *status);
+
+/* False, after a sentence on stderr, when stdout is a terminal: binary never goes there. */
+bool stdout_takes_binary(const struct subcommand *subcommand);
+
+/* Flushes stdout; false, after a sentence (none when the reader is gone), when that fails. */
+bool stdout_flush(const struct subcommand *subcommand);
+
+/* Opens FILE, or stdin for "-". -1 after a sentence on stderr. */
+int open_input(const struct subcommand *subcommand, const char *path);
+
+#endif

@@ -1,0 +1,115 @@
+/* mux route: prefix or strip the route codes of a stream. */
+#include "mux/route.h"
+#include "tools/mux/input.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static const char help[] =
+    "usage: mux route --prefix SEGMENT | --strip\n"
+    "\n"
+    "Copies a subunit v2 stream from stdin to stdout and changes each packet's route code:\n"
+    "--prefix puts a segment in front (3/1 becomes SEGMENT/3/1, none becomes SEGMENT), as a muxd\n"
+    "does on the way up; --strip cuts the first segment (3/1 becomes 1, 3 becomes none), as on "
+    "the\n"
+    "way down, and leaves packets without a route code as they are. All else stays byte for byte.\n"
+    "\n"
+    "Bytes that are not subunit leave as packets (file stdout), damage as the events of\n"
+    "subunit.parser, under SEGMENT (--prefix) or no route code (--strip). A packet that its "
+    "longer\n"
+    "route code would make longer than 4194303 bytes is sent as two.\n"
+    "\n"
+    "  python3 -m subunit.run my.tests | mux route --prefix laptop > run.subunit\n"
+    "\n"
+    "Exit codes: 0 all is well; 1 stdin could not be read or stdout not be written; 2 wrong "
+    "usage,\n"
+    "or stdout is a terminal.\n";
+
+static const struct option options[] = {{"prefix", required_argument, NULL, 'p'},
+                                        {"strip", no_argument, NULL, 's'},
+                                        {"help", no_argument, NULL, 'h'},
+                                        {NULL, 0, NULL, 0}};
+
+/* segment.data NULL: strip */
+struct route {
+    struct mux_prefix prefix;
+};
+
+static bool write_bytes(void *user, struct mux_span bytes) {
+    (void)user;
+    return fwrite(bytes.data, 1, bytes.len, stdout) == bytes.len;
+}
+
+static bool write_pieces(const struct mux_pieces *pieces) {
+    for (size_t i = 0; i < pieces->count; i++)
+        if (!write_bytes(NULL, pieces->piece[i]))
+            return false;
+    return true;
+}
+
+static bool write_prefixed(const struct route *route, const struct mux_frame *frame) {
+    struct mux_pieces pieces, last;
+    if (!mux_prefix_apply(&route->prefix, frame->bytes, &frame->packet, &frame->layout, &pieces))
+        return write_pieces(&pieces);
+    if (!mux_prefix_split(&route->prefix, &frame->packet, &pieces, &last))
+        return write_pieces(&pieces) && write_pieces(&last);
+    struct mux_frame damage = {
+        .kind = MUX_FRAME_DAMAGE, .bytes = frame->bytes, .why = MUX_ERROR_TOO_LARGE};
+    return input_report(&damage, route->prefix.segment, write_bytes, NULL);
+}
+
+static bool write_stripped(const struct mux_frame *frame) {
+    struct mux_pieces pieces;
+    struct mux_span segment;
+    mux_strip(frame->bytes, &frame->packet, &frame->layout, &segment, &pieces);
+    return write_pieces(&pieces);
+}
+
+static bool route_frame(void *user, const struct mux_frame *frame) {
+    const struct route *route = user;
+    if (frame->kind != MUX_FRAME_PACKET)
+        return input_report(frame, route->prefix.segment, write_bytes, NULL);
+    return route->prefix.segment.data ? write_prefixed(route, frame) : write_stripped(frame);
+}
+
+static bool flush(void *user) {
+    (void)user;
+    return stdout_flush(&subcommand_route);
+}
+
+static bool set_prefix(struct route *route, const char *segment) {
+    enum mux_error error = mux_prefix_init(&route->prefix, mux_span_text(segment));
+    if (error)
+        fprintf(stderr,
+                "mux route: --prefix '%s': a segment is 1 to %d bytes of UTF-8 without '/'\n",
+                segment, MUX_SEGMENT_MAX_BYTES);
+    return !error;
+}
+
+static int run(int argc, char **argv) {
+    struct route route = {0};
+    int status, id, modes = 0;
+    while ((id = next_option(&subcommand_route, argc, argv, options, &status)) != -1) {
+        if (id == -2)
+            return status;
+        if (id == 'p' && !set_prefix(&route, optarg))
+            return EXIT_USAGE;
+        modes++;
+    }
+    if (modes != 1 || optind < argc) {
+        fprintf(stderr, "mux route: give --prefix SEGMENT or --strip, once; the stream comes from "
+                        "stdin (mux route --help)\n");
+        return EXIT_USAGE;
+    }
+    if (!stdout_takes_binary(&subcommand_route))
+        return EXIT_USAGE;
+    struct input_handler handler = {route_frame, flush, &route};
+    int error = input_read(STDIN_FILENO, &handler);
+    if (error > 0)
+        fprintf(stderr, "mux route: stdin: %s\n", strerror(error));
+    return stdout_flush(&subcommand_route) && error == 0 ? EXIT_FINE : EXIT_FAILED;
+}
+
+const struct subcommand subcommand_route = {
+    "route", "prefixes or strips the route codes of a stream", help, run};
