@@ -80,8 +80,11 @@ static void listen_twice_fails(void **state) {
     world_close(world);
 }
 
-static void accept_pauses_and_resumes(void **state) {
-    struct world *world = world_open(state, (struct world_options){0});
+/* So many that an engine need not count them one by one: it may accept all who come at once. */
+#define PLACES_ENOUGH 20000
+
+static void pause_and_resume_accepting(void **state, unsigned conns_max) {
+    struct world *world = world_open(state, (struct world_options){.conns_max = conns_max});
     struct end *clients[5];
     carrier_listen(world);
     world->near->ops->accept(world->listener, false);
@@ -96,6 +99,14 @@ static void accept_pauses_and_resumes(void **state) {
     for (unsigned i = 0; i < 5; i++)
         WAIT(world, clients[i]->connected);
     world_close(world);
+}
+
+static void accept_pauses_and_resumes(void **state) {
+    pause_and_resume_accepting(state, 64);
+}
+
+static void accept_pauses_and_resumes_with_places_enough(void **state) {
+    pause_and_resume_accepting(state, PLACES_ENOUGH);
 }
 
 /* conns_max is used up; the others wait in the backlog and come when one is gone. */
@@ -123,8 +134,8 @@ static void more_than_conns_max_wait(void **state) {
 
 #define MANY 500
 
-static void many_at_once(void **state) {
-    struct world *world = world_open(state, (struct world_options){.conns_max = MANY + 10,
+static void connect_many(void **state, unsigned conns_max) {
+    struct world *world = world_open(state, (struct world_options){.conns_max = conns_max,
                                                                    .buffers = 64,
                                                                    .reserve_buffers = 32,
                                                                    .buffer_bytes = 4096});
@@ -149,6 +160,14 @@ static void many_at_once(void **state) {
     world_close(world);
 }
 
+static void many_at_once(void **state) {
+    connect_many(state, MANY + 10);
+}
+
+static void many_at_once_with_places_enough(void **state) {
+    connect_many(state, PLACES_ENOUGH);
+}
+
 static int highest_descriptor(void) {
     int highest = 0;
     for (int fd = 0; fd < 4096; fd++)
@@ -170,8 +189,8 @@ static void limit_descriptors(int more, struct rlimit *saved) {
 
 #define CLIENTS 12
 
-static void out_of_descriptors(void **state) {
-    struct world *world = world_open(state, (struct world_options){0});
+static void use_up_descriptors(void **state, unsigned conns_max) {
+    struct world *world = world_open(state, (struct world_options){.conns_max = conns_max});
     struct end *pair[2], *clients[CLIENTS];
     struct rlimit saved;
     carrier_pair(world, pair);
@@ -207,6 +226,14 @@ static void out_of_descriptors(void **state) {
     carrier_connect(world); /* and the listener lives */
     WAIT(world, world->near->accepted_count == before + 1);
     world_close(world);
+}
+
+static void out_of_descriptors(void **state) {
+    use_up_descriptors(state, 64);
+}
+
+static void out_of_descriptors_with_places_enough(void **state) {
+    use_up_descriptors(state, PLACES_ENOUGH);
 }
 
 /* Every connected TCP socket of this process, i.e. of both engines, has its options. */
@@ -288,11 +315,19 @@ static void handles_hold_while_events_are_handled(void **state) {
 
 int run_listener_tests(struct setup *setup) {
     const struct CMUnitTest tests[] = {
-        TEST(bound_address_is_real, setup),    TEST(peers_are_described, setup),
-        TEST(refused_connect_is_lost, setup),  TEST(close_before_connected, setup),
-        TEST(listen_twice_fails, setup),       TEST(accept_pauses_and_resumes, setup),
-        TEST(more_than_conns_max_wait, setup), TEST(many_at_once, setup),
-        TEST(out_of_descriptors, setup),       TEST(handles_hold_while_events_are_handled, setup),
+        TEST(bound_address_is_real, setup),
+        TEST(peers_are_described, setup),
+        TEST(refused_connect_is_lost, setup),
+        TEST(close_before_connected, setup),
+        TEST(listen_twice_fails, setup),
+        TEST(accept_pauses_and_resumes, setup),
+        TEST(more_than_conns_max_wait, setup),
+        TEST(many_at_once, setup),
+        TEST(out_of_descriptors, setup),
+        TEST(accept_pauses_and_resumes_with_places_enough, setup),
+        TEST(many_at_once_with_places_enough, setup),
+        TEST(out_of_descriptors_with_places_enough, setup),
+        TEST(handles_hold_while_events_are_handled, setup),
     };
     const struct CMUnitTest tcp_tests[] = {
         TEST(tcp_options_are_set, setup),

@@ -5,19 +5,25 @@
 #include <unistd.h>
 
 /*
- * With fewer free places than this, connections are accepted one by one, so that those beyond the
- * last place stay in the backlog: more than this hardly come between two poll() calls.
+ * One request takes a whole backlog (4096, socket.c) before we hear of it, and what comes
+ * meanwhile. With fewer free places, connections are accepted one by one, so that those beyond the
+ * last place stay in the backlog instead of being turned away.
  */
-#define BURST_PLACES 1024
+#define BURST_PLACES 5120
 
 static unsigned places(const struct transport *transport) {
     return transport->conns_max - transport->conns_open;
 }
 
+/* Completions not yet looked at may be connections, too. */
+static bool room_for_burst(const struct transport *transport) {
+    return places(transport) >= BURST_PLACES + io_uring_cq_ready(&transport->ring);
+}
+
 static bool must_stop(const struct transport_listener *listener) {
-    unsigned left = places(listener->transport);
-    return listener->closing || !listener->on || left == 0 ||
-           (listener->burst && left < BURST_PLACES);
+    const struct transport *transport = listener->transport;
+    return listener->closing || !listener->on || places(transport) == 0 ||
+           (listener->burst && !room_for_burst(transport));
 }
 
 static bool arm(struct transport_listener *listener) {
@@ -25,7 +31,7 @@ static bool arm(struct transport_listener *listener) {
     if (!sqe)
         return false;
     int fd = listener->socket.fd;
-    listener->burst = !listener->poll_first && places(listener->transport) >= BURST_PLACES;
+    listener->burst = !listener->poll_first && room_for_burst(listener->transport);
     if (listener->poll_first)
         io_uring_prep_poll_add(sqe, fd, POLLIN);
     else if (listener->burst)

@@ -4,7 +4,8 @@
  * Calls of the user note what is wanted and put the connection on the work list; poll() compares
  * what is wanted with what is in flight, makes the requests, submits and waits in one call of the
  * kernel, and turns completions into events. So wishes that change quickly cost nothing, a full
- * submission queue loses nothing, and no call can fail half-way.
+ * submission queue loses nothing, and no call can fail half-way. The ring belongs to the thread
+ * that called init() (IORING_SETUP_SINGLE_ISSUER): no other may use the transport.
  *
  * Why nothing is used after it is freed: a request's user_data is the address of a uring_op, which
  * lies in a connection or a listener. An op has one request in flight at most and one request that
