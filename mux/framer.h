@@ -63,7 +63,7 @@ void mux_framer_end(struct mux_framer *framer);
 /*
  * The next frame. Its spans are good until the next call on this framer. After MUX_FRAME_NONE the
  * framer holds no pointer into what was fed.
- * MUX_FRAME_STORE comes only with a store below MUX_STORE_MAX_BYTES.
+ * With a store of MUX_STORE_MAX_BYTES a MUX_FRAME_STORE only wants a move to the front of the same.
  */
 void mux_framer_next(struct mux_framer *framer, struct mux_frame *frame);
 
@@ -82,8 +82,8 @@ void mux_framer_move(struct mux_framer *framer, struct mux_room store);
 
 /*
  * The room that the packet underway still needs in the store, so that it can be received right into
- * it: only after MUX_FRAME_NONE, {NULL, 0} when no packet is underway. mux_framer_filled() says how
- * much came; then mux_framer_next() goes on.
+ * it: only after MUX_FRAME_NONE, {NULL, 0} when no packet is underway or the store is too small for
+ * it. mux_framer_filled() says how much came; then mux_framer_next() goes on.
  */
 struct mux_room mux_framer_room(const struct mux_framer *framer);
 void mux_framer_filled(struct mux_framer *framer, size_t len);

@@ -135,8 +135,9 @@ enum mux_error mux_tag_append(uint8_t *buffer, size_t capacity, size_t *len, str
 /*
  * Writes a packet to out[0..capacity), minimal numbers, CRC and all, and sets *written.
  * Errors: MUX_ERROR_TOO_LARGE (for the format or for the capacity), MUX_ERROR_NUL and
- * MUX_ERROR_UTF8 (a string that no reader would accept), MUX_ERROR_CONTENT (file content without a
- * file name, or a name without content). On an error out is unspecified.
+ * MUX_ERROR_UTF8 (a string that no reader would accept), MUX_ERROR_STRING (tags are not tag_count
+ * strings), MUX_ERROR_CONTENT (file content without a file name, or a name without content). On an
+ * error out is unspecified.
  */
 enum mux_error mux_packet_encode(const struct mux_packet *packet, uint8_t *out, size_t capacity,
                                  size_t *written);

@@ -125,6 +125,27 @@ static void no_room_for_others(void **state) {
     assert_null(mux_framer_room(&framer).data);
 }
 
+static void no_room_in_a_small_store(void **state) {
+    (void)state;
+    start(MUX_STORE_MIN_BYTES);
+    feed("\xb3\x20\x40\x80\x40\x00\x01"
+         "f",
+         8); /* 16384 bytes */
+    assert_next(MUX_FRAME_STORE);
+    grow_to(frame.store_bytes);
+    assert_next(MUX_FRAME_NONE);
+    assert_int_equal(mux_framer_room(&framer).len, 16384 - 8);
+    start(MUX_STORE_MIN_BYTES);
+    feed("\xb3\x20\x40\x80\x40", 5); /* the length is cut: this much can be stored */
+    assert_next(MUX_FRAME_NONE);
+    feed("\x00", 1);
+    assert_next(MUX_FRAME_NONE);
+    assert_null(mux_framer_room(&framer).data);
+    feed("\x01", 1);
+    assert_next(MUX_FRAME_STORE);
+    assert_true(frame.store_bytes >= 16384);
+}
+
 /* A packet underway that cannot be one any more is chatter: the room is gone. */
 static void room_of_a_refuted_packet(void **state) {
     (void)state;
@@ -329,6 +350,19 @@ static void ends(void **state) {
     assert_next(MUX_FRAME_NONE);
 }
 
+/* The end is said while half of a packet is in the store and its rest is only just fed. */
+static void ends_with_fed_bytes_left(void **state) {
+    (void)state;
+    start(MUX_STORE_MIN_BYTES);
+    feed(foo, 7);
+    assert_next(MUX_FRAME_NONE);
+    feed(foo + 7, FOO_BYTES - 7 + 3);
+    mux_framer_end(&framer);
+    assert_next_bytes(MUX_FRAME_PACKET, FOO, FOO_BYTES);
+    assert_next_bytes(MUX_FRAME_DAMAGE, FOO, 3);
+    assert_next(MUX_FRAME_NONE);
+}
+
 /* ---- linear time ---- */
 
 #define GROWTH 8           /* so much longer is the second stream */
@@ -445,6 +479,7 @@ int main(void) {
         cmocka_unit_test(cut_packets_are_stored),
         cmocka_unit_test(direct_receive),
         cmocka_unit_test(no_room_for_others),
+        cmocka_unit_test(no_room_in_a_small_store),
         cmocka_unit_test(room_of_a_refuted_packet),
         cmocka_unit_test(small_store_asks),
         cmocka_unit_test(whole_needs_no_store),
@@ -454,6 +489,7 @@ int main(void) {
         cmocka_unit_test(flush_in_a_character),
         cmocka_unit_test(chatter_comes_in_large_frames),
         cmocka_unit_test(ends),
+        cmocka_unit_test(ends_with_fed_bytes_left),
         cmocka_unit_test(linear_time),
     };
     return cmocka_run_group_tests_name("framer", tests, NULL, teardown);
