@@ -1,0 +1,281 @@
+"""What the end-to-end tests share: a muxd, workers, an upstream, two independent readers of streams."""
+import base64
+import collections
+import io
+import json
+import os
+import queue
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+import subunit
+from subunit.v2 import StreamResultToBytes
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "corpora"))
+import oracle
+
+MUXD = os.environ["MUXD"]
+MUX = os.environ["MUX"]
+IO = os.environ["MUXD_IO"]
+PATIENCE = 30  # seconds; a test that waits longer has failed
+
+
+def packet(**fields):
+    """One packet as python-subunit writes it."""
+    out = io.BytesIO()
+    StreamResultToBytes(out).status(**fields)
+    return out.getvalue()
+
+
+class Collect:
+    """A StreamResult that keeps events as dictionaries in the oracle's schema."""
+
+    def __init__(self):
+        self.events = []
+
+    def startTestRun(self):
+        pass
+
+    def stopTestRun(self):
+        pass
+
+    def status(self, test_id=None, test_status=None, test_tags=None, runnable=True, file_name=None,
+               file_bytes=None, eof=False, mime_type=None, route_code=None, timestamp=None):
+        self.events.append(dict(
+            test_id=test_id, test_status=test_status,
+            test_tags=None if test_tags is None else sorted(test_tags), runnable=runnable,
+            file_name=file_name,
+            file_b64=None if file_bytes is None else base64.b64encode(bytes(file_bytes)).decode(),
+            eof=eof, mime_type=mime_type, route_code=route_code,
+            timestamp=None if timestamp is None else str(timestamp)))
+
+
+def python_events(stream):
+    """The events of a stream, by python-subunit."""
+    collect = Collect()
+    subunit.ByteStreamToStreamResult(io.BytesIO(stream), non_subunit_name="stdout").run(collect)
+    return collect.events
+
+
+def by_segment(events):
+    """Events by their first route segment, that segment cut."""
+    links = collections.defaultdict(list)
+    for event in events:
+        route = event["route_code"]
+        segment, slash, rest = (route or "").partition("/")
+        links[segment if route is not None else None].append(
+            dict(event, route_code=rest if slash else None))
+    return links
+
+
+def merge_chatter(events):
+    """How chatter is cut into events is free: neighbours become one."""
+    merged = []
+    for event in events:
+        chatter = event["file_name"] == "stdout" and event["test_id"] is None
+        if chatter and merged and dict(merged[-1], file_b64=None) == dict(event, file_b64=None):
+            both = base64.b64decode(merged[-1]["file_b64"]) + base64.b64decode(event["file_b64"])
+            merged[-1] = dict(event, file_b64=base64.b64encode(both).decode())
+        else:
+            merged.append(event)
+    return merged
+
+
+def text(event):
+    return base64.b64decode(event["file_b64"]).decode()
+
+
+class Muxd:
+    """A running muxd. stdout is kept in a file unless it is given."""
+
+    def __init__(self, *options, listen=("127.0.0.1:0",), stdout=None, stdin=subprocess.DEVNULL,
+                 io_choice=IO, wrapper=(), env=None):
+        self.out = tempfile.TemporaryFile()
+        argv = [*wrapper, MUXD, "--io", io_choice, *options]
+        for endpoint in listen:
+            argv += ["--listen", endpoint]
+        self.process = subprocess.Popen(
+            argv, stdin=stdin, stdout=self.out if stdout is None else stdout,
+            stderr=subprocess.PIPE, text=True, env=env)
+        self.addresses = []
+        self.log = []
+        self.lines = queue.Queue()
+        threading.Thread(target=self._read_log, daemon=True).start()
+        for endpoint in listen:
+            if endpoint != "-":
+                self.addresses.append(self.wait_log(r"^listening on (.*)$")[1])
+
+    def _read_log(self):
+        for line in self.process.stderr:
+            self.lines.put(line.rstrip("\n"))
+        self.process.stderr.close()
+        self.lines.put(None)
+
+    def wait_log(self, pattern, patience=PATIENCE):
+        """The match of the next log line that has the pattern."""
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                line = self.lines.get(timeout=max(0, deadline - time.monotonic()))
+            except queue.Empty:
+                raise AssertionError("no %r in the log: %r" % (pattern, self.log)) from None
+            if line is None:
+                raise AssertionError("muxd ended without %r in the log: %r" % (pattern, self.log))
+            self.log.append(line)
+            match = re.search(pattern, line)
+            if match:
+                return match
+
+    @property
+    def port(self):
+        return int(self.addresses[0].rpartition(":")[2])
+
+    def connect(self, address=None):
+        return connect(address or self.addresses[0])
+
+    def signal(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+
+    def wait(self, patience=PATIENCE):
+        status = self.process.wait(patience)
+        while True:
+            line = self.lines.get(timeout=PATIENCE)
+            if line is None:
+                return status
+            self.log.append(line)
+
+    def end(self):
+        """TERM, and the exit status."""
+        self.signal()
+        return self.wait()
+
+    def stream(self):
+        self.out.seek(0)
+        return self.out.read()
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.out.close()
+
+
+def connect(address):
+    if address.startswith("unix:"):
+        sock = socket.socket(socket.AF_UNIX)
+        sock.settimeout(PATIENCE)
+        sock.connect(address[5:])
+        return sock
+    host, _, port = address.rpartition(":")
+    return socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE)
+
+
+class Upstream:
+    """A supervisor on TCP that can be killed and come back on the same port."""
+
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.listener.settimeout(PATIENCE)
+        self.sock = None
+
+    @property
+    def endpoint(self):
+        return "tcp:127.0.0.1:%d" % self.port
+
+    def stop_listening(self):
+        self.listener.close()
+
+    def listen_again(self):
+        self.listener = socket.create_server(("127.0.0.1", self.port))
+        self.listener.settimeout(PATIENCE)
+
+    def accept(self):
+        self.sock, _ = self.listener.accept()
+        self.sock.settimeout(PATIENCE)
+        return self.sock
+
+    def read_until(self, enough, already=b""):
+        """Reads until enough(bytes) or the end."""
+        stream = bytearray(already)
+        while not enough(stream):
+            chunk = self.sock.recv(1 << 20)
+            if not chunk:
+                break
+            stream += chunk
+        return bytes(stream)
+
+    def read_events(self, count):
+        stream = self.read_until(lambda s: count_packets(s) >= count)
+        return oracle.decode(stream)
+
+    def close(self):
+        if self.sock:
+            self.sock.close()
+        self.listener.close()
+
+
+def count_packets(stream):
+    """Whole packets in a stream that has nothing else."""
+    count = at = 0
+    while at + 6 <= len(stream):
+        width = (stream[at + 3] >> 6) + 1
+        length = int.from_bytes(bytes([stream[at + 3] & 63]) + stream[at + 4:at + 3 + width], "big")
+        if at + length > len(stream):
+            break
+        at += length
+        count += 1
+    return count
+
+
+class Case(unittest.TestCase):
+    maxDiff = 4000
+
+    def same(self, events, expected, what=""):
+        """Equal lists of events; the first difference is shown, not all of both."""
+        for i, (one, other) in enumerate(zip(events, expected)):
+            self.assertEqual(one, other, "event %d %s" % (i, what))
+        self.assertEqual(len(events), len(expected), what)
+
+    def muxd(self, *options, **keywords):
+        node = Muxd(*options, **keywords)
+        self.addCleanup(node.close)
+        return node
+
+    def upstream(self):
+        upstream = Upstream()
+        self.addCleanup(upstream.close)
+        return upstream
+
+    def socket(self, address):
+        sock = connect(address)
+        self.addCleanup(sock.close)
+        return sock
+
+    def folder(self):
+        folder = tempfile.TemporaryDirectory(prefix="muxd-e2e-")
+        self.addCleanup(folder.cleanup)
+        return folder.name
+
+    def until(self, condition, what):
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            self.assertLess(time.monotonic(), deadline, "waited in vain: " + what)
+            time.sleep(0.01)
+
+    def stats(self, path):
+        with open(path) as file:
+            return {name: entry["value"] for name, entry in json.load(file).items()}
+
+    def finish(self, sock):
+        """Ends a worker's stream and waits until muxd has taken it."""
+        sock.shutdown(socket.SHUT_WR)
+        self.assertEqual(sock.recv(1), b"")
+        sock.close()

@@ -1,0 +1,196 @@
+"""How muxd ends."""
+import os
+import socket
+import subprocess
+
+from harness import *
+
+
+class Ending(Case):
+    def test_term_takes_what_is_there(self):
+        """Everything sent before TERM goes out; idle and half-open workers do not hold it up."""
+        muxd = self.muxd("--upstream", "-")
+        idle = self.socket(muxd.addresses[0])
+        half = self.socket(muxd.addresses[0])
+        half.sendall(packet(test_id="half")[:-3])
+        socks = [self.socket(muxd.addresses[0]) for _ in range(50)]
+        for i, sock in enumerate(socks):
+            sock.sendall(packet(test_id="w%d" % i) * 200)
+        begin = time.monotonic()
+        self.assertEqual(muxd.end(), 0)
+        self.assertLess(time.monotonic() - begin, 4)
+        events = python_events(muxd.stream())
+        good = [e for e in events if e["test_id"].startswith("w")]
+        self.assertEqual(len(good), 50 * 200)
+        self.assertEqual([e["test_id"] for e in events if not e["test_id"].startswith("w")],
+                         ["subunit.parser"] * 2)
+        idle.close()
+
+    def test_term_while_workers_never_stop(self):
+        muxd = self.muxd("--drain-timeout", "2")
+        sock = self.socket(muxd.addresses[0])
+        block = packet(test_id="x" * 50) * 100
+        stop = threading.Event()
+
+        def flood():
+            try:
+                while not stop.is_set():
+                    sock.sendall(block)
+            except OSError:
+                pass
+        thread = threading.Thread(target=flood, daemon=True)
+        thread.start()
+        self.until(lambda: len(muxd.stream()) > 100000, "the flood")
+        begin = time.monotonic()
+        self.assertIn(muxd.end(), (0, 75))
+        self.assertLess(time.monotonic() - begin, 10)
+        stop.set()
+        thread.join(PATIENCE)
+
+    def test_term_with_an_upstream_that_does_not_read(self):
+        upstream = self.upstream()
+        muxd = self.muxd("--upstream", upstream.endpoint, "--drain-timeout", "0.5")
+        upstream.accept()
+        sock = self.socket(muxd.addresses[0])
+        sock.settimeout(0.5)
+        block = packet(test_id="x", file_name="f", file_bytes=bytes(50000))
+        try:
+            for _ in range(1000):
+                sock.sendall(block)
+        except TimeoutError:
+            pass
+        begin = time.monotonic()
+        self.assertEqual(muxd.end(), 75)
+        self.assertLess(time.monotonic() - begin, 5)
+        self.assertTrue(any("bytes not sent" in line for line in muxd.log), muxd.log)
+
+    def test_term_with_an_absent_upstream(self):
+        upstream = self.upstream()
+        upstream.stop_listening()
+        for data, status in ((b"", 0), (packet(test_id="t"), 75)):
+            muxd = self.muxd("--upstream", upstream.endpoint, "--drain-timeout", "0.3")
+            sock = self.socket(muxd.addresses[0])
+            sock.sendall(data)
+            muxd.wait_log("not reached")
+            self.assertEqual(muxd.end(), status, muxd.log)
+
+    def test_second_term_and_int_are_at_once(self):
+        for signals in ((signal.SIGTERM, signal.SIGTERM), (signal.SIGINT,)):
+            upstream = self.upstream()
+            upstream.stop_listening()
+            muxd = self.muxd("--upstream", upstream.endpoint, "--drain-timeout", "60")
+            self.socket(muxd.addresses[0]).sendall(packet(test_id="t"))
+            muxd.wait_log("not reached")
+            begin = time.monotonic()
+            for number in signals:
+                muxd.signal(number)
+                time.sleep(0.2)
+            self.assertEqual(muxd.wait(), 75)
+            self.assertLess(time.monotonic() - begin, 5)
+
+    def test_term_waits_for_acknowledgement(self):
+        """What the peer's kernel has is out, even when the peer sends on the way down meanwhile."""
+        upstream = self.upstream()
+        muxd = self.muxd("--upstream", upstream.endpoint)
+        upstream.accept()
+        sock = self.socket(muxd.addresses[0])
+        sock.sendall(packet(test_id="t") * 5000)
+        upstream.sock.sendall(packet(test_id="unread") * 100)
+        upstream.read_until(lambda s: s)
+        muxd.signal()
+        stream = upstream.read_until(lambda s: False)
+        upstream.sock.close()
+        self.assertEqual(muxd.wait(), 0)
+
+    def test_stdin_alone_ends_at_its_end(self):
+        for data, expected in ((b"", 0), (packet(test_id="t") * 3 + b"tail", 4)):
+            done = subprocess.run([MUXD, "--io", IO, "--listen", "-"], input=data,
+                                  capture_output=True, timeout=PATIENCE)
+            self.assertEqual((done.returncode, done.stderr), (0, b""))
+            self.assertEqual(len(python_events(done.stdout)), expected)
+
+    def test_stdin_is_a_file(self):
+        path = os.path.join(self.folder(), "in")
+        with open(path, "wb") as file:
+            file.write(packet(test_id="t") * 100000)
+        with open(path, "rb") as file:
+            done = subprocess.run([MUXD, "--io", IO, "--listen", "-"], stdin=file,
+                                  capture_output=True, timeout=PATIENCE)
+        self.assertEqual(done.returncode, 0)
+        self.assertEqual(count_packets(done.stdout), 100000)
+
+    def test_exit_after(self):
+        muxd = self.muxd("--exit-after", "3")
+        nothing = muxd.connect()
+        nothing.close()  # never a link
+        for i in range(3):
+            self.assertIsNone(muxd.process.poll())
+            sock = muxd.connect()
+            sock.sendall(packet(test_id="w%d" % i))
+            self.finish(sock)
+        self.assertEqual(muxd.wait(), 0)
+        self.assertEqual([e["route_code"] for e in python_events(muxd.stream())], ["0", "1", "2"])
+
+    def test_closed_stdout(self):
+        reading, writing = os.pipe()
+        muxd = self.muxd(stdout=writing)
+        os.close(writing)
+        os.close(reading)
+        self.socket(muxd.addresses[0]).sendall(packet(test_id="t"))
+        self.assertEqual(muxd.wait(), 75)
+        self.assertEqual(len(muxd.log), 2, muxd.log)  # listening, and why it ended
+        self.assertIn("Broken pipe", muxd.log[1])
+
+    def test_stats(self):
+        """On USR1 and at the end; in the middle of a run packets in are packets out."""
+        path = os.path.join(self.folder(), "stats")
+        muxd = self.muxd("--stats-json", path)
+        sock = self.socket(muxd.addresses[0])
+        sock.sendall(packet(test_id="t") * 1000 + b"chatter\n")
+        self.until(lambda: count_packets(muxd.stream()) == 1001, "all packets")
+        muxd.signal(signal.SIGUSR1)
+        self.until(lambda: os.path.exists(path), "the counters")
+        with open(path) as file:
+            table = json.load(file)
+        for name, entry in table.items():
+            self.assertRegex(name, r"^muxd_[a-z_]+$")
+            self.assertEqual(name.endswith("_total"), entry["type"] == "counter")
+            self.assertTrue(entry["unit"] and entry["help"])
+        stats = self.stats(path)
+        self.assertEqual(stats["muxd_received_packets_total"], 1000)
+        self.assertEqual(stats["muxd_chatter_bytes_total"], 8)
+        self.assertEqual(stats["muxd_forwarded_packets_total"], 1001)
+        self.assertEqual(stats["muxd_links_open"], 1)
+        os.unlink(path)
+        self.assertEqual(muxd.end(), 0)
+        stats = self.stats(path)
+        self.assertEqual(stats["muxd_links_open"], 0)
+        self.assertEqual(stats["muxd_sent_bytes_total"], len(muxd.stream()))
+
+    def test_pending_down_is_counted(self):
+        path = os.path.join(self.folder(), "stats")
+        upstream = self.upstream()
+        muxd = self.muxd("--upstream", upstream.endpoint, "--stats-json", path)
+        upstream.accept()
+        deaf = socket.socket()
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.connect(("127.0.0.1", muxd.port))
+        deaf.sendall(packet(test_id="deaf"))
+        upstream.read_events(1)
+        big = packet(file_name="stdin", file_bytes=bytes(3 << 20), route_code="0")
+        upstream.sock.sendall(big)
+        muxd.signal(signal.SIGUSR1)
+        self.until(lambda: os.path.exists(path), "the counters")
+        self.until(lambda: self.poll_stats(muxd, path)["muxd_down_forwarded_packets_total"] == 1,
+                   "the packet to be queued")
+        deaf.close()
+        self.until(lambda: self.poll_stats(muxd, path)["muxd_links_open"] == 0, "the link's end")
+        self.assertGreater(self.stats(path)["muxd_down_undelivered_bytes_total"], 0)
+
+    def poll_stats(self, muxd, path):
+        muxd.signal(signal.SIGUSR1)
+        return self.stats(path)
+
+
+if __name__ == "__main__":
+    unittest.main()

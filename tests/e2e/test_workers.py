@@ -1,0 +1,179 @@
+"""Workers of every kind below one muxd."""
+import os
+import random
+import selectors
+import socket
+import subprocess
+
+from harness import *
+
+PROGRAM = """
+import os, signal, sys, unittest
+class T(unittest.TestCase):
+    def test_fail(self): self.fail("no")
+    def test_pass(self): sys.stdout.write("drei: 3\\u00b3, \\u3cca\\n"); sys.stdout.flush()
+    def test_zcrash(self): os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+class Workers(Case):
+    def test_real_workers(self):
+        """subunit.run through `mux send`: what each worker wrote arrives under its own segment."""
+        folder = self.folder()
+        with open(os.path.join(folder, "test_demo.py"), "w") as file:
+            file.write(PROGRAM)
+        muxd = self.muxd("--exit-after", "4")
+        command = "/usr/bin/python3 -m subunit.run test_demo | tee out.$0 | %s send %s" % (
+            MUX, muxd.addresses[0])
+        workers = [subprocess.Popen(["sh", "-c", command, str(i)], cwd=folder,
+                                    stdout=subprocess.DEVNULL) for i in range(4)]
+        for worker in workers:
+            self.assertEqual(worker.wait(PATIENCE), 0)
+        self.assertEqual(muxd.wait(), 0)
+        links = by_segment(oracle.decode(muxd.stream()))
+        self.assertEqual(sorted(links), ["0", "1", "2", "3"])
+        # python's timestamps tell the workers apart; python itself misreads 3\u00b3
+        stamp = lambda events: [e["timestamp"] for e in events if e["timestamp"]]
+        got = sorted(map(merge_chatter, links.values()), key=stamp)
+        expected = []
+        for i in range(4):
+            with open(os.path.join(folder, "out.%d" % i), "rb") as file:
+                expected.append(merge_chatter(oracle.decode(file.read())))
+        for events, wanted in zip(got, sorted(expected, key=stamp)):
+            self.same(events, wanted)
+            last = [e["test_status"] for e in events if e["test_id"] == "test_demo.T.test_zcrash"]
+            self.assertEqual(last[-1], "inprogress")
+        self.assertEqual(len(python_events(muxd.stream())), sum(map(len, links.values())))
+
+    def test_stestr_nested(self):
+        """stestr's own routes stay behind the link's segment."""
+        folder = self.folder()
+        os.mkdir(os.path.join(folder, "tests"))
+        open(os.path.join(folder, "tests", "__init__.py"), "w").close()
+        for name in "ab":
+            with open(os.path.join(folder, "tests", "test_%s.py" % name), "w") as file:
+                file.write("import unittest\nclass T(unittest.TestCase):\n"
+                           "    def test_1(self): pass\n    def test_2(self): pass\n")
+        with open(os.path.join(folder, ".stestr.conf"), "w") as file:
+            file.write("[DEFAULT]\ntest_path=./tests\ntop_dir=./\n")
+        muxd = self.muxd("--exit-after", "1")
+        run = "PATH=/usr/bin:$PATH PYTHON=/usr/bin/python3 stestr run --subunit --concurrency 2"
+        subprocess.run(["sh", "-c", "%s | %s send %s" % (run, MUX, muxd.addresses[0])], cwd=folder,
+                       check=True, timeout=60, stdout=subprocess.DEVNULL)
+        self.assertEqual(muxd.wait(), 0)
+        events = python_events(muxd.stream())
+        finals = {e["test_id"]: e["route_code"] for e in events if e["test_status"] == "success"}
+        self.assertEqual(sorted(finals), ["tests.test_%s.T.test_%d" % (n, i)
+                                          for n in "ab" for i in (1, 2)])
+        self.assertEqual(set(finals.values()), {"0/0", "0/1"})
+
+    def test_1200_connections_at_once(self):
+        """1,000 TCP and 200 unix workers, all open at the same time; python-subunit compares all."""
+        path = os.path.join(self.folder(), "s")
+        muxd = self.muxd(listen=("127.0.0.1:0", "unix:" + path))
+        rng = random.Random(7)
+        streams, socks = [], []
+        for i in range(1200):
+            events = [dict(test_id="w%d.t%d" % (i, k // 2),
+                           test_status="success" if k % 2 else "inprogress",
+                           file_name="stdout" if k % 5 == 0 else None,
+                           file_bytes=os.urandom(rng.randrange(200)) if k % 5 == 0 else None)
+                      for k in range(rng.randrange(4, 30))]
+            if i % 100 == 0:
+                events.append(dict(test_id="w%d.big" % i, file_name="log",
+                                   file_bytes=os.urandom(300000), eof=True))
+            streams.append(b"".join(packet(**e) for e in events))
+            socks.append(muxd.connect(muxd.addresses[i >= 1000]))
+        pump(socks, streams, rng)
+        for sock in socks:
+            sock.close()
+        self.until(lambda: len(muxd.stream()) > sum(map(len, streams)), "all bytes")
+        self.assertEqual(muxd.end(), 0)
+        links = by_segment(python_events(muxd.stream()))
+        self.assertEqual(sorted(links, key=int), [str(i) for i in range(1200)])
+        expected = {events[0]["test_id"].split(".")[0]: events
+                    for events in map(python_events, streams)}
+        for events in links.values():
+            worker = events[0]["test_id"].split(".")[0]
+            self.same(events, expected.pop(worker), worker)
+
+    def test_garbage_is_contained(self):
+        """Between a good worker's packets another one's garbage changes nothing for the good one."""
+        muxd = self.muxd()
+        good, bad = muxd.connect(), muxd.connect()
+        rng = random.Random(3)
+        sent = b""
+        good.sendall(packet(test_id="first"))
+        sent += packet(test_id="first")
+        self.until(lambda: muxd.stream(), "the first packet")
+        for i in range(300):
+            sent_now = packet(test_id="t%d" % i, test_status="success")
+            good.sendall(sent_now)
+            sent += sent_now
+            bad.sendall(rng.choice([rng.randbytes(50), b"\xb3" * 20, packet(test_id="x")[:-1] + b"!",
+                                    b"\xb3\x29\x01\xbf", b"text\n"]))
+        self.finish(good)
+        self.finish(bad)
+        self.assertEqual(muxd.end(), 0)
+        links = by_segment(oracle.decode(muxd.stream()))
+        self.same(links["0"], oracle.decode(sent))
+
+    def test_large_packets_are_split(self):
+        """The largest packet has no room for a route code: its content comes in two."""
+        muxd = self.muxd("--exit-after", "2")
+        fields = dict(test_id="t", file_name="f", eof=True, test_status="success", test_tags=["a"])
+        room = 4194303 - len(packet(file_bytes=bytes(100000), **fields)) + 100000
+        content = os.urandom(room)
+        largest = packet(file_bytes=content, **fields)
+        self.assertEqual(len(largest), 4194303)
+        sock = muxd.connect()
+        sock.sendall(largest)
+        self.finish(sock)
+        sock = muxd.connect()
+        sock.sendall(packet(test_id="after"))
+        self.finish(sock)
+        self.assertEqual(muxd.wait(), 0)
+        events = python_events(muxd.stream())
+        parts = [e for e in events if e["test_id"] == "t"]
+        self.assertEqual(b"".join(base64.b64decode(e["file_b64"]) for e in parts), content)
+        self.assertEqual([(e["test_status"], e["eof"], e["test_tags"], e["route_code"])
+                          for e in parts],
+                         [(None, False, None, "0"), ("success", True, ["a"], "0")])
+        self.assertEqual(len(events), 3)
+
+    def test_chatter_is_gathered(self):
+        """Bytes that come one by one are one packet after 30 ms of silence, or at the newline."""
+        upstream = self.upstream()
+        muxd = self.muxd("--upstream", upstream.endpoint)
+        upstream.accept()
+        sock = self.socket(muxd.addresses[0])
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for byte in b"(Pdb) ":
+            sock.sendall(bytes([byte]))
+        event, = upstream.read_events(1)
+        self.assertEqual((event["file_name"], text(event), event["route_code"], event["test_id"]),
+                         ("stdout", "(Pdb) ", "0", None))
+        sock.sendall(b"one\ntwo\n")
+        event, = upstream.read_events(1)
+        self.assertEqual(text(event), "one\ntwo\n")
+
+
+def pump(socks, streams, rng):
+    """Sends every stream over its socket, all at the same time, in pieces."""
+    selector = selectors.DefaultSelector()
+    offsets = [0] * len(socks)
+    for i, sock in enumerate(socks):
+        sock.setblocking(False)
+        selector.register(sock, selectors.EVENT_WRITE, i)
+    while selector.get_map():
+        for key, _ in selector.select(PATIENCE):
+            i = key.data
+            piece = streams[i][offsets[i]:offsets[i] + rng.randrange(1, 4000)]
+            offsets[i] += socks[i].send(piece)
+            if offsets[i] == len(streams[i]):
+                selector.unregister(socks[i])
+                socks[i].shutdown(socket.SHUT_WR)
+
+
+if __name__ == "__main__":
+    unittest.main()
