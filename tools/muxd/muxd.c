@@ -20,8 +20,12 @@
 #define EXIT_START_FAILED 1
 #define EXIT_NOT_ALL_SENT 75 /* EX_TEMPFAIL */
 
-/* A quarter of the arena receives; the rest is for batches and slots. */
+/*
+ * A quarter of the arena receives; the rest is for batches and slots. At most a GiB: io_uring
+ * numbers a pool's buffers with 16 bits.
+ */
 #define RECEIVE_SHARE 4
+#define RECEIVE_MOST_BYTES ((size_t)1 << 30)
 
 /* Bytes of a receive buffer: several hundred small packets, and 1/128 of the least pool. */
 #define RECEIVE_BUFFER_BYTES ((size_t)32 << 10)
@@ -198,6 +202,8 @@ static void raise_descriptor_limit(struct muxd *muxd) {
 
 static size_t receive_bytes(const struct muxd *muxd) {
     size_t share = muxd->arena.len / RECEIVE_SHARE;
+    if (share > RECEIVE_MOST_BYTES)
+        share = RECEIVE_MOST_BYTES;
     return share - share % RECEIVE_BUFFER_BYTES;
 }
 

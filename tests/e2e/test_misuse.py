@@ -1,0 +1,218 @@
+"""Where it may listen, who may connect, what is said when something cannot be done."""
+import os
+import resource
+import socket
+import stat
+import subprocess
+
+from harness import *
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def run(*options, **keywords):
+    return subprocess.run([MUXD, "--io", IO, *options], capture_output=True, text=True,
+                          timeout=PATIENCE, stdin=subprocess.DEVNULL, **keywords)
+
+
+class Listening(Case):
+    def test_io_uring_is_forbidden(self):
+        """auto takes epoll with one line; uring says why it cannot start."""
+        wrapper = ("/usr/bin/python3", os.path.join(HERE, "forbid_io_uring.py"))
+        muxd = self.muxd(io_choice="auto", wrapper=wrapper)
+        self.assertEqual([line for line in muxd.log if "io_uring" in line],
+                         ["muxd: io_uring is forbidden here (io_uring_setup: Operation not "
+                          "permitted): using epoll"])
+        self.socket(muxd.addresses[0]).sendall(packet(test_id="t"))
+        self.until(lambda: count_packets(muxd.stream()) == 1, "the packet")
+        self.assertEqual(muxd.end(), 0)
+        done = subprocess.run([*wrapper, MUXD, "--io", "uring", "--listen", "127.0.0.1:0"],
+                              capture_output=True, text=True, timeout=PATIENCE)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("io_uring_setup: Operation not permitted", done.stderr)
+
+    def test_interface(self):
+        """An interface's name is all its addresses."""
+        muxd = self.muxd(listen=())
+        muxd.close()
+        node = subprocess.Popen([MUXD, "--io", IO, "--listen", "lo:0"], stderr=subprocess.PIPE,
+                                stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL, text=True)
+        self.addCleanup(node.kill)
+        addresses = []
+        wanted = 1 + os.path.exists("/proc/net/if_inet6")
+        while len(addresses) < wanted:
+            line = node.stderr.readline()
+            self.assertTrue(line, addresses)
+            match = re.match(r"listening on (.*)", line)
+            if match:
+                addresses.append(match[1])
+        for address in addresses:
+            connect(address).close()
+        node.terminate()
+        node.communicate(timeout=PATIENCE)
+
+    def test_everything_that_can_be_listened_on(self):
+        path = os.path.join(self.folder(), "s")
+        listen = ["127.0.0.1:0", "unix:" + path, "tcp:localhost:0"]
+        if os.path.exists("/proc/net/if_inet6"):
+            listen.append("[::1]:0")
+        muxd = self.muxd(listen=listen)
+        for i, address in enumerate(muxd.addresses):
+            sock = self.socket(address)
+            sock.sendall(packet(test_id="t%d" % i))
+            self.until(lambda: count_packets(muxd.stream()) == i + 1, "packet %d" % i)
+        self.assertEqual(muxd.end(), 0)
+        self.assertEqual([e["route_code"] for e in python_events(muxd.stream())],
+                         [str(i) for i in range(len(listen))])
+        self.assertFalse(os.path.exists(path))
+
+    def test_unix_socket(self):
+        """A stale one is replaced, a live one and a file are left alone."""
+        path = os.path.join(self.folder(), "s")
+        stale = socket.socket(socket.AF_UNIX)
+        stale.bind(path)
+        stale.close()
+        muxd = self.muxd(listen=("unix:" + path,))
+        second = run("--listen", "unix:" + path)
+        self.assertEqual(second.returncode, 1)
+        self.assertIn("Address already in use", second.stderr)
+        self.socket("unix:" + path).close()
+        self.assertEqual(muxd.end(), 0)
+        with open(path, "w") as file:
+            file.write("precious")
+        self.assertEqual(run("--listen", "unix:" + path).returncode, 1)
+        self.assertTrue(stat.S_ISREG(os.stat(path).st_mode))
+
+    def test_port_in_use(self):
+        muxd = self.muxd()
+        done = run("--listen", muxd.addresses[0])
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("bind: Address already in use", done.stderr)
+        self.assertIn(muxd.addresses[0], done.stderr)
+
+    def test_wrong_usage(self):
+        for options, expected in [
+                ((), "--listen"),
+                (("--listen", "nosuch0"), "nosuch0"),
+                (("--listen", "127.0.0.1:99999"), "99999"),
+                (("--listen", "file:/x"), "file"),
+                (("--listen", "-", "--listen", "-"), "stdin"),
+                (("ib0",), "did you mean --listen ib0"),
+                (("--listen", ":0", "--memory", "1M"), "16M"),
+                (("--listen", ":0", "--memory", "-5"), "16M"),
+                (("--listen", ":0", "--allow", "10.0.0.0/33"), "10.0.0.0/33"),
+                (("--listen", ":0", "--max-links", "0"), "from 1"),
+                (("--listen", ":0", "--segment-by", "x"), "number or host"),
+                (("--listen", ":0", "--drain-timeout", "soon"), "seconds"),
+                (("--listen", ":0", "--nonsense"), "nonsense"),
+                (("--listen", ":0", "--stats-json", "-"), "packets go to stdout"),
+                (("--listen", "unix:" + "x" * 200), "unix:")]:
+            done = run(*options)
+            self.assertIn(done.returncode, (1, 2), options)
+            self.assertIn(expected, done.stderr, options)
+            self.assertEqual(done.stdout, "")
+        done = run("--help")
+        self.assertEqual(done.returncode, 0)
+        with open(os.path.join(HERE, "../../tools/muxd/options.c")) as file:
+            options = re.findall(r'\{"([a-z-]+)", (?:required|no)_argument', file.read())
+        self.assertGreater(len(options), 5)
+        for option in options:
+            self.assertIn("--" + option, done.stdout)
+
+    def test_allow(self):
+        path = os.path.join(self.folder(), "s")
+        muxd = self.muxd("--allow", "10.0.0.0/8,fd00::/8", listen=("127.0.0.1:0", "unix:" + path))
+        self.assertEqual(self.socket(muxd.addresses[0]).recv(1), b"")
+        muxd.wait_log("is not in --allow: closed")
+        self.socket(muxd.addresses[1]).sendall(packet(test_id="t"))
+        self.until(lambda: muxd.stream(), "the packet over the unix socket")
+        muxd.close()
+        muxd = self.muxd("--allow", "127.0.0.0/8")
+        self.socket(muxd.addresses[0]).sendall(packet(test_id="t"))
+        self.until(lambda: muxd.stream(), "the packet from an allowed address")
+
+    def test_open_to_everybody_is_said_once(self):
+        for options, count in ((("--allow", "127.0.0.1"), 0), ((), 1)):
+            muxd = self.muxd(*options, listen=("0.0.0.0:0", "0.0.0.0:0"))
+            self.assertEqual(muxd.end(), 0)
+            self.assertEqual(sum("--allow" in line for line in muxd.log), count, muxd.log)
+
+    def test_max_links(self):
+        muxd = self.muxd("--max-links", "2")
+        socks = [self.socket(muxd.addresses[0]) for _ in range(2)]
+        for sock in socks:
+            sock.sendall(packet(test_id="t"))
+        self.until(lambda: count_packets(muxd.stream()) == 2, "both")
+        try:
+            self.assertEqual(self.socket(muxd.addresses[0]).recv(1), b"")
+        except ConnectionResetError:
+            pass
+        muxd.wait_log("--max-links 2")
+        self.finish(socks[0])
+        self.socket(muxd.addresses[0]).sendall(packet(test_id="t"))
+        self.until(lambda: count_packets(muxd.stream()) == 3, "a third in the place of the first")
+        self.assertEqual(muxd.end(), 0)
+        self.assertEqual([e["route_code"] for e in python_events(muxd.stream())], ["0", "1", "2"])
+
+    def test_out_of_descriptors(self):
+        """Connections beyond the limit are turned away and logged; the others go on."""
+        def limit():
+            resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+        node = subprocess.Popen([MUXD, "--io", IO, "--listen", "127.0.0.1:0"],
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=False,
+                                stdin=subprocess.DEVNULL, preexec_fn=limit)
+        self.addCleanup(node.kill)
+        address = None
+        while not address:
+            match = re.match(rb"listening on (.*)", node.stderr.readline())
+            address = match and match[1].decode()
+        first = self.socket(address)
+        first.sendall(packet(test_id="first"))
+        others = [self.socket(address) for _ in range(60)]
+        refused = 0
+        for sock in others:
+            sock.settimeout(0.05)
+            try:
+                refused += sock.recv(1) == b""
+            except ConnectionResetError:
+                refused += 1
+            except TimeoutError:
+                pass
+        self.assertGreater(refused, 10)
+        first.sendall(packet(test_id="second"))
+        for sock in others:
+            sock.close()
+        time.sleep(0.2)
+        late = self.socket(address)
+        late.sendall(packet(test_id="late"))
+        time.sleep(0.2)
+        node.terminate()
+        out, log = node.communicate(timeout=PATIENCE)
+        self.assertEqual([e["test_id"] for e in python_events(out)], ["first", "second", "late"])
+        self.assertIn(b"turned away", log)
+
+    def test_segment_by_host(self):
+        muxd = self.muxd("--segment-by", "host", listen=("127.0.0.1:0", "127.0.0.1:0"))
+        for i in range(3):
+            sock = self.socket(muxd.addresses[i % 2])
+            sock.sendall(packet(test_id="t%d" % i))
+            self.until(lambda: count_packets(muxd.stream()) == i + 1, "packet %d" % i)
+        self.assertEqual(muxd.end(), 0)
+        self.assertEqual([e["route_code"] for e in python_events(muxd.stream())],
+                         ["127.0.0.1", "127.0.0.1.1", "127.0.0.1.2"])
+
+    def test_inherited_descriptors_stay_blocking(self):
+        """O_NONBLOCK would hold for everybody who shares the pipe."""
+        import fcntl
+        reading, writing = os.pipe()
+        muxd = self.muxd("--upstream", "-", stdin=reading, stdout=writing)
+        for fd in (reading, writing):
+            self.assertFalse(fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_NONBLOCK)
+        self.assertEqual(muxd.end(), 0)
+        for fd in (reading, writing):
+            self.assertFalse(fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_NONBLOCK)
+            os.close(fd)
+
+
+if __name__ == "__main__":
+    unittest.main()
