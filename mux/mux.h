@@ -95,6 +95,7 @@ bool mux_link_wants_receive(const struct mux_link *link);
 /*
  * Offers room that the next bytes may be received into; {NULL, 0}: none. The mux leaves it alone
  * until it is filled, or mux_link_received(), mux_link_ended() or mux_link_close() is called.
+ * Links that wait for a slot may hold every input; those that have one get on by this offer alone.
  */
 struct mux_room mux_link_offer(struct mux_link *link);
 
