@@ -22,10 +22,10 @@
 /*
  * How long sent bytes may stay unacknowledged before the link counts as lost. The kernel applies it
  * to a peer that keeps its window shut, too, even if that peer answers: back-pressure longer than
- * this ends a link. So: well beyond what a stalled supervisor needs, well below the 15 minutes
- * without it.
+ * this ends a link, and what its kernel holds is in doubt. So: as long as a dead peer takes to be
+ * noticed without it (15 minutes, tcp_retries2), no longer and no shorter.
  */
-#define USER_TIMEOUT_MS (5 * 60 * 1000)
+#define USER_TIMEOUT_MS (15 * 60 * 1000)
 
 static bool is_tcp_family(int family) {
     return family == AF_INET || family == AF_INET6;
