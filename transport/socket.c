@@ -22,10 +22,10 @@
 /*
  * How long sent bytes may stay unacknowledged before the link counts as lost. The kernel applies it
  * to a peer that keeps its window shut, too, even if that peer answers: back-pressure longer than
- * this ends a link, and what its kernel holds is in doubt. So: as long as a dead peer takes to be
- * noticed without it (15 minutes, tcp_retries2), no longer and no shorter.
+ * this ends a link, and what its kernel holds is in doubt. So: longer than a supervisor is away for
+ * repairs. A dead host is noticed sooner when it comes back: it answers with a reset.
  */
-#define USER_TIMEOUT_MS (15 * 60 * 1000)
+#define USER_TIMEOUT_MS (60 * 60 * 1000)
 
 static bool is_tcp_family(int family) {
     return family == AF_INET || family == AF_INET6;
