@@ -1,18 +1,24 @@
 /* mux encode: JSON lines to subunit. */
+#include "tools/common/text.h"
 #include "tools/mux/event.h"
-#include "tools/mux/mux.h"
+#include "tools/mux/input.h"
 
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
+
+/* A largest packet with each byte as \u00XX, and the keys. */
+#define LINE_MAX_BYTES (6 * MUX_PACKET_MAX_BYTES + 4096)
+
+#define READ_BYTES 65536
 
 static const char help[] =
     "usage: mux encode [FILE|-]\n"
     "\n"
     "Turns JSON lines, as `mux cat --json` prints them, into a subunit v2 stream on stdout.\n"
-    "A line is one object; keys that are missing or null are fields that are not there:\n"
+    "A line is one object; keys that are missing or null are fields that are not there, keys that\n"
+    "are not listed here are an error:\n"
     "\n"
     "  {\"test_id\": \"a.test\", \"test_status\": \"fail\", \"runnable\": true,\n"
     "   \"test_tags\": [\"slow\"], \"file_name\": \"reason\", \"file_b64\": \"b25j\", \"eof\": "
@@ -28,56 +34,100 @@ static const char help[] =
 
 static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
 
-static bool encode_line(const char *line, size_t len, size_t number) {
+/* Bytes of the input that were read; lines are taken from it whole. */
+struct lines {
+    int fd;
+    const char *path;
+    size_t number; /* of the next line */
+    size_t end, scanned;
+    char bytes[LINE_MAX_BYTES];
+};
+
+static bool wrong_line(const struct lines *lines, const char *why) {
+    char clean[512];
+    text_clean(mux_span_text(why), false, clean, sizeof clean); /* it may quote the line */
+    fprintf(stderr, "mux encode: %s: line %zu: %s\n", lines->path, lines->number, clean);
+    return false;
+}
+
+static bool encode_line(const struct lines *lines, struct mux_span line) {
     static uint8_t bytes[MUX_PACKET_MAX_BYTES];
     char why[256];
     json_error_t error;
     size_t written;
-    json_t *event = json_loadb(line, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+    json_t *event = json_loadb((const char *)line.data, line.len,
+                               JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
     bool fine = event && event_encode(event, bytes, sizeof bytes, &written, why, sizeof why);
     if (!fine)
-        fprintf(stderr, "mux encode: line %zu: %s\n", number, event ? why : error.text);
+        wrong_line(lines, event ? why : error.text);
     json_decref(event);
     return fine && fwrite(bytes, 1, written, stdout) == written;
 }
 
-static bool encode(FILE *input) {
-    char *line = NULL;
-    size_t capacity = 0;
-    bool fine = true;
-    for (size_t number = 1; fine; number++) {
-        ssize_t len = getline(&line, &capacity, input);
-        if (len < 0)
+static bool blank(struct mux_span line) {
+    for (size_t i = 0; i < line.len; i++)
+        if (!strchr(" \t\r", line.data[i]) || line.data[i] == '\0')
+            return false;
+    return true;
+}
+
+/* Encodes the lines that are there whole, at the end of the input also the last without newline. */
+static bool take_lines(struct lines *lines, bool at_end) {
+    char *start = lines->bytes, *end = lines->bytes + lines->end;
+    char *from = lines->bytes + lines->scanned;
+    while (start < end) {
+        char *newline = memchr(from, '\n', (size_t)(end - from));
+        if (!newline && !at_end)
             break;
-        if (strspn(line, " \t\r\n") < (size_t)len)
-            fine = encode_line(line, (size_t)len, number);
+        struct mux_span line = mux_span(start, (size_t)((newline ? newline : end) - start));
+        if (!blank(line) && !encode_line(lines, line))
+            return false;
+        lines->number++;
+        start = from = newline ? newline + 1 : end;
     }
-    free(line);
-    return fine;
+    lines->end = lines->scanned = (size_t)(end - start);
+    memmove(lines->bytes, start, lines->end);
+    return true;
+}
+
+static bool encode(struct lines *lines) {
+    while (true) {
+        size_t room = sizeof lines->bytes - lines->end;
+        if (room == 0)
+            return wrong_line(lines, "longer than any packet needs; expected a newline");
+        if (input_silent(lines->fd, 0) && !stdout_flush(&subcommand_encode))
+            return false;
+        ssize_t len = input_read_some(lines->fd, lines->bytes + lines->end,
+                                      room < READ_BYTES ? room : READ_BYTES);
+        if (len < 0) {
+            fprintf(stderr, "mux encode: %s: %s\n", lines->path, strerror(errno));
+            return false;
+        }
+        lines->end += (size_t)len;
+        if (!take_lines(lines, len == 0))
+            return false;
+        if (len == 0)
+            return true;
+    }
 }
 
 static int run(int argc, char **argv) {
+    static struct lines lines = {.number = 1};
     int status, id;
     while ((id = next_option(&subcommand_encode, argc, argv, options, &status)) != -1)
         if (id == -2)
             return status;
     if (argc - optind > 1) {
-        fprintf(stderr, "mux encode: one file at most\n");
+        fprintf(stderr, "mux encode: one file at most (mux encode --help)\n");
         return EXIT_USAGE;
     }
     if (!stdout_takes_binary(&subcommand_encode))
         return EXIT_USAGE;
-    const char *path = optind < argc ? argv[optind] : "-";
-    int fd = open_input(&subcommand_encode, path);
-    FILE *input = fd < 0 ? NULL : fdopen(fd, "r");
-    if (!input)
+    lines.path = optind < argc ? argv[optind] : "-";
+    lines.fd = open_input(&subcommand_encode, lines.path);
+    if (lines.fd < 0)
         return EXIT_FAILED;
-    bool fine = encode(input);
-    if (ferror(input)) {
-        fprintf(stderr, "mux encode: %s: %s\n", path, strerror(errno));
-        fine = false;
-    }
-    fclose(input);
+    bool fine = encode(&lines);
     return stdout_flush(&subcommand_encode) && fine ? EXIT_FINE : EXIT_FAILED;
 }
 

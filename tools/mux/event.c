@@ -167,9 +167,26 @@ static bool read_content(struct reading *reading) {
     return true;
 }
 
+/* A key with a typing error would be a field that is silently lost. */
+static bool check_keys(struct reading *reading) {
+    static const char *const keys[] = {"test_id",    "test_status", "test_tags", "runnable",
+                                       "file_name",  "file_b64",    "eof",       "mime_type",
+                                       "route_code", "timestamp"};
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)reading->event, key, value) {
+        size_t i = 0;
+        while (i < sizeof keys / sizeof *keys && strcmp(key, keys[i]) != 0)
+            i++;
+        if (i == sizeof keys / sizeof *keys)
+            return wrong(reading, key, "one of the keys that mux encode --help shows");
+    }
+    return true;
+}
+
 static bool read_event(struct reading *reading) {
     struct mux_packet *packet = &reading->packet;
-    return read_string(reading, "test_id", &packet->test_id) &&
+    return check_keys(reading) && read_string(reading, "test_id", &packet->test_id) &&
            read_string(reading, "file_name", &packet->file_name) &&
            read_string(reading, "mime_type", &packet->mime) &&
            read_string(reading, "route_code", &packet->route) &&

@@ -15,6 +15,21 @@
 /* One for the process: whole packets are put together in it. */
 static uint8_t store[MUX_STORE_MAX_BYTES];
 
+bool input_silent(int fd, int timeout_ms) {
+    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+    return poll(&poll_fd, 1, timeout_ms) < 1; /* stopped and continued: a flush too many is fine */
+}
+
+ssize_t input_read_some(int fd, void *bytes, size_t most) {
+    while (true) {
+        ssize_t len = read(fd, bytes, most);
+        if (len >= 0 || (errno != EINTR && errno != EAGAIN))
+            return len;
+        if (errno == EAGAIN)
+            input_silent(fd, -1);
+    }
+}
+
 static bool take_frames(struct mux_framer *framer, const struct input_handler *handler) {
     struct mux_frame frame;
     while (true) {
@@ -28,17 +43,11 @@ static bool take_frames(struct mux_framer *framer, const struct input_handler *h
     }
 }
 
-/* Is nothing there to be read for so long? */
-static bool silent(int fd, int timeout_ms) {
-    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
-    return poll(&poll_fd, 1, timeout_ms) == 0;
-}
-
 /* Before a read that may block. */
 static bool pause_input(int fd, struct mux_framer *framer, const struct input_handler *handler) {
-    if (!silent(fd, 0))
+    if (!input_silent(fd, 0))
         return true;
-    if (mux_framer_chatter(framer) && silent(fd, CHATTER_SILENCE_MS)) {
+    if (mux_framer_chatter(framer) && input_silent(fd, CHATTER_SILENCE_MS)) {
         mux_framer_flush(framer);
         if (!take_frames(framer, handler))
             return false;
@@ -53,9 +62,7 @@ int input_read(int fd, const struct input_handler *handler) {
     while (true) {
         if (!pause_input(fd, &framer, handler))
             return -1;
-        ssize_t len = read(fd, bytes, sizeof bytes);
-        if (len < 0 && (errno == EINTR || errno == EAGAIN))
-            continue;
+        ssize_t len = input_read_some(fd, bytes, sizeof bytes);
         if (len < 0)
             return errno;
         if (len == 0)

@@ -4,6 +4,8 @@
 
 #include "tools/mux/mux.h"
 
+#include <sys/types.h>
+
 struct input_handler {
     /* A frame; its spans are good until it returns. False: stop reading. */
     bool (*frame)(void *user, const struct mux_frame *frame);
@@ -17,6 +19,12 @@ struct input_handler {
  * errno value when reading failed, or -1 when the handler stopped it.
  */
 int input_read(int fd, const struct input_handler *handler);
+
+/* Is nothing there to be read for so long? */
+bool input_silent(int fd, int timeout_ms);
+
+/* read(2), but it waits on non-blocking descriptors too and is not interrupted. */
+ssize_t input_read_some(int fd, void *bytes, size_t most);
 
 /*
  * Chatter or damage as whole packets under a route code (data NULL: none), each given to `packet`;

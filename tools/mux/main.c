@@ -67,6 +67,14 @@ static void print_help(FILE *out) {
     fputs("\nmux SUBCOMMAND --help explains each; mux --version says which mux this is.\n", out);
 }
 
+/* getopt's messages begin with argv[0]. */
+static int run_subcommand(const struct subcommand *subcommand, int argc, char **argv) {
+    char name[64];
+    snprintf(name, sizeof name, "mux %s", subcommand->name);
+    argv[0] = name;
+    return subcommand->run(argc, argv);
+}
+
 int main(int argc, char **argv) {
     const char *name = argc > 1 ? argv[1] : "";
     signal(SIGPIPE, SIG_IGN);
@@ -80,7 +88,7 @@ int main(int argc, char **argv) {
     }
     for (size_t i = 0; i < SUBCOMMANDS; i++)
         if (strcmp(name, subcommands[i]->name) == 0)
-            return subcommands[i]->run(argc - 1, argv + 1);
+            return run_subcommand(subcommands[i], argc - 1, argv + 1);
     if (*name)
         fprintf(stderr, "mux: there is no subcommand '%s'\n\n", name);
     print_help(stderr);

@@ -1,8 +1,10 @@
 /* mux send: a stream to a node, and what comes back. */
 #include "tools/mux/mux.h"
 #include "transport/endpoint.h"
+#include "transport/socket.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
 #include <linux/sockios.h>
@@ -51,8 +53,8 @@ struct sending {
     struct pump up, down;
     bool finished;    /* told the peer that nothing more comes */
     bool to_terminal; /* what comes back is counted only */
-    bool stdout_gone;
-    unsigned looks; /* since the peer's kernel had all and something came back */
+    int stdout_error; /* errno: what comes back is counted only */
+    unsigned looks;   /* since the peer's kernel had all and something came back */
     uint64_t dropped_bytes;
 };
 
@@ -61,15 +63,18 @@ static bool failed(const struct sending *sending, const char *operation, int err
     return false;
 }
 
-static int connect_one(const struct transport_address *address) {
-    int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
+/* A connected, blocking socket; -1 after a sentence on stderr. */
+static int connect_one(const struct sending *sending, const struct transport_address *address) {
+    struct transport_failure failure;
+    int fd = socket_for_connect(address, &failure);
+    if (fd < 0) {
+        failed(sending, failure.operation, failure.error);
         return -1;
-    if (connect(fd, &address->any, address->len) == 0)
+    }
+    if (fcntl(fd, F_SETFL, 0) == 0 && connect(fd, &address->any, address->len) == 0)
         return fd;
-    int error = errno;
+    failed(sending, "connect", errno);
     close(fd);
-    errno = error;
     return -1;
 }
 
@@ -87,10 +92,9 @@ static bool connect_endpoint(struct sending *sending, const char *text) {
     }
     for (unsigned i = 0; i < count; i++) {
         address_text(&addresses[i], sending->place, sizeof sending->place);
-        sending->socket = connect_one(&addresses[i]);
+        sending->socket = connect_one(sending, &addresses[i]);
         if (sending->socket >= 0)
             return true;
-        failed(sending, "connect", errno);
     }
     return false;
 }
@@ -120,24 +124,32 @@ static bool send_up(struct sending *sending) {
     return true;
 }
 
-/* To stdout; when its reader is gone the stream still has to go up. */
+static void drop_down(struct sending *sending) {
+    sending->dropped_bytes += sending->down.end - sending->down.start;
+    sending->down.start = sending->down.end;
+}
+
+/* To stdout; when that breaks the stream still has to go up. */
 static void write_down(struct sending *sending) {
     struct pump *down = &sending->down;
-    if (sending->to_terminal || sending->stdout_gone) {
-        sending->dropped_bytes += down->end - down->start;
-        down->start = down->end;
-        return;
-    }
     size_t most = down->end - down->start < PIPE_BUF ? down->end - down->start : PIPE_BUF;
     ssize_t len = write(STDOUT_FILENO, down->bytes + down->start, most);
-    if (len >= 0)
+    if (len >= 0) {
         down->start += (size_t)len;
-    else if (errno != EINTR && errno != EAGAIN)
-        sending->stdout_gone = true;
+    } else if (errno != EINTR && errno != EAGAIN) {
+        sending->stdout_error = errno;
+        drop_down(sending);
+    }
 }
 
 static bool take_down(struct sending *sending) {
-    return fill(&sending->down, sending->socket) || failed(sending, "receive", errno);
+    if (!fill(&sending->down, sending->socket))
+        return failed(sending, "receive", errno);
+    if (!empty(&sending->down))
+        sending->looks = 0;
+    if (sending->to_terminal || sending->stdout_error)
+        drop_down(sending);
+    return true;
 }
 
 static bool take_input(struct sending *sending) {
@@ -147,61 +159,84 @@ static bool take_input(struct sending *sending) {
     return false;
 }
 
+/* The error that the socket was found with since it was last asked; 0 for none. */
+static int socket_error(const struct sending *sending) {
+    int error = 0;
+    socklen_t len = sizeof error;
+    return getsockopt(sending->socket, SOL_SOCKET, SO_ERROR, &error, &len) == 0 ? error : errno;
+}
+
+static bool lost(const struct sending *sending) {
+    int error = socket_error(sending);
+    return failed(sending, "send", error ? error : EPIPE);
+}
+
+/* `events` was waited for, `revents` came. */
+static bool use_socket(struct sending *sending, short events, short revents) {
+    bool broken = revents & (POLLHUP | POLLERR);
+    if (events == 0)
+        return !broken || lost(sending);
+    if (events & POLLIN && (broken || revents & POLLIN) && !take_down(sending))
+        return false;
+    return !(events & POLLOUT) || !(broken || revents & POLLOUT) || send_up(sending);
+}
+
 /* One wait for whatever can go on. */
 static bool step(struct sending *sending) {
     bool read_input = !sending->up.over && empty(&sending->up);
-    bool write_out = !empty(&sending->down) && !sending->to_terminal && !sending->stdout_gone;
     short events = empty(&sending->up) ? 0 : POLLOUT;
     if (empty(&sending->down) && !sending->down.over)
         events |= POLLIN;
+    /* A peer that only sends nothing more still takes what is sent; one that is gone hangs up. */
+    bool watch = events || (sending->down.over && !sending->finished);
     struct pollfd fds[] = {{read_input ? sending->input : -1, POLLIN, 0},
-                           {events ? sending->socket : -1, events, 0},
-                           {write_out ? STDOUT_FILENO : -1, POLLOUT, 0}};
-    if (poll(fds, 3, sending->finished ? LOOK_MS : -1) < 0 && errno != EINTR)
-        return failed(sending, "poll", errno);
-    if (fds[2].revents || (!empty(&sending->down) && !write_out))
+                           {watch ? sending->socket : -1, events, 0},
+                           {empty(&sending->down) ? -1 : STDOUT_FILENO, POLLOUT, 0}};
+    if (poll(fds, 3, sending->finished ? LOOK_MS : -1) < 0)
+        return errno == EINTR || failed(sending, "poll", errno);
+    if (fds[2].revents)
         write_down(sending);
-    if (fds[1].revents & (POLLIN | POLLHUP | POLLERR) && events & POLLIN && !take_down(sending))
-        return false;
-    if (fds[1].revents & (POLLOUT | POLLHUP | POLLERR) && events & POLLOUT && !send_up(sending))
+    if (fds[1].revents && !use_socket(sending, events, fds[1].revents))
         return false;
     return !fds[0].revents || take_input(sending);
 }
 
-/* Has the peer's kernel all that was sent? */
-static bool acknowledged(const struct sending *sending) {
-    int unsent = 0;
-    return ioctl(sending->socket, SIOCOUTQ, &unsent) == 0 && unsent == 0;
+/* Tells the peer, once, that nothing more comes. */
+static bool finish(struct sending *sending) {
+    if (!sending->up.over || sending->finished)
+        return true;
+    sending->finished = true;
+    return shutdown(sending->socket, SHUT_WR) == 0 || lost(sending);
 }
 
-/* All is sent: is there anything left to wait for? */
+/* Has the peer all (TCP: its kernel), and is there nothing left to wait for? */
 static bool done(struct sending *sending) {
-    if (!empty(&sending->down))
-        sending->looks = 0;
-    else if (acknowledged(sending))
-        sending->looks++;
-    return empty(&sending->down) && (sending->down.over || sending->looks > LOOKS_MAX);
+    int unsent = 0;
+    if (!sending->finished || !empty(&sending->down) ||
+        ioctl(sending->socket, SIOCOUTQ, &unsent) < 0 || unsent > 0)
+        return false;
+    return sending->down.over || ++sending->looks > LOOKS_MAX;
 }
 
 static bool send_all(struct sending *sending) {
-    while (!sending->finished || !done(sending)) {
-        if (sending->down.over && !sending->finished)
-            return failed(sending, "send", EPIPE);
-        if (!step(sending))
+    bool all = false;
+    while (!all) {
+        if (!step(sending) || !finish(sending))
             return false;
-        if (sending->up.over && !sending->finished) {
-            shutdown(sending->socket, SHUT_WR);
-            sending->finished = true;
-        }
+        all = done(sending);
+        int error = sending->finished ? socket_error(sending) : 0;
+        if (error)
+            return failed(sending, "send", error);
     }
-    return acknowledged(sending) || failed(sending, "send", ECONNRESET);
+    return true;
 }
 
 static void tell_dropped(const struct sending *sending) {
     if (sending->dropped_bytes)
-        fprintf(stderr, "mux send: %llu bytes came back and were dropped: stdout %s\n",
+        fprintf(stderr, "mux send: %llu bytes came back and were dropped: stdout: %s\n",
                 (unsigned long long)sending->dropped_bytes,
-                sending->to_terminal ? "is a terminal" : "is closed");
+                sending->to_terminal ? "a terminal takes no packets"
+                                     : strerror(sending->stdout_error));
 }
 
 static int run(int argc, char **argv) {

@@ -1,0 +1,150 @@
+"""mux cat: every stream of the corpora as JSON, and what people see."""
+import datetime
+import os
+import random
+
+from command import *
+
+EVIL = 'a\x1b[31mb\x1b]0;title\x07c\x9b2J\x7f\r\u202ed\u2066'
+
+
+def has_damage(path):
+    expected, _ = corpus.expected_events(path)
+    return any(event.file_name == 'Parser Error' for event in expected)
+
+
+class Json(Case):
+    def test_corpora(self):
+        found = cases('valid', 'real', 'corrupt')
+        self.assertGreater(len(found), 100)
+        for path in found:
+            with self.subTest(os.path.relpath(path, corpus.CORPORA)):
+                expected, convert = corpus.expected_events(path)
+                output = self.fine(mux('cat', '--json', stream=corpus.load(path + '.bin')),
+                                   3 if has_damage(path) else 0)
+                got = as_events(output)
+                self.same(events.merged(map(convert, got)) if convert else got, expected)
+
+    def test_fuzz(self):
+        """3000 damaged streams as 3000 files: a file's end ends its last packet."""
+        folder = self.folder()
+        names, expected = [], []
+        for case in corpus.lines(corpus.load(os.path.join(corpus.CORPORA, 'fuzz', 'fuzz.jsonl'))):
+            names.append(str(case['id']))
+            with open(os.path.join(folder, names[-1]), 'wb') as file:
+                file.write(bytes.fromhex(case['hex']))
+            expected += map(events.from_json, case['muxd'])
+        self.assertGreaterEqual(len(names), 3000)
+        output = self.fine(mux('cat', '--json', *names, cwd=folder), 3)
+        self.same(as_events(output), events.merged(expected))
+
+    def test_schema(self):
+        """The very line: order of keys, null for what is not there, tags as on the wire."""
+        line = self.fine(mux('cat', '--json', stream=packet(
+            test_id='\u00e9"', test_status='fail', file_name='f', file_bytes=b'\0\xff',
+            eof=True, mime_type='a/b', route_code='0/1', runnable=False,
+            timestamp=datetime.datetime(2001, 2, 3, 4, 5, 6, 7, datetime.timezone.utc))))
+        self.assertEqual(line, b'{"test_id": "\\u00E9\\"", "test_status": "fail", '
+                         b'"test_tags": null, "runnable": false, "file_name": "f", '
+                         b'"file_b64": "AP8=", "eof": true, "mime_type": "a/b", '
+                         b'"route_code": "0/1", "timestamp": [981173106, 7000]}\n')
+
+    def test_ascii_only(self):
+        """Also JSON cannot steer a terminal."""
+        output = self.fine(mux('cat', '--json', stream=packet(test_id=EVIL) + EVIL.encode()))
+        self.assertFalse([byte for byte in output if byte != 10 and not 0x20 <= byte < 0x80])
+
+
+class People(Case):
+    def test_lines(self):
+        stream = (
+            packet(test_id='a.test', test_status='inprogress',
+                   timestamp=datetime.datetime(2001, 2, 3, 4, 5, 6, 7, datetime.timezone.utc)) +
+            packet(test_id='a.test', test_status='fail', test_tags={'slow'}, route_code='0/3') +
+            packet(test_id='a.test', file_name='traceback', file_bytes=b'one\n  two\n', eof=True,
+                   mime_type='text/plain;charset=utf8') +
+            packet(test_id='a.test', file_name='core', file_bytes=b'text?',
+                   mime_type='application/octet-stream') +
+            b'chatter\n' +
+            packet(file_name='x', file_bytes=b'', mime_type='text/plain'))
+        self.assertEqual(self.fine(mux('cat', stream=stream)).decode(), '''\
+-  inprogress  a.test  2001-02-03T04:05:06.000007000Z
+0/3  fail  a.test  [slow]
+-  file  a.test  traceback (10 bytes, text/plain;charset=utf8, end)
+      one
+        two
+-  file  a.test  core (5 bytes, application/octet-stream)
+-  file  stdout (8 bytes)
+      chatter
+-  file  x (0 bytes, text/plain)
+''')
+
+    def test_damage(self):
+        """Said as python-subunit says it; what follows is shown."""
+        broken = bytearray(packet(test_id='broken', test_status='success'))
+        broken[-1] ^= 1
+        done = mux('cat', stream=bytes(broken) + packet(test_id='whole', test_status='success'))
+        self.assertEqual(done.returncode, 3)
+        lines = done.stdout.decode().splitlines()
+        self.assertIn('-  file  subunit.parser  Packet data (%d bytes, application/octet-stream, '
+                      'end)' % len(broken), lines)
+        self.assertTrue(lines[1].startswith('-  fail  subunit.parser  Parser Error ('), lines)
+        self.assertEqual(lines[-1], '-  success  whole')
+
+    def test_tail(self):
+        """Of a long text the end is shown, and said how much is not."""
+        text = b''.join(b'line %d\n' % i for i in range(1000))
+        lines = self.fine(mux('cat', stream=packet(
+            test_id='t', file_name='log', file_bytes=text, mime_type='text/plain'))).splitlines()
+        self.assertEqual(lines[1], b'      ... %d bytes before' % text.index(b'line 900\n'))
+        self.assertEqual(lines[2:], [b'      line %d' % i for i in range(900, 1000)])
+
+    def test_tail_of_one_line(self):
+        output = self.fine(mux('cat', stream=packet(
+            test_id='t', file_name='log', file_bytes=b'x' * 500000 + b'end\n',
+            mime_type='text/plain')))
+        self.assertLess(len(output), 20000)
+        self.assertTrue(output.endswith(b'xend\n'))
+
+    def test_nothing_steers_the_terminal(self):
+        evil = EVIL.encode()
+        stream = (packet(test_id=EVIL, test_status='fail', test_tags={EVIL}, file_name=EVIL,
+                         file_bytes=evil + b'\xff\xc2', mime_type='text/' + EVIL, route_code=EVIL) +
+                  packet(test_id='line\nfeed', file_name='\x1b', file_bytes=b'', mime_type='\x1b[') +
+                  evil + b'\x1bc\n' + bytes(range(256)))
+        self.harmless(self.fine(mux('cat', stream=stream)))
+
+    def harmless(self, output):
+        text = output.decode('utf-8')  # no byte that is not UTF-8
+        self.assertFalse([c for c in text if c != '\n' and not c.isprintable()], output)
+
+    def test_random_bytes(self):
+        """Whatever comes: an end, an exit code that is documented, and nothing that steers."""
+        rng = random.Random(7)
+        for size in (1, 100, 10000, 1000000):
+            with self.subTest(size):
+                stream = bytes(rng.choice(b'\xb3\x29\x01\x00\x1b[\n\xff' + bytes([rng.randrange(256)]))
+                               for _ in range(size))
+                done = mux('cat', stream=stream)
+                self.assertIn(done.returncode, (0, 3))
+                self.assertEqual(done.stderr, b'')
+                self.harmless(done.stdout)
+
+    def test_files(self):
+        """One behind the other; '-' is stdin."""
+        one, two = (self.file(packet(test_id=name)) for name in ('one', 'two'))
+        output = self.fine(mux('cat', one, '-', two, stream=packet(test_id='between')))
+        self.assertEqual(output, b'-  event  one\n-  event  between\n-  event  two\n')
+
+    def test_missing_file(self):
+        """Said, and the others are shown."""
+        there = self.file(packet(test_id='there'))
+        for bad, why in (('/nonexistent/x', 'No such file or directory'), ('/', 'Is a directory')):
+            done = mux('cat', bad, there)
+            self.assertEqual(done.returncode, 1)
+            self.assertEqual(done.stderr.decode(), 'mux cat: %s: %s\n' % (bad, why))
+            self.assertEqual(done.stdout, b'-  event  there\n')
+
+
+if __name__ == '__main__':
+    unittest.main()

@@ -1,0 +1,138 @@
+"""mux encode: JSON lines back to packets, and what it says of a wrong line."""
+import base64
+import os
+
+from command import *
+
+
+def line(**fields):
+    return json.dumps(fields).encode() + b'\n'
+
+
+class RoundTrip(Case):
+    def test_bytes(self):
+        """What python-subunit wrote, minimal numbers all, comes back byte for byte."""
+        found = 0
+        for path in cases('valid'):
+            if corpus.load(path + '.mux7.bin') is not None:
+                found += 1
+                with self.subTest(os.path.relpath(path, corpus.CORPORA)):
+                    stream = corpus.load(path + '.bin')
+                    shown = self.fine(mux('cat', '--json', stream=stream))
+                    self.assertTrue(self.fine(mux('encode', stream=shown)) == stream)
+        self.assertGreater(found, 5)
+
+    def test_events(self):
+        """Over-long numbers, damage and chatter included: the JSON of the JSON is the same."""
+        for path in cases('valid', 'real', 'corrupt'):
+            with self.subTest(os.path.relpath(path, corpus.CORPORA)):
+                shown = mux('cat', '--json', stream=corpus.load(path + '.bin')).stdout
+                encoded = self.fine(mux('encode', stream=shown))
+                self.assertTrue(self.fine(mux('cat', '--json', stream=encoded)) == shown)
+
+
+class Lines(Case):
+    def test_missing_is_absent(self):
+        self.assertEqual(self.fine(mux('encode', stream=line(test_id='a', test_status='fail',
+                                                             runnable=True))),
+                         packet(test_id='a', test_status='fail'))
+
+    def test_null_is_absent(self):
+        self.assertEqual(self.fine(mux('encode', stream=line(
+            test_id='a', test_status=None, test_tags=None, file_name=None, file_b64=None,
+            mime_type=None, route_code=None, timestamp=None, eof=False, runnable=True))),
+            packet(test_id='a'))
+
+    def test_file_and_blank_lines(self):
+        """An argument; blank lines are none; the last newline may be missing."""
+        path = self.file(b'\n  \r\n' + line(test_id='a', runnable=True) + b'\n' +
+                         line(test_id='b', runnable=True).rstrip())
+        self.assertEqual(self.fine(mux('encode', path)),
+                         packet(test_id='a') + packet(test_id='b'))
+
+    def test_largest(self):
+        """The greatest packet goes both ways; a byte more is refused."""
+        fields = dict(file_name='f', runnable=False)
+        overhead = 1 + 2 + 3 + 2 + 3 + 4  # signature, flags, LENGTH, name, content's length, CRC
+        content = bytes(4194303 - overhead)
+        encoded = self.fine(mux('encode', stream=line(
+            file_b64=base64.b64encode(content).decode(), **fields)))
+        self.assertEqual(len(encoded), 4194303)
+        self.assertEqual(len(self.fine(mux('cat', '--json', stream=encoded)).splitlines()), 1)
+        done = mux('encode', stream=line(
+            file_b64=base64.b64encode(content + b'x').decode(), **fields))
+        self.assertEqual((done.returncode, done.stdout), (1, b''))
+        self.assertIn(b'line 1: ', done.stderr)
+
+
+class Wrong(Case):
+    WRONG = (
+        (b'{', 'line 3: '),
+        (b'[]', 'line 3: "event": expected a JSON object'),
+        (b'{"test_id": 1}', '"test_id": expected a string or null'),
+        (b'{"test_id": "\\u0000"}', 'line 3: '),
+        (b'{"test_id": "\xff"}', 'line 3: '),
+        (b'{"test_id": "\\ud800"}', 'line 3: '),
+        (b'{"test_id": "a", "test_id": "b"}', 'line 3: '),
+        (b'{"test_idd": "a"}', '"test_idd": expected one of the keys'),
+        (b'{"test_status": "passed"}', '"test_status": expected exists, inprogress'),
+        (b'{"test_status": 1}', '"test_status": expected exists, inprogress'),
+        (b'{"test_tags": "slow"}', '"test_tags": expected a list of strings'),
+        (b'{"test_tags": [1]}', '"test_tags": expected a list of strings'),
+        (b'{"runnable": 1}', '"runnable": expected true or false'),
+        (b'{"eof": "no"}', '"eof": expected true or false'),
+        (b'{"file_name": "f"}', 'expected file_name and file_b64 together'),
+        (b'{"file_b64": ""}', 'expected file_name and file_b64 together'),
+        (b'{"file_name": "f", "file_b64": "YQ"}', '"file_b64": expected base64'),
+        (b'{"file_name": "f", "file_b64": "Y Q="}', '"file_b64": expected base64'),
+        (b'{"file_name": "f", "file_b64": "Y==="}', '"file_b64": expected base64'),
+        (b'{"file_name": "f", "file_b64": "===="}', '"file_b64": expected base64'),
+        (b'{"file_name": "f", "file_b64": "YQ==YQ=="}', '"file_b64": expected base64'),
+        (b'{"file_name": "f", "file_b64": 5}', '"file_b64": expected base64'),
+        (b'{"timestamp": 5}', '"timestamp": expected [seconds'),
+        (b'{"timestamp": [1]}', '"timestamp": expected [seconds'),
+        (b'{"timestamp": [1, 2, 3]}', '"timestamp": expected [seconds'),
+        (b'{"timestamp": [-1, 0]}', '"timestamp": expected [seconds'),
+        (b'{"timestamp": [4294967296, 0]}', '"timestamp": expected [seconds'),
+        (b'{"timestamp": [0, 1073741824]}', '"timestamp": expected [seconds'),
+        (b'{"timestamp": [1.5, 0]}', '"timestamp": expected [seconds'),
+        (b'[' * 100000, 'line 3: '),
+        (b'\0', 'line 3: '),
+    )
+
+    def test_wrong(self):
+        """The line's number, what was expected; what came before is written, what follows is not."""
+        before = line(test_id='before', runnable=True)
+        for wrong, message in self.WRONG:
+            with self.subTest(wrong[:60]):
+                done = mux('encode', stream=before + b'\n' + wrong + b'\n' + before)
+                self.assertEqual(done.returncode, 1)
+                self.assertEqual(done.stdout, packet(test_id='before'))
+                self.assertIn('line 3: ', done.stderr.decode())
+                self.assertIn(message, done.stderr.decode())
+                self.assertEqual(done.stderr.count(b'\n'), 1)
+
+    def test_largest_timestamp(self):
+        """The edge of what test_wrong refuses."""
+        shown = self.fine(mux('cat', '--json', stream=self.fine(
+            mux('encode', stream=line(timestamp=[4294967295, 1073741823])))))
+        self.assertEqual(json.loads(shown)['timestamp'], [4294967295, 1073741823])
+
+    def test_message_cannot_steer(self):
+        """What it quotes of a line is harmless."""
+        for wrong in ('{"\x9b2J": 1}', '{"a": \x1b]0;t\x07}', '\u202e', '{"\\u001b[2J": 1}'):
+            done = mux('encode', stream=wrong.encode() + b'\n')
+            self.assertEqual(done.returncode, 1)
+            text = done.stderr.decode()
+            self.assertFalse([c for c in text if c != '\n' and not c.isprintable()], text)
+
+    def test_endless_line(self):
+        """A line that no packet needs is refused, not gathered without end."""
+        with open('/dev/zero') as zero:
+            done = subprocess.run([MUX, 'encode'], stdin=zero, capture_output=True, timeout=PATIENCE)
+        self.assertEqual((done.returncode, done.stdout), (1, b''))
+        self.assertIn(b'line 1: longer than any packet needs', done.stderr)
+
+
+if __name__ == '__main__':
+    unittest.main()

@@ -1,0 +1,107 @@
+"""Help, wrong usage, terminals, and a stdout that takes nothing."""
+import errno
+import os
+
+from command import *
+
+SUBCOMMANDS = ('cat', 'route', 'send', 'encode')
+STREAM = packet(test_id='t', test_status='success') * 20000  # more than any buffer between
+JSON = b'{"test_id": "t"}\n' * 50000
+
+
+class Help(Case):
+    def test_main(self):
+        output = self.fine(mux('--help')).decode()
+        for name in SUBCOMMANDS:
+            self.assertRegex(output, r'(?m)^  %s +\w' % name)
+
+    def test_subcommands(self):
+        """Usage, an example, the exit codes, on lines that fit a terminal."""
+        for name in SUBCOMMANDS:
+            output = self.fine(mux(name, '--help')).decode()
+            self.assertTrue(output.startswith('usage: mux %s ' % name))
+            self.assertRegex(output, r'(?m)^  .*\bmux %s' % name)
+            self.assertIn('Exit codes: 0', output)
+            self.assertLessEqual(max(map(len, output.splitlines())), 100)
+
+    def test_version(self):
+        self.assertRegex(self.fine(mux('--version')).decode(), r'^mux \d+\.\d+\.\d+\n$')
+
+
+class Wrong(Case):
+    WRONG = (
+        ([], 'usage: mux SUBCOMMAND'),
+        (['bogus'], "mux: there is no subcommand 'bogus'"),
+        (['--bogus'], "mux: there is no subcommand '--bogus'"),
+        (['cat', '--bogus'], "mux cat: unrecognized option '--bogus'\nmux cat --help lists"),
+        (['cat', '-j'], "mux cat: invalid option -- 'j'\nmux cat --help lists"),
+        (['route'], 'mux route: give --prefix SEGMENT or --strip'),
+        (['route', '--strip', '--prefix', 'a'], 'mux route: give --prefix SEGMENT or --strip'),
+        (['route', '--strip', 'file'], 'stdin'),
+        (['route', '--prefix'], "mux route: option '--prefix' requires an argument"),
+        (['route', '--prefix', ''], "--prefix '': a segment is 1 to 255 bytes"),
+        (['route', '--prefix', 'a/b'], "--prefix 'a/b': a segment is 1 to 255 bytes"),
+        (['route', '--prefix', 'x' * 256], 'a segment is 1 to 255 bytes'),
+        (['route', '--prefix', b'\xff'], 'a segment is 1 to 255 bytes'),
+        (['send'], 'mux send ENDPOINT'),
+        (['send', 'a', 'b', 'c'], 'mux send ENDPOINT'),
+        (['encode', 'a', 'b'], 'mux encode: one file at most'),
+    )
+
+    def test_wrong(self):
+        for arguments, message in self.WRONG:
+            with self.subTest(arguments):
+                done = mux(*arguments)
+                self.assertEqual((done.returncode, done.stdout), (2, b''))
+                self.assertIn(message, done.stderr.decode('utf-8', 'replace'))
+
+    def test_longest_prefix(self):
+        """The edge of what test_wrong refuses."""
+        self.assertEqual(self.fine(mux('route', '--prefix', 'x' * 255, stream=packet(test_id='t'))),
+                         packet(test_id='t', route_code='x' * 255))
+
+
+class Stdout(Case):
+    ALL = ((['cat'], STREAM), (['cat', '--json'], STREAM), (['route', '--strip'], STREAM),
+           (['encode'], JSON))
+
+    def test_terminal(self):
+        """Packets never reach one: refused, with a sentence."""
+        for arguments in (['route', '--prefix', 'x'], ['route', '--strip'], ['encode']):
+            master, slave = self.terminal()
+            done = subprocess.run([MUX, *arguments], stdin=subprocess.DEVNULL, stdout=slave,
+                                  stderr=subprocess.PIPE, timeout=PATIENCE)
+            os.close(slave)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn(b'stdout is a terminal', done.stderr)
+            self.nothing_left(master)
+
+    def nothing_left(self, master):
+        with self.assertRaises(OSError) as caught:
+            os.read(master, 1)
+        self.assertEqual(caught.exception.errno, errno.EIO)  # hung up, and nothing was written
+
+    def test_full(self):
+        """A disk that is full is an error with a sentence."""
+        for arguments, stream in self.ALL:
+            with self.subTest(arguments), open('/dev/full', 'wb') as full:
+                done = subprocess.run([MUX, *arguments], input=stream, stdout=full,
+                                      stderr=subprocess.PIPE, timeout=PATIENCE)
+                self.assertEqual(done.returncode, 1)
+                self.assertEqual(done.stderr.decode(),
+                                 'mux %s: stdout: No space left on device\n' % arguments[0])
+
+    def test_reader_gone(self):
+        """As after `| head -1`: quiet."""
+        for arguments, stream in self.ALL:
+            with self.subTest(arguments):
+                reader, writer = os.pipe()
+                os.close(reader)
+                done = subprocess.run([MUX, *arguments], input=stream, stdout=writer,
+                                      stderr=subprocess.PIPE, timeout=PATIENCE)
+                os.close(writer)
+                self.assertEqual((done.returncode, done.stderr), (1, b''))
+
+
+if __name__ == '__main__':
+    unittest.main()
