@@ -1,5 +1,7 @@
 #include "tools/common/text.h"
 
+#include <stdio.h>
+
 #define ESCAPE 0x1B
 
 /* The length of an escape sequence at the head of `bytes` (ECMA-48); at least 1. */
@@ -94,4 +96,19 @@ struct mux_span text_tail(struct mux_span bytes, unsigned lines, size_t most) {
         if (bytes.data[start - 1] == '\n' && --lines == 0)
             break;
     return mux_span(bytes.data + start, bytes.len - start);
+}
+
+void text_print_tail(struct mux_span bytes, unsigned lines, const char *indent) {
+    static char clean[TEXT_PRINT_BYTES + 1];
+    struct mux_span tail = text_tail(bytes, lines, TEXT_PRINT_BYTES);
+    if (tail.data > bytes.data)
+        printf("%s... %zu bytes before\n", indent, (size_t)(tail.data - bytes.data));
+    text_clean(tail, true, clean, sizeof clean);
+    for (char *line = clean; line && *line;) {
+        char *newline = strchr(line, '\n');
+        if (newline)
+            *newline = '\0';
+        printf("%s%s\n", indent, line);
+        line = newline ? newline + 1 : NULL;
+    }
 }

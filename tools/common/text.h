@@ -14,6 +14,13 @@
  */
 size_t text_clean(struct mux_span bytes, bool newlines, char *out, size_t capacity);
 
+/*
+ * Prints the last `lines` lines of `bytes`, at most TEXT_PRINT_BYTES of them, to stdout, each line
+ * cleaned and behind `indent`; a first line says how many bytes were left out, if any.
+ */
+#define TEXT_PRINT_BYTES 16384
+void text_print_tail(struct mux_span bytes, unsigned lines, const char *indent);
+
 /* The last `lines` lines of `bytes`, at most `most` bytes of them. */
 struct mux_span text_tail(struct mux_span bytes, unsigned lines, size_t most);
 

@@ -9,10 +9,9 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Names are cut to this, texts to so many lines of so many bytes: the end of a text says most. */
+/* Names are cut to this, texts to so many lines: the end of a text says most. */
 #define NAME_BYTES 1024
 #define TEXT_LINES 100
-#define TEXT_BYTES 16384
 
 static const char help[] =
     "usage: mux cat [--json] [FILE|-]...\n"
@@ -86,21 +85,6 @@ static bool is_text(const struct mux_packet *packet) {
     return mime.len >= sizeof prefix - 1 && memcmp(mime.data, prefix, sizeof prefix - 1) == 0;
 }
 
-static void print_text(struct mux_span content) {
-    static char clean[TEXT_BYTES + 1];
-    struct mux_span tail = text_tail(content, TEXT_LINES, TEXT_BYTES);
-    if (tail.data > content.data)
-        printf("      ... %zu bytes before\n", (size_t)(tail.data - content.data));
-    text_clean(tail, true, clean, sizeof clean);
-    for (char *line = clean; line && *line;) {
-        char *end = strchr(line, '\n');
-        if (end)
-            *end = '\0';
-        printf("      %s\n", line);
-        line = end ? end + 1 : NULL;
-    }
-}
-
 static void print_people(const struct mux_packet *packet) {
     const char *status = mux_status_text(packet->status);
     if (packet->route.data)
@@ -121,7 +105,7 @@ static void print_people(const struct mux_packet *packet) {
     }
     putchar('\n');
     if (packet->file_name.data && is_text(packet))
-        print_text(packet->file_content);
+        text_print_tail(packet->file_content, TEXT_LINES, "      ");
 }
 
 static bool show_bytes(void *user, struct mux_span bytes) {

@@ -18,7 +18,6 @@
 #define TEXTS_MAX 64
 
 #define NAME_BYTES 512
-#define SHOWN_BYTES 4096
 
 struct text {
     uint32_t hash; /* of route and test id; 0: free */
@@ -97,18 +96,6 @@ static void keep_text(struct screen *screen, const struct mux_packet *packet) {
     text->len += content.len;
 }
 
-static void print_indented(struct mux_span bytes) {
-    char clean[SHOWN_BYTES];
-    text_clean(text_tail(bytes, TAIL_LINES, TAIL_BYTES), true, clean, sizeof clean);
-    for (char *line = clean; line && *line;) {
-        char *newline = strchr(line, '\n');
-        if (newline)
-            *newline = '\0';
-        printf("    %s\n", line);
-        line = newline ? newline + 1 : NULL;
-    }
-}
-
 static void print_outcome(struct screen *screen, const struct mux_packet *packet) {
     char route[NAME_BYTES], test_id[NAME_BYTES];
     text_clean(packet->route, false, route, sizeof route);
@@ -117,7 +104,7 @@ static void print_outcome(struct screen *screen, const struct mux_packet *packet
            *test_id ? test_id : "(no test)", *route ? route : "-");
     struct text *text = find_text(screen, hash_of(packet));
     if (text)
-        print_indented(mux_span(text->bytes, text->len));
+        text_print_tail(mux_span(text->bytes, text->len), TAIL_LINES, "    ");
 }
 
 static bool is_final(enum mux_status status) {
