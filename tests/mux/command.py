@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import unicodedata
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -43,8 +44,18 @@ def cases(*folders):
     return [path for folder in folders for path in corpus.names(folder)]
 
 
+# Separators and marks that turn text around, besides the control characters.
+STEERING = set('\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069')
+
+
 class Case(unittest.TestCase):
     maxDiff = 4000
+
+    def harmless(self, output):
+        """Nothing in it can steer a terminal."""
+        text = output.decode('utf-8')  # no byte that is not UTF-8
+        self.assertFalse([c for c in text if c != '\n' and
+                          (unicodedata.category(c) == 'Cc' or c in STEERING)], output[:4000])
 
     def fine(self, done, status=0):
         self.assertEqual((done.returncode, done.stderr), (status, b''))

@@ -123,8 +123,7 @@ class Wrong(Case):
         for wrong in ('{"\x9b2J": 1}', '{"a": \x1b]0;t\x07}', '\u202e', '{"\\u001b[2J": 1}'):
             done = mux('encode', stream=wrong.encode() + b'\n')
             self.assertEqual(done.returncode, 1)
-            text = done.stderr.decode()
-            self.assertFalse([c for c in text if c != '\n' and not c.isprintable()], text)
+            self.harmless(done.stderr)
 
     def test_endless_line(self):
         """A line that no packet needs is refused, not gathered without end."""

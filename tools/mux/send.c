@@ -24,11 +24,10 @@
 static const char help[] =
     "usage: mux send ENDPOINT [FILE|-]\n"
     "\n"
-    "Sends a stream, byte for byte, to a muxd (or to anything that listens): a file, or stdin as "
-    "it\n"
-    "comes. Ends when the other side has closed, or has acknowledged all and is silent for 2 s. "
-    "What\n"
-    "comes back, packets for this worker, goes to stdout unless that is a terminal.\n"
+    "Sends a stream, byte for byte, to a muxd (or to anything that listens): a file, or\n"
+    "stdin as it comes. Ends when the other side has closed, or has acknowledged all and is\n"
+    "silent for 2 s; that it closes before the stream's end is a loss. What comes back, packets\n"
+    "for this worker, goes to stdout; on a terminal it is only counted.\n"
     "\n"
     "  python3 -m subunit.run my.tests | mux send build7\n"
     "  mux send unix:/run/muxd.sock run.subunit\n"
@@ -166,16 +165,9 @@ static int socket_error(const struct sending *sending) {
     return getsockopt(sending->socket, SOL_SOCKET, SO_ERROR, &error, &len) == 0 ? error : errno;
 }
 
-static bool lost(const struct sending *sending) {
-    int error = socket_error(sending);
-    return failed(sending, "send", error ? error : EPIPE);
-}
-
 /* `events` was waited for, `revents` came. */
 static bool use_socket(struct sending *sending, short events, short revents) {
     bool broken = revents & (POLLHUP | POLLERR);
-    if (events == 0)
-        return !broken || lost(sending);
     if (events & POLLIN && (broken || revents & POLLIN) && !take_down(sending))
         return false;
     return !(events & POLLOUT) || !(broken || revents & POLLOUT) || send_up(sending);
@@ -187,10 +179,8 @@ static bool step(struct sending *sending) {
     short events = empty(&sending->up) ? 0 : POLLOUT;
     if (empty(&sending->down) && !sending->down.over)
         events |= POLLIN;
-    /* A peer that only sends nothing more still takes what is sent; one that is gone hangs up. */
-    bool watch = events || (sending->down.over && !sending->finished);
     struct pollfd fds[] = {{read_input ? sending->input : -1, POLLIN, 0},
-                           {watch ? sending->socket : -1, events, 0},
+                           {events ? sending->socket : -1, events, 0},
                            {empty(&sending->down) ? -1 : STDOUT_FILENO, POLLOUT, 0}};
     if (poll(fds, 3, sending->finished ? LOOK_MS : -1) < 0)
         return errno == EINTR || failed(sending, "poll", errno);
@@ -206,7 +196,16 @@ static bool finish(struct sending *sending) {
     if (!sending->up.over || sending->finished)
         return true;
     sending->finished = true;
-    return shutdown(sending->socket, SHUT_WR) == 0 || lost(sending);
+    return shutdown(sending->socket, SHUT_WR) == 0 || failed(sending, "shutdown", errno);
+}
+
+/* As for muxd: who reads until the end does not close before it, and TCP cannot tell who does. */
+static bool closed_early(const struct sending *sending) {
+    if (sending->finished || !sending->down.over)
+        return false;
+    fprintf(stderr, "mux send: %s: receive: the other side closed before the stream's end\n",
+            sending->place);
+    return true;
 }
 
 /* Has the peer all (TCP: its kernel), and is there nothing left to wait for? */
@@ -221,7 +220,7 @@ static bool done(struct sending *sending) {
 static bool send_all(struct sending *sending) {
     bool all = false;
     while (!all) {
-        if (!step(sending) || !finish(sending))
+        if (!step(sending) || !finish(sending) || closed_early(sending))
             return false;
         all = done(sending);
         int error = sending->finished ? socket_error(sending) : 0;
