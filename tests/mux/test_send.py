@@ -184,7 +184,9 @@ class Whole(Sending):
         self.assertTrue(received.wait(PATIENCE))
         down = bytearray()
         while len(down) < len(LARGE):
-            down += os.read(send.stdout.fileno(), 1 << 20)
+            chunk = os.read(send.stdout.fileno(), 1 << 20)
+            self.assertTrue(chunk, 'it ended after %d bytes' % len(down))
+            down += chunk
         self.assertEqual(send.wait(PATIENCE), 0)
         self.assertTrue(server.close() == LARGE and down == LARGE)
 
@@ -309,6 +311,17 @@ class Refused(Sending):
             server, endpoint = self.serve(serve, place)
             self.failure(endpoint, '^mux send: ', stream=b'x' * 10000)
             server.close()
+
+    def test_gone_after_half_close(self):
+        """A peer on this machine that closed one way, then, with bytes unread, the other."""
+        def serve(sock):
+            time.sleep(0.3)
+            sock.shutdown(socket.SHUT_WR)
+            time.sleep(0.3)
+        server, endpoint = self.serve(serve, self.unix)
+        self.failure(endpoint, '^mux send: %s: send: Connection reset by peer\n$' % endpoint,
+                     stream=b'x' * 10000)
+        server.close()
 
     def test_gone_while_stdin_waits(self):
         """Said at once, not with the next bytes: a worker may wait for what comes down."""
