@@ -1,7 +1,6 @@
 """What a person at a terminal sees."""
 import os
 import pty
-import subprocess
 
 from harness import *
 
@@ -54,16 +53,6 @@ class Terminal(Case):
         seen = os.read(master, 65536)
         self.assertIn(b"FAIL  t  worker 0", seen)
         self.assertNotIn(b"\xb3", seen)
-
-    def test_mux_refuses_a_terminal(self):
-        for arguments in (["route", "--prefix", "x"], ["encode"]):
-            master, slave = pty.openpty()
-            done = subprocess.run([MUX, *arguments], stdin=subprocess.DEVNULL, stdout=slave,
-                                  stderr=subprocess.PIPE, timeout=PATIENCE)
-            os.close(slave)
-            os.close(master)
-            self.assertEqual(done.returncode, 2)
-            self.assertIn(b"terminal", done.stderr)
 
 
 if __name__ == "__main__":
