@@ -109,6 +109,17 @@ class Ending(Case):
             self.assertEqual((done.returncode, done.stderr), (0, b""))
             self.assertEqual(len(python_events(done.stdout)), expected)
 
+    def test_closed_standard_descriptors(self):
+        """A closed stdin is at its end; a closed stdout is a loss, never silence."""
+        path = os.path.join(self.folder(), "in")
+        with open(path, "wb") as file:
+            file.write(packet(test_id="t"))
+        for redirection, status in (("<&-", 0), ("<%s >&-" % path, 75), ("<%s >/dev/full" % path, 75),
+                                    ("<%s >&- 2>&-" % path, 75), ("<&- >&- 2>&-", 0)):
+            done = subprocess.run(["sh", "-c", "exec %s --io %s --listen - %s" % (MUXD, IO, redirection)],
+                                  capture_output=True, timeout=PATIENCE)
+            self.assertEqual(done.returncode, status, (redirection, done.stderr))
+
     def test_stdin_is_a_file(self):
         path = os.path.join(self.folder(), "in")
         with open(path, "wb") as file:

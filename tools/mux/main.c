@@ -1,3 +1,4 @@
+#include "tools/common/standard.h"
 #include "tools/mux/mux.h"
 
 #include <errno.h>
@@ -77,6 +78,7 @@ static int run_subcommand(const struct subcommand *subcommand, int argc, char **
 
 int main(int argc, char **argv) {
     const char *name = argc > 1 ? argv[1] : "";
+    standard_descriptors_open();
     signal(SIGPIPE, SIG_IGN);
     if (strcmp(name, "--help") == 0) {
         print_help(stdout);

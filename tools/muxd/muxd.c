@@ -1,5 +1,6 @@
 /* muxd: one node as a daemon. Options, listeners, the upstream's places, signals; node.c does the
  * rest. */
+#include "tools/common/standard.h"
 #include "tools/muxd/log.h"
 #include "tools/muxd/node.h"
 #include "tools/muxd/options.h"
@@ -139,8 +140,9 @@ static struct transport_conn *attach(struct muxd *muxd, int in, int out, bool bo
 static struct transport_conn *open_file(struct muxd *muxd, void *conn_user, char *why,
                                         size_t why_bytes) {
     const char *path = muxd->options.upstream.name;
-    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0666);
-    if (fd < 0) {
+    /* O_NONBLOCK only here: a named pipe without a reader must not hold the start up */
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0666);
+    if (fd < 0 || fcntl(fd, F_SETFL, O_APPEND) < 0) {
         snprintf(why, why_bytes, "open: %s", strerror(errno));
         return NULL;
     }
@@ -398,6 +400,7 @@ static void stop(struct muxd *muxd) {
 
 int main(int argc, char **argv) {
     static struct muxd muxd;
+    standard_descriptors_open();
     int status = options_parse(&muxd.options, argc, argv);
     if (status >= 0)
         return status;
