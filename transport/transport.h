@@ -70,8 +70,8 @@ struct transport_caps {
 
 /* Two pools of receive buffers, so that a flood from below cannot starve what comes from above. */
 enum transport_pool {
-    TRANSPORT_POOL_SHARED,  /* accepted connections */
-    TRANSPORT_POOL_RESERVE, /* connect() and attach() */
+    TRANSPORT_POOL_SHARED,  /* accepted connections, and who attaches such a one */
+    TRANSPORT_POOL_RESERVE, /* connect(), and who attaches such a one */
 };
 #define TRANSPORT_POOLS 2
 
@@ -137,7 +137,7 @@ struct transport_ops {
      * descriptors are still the caller's.
      */
     struct transport_conn *(*attach)(struct transport *transport, int in, int out, bool borrowed,
-                                     const char *name, void *user,
+                                     enum transport_pool pool, const char *name, void *user,
                                      struct transport_failure *failure);
 
     /*

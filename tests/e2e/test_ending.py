@@ -74,6 +74,20 @@ class Ending(Case):
             muxd.wait_log("not reached")
             self.assertEqual(muxd.end(), status, muxd.log)
 
+    def test_term_with_stdin_held_up(self):
+        """A full stdin and an upstream that is not there leave room for a signal."""
+        path = os.path.join(self.folder(), "in")
+        with open(path, "wb") as file:
+            file.write(packet(test_id="t", file_name="f", file_bytes=bytes(9000)) * 2000)
+        with open(path, "rb") as file:
+            muxd = self.muxd("--upstream", "tcp:127.0.0.1:1", "--drain-timeout", "0.5",
+                             "--memory", "16M", listen=("-",), stdin=file)
+            muxd.wait_log("not reached")
+            time.sleep(0.3)
+            begin = time.monotonic()
+            self.assertEqual(muxd.end(), 75)
+            self.assertLess(time.monotonic() - begin, 5)
+
     def test_second_term_and_int_are_at_once(self):
         for signals in ((signal.SIGTERM, signal.SIGTERM), (signal.SIGINT,)):
             upstream = self.upstream()

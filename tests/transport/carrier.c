@@ -69,8 +69,8 @@ static void pair_by_listener(struct world *world, struct end *ends[2]) {
 struct end *carrier_attach(struct world *world, struct engine *engine, int in, int out,
                            bool borrowed) {
     struct transport_failure failure = {0};
-    struct transport_conn *conn =
-        engine->ops->attach(engine->transport, in, out, borrowed, "attached", world, &failure);
+    struct transport_conn *conn = engine->ops->attach(
+        engine->transport, in, out, borrowed, TRANSPORT_POOL_RESERVE, "attached", world, &failure);
     if (!conn)
         fail_msg("attach: %s: %s", failure.operation, strerror(failure.error));
     struct end *end = end_new(world, engine, conn);

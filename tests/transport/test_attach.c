@@ -359,8 +359,8 @@ static void bad_descriptor_is_told(void **state) {
     int fds[2];
     make_pipe(fds);
     close(fds[1]);
-    assert_null(world->near->ops->attach(world->near->transport, fds[0], fds[1], false, "bad", NULL,
-                                         &failure));
+    assert_null(world->near->ops->attach(world->near->transport, fds[0], fds[1], false,
+                                         TRANSPORT_POOL_SHARED, "bad", NULL, &failure));
     assert_int_equal(failure.error, EBADF);
     assert_non_null(failure.operation);
     assert_true(is_open(fds[0])); /* still the caller's */

@@ -45,6 +45,8 @@
 struct muxd {
     struct node_conn signals; /* first: see handle_signals() */
     struct transport_conn *signals_conn;
+    uint8_t signals_room[16]; /* received into, so that no lack of buffers keeps a signal waiting */
+    size_t signals_filled;
     struct options options;
     struct log log;
     const struct transport_ops *ops;
@@ -76,6 +78,12 @@ static void write_stats(struct muxd *muxd) {
         fprintf(stderr, "muxd: --stats-json %s: %s\n", path, strerror(errno));
 }
 
+static void offer_signals_room(struct muxd *muxd) {
+    muxd->signals_filled = 0;
+    muxd->ops->receive_into(muxd->signals_conn,
+                            (struct mux_room){muxd->signals_room, sizeof muxd->signals_room});
+}
+
 static void handle_signals(struct node *node, struct node_conn *conn,
                            const struct transport_event *event, uint64_t now_ns) {
     struct muxd *muxd = (struct muxd *)conn;
@@ -88,7 +96,11 @@ static void handle_signals(struct node *node, struct node_conn *conn,
         else
             node_terminate(node, event->bytes.data[i] == SIGINT);
     }
-    mux_buffer_release(event->buffer);
+    muxd->signals_filled += event->bytes.len;
+    if (event->buffer)
+        mux_buffer_release(event->buffer);
+    if (event->buffer || muxd->signals_filled == sizeof muxd->signals_room)
+        offer_signals_room(muxd);
 }
 
 static bool catch_signals(void) {
@@ -127,11 +139,11 @@ static void show_link(void *user, const char *segment, const char *peer, bool ca
 }
 
 static struct transport_conn *attach(struct muxd *muxd, int in, int out, bool borrowed,
-                                     const char *name, void *conn_user, char *why,
-                                     size_t why_bytes) {
+                                     enum transport_pool pool, const char *name, void *conn_user,
+                                     char *why, size_t why_bytes) {
     struct transport_failure failure;
     struct transport_conn *conn =
-        muxd->ops->attach(muxd->transport, in, out, borrowed, name, conn_user, &failure);
+        muxd->ops->attach(muxd->transport, in, out, borrowed, pool, name, conn_user, &failure);
     if (!conn)
         snprintf(why, why_bytes, "%s: %s", failure.operation, strerror(failure.error));
     return conn;
@@ -146,7 +158,8 @@ static struct transport_conn *open_file(struct muxd *muxd, void *conn_user, char
         snprintf(why, why_bytes, "open: %s", strerror(errno));
         return NULL;
     }
-    struct transport_conn *conn = attach(muxd, -1, fd, false, path, conn_user, why, why_bytes);
+    struct transport_conn *conn =
+        attach(muxd, -1, fd, false, TRANSPORT_POOL_RESERVE, path, conn_user, why, why_bytes);
     if (!conn)
         close(fd);
     return conn;
@@ -178,8 +191,8 @@ static struct transport_conn *open_upstream(void *user, void *conn_user, bool *c
     const struct options *options = &muxd->options;
     *connected = true;
     if (!options->upstream_given || options->upstream.kind == ENDPOINT_STDIO)
-        return attach(muxd, way_down(muxd), STDOUT_FILENO, true, "stdout", conn_user, why,
-                      why_bytes);
+        return attach(muxd, way_down(muxd), STDOUT_FILENO, true, TRANSPORT_POOL_RESERVE, "stdout",
+                      conn_user, why, why_bytes);
     if (options->upstream.kind == ENDPOINT_FILE)
         return open_file(muxd, conn_user, why, why_bytes);
     *connected = false;
@@ -308,7 +321,7 @@ static bool listen_on_stdin(struct muxd *muxd) {
     if (isatty(STDIN_FILENO))
         fprintf(stderr, "muxd: reading a subunit stream from the terminal\n");
     struct transport_conn *conn =
-        attach(muxd, STDIN_FILENO, -1, true, "stdin", NULL, why, sizeof why);
+        attach(muxd, STDIN_FILENO, -1, true, TRANSPORT_POOL_SHARED, "stdin", NULL, why, sizeof why);
     if (!conn)
         fprintf(stderr, "muxd: --listen -: %s\n", why);
     return conn && node_adopt(muxd->node, conn, false);
@@ -357,13 +370,15 @@ static bool choose_screen(struct muxd *muxd) {
 static bool watch_signals(struct muxd *muxd) {
     char why[256];
     muxd->signals.handle = handle_signals;
-    muxd->signals_conn =
-        attach(muxd, signal_pipe[0], -1, true, "signals", &muxd->signals, why, sizeof why);
-    if (muxd->signals_conn)
-        muxd->ops->receive(muxd->signals_conn, true);
-    else
+    muxd->signals_conn = attach(muxd, signal_pipe[0], -1, true, TRANSPORT_POOL_RESERVE, "signals",
+                                &muxd->signals, why, sizeof why);
+    if (!muxd->signals_conn) {
         fprintf(stderr, "muxd: signals: %s\n", why);
-    return muxd->signals_conn != NULL;
+        return false;
+    }
+    muxd->ops->receive(muxd->signals_conn, true);
+    offer_signals_room(muxd);
+    return true;
 }
 
 static bool start(struct muxd *muxd) {
@@ -380,7 +395,7 @@ static void close_signals(struct muxd *muxd) {
     muxd->ops->close(muxd->signals_conn);
     while (event.kind != TRANSPORT_CLOSED)
         if (muxd->ops->poll(muxd->transport, UINT64_MAX, &event, 1) &&
-            event.kind == TRANSPORT_RECEIVED)
+            event.kind == TRANSPORT_RECEIVED && event.buffer)
             mux_buffer_release(event.buffer);
 }
 

@@ -205,9 +205,9 @@ void half_leave(struct transport_conn *conn, struct half *half) {
 }
 
 struct transport_conn *epoll_attach(struct transport *transport, int in, int out, bool borrowed,
-                                    const char *name, void *user,
+                                    enum transport_pool pool, const char *name, void *user,
                                     struct transport_failure *failure) {
-    struct transport_conn *conn = conn_new(transport, TRANSPORT_POOL_RESERVE);
+    struct transport_conn *conn = conn_new(transport, pool);
     if (!conn) {
         transport_failed(failure, "taking a connection");
         return NULL;

@@ -145,7 +145,7 @@ struct transport_conn *epoll_connect(struct transport *transport,
                                      const struct transport_address *address, void *user,
                                      struct transport_failure *failure);
 struct transport_conn *epoll_attach(struct transport *transport, int in, int out, bool borrowed,
-                                    const char *name, void *user,
+                                    enum transport_pool pool, const char *name, void *user,
                                     struct transport_failure *failure);
 void epoll_close(struct transport_conn *conn);
 

@@ -145,11 +145,10 @@ static bool use_descriptors(struct transport_conn *conn, struct transport_failur
 }
 
 struct transport_conn *uring_attach(struct transport *transport, int in, int out, bool borrowed,
-                                    const char *name, void *user,
+                                    enum transport_pool pool, const char *name, void *user,
                                     struct transport_failure *failure) {
     assert(in >= 0 || out >= 0);
-    struct transport_conn *conn =
-        uring_conn_new(transport, in, out, TRANSPORT_POOL_RESERVE, user, failure);
+    struct transport_conn *conn = uring_conn_new(transport, in, out, pool, user, failure);
     if (!conn)
         return NULL;
     conn->borrowed = borrowed;
