@@ -51,6 +51,28 @@ class Listening(Case):
         node.terminate()
         node.communicate(timeout=PATIENCE)
 
+    def test_interface_that_has_just_come_up(self):
+        """Its IPv6 address is tentative for a second or two: it is waited for."""
+        space = "muxd-e2e-%d" % os.getpid()
+        if os.geteuid() or subprocess.run(["ip", "netns", "add", space],
+                                          stderr=subprocess.DEVNULL).returncode:
+            self.skipTest("no right to make a network namespace")
+        self.addCleanup(subprocess.run, ["ip", "netns", "del", space])
+        inside = ("ip", "netns", "exec", space)
+        for command in ("link add ib0 type veth peer name peer0", "addr add 10.99.0.1/24 dev ib0",
+                        "link set peer0 up", "link set ib0 up"):
+            subprocess.run(["ip", "-n", space, *command.split()], check=True)
+        node = subprocess.Popen([*inside, MUXD, "--io", IO, "--listen", "ib0"], text=True,
+                                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                stderr=subprocess.PIPE)
+        self.addCleanup(node.kill)
+        lines = [node.stderr.readline() for _ in range(3)]
+        node.terminate()
+        node.communicate(timeout=PATIENCE)
+        self.assertRegex(lines[0], r"^muxd: ib0 is Ethernet \(MTU 1500")
+        self.assertEqual(lines[1], "listening on 10.99.0.1:7533\n")
+        self.assertRegex(lines[2], r"^listening on \[fe80::[0-9a-f:]+%ib0\]:7533$")
+
     def test_everything_that_can_be_listened_on(self):
         path = os.path.join(self.folder(), "s")
         listen = ["127.0.0.1:0", "unix:" + path, "tcp:localhost:0"]

@@ -15,6 +15,12 @@ void log_init(struct log *log) {
     *log = (struct log){.limiter = {LINES_PER_SECOND, LINES_BURST, LINES_BURST, 0}};
 }
 
+void log_finish(struct log *log) {
+    if (log->suppressed)
+        fprintf(stderr, "muxd: %" PRIu64 " lines left out here\n", log->suppressed);
+    log->suppressed = 0;
+}
+
 void log_line(struct log *log, const char *line, uint64_t now_ns) {
     char clean[LINE_BYTES];
     if (!mux_limiter_allow(&log->limiter, now_ns)) {
@@ -23,9 +29,7 @@ void log_line(struct log *log, const char *line, uint64_t now_ns) {
             MUX_COUNT(log->counters, log_lines_suppressed, 1);
         return;
     }
-    if (log->suppressed)
-        fprintf(stderr, "muxd: %" PRIu64 " lines left out here\n", log->suppressed);
-    log->suppressed = 0;
+    log_finish(log);
     text_clean(mux_span_text(line), false, clean, sizeof clean);
     fprintf(stderr, "muxd: %s\n", clean);
 }

@@ -19,4 +19,7 @@ void log_init(struct log *log);
  */
 void log_line(struct log *log, const char *line, uint64_t now_ns);
 
+/* At the end: how many lines were left out since the last one. */
+void log_finish(struct log *log);
+
 #endif

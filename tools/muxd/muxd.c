@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #define EXIT_START_FAILED 1
@@ -41,6 +42,10 @@
 #define OTHER_DESCRIPTORS 512
 
 #define ADDRESSES_MAX 64
+
+/* An interface's new IPv6 address is usable after a second or two: at most 4 s are waited. */
+#define ADDRESS_TRIES 40
+#define ADDRESS_PAUSE_NS 100000000
 
 struct muxd {
     struct node_conn signals; /* first: see handle_signals() */
@@ -296,13 +301,33 @@ static bool start_node(struct muxd *muxd) {
     return muxd->node != NULL;
 }
 
+/*
+ * An interface that has just come up has IPv6 addresses that cannot be bound yet (duplicate address
+ * detection, RFC 4862): they are waited for.
+ */
+static struct transport_listener *listen_when_ready(struct muxd *muxd,
+                                                    const struct transport_address *address,
+                                                    struct transport_address *bound,
+                                                    struct transport_failure *failure) {
+    const struct timespec pause = {0, ADDRESS_PAUSE_NS};
+    for (unsigned tries = 1;; tries++) {
+        struct transport_listener *listener =
+            muxd->ops->listen(muxd->transport, address, NULL, bound, failure);
+        if (listener || failure->error != EADDRNOTAVAIL || tries == ADDRESS_TRIES)
+            return listener;
+        nanosleep(&pause, NULL);
+    }
+}
+
 static bool listen_on(struct muxd *muxd, const struct endpoint *endpoint,
-                      const struct transport_address *address, bool *open_to_all) {
+                      const struct transport_address *address, bool is_interface,
+                      bool *open_to_all) {
     struct transport_failure failure;
     struct transport_address bound;
     char text[ENDPOINT_TEXT_BYTES];
     struct transport_listener *listener =
-        muxd->ops->listen(muxd->transport, address, NULL, &bound, &failure);
+        is_interface ? listen_when_ready(muxd, address, &bound, &failure)
+                     : muxd->ops->listen(muxd->transport, address, NULL, &bound, &failure);
     if (!listener) {
         address_text(address, text, sizeof text);
         fprintf(stderr, "muxd: --listen %s: %s: %s: %s\n", endpoint->text, text, failure.operation,
@@ -333,13 +358,14 @@ static bool listen_on_endpoint(struct muxd *muxd, const struct endpoint *endpoin
     char why[256];
     if (endpoint->kind == ENDPOINT_STDIO)
         return listen_on_stdin(muxd);
-    if (endpoint_describe_interface(endpoint, why, sizeof why))
+    bool is_interface = endpoint_describe_interface(endpoint, why, sizeof why);
+    if (is_interface)
         fprintf(stderr, "muxd: %s\n", why);
     unsigned count = endpoint_resolve(endpoint, true, addresses, ADDRESSES_MAX, why, sizeof why);
     if (count == 0)
         fprintf(stderr, "muxd: --listen %s: %s\n", endpoint->text, why);
     for (unsigned i = 0; i < count; i++)
-        if (!listen_on(muxd, endpoint, &addresses[i], open_to_all))
+        if (!listen_on(muxd, endpoint, &addresses[i], is_interface, open_to_all))
             return false;
     return count > 0;
 }
@@ -426,6 +452,7 @@ int main(int argc, char **argv) {
         node_terminate(muxd.node, true);
     while (muxd.node && node_step(muxd.node))
         ;
+    log_finish(&muxd.log);
     if (started) {
         write_stats(&muxd);
         if (muxd.screen)
