@@ -1,0 +1,95 @@
+/* Deficit round robin by bytes: large packets win nothing, a flood delays nobody for long. */
+#include "tests/unit/check.h"
+
+#include "mux/mux.h"
+#include "mux/packet.h"
+
+#define INPUT_BYTES 65536
+#define INPUTS 8
+/* What a link may send in its turn, and its last packet on top: see QUANTUM_BYTES. */
+#define TURN_BYTES (16384 + 6000)
+
+static void keep(struct mux_buffer *buffer) {
+    (void)buffer;
+}
+
+static void say(void *user, const char *line) {
+    (void)user, (void)line;
+}
+
+/* A buffer full of packets of one size. */
+static struct mux_span fill(struct mux_buffer *buffer, size_t content_bytes) {
+    static uint8_t content[INPUT_BYTES];
+    struct mux_packet packet = {.test_id = mux_span_text("t"), .file_name = mux_span_text("f")};
+    packet.file_content = mux_span(content, content_bytes);
+    size_t len = 0, written;
+    while (!mux_packet_encode(&packet, buffer->data + len, buffer->size_bytes - len, &written))
+        len += written;
+    return mux_span(buffer->data, len);
+}
+
+static void test_bytes_are_shared(void **state) {
+    (void)state;
+    static const size_t content_bytes[] = {50, 5000, 50};
+    static struct mux_buffer buffers[3];
+    struct mux_config config = {
+        .memory = {malloc(MUX_MEMORY_MIN_BYTES), MUX_MEMORY_MIN_BYTES},
+        .links_max = 3,
+        .inputs_max = INPUTS,
+        .input_bytes_max = INPUT_BYTES,
+        .reference_least_bytes = SIZE_MAX,
+        .gather_max = 1024,
+        .log = say,
+    };
+    struct mux *mux = mux_create(&config);
+    assert_non_null(mux);
+    for (unsigned i = 0; i < 3; i++) {
+        struct mux_link_config link = {"peer", "", true, NULL};
+        buffers[i] = (struct mux_buffer){malloc(INPUT_BYTES), INPUT_BYTES, 1, keep, NULL};
+        struct mux_span bytes = fill(&buffers[i], content_bytes[i]);
+        uint32_t length, header_bytes;
+        assert_int_equal(mux_header_parse(bytes, &length, &header_bytes), MUX_OK);
+        if (i == 2) /* one packet behind two floods */
+            bytes.len = length;
+        mux_link_received(mux_link_open(mux, &link), &buffers[i], bytes, 1);
+    }
+    mux_run(mux, 1);
+    const struct mux_gather *gather = mux_up_take(mux, 1);
+    assert_non_null(gather);
+
+    size_t sent[3] = {0};
+    bool single_seen = false;
+    for (size_t span = 0; span < gather->count; span++) {
+        const uint8_t *at = gather->spans[span].data;
+        size_t left = gather->spans[span].len;
+        while (left > 0) {
+            uint32_t length, header_bytes;
+            struct mux_packet packet;
+            assert_int_equal(mux_header_parse(mux_span(at, left), &length, &header_bytes), MUX_OK);
+            assert_int_equal(mux_packet_parse(mux_span(at, length), &packet, NULL), MUX_OK);
+            unsigned link = packet.route.data[0] - '0';
+            sent[link] += length;
+            if (link == 2) {
+                single_seen = true;
+                assert_true(sent[0] + sent[1] <= 2 * TURN_BYTES);
+            }
+            /* while both have more, neither gets ahead of the other by more than a turn */
+            if (sent[0] < 40000 && sent[1] < 40000)
+                assert_true(sent[0] <= sent[1] + TURN_BYTES && sent[1] <= sent[0] + TURN_BYTES);
+            at += length;
+            left -= length;
+        }
+    }
+    assert_true(single_seen);
+    assert_true(sent[0] > 40000 && sent[1] > 40000);
+    mux_up_sent(mux, 1);
+    mux_destroy(mux);
+    for (unsigned i = 0; i < 3; i++)
+        free(buffers[i].data);
+    free(config.memory.data);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_bytes_are_shared)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
