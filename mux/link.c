@@ -272,3 +272,15 @@ enum mux_link_step mux_link_next_input(struct mux_link *link) {
     }
     return MUX_LINK_IDLE;
 }
+
+struct mux_link *mux_stuck_holder(const struct mux *mux) {
+    if (!mux_list_empty(&mux->active))
+        return NULL;
+    for (unsigned i = 0; i < mux->links_touched; i++) {
+        struct mux_link *link = &mux->links[i];
+        const struct mux_slots *slots = link->slot ? link->slot->owner : NULL;
+        if (slots && !mux_list_empty(&slots->waiting) && mux_list_empty(&link->slot_node))
+            return link;
+    }
+    return NULL;
+}

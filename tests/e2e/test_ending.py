@@ -74,6 +74,22 @@ class Ending(Case):
             muxd.wait_log("not reached")
             self.assertEqual(muxd.end(), status, muxd.log)
 
+    def test_term_with_half_large_packets(self):
+        """Half-open workers that hold or wait for assembly memory do not hold TERM up either."""
+        muxd = self.muxd("--memory", "16M", "--drain-timeout", "20")
+        big = packet(test_id="big", file_name="f", file_bytes=bytes(300000))
+        socks = [self.socket(muxd.addresses[0]) for _ in range(20)]
+        for i, sock in enumerate(socks):
+            sock.setblocking(False)
+            sock.send(big[:200000] if i % 2 else big + big[:100000])
+        begin = time.monotonic()
+        self.assertEqual(muxd.end(), 0, muxd.log)
+        self.assertLess(time.monotonic() - begin, 10)
+        events = oracle.decode(muxd.stream())
+        self.assertEqual(sum(e["test_id"] == "big" for e in events), 10)
+        damaged = {e["route_code"] for e in events if e["test_id"] == "subunit.parser"}
+        self.assertEqual(len(damaged), 20)
+
     def test_term_with_stdin_held_up(self):
         """A full stdin and an upstream that is not there leave room for a signal."""
         path = os.path.join(self.folder(), "in")

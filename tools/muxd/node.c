@@ -132,13 +132,28 @@ void node_link_gone(struct node *node) {
     }
 }
 
+/*
+ * Nothing more comes right now. A link with half a large packet does not hold up those that wait
+ * for its slot: it ends, and they go on.
+ */
+static void drained(struct node *node) {
+    struct mux_link *holder = mux_stuck_holder(node->mux);
+    node->quiet_polls = 0;
+    if (holder)
+        node_link_end(node, holder);
+    else
+        begin_flush(node);
+}
+
 /* Draining ends when nothing more comes; flushing when all is out. */
 static void advance_phase(struct node *node, unsigned events, uint64_t now_ns) {
     if (node->phase == NODE_DRAINING) {
-        bool quiet = events == 0 && !mux_busy(node->mux);
+        bool quiet = events == 0 && (!mux_busy(node->mux) || mux_stuck_holder(node->mux));
         node->quiet_polls = quiet ? node->quiet_polls + 1 : 0;
-        if (node->quiet_polls >= DRAIN_QUIET_POLLS || now_ns >= node->drain_until_ns)
+        if (now_ns >= node->drain_until_ns)
             begin_flush(node);
+        else if (node->quiet_polls >= DRAIN_QUIET_POLLS)
+            drained(node);
     }
     if (node->phase == NODE_FLUSHING) {
         bool out = node->open_count == 0 && node_upstream_flushed(node);
@@ -153,7 +168,7 @@ static uint64_t least(uint64_t a, uint64_t b) {
 
 static uint64_t poll_deadline(const struct node *node, uint64_t now_ns) {
     uint64_t deadline_ns = least(mux_deadline_ns(node->mux), node->upstream.retry_at_ns);
-    if (node->phase == NODE_DRAINING && !mux_busy(node->mux))
+    if (node->phase == NODE_DRAINING && (!mux_busy(node->mux) || mux_stuck_holder(node->mux)))
         return 0;
     if (node->phase == NODE_DRAINING)
         deadline_ns = least(deadline_ns, node->drain_until_ns);

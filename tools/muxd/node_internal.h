@@ -75,6 +75,8 @@ void node_link_accepted(struct node *node, struct transport_conn *conn);
 /* Does what the mux wishes for its links: receive, pause, send, close. */
 void node_links_attend(struct node *node, uint64_t now_ns);
 void node_links_close_all(struct node *node);
+/* Ends one link now: what it has sent so far is forwarded. */
+void node_link_end(struct node *node, struct mux_link *link);
 
 /* node_upstream.c */
 void node_upstream_init(struct node *node);

@@ -171,6 +171,10 @@ void node_links_attend(struct node *node, uint64_t now_ns) {
     }
 }
 
+void node_link_end(struct node *node, struct mux_link *link) {
+    close_conn(node, mux_link_user(link));
+}
+
 void node_links_close_all(struct node *node) {
     for (struct mux_list *at = node->open_links.next; at != &node->open_links; at = at->next)
         close_conn(node, MUX_LIST_ITEM(at, struct node_link, open_node));
