@@ -82,8 +82,11 @@ class Stdout(Case):
         self.assertEqual(caught.exception.errno, errno.EIO)  # hung up, and nothing was written
 
     def test_full(self):
-        """A disk that is full is an error with a sentence."""
-        for arguments, stream in self.ALL:
+        """A disk that is full is an error with one sentence, met while writing or at the end."""
+        path = self.file(packet(test_id='t'))
+        few = ((['cat', path, path, '/nonexistent'], b''), (['cat', '--json'], b'chatter'),
+               (['route', '--strip'], packet(test_id='t')), (['encode'], b'{"test_id": "t"}\n'))
+        for arguments, stream in self.ALL + few:
             with self.subTest(arguments), open('/dev/full', 'wb') as full:
                 done = subprocess.run([MUX, *arguments], input=stream, stdout=full,
                                       stderr=subprocess.PIPE, timeout=PATIENCE)

@@ -155,7 +155,7 @@ static int run(int argc, char **argv) {
         cat.print = print_json;
     }
     bool fine = optind < argc || cat_file(&cat, "-");
-    for (int i = optind; i < argc; i++)
+    for (int i = optind; i < argc && !ferror(stdout); i++)
         fine = cat_file(&cat, argv[i]) && fine;
     fine = stdout_flush(&subcommand_cat) && fine;
     return !fine ? EXIT_FAILED : cat.damaged ? EXIT_DAMAGED : EXIT_FINE;

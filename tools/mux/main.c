@@ -43,10 +43,12 @@ bool stdout_takes_binary(const struct subcommand *subcommand) {
 }
 
 bool stdout_flush(const struct subcommand *subcommand) {
+    static bool told;
     if (fflush(stdout) == 0 && !ferror(stdout))
         return true;
-    if (errno != EPIPE)
+    if (!told && errno != EPIPE)
         fprintf(stderr, "mux %s: stdout: %s\n", subcommand->name, strerror(errno));
+    told = true;
     return false;
 }
 

@@ -33,7 +33,10 @@ int next_option(const struct subcommand *subcommand, int argc, char **argv,
 /* False, after a sentence on stderr, when stdout is a terminal: binary never goes there. */
 bool stdout_takes_binary(const struct subcommand *subcommand);
 
-/* Flushes stdout; false, after a sentence (none when the reader is gone), when that fails. */
+/*
+ * Flushes stdout; false when that fails or an earlier write did. The first time a sentence says
+ * why, unless it is that the reader is gone; errno must still be that of the failed write.
+ */
 bool stdout_flush(const struct subcommand *subcommand);
 
 /* Opens FILE, or stdin for "-". -1 after a sentence on stderr. */
