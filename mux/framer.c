@@ -86,9 +86,7 @@ static void use_up(struct mux_framer *framer, const struct view *view, size_t le
     if (len == 0)
         return; /* and when nothing was fed there is no pointer to count from */
     if (view->in_store) {
-        framer->head += len;
-        if (framer->head == framer->end)
-            framer->head = framer->end = 0;
+        framer->head += len; /* `end` stays: the owner may be receiving behind it */
     } else {
         framer->fed = mux_span(framer->fed.data + len, framer->fed.len - len);
     }
@@ -217,6 +215,8 @@ static bool gather(struct mux_framer *framer, const struct look *look, struct mu
     framer->candidate = look->candidate;
     if (framer->fed.len == 0)
         return false;
+    if (mux_framer_stored(framer) == 0)
+        framer->head = framer->end = 0;
     /* twice the room in a small store, a quarter more in a full one: moves stay linear */
     size_t room = 2 * look->wanted < MUX_STORE_MAX_BYTES ? 2 * look->wanted : MUX_STORE_MAX_BYTES;
     if (room > framer->store.len || framer->head + look->wanted > framer->store.len) {

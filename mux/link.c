@@ -106,6 +106,8 @@ void mux_link_received(struct mux_link *link, struct mux_buffer *buffer, struct 
                        uint64_t now_ns) {
     came(link, bytes.len, now_ns);
     link->offered_bytes = 0;
+    if (mux_framer_stored(&link->framer) == 0)
+        mux_link_leave_slot(link); /* a batch may still refer to its bytes */
     mux_input_append(link->mux, &link->inputs, buffer, bytes);
     if (!mux_link_wants_receive(link))
         mux_link_attend(link);

@@ -94,6 +94,16 @@ static void closed(struct node *node, const struct transport_event *event, uint6
         retry_later(node, now_ns);
 }
 
+/* Once nothing more is sent up nobody is left below, and an answer could not be sent. */
+static void received(struct node *node, const struct transport_event *event, uint64_t now_ns) {
+    if (!node->upstream.finished) {
+        mux_up_received(node->mux, event->buffer, event->bytes, now_ns);
+        return;
+    }
+    MUX_COUNT(node->counters, down_undelivered_bytes, event->bytes.len);
+    mux_buffer_release(event->buffer);
+}
+
 static void handle_upstream(struct node *node, struct node_conn *conn,
                             const struct transport_event *event, uint64_t now_ns) {
     struct node_upstream *up = (struct node_upstream *)conn;
@@ -102,7 +112,7 @@ static void handle_upstream(struct node *node, struct node_conn *conn,
         connected(node);
         break;
     case TRANSPORT_RECEIVED:
-        mux_up_received(node->mux, event->buffer, event->bytes, now_ns);
+        received(node, event, now_ns);
         break;
     case TRANSPORT_SENT:
         up->sending = false;
