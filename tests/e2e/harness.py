@@ -6,6 +6,7 @@ import json
 import os
 import queue
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -25,6 +26,7 @@ MUXD = os.environ["MUXD"]
 MUX = os.environ["MUX"]
 IO = os.environ["MUXD_IO"]
 PATIENCE = 30  # seconds; a test that waits longer has failed
+TEST_MOST = 120  # seconds for one test, whatever it waits for
 
 
 def packet(**fields):
@@ -88,6 +90,12 @@ def merge_chatter(events):
     return merged
 
 
+def without_reasons(events):
+    """What a parser error says is free."""
+    return [dict(event, file_b64=None) if event["file_name"] == "Parser Error" else event
+            for event in events]
+
+
 def text(event):
     return base64.b64decode(event["file_b64"]).decode()
 
@@ -139,6 +147,10 @@ class Muxd:
 
     def connect(self, address=None):
         return connect(address or self.addresses[0])
+
+    def resident_bytes(self):
+        with open("/proc/%d/statm" % self.process.pid) as file:
+            return int(file.read().split()[1]) * resource.getpagesize()
 
     def signal(self, number=signal.SIGTERM):
         self.process.send_signal(number)
@@ -198,6 +210,8 @@ class Upstream:
         self.listener.settimeout(PATIENCE)
 
     def accept(self):
+        if self.sock:
+            self.sock.close()
         self.sock, _ = self.listener.accept()
         self.sock.settimeout(PATIENCE)
         return self.sock
@@ -238,6 +252,13 @@ def count_packets(stream):
 class Case(unittest.TestCase):
     maxDiff = 4000
 
+    def setUp(self):
+        def too_long(number, frame):
+            raise TimeoutError("the test takes longer than %d s" % TEST_MOST)
+        signal.signal(signal.SIGALRM, too_long)
+        signal.alarm(TEST_MOST)
+        self.addCleanup(signal.alarm, 0)
+
     def same(self, events, expected, what=""):
         """Equal lists of events; the first difference is shown, not all of both."""
         for i, (one, other) in enumerate(zip(events, expected)):
@@ -273,6 +294,14 @@ class Case(unittest.TestCase):
     def stats(self, path):
         with open(path) as file:
             return {name: entry["value"] for name, entry in json.load(file).items()}
+
+    def fresh_stats(self, muxd, path):
+        """The counters of now, asked for by USR1."""
+        if os.path.exists(path):
+            os.unlink(path)
+        muxd.signal(signal.SIGUSR1)
+        self.until(lambda: os.path.exists(path), "the counters")
+        return self.stats(path)
 
     def finish(self, sock):
         """Ends a worker's stream and waits until muxd has taken it."""

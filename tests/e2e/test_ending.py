@@ -108,15 +108,27 @@ class Ending(Case):
         for signals in ((signal.SIGTERM, signal.SIGTERM), (signal.SIGINT,)):
             upstream = self.upstream()
             upstream.stop_listening()
-            muxd = self.muxd("--upstream", upstream.endpoint, "--drain-timeout", "60")
+            path = os.path.join(self.folder(), "stats")
+            muxd = self.muxd("--upstream", upstream.endpoint, "--drain-timeout", "60",
+                             "--stats-json", path)
             self.socket(muxd.addresses[0]).sendall(packet(test_id="t"))
-            muxd.wait_log("not reached")
+            self.until(lambda: self.fresh_stats(muxd, path)["muxd_received_packets_total"] == 1,
+                       "the packet to be received")
             begin = time.monotonic()
-            for number in signals:
+            for number in signals[:-1]:
                 muxd.signal(number)
-                time.sleep(0.2)
+                self.until(lambda: self.refuses(muxd), "the first signal to be taken")
+                self.assertIsNone(muxd.process.poll())
+            muxd.signal(signals[-1])
             self.assertEqual(muxd.wait(), 75)
             self.assertLess(time.monotonic() - begin, 5)
+
+    def refuses(self, muxd):
+        try:
+            muxd.connect().close()
+        except (ConnectionRefusedError, ConnectionResetError):
+            return True
+        return False
 
     def test_term_waits_for_acknowledgement(self):
         """What the peer's kernel has is out, even when the peer sends on the way down meanwhile."""
@@ -126,11 +138,12 @@ class Ending(Case):
         sock = self.socket(muxd.addresses[0])
         sock.sendall(packet(test_id="t") * 5000)
         upstream.sock.sendall(packet(test_id="unread") * 100)
-        upstream.read_until(lambda s: s)
+        stream = upstream.read_until(lambda s: s)
         muxd.signal()
-        stream = upstream.read_until(lambda s: False)
+        stream = upstream.read_until(lambda s: False, stream)
         upstream.sock.close()
         self.assertEqual(muxd.wait(), 0)
+        self.assertEqual(stream, packet(test_id="t", route_code="0") * 5000)
 
     def test_stdin_alone_ends_at_its_end(self):
         for data, expected in ((b"", 0), (packet(test_id="t") * 3 + b"tail", 4)):
@@ -220,17 +233,11 @@ class Ending(Case):
         upstream.read_events(1)
         big = packet(file_name="stdin", file_bytes=bytes(3 << 20), route_code="0")
         upstream.sock.sendall(big)
-        muxd.signal(signal.SIGUSR1)
-        self.until(lambda: os.path.exists(path), "the counters")
-        self.until(lambda: self.poll_stats(muxd, path)["muxd_down_forwarded_packets_total"] == 1,
+        self.until(lambda: self.fresh_stats(muxd, path)["muxd_down_forwarded_packets_total"] == 1,
                    "the packet to be queued")
         deaf.close()
-        self.until(lambda: self.poll_stats(muxd, path)["muxd_links_open"] == 0, "the link's end")
+        self.until(lambda: self.fresh_stats(muxd, path)["muxd_links_open"] == 0, "the link's end")
         self.assertGreater(self.stats(path)["muxd_down_undelivered_bytes_total"], 0)
-
-    def poll_stats(self, muxd, path):
-        muxd.signal(signal.SIGUSR1)
-        return self.stats(path)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """Where it may listen, who may connect, what is said when something cannot be done."""
 import os
-import resource
 import socket
 import stat
 import subprocess

@@ -24,6 +24,31 @@ class Tree(Case):
             self.assertEqual((event["test_id"], event["route_code"]),
                              ("w%d" % i, "1/%d" % i + ("/x" if i == 2 else "")))
 
+    def test_a_leaf_is_killed_and_replaced(self):
+        """The new one is another link: segments are never reused."""
+        supervisor, top, leaf = self.tree()
+        for segment in range(2):
+            self.socket(leaf.addresses[0]).sendall(packet(test_id="t"))
+            event, = supervisor.read_events(1)
+            self.assertEqual(event["route_code"], "%d/0" % segment)
+            leaf.close()
+            leaf = self.muxd("--upstream", "tcp:" + top.addresses[0])
+
+    def test_the_top_is_killed_and_started_again(self):
+        """Its leaf comes back to it with the same workers; what waited meanwhile arrives."""
+        supervisor, top, leaf = self.tree()
+        worker = self.socket(leaf.addresses[0])
+        worker.sendall(packet(test_id="before"))
+        supervisor.read_events(1)
+        top.close()
+        leaf.wait_log("lost")
+        worker.sendall(packet(test_id="waits") * 1000)
+        self.muxd("--upstream", supervisor.endpoint, listen=(top.addresses[0],))
+        supervisor.accept()
+        events = supervisor.read_events(1000)
+        self.assertEqual({(e["test_id"], e["route_code"]) for e in events}, {("waits", "0/0")})
+        self.assertEqual(len(events), 1000)
+
     def test_down_to_one_worker(self):
         """Only the worker that is named gets the packet, its segments cut; a reply comes back."""
         supervisor, top, leaf = self.tree()

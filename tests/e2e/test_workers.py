@@ -3,6 +3,7 @@ import os
 import random
 import selectors
 import socket
+import struct
 import subprocess
 
 from harness import *
@@ -45,6 +46,51 @@ class Workers(Case):
             self.assertEqual(last[-1], "inprogress")
         self.assertEqual(len(python_events(muxd.stream())), sum(map(len, links.values())))
 
+    def test_worker_hangs_and_is_killed(self):
+        """What it wrote while it hangs is there at once; its death ends the link, no other."""
+        folder = self.folder()
+        with open(os.path.join(folder, "test_hang.py"), "w") as file:
+            file.write("import signal, unittest\nclass T(unittest.TestCase):\n"
+                       "    def test_hang(self): signal.pause()\n")
+        upstream = self.upstream()
+        path = os.path.join(folder, "stats")
+        muxd = self.muxd("--upstream", upstream.endpoint, "--stats-json", path)
+        upstream.accept()
+        other = self.socket(muxd.addresses[0])
+        other.sendall(packet(test_id="other"))
+        upstream.read_events(1)
+        sock = self.socket(muxd.addresses[0])
+        worker = subprocess.Popen(["/usr/bin/python3", "-m", "subunit.run", "test_hang"], cwd=folder,
+                                  stdout=sock)
+        self.addCleanup(worker.kill)
+        sock.close()
+        stream = upstream.read_until(lambda s: b"test_hang" in s and
+                                     oracle.decode(s)[-1]["test_status"] == "inprogress")
+        self.assertEqual(oracle.decode(stream)[-1]["route_code"], "1")
+        worker.kill()
+        worker.wait(PATIENCE)
+        self.until(lambda: self.fresh_stats(muxd, path)["muxd_links_ended_total"] == 1, "its end")
+        other.sendall(packet(test_id="after"))
+        event, = upstream.read_events(1)
+        self.assertEqual((event["test_id"], event["route_code"]), ("after", "0"))
+
+    def test_worker_dies_inside_a_packet(self):
+        """A reset: what came before it is whole, the rest is reported as damage."""
+        path = os.path.join(self.folder(), "stats")
+        muxd = self.muxd("--stats-json", path)
+        sock = self.socket(muxd.addresses[0])
+        sent = packet(test_id="t", file_name="f", file_bytes=bytes(3000)) * 10
+        sock.sendall(sent[:-100])
+        self.until(lambda: count_packets(muxd.stream()) == 9, "the whole packets")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sock.close()
+        self.until(lambda: count_packets(muxd.stream()) > 9, "the damage")
+        self.assertEqual(muxd.end(), 0)
+        self.same(without_reasons(by_segment(oracle.decode(muxd.stream()))["0"]),
+                  without_reasons(oracle.decode(sent[:-100])))
+        stats = self.stats(path)
+        self.assertEqual((stats["muxd_connections_lost_total"], stats["muxd_damages_total"]), (1, 1))
+
     def test_stestr_nested(self):
         """stestr's own routes stay behind the link's segment."""
         folder = self.folder()
@@ -70,7 +116,11 @@ class Workers(Case):
     def test_1200_connections_at_once(self):
         """1,000 TCP and 200 unix workers, all open at the same time; python-subunit compares all."""
         path = os.path.join(self.folder(), "s")
-        muxd = self.muxd(listen=("127.0.0.1:0", "unix:" + path))
+        limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (limit, most))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(1024, most), most))
+        muxd = self.muxd(listen=("127.0.0.1:0", "unix:" + path))  # which raises its own limit
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
         rng = random.Random(7)
         streams, socks = [], []
         for i in range(1200):
@@ -85,8 +135,6 @@ class Workers(Case):
             streams.append(b"".join(packet(**e) for e in events))
             socks.append(muxd.connect(muxd.addresses[i >= 1000]))
         pump(socks, streams, rng)
-        for sock in socks:
-            sock.close()
         self.until(lambda: len(muxd.stream()) > sum(map(len, streams)), "all bytes")
         self.assertEqual(muxd.end(), 0)
         links = by_segment(python_events(muxd.stream()))
@@ -102,7 +150,7 @@ class Workers(Case):
         muxd = self.muxd()
         good, bad = muxd.connect(), muxd.connect()
         rng = random.Random(3)
-        sent = b""
+        sent = sent_bad = b""
         good.sendall(packet(test_id="first"))
         sent += packet(test_id="first")
         self.until(lambda: muxd.stream(), "the first packet")
@@ -110,13 +158,17 @@ class Workers(Case):
             sent_now = packet(test_id="t%d" % i, test_status="success")
             good.sendall(sent_now)
             sent += sent_now
-            bad.sendall(rng.choice([rng.randbytes(50), b"\xb3" * 20, packet(test_id="x")[:-1] + b"!",
-                                    b"\xb3\x29\x01\xbf", b"text\n"]))
+            garbage = rng.choice([rng.randbytes(50), b"\xb3" * 20, packet(test_id="x")[:-1] + b"!",
+                                  b"\xb3\x29\x01\xbf", b"text\n"])
+            bad.sendall(garbage)
+            sent_bad += garbage
         self.finish(good)
         self.finish(bad)
         self.assertEqual(muxd.end(), 0)
         links = by_segment(oracle.decode(muxd.stream()))
         self.same(links["0"], oracle.decode(sent))
+        self.same(merge_chatter(without_reasons(links["1"])),
+                  merge_chatter(without_reasons(oracle.decode(sent_bad))))
 
     def test_large_packets_are_split(self):
         """The largest packet has no room for a route code: its content comes in two."""
@@ -141,6 +193,22 @@ class Workers(Case):
                          [(None, False, None, "0"), ("success", True, ["a"], "0")])
         self.assertEqual(len(events), 3)
 
+    def test_large_packets_from_many(self):
+        """Far more 4 MiB packets at once than there is memory for, each in pieces: all whole."""
+        muxd = self.muxd("--memory", "32M", "--exit-after", "12")
+        rng = random.Random(5)
+        streams = []
+        for i in range(12):
+            large = packet(test_id="w%d" % i, file_name="f", file_bytes=rng.randbytes(4194000))
+            streams.append((packet(test_id="w%d" % i) + large) * 2)
+        pump([muxd.connect() for _ in streams], streams, rng, piece_most=200000)
+        self.assertEqual(muxd.wait(), 0)
+        links = by_segment(python_events(muxd.stream()))
+        expected = {events[0]["test_id"]: events for events in map(python_events, streams)}
+        self.assertEqual(len(links), len(streams))
+        for events in links.values():
+            self.same(events, expected.pop(events[0]["test_id"]))
+
     def test_chatter_is_gathered(self):
         """Bytes that come one by one are one packet after 30 ms of silence, or at the newline."""
         upstream = self.upstream()
@@ -148,18 +216,29 @@ class Workers(Case):
         upstream.accept()
         sock = self.socket(muxd.addresses[0])
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for byte in b"(Pdb) ":
+        prompt = b"(Pdb) " * 30
+        pauses, last = 0, time.monotonic()
+        for byte in prompt:
             sock.sendall(bytes([byte]))
-        event, = upstream.read_events(1)
-        self.assertEqual((event["file_name"], text(event), event["route_code"], event["test_id"]),
-                         ("stdout", "(Pdb) ", "0", None))
+            pauses += time.monotonic() - last > 0.015  # this process was held up: two packets then
+            last = time.monotonic()
+        events = oracle.decode(upstream.read_until(lambda s: chatter(oracle.decode(s)) == prompt))
+        self.assertLess(time.monotonic() - last, 5)
+        self.assertLessEqual(len(events), 1 + pauses)
+        for event in events:
+            self.assertEqual((event["file_name"], event["route_code"], event["test_id"]),
+                             ("stdout", "0", None))
         sock.sendall(b"one\ntwo\n")
         event, = upstream.read_events(1)
         self.assertEqual(text(event), "one\ntwo\n")
 
 
-def pump(socks, streams, rng):
-    """Sends every stream over its socket, all at the same time, in pieces."""
+def chatter(events):
+    return b"".join(base64.b64decode(e["file_b64"]) for e in events if e["file_name"] == "stdout")
+
+
+def pump(socks, streams, rng, piece_most=4000):
+    """Sends every stream over its socket, all at the same time, in pieces; closes them."""
     selector = selectors.DefaultSelector()
     offsets = [0] * len(socks)
     for i, sock in enumerate(socks):
@@ -168,11 +247,13 @@ def pump(socks, streams, rng):
     while selector.get_map():
         for key, _ in selector.select(PATIENCE):
             i = key.data
-            piece = streams[i][offsets[i]:offsets[i] + rng.randrange(1, 4000)]
+            piece = streams[i][offsets[i]:offsets[i] + rng.randrange(1, piece_most)]
             offsets[i] += socks[i].send(piece)
             if offsets[i] == len(streams[i]):
                 selector.unregister(socks[i])
                 socks[i].shutdown(socket.SHUT_WR)
+    for sock in socks:
+        sock.close()
 
 
 if __name__ == "__main__":
