@@ -127,7 +127,8 @@ void node_link_gone(struct node *node) {
     if (node->config.exit_after_links && ended >= node->config.exit_after_links)
         begin_drain(node, node->ops->now_ns(node->config.transport), false);
     if (node->config.exit_when_idle && node->open_count == 0 && node->phase < NODE_FLUSHING) {
-        node->flush_until_ns = UINT64_MAX;
+        if (!node->terminating) /* TERM's limit stays */
+            node->flush_until_ns = UINT64_MAX;
         begin_flush(node);
     }
 }
