@@ -169,8 +169,8 @@ class Muxd:
         return self.wait()
 
     def stream(self):
-        self.out.seek(0)
-        return self.out.read()
+        """What stdout holds. Never a seek: muxd writes at the same file position."""
+        return os.pread(self.out.fileno(), os.fstat(self.out.fileno()).st_size, 0)
 
     def close(self):
         if self.process.poll() is None:
