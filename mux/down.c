@@ -103,10 +103,9 @@ const struct mux_gather *mux_link_take(struct mux_link *link) {
     return &queue->gather;
 }
 
-void mux_link_sent(struct mux_link *link, uint64_t now_ns) {
+void mux_link_sent(struct mux_link *link) {
     struct mux_down_queue *queue = &link->down;
     assert(queue->gather.len_bytes > 0);
-    (void)now_ns;
     MUX_COUNT(&link->mux->counters, down_sent_bytes, queue->gather.len_bytes);
     queue->bytes -= queue->gather.len_bytes;
     for (size_t i = 0; i < queue->gather.count; i++) {
@@ -239,9 +238,7 @@ void mux_down_run(struct mux *mux, uint64_t now_ns) {
         ;
 }
 
-void mux_up_received(struct mux *mux, struct mux_buffer *buffer, struct mux_span bytes,
-                     uint64_t now_ns) {
-    (void)now_ns;
+void mux_up_received(struct mux *mux, struct mux_buffer *buffer, struct mux_span bytes) {
     MUX_COUNT(&mux->counters, down_received_bytes, bytes.len);
     mux_input_append(mux, &mux->down.inputs, buffer, bytes);
 }

@@ -116,12 +116,12 @@ void mux_link_received(struct mux_link *link, struct mux_buffer *buffer, struct 
 void mux_link_filled(struct mux_link *link, size_t len, uint64_t now_ns) {
     assert(len <= link->offered_bytes && link->inputs.count == 0);
     came(link, len, now_ns);
-    link->offered_bytes -= len;
+    link->offered_bytes = 0;
+    mux_link_attend(link);
     mux_framer_filled(&link->framer, len);
 }
 
-void mux_link_ended(struct mux_link *link, uint64_t now_ns) {
-    (void)now_ns;
+void mux_link_ended(struct mux_link *link) {
     link->ended = true;
     link->offered_bytes = 0;
     mux_link_activate(link);

@@ -167,7 +167,7 @@ void mux_run(struct mux *mux, uint64_t now_ns) {
     mux_links_flush_chatter(mux, now_ns);
     mux_down_run(mux, now_ns);
     do
-        mux_up_run(mux, now_ns);
+        mux_up_run(mux);
     while (mux_links_grant_slots(mux));
 }
 

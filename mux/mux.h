@@ -74,11 +74,11 @@ const char *mux_link_segment(const struct mux_link *link);
 void mux_link_received(struct mux_link *link, struct mux_buffer *buffer, struct mux_span bytes,
                        uint64_t now_ns);
 
-/* `len` bytes were received into the room that mux_link_offer() gave. */
+/* `len` bytes were received into the room that mux_link_offer() gave; the offer is over. */
 void mux_link_filled(struct mux_link *link, size_t len, uint64_t now_ns);
 
 /* The link sends no more. When all is used up it is finished: see mux_link_finished(). */
-void mux_link_ended(struct mux_link *link, uint64_t now_ns);
+void mux_link_ended(struct mux_link *link);
 
 /* Its connection is gone and no memory of it is in flight: the handle is free after this. */
 void mux_link_close(struct mux_link *link);
@@ -106,17 +106,17 @@ bool mux_link_finished(const struct mux_link *link);
 const struct mux_gather *mux_link_take(struct mux_link *link);
 
 /* That is sent, its memory the mux's again. */
-void mux_link_sent(struct mux_link *link, uint64_t now_ns);
+void mux_link_sent(struct mux_link *link);
 
 /*
  * ---- the upstream ----
  */
 
 /* The next gather list to send up; NULL when there is nothing or one is in flight. */
-const struct mux_gather *mux_up_take(struct mux *mux, uint64_t now_ns);
+const struct mux_gather *mux_up_take(struct mux *mux);
 
 /* It was sent whole. */
-void mux_up_sent(struct mux *mux, uint64_t now_ns);
+void mux_up_sent(struct mux *mux);
 
 /*
  * The upstream was lost. Of the list in flight (if any) it had taken `sent_bytes`: the packet in
@@ -126,8 +126,7 @@ void mux_up_sent(struct mux *mux, uint64_t now_ns);
 void mux_up_lost(struct mux *mux, uint64_t sent_bytes, uint64_t now_ns);
 
 /* Bytes from the upstream. One hold on `buffer` passes to the mux. */
-void mux_up_received(struct mux *mux, struct mux_buffer *buffer, struct mux_span bytes,
-                     uint64_t now_ns);
+void mux_up_received(struct mux *mux, struct mux_buffer *buffer, struct mux_span bytes);
 
 /* Shall the upstream receive? Not while a packet waits for room in a link's queue. */
 bool mux_up_wants_receive(const struct mux *mux);

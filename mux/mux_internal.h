@@ -168,7 +168,7 @@ enum mux_link_step mux_link_get_store(struct mux_link *link, size_t store_bytes)
 void mux_link_leave_slot(struct mux_link *link);
 
 /* up.c */
-void mux_up_run(struct mux *mux, uint64_t now_ns);
+void mux_up_run(struct mux *mux);
 
 /* down.c */
 bool mux_down_init(struct mux *mux, struct mux_room store, struct mux_room blocks);

@@ -110,8 +110,7 @@ static enum mux_link_step serve(struct mux_link *link) {
     return outcome;
 }
 
-void mux_up_run(struct mux *mux, uint64_t now_ns) {
-    (void)now_ns;
+void mux_up_run(struct mux *mux) {
     while (!mux_list_empty(&mux->active)) {
         struct mux_link *link = MUX_LIST_ITEM(mux->active.next, struct mux_link, active_node);
         if (link->credit_bytes <= 0)
@@ -132,8 +131,7 @@ void mux_up_run(struct mux *mux, uint64_t now_ns) {
     }
 }
 
-const struct mux_gather *mux_up_take(struct mux *mux, uint64_t now_ns) {
-    (void)now_ns;
+const struct mux_gather *mux_up_take(struct mux *mux) {
     if (mux->in_flight)
         return NULL;
     if (mux->flight->gather.len_bytes == 0) {
@@ -147,8 +145,7 @@ const struct mux_gather *mux_up_take(struct mux *mux, uint64_t now_ns) {
     return &mux->flight->gather;
 }
 
-void mux_up_sent(struct mux *mux, uint64_t now_ns) {
-    (void)now_ns;
+void mux_up_sent(struct mux *mux) {
     assert(mux->in_flight);
     mux->in_flight = false;
     MUX_COUNT(&mux->counters, sent_bytes, mux->flight->gather.len_bytes);

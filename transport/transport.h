@@ -155,10 +155,11 @@ struct transport_ops {
     void (*receive)(struct transport_conn *conn, bool on);
 
     /*
-     * The next bytes of this connection go into `room`, in one or more RECEIVED events without a
-     * buffer, until it is full; then receiving goes on as receive() said. Bytes that were under way
-     * may still come in buffers first: then the offer lapses and RECEIVED has a buffer (ask again).
-     * `room` is the transport's until it is full, lapsed, or CLOSED. Only while receive() is on.
+     * The next bytes of this connection go into `room`: one RECEIVED event without a buffer, and
+     * with it receiving is off, as after receive(false), so that nothing is begun before the user
+     * has said where the bytes behind it shall go. Bytes that were under way may still come in a
+     * buffer first: then the offer lapses and RECEIVED has the buffer (receiving stays on).
+     * `room` is the transport's until RECEIVED, ENDED or CLOSED. Only while receive() is on.
      * NULL where a transport declines.
      */
     void (*receive_into)(struct transport_conn *conn, struct mux_room room);

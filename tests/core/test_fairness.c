@@ -54,7 +54,7 @@ static void test_bytes_are_shared(void **state) {
         mux_link_received(mux_link_open(mux, &link), &buffers[i], bytes, 1);
     }
     mux_run(mux, 1);
-    const struct mux_gather *gather = mux_up_take(mux, 1);
+    const struct mux_gather *gather = mux_up_take(mux);
     assert_non_null(gather);
 
     size_t sent[3] = {0};
@@ -82,7 +82,7 @@ static void test_bytes_are_shared(void **state) {
     }
     assert_true(single_seen);
     assert_true(sent[0] > 40000 && sent[1] > 40000);
-    mux_up_sent(mux, 1);
+    mux_up_sent(mux);
     mux_destroy(mux);
     for (unsigned i = 0; i < 3; i++)
         free(buffers[i].data);

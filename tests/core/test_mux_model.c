@@ -219,7 +219,7 @@ static bool give(struct world *world, struct worker *worker) {
         size_t len = 1 + random_below(&world->random, worker->offered.len);
         len = len < rest ? len : rest;
         memcpy(worker->offered.data, from, len);
-        worker->offered = (struct mux_room){worker->offered.data + len, worker->offered.len - len};
+        worker->offered = (struct mux_room){NULL, 0};
         worker->given += len;
         mux_link_filled(worker->link, len, world->now_ns);
         return true;
@@ -237,11 +237,11 @@ static bool give(struct world *world, struct worker *worker) {
     return true;
 }
 
-static void end_worker(struct world *world, struct worker *worker) {
+static void end_worker(struct worker *worker) {
     if (worker->link && !worker->ended && worker->given == worker->stream.len) {
         worker->ended = true;
         worker->offered = (struct mux_room){NULL, 0};
-        mux_link_ended(worker->link, world->now_ns);
+        mux_link_ended(worker->link);
     }
 }
 
@@ -266,13 +266,13 @@ static void attend(struct world *world, unsigned offer_percent) {
     }
 }
 
-static void sent_down(struct world *world, struct worker *worker) {
+static void sent_down(struct worker *worker) {
     if (!worker->link || !worker->is_sending)
         return;
     for (size_t i = 0; i < worker->sending.count; i++)
         append(&worker->down, worker->sending.spans[i].data, worker->sending.spans[i].len);
     worker->is_sending = false;
-    mux_link_sent(worker->link, world->now_ns);
+    mux_link_sent(worker->link);
 }
 
 static struct bytes joined(const struct mux_gather *gather) {
@@ -307,7 +307,7 @@ static void land(struct world *world, bool lost) {
     if (lost)
         mux_up_lost(world->mux, sent, world->now_ns);
     else if (world->flight)
-        mux_up_sent(world->mux, world->now_ns);
+        mux_up_sent(world->mux);
     world->flight = NULL;
     free(flight.data);
 }
@@ -338,7 +338,7 @@ static void give_down(struct world *world) {
     buffer->holders = 1;
     memcpy(buffer->data, world->down_source.data + world->down_given, len);
     world->down_given += len;
-    mux_up_received(world->mux, buffer, mux_span(buffer->data, len), world->now_ns);
+    mux_up_received(world->mux, buffer, mux_span(buffer->data, len));
 }
 
 static void step(struct world *world) {
@@ -349,9 +349,9 @@ static void step(struct world *world) {
     for (size_t i = random_below(&world->random, 6); i > 0; i--)
         give(world, worker);
     if (chance(world, 30))
-        end_worker(world, worker);
+        end_worker(worker);
     if (!worker->deaf && chance(world, 50))
-        sent_down(world, worker);
+        sent_down(worker);
     if (chance(world, 10))
         add_down(world);
     if (chance(world, 30))
@@ -359,7 +359,7 @@ static void step(struct world *world) {
     mux_run(world->mux, world->now_ns);
     attend(world, 50);
     if (!world->flight && chance(world, 40))
-        world->flight = mux_up_take(world->mux, world->now_ns);
+        world->flight = mux_up_take(world->mux);
     if (chance(world, 3))
         land(world, true);
     else if (world->flight && chance(world, 50))
@@ -375,15 +375,15 @@ static bool heal(struct world *world) {
         if (worker->link && !worker->offered.len)
             worker->offered = mux_link_offer(worker->link);
         give(world, worker);
-        end_worker(world, worker);
-        sent_down(world, worker);
+        end_worker(worker);
+        sent_down(worker);
         left = left || worker->link;
     }
     give_down(world);
     mux_run(world->mux, world->now_ns);
     attend(world, 100);
     if (!world->flight)
-        world->flight = mux_up_take(world->mux, world->now_ns);
+        world->flight = mux_up_take(world->mux);
     left = left || world->flight || mux_up_pending_bytes(world->mux) ||
            world->down_given < world->down_source.len || mux_busy(world->mux);
     land(world, false);

@@ -51,7 +51,6 @@ struct muxd {
     struct node_conn signals; /* first: see handle_signals() */
     struct transport_conn *signals_conn;
     uint8_t signals_room[16]; /* received into, so that no lack of buffers keeps a signal waiting */
-    size_t signals_filled;
     struct options options;
     struct log log;
     const struct transport_ops *ops;
@@ -83,8 +82,8 @@ static void write_stats(struct muxd *muxd) {
         fprintf(stderr, "muxd: --stats-json %s: %s\n", path, strerror(errno));
 }
 
-static void offer_signals_room(struct muxd *muxd) {
-    muxd->signals_filled = 0;
+static void receive_signals(struct muxd *muxd) {
+    muxd->ops->receive(muxd->signals_conn, true);
     muxd->ops->receive_into(muxd->signals_conn,
                             (struct mux_room){muxd->signals_room, sizeof muxd->signals_room});
 }
@@ -101,11 +100,9 @@ static void handle_signals(struct node *node, struct node_conn *conn,
         else
             node_terminate(node, event->bytes.data[i] == SIGINT);
     }
-    muxd->signals_filled += event->bytes.len;
     if (event->buffer)
         mux_buffer_release(event->buffer);
-    if (event->buffer || muxd->signals_filled == sizeof muxd->signals_room)
-        offer_signals_room(muxd);
+    receive_signals(muxd);
 }
 
 static bool catch_signals(void) {
@@ -402,8 +399,7 @@ static bool watch_signals(struct muxd *muxd) {
         fprintf(stderr, "muxd: signals: %s\n", why);
         return false;
     }
-    muxd->ops->receive(muxd->signals_conn, true);
-    offer_signals_room(muxd);
+    receive_signals(muxd);
     return true;
 }
 

@@ -195,8 +195,8 @@ static void handle(struct node *node, const struct transport_event *event, uint6
 static void work(struct node *node, uint64_t now_ns) {
     do {
         mux_run(node->mux, now_ns);
-        node_links_attend(node, now_ns);
-    } while (node_upstream_send(node, now_ns));
+        node_links_attend(node);
+    } while (node_upstream_send(node));
     node_upstream_receive(node);
 }
 

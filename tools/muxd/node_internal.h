@@ -73,7 +73,7 @@ void node_link_gone(struct node *node);
 /* node_links.c */
 void node_link_accepted(struct node *node, struct transport_conn *conn);
 /* Does what the mux wishes for its links: receive, pause, send, close. */
-void node_links_attend(struct node *node, uint64_t now_ns);
+void node_links_attend(struct node *node);
 void node_links_close_all(struct node *node);
 /* Ends one link now: what it has sent so far is forwarded. */
 void node_link_end(struct node *node, struct mux_link *link);
@@ -83,7 +83,7 @@ void node_upstream_init(struct node *node);
 /* Connects when it is time. */
 void node_upstream_open(struct node *node, uint64_t now_ns);
 /* Sends the next batch; false when there is none or it must wait. */
-bool node_upstream_send(struct node *node, uint64_t now_ns);
+bool node_upstream_send(struct node *node);
 /* Receiving from above goes on or pauses as the mux wishes. */
 void node_upstream_receive(struct node *node);
 /* Is all out and, where that can be known, acknowledged? */

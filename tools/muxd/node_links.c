@@ -78,16 +78,17 @@ static void show(struct node *node, struct node_link *link, bool came) {
 
 static void received(struct node *node, struct node_link *link, const struct transport_event *event,
                      uint64_t now_ns) {
-    if (!event->buffer)
+    if (!event->buffer) {
+        link->receiving = false;
         mux_link_filled(link->link, event->bytes.len, now_ns);
-    else
+    } else
         mux_link_received(link->link, event->buffer, event->bytes, now_ns);
     show(node, link, true);
 }
 
-static void end(struct node_link *link, uint64_t now_ns) {
+static void end(struct node_link *link) {
     if (!link->ended)
-        mux_link_ended(link->link, now_ns);
+        mux_link_ended(link->link);
     link->ended = true;
 }
 
@@ -115,10 +116,10 @@ static void handle_link(struct node *node, struct node_conn *conn,
         received(node, link, event, now_ns);
         break;
     case TRANSPORT_ENDED:
-        end(link, now_ns);
+        end(link);
         break;
     case TRANSPORT_SENT:
-        mux_link_sent(link->link, now_ns);
+        mux_link_sent(link->link);
         break;
     case TRANSPORT_LOST:
         MUX_COUNT(node->counters, connections_lost, 1);
@@ -131,7 +132,7 @@ static void handle_link(struct node *node, struct node_conn *conn,
         show(node, link, false);
         link->conn = NULL;
         node->conn_count--;
-        end(link, now_ns);
+        end(link);
         if (mux_link_finished(link->link))
             release(node, link);
         break;
@@ -157,8 +158,7 @@ static void attend(struct node *node, struct node_link *link) {
         node->ops->send(link->conn, gather);
 }
 
-void node_links_attend(struct node *node, uint64_t now_ns) {
-    (void)now_ns;
+void node_links_attend(struct node *node) {
     struct mux_link *next;
     while ((next = mux_next_attention(node->mux))) {
         struct node_link *link = mux_link_user(next);

@@ -95,9 +95,9 @@ static void closed(struct node *node, const struct transport_event *event, uint6
 }
 
 /* Once nothing more is sent up nobody is left below, and an answer could not be sent. */
-static void received(struct node *node, const struct transport_event *event, uint64_t now_ns) {
+static void received(struct node *node, const struct transport_event *event) {
     if (!node->upstream.finished) {
-        mux_up_received(node->mux, event->buffer, event->bytes, now_ns);
+        mux_up_received(node->mux, event->buffer, event->bytes);
         return;
     }
     MUX_COUNT(node->counters, down_undelivered_bytes, event->bytes.len);
@@ -112,12 +112,12 @@ static void handle_upstream(struct node *node, struct node_conn *conn,
         connected(node);
         break;
     case TRANSPORT_RECEIVED:
-        received(node, event, now_ns);
+        received(node, event);
         break;
     case TRANSPORT_SENT:
         up->sending = false;
         up->backoff_ns = BACKOFF_LEAST_NS;
-        mux_up_sent(node->mux, now_ns);
+        mux_up_sent(node->mux);
         break;
     case TRANSPORT_ENDED:
         up->half_closed = true;
@@ -135,22 +135,22 @@ static void handle_upstream(struct node *node, struct node_conn *conn,
     }
 }
 
-static bool show(struct node *node, uint64_t now_ns) {
-    const struct mux_gather *gather = mux_up_take(node->mux, now_ns);
+static bool show(struct node *node) {
+    const struct mux_gather *gather = mux_up_take(node->mux);
     if (!gather)
         return false;
     node->config.show(node->config.user, gather);
-    mux_up_sent(node->mux, now_ns);
+    mux_up_sent(node->mux);
     return true;
 }
 
-bool node_upstream_send(struct node *node, uint64_t now_ns) {
+bool node_upstream_send(struct node *node) {
     struct node_upstream *up = &node->upstream;
     if (node->config.show)
-        return show(node, now_ns);
+        return show(node);
     if (!up->connected || up->closing || up->sending)
         return false;
-    const struct mux_gather *gather = mux_up_take(node->mux, now_ns);
+    const struct mux_gather *gather = mux_up_take(node->mux);
     if (!gather)
         return false;
     up->sending = true;

@@ -68,7 +68,7 @@ struct transport_conn {
     bool receiving;
     bool ended;
     struct mux_buffer *granted; /* a buffer came back while this one waited longest */
-    struct mux_room room;       /* what is left of receive_into()'s; len 0: none */
+    struct mux_room room;       /* receive_into()'s; len 0: none */
 
     bool sending;
     bool finishing; /* finish() was asked for */

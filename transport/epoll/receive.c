@@ -83,8 +83,8 @@ static bool receive_room(struct transport_conn *conn, struct transport_event *ev
     ssize_t len = read_half(&conn->in, conn->room);
     if (len <= 0)
         return no_bytes(conn, event, len == 0, errno);
-    conn->room.data += len;
-    conn->room.len -= (size_t)len;
+    conn->room.len = 0;
+    conn->receiving = false;
     return received(conn, event, NULL, data, (size_t)len);
 }
 

@@ -115,14 +115,11 @@ static void deliver(struct transport_conn *conn, struct mux_buffer *buffer, size
     if (buffer) {
         pool_lend(&conn->transport->pools.of[receive->pool], buffer);
         event->bytes = mux_span(buffer->data, len);
-        receive->room = (struct mux_room){NULL, 0}; /* lapsed */
     } else {
         event->bytes = mux_span(receive->room.data, len);
-        receive->room.data += len;
-        receive->room.len -= len;
-        if (receive->room.len == 0)
-            receive->room.data = NULL;
+        receive->wanted = false;
     }
+    receive->room = (struct mux_room){NULL, 0}; /* filled or lapsed */
     if (receive->is_file) {
         receive->file_offset += (int64_t)len;
         lseek(receive->fd, receive->file_offset, SEEK_SET); /* for others who share it */
