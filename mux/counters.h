@@ -54,7 +54,9 @@
     X(messages, COUNTER, "packets", "this node's own messages to the upstream")                    \
     X(messages_suppressed, COUNTER, "packets", "own messages not sent: too many in a short time")  \
     X(log_lines_suppressed, COUNTER, "lines", "log lines not written: too many in a short time")   \
-    X(slot_waits, COUNTER, "waits", "times a large packet had to wait for an assembly slot")
+    X(slot_waits, COUNTER, "waits", "times a large packet had to wait for an assembly slot")       \
+    X(links_evicted, COUNTER, "links",                                                             \
+      "links closed because their large packet came too slowly while others waited")
 
 enum mux_counter {
 #define X(id, kind, unit, help) MUX_COUNT_##id,

@@ -217,15 +217,17 @@ static bool gather(struct mux_framer *framer, const struct look *look, struct mu
         return false;
     if (mux_framer_stored(framer) == 0)
         framer->head = framer->end = 0;
-    /* twice the room in a small store, a quarter more in a full one: moves stay linear */
-    size_t room = 2 * look->wanted < MUX_STORE_MAX_BYTES ? 2 * look->wanted : MUX_STORE_MAX_BYTES;
-    if (room > framer->store.len || framer->head + look->wanted > framer->store.len) {
+    size_t room = framer->store.len - framer->end;
+    if (room == 0) {
+        /* twice what a small one needs, a quarter more than a full one: moves stay linear */
         frame->kind = MUX_FRAME_STORE;
-        frame->store_bytes = room;
+        frame->store_bytes =
+            2 * look->wanted < MUX_STORE_MAX_BYTES ? 2 * look->wanted : MUX_STORE_MAX_BYTES;
         return false;
     }
     size_t missing = look->wanted - mux_framer_stored(framer);
     size_t taken = missing < framer->fed.len ? missing : framer->fed.len;
+    taken = taken < room ? taken : room;
     memcpy(framer->store.data + framer->end, framer->fed.data, taken);
     framer->end += taken;
     framer->fed = mux_span(framer->fed.data + taken, framer->fed.len - taken);

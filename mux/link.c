@@ -1,4 +1,4 @@
-/* The links: their life, their input, their segments and slots. */
+/* The links: their life, their input, their segments. */
 #include "mux/mux_internal.h"
 
 #include <stdio.h>
@@ -60,6 +60,7 @@ struct mux_link *mux_link_open(struct mux *mux, const struct mux_link_config *co
     mux_list_init(&link->attention_node);
     mux_list_init(&link->chatter_node);
     mux_list_init(&link->slot_node);
+    mux_list_init(&link->holder_node);
     mux_framer_init(&link->framer, (struct mux_room){tail, TAIL_BYTES});
     mux_link_attend(link);
     return link;
@@ -97,6 +98,7 @@ static void came(struct mux_link *link, size_t len, uint64_t now_ns) {
     if (!link->started)
         start(link);
     MUX_COUNT(&link->mux->counters, received_bytes, len);
+    link->window_bytes += len;
     link->chatter_deadline_ns = now_ns + CHATTER_SILENCE_NS;
     mux_list_remove(&link->chatter_node);
     mux_link_activate(link);
@@ -129,12 +131,13 @@ void mux_link_ended(struct mux_link *link) {
 }
 
 bool mux_link_wants_receive(const struct mux_link *link) {
-    return !link->ended && link->inputs.count < LINK_INPUTS_MAX && mux_list_empty(&link->slot_node);
+    return !link->ended && !link->evicted && link->inputs.count < LINK_INPUTS_MAX &&
+           mux_list_empty(&link->slot_node);
 }
 
 struct mux_room mux_link_offer(struct mux_link *link) {
     struct mux_room none = {NULL, 0};
-    if (!link->slot || link->ended || link->inputs.count || link->offered_bytes ||
+    if (!link->slot || link->ended || link->evicted || link->inputs.count || link->offered_bytes ||
         !mux_list_empty(&link->slot_node))
         return none;
     /*
@@ -146,14 +149,12 @@ struct mux_room mux_link_offer(struct mux_link *link) {
     return room;
 }
 
-bool mux_link_finished(const struct mux_link *link) {
-    return link->finished;
+bool mux_link_evicted(const struct mux_link *link) {
+    return link->evicted;
 }
 
-static void release_slot(struct mux_link *link) {
-    if (link->slot)
-        mux_buffer_release(link->slot);
-    link->slot = NULL;
+bool mux_link_finished(const struct mux_link *link) {
+    return link->finished;
 }
 
 void mux_link_close(struct mux_link *link) {
@@ -163,7 +164,7 @@ void mux_link_close(struct mux_link *link) {
     mux_list_remove(&link->chatter_node);
     mux_list_remove(&link->slot_node);
     mux_inputs_drop(mux, &link->inputs);
-    release_slot(link);
+    mux_link_release_slot(link);
     size_t undelivered = mux_down_drop(link);
     if (undelivered) {
         MUX_COUNT(&mux->counters, down_undelivered_bytes, undelivered);
@@ -190,66 +191,6 @@ void mux_links_flush_chatter(struct mux *mux, uint64_t now_ns) {
     }
 }
 
-static struct mux_slots *slots_for(struct mux *mux, size_t store_bytes) {
-    return store_bytes <= mux->middle_slots.slot_bytes && mux->middle_slots.count
-               ? &mux->middle_slots
-               : &mux->large_slots;
-}
-
-static void move_to_slot(struct mux_link *link, struct mux_buffer *slot) {
-    mux_framer_move(&link->framer, (struct mux_room){slot->data, slot->size_bytes});
-    release_slot(link);
-    link->slot = slot;
-}
-
-/* In order: first come, first granted. */
-static bool grant(struct mux_slots *slots) {
-    bool granted = false;
-    while (!mux_list_empty(&slots->waiting) && slots->free_count) {
-        struct mux_link *link = MUX_LIST_ITEM(slots->waiting.next, struct mux_link, slot_node);
-        mux_list_remove(&link->slot_node);
-        move_to_slot(link, mux_slots_take(slots));
-        mux_link_activate(link);
-        mux_link_attend(link);
-        granted = true;
-    }
-    return granted;
-}
-
-bool mux_links_grant_slots(struct mux *mux) {
-    bool middle = grant(&mux->middle_slots);
-    return grant(&mux->large_slots) || middle;
-}
-
-enum mux_link_step mux_link_get_store(struct mux_link *link, size_t store_bytes) {
-    struct mux *mux = link->mux;
-    if (link->offered_bytes)
-        return MUX_LINK_IDLE; /* a rejected candidate; goes on when more has come */
-    if (store_bytes <= link->framer.store.len) {
-        /* only room at its end is missing; but what a batch refers to must not move */
-        if (link->slot && link->slot->holders > 1)
-            return MUX_LINK_FULL;
-        mux_framer_move(&link->framer, link->framer.store);
-        return MUX_LINK_MORE;
-    }
-    struct mux_slots *slots = slots_for(mux, store_bytes);
-    if (mux_list_empty(&slots->waiting) && slots->free_count) {
-        move_to_slot(link, mux_slots_take(slots));
-        return MUX_LINK_MORE;
-    }
-    MUX_COUNT(&mux->counters, slot_waits, 1);
-    mux_list_append(&slots->waiting, &link->slot_node);
-    mux_link_attend(link);
-    return MUX_LINK_IDLE;
-}
-
-void mux_link_leave_slot(struct mux_link *link) {
-    if (!link->slot || link->offered_bytes || mux_framer_stored(&link->framer) > TAIL_BYTES / 2)
-        return;
-    mux_framer_move(&link->framer, (struct mux_room){link->tail, TAIL_BYTES});
-    release_slot(link);
-}
-
 enum mux_link_step mux_link_next_input(struct mux_link *link) {
     struct mux *mux = link->mux;
     bool was_paused = !mux_link_wants_receive(link);
@@ -273,16 +214,4 @@ enum mux_link_step mux_link_next_input(struct mux_link *link) {
         mux_link_attend(link);
     }
     return MUX_LINK_IDLE;
-}
-
-struct mux_link *mux_stuck_holder(const struct mux *mux) {
-    if (!mux_list_empty(&mux->active))
-        return NULL;
-    for (unsigned i = 0; i < mux->links_touched; i++) {
-        struct mux_link *link = &mux->links[i];
-        const struct mux_slots *slots = link->slot ? link->slot->owner : NULL;
-        if (slots && !mux_list_empty(&slots->waiting) && mux_list_empty(&link->slot_node))
-            return link;
-    }
-    return NULL;
 }

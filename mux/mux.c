@@ -134,6 +134,7 @@ struct mux *mux_create(const struct mux_config *config) {
     mux->fill = &mux->batches[0];
     mux->flight = &mux->batches[1];
     mux_list_init(&mux->active);
+    mux_list_init(&mux->pinned);
     mux_list_init(&mux->attention);
     mux_list_init(&mux->chatter);
     if (!make_tables(mux) || !share_memory(mux)) {
@@ -168,21 +169,29 @@ void mux_run(struct mux *mux, uint64_t now_ns) {
     mux_down_run(mux, now_ns);
     do
         mux_up_run(mux);
-    while (mux_links_grant_slots(mux));
+    while (mux_grant_slots(mux));
+    mux_judge_holders(mux, now_ns);
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b) {
+    return a < b ? a : b;
 }
 
 uint64_t mux_deadline_ns(const struct mux *mux) {
-    uint64_t deadline_ns = UINT64_MAX;
-    if (!mux_list_empty(&mux->chatter))
-        deadline_ns =
-            MUX_LIST_ITEM(mux->chatter.next, struct mux_link, chatter_node)->chatter_deadline_ns;
-    if (mux->down.waiting && mux->down.wait_until_ns < deadline_ns)
-        deadline_ns = mux->down.wait_until_ns;
+    uint64_t deadline_ns = earlier(mux->middle_slots.judge_at_ns, mux->large_slots.judge_at_ns);
+    if (!mux_list_empty(&mux->chatter)) {
+        const struct mux_link *link =
+            MUX_LIST_ITEM(mux->chatter.next, struct mux_link, chatter_node);
+        deadline_ns = earlier(deadline_ns, link->chatter_deadline_ns);
+    }
+    if (mux->down.waiting)
+        deadline_ns = earlier(deadline_ns, mux->down.wait_until_ns);
     return deadline_ns;
 }
 
 bool mux_busy(const struct mux *mux) {
-    return !mux_list_empty(&mux->active) || !mux_list_empty(&mux->middle_slots.waiting) ||
+    return !mux_list_empty(&mux->active) || !mux_list_empty(&mux->pinned) ||
+           !mux_list_empty(&mux->middle_slots.waiting) ||
            !mux_list_empty(&mux->large_slots.waiting) || mux->down.inputs.count > 0;
 }
 

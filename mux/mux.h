@@ -99,6 +99,12 @@ bool mux_link_wants_receive(const struct mux_link *link);
  */
 struct mux_room mux_link_offer(struct mux_link *link);
 
+/*
+ * It holds a slot that others wait for and delivers too little: it is to be closed, and what it has
+ * sent so far is forwarded.
+ */
+bool mux_link_evicted(const struct mux_link *link);
+
 /* All that it sent is on its way up: it can be closed. */
 bool mux_link_finished(const struct mux_link *link);
 

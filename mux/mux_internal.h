@@ -79,12 +79,15 @@ struct mux_down_queue {
 struct mux_link {
     struct mux *mux;
     void *user;
-    struct mux_list active_node, attention_node, chatter_node, slot_node;
+    struct mux_list active_node, attention_node, chatter_node, slot_node, holder_node;
     struct mux_link *next; /* in its bucket of the directory, or in the free list */
     bool way_down;
     bool started; /* has a segment */
     bool ended;
     bool finished;
+    bool evicted;         /* it shall be closed */
+    bool judged;          /* it has held its slot for the whole window */
+    size_t window_bytes;  /* received in it */
     int64_t credit_bytes; /* deficit round robin; a large packet makes it a debt */
     uint64_t chatter_deadline_ns;
     size_t offered_bytes;    /* of room that the owner is receiving into: the store must not move */
@@ -130,6 +133,7 @@ struct mux {
     struct mux_slots middle_slots, large_slots;
 
     struct mux_list active, attention, chatter;
+    struct mux_list pinned; /* of mux_link.active_node: see MUX_LINK_PINNED */
     struct mux_batch batches[2];
     struct mux_batch *fill, *flight;
     bool in_flight;
@@ -153,19 +157,26 @@ void mux_link_activate(struct mux_link *link);
 void mux_link_attend(struct mux_link *link);
 struct mux_link *mux_link_find(struct mux *mux, struct mux_span segment);
 void mux_links_flush_chatter(struct mux *mux, uint64_t now_ns);
-bool mux_links_grant_slots(struct mux *mux);
 
 enum mux_link_step {
-    MUX_LINK_MORE, /* go on */
-    MUX_LINK_IDLE, /* nothing to do until more comes, or a slot */
-    MUX_LINK_FULL, /* nothing to do until a batch is sent */
+    MUX_LINK_MORE,   /* go on */
+    MUX_LINK_IDLE,   /* nothing to do until more comes, or a slot */
+    MUX_LINK_PINNED, /* nothing to do until the batch is sent that refers to its store */
+    MUX_LINK_FULL,   /* nobody has anything to do until a batch is sent */
 };
 /* Its framer has used up what it had: the next input, or the end. */
 enum mux_link_step mux_link_next_input(struct mux_link *link);
+
+/* assembly.c */
 /* Its framer needs a store of so many bytes. */
 enum mux_link_step mux_link_get_store(struct mux_link *link, size_t store_bytes);
 /* After a frame: a slot that is no longer needed goes to who waits. */
 void mux_link_leave_slot(struct mux_link *link);
+void mux_link_release_slot(struct mux_link *link);
+/* Gives free slots to those who wait. False: to nobody. */
+bool mux_grant_slots(struct mux *mux);
+/* Evicts who holds a slot that others wait for and delivers too little. */
+void mux_judge_holders(struct mux *mux, uint64_t now_ns);
 
 /* up.c */
 void mux_up_run(struct mux *mux);

@@ -15,6 +15,9 @@ struct mux_slots {
     unsigned *free_list; /* indices of free ones */
     unsigned free_count;
     struct mux_list waiting; /* of mux_link.slot_node */
+    struct mux_list holders; /* of mux_link.holder_node; the oldest first */
+    uint64_t judge_at_ns;    /* holders have so long to deliver; UINT64_MAX: nobody waits */
+    uint64_t window_ns;
 };
 
 /* Cuts `memory` into slots. False: out of memory. */

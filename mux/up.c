@@ -121,6 +121,9 @@ void mux_up_run(struct mux *mux) {
         case MUX_LINK_MORE:
             mux_list_append(&mux->active, &link->active_node);
             break;
+        case MUX_LINK_PINNED:
+            mux_list_append(&mux->pinned, &link->active_node);
+            break;
         case MUX_LINK_IDLE:
             mux_list_remove(&link->active_node);
             /* credit is not saved up; debt stays */
@@ -129,6 +132,13 @@ void mux_up_run(struct mux *mux) {
             break;
         }
     }
+}
+
+/* The memory of what was in flight is free again. */
+static void clear_flight(struct mux *mux) {
+    mux_batch_clear(mux->flight);
+    while (!mux_list_empty(&mux->pinned))
+        mux_list_append(&mux->active, mux->pinned.next);
 }
 
 const struct mux_gather *mux_up_take(struct mux *mux) {
@@ -149,7 +159,7 @@ void mux_up_sent(struct mux *mux) {
     assert(mux->in_flight);
     mux->in_flight = false;
     MUX_COUNT(&mux->counters, sent_bytes, mux->flight->gather.len_bytes);
-    mux_batch_clear(mux->flight);
+    clear_flight(mux);
 }
 
 void mux_up_lost(struct mux *mux, uint64_t sent_bytes, uint64_t now_ns) {
@@ -159,7 +169,7 @@ void mux_up_lost(struct mux *mux, uint64_t sent_bytes, uint64_t now_ns) {
             MUX_COUNT(&mux->counters, resent_packets, 1);
         MUX_COUNT(&mux->counters, sent_bytes, before - mux->flight->gather.len_bytes);
         if (mux->flight->gather.len_bytes == 0)
-            mux_batch_clear(mux->flight);
+            clear_flight(mux);
     }
     mux->in_flight = false;
     mux->down.cut = true;

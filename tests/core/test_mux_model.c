@@ -79,6 +79,7 @@ struct world {
     uint8_t *buffer_bytes;
     struct worker workers[LINKS];
     unsigned started;
+    unsigned evicted;
     uint64_t now_ns;
     const struct mux_gather *flight;
     struct bytes up; /* all that the upstream's connections read, whole packets only */
@@ -245,11 +246,21 @@ static void end_worker(struct worker *worker) {
     }
 }
 
+/* Its owner closes it: what it has given so far was all. */
+static void close_evicted(struct world *world, struct worker *worker) {
+    if (!mux_link_evicted(worker->link) || worker->ended)
+        return;
+    worker->stream.len = worker->given;
+    end_worker(worker);
+    world->evicted++;
+}
+
 static void attend(struct world *world, unsigned offer_percent) {
     struct mux_link *link;
     while ((link = mux_next_attention(world->mux))) {
         struct worker *worker = mux_link_user(link);
         snprintf(worker->segment, sizeof worker->segment, "%s", mux_link_segment(link));
+        close_evicted(world, worker);
         if (!worker->offered.len && mux_link_wants_receive(link) && chance(world, offer_percent))
             worker->offered = mux_link_offer(link);
         const struct mux_gather *gather = mux_link_take(link);
@@ -495,6 +506,7 @@ static void check(struct world *world) {
     for (unsigned i = 0; i < BUFFERS; i++)
         assert_int_equal(world->buffers[i].holders, 0);
     assert_int_equal(value[MUX_COUNT_links_open], 0);
+    assert_int_equal(value[MUX_COUNT_links_evicted], world->evicted);
     assert_int_equal(value[MUX_COUNT_sent_bytes], value[MUX_COUNT_forwarded_bytes]);
     assert_int_equal(value[MUX_COUNT_body_bytes_copied] + value[MUX_COUNT_body_bytes_referenced] <=
                          value[MUX_COUNT_forwarded_bytes],

@@ -163,6 +163,8 @@ void node_links_attend(struct node *node) {
     while ((next = mux_next_attention(node->mux))) {
         struct node_link *link = mux_link_user(next);
         attend(node, link);
+        if (mux_link_evicted(next))
+            close_conn(node, link);
         if (!mux_link_finished(next))
             continue;
         close_conn(node, link);
