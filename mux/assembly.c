@@ -12,11 +12,8 @@
 /* It is measured over so long: a worker may be without CPU time for a while. */
 #define SLOT_WINDOW_NS 2000000000u
 
-/*
- * When those who wait hold half of the receive buffers the others can hardly receive: then a slow
- * holder holds up everybody, and is judged in an eighth of the time.
- */
-#define SLOT_WINDOW_PRESSED_NS 250000000u
+/* When more wait than there are slots. Longer than TCP needs to send a lost segment again. */
+#define SLOT_WINDOW_CROWDED_NS 1000000000u
 
 /* A window that ends so much too late was ours to miss, not the holder's. */
 #define SLOT_WINDOW_LATE_NS 100000000u
@@ -107,22 +104,16 @@ static void evict(struct mux_link *link, uint64_t window_ns) {
     mux_link_attend(link);
 }
 
-static size_t inputs_waiting(const struct mux_slots *slots, unsigned *waiting) {
-    size_t inputs = 0;
-    *waiting = 0;
-    for (const struct mux_list *at = slots->waiting.next; at != &slots->waiting; at = at->next) {
-        inputs += MUX_LIST_ITEM(at, struct mux_link, slot_node)->inputs.count;
-        (*waiting)++;
-    }
-    return inputs;
+static unsigned waiting_count(const struct mux_slots *slots) {
+    unsigned count = 0;
+    for (const struct mux_list *at = slots->waiting.next; at != &slots->waiting; at = at->next)
+        count++;
+    return count;
 }
 
-static void open_window(struct mux *mux, struct mux_slots *slots, uint64_t now_ns) {
-    unsigned middle, large;
-    size_t inputs =
-        inputs_waiting(&mux->middle_slots, &middle) + inputs_waiting(&mux->large_slots, &large);
-    slots->window_ns =
-        inputs >= mux->config.inputs_max / 2 ? SLOT_WINDOW_PRESSED_NS : SLOT_WINDOW_NS;
+static void open_window(struct mux_slots *slots, uint64_t now_ns) {
+    bool is_crowded = waiting_count(slots) > slots->count;
+    slots->window_ns = is_crowded ? SLOT_WINDOW_CROWDED_NS : SLOT_WINDOW_NS;
     slots->judge_at_ns = now_ns + slots->window_ns;
     for (struct mux_list *at = slots->holders.next; at != &slots->holders; at = at->next) {
         struct mux_link *link = MUX_LIST_ITEM(at, struct mux_link, holder_node);
@@ -134,8 +125,7 @@ static void open_window(struct mux *mux, struct mux_slots *slots, uint64_t now_n
 /* No more are evicted than wait: those who have held theirs the longest. */
 static void close_window(struct mux_slots *slots) {
     const uint64_t least = SLOT_RATE_BYTES_PER_SECOND * slots->window_ns / 1000000000u;
-    unsigned waiting;
-    inputs_waiting(slots, &waiting);
+    unsigned waiting = waiting_count(slots);
     for (struct mux_list *at = slots->holders.next; at != &slots->holders && waiting > 0;
          at = at->next) {
         struct mux_link *link = MUX_LIST_ITEM(at, struct mux_link, holder_node);
@@ -146,7 +136,7 @@ static void close_window(struct mux_slots *slots) {
     }
 }
 
-static void judge(struct mux *mux, struct mux_slots *slots, uint64_t now_ns) {
+static void judge(struct mux_slots *slots, uint64_t now_ns) {
     if (mux_list_empty(&slots->waiting)) {
         slots->judge_at_ns = UINT64_MAX;
         return;
@@ -156,12 +146,12 @@ static void judge(struct mux *mux, struct mux_slots *slots, uint64_t now_ns) {
         return;
     if (is_open && now_ns - slots->judge_at_ns < SLOT_WINDOW_LATE_NS)
         close_window(slots);
-    open_window(mux, slots, now_ns);
+    open_window(slots, now_ns);
 }
 
 void mux_judge_holders(struct mux *mux, uint64_t now_ns) {
-    judge(mux, &mux->middle_slots, now_ns);
-    judge(mux, &mux->large_slots, now_ns);
+    judge(&mux->middle_slots, now_ns);
+    judge(&mux->large_slots, now_ns);
 }
 
 static struct mux_link *stuck_holder(const struct mux_slots *slots) {
