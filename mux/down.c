@@ -243,6 +243,12 @@ void mux_up_received(struct mux *mux, struct mux_buffer *buffer, struct mux_span
     mux_input_append(mux, &mux->down.inputs, buffer, bytes);
 }
 
+uint64_t mux_down_pending_bytes(const struct mux *mux) {
+    const struct mux_down *down = &mux->down;
+    return mux_inputs_bytes(&down->inputs) + mux_framer_stored(&down->framer) +
+           down->framer.fed.len + (down->waiting ? down->frame.bytes.len : 0);
+}
+
 bool mux_up_wants_receive(const struct mux *mux) {
     return !mux->down.waiting && !mux->down.cut;
 }

@@ -78,6 +78,16 @@ bool mux_input_next(struct mux *mux, struct mux_inputs *inputs, struct mux_frame
     return true;
 }
 
+uint64_t mux_inputs_bytes(const struct mux_inputs *inputs) {
+    const struct mux_input *input = inputs->first;
+    uint64_t bytes = 0;
+    if (input && inputs->feeding)
+        input = input->next;
+    for (; input; input = input->next)
+        bytes += input->bytes.len;
+    return bytes;
+}
+
 void mux_inputs_drop(struct mux *mux, struct mux_inputs *inputs) {
     while (inputs->first)
         drop_first(mux, inputs);
@@ -199,12 +209,8 @@ uint64_t mux_unframed_bytes(const struct mux *mux) {
     uint64_t bytes = 0;
     for (unsigned i = 0; i < mux->links_touched; i++) {
         const struct mux_link *link = &mux->links[i];
-        bytes += mux_framer_stored(&link->framer) + link->framer.fed.len;
-        const struct mux_input *input = link->inputs.first;
-        if (input && link->inputs.feeding)
-            input = input->next;
-        for (; input; input = input->next)
-            bytes += input->bytes.len;
+        bytes += mux_framer_stored(&link->framer) + link->framer.fed.len +
+                 mux_inputs_bytes(&link->inputs);
     }
     return bytes;
 }

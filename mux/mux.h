@@ -140,6 +140,9 @@ bool mux_up_wants_receive(const struct mux *mux);
 /* Bytes that are still to be sent up, in flight ones included. */
 uint64_t mux_up_pending_bytes(const struct mux *mux);
 
+/* Bytes from the upstream that are in no link's queue yet. */
+uint64_t mux_down_pending_bytes(const struct mux *mux);
+
 /*
  * ---- time ----
  */

@@ -150,6 +150,8 @@ void mux_input_append(struct mux *mux, struct mux_inputs *inputs, struct mux_buf
                       struct mux_span bytes);
 /* Feeds the next input; the one before is done with. False: there is none. */
 bool mux_input_next(struct mux *mux, struct mux_inputs *inputs, struct mux_framer *framer);
+/* Bytes in those that are not in the framer's hands. */
+uint64_t mux_inputs_bytes(const struct mux_inputs *inputs);
 void mux_inputs_drop(struct mux *mux, struct mux_inputs *inputs);
 
 /* link.c */

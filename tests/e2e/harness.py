@@ -192,8 +192,10 @@ def connect(address):
 class Upstream:
     """A supervisor on TCP that can be killed and come back on the same port."""
 
-    def __init__(self):
+    def __init__(self, receive_bytes=None):
         self.listener = socket.create_server(("127.0.0.1", 0))
+        if receive_bytes:
+            self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
         self.port = self.listener.getsockname()[1]
         self.listener.settimeout(PATIENCE)
         self.sock = None
@@ -270,8 +272,8 @@ class Case(unittest.TestCase):
         self.addCleanup(node.close)
         return node
 
-    def upstream(self):
-        upstream = Upstream()
+    def upstream(self, **keywords):
+        upstream = Upstream(**keywords)
         self.addCleanup(upstream.close)
         return upstream
 

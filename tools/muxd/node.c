@@ -81,7 +81,7 @@ struct mux_counters *node_counters(struct node *node) {
 
 bool node_all_sent(const struct node *node) {
     return mux_up_pending_bytes(node->mux) == 0 && mux_unframed_bytes(node->mux) == 0 &&
-           !node->upstream.unconfirmed && !node->upstream.failed;
+           !node->upstream.unconfirmed && !node->upstream.in_doubt && !node->upstream.failed;
 }
 
 static void close_listeners(struct node *node) {
@@ -103,8 +103,9 @@ static void begin_drain(struct node *node, uint64_t now_ns, bool limited) {
     if (node->phase >= NODE_DRAINING)
         return;
     node->phase = NODE_DRAINING;
-    node->drain_until_ns = now_ns + node->config.drain_timeout_ns;
-    node->flush_until_ns = limited ? node->drain_until_ns : UINT64_MAX;
+    /* a worker that never stops must leave time for what it has sent to go out */
+    node->drain_until_ns = now_ns + node->config.drain_timeout_ns / 2;
+    node->flush_until_ns = limited ? now_ns + node->config.drain_timeout_ns : UINT64_MAX;
     node->quiet_polls = 0;
 }
 
@@ -200,6 +201,19 @@ static void work(struct node *node, uint64_t now_ns) {
     node_upstream_receive(node);
 }
 
+static void count_unsent(struct node *node) {
+    uint64_t bytes = mux_up_pending_bytes(node->mux) + mux_unframed_bytes(node->mux);
+    uint64_t down_bytes = mux_down_pending_bytes(node->mux);
+    MUX_COUNT(node->counters, down_undelivered_bytes, down_bytes);
+    if (down_bytes)
+        node_log(node, "ending with %" PRIu64 " bytes from %s for nobody", down_bytes,
+                 node->config.upstream_text);
+    node->counters->value[MUX_COUNT_unsent_bytes] = bytes;
+    if (bytes && !node->upstream.failed) /* else its loss has been told */
+        node_log(node, "ending with %" PRIu64 " bytes not sent to %s", bytes,
+                 node->config.upstream_text);
+}
+
 /* Leaving: every connection is closed and its last event awaited, so that no memory is in flight.
  */
 static bool leave(struct node *node) {
@@ -208,30 +222,20 @@ static bool leave(struct node *node) {
     node_links_close_all(node);
     node_upstream_close(node);
     uint64_t now_ns = node->ops->now_ns(node->config.transport);
-    if (node->conn_count == 0 && !node->upstream.conn)
+    if (node->conn_count == 0 && !node->upstream.conn) {
+        count_unsent(node); /* what was in flight is settled */
         return false;
+    }
     unsigned count = node->ops->poll(node->config.transport, UINT64_MAX, events, EVENTS_MAX);
     for (unsigned i = 0; i < count; i++)
         handle(node, &events[i], now_ns);
     return true;
 }
 
-static void count_unsent(struct node *node) {
-    uint64_t bytes = mux_up_pending_bytes(node->mux) + mux_unframed_bytes(node->mux);
-    node->counters->value[MUX_COUNT_unsent_bytes] = bytes;
-    if (bytes && !node->upstream.failed) /* else its loss has been told */
-        node_log(node, "ending with %" PRIu64 " bytes not sent to %s", bytes,
-                 node->config.upstream_text);
-}
-
 bool node_step(struct node *node) {
     struct transport_event events[EVENTS_MAX];
-    if (node->phase == NODE_LEAVING) {
-        if (!node->unsent_counted)
-            count_unsent(node);
-        node->unsent_counted = true;
+    if (node->phase == NODE_LEAVING)
         return leave(node);
-    }
     uint64_t now_ns = node->ops->now_ns(node->config.transport);
     unsigned count =
         node->ops->poll(node->config.transport, poll_deadline(node, now_ns), events, EVENTS_MAX);

@@ -36,6 +36,7 @@ struct node_upstream {
     bool half_closed; /* stdin ended: only the way down is over */
     bool finished;    /* told that nothing more is sent */
     bool unconfirmed; /* sent, but the peer has not acknowledged it */
+    bool in_doubt;    /* lost so while the node was ending: nobody will know */
     bool sending;
     bool failed; /* lost, and it cannot be had again */
     uint64_t retry_at_ns;
@@ -51,7 +52,6 @@ struct node {
     struct mux_counters *counters;
     enum node_phase phase;
     bool terminating;
-    bool unsent_counted;
     unsigned quiet_polls;
     uint64_t drain_until_ns, flush_until_ns;
     struct transport_listener *listeners[NODE_LISTENERS_MAX];

@@ -81,11 +81,10 @@ static void closed(struct node *node, const struct transport_event *event, uint6
     struct node_upstream *up = &node->upstream;
     MUX_COUNT(node->counters, in_doubt_bytes, event->in_doubt_bytes);
     if (event->in_doubt_bytes)
-        node_log(node,
-                 "upstream %s: %" PRIu64 " bytes that its kernel may not have got are in doubt",
+        node_log(node, "upstream %s: %" PRIu64 " bytes that it may not have read are in doubt",
                  node->config.upstream_text, event->in_doubt_bytes);
-    if (up->finished && event->in_doubt_bytes)
-        up->unconfirmed = true;
+    if (event->in_doubt_bytes && node->phase != NODE_RUNNING)
+        up->in_doubt = true;
     mux_up_lost(node->mux, up->sending ? event->sent_bytes : 0, now_ns);
     up->conn = NULL;
     up->connected = up->receiving = up->closing = up->sending = up->half_closed = false;
