@@ -41,6 +41,7 @@ static void free_first(struct mux_link *link) {
     block->next = down->free_blocks;
     down->free_blocks = block;
     down->free_count++;
+    down->starved = false;
 }
 
 size_t mux_down_drop(struct mux_link *link) {
@@ -55,11 +56,22 @@ static size_t room_in_last(const struct mux_link *link) {
     return link->down.last ? DOWN_BLOCK_BYTES - link->down.last->end : 0;
 }
 
-static bool has_room(const struct mux_link *link, size_t len) {
+static size_t blocks_for(const struct mux_link *link, size_t len) {
     size_t in_last = room_in_last(link);
-    size_t blocks = len > in_last ? (len - in_last + DOWN_BLOCK_BYTES - 1) / DOWN_BLOCK_BYTES : 0;
-    bool in_limit = link->down.bytes == 0 || link->down.bytes + len <= DOWN_QUEUE_BYTES;
-    return in_limit && blocks <= link->mux->down.free_count;
+    return len > in_last ? (len - in_last + DOWN_BLOCK_BYTES - 1) / DOWN_BLOCK_BYTES : 0;
+}
+
+/* Is there memory? A third is for the first small packets of links that have nothing queued. */
+static bool has_memory(const struct mux_link *link, size_t len) {
+    const struct mux_down *down = &link->mux->down;
+    size_t blocks = blocks_for(link, len);
+    bool is_first = link->down.bytes == 0 && len <= DOWN_QUEUE_BYTES;
+    size_t reserved = is_first ? 0 : down->block_count / 3;
+    return blocks == 0 || reserved + blocks <= down->free_count;
+}
+
+static bool is_behind(const struct mux_link *link, size_t len) {
+    return link->down.bytes > 0 && link->down.bytes + len > DOWN_QUEUE_BYTES;
 }
 
 static void add_block(struct mux_link *link) {
@@ -135,21 +147,33 @@ static void refuse(struct mux *mux, struct mux_span segment, const char *why, ui
                 (const char *)segment.data, why);
 }
 
-/* A packet for a link that cannot take it now. False: everybody waits for it. */
-static bool give_up(struct mux_link *link, size_t len, uint64_t now_ns) {
-    struct mux *mux = link->mux;
-    struct mux_down *down = &mux->down;
-    struct mux_span segment = link->prefix.segment;
-    if (len > down->block_count * DOWN_BLOCK_BYTES) {
-        refuse(mux, segment, "it is larger than the memory for the way down", now_ns);
-        return true;
-    }
+/* Has the packet at hand waited long enough? */
+static bool waited(struct mux_down *down, uint64_t now_ns) {
     if (!down->waiting)
         down->wait_until_ns = now_ns + DOWN_WAIT_NS;
-    if (!link->down.stalled && now_ns < down->wait_until_ns)
+    return now_ns >= down->wait_until_ns;
+}
+
+/* A packet for a link that is behind. False: everybody waits for it. */
+static bool give_up_link(struct mux_link *link, uint64_t now_ns) {
+    if (!link->down.stalled && !waited(&link->mux->down, now_ns))
         return false;
     link->down.stalled = true;
-    refuse(mux, segment, "it does not read what is sent to it", now_ns);
+    refuse(link->mux, link->prefix.segment, "it does not read what is sent to it", now_ns);
+    return true;
+}
+
+/* A packet for which there is no memory. False: everybody waits for some. */
+static bool give_up_memory(struct mux_link *link, size_t len, uint64_t now_ns) {
+    struct mux_down *down = &link->mux->down;
+    bool ever = len <= (down->block_count - down->block_count / 3) * DOWN_BLOCK_BYTES;
+    if (ever && !down->starved && !waited(down, now_ns))
+        return false;
+    down->starved = down->starved || ever;
+    refuse(link->mux, link->prefix.segment,
+           ever ? "other links do not read what is sent to them: there is no memory for it"
+                : "it is larger than the memory for the way down allows",
+           now_ns);
     return true;
 }
 
@@ -173,8 +197,10 @@ static bool deliver(struct mux *mux, const struct mux_frame *frame, uint64_t now
         refuse(mux, segment, link->ended ? "it has ended" : "there is no way down to it", now_ns);
         return true;
     }
-    if (!has_room(link, pieces.len_bytes))
-        return give_up(link, pieces.len_bytes, now_ns);
+    if (is_behind(link, pieces.len_bytes))
+        return give_up_link(link, now_ns);
+    if (!has_memory(link, pieces.len_bytes))
+        return give_up_memory(link, pieces.len_bytes, now_ns);
     for (size_t i = 0; i < pieces.count; i++)
         append(link, pieces.piece[i]);
     MUX_COUNT(&mux->counters, down_forwarded_packets, 1);

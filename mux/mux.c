@@ -93,7 +93,11 @@ void mux_inputs_drop(struct mux *mux, struct mux_inputs *inputs) {
         drop_first(mux, inputs);
 }
 
-/* How config.memory is shared out. The way down's store and one large slot are always there. */
+/*
+ * How config.memory is shared out. The way down's store and one large slot are always there. A
+ * twelfth for the way down: with muxd's default memory the largest packet fits into what it may
+ * use of that.
+ */
 static bool share_memory(struct mux *mux) {
     struct mux_room rest = mux->config.memory;
     for (int i = 0; i < 2; i++) {
@@ -110,7 +114,8 @@ static bool share_memory(struct mux *mux) {
     struct mux_room large = {middle.data + middle.len, rest.len - blocks.len - middle.len};
     return mux_down_init(mux, store, blocks) &&
            mux_slots_init(&mux->middle_slots, middle, MIDDLE_SLOT_BYTES) &&
-           mux_slots_init(&mux->large_slots, large, MUX_STORE_MAX_BYTES);
+           mux_slots_init(&mux->large_slots, large, MUX_STORE_MAX_BYTES) &&
+           mux->large_slots.count > 0;
 }
 
 static bool make_tables(struct mux *mux) {

@@ -42,7 +42,7 @@
 #define DOWN_BLOCK_BYTES ((size_t)16 << 10)
 #define DOWN_SPANS 4
 
-/* What may wait for one link; a single packet may be larger. */
+/* What may wait for one link; a single packet may be larger, up to two thirds of all blocks. */
 #define DOWN_QUEUE_BYTES ((size_t)64 << 10)
 
 /* So long all of the way down waits for a link that does not read; then its packets are refused. */
@@ -73,7 +73,7 @@ struct mux_down_queue {
     size_t bytes;
     struct mux_span spans[DOWN_SPANS];
     struct mux_gather gather; /* in flight when len_bytes > 0 */
-    bool stalled;             /* it had DOWN_WAIT_NS and did not read */
+    bool stalled;             /* it was behind for DOWN_WAIT_NS and has not read since */
 };
 
 struct mux_link {
@@ -111,7 +111,8 @@ struct mux_down {
     size_t block_count, free_count;
     struct mux_frame frame; /* waits for room when `waiting` */
     bool waiting;
-    bool cut; /* the upstream was lost: what is half received cannot be ended by another one */
+    bool starved; /* a packet had DOWN_WAIT_NS, and no block came back since */
+    bool cut;     /* the upstream was lost: what is half received cannot be ended by another one */
     uint64_t wait_until_ns;
 };
 

@@ -1,0 +1,137 @@
+#include "tests/core/rig.h"
+
+#include <stdio.h>
+
+struct mux *mux;
+uint64_t now_ns;
+uint8_t packet_bytes[RIG_PACKET_BYTES];
+char rig_log[4096];
+
+static uint8_t *memory;
+static struct mux_buffer buffers[RIG_INPUTS];
+
+static void keep(struct mux_buffer *buffer) {
+    (void)buffer;
+}
+
+static void say(void *user, const char *line) {
+    (void)user;
+    snprintf(rig_log, sizeof rig_log, "%s", line);
+}
+
+int rig_open(void **state) {
+    (void)state;
+    memory = malloc(MUX_MEMORY_MIN_BYTES);
+    now_ns = 1;
+    *rig_log = '\0';
+    struct mux_config config = {
+        .memory = {memory, MUX_MEMORY_MIN_BYTES},
+        .links_max = RIG_LINKS,
+        .inputs_max = RIG_INPUTS,
+        .input_bytes_max = RIG_INPUT_BYTES,
+        .reference_least_bytes = 512,
+        .gather_max = 1024,
+        .log = say,
+    };
+    for (unsigned i = 0; i < RIG_INPUTS; i++)
+        buffers[i] = (struct mux_buffer){malloc(RIG_INPUT_BYTES), RIG_INPUT_BYTES, 0, keep, NULL};
+    mux = mux_create(&config);
+    return mux == NULL;
+}
+
+int rig_close(void **state) {
+    (void)state;
+    mux_destroy(mux);
+    for (unsigned i = 0; i < RIG_INPUTS; i++)
+        free(buffers[i].data);
+    free(memory);
+    return 0;
+}
+
+struct mux_link *rig_connect(void) {
+    struct mux_link *link = mux_link_open(mux, &(struct mux_link_config){"peer", "", true, NULL});
+    assert_non_null(link);
+    return link;
+}
+
+size_t rig_packet(size_t content_bytes, const char *route) {
+    static uint8_t content[RIG_PACKET_BYTES];
+    size_t written;
+    struct mux_packet packet = {.test_id = mux_span_text("t"), .file_name = mux_span_text("f")};
+    packet.file_content = mux_span(content, content_bytes);
+    if (route)
+        packet.route = mux_span_text(route);
+    assert_int_equal(mux_packet_encode(&packet, packet_bytes, sizeof packet_bytes, &written),
+                     MUX_OK);
+    return written;
+}
+
+void rig_run(uint64_t then_ns) {
+    now_ns = then_ns;
+    mux_run(mux, now_ns);
+}
+
+static struct mux_buffer *fill_buffer(const uint8_t *bytes, size_t len) {
+    for (unsigned i = 0; i < RIG_INPUTS; i++)
+        if (buffers[i].holders == 0) {
+            buffers[i].holders = 1;
+            memcpy(buffers[i].data, bytes, len);
+            return &buffers[i];
+        }
+    fail_msg("no free buffer");
+    return NULL;
+}
+
+void rig_push(struct mux_link *link, const uint8_t *bytes, size_t len) {
+    struct mux_buffer *buffer = fill_buffer(bytes, len);
+    mux_link_received(link, buffer, mux_span(buffer->data, len), now_ns);
+}
+
+void rig_give(struct mux_link *link, const uint8_t *bytes, size_t len) {
+    while (len > 0) {
+        assert_true(mux_link_wants_receive(link));
+        struct mux_room room = mux_link_offer(link);
+        size_t some = len < RIG_INPUT_BYTES ? len : RIG_INPUT_BYTES;
+        if (room.len) {
+            some = some < room.len ? some : room.len;
+            memcpy(room.data, bytes, some);
+            mux_link_filled(link, some, now_ns);
+        } else {
+            rig_push(link, bytes, some);
+        }
+        bytes += some;
+        len -= some;
+        mux_run(mux, now_ns);
+    }
+}
+
+void rig_give_down(size_t len) {
+    for (size_t at = 0; at < len;) {
+        size_t some = len - at < RIG_INPUT_BYTES ? len - at : RIG_INPUT_BYTES;
+        struct mux_buffer *buffer = fill_buffer(packet_bytes + at, some);
+        mux_up_received(mux, buffer, mux_span(buffer->data, some));
+        at += some;
+        mux_run(mux, now_ns);
+    }
+}
+
+size_t rig_read_down(struct mux_link *link) {
+    size_t len = 0;
+    const struct mux_gather *gather;
+    while ((gather = mux_link_take(link))) {
+        len += gather->len_bytes;
+        mux_link_sent(link);
+    }
+    return len;
+}
+
+void rig_send_up(void) {
+    while (mux_up_take(mux)) {
+        mux_up_sent(mux);
+        mux_run(mux, now_ns);
+    }
+}
+
+uint64_t rig_counter(enum mux_counter id) {
+    return mux_counters_of(mux)->value[id];
+}

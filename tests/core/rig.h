@@ -1,0 +1,51 @@
+/* A mux with the least memory (one large slot, two middle ones), its links and buffers, no I/O. */
+#ifndef TESTS_CORE_RIG_H
+#define TESTS_CORE_RIG_H
+
+#include "tests/unit/check.h"
+
+#include "mux/mux.h"
+#include "mux/packet.h"
+
+#define RIG_LINKS 16
+#define RIG_INPUTS 64
+#define RIG_INPUT_BYTES 65536
+#define RIG_PACKET_BYTES 2000000
+#define SECOND_NS ((uint64_t)1000000000)
+
+/* One at a time; rig_open() and rig_close() are a cmocka test's setup and teardown. */
+extern struct mux *mux;
+extern uint64_t now_ns;
+extern uint8_t packet_bytes[RIG_PACKET_BYTES]; /* made by rig_packet() */
+extern char rig_log[4096];                     /* the last log line */
+
+int rig_open(void **state);
+int rig_close(void **state);
+#define RIG_TEST(name) cmocka_unit_test_setup_teardown(name, rig_open, rig_close)
+
+struct mux_link *rig_connect(void);
+
+/* Makes a packet with so much content; returns its length. `route`: NULL for none. */
+size_t rig_packet(size_t content_bytes, const char *route);
+
+/* Time goes on to then_ns, and the mux runs. */
+void rig_run(uint64_t then_ns);
+
+/* Bytes reach a link as a transport brings them: into the room it offers, else in a buffer. */
+void rig_give(struct mux_link *link, const uint8_t *bytes, size_t len);
+
+/* Bytes reach a link in a buffer, wanted or not: they were under way. */
+void rig_push(struct mux_link *link, const uint8_t *bytes, size_t len);
+
+/* The packet just made comes from the upstream. */
+void rig_give_down(size_t len);
+
+/* A link's connection takes all that waits for it; returns how many bytes. */
+size_t rig_read_down(struct mux_link *link);
+
+/* All that is queued goes up. */
+void rig_send_up(void);
+
+uint64_t rig_counter(enum mux_counter id);
+
+#endif

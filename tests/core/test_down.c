@@ -1,0 +1,119 @@
+/* The way down when links do not read: who is refused, with which words, and who is not. */
+#include "tests/core/rig.h"
+
+#include <stdio.h>
+
+/* Two thirds of a twelfth of the 6 MiB that the least memory leaves, in blocks of 16 KiB. */
+#define LARGEST_BYTES ((size_t)22 * 16384)
+
+/* Links with a first byte, so that they have the segments "0", "1"... */
+static void connect_links(struct mux_link *links[], unsigned count) {
+    for (unsigned i = 0; i < count; i++) {
+        links[i] = rig_connect();
+        size_t len = rig_packet(1, NULL);
+        rig_give(links[i], packet_bytes, len);
+    }
+    rig_send_up();
+}
+
+static void give_down(size_t content_bytes, unsigned segment) {
+    char route[8];
+    snprintf(route, sizeof route, "%u", segment);
+    rig_give_down(rig_packet(content_bytes, route));
+}
+
+static bool was_told(const char *words) {
+    return strstr(rig_log, words) != NULL;
+}
+
+/* It has a second; then its packets are refused at once, until it reads. */
+static void a_link_that_does_not_read(void **state) {
+    (void)state;
+    struct mux_link *links[2];
+    connect_links(links, 2);
+    give_down(60000, 0);
+    mux_link_take(links[0]); /* in flight, for ever */
+    give_down(10000, 0);
+    assert_false(mux_up_wants_receive(mux));
+    assert_true(mux_deadline_ns(mux) == now_ns + SECOND_NS);
+    rig_run(now_ns + SECOND_NS);
+    assert_true(was_told("\"0\" was dropped: it does not read"));
+    assert_int_equal(rig_counter(MUX_COUNT_down_refused_packets), 1);
+    give_down(10000, 0);
+    assert_int_equal(rig_counter(MUX_COUNT_down_refused_packets), 2);
+    give_down(10000, 1);
+    assert_int_equal(rig_counter(MUX_COUNT_down_refused_packets), 2);
+    mux_link_sent(links[0]);
+    rig_read_down(links[0]);
+    give_down(10000, 0);
+    assert_int_equal(rig_counter(MUX_COUNT_down_refused_packets), 2);
+    assert_true(rig_read_down(links[0]) > 10000);
+    assert_true(rig_read_down(links[1]) > 10000);
+}
+
+/* Those that do not read leave a third of the memory to the others. */
+static void one_packet_each_gets_through(void **state) {
+    (void)state;
+    struct mux_link *links[12];
+    connect_links(links, 12);
+    for (unsigned i = 0; i < 6; i++) {
+        give_down(15000, i); /* one block */
+        mux_link_take(links[i]);
+        for (unsigned more = 0; more < 8; more++) {
+            give_down(8000, i);
+            if (!mux_up_wants_receive(mux))
+                rig_run(now_ns + SECOND_NS);
+        }
+    }
+    assert_true(rig_counter(MUX_COUNT_down_refused_packets) > 0);
+    uint64_t refused = rig_counter(MUX_COUNT_down_refused_packets);
+    for (unsigned i = 6; i < 9; i++)
+        give_down(40000, i);
+    assert_true(mux_up_wants_receive(mux));
+    assert_int_equal(rig_counter(MUX_COUNT_down_refused_packets), refused);
+    for (unsigned i = 6; i < 9; i++)
+        assert_true(rig_read_down(links[i]) > 40000);
+}
+
+/* Without memory it is not the link that is blamed, and it gets the next one when there is some. */
+static void no_memory(void **state) {
+    (void)state;
+    struct mux_link *links[RIG_LINKS];
+    connect_links(links, RIG_LINKS);
+    for (unsigned i = 0; i < 12; i++) {
+        give_down(55000, i); /* four blocks: all that there are after eight */
+        mux_link_take(links[i]);
+        if (!mux_up_wants_receive(mux))
+            rig_run(now_ns + SECOND_NS);
+    }
+    assert_int_equal(rig_counter(MUX_COUNT_down_refused_packets), 4);
+    assert_true(was_told("other links do not read"));
+    give_down(55000, 15); /* nobody waits for it any more */
+    assert_true(mux_up_wants_receive(mux));
+    assert_int_equal(rig_counter(MUX_COUNT_down_refused_packets), 5);
+    mux_link_sent(links[0]);
+    give_down(55000, 15);
+    assert_int_equal(rig_counter(MUX_COUNT_down_refused_packets), 5);
+    assert_true(rig_read_down(links[15]) > 55000);
+}
+
+static void a_packet_that_never_fits(void **state) {
+    (void)state;
+    struct mux_link *links[1];
+    connect_links(links, 1);
+    give_down(LARGEST_BYTES, 0);
+    assert_true(was_told("larger than the memory"));
+    give_down(LARGEST_BYTES - 100, 0);
+    assert_int_equal(rig_counter(MUX_COUNT_down_refused_packets), 1);
+    assert_true(rig_read_down(links[0]) > LARGEST_BYTES - 100);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        RIG_TEST(a_link_that_does_not_read),
+        RIG_TEST(one_packet_each_gets_through),
+        RIG_TEST(no_memory),
+        RIG_TEST(a_packet_that_never_fits),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
