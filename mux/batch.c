@@ -21,7 +21,6 @@ void mux_batch_clear(struct mux_batch *batch) {
     for (size_t i = 0; i < batch->held_count; i++)
         mux_buffer_release(batch->held[i]);
     batch->held_count = 0;
-    batch->packet_count = 0;
     batch->used_bytes = 0;
     batch->gather = (struct mux_gather){batch->spans, 0, 0};
 }
@@ -75,7 +74,6 @@ size_t mux_batch_add(struct mux_batch *batch, const struct mux_pieces *pieces,
         referenced += piece.len;
     }
     batch->gather.len_bytes += pieces->len_bytes;
-    batch->packet_count++;
     return referenced;
 }
 

@@ -15,7 +15,6 @@ struct mux_batch {
     struct mux_buffer **held; /* one hold each */
     size_t span_max;
     size_t held_count;
-    size_t packet_count;
     struct mux_gather gather; /* what is left to send */
 };
 

@@ -31,7 +31,7 @@
     X(forwarded_bytes, COUNTER, "bytes", "bytes queued for the upstream")                          \
     X(body_bytes_copied, COUNTER, "bytes", "bytes copied on the way up")                           \
     X(body_bytes_referenced, COUNTER, "bytes", "bytes sent up from the buffer they came in")       \
-    X(sent_bytes, COUNTER, "bytes", "bytes that the upstream's kernel took")                       \
+    X(sent_bytes, COUNTER, "bytes", "bytes of packets that the upstream's kernel took whole")      \
     X(upstream_connects, COUNTER, "connections", "times the upstream was reached")                 \
     X(upstream_losses, COUNTER, "connections", "times the upstream was lost or not reached")       \
     X(resent_packets, COUNTER, "packets", "packets begun on a lost upstream and sent again whole") \

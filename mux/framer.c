@@ -94,10 +94,7 @@ static void use_up(struct mux_framer *framer, const struct view *view, size_t le
 
 /* Rule 1: how many bytes the character here has; 0: it is none; SIZE_MAX: the view ends in it. */
 static size_t character(const struct view *view, size_t at) {
-    uint8_t lead = view->data[at];
-    if (lead < 0x80)
-        return 1;
-    size_t width = lead < 0xC2 ? 0 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : lead < 0xF5 ? 4 : 0;
+    size_t width = mux_utf8_width(view->data[at]);
     for (size_t i = 1; i < width; i++) {
         if (at + i >= view->len)
             return view->last ? 0 : SIZE_MAX;

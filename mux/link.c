@@ -1,4 +1,5 @@
 /* The links: their life, their input, their segments. */
+#include "mux/hash.h"
 #include "mux/mux_internal.h"
 
 #include <stdio.h>

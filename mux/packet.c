@@ -149,10 +149,13 @@ bool mux_packet_fits(struct mux_span bytes, uint32_t length, uint32_t header_byt
     return step == STEP_UNKNOWN;
 }
 
+uint32_t mux_packet_crc(struct mux_span bytes) {
+    return read_be32(bytes.data + bytes.len - MUX_CRC_BYTES);
+}
+
 bool mux_packet_verify(struct mux_span bytes) {
     assert(bytes.len >= MUX_PACKET_MIN_BYTES);
-    size_t covered = bytes.len - MUX_CRC_BYTES;
-    return mux_crc(0, mux_span(bytes.data, covered)) == read_be32(bytes.data + covered);
+    return mux_crc(0, mux_span(bytes.data, bytes.len - MUX_CRC_BYTES)) == mux_packet_crc(bytes);
 }
 
 /* Takes a number and so many bytes off *rest. */

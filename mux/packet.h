@@ -120,7 +120,8 @@ bool mux_packet_fits(struct mux_span bytes, uint32_t length, uint32_t header_byt
 enum mux_error mux_packet_parse(struct mux_span bytes, struct mux_packet *packet,
                                 struct mux_layout *layout);
 
-/* Is the CRC of this whole packet right? */
+/* The CRC at a whole packet's end; and is it right? */
+uint32_t mux_packet_crc(struct mux_span bytes);
 bool mux_packet_verify(struct mux_span bytes);
 
 /* Takes the first tag off *tags (which starts as packet->tags). False when there is none left. */
@@ -172,6 +173,19 @@ void mux_pieces_copy(const struct mux_pieces *pieces, uint8_t *out);
  */
 unsigned mux_number_read(struct mux_span bytes, uint32_t *value);
 unsigned mux_number_write(uint8_t *out, uint32_t value);
+
+/* How many bytes a UTF-8 character with this first byte has: 1..4, 0 when none begins so. */
+static inline size_t mux_utf8_width(uint8_t lead) {
+    return lead < 0x80   ? 1
+           : lead < 0xC2 ? 0
+           : lead < 0xE0 ? 2
+           : lead < 0xF0 ? 3
+           : lead < 0xF5 ? 4
+                         : 0;
+}
+
+/* Length of the well-formed character at the head (RFC 3629, table 3-7 of Unicode), or 0. */
+size_t mux_utf8_character(struct mux_span bytes);
 
 /* Strict UTF-8 (no surrogates, no over-long form, nothing above U+10FFFF) without NUL. */
 enum mux_error mux_string_check(struct mux_span string);

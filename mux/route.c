@@ -26,11 +26,6 @@ struct mux_span mux_route_first(struct mux_span route) {
     return slash ? mux_span(route.data, (size_t)(slash - route.data)) : route;
 }
 
-static uint32_t stored_crc(struct mux_span bytes) {
-    const uint8_t *at = bytes.data + bytes.len - MUX_CRC_BYTES;
-    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
-}
-
 /* Of a packet: head (to the end of LENGTH), body, old route field, CRC. */
 struct parts {
     struct mux_span head;
@@ -49,7 +44,7 @@ static struct parts take_apart(struct mux_span bytes, const struct mux_layout *l
         .route_field =
             mux_span(bytes.data + layout->route_offset, crc_offset - layout->route_offset),
         .flags = (unsigned)bytes.data[1] << 8 | bytes.data[2],
-        .crc = stored_crc(bytes),
+        .crc = mux_packet_crc(bytes),
     };
 }
 

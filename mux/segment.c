@@ -1,4 +1,5 @@
 #include "mux/segment.h"
+#include "mux/hash.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,13 +14,6 @@ struct mux_segment_host {
     char name[HOST_TEXT_BYTES];
     uint64_t links;
 };
-
-uint32_t mux_hash(struct mux_span bytes) {
-    uint32_t hash = 2166136261u;
-    for (size_t i = 0; i < bytes.len; i++)
-        hash = (hash ^ bytes.data[i]) * 16777619u;
-    return hash;
-}
 
 bool mux_segments_init(struct mux_segments *segments, enum mux_segment_by by) {
     *segments = (struct mux_segments){.by = by};
@@ -48,12 +42,17 @@ static struct mux_segment_host *find_host(struct mux_segments *segments, const c
     return host;
 }
 
-/* A host as a segment: a name or an address, without what a route code gives a meaning to. */
+/*
+ * A host as a segment: an address, without what a route code gives a meaning to. A scope's '.'
+ * (eth0.1) would make it look like the second link of another one.
+ */
 static void clean(const char *host, char out[HOST_TEXT_BYTES]) {
+    const char *scope = strchr(host, '%');
     size_t len = 0;
     for (; host[len] && len < HOST_TEXT_BYTES - 1; len++) {
         unsigned char c = (unsigned char)host[len];
-        out[len] = (char)(c == '/' || c <= ' ' || c > '~' ? '_' : c);
+        bool in_scope = scope && host + len > scope;
+        out[len] = (char)(c == '/' || c <= ' ' || c > '~' || (c == '.' && in_scope) ? '_' : c);
     }
     out[len] = '\0';
 }

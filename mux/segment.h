@@ -30,7 +30,4 @@ void mux_segments_fini(struct mux_segments *segments);
 void mux_segments_next(struct mux_segments *segments, const char *host,
                        char out[MUX_SEGMENT_TEXT_BYTES]);
 
-/* FNV-1a. */
-uint32_t mux_hash(struct mux_span bytes);
-
 #endif

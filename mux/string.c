@@ -14,20 +14,19 @@ static size_t plain_ascii(struct mux_span string) {
     return i;
 }
 
-/* Length of the well-formed UTF-8 character at `at` (RFC 3629, table 3-7 of Unicode), or 0. */
-static size_t character(const uint8_t *at, size_t len) {
-    uint8_t lead = at[0];
+size_t mux_utf8_character(struct mux_span bytes) {
+    const uint8_t *at = bytes.data;
+    size_t width = mux_utf8_width(at[0]);
+    if (width <= 1 || width > bytes.len)
+        return width <= bytes.len ? width : 0;
     uint8_t least = 0x80, most = 0xBF;
-    size_t width = lead < 0xC2 ? 0 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : lead < 0xF5 ? 4 : 0;
-    if (width == 0 || width > len)
-        return 0;
-    if (lead == 0xE0)
+    if (at[0] == 0xE0)
         least = 0xA0;
-    if (lead == 0xED)
+    if (at[0] == 0xED)
         most = 0x9F;
-    if (lead == 0xF0)
+    if (at[0] == 0xF0)
         least = 0x90;
-    if (lead == 0xF4)
+    if (at[0] == 0xF4)
         most = 0x8F;
     if (at[1] < least || at[1] > most)
         return 0;
@@ -43,7 +42,7 @@ enum mux_error mux_string_check(struct mux_span string) {
     while (i < string.len) {
         if (string.data[i] == 0)
             return MUX_ERROR_NUL;
-        size_t width = string.data[i] < 0x80 ? 1 : character(string.data + i, string.len - i);
+        size_t width = mux_utf8_character(mux_span(string.data + i, string.len - i));
         if (width == 0) {
             error = MUX_ERROR_UTF8;
             break;

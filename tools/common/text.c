@@ -1,5 +1,7 @@
 #include "tools/common/text.h"
 
+#include "mux/packet.h"
+
 #include <stdio.h>
 
 #define ESCAPE 0x1B
@@ -36,22 +38,16 @@ static size_t escape_length(struct mux_span bytes) {
 
 /* Length of a printable UTF-8 character of 2 to 4 bytes at the head, or 0. */
 static size_t wide_character(struct mux_span bytes) {
-    uint8_t lead = bytes.data[0];
-    size_t width = lead < 0xC2 ? 0 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : lead < 0xF5 ? 4 : 0;
-    if (width == 0 || width > bytes.len)
+    size_t width = mux_utf8_character(bytes);
+    if (width < 2)
         return 0;
-    for (size_t i = 1; i < width; i++)
-        if ((bytes.data[i] & 0xC0) != 0x80)
-            return 0;
-    uint8_t second = bytes.data[1];
+    uint8_t lead = bytes.data[0], second = bytes.data[1];
     bool c1 = lead == 0xC2 && second < 0xA0;
-    bool over_long = (lead == 0xE0 && second < 0xA0) || (lead == 0xF0 && second < 0x90);
-    bool outside = (lead == 0xED && second > 0x9F) || (lead == 0xF4 && second > 0x8F);
     /* U+2028..202E and U+2066..2069: separators and marks that turn text around */
     bool turns =
         lead == 0xE2 && ((second == 0x80 && bytes.data[2] >= 0xA8 && bytes.data[2] <= 0xAE) ||
                          (second == 0x81 && bytes.data[2] >= 0xA6 && bytes.data[2] <= 0xA9));
-    return c1 || over_long || outside || turns ? 0 : width;
+    return c1 || turns ? 0 : width;
 }
 
 static char shown_as(uint8_t byte, bool newlines) {

@@ -1,7 +1,7 @@
 #include "tools/muxd/screen.h"
 
 #include "mux/framer.h"
-#include "mux/segment.h"
+#include "mux/hash.h"
 #include "tools/common/text.h"
 
 #include <stdio.h>
