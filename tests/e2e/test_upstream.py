@@ -113,6 +113,32 @@ class UpstreamTests(Case):
         tail = upstream.read_until(lambda s: count_packets(s) >= whole)
         self.assertEqual(count_packets(tail), whole)
 
+    def test_name_server_that_does_not_answer(self):
+        """A look-up holds up neither the start nor workers nor TERM."""
+        try:
+            silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            self.addCleanup(silent.close)
+            silent.bind(("127.0.0.77", 53))
+        except PermissionError:
+            self.skipTest("no right to be a name server")
+        path = os.path.join(self.folder(), "resolv.conf")
+        with open(path, "w") as file:
+            file.write("nameserver 127.0.0.77\noptions timeout:10\n")
+        wrapper = ("unshare", "-m", "sh", "-c",
+                   "mount --bind %s /etc/resolv.conf && exec \"$@\"" % path, "sh")
+        if subprocess.run([*wrapper, "true"], stderr=subprocess.DEVNULL).returncode:
+            self.skipTest("no right to make a mount namespace")
+        begin = time.monotonic()
+        muxd = self.muxd("--upstream", "tcp:no-such-host.example:1", "--drain-timeout", "0.5",
+                         wrapper=wrapper)
+        worker = self.socket(muxd.addresses[0])
+        worker.sendall(packet(test_id="t"))
+        muxd.wait_log("the name server has not answered yet")
+        self.assertEqual(muxd.end(), 75)
+        self.assertLess(time.monotonic() - begin, 8)
+        silent.settimeout(1)
+        self.assertIn(b"no-such-host", silent.recv(1000))
+
     def test_file(self):
         path = os.path.join(self.folder(), "run.subunit")
         for round_number in (1, 2):

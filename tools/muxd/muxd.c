@@ -4,6 +4,7 @@
 #include "tools/muxd/log.h"
 #include "tools/muxd/node.h"
 #include "tools/muxd/options.h"
+#include "tools/muxd/resolver.h"
 #include "tools/muxd/screen.h"
 #include "tools/muxd/stats.h"
 
@@ -58,8 +59,8 @@ struct muxd {
     struct node *node;
     struct screen *screen;
     struct mux_room arena;
-    bool stdin_taken;  /* by --listen - */
-    unsigned attempts; /* to reach the upstream: its addresses are tried in turn */
+    bool stdin_taken;          /* by --listen - */
+    struct resolver *resolver; /* of the upstream's name; NULL: it has none */
 };
 
 /*
@@ -169,14 +170,12 @@ static struct transport_conn *open_file(struct muxd *muxd, void *conn_user, char
 
 static struct transport_conn *connect_upstream(struct muxd *muxd, void *conn_user, char *why,
                                                size_t why_bytes) {
-    struct transport_address addresses[ADDRESSES_MAX];
+    struct transport_address address;
     struct transport_failure failure;
-    unsigned count =
-        endpoint_resolve(&muxd->options.upstream, false, addresses, ADDRESSES_MAX, why, why_bytes);
-    if (count == 0)
+    if (!resolver_next(muxd->resolver, &address, why, why_bytes))
         return NULL;
-    const struct transport_address *address = &addresses[muxd->attempts++ % count];
-    struct transport_conn *conn = muxd->ops->connect(muxd->transport, address, conn_user, &failure);
+    struct transport_conn *conn =
+        muxd->ops->connect(muxd->transport, &address, conn_user, &failure);
     if (!conn)
         snprintf(why, why_bytes, "%s: %s", failure.operation, strerror(failure.error));
     return conn;
@@ -390,6 +389,17 @@ static bool choose_screen(struct muxd *muxd) {
     return muxd->screen != NULL;
 }
 
+static bool resolve_upstream(struct muxd *muxd) {
+    const struct endpoint *upstream = &muxd->options.upstream;
+    bool is_address = upstream->kind == ENDPOINT_TCP || upstream->kind == ENDPOINT_UNIX;
+    if (!muxd->options.upstream_given || !is_address)
+        return true;
+    muxd->resolver = resolver_start(upstream);
+    if (!muxd->resolver)
+        fprintf(stderr, "muxd: --upstream %s: no thread to look it up in\n", upstream->text);
+    return muxd->resolver != NULL;
+}
+
 static bool watch_signals(struct muxd *muxd) {
     char why[256];
     muxd->signals.handle = handle_signals;
@@ -408,7 +418,8 @@ static bool start(struct muxd *muxd) {
         muxd->stdin_taken |= muxd->options.listen[i].kind == ENDPOINT_STDIO;
     raise_descriptor_limit(muxd);
     return catch_signals() && choose_screen(muxd) && map_arena(muxd) && start_transport(muxd) &&
-           start_node(muxd) && watch_signals(muxd) && listen_everywhere(muxd);
+           start_node(muxd) && watch_signals(muxd) && resolve_upstream(muxd) &&
+           listen_everywhere(muxd);
 }
 
 /* The last connection: its last event is awaited, as for every other. */

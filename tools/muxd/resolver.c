@@ -1,0 +1,114 @@
+#include "tools/muxd/resolver.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define ADDRESSES_MAX 64
+
+/* The start waits so long for the first answer, so that a quick one costs no back-off. */
+#define FIRST_ANSWER_SECONDS 1
+
+#define WHY_BYTES 256
+
+struct resolver {
+    struct endpoint endpoint;
+    struct transport_address addresses[ADDRESSES_MAX]; /* the loop's, as `count` and `next` */
+    unsigned count, next;
+    char why[WHY_BYTES];
+
+    pthread_mutex_t lock; /* of all below */
+    pthread_cond_t answered;
+    bool running;
+    bool fresh; /* an answer that the loop has not taken */
+    struct transport_address found[ADDRESSES_MAX];
+    unsigned found_count;
+    char found_why[WHY_BYTES];
+};
+
+static void *look_up(void *argument) {
+    struct resolver *resolver = argument;
+    struct transport_address found[ADDRESSES_MAX];
+    char why[WHY_BYTES] = "";
+    unsigned count =
+        endpoint_resolve(&resolver->endpoint, false, found, ADDRESSES_MAX, why, sizeof why);
+    pthread_mutex_lock(&resolver->lock);
+    memcpy(resolver->found, found, count * sizeof *found);
+    memcpy(resolver->found_why, why, sizeof why);
+    resolver->found_count = count;
+    resolver->fresh = true;
+    resolver->running = false;
+    pthread_cond_signal(&resolver->answered);
+    pthread_mutex_unlock(&resolver->lock);
+    return NULL;
+}
+
+/* Signals are for the main thread. Called with the lock held; one look-up at a time. */
+static bool begin(struct resolver *resolver) {
+    pthread_t thread;
+    sigset_t all, before;
+    if (resolver->running)
+        return true;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    resolver->running = pthread_create(&thread, NULL, look_up, resolver) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (resolver->running)
+        pthread_detach(thread);
+    return resolver->running;
+}
+
+/* Takes an answer over. A failed look-up leaves the addresses that were good before. */
+static void take(struct resolver *resolver) {
+    if (!resolver->fresh)
+        return;
+    resolver->fresh = false;
+    memcpy(resolver->why, resolver->found_why, sizeof resolver->why);
+    if (resolver->found_count == 0)
+        return;
+    memcpy(resolver->addresses, resolver->found, sizeof resolver->found);
+    resolver->count = resolver->found_count;
+    resolver->next = 0;
+}
+
+struct resolver *resolver_start(const struct endpoint *endpoint) {
+    struct resolver *resolver = calloc(1, sizeof *resolver);
+    if (!resolver)
+        return NULL;
+    resolver->endpoint = *endpoint;
+    snprintf(resolver->why, sizeof resolver->why, "the name server has not answered yet");
+    pthread_mutex_init(&resolver->lock, NULL);
+    pthread_cond_init(&resolver->answered, NULL);
+    pthread_mutex_lock(&resolver->lock);
+    bool begun = begin(resolver);
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += FIRST_ANSWER_SECONDS;
+    int error = 0;
+    while (begun && !resolver->fresh && error == 0)
+        error = pthread_cond_timedwait(&resolver->answered, &resolver->lock, &until);
+    pthread_mutex_unlock(&resolver->lock);
+    if (begun)
+        return resolver;
+    free(resolver);
+    return NULL;
+}
+
+bool resolver_next(struct resolver *resolver, struct transport_address *address, char *why,
+                   size_t why_bytes) {
+    pthread_mutex_lock(&resolver->lock);
+    take(resolver);
+    if (resolver->next == resolver->count) {
+        resolver->next = 0;
+        begin(resolver); /* no thread now: the known addresses, then again */
+    }
+    pthread_mutex_unlock(&resolver->lock);
+    if (resolver->count == 0) {
+        snprintf(why, why_bytes, "%s", resolver->why);
+        return false;
+    }
+    *address = resolver->addresses[resolver->next++];
+    return true;
+}
