@@ -94,17 +94,37 @@ struct mux_span text_tail(struct mux_span bytes, unsigned lines, size_t most) {
     return mux_span(bytes.data + start, bytes.len - start);
 }
 
-void text_print_tail(struct mux_span bytes, unsigned lines, const char *indent) {
-    static char clean[TEXT_PRINT_BYTES + 1];
-    struct mux_span tail = text_tail(bytes, lines, TEXT_PRINT_BYTES);
-    if (tail.data > bytes.data)
-        printf("%s... %zu bytes before\n", indent, (size_t)(tail.data - bytes.data));
+void text_show_tail(struct mux_span bytes, unsigned lines,
+                    void (*show)(void *user, const char *line), void *user) {
+    static char clean[TEXT_TAIL_BYTES + 1];
+    struct mux_span tail = text_tail(bytes, lines, TEXT_TAIL_BYTES);
+    if (tail.data > bytes.data) {
+        char before[64];
+        snprintf(before, sizeof before, "... %zu bytes before", (size_t)(tail.data - bytes.data));
+        show(user, before);
+    }
     text_clean(tail, true, clean, sizeof clean);
     for (char *line = clean; line && *line;) {
         char *newline = strchr(line, '\n');
         if (newline)
             *newline = '\0';
-        printf("%s%s\n", indent, line);
+        show(user, line);
         line = newline ? newline + 1 : NULL;
     }
+}
+
+static bool is_one_of(struct mux_span name, const char *const names[], size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (mux_span_equal(name, mux_span_text(names[i])))
+            return true;
+    return false;
+}
+
+bool text_is_text(const struct mux_packet *packet) {
+    static const char prefix[] = "text/";
+    static const char *const names[] = {"stdout", "stderr", "stdin", "traceback"};
+    const size_t len = sizeof prefix - 1;
+    if (packet->mime.len == 0)
+        return is_one_of(packet->file_name, names, sizeof names / sizeof *names);
+    return packet->mime.len >= len && memcmp(packet->mime.data, prefix, len) == 0;
 }

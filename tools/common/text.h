@@ -4,7 +4,7 @@
 #ifndef TOOLS_TEXT_H
 #define TOOLS_TEXT_H
 
-#include "mux/buffer.h"
+#include "mux/packet.h"
 
 /*
  * Writes `bytes` as text to out[0..capacity), NUL-terminated; returns its length. Printable ASCII
@@ -14,12 +14,16 @@
  */
 size_t text_clean(struct mux_span bytes, bool newlines, char *out, size_t capacity);
 
+/* Is a packet's file something to show to people as it is? */
+bool text_is_text(const struct mux_packet *packet);
+
 /*
- * Prints the last `lines` lines of `bytes`, at most TEXT_PRINT_BYTES of them, to stdout, each line
- * cleaned and behind `indent`; a first line says how many bytes were left out, if any.
+ * Gives the last `lines` lines of `bytes`, at most TEXT_TAIL_BYTES of them, to `show` one by one,
+ * each cleaned; a first line says how many bytes were left out, if any.
  */
-#define TEXT_PRINT_BYTES 16384
-void text_print_tail(struct mux_span bytes, unsigned lines, const char *indent);
+#define TEXT_TAIL_BYTES 16384
+void text_show_tail(struct mux_span bytes, unsigned lines,
+                    void (*show)(void *user, const char *line), void *user);
 
 /* The last `lines` lines of `bytes`, at most `most` bytes of them. */
 struct mux_span text_tail(struct mux_span bytes, unsigned lines, size_t most);

@@ -75,14 +75,9 @@ static void print_time(const struct mux_packet *packet) {
         printf("  %s.%09uZ", text, packet->nanoseconds);
 }
 
-static bool is_text(const struct mux_packet *packet) {
-    static const char prefix[] = "text/";
-    struct mux_span mime = packet->mime;
-    if (mime.len == 0)
-        return mux_span_equal(packet->file_name, mux_span_text("stdout")) ||
-               mux_span_equal(packet->file_name, mux_span_text("stderr")) ||
-               mux_span_equal(packet->file_name, mux_span_text("stdin"));
-    return mime.len >= sizeof prefix - 1 && memcmp(mime.data, prefix, sizeof prefix - 1) == 0;
+static void print_line(void *user, const char *line) {
+    (void)user;
+    printf("      %s\n", line);
 }
 
 static void print_people(const struct mux_packet *packet) {
@@ -104,8 +99,8 @@ static void print_people(const struct mux_packet *packet) {
         printf("%s)", packet->eof ? ", end" : "");
     }
     putchar('\n');
-    if (packet->file_name.data && is_text(packet))
-        text_print_tail(packet->file_content, TEXT_LINES, "      ");
+    if (packet->file_name.data && text_is_text(packet))
+        text_show_tail(packet->file_content, TEXT_LINES, print_line, NULL);
 }
 
 static bool show_bytes(void *user, struct mux_span bytes) {
@@ -134,7 +129,7 @@ static bool flush(void *user) {
 }
 
 static bool cat_file(struct cat *cat, const char *path) {
-    struct input_handler handler = {show_frame, flush, cat};
+    struct input_handler handler = {show_frame, flush, -1, cat};
     int fd = open_input(&subcommand_cat, path);
     if (fd < 0)
         return false;

@@ -52,7 +52,11 @@ static bool pause_input(int fd, struct mux_framer *framer, const struct input_ha
         if (!take_frames(framer, handler))
             return false;
     }
-    return handler->pause(handler->user);
+    do
+        if (!handler->pause(handler->user))
+            return false;
+    while (handler->pause_ms >= 0 && input_silent(fd, handler->pause_ms));
+    return true;
 }
 
 int input_read(int fd, const struct input_handler *handler) {

@@ -11,6 +11,7 @@ struct input_handler {
     bool (*frame)(void *user, const struct mux_frame *frame);
     /* Input pauses: a good time to flush. False: stop reading. */
     bool (*pause)(void *user);
+    int pause_ms; /* while nothing comes it is told again as often; -1: once */
     void *user;
 };
 

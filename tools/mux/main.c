@@ -9,10 +9,7 @@
 #include <unistd.h>
 
 static const struct subcommand *const subcommands[] = {
-    &subcommand_cat,
-    &subcommand_route,
-    &subcommand_send,
-    &subcommand_encode,
+    &subcommand_cat, &subcommand_top, &subcommand_route, &subcommand_send, &subcommand_encode,
 };
 #define SUBCOMMANDS (sizeof subcommands / sizeof *subcommands)
 

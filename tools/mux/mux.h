@@ -19,7 +19,8 @@ struct subcommand {
     int (*run)(int argc, char **argv);
 };
 
-extern const struct subcommand subcommand_cat, subcommand_route, subcommand_send, subcommand_encode;
+extern const struct subcommand subcommand_cat, subcommand_top, subcommand_route, subcommand_send,
+    subcommand_encode;
 
 /*
  * Deals with what all subcommands have: --help, options that are not there. `options` is a

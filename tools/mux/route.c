@@ -104,7 +104,7 @@ static int run(int argc, char **argv) {
     }
     if (!stdout_takes_binary(&subcommand_route))
         return EXIT_USAGE;
-    struct input_handler handler = {route_frame, flush, &route};
+    struct input_handler handler = {route_frame, flush, -1, &route};
     int error = input_read(STDIN_FILENO, &handler);
     if (error > 0)
         fprintf(stderr, "mux route: stdin: %s\n", strerror(error));

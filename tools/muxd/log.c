@@ -4,32 +4,51 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <unistd.h>
 
-/* Peers can provoke lines: a disk shall not fill with them, nor the loop wait for a slow stderr. */
+/* Peers can provoke lines: a disk shall not fill with them. */
 #define LINES_PER_SECOND 20
 #define LINES_BURST 100
 
 #define LINE_BYTES 1024
 
-void log_init(struct log *log) {
+void log_open(struct log *log) {
     *log = (struct log){.limiter = {LINES_PER_SECOND, LINES_BURST, LINES_BURST, 0}};
+    outlet_open(&log->outlet, STDERR_FILENO);
 }
 
-void log_finish(struct log *log) {
-    if (log->suppressed)
-        fprintf(stderr, "muxd: %" PRIu64 " lines left out here\n", log->suppressed);
-    log->suppressed = 0;
+static bool say(struct log *log, const char *line) {
+    char text[LINE_BYTES + sizeof "muxd: \n"];
+    int len = snprintf(text, sizeof text, "muxd: %s\n", line);
+    return outlet_write(&log->outlet, text, (size_t)len);
+}
+
+static void suppress(struct log *log) {
+    log->suppressed++;
+    if (log->counters)
+        MUX_COUNT(log->counters, log_lines_suppressed, 1);
+}
+
+static void mention_suppressed(struct log *log) {
+    char line[64];
+    snprintf(line, sizeof line, "%" PRIu64 " lines left out here", log->suppressed);
+    if (log->suppressed && say(log, line))
+        log->suppressed = 0;
 }
 
 void log_line(struct log *log, const char *line, uint64_t now_ns) {
     char clean[LINE_BYTES];
     if (!mux_limiter_allow(&log->limiter, now_ns)) {
-        log->suppressed++;
-        if (log->counters)
-            MUX_COUNT(log->counters, log_lines_suppressed, 1);
+        suppress(log);
         return;
     }
-    log_finish(log);
+    mention_suppressed(log);
     text_clean(mux_span_text(line), false, clean, sizeof clean);
-    fprintf(stderr, "muxd: %s\n", clean);
+    if (!say(log, clean))
+        suppress(log);
+}
+
+void log_close(struct log *log) {
+    mention_suppressed(log);
+    outlet_close(&log->outlet);
 }

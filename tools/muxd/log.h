@@ -1,25 +1,27 @@
-/* muxd's log: lines on stderr. */
+/* muxd's log: lines on stderr. Never blocks. */
 #ifndef MUXD_LOG_H
 #define MUXD_LOG_H
 
 #include "mux/counters.h"
 #include "mux/limiter.h"
+#include "tools/common/outlet.h"
 
 struct log {
+    struct outlet outlet;
     struct mux_limiter limiter;
     uint64_t suppressed;           /* since the last line */
     struct mux_counters *counters; /* NULL until there are some */
 };
 
-void log_init(struct log *log);
+void log_open(struct log *log);
 
 /*
  * One line, whatever peers put into it (names, reasons): cleaned, and so many a second at most;
- * lines left out are counted and mentioned.
+ * lines left out, or that nobody takes, are counted and mentioned.
  */
 void log_line(struct log *log, const char *line, uint64_t now_ns);
 
-/* At the end: how many lines were left out since the last one. */
-void log_finish(struct log *log);
+/* At the end: how many lines were left out since the last one. Waits a moment for the reader. */
+void log_close(struct log *log);
 
 #endif

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <net/if.h>
 #include <signal.h>
 #include <stdio.h>
@@ -44,6 +45,9 @@
 
 #define ADDRESSES_MAX 64
 
+/* How often a log that nobody reads is tried. */
+#define LOG_RETRY_NS 200000000u
+
 /* An interface's new IPv6 address is usable after a second or two: at most 4 s are waited. */
 #define ADDRESS_TRIES 40
 #define ADDRESS_PAUSE_NS 100000000
@@ -77,10 +81,18 @@ static void on_signal(int number) {
     errno = error;
 }
 
+static void say(void *user, const char *line) {
+    struct muxd *muxd = user;
+    log_line(&muxd->log, line, muxd->ops->now_ns(muxd->transport));
+}
+
 static void write_stats(struct muxd *muxd) {
     const char *path = muxd->options.stats_file;
-    if (path && !stats_write(node_counters(muxd->node), path))
-        fprintf(stderr, "muxd: --stats-json %s: %s\n", path, strerror(errno));
+    char line[PATH_MAX + 128];
+    if (!path || stats_write(node_counters(muxd->node), path))
+        return;
+    snprintf(line, sizeof line, "--stats-json %s: %s", path, strerror(errno));
+    say(muxd, line);
 }
 
 static void receive_signals(struct muxd *muxd) {
@@ -121,11 +133,6 @@ static bool catch_signals(void) {
  * ---- what the node asks for ----
  */
 
-static void say(void *user, const char *line) {
-    struct muxd *muxd = user;
-    log_line(&muxd->log, line, muxd->ops->now_ns(muxd->transport));
-}
-
 static bool peer_allowed(void *user, const struct transport_peer *peer) {
     struct muxd *muxd = user;
     return allow_has(&muxd->options.allow, &peer->address);
@@ -133,12 +140,21 @@ static bool peer_allowed(void *user, const struct transport_peer *peer) {
 
 static void show_packets(void *user, const struct mux_gather *packets) {
     struct muxd *muxd = user;
-    screen_packets(muxd->screen, packets);
+    screen_packets(muxd->screen, packets, muxd->ops->now_ns(muxd->transport));
 }
 
 static void show_link(void *user, const char *segment, const char *peer, bool came) {
     struct muxd *muxd = user;
-    screen_link(muxd->screen, segment, peer, came);
+    summary_worker(screen_summary(muxd->screen), segment, peer, came);
+}
+
+/* What nobody read when it was written is tried again. */
+static uint64_t tick(void *user, uint64_t now_ns) {
+    struct muxd *muxd = user;
+    uint64_t log_ns = outlet_flush(&muxd->log.outlet) ? UINT64_MAX : now_ns + LOG_RETRY_NS;
+    uint64_t screen_ns =
+        muxd->screen ? summary_tick(screen_summary(muxd->screen), now_ns) : UINT64_MAX;
+    return log_ns < screen_ns ? log_ns : screen_ns;
 }
 
 static struct transport_conn *attach(struct muxd *muxd, int in, int out, bool borrowed,
@@ -285,6 +301,7 @@ static bool start_node(struct muxd *muxd) {
         .open_upstream = open_upstream,
         .show = muxd->screen ? show_packets : NULL,
         .show_link = muxd->screen ? show_link : NULL,
+        .tick = tick,
         .allowed = peer_allowed,
     };
     if (getrandom(&config.seed, sizeof config.seed, 0) != sizeof config.seed)
@@ -385,7 +402,7 @@ static bool choose_screen(struct muxd *muxd) {
     bool to_stdout = !options->upstream_given || options->upstream.kind == ENDPOINT_STDIO;
     if (!to_stdout || !isatty(STDOUT_FILENO))
         return true;
-    muxd->screen = screen_create();
+    muxd->screen = screen_create(muxd->ops->now_ns(muxd->transport));
     return muxd->screen != NULL;
 }
 
@@ -417,7 +434,7 @@ static bool start(struct muxd *muxd) {
     for (unsigned i = 0; i < muxd->options.listen_count; i++)
         muxd->stdin_taken |= muxd->options.listen[i].kind == ENDPOINT_STDIO;
     raise_descriptor_limit(muxd);
-    return catch_signals() && choose_screen(muxd) && map_arena(muxd) && start_transport(muxd) &&
+    return catch_signals() && map_arena(muxd) && start_transport(muxd) && choose_screen(muxd) &&
            start_node(muxd) && watch_signals(muxd) && resolve_upstream(muxd) &&
            listen_everywhere(muxd);
 }
@@ -443,7 +460,6 @@ static void stop(struct muxd *muxd) {
         muxd->ops->fini(muxd->transport);
     if (muxd->arena.data)
         munmap(muxd->arena.data, muxd->arena.len);
-    screen_destroy(muxd->screen);
 }
 
 int main(int argc, char **argv) {
@@ -452,20 +468,20 @@ int main(int argc, char **argv) {
     int status = options_parse(&muxd.options, argc, argv);
     if (status >= 0)
         return status;
-    log_init(&muxd.log);
+    log_open(&muxd.log);
     status = EXIT_START_FAILED;
     bool started = start(&muxd);
     if (!started && muxd.node)
         node_terminate(muxd.node, true);
     while (muxd.node && node_step(muxd.node))
         ;
-    log_finish(&muxd.log);
+    if (muxd.transport)
+        screen_finish(muxd.screen, muxd.ops->now_ns(muxd.transport));
     if (started) {
         write_stats(&muxd);
-        if (muxd.screen)
-            screen_totals(muxd.screen);
         status = node_all_sent(muxd.node) ? 0 : EXIT_NOT_ALL_SENT;
     }
     stop(&muxd);
+    log_close(&muxd.log);
     return status;
 }

@@ -59,6 +59,7 @@ struct node *node_create(const struct node_config *config) {
         return NULL;
     }
     node->counters = mux_counters_of(node->mux);
+    node->tick_at_ns = UINT64_MAX;
     node_upstream_init(node);
     return node;
 }
@@ -170,6 +171,7 @@ static uint64_t least(uint64_t a, uint64_t b) {
 
 static uint64_t poll_deadline(const struct node *node, uint64_t now_ns) {
     uint64_t deadline_ns = least(mux_deadline_ns(node->mux), node->upstream.retry_at_ns);
+    deadline_ns = least(deadline_ns, node->tick_at_ns);
     if (node->phase == NODE_DRAINING && (!mux_busy(node->mux) || mux_stuck_holder(node->mux)))
         return 0;
     if (node->phase == NODE_DRAINING)
@@ -245,5 +247,7 @@ bool node_step(struct node *node) {
     node_upstream_open(node, now_ns);
     work(node, now_ns);
     advance_phase(node, count, now_ns);
+    if (node->config.tick)
+        node->tick_at_ns = node->config.tick(node->config.user, now_ns);
     return true;
 }

@@ -50,6 +50,9 @@ struct node_config {
     /* With it: a worker came or left. */
     void (*show_link)(void *user, const char *segment, const char *peer, bool came);
 
+    /* NULL, or called at every step; returns when it wants to be called again at the latest. */
+    uint64_t (*tick)(void *user, uint64_t now_ns);
+
     /* May this peer connect? */
     bool (*allowed)(void *user, const struct transport_peer *peer);
 };

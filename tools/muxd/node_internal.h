@@ -53,6 +53,7 @@ struct node {
     enum node_phase phase;
     bool terminating;
     unsigned quiet_polls;
+    uint64_t tick_at_ns;
     uint64_t drain_until_ns, flush_until_ns;
     struct transport_listener *listeners[NODE_LISTENERS_MAX];
     unsigned listener_count;

@@ -1,25 +1,21 @@
-/*
- * What a person at a terminal sees instead of packets: workers that come and go, failures with the
- * tail of their traceback, counts. Plain lines; nothing from a worker can steer the terminal.
- */
+/* What a person at a terminal sees instead of packets: the summary, fed with gather lists. */
 #ifndef MUXD_SCREEN_H
 #define MUXD_SCREEN_H
 
 #include "mux/buffer.h"
+#include "tools/common/summary.h"
 
 struct screen;
 
-/* NULL: out of memory. Lines go to stdout, with writes that may block. */
-struct screen *screen_create(void);
-void screen_destroy(struct screen *screen);
+/* NULL: out of memory. */
+struct screen *screen_create(uint64_t now_ns);
+
+/* Shows the totals and frees it. NULL is fine. */
+void screen_finish(struct screen *screen, uint64_t now_ns);
 
 /* Whole packets, as they would have gone up. */
-void screen_packets(struct screen *screen, const struct mux_gather *packets);
+void screen_packets(struct screen *screen, const struct mux_gather *packets, uint64_t now_ns);
 
-/* A worker came or left. */
-void screen_link(struct screen *screen, const char *segment, const char *peer, bool came);
-
-/* The totals so far. */
-void screen_totals(struct screen *screen);
+struct summary *screen_summary(struct screen *screen);
 
 #endif

@@ -1,9 +1,12 @@
 #include "tools/muxd/stats.h"
 
+#include "tools/common/outlet.h"
+
 #include <errno.h>
 #include <jansson.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -36,14 +39,21 @@ static bool write_file(const json_t *object, const char *path) {
     return false;
 }
 
+/* A reader that does not read costs a moment, never more. */
+static bool write_stdout(const json_t *object) {
+    static struct outlet outlet;
+    char *text = json_dumps(object, JSON_INDENT(2));
+    outlet_open(&outlet, STDOUT_FILENO);
+    errno = ENOMEM;
+    bool fine = text && outlet_write(&outlet, text, strlen(text)) && outlet_write(&outlet, "\n", 1);
+    fine = outlet_close(&outlet) && fine;
+    free(text);
+    return fine;
+}
+
 bool stats_write(const struct mux_counters *counters, const char *path) {
     json_t *object = to_json(counters);
-    bool fine;
-    if (strcmp(path, "-") == 0)
-        fine = json_dumpf(object, stdout, JSON_INDENT(2)) == 0 && putchar('\n') != EOF &&
-               fflush(stdout) == 0;
-    else
-        fine = write_file(object, path);
+    bool fine = strcmp(path, "-") == 0 ? write_stdout(object) : write_file(object, path);
     json_decref(object);
     return fine;
 }

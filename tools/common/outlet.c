@@ -1,0 +1,99 @@
+#include "tools/common/outlet.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* outlet_close(): a reader that is alive takes what waits within this. */
+#define LAST_WAIT_MS 200
+
+/* poll() promises so much room in a pipe; a terminal has less, but takes its time. */
+#define ASKED_WRITE_BYTES 512
+
+/*
+ * A terminal or a pipe opened a second time has its own flags. A regular file never blocks, and a
+ * socket, which cannot be opened, is written to with MSG_DONTWAIT.
+ */
+void outlet_open(struct outlet *outlet, int fd) {
+    struct stat status;
+    *outlet = (struct outlet){.fd = fd};
+    if (fstat(fd, &status) < 0 || S_ISREG(status.st_mode) || S_ISSOCK(status.st_mode))
+        return;
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    int anew = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    outlet->is_anew = anew >= 0;
+    outlet->may_block = anew < 0;
+    if (anew >= 0)
+        outlet->fd = anew;
+}
+
+static bool wait_for_room(const struct outlet *outlet, int timeout_ms) {
+    struct pollfd poll_fd = {.fd = outlet->fd, .events = POLLOUT};
+    return poll(&poll_fd, 1, timeout_ms) == 1;
+}
+
+static ssize_t write_some(const struct outlet *outlet) {
+    const char *bytes = outlet->bytes + outlet->start;
+    size_t len = outlet->end - outlet->start;
+    ssize_t written = send(outlet->fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (written >= 0 || errno != ENOTSOCK)
+        return written;
+    if (!outlet->may_block)
+        return write(outlet->fd, bytes, len);
+    errno = EAGAIN;
+    if (!wait_for_room(outlet, 0))
+        return -1;
+    return write(outlet->fd, bytes, len < ASKED_WRITE_BYTES ? len : ASKED_WRITE_BYTES);
+}
+
+bool outlet_flush(struct outlet *outlet) {
+    while (outlet->start < outlet->end) {
+        ssize_t written = write_some(outlet);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0 && errno == EAGAIN)
+            return false;
+        if (written < 0) {
+            outlet->failed = true;
+            outlet->error = errno;
+            break;
+        }
+        outlet->start += (size_t)written;
+    }
+    outlet->start = outlet->end = 0;
+    return true;
+}
+
+bool outlet_write(struct outlet *outlet, const char *text, size_t len) {
+    bool fits = !outlet->failed && len <= OUTLET_BYTES - (outlet->end - outlet->start);
+    if (!fits)
+        return false;
+    if (outlet->end + len > OUTLET_BYTES) {
+        memmove(outlet->bytes, outlet->bytes + outlet->start, outlet->end - outlet->start);
+        outlet->end -= outlet->start;
+        outlet->start = 0;
+    }
+    memcpy(outlet->bytes + outlet->end, text, len);
+    outlet->end += len;
+    outlet_flush(outlet);
+    return true;
+}
+
+bool outlet_close(struct outlet *outlet) {
+    bool empty;
+    while (!(empty = outlet_flush(outlet)) && wait_for_room(outlet, LAST_WAIT_MS))
+        ;
+    int error = outlet->failed ? outlet->error : EAGAIN;
+    if (outlet->is_anew)
+        close(outlet->fd);
+    outlet->is_anew = false;
+    errno = error;
+    return empty && !outlet->failed;
+}

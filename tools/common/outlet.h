@@ -1,0 +1,39 @@
+/*
+ * Text for people on a descriptor that nobody may be reading: a stopped terminal, a full pipe.
+ * Never blocks; what waits is bounded, and what does not fit is refused.
+ * O_NONBLOCK is not set on the descriptor itself, which others may share.
+ */
+#ifndef TOOLS_OUTLET_H
+#define TOOLS_OUTLET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* What may wait: more than a full redraw of a large terminal. */
+#define OUTLET_BYTES 131072
+
+struct outlet {
+    int fd; /* the descriptor, or the same file opened anew with O_NONBLOCK */
+    bool is_anew;
+    bool may_block; /* it could not be opened anew: asked before each small write */
+    bool failed;    /* nobody will ever read it: all is left out */
+    int error;      /* why */
+    size_t start, end;
+    char bytes[OUTLET_BYTES];
+};
+
+void outlet_open(struct outlet *outlet, int fd);
+
+/*
+ * Writes what it can, waits a fifth of a second at most for the rest, drops what is left: then it
+ * returns false, with errno.
+ */
+bool outlet_close(struct outlet *outlet);
+
+/* All of the text or, when there is no room for it, nothing of it: false. */
+bool outlet_write(struct outlet *outlet, const char *text, size_t len);
+
+/* Writes what waits, as far as it can; true when nothing waits any more. */
+bool outlet_flush(struct outlet *outlet);
+
+#endif

@@ -1,0 +1,33 @@
+/*
+ * A run for people, as it happens: workers, the tests that run and for how long, rates, failures
+ * with the tail of their traceback. On a terminal the summary is redrawn in place and failures
+ * scroll by above it; else, or with NO_COLOR or TERM=dumb, everything is plain lines. Nothing from
+ * a worker can steer the terminal. Memory is bounded; never blocks, whoever reads (see outlet.h).
+ */
+#ifndef TOOLS_SUMMARY_H
+#define TOOLS_SUMMARY_H
+
+#include "mux/packet.h"
+#include "tools/common/outlet.h"
+
+struct summary;
+
+/* Writes to stdout. NULL: out of memory. */
+struct summary *summary_create(uint64_t now_ns);
+
+/* The last state and the totals; frees it. NULL is fine. */
+void summary_finish(struct summary *summary, uint64_t now_ns);
+
+/* One packet of the stream. Its spans are not kept. */
+void summary_packet(struct summary *summary, const struct mux_packet *packet, uint64_t now_ns);
+
+/*
+ * A worker came or left, for who knows; else workers are counted by their route codes. `peer` ""
+ * when unknown.
+ */
+void summary_worker(struct summary *summary, const char *segment, const char *peer, bool came);
+
+/* Draws if it is time. Returns when it wants to be called again at the latest. */
+uint64_t summary_tick(struct summary *summary, uint64_t now_ns);
+
+#endif

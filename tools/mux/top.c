@@ -1,0 +1,94 @@
+/* mux top: a run as it happens, summed up. */
+#include "tools/common/summary.h"
+#include "tools/mux/input.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+/* As often the summary is looked after while nothing comes. */
+#define TICK_MS 100
+
+static const char help[] =
+    "usage: mux top [FILE|-]\n"
+    "\n"
+    "Sums a subunit v2 stream up while it comes: workers (route codes), tests that run and for "
+    "how\n"
+    "long, rates, failures with the tail of their traceback. On a terminal the summary is redrawn\n"
+    "in place; elsewhere, with NO_COLOR or with TERM=dumb, it is plain lines.\n"
+    "\n"
+    "  muxd --listen ib0 | tee run.subunit | mux top    watch while it is gathered\n"
+    "  tail -c +1 -f run.subunit | mux top              a run that somebody else gathers\n"
+    "  mux top run.subunit                              how it ended\n"
+    "\n"
+    "Exit codes: 0 all is well; 3 the stream was damaged; 1 the file could not be read; 2 wrong\n"
+    "usage.\n";
+
+static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+
+struct top {
+    struct summary *summary;
+    bool damaged;
+};
+
+static uint64_t clock_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static bool show_bytes(void *user, struct mux_span bytes) {
+    struct top *top = user;
+    struct mux_packet packet;
+    enum mux_error error = mux_packet_parse(bytes, &packet, NULL);
+    assert(!error);
+    (void)error;
+    summary_packet(top->summary, &packet, clock_ns());
+    return true;
+}
+
+static bool show_frame(void *user, const struct mux_frame *frame) {
+    struct top *top = user;
+    top->damaged |= frame->kind == MUX_FRAME_DAMAGE;
+    if (frame->kind != MUX_FRAME_PACKET)
+        return input_report(frame, mux_span(NULL, 0), show_bytes, top);
+    summary_packet(top->summary, &frame->packet, clock_ns());
+    summary_tick(top->summary, clock_ns());
+    return true;
+}
+
+static bool tick(void *user) {
+    struct top *top = user;
+    summary_tick(top->summary, clock_ns());
+    return true;
+}
+
+static int run(int argc, char **argv) {
+    struct top top = {NULL, false};
+    struct input_handler handler = {show_frame, tick, TICK_MS, &top};
+    int status;
+    if (next_option(&subcommand_top, argc, argv, options, &status) != -1)
+        return status;
+    if (argc - optind > 1) {
+        fprintf(stderr, "mux top: one file at a time\n");
+        return EXIT_USAGE;
+    }
+    const char *path = optind < argc ? argv[optind] : "-";
+    int fd = open_input(&subcommand_top, path);
+    if (fd < 0)
+        return EXIT_FAILED;
+    top.summary = summary_create(clock_ns());
+    if (!top.summary)
+        abort(); /* out of memory */
+    int error = input_read(fd, &handler);
+    summary_finish(top.summary, clock_ns());
+    if (error > 0)
+        fprintf(stderr, "mux top: %s: %s\n", path, strerror(error));
+    if (fd != STDIN_FILENO)
+        close(fd);
+    return error ? EXIT_FAILED : top.damaged ? EXIT_DAMAGED : EXIT_FINE;
+}
+
+const struct subcommand subcommand_top = {"top", "sums a run up while it happens", help, run};
