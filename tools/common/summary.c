@@ -83,8 +83,10 @@ static void begin_test(struct summary *summary, const struct mux_packet *packet,
 static void end_test(struct summary *summary, const struct mux_packet *packet) {
     struct running **at = find_running(summary, hash_of(packet));
     struct running *running = *at;
-    if (!running)
+    if (!running) {
+        summary->untracked -= summary->untracked > 0; /* most likely one of those */
         return;
+    }
     *at = running->next;
     mux_list_remove(&running->by_age);
     running->next = summary->free_running;

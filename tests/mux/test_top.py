@@ -1,0 +1,50 @@
+"""mux top: a run summed up."""
+from command import *
+
+
+class Top(Case):
+    def test_a_run(self):
+        stream = (packet(test_id='a', test_status='inprogress', route_code='0') +
+                  packet(test_id='a', test_status='success', route_code='0') +
+                  packet(test_id='b', test_status='inprogress', route_code='1/2') +
+                  packet(test_id='b', file_name='traceback', file_bytes=b'Boom\n',
+                         mime_type='text/plain', route_code='1/2') +
+                  packet(test_id='b', test_status='fail', route_code='1/2') +
+                  packet(test_id='c', test_status='inprogress', route_code='1/2') +
+                  packet(test_id='d', test_status='exists', route_code='1/2'))
+        output = self.fine(mux('top', stream=stream)).decode()
+        self.assertEqual(output.splitlines(), [
+            'FAIL  b  worker 1/2', '    Boom',
+            '2 workers, tests: 1 passed, 1 failed, 0 skipped, 1 running'])
+
+    def test_damage(self):
+        output = self.fine(mux('top', stream=packet(test_id='a')[:-1] + b'?'), 3).decode()
+        self.assertIn('0 failed', output)
+        self.assertIn('1 x damage', output)
+
+    def test_corpora(self):
+        for path in cases('valid', 'real', 'corrupt'):
+            done = mux('top', stream=corpus.load(path + '.bin'))
+            self.assertIn(done.returncode, (0, 3), path)
+            self.harmless(done.stdout)
+
+    def test_more_running_than_are_shown(self):
+        """Tests beyond the table are counted; their ends are not missed."""
+        names = ['t%d' % i for i in range(6000)]
+        begin = b''.join(packet(test_id=n, test_status='inprogress') for n in names)
+        end = b''.join(packet(test_id=n, test_status='success') for n in names)
+        output = self.fine(mux('top', stream=begin)).decode()
+        self.assertIn('6000 running', output)
+        output = self.fine(mux('top', stream=begin + end)).decode()
+        self.assertIn('6000 passed', output)
+        self.assertIn(' 0 running', output)
+
+    def test_what_cannot_be_read(self):
+        done = mux('top', '/nonexistent')
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b'/nonexistent', done.stderr)
+        self.assertEqual(mux('top', 'a', 'b').returncode, 2)
+
+
+if __name__ == '__main__':
+    unittest.main()
