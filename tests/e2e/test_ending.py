@@ -162,6 +162,26 @@ class Ending(Case):
         self.assertEqual(muxd.wait(), 0)
         self.assertEqual(stream, packet(test_id="t", route_code="0") * 5000)
 
+    def test_packets_from_above_after_the_last_one_up(self):
+        """The peer reads slowly and still sends: it gets all, what it sends is counted."""
+        upstream = self.upstream(receive_bytes=4096)
+        path = os.path.join(self.folder(), "stats")
+        muxd = self.muxd("--upstream", upstream.endpoint, "--stats-json", path,
+                         "--drain-timeout", "20")
+        upstream.accept()
+        sent = packet(test_id="t" * 50) * 1500
+        self.socket(muxd.addresses[0]).sendall(sent)
+        self.until(lambda: self.fresh_stats(muxd, path)["muxd_sent_bytes_total"] > len(sent),
+                   "the kernel to take it all")
+        muxd.signal()
+        self.until(lambda: self.refuses(muxd), "the signal to be taken")
+        time.sleep(0.2)
+        upstream.sock.sendall(packet(test_id="late", route_code="0") * 10)
+        stream = upstream.read_until(lambda s: False)
+        self.assertEqual(count_packets(stream), 1500)
+        upstream.sock.close()
+        self.assertEqual(muxd.wait(), 0)
+
     def test_stdin_alone_ends_at_its_end(self):
         for data, expected in ((b"", 0), (packet(test_id="t") * 3 + b"tail", 4)):
             done = subprocess.run([MUXD, "--io", IO, "--listen", "-"], input=data,
