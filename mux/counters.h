@@ -25,6 +25,8 @@
     X(chatter_packets, COUNTER, "packets", "packets made of chatter")                              \
     X(damages, COUNTER, "damages", "runs of damaged bytes from links")                             \
     X(damage_bytes, COUNTER, "bytes", "damaged bytes from links")                                  \
+    X(abandoned_packets, COUNTER, "packets",                                                       \
+      "packets whose writer died in the middle while another stream went on")                      \
     X(split_packets, COUNTER, "packets", "packets sent as two because of their length")            \
     X(oversize_packets, COUNTER, "packets", "packets reported as damage because of their length")  \
     X(forwarded_packets, COUNTER, "packets", "packets queued for the upstream")                    \

@@ -1,4 +1,5 @@
 #include "mux/framer.h"
+#include "mux/restart.h"
 
 /* Chatter without a newline waits in the store up to here: a long line is a few packets, not one.
  */
@@ -72,6 +73,14 @@ struct mux_room mux_framer_room(const struct mux_framer *framer) {
 void mux_framer_filled(struct mux_framer *framer, size_t len) {
     assert(framer->end + len <= framer->store.len);
     framer->end += len;
+}
+
+bool mux_framer_look_into(struct mux_framer *framer) {
+    size_t stored = mux_framer_stored(framer);
+    assert(framer->fed.len == 0);
+    if (stored && framer->candidate && framer->chatter == 0)
+        framer->abandoned = mux_restart_find(mux_span(framer->store.data + framer->head, stored));
+    return framer->abandoned > 0;
 }
 
 static struct view view_of(const struct mux_framer *framer) {
@@ -187,6 +196,15 @@ static size_t chatter_due(const struct mux_framer *framer, const struct view *vi
     return newline ? (size_t)(newline - view->data) + 1 : 0;
 }
 
+static void give_abandoned(struct mux_framer *framer, const struct view *view,
+                           struct mux_frame *frame) {
+    set_damage(frame, mux_span(view->data, framer->abandoned), MUX_ERROR_ABANDONED);
+    frame->in_store = view->in_store;
+    use_up(framer, view, framer->abandoned);
+    framer->abandoned = 0;
+    framer->utf8 = true;
+}
+
 /* One look at a view: gives a frame, or says in *look what is needed. */
 static void examine(struct mux_framer *framer, const struct view *view, struct mux_frame *frame,
                     struct look *look) {
@@ -237,6 +255,10 @@ void mux_framer_next(struct mux_framer *framer, struct mux_frame *frame) {
         struct view view = view_of(framer);
         frame->kind = MUX_FRAME_NONE;
         frame->bytes = mux_span(NULL, 0);
+        if (framer->abandoned) {
+            give_abandoned(framer, &view, frame);
+            return;
+        }
         examine(framer, &view, frame, &look);
         if (frame->kind != MUX_FRAME_NONE) {
             framer->flush = framer->flush && frame->kind != MUX_FRAME_CHATTER;

@@ -45,6 +45,7 @@ struct mux_framer {
     size_t end;          /* store: behind the last byte */
     size_t chatter;      /* bytes at the head that are known to be chatter */
     size_t candidate;    /* length of the packet underway at the head; 0 when there is none */
+    size_t abandoned;    /* bytes at the head that their writer will never complete */
     struct mux_span fed; /* what is left of the caller's span */
     bool utf8;           /* rule 1: chatter is still read as UTF-8 */
     bool ended;
@@ -73,6 +74,13 @@ void mux_framer_next(struct mux_framer *framer, struct mux_frame *frame);
  */
 void mux_framer_flush(struct mux_framer *framer);
 size_t mux_framer_chatter(const struct mux_framer *framer);
+
+/*
+ * Rule 8: looks into the packet underway, for a caller whose clock says that it has waited too
+ * long. True: another stream goes on inside it; mux_framer_next() gives what is before that as
+ * damage. Only after MUX_FRAME_NONE. Linear in what is stored.
+ */
+bool mux_framer_look_into(struct mux_framer *framer);
 
 /* Bytes that wait in the store, chatter and begun packets alike. */
 size_t mux_framer_stored(const struct mux_framer *framer);

@@ -62,6 +62,7 @@ struct mux_link *mux_link_open(struct mux *mux, const struct mux_link_config *co
     mux_list_init(&link->chatter_node);
     mux_list_init(&link->slot_node);
     mux_list_init(&link->holder_node);
+    mux_list_init(&link->look_node);
     mux_framer_init(&link->framer, (struct mux_room){tail, TAIL_BYTES});
     mux_link_attend(link);
     return link;
@@ -100,7 +101,7 @@ static void came(struct mux_link *link, size_t len, uint64_t now_ns) {
         start(link);
     MUX_COUNT(&link->mux->counters, received_bytes, len);
     link->window_bytes += len;
-    link->chatter_deadline_ns = now_ns + CHATTER_SILENCE_NS;
+    link->received_ns = now_ns;
     mux_list_remove(&link->chatter_node);
     mux_link_activate(link);
 }
@@ -126,6 +127,7 @@ void mux_link_filled(struct mux_link *link, size_t len, uint64_t now_ns) {
 
 void mux_link_ended(struct mux_link *link) {
     link->ended = true;
+    mux_list_remove(&link->look_node);
     link->offered_bytes = 0;
     mux_link_activate(link);
     mux_link_attend(link);
@@ -164,6 +166,7 @@ void mux_link_close(struct mux_link *link) {
     mux_list_remove(&link->attention_node);
     mux_list_remove(&link->chatter_node);
     mux_list_remove(&link->slot_node);
+    mux_list_remove(&link->look_node);
     mux_inputs_drop(mux, &link->inputs);
     mux_link_release_slot(link);
     size_t undelivered = mux_down_drop(link);
@@ -181,15 +184,78 @@ void mux_link_close(struct mux_link *link) {
     mux->free_links = link;
 }
 
-void mux_links_flush_chatter(struct mux *mux, uint64_t now_ns) {
+static void flush_chatter(struct mux *mux, uint64_t now_ns) {
     while (!mux_list_empty(&mux->chatter)) {
         struct mux_link *link = MUX_LIST_ITEM(mux->chatter.next, struct mux_link, chatter_node);
-        if (link->chatter_deadline_ns > now_ns)
+        if (link->received_ns + CHATTER_SILENCE_NS > now_ns)
             break;
         mux_list_remove(&link->chatter_node);
         mux_framer_flush(&link->framer);
         mux_link_activate(link);
     }
+}
+
+static void look_later(struct mux_link *link, uint64_t from_ns) {
+    link->look_at_ns = from_ns + LOOK_AFTER_NS;
+    mux_list_append(&link->mux->looks, &link->look_node);
+}
+
+/* True: there are frames to take. */
+static bool look_into(struct mux_link *link) {
+    if (mux_framer_look_into(&link->framer)) {
+        MUX_COUNT(&link->mux->counters, abandoned_packets, 1);
+        return true;
+    }
+    link->look_bytes = 2 * mux_framer_stored(&link->framer);
+    return false;
+}
+
+/* All that has come must be in the store: not so while a slot or a batch is waited for. */
+static void look_into_old(struct mux *mux, uint64_t now_ns) {
+    while (!mux_list_empty(&mux->looks)) {
+        struct mux_link *link = MUX_LIST_ITEM(mux->looks.next, struct mux_link, look_node);
+        if (link->look_at_ns > now_ns)
+            break;
+        mux_list_remove(&link->look_node);
+        if (!mux_list_empty(&link->slot_node) || !mux_list_empty(&link->active_node))
+            look_later(link, now_ns);
+        else if (look_into(link))
+            mux_link_activate(link);
+    }
+}
+
+void mux_links_run(struct mux *mux, uint64_t now_ns) {
+    flush_chatter(mux, now_ns);
+    look_into_old(mux, now_ns);
+}
+
+uint64_t mux_links_deadline_ns(const struct mux *mux) {
+    uint64_t deadline_ns = UINT64_MAX;
+    if (!mux_list_empty(&mux->chatter)) {
+        const struct mux_link *link =
+            MUX_LIST_ITEM(mux->chatter.next, struct mux_link, chatter_node);
+        deadline_ns = link->received_ns + CHATTER_SILENCE_NS;
+    }
+    if (!mux_list_empty(&mux->looks)) {
+        const struct mux_link *link = MUX_LIST_ITEM(mux->looks.next, struct mux_link, look_node);
+        if (link->look_at_ns < deadline_ns)
+            deadline_ns = link->look_at_ns;
+    }
+    return deadline_ns;
+}
+
+void mux_link_progressed(struct mux_link *link) {
+    mux_list_remove(&link->look_node);
+    link->look_bytes = 0;
+}
+
+/* Half a packet is all there is. True: it was time to look into it, and there is more to take. */
+static bool look_into_rest(struct mux_link *link) {
+    if (link->look_bytes)
+        return mux_framer_stored(&link->framer) >= link->look_bytes && look_into(link);
+    if (mux_list_empty(&link->look_node))
+        look_later(link, link->received_ns);
+    return false;
 }
 
 enum mux_link_step mux_link_next_input(struct mux_link *link) {
@@ -214,5 +280,6 @@ enum mux_link_step mux_link_next_input(struct mux_link *link) {
     } else if (link->slot) {
         mux_link_attend(link);
     }
-    return MUX_LINK_IDLE;
+    bool more = link->framer.candidate && !link->ended && look_into_rest(link);
+    return more ? MUX_LINK_MORE : MUX_LINK_IDLE;
 }

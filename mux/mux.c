@@ -152,6 +152,7 @@ struct mux *mux_create(const struct mux_config *config) {
     mux_list_init(&mux->pinned);
     mux_list_init(&mux->attention);
     mux_list_init(&mux->chatter);
+    mux_list_init(&mux->looks);
     if (!make_tables(mux) || !share_memory(mux)) {
         mux_destroy(mux);
         return NULL;
@@ -180,7 +181,7 @@ struct mux_counters *mux_counters_of(struct mux *mux) {
 }
 
 void mux_run(struct mux *mux, uint64_t now_ns) {
-    mux_links_flush_chatter(mux, now_ns);
+    mux_links_run(mux, now_ns);
     mux_down_run(mux, now_ns);
     do
         mux_up_run(mux);
@@ -194,11 +195,7 @@ static uint64_t earlier(uint64_t a, uint64_t b) {
 
 uint64_t mux_deadline_ns(const struct mux *mux) {
     uint64_t deadline_ns = earlier(mux->middle_slots.judge_at_ns, mux->large_slots.judge_at_ns);
-    if (!mux_list_empty(&mux->chatter)) {
-        const struct mux_link *link =
-            MUX_LIST_ITEM(mux->chatter.next, struct mux_link, chatter_node);
-        deadline_ns = earlier(deadline_ns, link->chatter_deadline_ns);
-    }
+    deadline_ns = earlier(deadline_ns, mux_links_deadline_ns(mux));
     if (mux->down.waiting)
         deadline_ns = earlier(deadline_ns, mux->down.wait_until_ns);
     return deadline_ns;

@@ -35,6 +35,9 @@
 /* Chatter waits so long for its newline: below what a person at a debugger prompt notices. */
 #define CHATTER_SILENCE_NS 30000000u
 
+/* A packet that is not whole after this is looked into (oracle rule 8). */
+#define LOOK_AFTER_NS 2000000000u
+
 /* Received buffers of one link that may wait here before it is paused: one in use, few behind. */
 #define LINK_INPUTS_MAX 4
 
@@ -79,17 +82,19 @@ struct mux_down_queue {
 struct mux_link {
     struct mux *mux;
     void *user;
-    struct mux_list active_node, attention_node, chatter_node, slot_node, holder_node;
+    struct mux_list active_node, attention_node, chatter_node, slot_node, holder_node, look_node;
     struct mux_link *next; /* in its bucket of the directory, or in the free list */
     bool way_down;
     bool started; /* has a segment */
     bool ended;
     bool finished;
-    bool evicted;         /* it shall be closed */
-    bool judged;          /* it has held its slot for the whole window */
-    size_t window_bytes;  /* received in it */
-    int64_t credit_bytes; /* deficit round robin; a large packet makes it a debt */
-    uint64_t chatter_deadline_ns;
+    bool evicted;            /* it shall be closed */
+    bool judged;             /* it has held its slot for the whole window */
+    size_t window_bytes;     /* received in it */
+    int64_t credit_bytes;    /* deficit round robin; a large packet makes it a debt */
+    uint64_t received_ns;    /* its last bytes */
+    uint64_t look_at_ns;     /* when it is in mux->looks */
+    size_t look_bytes;       /* looked into in vain: again when so much is stored; 0: not yet */
     size_t offered_bytes;    /* of room that the owner is receiving into: the store must not move */
     struct mux_buffer *slot; /* the framer's store when it is not `tail` */
     uint8_t *tail;
@@ -133,8 +138,10 @@ struct mux {
     struct mux_input *free_inputs;
     struct mux_slots middle_slots, large_slots;
 
-    struct mux_list active, attention, chatter;
-    struct mux_list pinned; /* of mux_link.active_node: see MUX_LINK_PINNED */
+    struct mux_list active, attention;
+    struct mux_list chatter; /* chatter that waits for its newline, by received_ns */
+    struct mux_list looks;   /* packets underway, by look_at_ns */
+    struct mux_list pinned;  /* of mux_link.active_node: see MUX_LINK_PINNED */
     struct mux_batch batches[2];
     struct mux_batch *fill, *flight;
     bool in_flight;
@@ -159,7 +166,11 @@ void mux_inputs_drop(struct mux *mux, struct mux_inputs *inputs);
 void mux_link_activate(struct mux_link *link);
 void mux_link_attend(struct mux_link *link);
 struct mux_link *mux_link_find(struct mux *mux, struct mux_span segment);
-void mux_links_flush_chatter(struct mux *mux, uint64_t now_ns);
+/* Timers: chatter that has waited long enough, packets that have. */
+void mux_links_run(struct mux *mux, uint64_t now_ns);
+uint64_t mux_links_deadline_ns(const struct mux *mux);
+/* A frame has come: what is underway, if anything, is another packet. */
+void mux_link_progressed(struct mux_link *link);
 
 enum mux_link_step {
     MUX_LINK_MORE,   /* go on */

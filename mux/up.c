@@ -98,6 +98,7 @@ static enum mux_link_step step(struct mux_link *link) {
         break;
     }
     link->credit_bytes -= (int64_t)bytes;
+    mux_link_progressed(link);
     mux_link_leave_slot(link);
     return MUX_LINK_MORE;
 }

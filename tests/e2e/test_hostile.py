@@ -36,5 +36,24 @@ class Hostile(Case):
         self.assertTrue([line for line in muxd.log if "wait for the memory" in line])
 
 
+    def test_a_stray_header(self):
+        """The beginning of a 4 MiB packet, then good ones at 10 a second: delivered in seconds."""
+        muxd = self.muxd()
+        sock = self.socket(muxd.addresses[0])
+        sock.sendall(LARGE[:30])
+        begin = time.monotonic()
+        for i in range(50):
+            sock.sendall(packet(test_id="t%d" % i))
+            time.sleep(0.1)
+            if time.monotonic() - begin > 4:
+                self.assertGreater(len(muxd.stream()), 0)
+        self.finish(sock)
+        self.assertEqual(muxd.end(), 0)
+        events = oracle.decode(muxd.stream())
+        self.same([e["test_id"] for e in events],
+                  ["subunit.parser"] * 2 + ["t%d" % i for i in range(50)])
+        self.assertEqual(base64.b64decode(events[0]["file_b64"]), LARGE[:30])
+
+
 if __name__ == "__main__":
     unittest.main()

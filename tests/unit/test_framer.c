@@ -148,6 +148,33 @@ static void no_room_in_a_small_store(void **state) {
     assert_int_equal(mux_framer_room(&framer).len, 16384 - MUX_STORE_MIN_BYTES - 1);
 }
 
+/* A packet that its writer abandoned, and another stream behind it (rule 8). */
+static void looked_into(void **state) {
+    (void)state;
+    const char begun[] = "\xb3\x20\x40\xbf\xff\xff\x01"
+                         "f\xbf\xff\xf0";
+    start(MUX_STORE_MIN_BYTES);
+    feed(begun, sizeof begun - 1);
+    assert_next(MUX_FRAME_NONE);
+    assert_false(mux_framer_look_into(&framer)); /* nothing but the beginning */
+    feed(foo, FOO_BYTES - 1);
+    assert_next(MUX_FRAME_NONE);
+    assert_false(mux_framer_look_into(&framer)); /* none is whole */
+    feed(foo + FOO_BYTES - 1, 6);
+    assert_next(MUX_FRAME_NONE);
+    assert_true(mux_framer_look_into(&framer)); /* one is, the next is cut */
+    assert_next(MUX_FRAME_DAMAGE);
+    assert_int_equal(frame.why, MUX_ERROR_ABANDONED);
+    assert_int_equal(frame.bytes.len, sizeof begun - 1);
+    assert_next(MUX_FRAME_PACKET);
+    assert_memory_equal(frame.bytes.data, FOO, FOO_BYTES);
+    assert_next(MUX_FRAME_NONE);
+    feed(foo + 5, FOO_BYTES - 5);
+    assert_next(MUX_FRAME_PACKET);
+    assert_next(MUX_FRAME_NONE);
+    assert_int_equal(mux_framer_stored(&framer), 0);
+}
+
 /* A packet underway that cannot be one any more is chatter: the room is gone. */
 static void room_of_a_refuted_packet(void **state) {
     (void)state;
@@ -482,6 +509,7 @@ int main(void) {
         cmocka_unit_test(direct_receive),
         cmocka_unit_test(no_room_for_others),
         cmocka_unit_test(no_room_in_a_small_store),
+        cmocka_unit_test(looked_into),
         cmocka_unit_test(room_of_a_refuted_packet),
         cmocka_unit_test(small_store_asks),
         cmocka_unit_test(whole_needs_no_store),
