@@ -4,17 +4,23 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 /* outlet_close(): a reader that is alive takes what waits within this. */
-#define LAST_WAIT_MS 200
+#define LAST_WAIT_NS 200000000
 
-/* poll() promises so much room in a pipe; a terminal has less, but takes its time. */
-#define ASKED_WRITE_BYTES 512
+/*
+ * A pipe that polls writable has room for PIPE_BUF. A terminal has room for a byte: a
+ * pseudo-terminal that nobody reads was seen to block in a write of 16.
+ */
+#define ASKED_PIPE_BYTES PIPE_BUF
+#define ASKED_TERMINAL_BYTES 1
 
 /*
  * A terminal or a pipe opened a second time has its own flags. A regular file never blocks, and a
@@ -29,14 +35,15 @@ void outlet_open(struct outlet *outlet, int fd) {
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     int anew = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     outlet->is_anew = anew >= 0;
-    outlet->may_block = anew < 0;
     if (anew >= 0)
         outlet->fd = anew;
+    else
+        outlet->asked_bytes = S_ISFIFO(status.st_mode) ? ASKED_PIPE_BYTES : ASKED_TERMINAL_BYTES;
 }
 
-static bool wait_for_room(const struct outlet *outlet, int timeout_ms) {
+static bool wait_for_room(const struct outlet *outlet, int64_t timeout_ns) {
     struct pollfd poll_fd = {.fd = outlet->fd, .events = POLLOUT};
-    return poll(&poll_fd, 1, timeout_ms) == 1;
+    return poll(&poll_fd, 1, (int)(timeout_ns / 1000000)) == 1;
 }
 
 static ssize_t write_some(const struct outlet *outlet) {
@@ -45,12 +52,12 @@ static ssize_t write_some(const struct outlet *outlet) {
     ssize_t written = send(outlet->fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (written >= 0 || errno != ENOTSOCK)
         return written;
-    if (!outlet->may_block)
+    if (!outlet->asked_bytes)
         return write(outlet->fd, bytes, len);
     errno = EAGAIN;
     if (!wait_for_room(outlet, 0))
         return -1;
-    return write(outlet->fd, bytes, len < ASKED_WRITE_BYTES ? len : ASKED_WRITE_BYTES);
+    return write(outlet->fd, bytes, len < outlet->asked_bytes ? len : outlet->asked_bytes);
 }
 
 bool outlet_flush(struct outlet *outlet) {
@@ -86,10 +93,19 @@ bool outlet_write(struct outlet *outlet, const char *text, size_t len) {
     return true;
 }
 
+static int64_t clock_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 bool outlet_close(struct outlet *outlet) {
-    bool empty;
-    while (!(empty = outlet_flush(outlet)) && wait_for_room(outlet, LAST_WAIT_MS))
-        ;
+    int64_t end_ns = clock_ns() + LAST_WAIT_NS;
+    bool empty = outlet_flush(outlet);
+    for (int64_t left_ns = LAST_WAIT_NS; !empty && left_ns > 0; left_ns = end_ns - clock_ns()) {
+        wait_for_room(outlet, left_ns);
+        empty = outlet_flush(outlet);
+    }
     int error = outlet->failed ? outlet->error : EAGAIN;
     if (outlet->is_anew)
         close(outlet->fd);

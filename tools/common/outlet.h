@@ -15,9 +15,9 @@
 struct outlet {
     int fd; /* the descriptor, or the same file opened anew with O_NONBLOCK */
     bool is_anew;
-    bool may_block; /* it could not be opened anew: asked before each small write */
-    bool failed;    /* nobody will ever read it: all is left out */
-    int error;      /* why */
+    size_t asked_bytes; /* it could not be opened anew: asked before each so small write; or 0 */
+    bool failed;        /* nobody will ever read it: all is left out */
+    int error;          /* why */
     size_t start, end;
     char bytes[OUTLET_BYTES];
 };
@@ -25,8 +25,8 @@ struct outlet {
 void outlet_open(struct outlet *outlet, int fd);
 
 /*
- * Writes what it can, waits a fifth of a second at most for the rest, drops what is left: then it
- * returns false, with errno.
+ * Writes what it can, waits a fifth of a second at most for the rest, however slowly it is read,
+ * drops what is left: then it returns false, with errno.
  */
 bool outlet_close(struct outlet *outlet);
 

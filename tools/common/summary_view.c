@@ -229,9 +229,8 @@ uint64_t summary_tick(struct summary *summary, uint64_t now_ns) {
     uint64_t since_ns = now_ns - summary->drawn_ns;
     if (since_ns >= SECOND_NS || (summary->changed && since_ns >= REDRAW_NS))
         draw(summary, true, now_ns);
-    if (summary->drawn_ns != now_ns && !summary->changed)
-        return summary->drawn_ns + SECOND_NS;
-    return now_ns + REDRAW_NS;
+    uint64_t next_ns = summary->drawn_ns + (summary->changed ? REDRAW_NS : SECOND_NS);
+    return next_ns > now_ns ? next_ns : now_ns + REDRAW_NS; /* due, but nobody reads */
 }
 
 void summary_view_close(struct summary *summary, uint64_t now_ns) {
