@@ -3,6 +3,7 @@
 #include "tools/common/text.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -27,6 +28,20 @@ static void suppress(struct log *log) {
     log->suppressed++;
     if (log->counters)
         MUX_COUNT(log->counters, log_lines_suppressed, 1);
+}
+
+void log_text(struct log *log, const char *format, ...) {
+    char text[LINE_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    int len = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    if (len >= (int)sizeof text) {
+        len = (int)sizeof text - 1;
+        text[len - 1] = '\n';
+    }
+    if (!outlet_write(&log->outlet, text, (size_t)len))
+        suppress(log);
 }
 
 static void mention_suppressed(struct log *log) {

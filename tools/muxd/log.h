@@ -15,6 +15,9 @@ struct log {
 
 void log_open(struct log *log);
 
+/* Text of our own, as it is: for the start, whose lines are few. */
+__attribute__((format(printf, 2, 3))) void log_text(struct log *log, const char *format, ...);
+
 /*
  * One line, whatever peers put into it (names, reasons): cleaned, and so many a second at most;
  * lines left out, or that nobody takes, are counted and mentioned.

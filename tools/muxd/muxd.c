@@ -228,8 +228,8 @@ static void raise_descriptor_limit(struct muxd *muxd) {
         return;
     limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
     if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < wanted)
-        fprintf(stderr, "muxd: the limit of open files (%llu) allows fewer than %u links\n",
-                (unsigned long long)limit.rlim_cur, muxd->options.links_max);
+        log_text(&muxd->log, "muxd: the limit of open files (%llu) allows fewer than %u links\n",
+                 (unsigned long long)limit.rlim_cur, muxd->options.links_max);
 }
 
 static size_t receive_bytes(const struct muxd *muxd) {
@@ -256,15 +256,15 @@ static bool start_transport(struct muxd *muxd) {
     muxd->ops = io == IO_EPOLL ? &transport_epoll : &transport_uring;
     muxd->transport = muxd->ops->init(&config, &failure);
     if (!muxd->transport && io == IO_AUTO) {
-        fprintf(stderr, "muxd: io_uring %s (%s: %s): using epoll\n",
-                forbidden(&failure) ? "is forbidden here" : "does not work here", failure.operation,
-                strerror(failure.error));
+        log_text(&muxd->log, "muxd: io_uring %s (%s: %s): using epoll\n",
+                 forbidden(&failure) ? "is forbidden here" : "does not work here",
+                 failure.operation, strerror(failure.error));
         muxd->ops = &transport_epoll;
         muxd->transport = muxd->ops->init(&config, &failure);
     }
     if (!muxd->transport)
-        fprintf(stderr, "muxd: --io %s: %s: %s\n", muxd->ops->name, failure.operation,
-                strerror(failure.error));
+        log_text(&muxd->log, "muxd: --io %s: %s: %s\n", muxd->ops->name, failure.operation,
+                 strerror(failure.error));
     return muxd->transport != NULL;
 }
 
@@ -273,7 +273,7 @@ static bool map_arena(struct muxd *muxd) {
     void *arena =
         mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (arena == MAP_FAILED) {
-        fprintf(stderr, "muxd: --memory: cannot map %zu bytes: %s\n", len, strerror(errno));
+        log_text(&muxd->log, "muxd: --memory: cannot map %zu bytes: %s\n", len, strerror(errno));
         return false;
     }
     muxd->arena = (struct mux_room){arena, len};
@@ -310,7 +310,7 @@ static bool start_node(struct muxd *muxd) {
     if (muxd->node)
         muxd->log.counters = node_counters(muxd->node);
     else
-        fprintf(stderr, "muxd: out of memory for %u links\n", options->links_max);
+        log_text(&muxd->log, "muxd: out of memory for %u links\n", options->links_max);
     return muxd->node != NULL;
 }
 
@@ -343,13 +343,13 @@ static bool listen_on(struct muxd *muxd, const struct endpoint *endpoint,
                      : muxd->ops->listen(muxd->transport, address, NULL, &bound, &failure);
     if (!listener) {
         address_text(address, text, sizeof text);
-        fprintf(stderr, "muxd: --listen %s: %s: %s: %s\n", endpoint->text, text, failure.operation,
-                strerror(failure.error));
+        log_text(&muxd->log, "muxd: --listen %s: %s: %s: %s\n", endpoint->text, text,
+                 failure.operation, strerror(failure.error));
         return false;
     }
     node_add_listener(muxd->node, listener);
     address_text(&bound, text, sizeof text);
-    fprintf(stderr, "listening on %s\n", text);
+    log_text(&muxd->log, "listening on %s\n", text);
     *open_to_all = *open_to_all || !address_is_local(&bound);
     return true;
 }
@@ -357,11 +357,11 @@ static bool listen_on(struct muxd *muxd, const struct endpoint *endpoint,
 static bool listen_on_stdin(struct muxd *muxd) {
     char why[256];
     if (isatty(STDIN_FILENO))
-        fprintf(stderr, "muxd: reading a subunit stream from the terminal\n");
+        log_text(&muxd->log, "muxd: reading a subunit stream from the terminal\n");
     struct transport_conn *conn =
         attach(muxd, STDIN_FILENO, -1, true, TRANSPORT_POOL_SHARED, "stdin", NULL, why, sizeof why);
     if (!conn)
-        fprintf(stderr, "muxd: --listen -: %s\n", why);
+        log_text(&muxd->log, "muxd: --listen -: %s\n", why);
     return conn && node_adopt(muxd->node, conn, false);
 }
 
@@ -373,10 +373,10 @@ static bool listen_on_endpoint(struct muxd *muxd, const struct endpoint *endpoin
         return listen_on_stdin(muxd);
     bool is_interface = endpoint_describe_interface(endpoint, why, sizeof why);
     if (is_interface)
-        fprintf(stderr, "muxd: %s\n", why);
+        log_text(&muxd->log, "muxd: %s\n", why);
     unsigned count = endpoint_resolve(endpoint, true, addresses, ADDRESSES_MAX, why, sizeof why);
     if (count == 0)
-        fprintf(stderr, "muxd: --listen %s: %s\n", endpoint->text, why);
+        log_text(&muxd->log, "muxd: --listen %s: %s\n", endpoint->text, why);
     for (unsigned i = 0; i < count; i++)
         if (!listen_on(muxd, endpoint, &addresses[i], is_interface, open_to_all))
             return false;
@@ -389,8 +389,8 @@ static bool listen_everywhere(struct muxd *muxd) {
         if (!listen_on_endpoint(muxd, &muxd->options.listen[i], &open_to_all))
             return false;
     if (open_to_all && muxd->options.allow.count == 0)
-        fprintf(stderr, "muxd: anybody who can reach these addresses may send results; "
-                        "--allow CIDR,... limits that\n");
+        log_text(&muxd->log, "muxd: anybody who can reach these addresses may send results; "
+                             "--allow CIDR,... limits that\n");
     return true;
 }
 
@@ -413,7 +413,7 @@ static bool resolve_upstream(struct muxd *muxd) {
         return true;
     muxd->resolver = resolver_start(upstream);
     if (!muxd->resolver)
-        fprintf(stderr, "muxd: --upstream %s: no thread to look it up in\n", upstream->text);
+        log_text(&muxd->log, "muxd: --upstream %s: no thread to look it up in\n", upstream->text);
     return muxd->resolver != NULL;
 }
 
@@ -423,7 +423,7 @@ static bool watch_signals(struct muxd *muxd) {
     muxd->signals_conn = attach(muxd, signal_pipe[0], -1, true, TRANSPORT_POOL_RESERVE, "signals",
                                 &muxd->signals, why, sizeof why);
     if (!muxd->signals_conn) {
-        fprintf(stderr, "muxd: signals: %s\n", why);
+        log_text(&muxd->log, "muxd: signals: %s\n", why);
         return false;
     }
     receive_signals(muxd);
