@@ -1,0 +1,138 @@
+#!/usr/bin/env python3
+"""The fuzzers' corpora: one .tar.xz each in corpora/, small and minimised.
+
+usage: corpus.py replay PROGRAM TAR          every input once (any build)
+       corpus.py fuzz SECONDS DIR [NAME...]  fuzzes; DIR has programs built with -Dfuzz=true
+       corpus.py merge DIR NAME INPUTS...    puts files or directories of inputs into the corpus, minimised
+
+To build for fuzz and merge:
+    CC=clang meson setup build/fuzz -Dfuzz=true -Dc_args=-fsanitize=fuzzer-no-link \\
+        -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1
+    ninja -C build/fuzz fuzzers
+An input that fails is left in the directory that DIR/findings names, one for each fuzzer; once it is
+repaired, `corpus.py merge DIR NAME FILE` keeps it.
+"""
+import concurrent.futures
+import glob
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+
+CORPORA = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'corpora')
+JOBS = 2                # fuzzers at a time
+INPUT_MAX_BYTES = 4096  # long enough for a few packets, short enough to be fast
+SLOW_SECONDS = 10       # one input: a finding
+MEMORY_MB = 2048
+REPLAY_SECONDS = 100
+SPARE_SECONDS = 120     # for start and end of a fuzzer, beyond the time it fuzzes
+ENVIRONMENT = {**os.environ, 'UBSAN_OPTIONS': 'halt_on_error=1:print_stacktrace=1'}
+
+
+def corpus(name):
+    return os.path.join(CORPORA, name + '.tar.xz')
+
+
+def unpack(tar, directory):
+    """Only plain files, under their bare names."""
+    paths = []
+    with tarfile.open(tar, 'r:xz') as archive:
+        for member in archive:
+            path = os.path.join(directory, os.path.basename(member.name))
+            with open(path, 'wb') as file:
+                file.write(archive.extractfile(member).read())
+            paths.append(path)
+    return paths
+
+
+def pack(directory, tar):
+    """The same inputs give the same archive."""
+    with tarfile.open(tar, 'w:xz', preset=9) as archive:
+        for name in sorted(os.listdir(directory)):
+            with open(os.path.join(directory, name), 'rb') as file:
+                content = file.read()
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+
+
+def replay(program, tar):
+    with tempfile.TemporaryDirectory() as directory:
+        paths = sorted(unpack(tar, directory))
+        print(len(paths), 'inputs', flush=True)
+        result = subprocess.run([program, *paths], timeout=REPLAY_SECONDS, env=ENVIRONMENT,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if result.returncode:
+            sys.stdout.write(result.stdout.decode(errors='replace')[-8000:])
+        return result.returncode == 0 and len(paths) > 0
+
+
+def libfuzzer(directory, name, *arguments):
+    return [os.path.join(directory, 'tests/fuzz/fuzz_' + name), '-max_len=%d' % INPUT_MAX_BYTES,
+            '-timeout=%d' % SLOW_SECONDS, '-rss_limit_mb=%d' % MEMORY_MB, *arguments]
+
+
+def fuzz_one(seconds, directory, name):
+    """Fuzzes from the corpus; True when nothing was found."""
+    findings = os.path.join(directory, 'findings', name)
+    os.makedirs(findings, exist_ok=True)
+    with tempfile.TemporaryDirectory() as inputs:
+        unpack(corpus(name), inputs)
+        command = libfuzzer(directory, name, '-max_total_time=%d' % seconds,
+                            '-artifact_prefix=' + findings + '/', '-print_final_stats=1',
+                            '-verbosity=1', inputs)
+        result = subprocess.run(command, timeout=seconds + SPARE_SECONDS, env=ENVIRONMENT,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    output = result.stdout.decode(errors='replace')
+    executed = [line for line in output.splitlines() if 'number_of_executed_units' in line]
+    print(name, 'FAILED' if result.returncode else 'ok', *executed, flush=True)
+    if result.returncode:
+        print(output[-8000:], flush=True)
+    return result.returncode == 0
+
+
+def names_in(directory):
+    programs = glob.glob(os.path.join(directory, 'tests/fuzz/fuzz_*'))
+    return sorted(os.path.basename(path)[5:] for path in programs if os.path.isfile(path))
+
+
+def fuzz(seconds, directory, *names):
+    names = names or names_in(directory)
+    with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
+        fine = list(pool.map(lambda name: fuzz_one(int(seconds), directory, name), names))
+    return len(fine) > 0 and all(fine)
+
+
+def gather(paths, directory):
+    for path in paths:
+        for file in [path] if os.path.isfile(path) else glob.glob(os.path.join(path, '*')):
+            shutil.copy(file, directory)
+
+
+def merge(directory, name, *paths):
+    with tempfile.TemporaryDirectory() as inputs, tempfile.TemporaryDirectory() as merged:
+        if os.path.exists(corpus(name)):
+            unpack(corpus(name), inputs)
+        gather(paths, inputs)
+        result = subprocess.run(libfuzzer(directory, name, '-merge=1', merged, inputs), env=ENVIRONMENT,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if result.returncode:
+            print(result.stdout.decode(errors='replace')[-8000:])
+            return False
+        os.makedirs(CORPORA, exist_ok=True)
+        pack(merged, corpus(name))
+        print(name, len(os.listdir(merged)), 'inputs,', os.path.getsize(corpus(name)), 'bytes')
+    return True
+
+
+def main():
+    commands = {'replay': replay, 'fuzz': fuzz, 'merge': merge}
+    if len(sys.argv) < 4 or sys.argv[1] not in commands:
+        sys.exit(__doc__)
+    sys.exit(0 if commands[sys.argv[1]](*sys.argv[2:]) else 1)
+
+
+main()

@@ -1,0 +1,66 @@
+/*
+ * The JSON of mux cat and mux encode: any line is refused with a sentence or gives a good packet;
+ * a packet's JSON gives the packet back.
+ *
+ * Input: mode, a line of JSON or a packet.
+ */
+#include "tests/fuzz/fuzz.h"
+
+#include "tools/mux/event.h"
+
+#include <stdlib.h>
+
+#define MODE_PACKET 1 /* a packet, not JSON */
+
+#define OUT_BYTES 65536 /* larger than any input that a fuzzer is let make becomes */
+
+/* As mux encode reads it. False: refused. */
+static bool encode(struct mux_span line, uint8_t *out, size_t *written) {
+    char why[256] = "";
+    json_error_t error;
+    json_t *event = json_loadb((const char *)line.data, line.len,
+                               JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+    if (!event)
+        return false;
+    bool fine = event_encode(event, out, OUT_BYTES, written, why, sizeof why);
+    json_decref(event);
+    assert(fine || *why);
+    return fine;
+}
+
+/* There and back: the same fields. The packet's strings are good: it was parsed. */
+static void check_packet(const struct mux_packet *packet) {
+    static uint8_t out[OUT_BYTES];
+    struct mux_packet again;
+    size_t written;
+    json_t *event = event_to_json(packet);
+    assert(event);
+    char *line = json_dumps(event, JSON_ENSURE_ASCII);
+    json_decref(event);
+    assert(line && !strchr(line, '\n'));
+    assert(encode(mux_span_text(line), out, &written));
+    assert(mux_packet_verify(mux_span(out, written)));
+    assert(mux_packet_parse(mux_span(out, written), &again, NULL) == MUX_OK);
+    assert(same_fields(packet, &again));
+    free(line);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    static uint8_t out[OUT_BYTES];
+    struct script script = {mux_span(data, size)};
+    uint8_t mode = script_byte(&script);
+    struct mux_packet packet;
+    size_t written;
+    uint8_t *copy = copy_of(script.rest);
+    struct mux_span bytes = mux_span(copy, script.rest.len);
+    if (mode & MODE_PACKET) {
+        if (bytes.len < OUT_BYTES && mux_packet_parse(bytes, &packet, NULL) == MUX_OK)
+            check_packet(&packet);
+    } else if (encode(bytes, out, &written)) {
+        assert(mux_packet_verify(mux_span(out, written)));
+        assert(mux_packet_parse(mux_span(out, written), &packet, NULL) == MUX_OK);
+        check_packet(&packet);
+    }
+    free(copy);
+    return 0;
+}
