@@ -27,6 +27,9 @@
     X(damage_bytes, COUNTER, "bytes", "damaged bytes from links")                                  \
     X(abandoned_packets, COUNTER, "packets",                                                       \
       "packets whose writer died in the middle while another stream went on")                      \
+    X(tests_failed, COUNTER, "tests", "tests in progress when their worker ended")                 \
+    X(tests_untracked, COUNTER, "tests",                                                           \
+      "tests begun for which there was no room to remember them")                                  \
     X(split_packets, COUNTER, "packets", "packets sent as two because of their length")            \
     X(oversize_packets, COUNTER, "packets", "packets reported as damage because of their length")  \
     X(forwarded_packets, COUNTER, "packets", "packets queued for the upstream")                    \

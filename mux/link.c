@@ -64,6 +64,7 @@ struct mux_link *mux_link_open(struct mux *mux, const struct mux_link_config *co
     mux_list_init(&link->holder_node);
     mux_list_init(&link->look_node);
     mux_framer_init(&link->framer, (struct mux_room){tail, TAIL_BYTES});
+    mux_progress_open(&link->tests, LINK_TESTS_CELLS);
     mux_link_attend(link);
     return link;
 }
@@ -125,7 +126,8 @@ void mux_link_filled(struct mux_link *link, size_t len, uint64_t now_ns) {
     mux_framer_filled(&link->framer, len);
 }
 
-void mux_link_ended(struct mux_link *link) {
+void mux_link_ended(struct mux_link *link, const char *reason) {
+    snprintf(link->reason, sizeof link->reason, "%s", reason);
     link->ended = true;
     mux_list_remove(&link->look_node);
     link->offered_bytes = 0;
@@ -168,6 +170,7 @@ void mux_link_close(struct mux_link *link) {
     mux_list_remove(&link->slot_node);
     mux_list_remove(&link->look_node);
     mux_inputs_drop(mux, &link->inputs);
+    mux_progress_close(&mux->tests, &link->tests);
     mux_link_release_slot(link);
     size_t undelivered = mux_down_drop(link);
     if (undelivered) {

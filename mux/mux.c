@@ -35,7 +35,7 @@ void mux_message(struct mux *mux, uint64_t now_ns, const char *format, ...) {
         return;
     }
     struct mux_pieces pieces;
-    mux_report_message(mux_span_text(reason), mux_span(NULL, 0), &pieces);
+    mux_report_message(mux_span_text(reason), mux_span(NULL, 0), mux_span(NULL, 0), &pieces);
     mux_batch_add(mux->fill, &pieces, NULL, SIZE_MAX);
     MUX_COUNT(&mux->counters, messages, 1);
     MUX_COUNT(&mux->counters, forwarded_packets, 1);
@@ -131,7 +131,9 @@ static bool make_tables(struct mux *mux) {
         mux->inputs[i].next = mux->free_inputs;
         mux->free_inputs = &mux->inputs[i];
     }
-    return mux_segments_init(&mux->segments, config->segment_by);
+    unsigned cells = TESTS_CELLS_LEAST + TESTS_CELLS_PER_LINK * config->links_max;
+    return mux_progress_init(&mux->tests, cells) &&
+           mux_segments_init(&mux->segments, config->segment_by);
 }
 
 struct mux *mux_create(const struct mux_config *config) {
@@ -168,6 +170,7 @@ void mux_destroy(struct mux *mux) {
     mux_batch_fini(&mux->batches[1]);
     mux_slots_fini(&mux->middle_slots);
     mux_slots_fini(&mux->large_slots);
+    mux_progress_fini(&mux->tests);
     mux_segments_fini(&mux->segments);
     free(mux->links);
     free(mux->tails);

@@ -77,8 +77,11 @@ void mux_link_received(struct mux_link *link, struct mux_buffer *buffer, struct 
 /* `len` bytes were received into the room that mux_link_offer() gave; the offer is over. */
 void mux_link_filled(struct mux_link *link, size_t len, uint64_t now_ns);
 
-/* The link sends no more. When all is used up it is finished: see mux_link_finished(). */
-void mux_link_ended(struct mux_link *link);
+/*
+ * The link sends no more. When all is used up it is finished: see mux_link_finished(). Its tests in
+ * progress are reported failed, with `reason`: a clause for people, "its connection was closed".
+ */
+void mux_link_ended(struct mux_link *link, const char *reason);
 
 /* Its connection is gone and no memory of it is in flight: the handle is free after this. */
 void mux_link_close(struct mux_link *link);

@@ -7,6 +7,7 @@
 #include "mux/limiter.h"
 #include "mux/list.h"
 #include "mux/mux.h"
+#include "mux/progress.h"
 #include "mux/route.h"
 #include "mux/segment.h"
 #include "mux/slots.h"
@@ -52,6 +53,17 @@
 #define DOWN_WAIT_NS 1000000000u
 
 #define PEER_TEXT_BYTES 128
+
+/*
+ * Tests in progress that a worker's link may have, in cells (progress.c): some forty; most run one
+ * at a time. All links together have room for a few each, since memory for all of them at the
+ * same time would be 8 KiB a link.
+ */
+#define LINK_TESTS_CELLS 64
+#define TESTS_CELLS_PER_LINK 8
+#define TESTS_CELLS_LEAST 4096
+
+#define REASON_BYTES 160
 
 struct mux_input {
     struct mux_buffer *buffer;
@@ -102,6 +114,8 @@ struct mux_link {
     struct mux_inputs inputs;
     struct mux_prefix prefix;
     struct mux_down_queue down;
+    struct mux_progress_list tests;
+    char reason[REASON_BYTES]; /* why it ended */
     char segment[MUX_SEGMENT_TEXT_BYTES];
     char peer[PEER_TEXT_BYTES];
     char host[PEER_TEXT_BYTES];
@@ -137,6 +151,7 @@ struct mux {
     struct mux_input *inputs;
     struct mux_input *free_inputs;
     struct mux_slots middle_slots, large_slots;
+    struct mux_progress tests;
 
     struct mux_list active, attention;
     struct mux_list chatter; /* chatter that waits for its newline, by received_ns */

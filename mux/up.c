@@ -2,6 +2,8 @@
 #include "mux/mux_internal.h"
 #include "mux/report.h"
 
+#include <stdio.h>
+
 static bool fill_has_room(const struct mux *mux) {
     return mux_batch_has_room(mux->fill, FRAME_COPIED_BYTES, FRAME_PACKETS);
 }
@@ -9,7 +11,7 @@ static bool fill_has_room(const struct mux *mux) {
 /* The buffer that a frame's large pieces may be sent from; NULL: they are copied. */
 static struct mux_buffer *holder_of(struct mux_link *link, const struct mux_frame *frame) {
     struct mux *mux = link->mux;
-    if (frame->in_store)
+    if (frame->in_store || !link->inputs.first)
         return link->slot;
     /* holding must never starve receiving */
     size_t held = mux->fill->held_count + mux->flight->held_count;
@@ -69,10 +71,39 @@ static size_t forward_split(struct mux_link *link, const struct mux_frame *frame
 
 static size_t forward_packet(struct mux_link *link, const struct mux_frame *frame) {
     struct mux_pieces packet;
-    MUX_COUNT(&link->mux->counters, received_packets, 1);
+    struct mux *mux = link->mux;
+    MUX_COUNT(&mux->counters, received_packets, 1);
+    if (!mux_progress_see(&mux->tests, &link->tests, &frame->packet))
+        MUX_COUNT(&mux->counters, tests_untracked, 1);
     if (mux_prefix_apply(&link->prefix, frame->bytes, &frame->packet, &frame->layout, &packet))
         return forward_split(link, frame);
     return forward(link, frame, &packet, 1);
+}
+
+/* The segment in front of a test's route, as in every packet of the link. */
+static struct mux_span full_route(const struct mux_link *link, struct mux_span route,
+                                  char out[MUX_REPORT_ROUTE_MAX_BYTES]) {
+    int len = snprintf(out, MUX_REPORT_ROUTE_MAX_BYTES, "%s%s%.*s", link->segment,
+                       route.data ? "/" : "", (int)route.len, (const char *)route.data);
+    assert(len < MUX_REPORT_ROUTE_MAX_BYTES);
+    return mux_span(out, (size_t)len);
+}
+
+/* A test that was in progress when its link ended has failed. False: there is none (left). */
+static bool fail_test(struct mux_link *link) {
+    struct mux *mux = link->mux;
+    struct mux_progress_name name;
+    struct mux_pieces packet;
+    struct mux_frame frame = {0};
+    char route[MUX_REPORT_ROUTE_MAX_BYTES], reason[2 * REASON_BYTES];
+    if (!mux_progress_take(&mux->tests, &link->tests, &name))
+        return false;
+    snprintf(reason, sizeof reason, "%s while this test was in progress\n", link->reason);
+    mux_report_message(mux_span_text(reason), name.test_id, full_route(link, name.route, route),
+                       &packet);
+    MUX_COUNT(&mux->counters, tests_failed, 1);
+    link->credit_bytes -= (int64_t)forward(link, &frame, &packet, 1);
+    return true;
 }
 
 /* One frame of one link. */
@@ -84,7 +115,7 @@ static enum mux_link_step step(struct mux_link *link) {
     size_t bytes = 0;
     switch (frame.kind) {
     case MUX_FRAME_NONE:
-        return mux_link_next_input(link);
+        return link->framer.ended && fail_test(link) ? MUX_LINK_MORE : mux_link_next_input(link);
     case MUX_FRAME_STORE:
         return mux_link_get_store(link, frame.store_bytes);
     case MUX_FRAME_PACKET:

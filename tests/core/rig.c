@@ -7,6 +7,9 @@ uint64_t now_ns;
 uint8_t packet_bytes[RIG_PACKET_BYTES];
 char rig_log[4096];
 
+uint8_t *rig_up;
+size_t rig_up_bytes;
+
 static uint8_t *memory;
 static struct mux_buffer buffers[RIG_INPUTS];
 
@@ -42,6 +45,9 @@ int rig_open(void **state) {
 int rig_close(void **state) {
     (void)state;
     mux_destroy(mux);
+    free(rig_up);
+    rig_up = NULL;
+    rig_up_bytes = 0;
     for (unsigned i = 0; i < RIG_INPUTS; i++)
         free(buffers[i].data);
     free(memory);
@@ -126,7 +132,14 @@ size_t rig_read_down(struct mux_link *link) {
 }
 
 void rig_send_up(void) {
-    while (mux_up_take(mux)) {
+    const struct mux_gather *gather;
+    while ((gather = mux_up_take(mux))) {
+        rig_up = realloc(rig_up, rig_up_bytes + gather->len_bytes);
+        assert_non_null(rig_up);
+        for (size_t i = 0; i < gather->count; i++) {
+            memcpy(rig_up + rig_up_bytes, gather->spans[i].data, gather->spans[i].len);
+            rig_up_bytes += gather->spans[i].len;
+        }
         mux_up_sent(mux);
         mux_run(mux, now_ns);
     }

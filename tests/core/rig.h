@@ -19,6 +19,9 @@ extern uint64_t now_ns;
 extern uint8_t packet_bytes[RIG_PACKET_BYTES]; /* made by rig_packet() */
 extern char rig_log[4096];                     /* the last log line */
 
+extern uint8_t *rig_up; /* what went up so far */
+extern size_t rig_up_bytes;
+
 int rig_open(void **state);
 int rig_close(void **state);
 #define RIG_TEST(name) cmocka_unit_test_setup_teardown(name, rig_open, rig_close)

@@ -83,7 +83,7 @@ static void not_what_has_ended(void **state) {
     (void)state;
     struct mux_link *link = begun_with(1000000, 20);
     give_small(link, 10);
-    mux_link_ended(link);
+    mux_link_ended(link, "it ended");
     rig_run(now_ns + TWO_SECONDS_NS);
     assert_int_equal(rig_counter(MUX_COUNT_received_packets), 0);
     assert_int_equal(rig_counter(MUX_COUNT_damage_bytes), 20 + 10 * small_bytes);

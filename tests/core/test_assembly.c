@@ -40,7 +40,7 @@ static void an_idle_holder_is_evicted(void **state) {
     assert_true(mux_link_evicted(holder));
     assert_false(mux_link_wants_receive(holder));
     assert_false(mux_link_evicted(waiter));
-    mux_link_ended(holder);
+    mux_link_ended(holder, "it ended");
     rig_run(now_ns);
     assert_true(mux_link_finished(holder));
     assert_int_equal(rig_counter(MUX_COUNT_damage_bytes), MORE_THAN_A_TAIL_BYTES);
@@ -111,7 +111,7 @@ static void crowded(void **state) {
         rig_give(rig_connect(), packet_bytes, MORE_THAN_A_TAIL_BYTES);
     rig_run(mux_deadline_ns(mux)); /* a window that opened before */
     assert_true(mux_link_evicted(holder));
-    mux_link_ended(holder);
+    mux_link_ended(holder, "it ended");
     rig_run(now_ns);
     rig_send_up();
     assert_true(mux_deadline_ns(mux) <= now_ns + SECOND_NS);

@@ -254,7 +254,7 @@ static void end_worker(struct worker *worker) {
     if (worker->link && !worker->ended && worker->given == worker->stream.len) {
         worker->ended = true;
         worker->offered = (struct mux_room){NULL, 0};
-        mux_link_ended(worker->link);
+        mux_link_ended(worker->link, "it ended");
     }
 }
 

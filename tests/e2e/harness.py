@@ -66,6 +66,30 @@ def python_events(stream):
     return collect.events
 
 
+def in_progress(events):
+    """(route, test id) of tests that began and have not ended, in that order."""
+    running = {}
+    for event in events:
+        key = (event["route_code"], event["test_id"])
+        if event["test_status"] == "inprogress":
+            running.setdefault(key)
+        elif event["test_status"] not in (None, "exists"):
+            running.pop(key, None)
+    return list(running)
+
+
+def take_failed(events):
+    """Takes muxd's own fails of a dead worker's tests out of its events: (route, test id) each."""
+    taken = []
+    while events and events[-1]["file_name"] == "muxd":
+        event = events.pop()
+        assert (event["test_status"], event["eof"]) == ("fail", True), event
+        assert event["mime_type"] == "text/plain;charset=utf8", event
+        assert "while this test was in progress" in text(event), event
+        taken.insert(0, (event["route_code"], event["test_id"]))
+    return taken
+
+
 def by_segment(events):
     """Events by their first route segment, that segment cut."""
     links = collections.defaultdict(list)

@@ -126,6 +126,8 @@ class Listening(Case):
                 (("--listen", ":0", "--segment-by", "x"), "number or host"),
                 (("--listen", ":0", "--drain-timeout", "soon"), "seconds"),
                 (("--listen", ":0", "--nonsense"), "nonsense"),
+                (("--listen", ":0", "--upstream", "127.0.0.1:0"), "port"),
+                (("--listen", ":0", "--upstream", "file:/tmp"), "directory"),
                 (("--listen", ":0", "--stats-json", "-"), "packets go to stdout"),
                 (("--listen", "unix:" + "x" * 200), "unix:")]:
             done = run(*options)

@@ -58,6 +58,17 @@ class Terminal(Case):
         self.assertNotIn(b"\xb3", seen)
 
 
+    def test_file_upstream_that_is_a_terminal(self):
+        master, slave = pty.openpty()
+        self.addCleanup(os.close, master)
+        self.addCleanup(os.close, slave)
+        muxd = self.muxd("--upstream", "file:" + os.ttyname(slave), "--drain-timeout", "0.2")
+        self.socket(muxd.addresses[0]).sendall(packet(test_id="t"))
+        muxd.wait_log("it is a terminal")
+        self.assertEqual(muxd.end(), 75)
+        os.set_blocking(master, False)
+        self.assertRaises(BlockingIOError, os.read, master, 1)
+
     def test_damage_is_no_failed_test(self):
         master, slave = pty.openpty()
         self.addCleanup(os.close, master)
@@ -104,7 +115,7 @@ class Terminal(Case):
         self.assertEqual(screen.unknown, set())
         muxd.signal()
         os.set_blocking(master, True)
-        read_until(master, b"1000 running")
+        self.assertIn(b"1001 failed", read_until(master, b" 0 running"))
         self.assertEqual(muxd.wait(), 0)
 
     def test_terminal_that_nobody_reads(self):

@@ -35,6 +35,9 @@ class Workers(Case):
         self.assertEqual(sorted(links), ["0", "1", "2", "3"])
         # python's timestamps tell the workers apart; python itself misreads 3\u00b3
         stamp = lambda events: [e["timestamp"] for e in events if e["timestamp"]]
+        crashed = [(None, "test_demo.T.test_zcrash")]
+        for events in links.values():
+            self.assertEqual(take_failed(events), crashed)
         got = sorted(map(merge_chatter, links.values()), key=stamp)
         expected = []
         for i in range(4):
@@ -44,7 +47,7 @@ class Workers(Case):
             self.same(events, wanted)
             last = [e["test_status"] for e in events if e["test_id"] == "test_demo.T.test_zcrash"]
             self.assertEqual(last[-1], "inprogress")
-        self.assertEqual(len(python_events(muxd.stream())), sum(map(len, links.values())))
+        self.assertEqual(len(python_events(muxd.stream())), sum(map(len, links.values())) + 4)
 
     def test_worker_hangs_and_is_killed(self):
         """What it wrote while it hangs is there at once; its death ends the link, no other."""
@@ -70,6 +73,11 @@ class Workers(Case):
         worker.kill()
         worker.wait(PATIENCE)
         self.until(lambda: self.fresh_stats(muxd, path)["muxd_links_ended_total"] == 1, "its end")
+        event, = upstream.read_events(1)
+        self.assertEqual((event["test_id"], event["test_status"], event["route_code"]),
+                         ("test_hang.T.test_hang", "fail", "1"))
+        self.assertEqual(text(event),
+                         "the worker closed its connection while this test was in progress\n")
         other.sendall(packet(test_id="after"))
         event, = upstream.read_events(1)
         self.assertEqual((event["test_id"], event["route_code"]), ("after", "0"))
@@ -142,6 +150,8 @@ class Workers(Case):
         expected = {events[0]["test_id"].split(".")[0]: events
                     for events in map(python_events, streams)}
         for events in links.values():
+            failed = take_failed(events)
+            self.assertEqual(failed, in_progress(events))
             worker = events[0]["test_id"].split(".")[0]
             self.same(events, expected.pop(worker), worker)
 

@@ -99,13 +99,18 @@ static int64_t clock_ns(void) {
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-bool outlet_close(struct outlet *outlet) {
+bool outlet_drain(struct outlet *outlet) {
     int64_t end_ns = clock_ns() + LAST_WAIT_NS;
     bool empty = outlet_flush(outlet);
     for (int64_t left_ns = LAST_WAIT_NS; !empty && left_ns > 0; left_ns = end_ns - clock_ns()) {
         wait_for_room(outlet, left_ns);
         empty = outlet_flush(outlet);
     }
+    return empty;
+}
+
+bool outlet_close(struct outlet *outlet) {
+    bool empty = outlet_drain(outlet);
     int error = outlet->failed ? outlet->error : EAGAIN;
     if (outlet->is_anew)
         close(outlet->fd);

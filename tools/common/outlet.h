@@ -25,9 +25,12 @@ struct outlet {
 void outlet_open(struct outlet *outlet, int fd);
 
 /*
- * Writes what it can, waits a fifth of a second at most for the rest, however slowly it is read,
- * drops what is left: then it returns false, with errno.
+ * Writes what it can and waits a fifth of a second at most for the rest, however slowly it is read;
+ * true: nothing is left.
  */
+bool outlet_drain(struct outlet *outlet);
+
+/* Drains it and drops what is left: then it returns false, with errno. */
 bool outlet_close(struct outlet *outlet);
 
 /* All of the text or, when there is no room for it, nothing of it: false. */

@@ -186,7 +186,8 @@ static void draw(struct summary *summary, bool picture, uint64_t now_ns) {
     add(&frame, summary->above, summary->above_len);
     if (picture)
         add_picture(summary, &frame, now_ns);
-    if (!outlet_flush(&summary->outlet) || !outlet_write(&summary->outlet, frame.bytes, frame.len))
+    bool in_time = outlet_flush(&summary->outlet) || !picture; /* old pictures do not queue up */
+    if (!in_time || !outlet_write(&summary->outlet, frame.bytes, frame.len))
         return; /* nobody reads: what scrolls by waits */
     summary->drawn_lines = frame.lines;
     summary->above_len = 0;
@@ -234,6 +235,9 @@ uint64_t summary_tick(struct summary *summary, uint64_t now_ns) {
 }
 
 void summary_view_close(struct summary *summary, uint64_t now_ns) {
+    outlet_drain(&summary->outlet);
+    if (summary->live)
+        draw(summary, false, now_ns); /* so that there is room for the totals */
     totals_line(summary);
     if (summary->live)
         draw(summary, false, now_ns);

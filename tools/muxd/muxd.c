@@ -177,6 +177,11 @@ static struct transport_conn *open_file(struct muxd *muxd, void *conn_user, char
         snprintf(why, why_bytes, "open: %s", strerror(errno));
         return NULL;
     }
+    if (isatty(fd)) {
+        snprintf(why, why_bytes, "it is a terminal, and packets are binary");
+        close(fd);
+        return NULL;
+    }
     struct transport_conn *conn =
         attach(muxd, -1, fd, false, TRANSPORT_POOL_RESERVE, path, conn_user, why, why_bytes);
     if (!conn)

@@ -24,6 +24,9 @@ struct node_link {
     bool closing;
     bool ended; /* the mux knows */
     bool came;  /* shown */
+    const char *close_reason;
+    const char *lost_operation;
+    int lost_error; /* 0: not lost */
     struct node_link *next_free;
 };
 

@@ -1,6 +1,8 @@
 /* A node's links: connections from below and their ends. */
 #include "tools/muxd/node_internal.h"
 
+#include <stdio.h>
+
 static void handle_link(struct node *node, struct node_conn *conn,
                         const struct transport_event *event, uint64_t now_ns);
 
@@ -86,16 +88,30 @@ static void received(struct node *node, struct node_link *link, const struct tra
     show(node, link, true);
 }
 
-static void end(struct node_link *link) {
+static void end(struct node_link *link, const char *reason) {
     if (!link->ended)
-        mux_link_ended(link->link);
+        mux_link_ended(link->link, reason);
     link->ended = true;
 }
 
-static void close_conn(struct node *node, struct node_link *link) {
-    if (link->conn && !link->closing)
+/* The reason counts when the connection did not end by itself. */
+static void close_conn(struct node *node, struct node_link *link, const char *reason) {
+    if (link->conn && !link->closing) {
         node->ops->close(link->conn);
+        link->close_reason = reason;
+    }
     link->closing = true;
+}
+
+static void lose(struct node *node, struct node_link *link, const struct transport_event *event) {
+    const char *segment = mux_link_segment(link->link);
+    MUX_COUNT(node->counters, connections_lost, 1);
+    node_log(node, "%s%s%s%s lost: %s: %s", node->ops->peer(link->conn)->text,
+             *segment ? " (link " : "", segment, *segment ? ")" : "", event->operation,
+             strerror(event->error));
+    link->lost_operation = event->operation;
+    link->lost_error = event->error;
+    close_conn(node, link, NULL);
 }
 
 static void release(struct node *node, struct node_link *link) {
@@ -108,6 +124,22 @@ static void release(struct node *node, struct node_link *link) {
     node_link_gone(node);
 }
 
+/* Only now has the transport let go of all of the link's memory. */
+static void closed(struct node *node, struct node_link *link) {
+    char reason[160];
+    show(node, link, false);
+    link->conn = NULL;
+    node->conn_count--;
+    if (link->lost_error)
+        snprintf(reason, sizeof reason, "the worker's connection was lost (%s: %s)",
+                 link->lost_operation, strerror(link->lost_error));
+    else
+        snprintf(reason, sizeof reason, "%s", link->close_reason);
+    end(link, reason);
+    if (mux_link_finished(link->link))
+        release(node, link);
+}
+
 static void handle_link(struct node *node, struct node_conn *conn,
                         const struct transport_event *event, uint64_t now_ns) {
     struct node_link *link = (struct node_link *)conn;
@@ -116,25 +148,16 @@ static void handle_link(struct node *node, struct node_conn *conn,
         received(node, link, event, now_ns);
         break;
     case TRANSPORT_ENDED:
-        end(link);
+        end(link, "the worker closed its connection");
         break;
     case TRANSPORT_SENT:
         mux_link_sent(link->link);
         break;
     case TRANSPORT_LOST:
-        MUX_COUNT(node->counters, connections_lost, 1);
-        node_log(node, "%s (link %s) lost: %s: %s", node->ops->peer(link->conn)->text,
-                 mux_link_segment(link->link), event->operation, strerror(event->error));
-        close_conn(node, link);
+        lose(node, link, event);
         break;
     case TRANSPORT_CLOSED:
-        /* only now has the transport let go of all of the link's memory */
-        show(node, link, false);
-        link->conn = NULL;
-        node->conn_count--;
-        end(link);
-        if (mux_link_finished(link->link))
-            release(node, link);
+        closed(node, link);
         break;
     default:
         break;
@@ -164,20 +187,22 @@ void node_links_attend(struct node *node) {
         struct node_link *link = mux_link_user(next);
         attend(node, link);
         if (mux_link_evicted(next))
-            close_conn(node, link);
+            close_conn(node, link,
+                       "muxd closed the worker's connection, for others waited for the memory of "
+                       "its large packet,");
         if (!mux_link_finished(next))
             continue;
-        close_conn(node, link);
+        close_conn(node, link, "");
         if (!link->conn)
             release(node, link);
     }
 }
 
 void node_link_end(struct node *node, struct mux_link *link) {
-    close_conn(node, mux_link_user(link));
+    close_conn(node, mux_link_user(link), "muxd ended");
 }
 
 void node_links_close_all(struct node *node) {
     for (struct mux_list *at = node->open_links.next; at != &node->open_links; at = at->next)
-        close_conn(node, MUX_LIST_ITEM(at, struct node_link, open_node));
+        close_conn(node, MUX_LIST_ITEM(at, struct node_link, open_node), "muxd ended");
 }

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #define EXIT_USAGE 2
 
@@ -156,7 +157,15 @@ static bool set_upstream(struct options *options, const char *value) {
     if (options->upstream_given)
         return wrong("--upstream", value, "it to be given once");
     options->upstream_given = true;
-    return parse_endpoint("--upstream", value, &options->upstream);
+    if (!parse_endpoint("--upstream", value, &options->upstream))
+        return false;
+    if (options->upstream.kind == ENDPOINT_TCP && options->upstream.port == 0)
+        return wrong("--upstream", value, "a port to connect to, not 0");
+    struct stat status;
+    bool is_file = options->upstream.kind == ENDPOINT_FILE;
+    if (is_file && stat(options->upstream.name, &status) == 0 && S_ISDIR(status.st_mode))
+        return wrong("--upstream", value, "a file, not a directory");
+    return true;
 }
 
 /* One of `count` words. */
