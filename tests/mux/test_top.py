@@ -39,6 +39,21 @@ class Top(Case):
         self.assertIn('6000 passed', output)
         self.assertIn(' 0 running', output)
 
+    def test_reader_that_pauses(self):
+        """A pager gets all of it, however late."""
+        names = ['t%d' % i for i in range(20000)]
+        stream = b''.join(packet(test_id=n, test_status='fail') for n in names)
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(stream)
+            file.flush()
+            with subprocess.Popen([MUX, 'top', file.name], stdout=subprocess.PIPE) as process:
+                time.sleep(1)
+                self.assertIsNone(process.poll())
+                lines = process.communicate(timeout=60)[0].decode().splitlines()
+            self.assertEqual(process.returncode, 0)
+        self.assertEqual(lines[:-1], ['FAIL  %s  worker -' % n for n in names])
+        self.assertIn('20000 failed', lines[-1])
+
     def test_what_cannot_be_read(self):
         done = mux('top', '/nonexistent')
         self.assertEqual(done.returncode, 1)

@@ -12,8 +12,9 @@
 #include <time.h>
 #include <unistd.h>
 
-/* outlet_close(): a reader that is alive takes what waits within this. */
-#define LAST_WAIT_NS 200000000
+/* The end: a reader that is alive takes something within the pause, most take all in the wait. */
+#define LAST_PAUSE_MS 200
+#define LAST_WAIT_NS 2000000000
 
 /*
  * A pipe that polls writable has room for PIPE_BUF. A terminal has room for a byte: a
@@ -41,9 +42,9 @@ void outlet_open(struct outlet *outlet, int fd) {
         outlet->asked_bytes = S_ISFIFO(status.st_mode) ? ASKED_PIPE_BYTES : ASKED_TERMINAL_BYTES;
 }
 
-static bool wait_for_room(const struct outlet *outlet, int64_t timeout_ns) {
+static bool wait_for_room(const struct outlet *outlet, int timeout_ms) {
     struct pollfd poll_fd = {.fd = outlet->fd, .events = POLLOUT};
-    return poll(&poll_fd, 1, (int)(timeout_ns / 1000000)) == 1;
+    return poll(&poll_fd, 1, timeout_ms) == 1;
 }
 
 static ssize_t write_some(const struct outlet *outlet) {
@@ -78,9 +79,14 @@ bool outlet_flush(struct outlet *outlet) {
     return true;
 }
 
+static bool fits(const struct outlet *outlet, size_t len) {
+    return len <= OUTLET_BYTES - (outlet->end - outlet->start);
+}
+
 bool outlet_write(struct outlet *outlet, const char *text, size_t len) {
-    bool fits = !outlet->failed && len <= OUTLET_BYTES - (outlet->end - outlet->start);
-    if (!fits)
+    while (outlet->patient && !fits(outlet, len) && !outlet_flush(outlet))
+        wait_for_room(outlet, -1);
+    if (outlet->failed || !fits(outlet, len))
         return false;
     if (outlet->end + len > OUTLET_BYTES) {
         memmove(outlet->bytes, outlet->bytes + outlet->start, outlet->end - outlet->start);
@@ -99,13 +105,18 @@ static int64_t clock_ns(void) {
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+/* False: the reader has had its time. */
+static bool wait_for_reader(const struct outlet *outlet, int64_t end_ns) {
+    if (outlet->patient)
+        return wait_for_room(outlet, -1) || errno == EINTR;
+    return clock_ns() < end_ns && wait_for_room(outlet, LAST_PAUSE_MS);
+}
+
 bool outlet_drain(struct outlet *outlet) {
     int64_t end_ns = clock_ns() + LAST_WAIT_NS;
-    bool empty = outlet_flush(outlet);
-    for (int64_t left_ns = LAST_WAIT_NS; !empty && left_ns > 0; left_ns = end_ns - clock_ns()) {
-        wait_for_room(outlet, left_ns);
-        empty = outlet_flush(outlet);
-    }
+    bool empty;
+    while (!(empty = outlet_flush(outlet)) && wait_for_reader(outlet, end_ns))
+        ;
     return empty;
 }
 

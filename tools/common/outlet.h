@@ -1,6 +1,6 @@
 /*
  * Text for people on a descriptor that nobody may be reading: a stopped terminal, a full pipe.
- * Never blocks; what waits is bounded, and what does not fit is refused.
+ * Never blocks, unless told to be patient; what waits is bounded, and what does not fit is refused.
  * O_NONBLOCK is not set on the descriptor itself, which others may share.
  */
 #ifndef TOOLS_OUTLET_H
@@ -16,6 +16,7 @@ struct outlet {
     int fd; /* the descriptor, or the same file opened anew with O_NONBLOCK */
     bool is_anew;
     size_t asked_bytes; /* it could not be opened anew: asked before each so small write; or 0 */
+    bool patient;       /* the user has nothing better to do: waits for the reader instead */
     bool failed;        /* nobody will ever read it: all is left out */
     int error;          /* why */
     size_t start, end;
@@ -25,8 +26,8 @@ struct outlet {
 void outlet_open(struct outlet *outlet, int fd);
 
 /*
- * Writes what it can and waits a fifth of a second at most for the rest, however slowly it is read;
- * true: nothing is left.
+ * Writes what it can. For the rest it waits until nothing is read for a fifth of a second, two
+ * seconds in all at most. True: nothing is left.
  */
 bool outlet_drain(struct outlet *outlet);
 

@@ -2,7 +2,8 @@
  * A run for people, as it happens: workers, the tests that run and for how long, rates, failures
  * with the tail of their traceback. On a terminal the summary is redrawn in place and failures
  * scroll by above it; else, or with NO_COLOR or TERM=dumb, everything is plain lines. Nothing from
- * a worker can steer the terminal. Memory is bounded; never blocks, whoever reads (see outlet.h).
+ * a worker can steer the terminal. Memory is bounded; a terminal is never waited for, other readers
+ * are (see outlet.h).
  */
 #ifndef TOOLS_SUMMARY_H
 #define TOOLS_SUMMARY_H

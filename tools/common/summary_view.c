@@ -38,6 +38,8 @@ static bool is_live(void) {
 
 void summary_view_open(struct summary *summary, uint64_t now_ns) {
     outlet_open(&summary->outlet, STDOUT_FILENO);
+    /* a pager or a file gets all of it: a node's summary is for terminals only */
+    summary->outlet.patient = !isatty(STDOUT_FILENO);
     summary->live = is_live();
     summary->begun_ns = summary->drawn_ns = summary->rated_ns = now_ns;
 }
