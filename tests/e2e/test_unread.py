@@ -17,6 +17,13 @@ def is_nonblocking(fd):
     return bool(fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_NONBLOCK)
 
 
+def is_listening(path):
+    """Between bind and listen the path is there, and connects are refused."""
+    with open("/proc/net/unix") as file:
+        sockets = [line.split() for line in file]
+    return any(fields[-1] == path and fields[3] == "00010000" for fields in sockets)
+
+
 class Unread(Case):
     def pipe(self):
         """A small pipe."""
@@ -43,7 +50,7 @@ class Unread(Case):
             stdout=stdout, stderr=stderr, **keywords)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
-        self.until(lambda: process.poll() is not None or os.path.exists(path), "the socket")
+        self.until(lambda: process.poll() is not None or is_listening(path), "the socket")
         self.assertIsNone(process.poll())
         return process, "unix:" + path
 
