@@ -7,7 +7,7 @@ usage: corpus.py replay PROGRAM TAR          every input once (any build)
 
 To build for fuzz and merge:
     CC=clang meson setup build/fuzz -Dfuzz=true -Dc_args=-fsanitize=fuzzer-no-link \\
-        -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1
+        -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=2
     ninja -C build/fuzz fuzzers
 An input that fails is left in the directory that DIR/findings names, one for each fuzzer; once it is
 repaired, `corpus.py merge DIR NAME FILE` keeps it.
@@ -24,7 +24,7 @@ import tempfile
 
 CORPORA = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'corpora')
 JOBS = 2                # fuzzers at a time
-INPUT_MAX_BYTES = 4096  # long enough for a few packets, short enough to be fast
+INPUT_MAX_BYTES = 2048  # long enough for a few packets, short enough to be fast
 SLOW_SECONDS = 10       # one input: a finding
 MEMORY_MB = 2048
 REPLAY_SECONDS = 100

@@ -10,12 +10,15 @@
 
 #include <stdlib.h>
 
-#define MODE_REPAIR 1  /* CRCs are made right */
-#define MODE_LARGE 2   /* the store is large from the start */
-#define MODE_ROOM 4    /* bytes are received into the store where it offers room */
-#define MODE_FLUSH 8   /* chatter does not wait */
-#define MODE_LOOK 16   /* rule 8 comes into play: only what the frames cover is compared */
-#define CUT_FLUSH 0x80 /* a cut's byte: flush or look behind it */
+#define MODE_REPAIR 1 /* CRCs are made right */
+#define MODE_LARGE 2  /* the store is large from the start */
+#define MODE_ROOM 4   /* bytes are received into the store where it offers room */
+#define MODE_FLUSH 8  /* chatter does not wait */
+#define MODE_LOOK 16  /* rule 8 comes into play: only what the frames cover is compared */
+
+/* A cut's byte: how long the piece is, 0 for all; and flush or look behind it. */
+#define CUT_LENGTH 0x7F
+#define CUT_FLUSH 0x80
 
 /* What came out. Chatter's cuts are free, so neighbours are joined. */
 struct outcome {
@@ -92,7 +95,8 @@ static void run(struct script cuts, struct script stream, uint8_t mode, struct o
         if (!again.rest.len)
             again = cuts;
         uint8_t cut = script_byte(&again);
-        give(&framer, script_take(&stream, cut ? cut & ~CUT_FLUSH : SIZE_MAX), mode, outcome);
+        size_t len = cut & CUT_LENGTH;
+        give(&framer, script_take(&stream, len ? len : SIZE_MAX), mode, outcome);
         if ((mode & MODE_FLUSH) && (cut & CUT_FLUSH))
             mux_framer_flush(&framer);
         if ((mode & MODE_LOOK) && (cut & CUT_FLUSH))

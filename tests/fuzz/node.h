@@ -1,0 +1,70 @@
+/* A node's core with a few links, no I/O and a script for its owner: what fuzz_core and fuzz_down
+ * share. Received buffers are exactly as large as what is in them and freed once released. */
+#ifndef TESTS_FUZZ_NODE_H
+#define TESTS_FUZZ_NODE_H
+
+#include "tests/fuzz/fuzz.h"
+
+#include "mux/mux.h"
+
+#define NODE_LINKS 6
+#define NODE_INPUTS 16
+#define NODE_INPUT_BYTES 16384
+
+struct peer {
+    struct mux_link *link; /* NULL: not open */
+    struct mux_room offered;
+    bool ended, sending;
+    struct bytes given; /* to the mux, by its link */
+    struct bytes read;  /* what it was sent */
+    char segment[32];
+};
+
+/* A link that was finished and closed; its peer may have connected anew. */
+struct past {
+    struct bytes given;
+    char segment[32];
+};
+
+#define NODE_PASTS_MOST 64
+
+struct node {
+    struct mux *mux;
+    uint64_t now_ns;
+    unsigned buffers; /* lent to the mux */
+    struct peer peers[NODE_LINKS];
+    struct past pasts[NODE_PASTS_MOST];
+    unsigned past_count;
+    const struct mux_gather *flight;
+    struct bytes up; /* whole packets that the upstream has read */
+};
+
+void node_open(struct node *node, size_t reference_least_bytes, unsigned gather_max);
+
+/* Everybody sends the rest, reads and ends; the upstream takes all. Then nothing may be left. */
+void node_settle(struct node *node);
+void node_close(struct node *node);
+
+void node_connect(struct node *node, struct peer *peer, bool way_down);
+
+/* Bytes reach a link, in the room it offered or in a buffer. False: not now. */
+bool node_give(struct node *node, struct peer *peer, struct mux_span bytes);
+void node_offer(struct peer *peer);
+void node_end(struct peer *peer);
+
+/* The link's connection takes what waits for it; it has sent that. */
+void node_take(struct peer *peer);
+void node_sent(struct peer *peer);
+
+/* Bytes come from the upstream. False: not now. */
+bool node_give_down(struct node *node, struct mux_span bytes);
+
+void node_up_take(struct node *node);
+void node_up_sent(struct node *node);
+void node_up_lost(struct node *node, size_t sent_bytes);
+
+void node_run(struct node *node);
+
+uint64_t node_count(const struct node *node, enum mux_counter counter);
+
+#endif
