@@ -15,6 +15,13 @@
 /* When more wait than there are slots. Longer than TCP needs to send a lost segment again. */
 #define SLOT_WINDOW_CROWDED_NS 1000000000u
 
+/*
+ * When those who wait hold half of the receive buffers and nothing moves, everybody stands. A link
+ * that had to wait was not received from: if it lives, more of its packet lies in our kernel, and
+ * comes at once.
+ */
+#define SLOT_WINDOW_JAM_NS 20000000u
+
 /* A window that ends so much too late was ours to miss, not the holder's. */
 #define SLOT_WINDOW_LATE_NS 100000000u
 
@@ -37,6 +44,7 @@ static void move_to_slot(struct mux_link *link, struct mux_slots *slots) {
     mux_link_release_slot(link);
     link->slot = slot;
     link->judged = false; /* not in the window that is half over */
+    slots->grants++;
     mux_list_append(&slots->holders, &link->holder_node);
 }
 
@@ -111,9 +119,20 @@ static unsigned waiting_count(const struct mux_slots *slots) {
     return count;
 }
 
-static void open_window(struct mux_slots *slots, uint64_t now_ns) {
+static bool is_pressed(const struct mux *mux, const struct mux_slots *slots) {
+    size_t inputs = 0;
+    for (const struct mux_list *at = slots->waiting.next; at != &slots->waiting; at = at->next)
+        inputs += MUX_LIST_ITEM(at, struct mux_link, slot_node)->inputs.count;
+    return inputs >= mux->config.inputs_max / 2;
+}
+
+static void open_window(struct mux *mux, struct mux_slots *slots, bool was_open, uint64_t now_ns) {
     bool is_crowded = waiting_count(slots) > slots->count;
-    slots->window_ns = is_crowded ? SLOT_WINDOW_CROWDED_NS : SLOT_WINDOW_NS;
+    slots->is_jam = is_pressed(mux, slots) && (slots->is_jam || (was_open && slots->grants == 0));
+    slots->window_ns = slots->is_jam ? SLOT_WINDOW_JAM_NS
+                       : is_crowded  ? SLOT_WINDOW_CROWDED_NS
+                                     : SLOT_WINDOW_NS;
+    slots->grants = 0;
     slots->judge_at_ns = now_ns + slots->window_ns;
     for (struct mux_list *at = slots->holders.next; at != &slots->holders; at = at->next) {
         struct mux_link *link = MUX_LIST_ITEM(at, struct mux_link, holder_node);
@@ -124,7 +143,8 @@ static void open_window(struct mux_slots *slots, uint64_t now_ns) {
 
 /* No more are evicted than wait: those who have held theirs the longest. */
 static void close_window(struct mux_slots *slots) {
-    const uint64_t least = SLOT_RATE_BYTES_PER_SECOND * slots->window_ns / 1000000000u;
+    const uint64_t least =
+        slots->is_jam ? 1 : SLOT_RATE_BYTES_PER_SECOND * slots->window_ns / 1000000000u;
     unsigned waiting = waiting_count(slots);
     for (struct mux_list *at = slots->holders.next; at != &slots->holders && waiting > 0;
          at = at->next) {
@@ -136,9 +156,10 @@ static void close_window(struct mux_slots *slots) {
     }
 }
 
-static void judge(struct mux_slots *slots, uint64_t now_ns) {
+static void judge(struct mux *mux, struct mux_slots *slots, uint64_t now_ns) {
     if (mux_list_empty(&slots->waiting)) {
         slots->judge_at_ns = UINT64_MAX;
+        slots->is_jam = false;
         return;
     }
     bool is_open = slots->judge_at_ns != UINT64_MAX;
@@ -146,12 +167,12 @@ static void judge(struct mux_slots *slots, uint64_t now_ns) {
         return;
     if (is_open && now_ns - slots->judge_at_ns < SLOT_WINDOW_LATE_NS)
         close_window(slots);
-    open_window(slots, now_ns);
+    open_window(mux, slots, is_open, now_ns);
 }
 
 void mux_judge_holders(struct mux *mux, uint64_t now_ns) {
-    judge(&mux->middle_slots, now_ns);
-    judge(&mux->large_slots, now_ns);
+    judge(mux, &mux->middle_slots, now_ns);
+    judge(mux, &mux->large_slots, now_ns);
 }
 
 static struct mux_link *stuck_holder(const struct mux_slots *slots) {

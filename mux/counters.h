@@ -60,6 +60,7 @@
     X(messages_suppressed, COUNTER, "packets", "own messages not sent: too many in a short time")  \
     X(log_lines_suppressed, COUNTER, "lines", "log lines not written: too many in a short time")   \
     X(slot_waits, COUNTER, "waits", "times a large packet had to wait for an assembly slot")       \
+    X(links_cut, COUNTER, "links", "links open when an ending node had no time to read to their end")       \
     X(links_evicted, COUNTER, "links",                                                             \
       "links closed because their large packet came too slowly while others waited")
 

@@ -17,6 +17,7 @@ struct view {
     size_t len;
     bool in_store;
     bool last; /* nothing will follow */
+    bool trusted;
 };
 
 /* How a look at a view ended, when it gave no frame. */
@@ -87,8 +88,8 @@ static struct view view_of(const struct mux_framer *framer) {
     size_t stored = mux_framer_stored(framer);
     if (stored)
         return (struct view){framer->store.data + framer->head, stored, true,
-                             framer->ended && framer->fed.len == 0};
-    return (struct view){framer->fed.data, framer->fed.len, false, framer->ended};
+                             framer->ended && framer->fed.len == 0, framer->trusted};
+    return (struct view){framer->fed.data, framer->fed.len, false, framer->ended, framer->trusted};
 }
 
 static void use_up(struct mux_framer *framer, const struct view *view, size_t len) {
@@ -120,12 +121,13 @@ static void set_damage(struct mux_frame *frame, struct mux_span bytes, enum mux_
 }
 
 /* A whole candidate: rules 3 and 4. */
-static void set_packet_or_damage(struct mux_frame *frame, struct mux_span bytes) {
+static void set_packet_or_damage(bool trusted, struct mux_frame *frame, struct mux_span bytes) {
     if (!mux_packet_verify(bytes)) {
         set_damage(frame, bytes, MUX_ERROR_CRC);
         return;
     }
-    enum mux_error error = mux_packet_parse(bytes, &frame->packet, &frame->layout);
+    enum mux_error error = (trusted ? mux_packet_parse_trusted
+                                    : mux_packet_parse)(bytes, &frame->packet, &frame->layout);
     if (error) {
         set_damage(frame, bytes, error);
         return;
@@ -153,7 +155,7 @@ static bool judge(const struct view *view, size_t at, struct mux_frame *frame, s
     if (!mux_packet_fits(rest, length, header_bytes))
         return false;
     if (length <= rest.len)
-        set_packet_or_damage(frame, mux_span(rest.data, length));
+        set_packet_or_damage(view->trusted, frame, mux_span(rest.data, length));
     else if (view->last)
         set_damage(frame, rest, MUX_ERROR_SHORT_PACKET);
     look->wanted = at + length;

@@ -47,6 +47,7 @@ struct mux_framer {
     size_t candidate;    /* length of the packet underway at the head; 0 when there is none */
     size_t abandoned;    /* bytes at the head that their writer will never complete */
     struct mux_span fed; /* what is left of the caller's span */
+    bool trusted;        /* packets were checked before, all but their CRC; the owner's to set */
     bool utf8;           /* rule 1: chatter is still read as UTF-8 */
     bool ended;
     bool flush;

@@ -172,12 +172,19 @@ static enum mux_error take_counted(struct mux_span *rest, struct mux_span *out,
     return MUX_OK;
 }
 
-static enum mux_error take_string(struct mux_span *rest, struct mux_span *out) {
-    enum mux_error error = take_counted(rest, out, MUX_ERROR_STRING);
-    return error ? error : mux_string_check(*out);
+/* A packet's fields, as far as they are not taken yet. */
+struct fields {
+    struct mux_span rest;
+    bool trusted; /* strings were checked before */
+};
+
+static enum mux_error take_string(struct fields *fields, struct mux_span *out) {
+    enum mux_error error = take_counted(&fields->rest, out, MUX_ERROR_STRING);
+    return error || fields->trusted ? error : mux_string_check(*out);
 }
 
-static enum mux_error take_timestamp(struct mux_span *rest, struct mux_packet *packet) {
+static enum mux_error take_timestamp(struct fields *fields, struct mux_packet *packet) {
+    struct mux_span *rest = &fields->rest;
     if (rest->len < SECONDS_BYTES)
         return MUX_ERROR_NUMBER;
     packet->seconds = read_be32(rest->data);
@@ -187,7 +194,8 @@ static enum mux_error take_timestamp(struct mux_span *rest, struct mux_packet *p
     return width ? MUX_OK : MUX_ERROR_NUMBER;
 }
 
-static enum mux_error take_tags(struct mux_span *rest, struct mux_packet *packet) {
+static enum mux_error take_tags(struct fields *fields, struct mux_packet *packet) {
+    struct mux_span *rest = &fields->rest;
     unsigned width = mux_number_read(*rest, &packet->tag_count);
     if (width == 0)
         return MUX_ERROR_NUMBER;
@@ -195,7 +203,7 @@ static enum mux_error take_tags(struct mux_span *rest, struct mux_packet *packet
     const uint8_t *first = rest->data;
     for (uint32_t i = 0; i < packet->tag_count; i++) {
         struct mux_span tag;
-        enum mux_error error = take_string(rest, &tag);
+        enum mux_error error = take_string(fields, &tag);
         if (error)
             return error;
     }
@@ -203,35 +211,35 @@ static enum mux_error take_tags(struct mux_span *rest, struct mux_packet *packet
     return MUX_OK;
 }
 
-static enum mux_error take_file(struct mux_span *rest, struct mux_packet *packet) {
-    enum mux_error error = take_string(rest, &packet->file_name);
-    return error ? error : take_counted(rest, &packet->file_content, MUX_ERROR_CONTENT);
+static enum mux_error take_file(struct fields *fields, struct mux_packet *packet) {
+    enum mux_error error = take_string(fields, &packet->file_name);
+    return error ? error : take_counted(&fields->rest, &packet->file_content, MUX_ERROR_CONTENT);
 }
 
 /* All fields in the order of the wire; *route_at gets what was left before the route. */
-static enum mux_error take_fields(struct mux_span *rest, struct mux_packet *packet, unsigned flags,
+static enum mux_error take_fields(struct fields *fields, struct mux_packet *packet, unsigned flags,
                                   const uint8_t **route_at) {
     enum mux_error error = MUX_OK;
     if (flags & MUX_FLAG_TIMESTAMP)
-        error = take_timestamp(rest, packet);
+        error = take_timestamp(fields, packet);
     if (!error && flags & MUX_FLAG_TEST_ID)
-        error = take_string(rest, &packet->test_id);
+        error = take_string(fields, &packet->test_id);
     if (!error && flags & MUX_FLAG_TAGS)
-        error = take_tags(rest, packet);
+        error = take_tags(fields, packet);
     if (!error && flags & MUX_FLAG_MIME)
-        error = take_string(rest, &packet->mime);
+        error = take_string(fields, &packet->mime);
     if (!error && flags & MUX_FLAG_FILE)
-        error = take_file(rest, packet);
-    *route_at = rest->data;
+        error = take_file(fields, packet);
+    *route_at = fields->rest.data;
     if (!error && flags & MUX_FLAG_ROUTE)
-        error = take_string(rest, &packet->route);
-    if (!error && rest->len)
+        error = take_string(fields, &packet->route);
+    if (!error && fields->rest.len)
         error = MUX_ERROR_LEFT_OVER;
     return error;
 }
 
-enum mux_error mux_packet_parse(struct mux_span bytes, struct mux_packet *packet,
-                                struct mux_layout *layout) {
+static enum mux_error parse(struct mux_span bytes, bool trusted, struct mux_packet *packet,
+                            struct mux_layout *layout) {
     uint32_t length, header_bytes;
     enum mux_error error = mux_header_parse(bytes, &length, &header_bytes);
     if (error)
@@ -246,13 +254,23 @@ enum mux_error mux_packet_parse(struct mux_span bytes, struct mux_packet *packet
         .has_timestamp = flags & MUX_FLAG_TIMESTAMP,
         .has_tags = flags & MUX_FLAG_TAGS,
     };
-    struct mux_span rest =
-        mux_span(bytes.data + header_bytes, length - MUX_CRC_BYTES - header_bytes);
+    struct fields fields = {
+        mux_span(bytes.data + header_bytes, length - MUX_CRC_BYTES - header_bytes), trusted};
     const uint8_t *route_at;
-    error = take_fields(&rest, packet, flags, &route_at);
+    error = take_fields(&fields, packet, flags, &route_at);
     if (!error && layout)
         *layout = (struct mux_layout){length, header_bytes, (uint32_t)(route_at - bytes.data)};
     return error;
+}
+
+enum mux_error mux_packet_parse(struct mux_span bytes, struct mux_packet *packet,
+                                struct mux_layout *layout) {
+    return parse(bytes, false, packet, layout);
+}
+
+enum mux_error mux_packet_parse_trusted(struct mux_span bytes, struct mux_packet *packet,
+                                        struct mux_layout *layout) {
+    return parse(bytes, true, packet, layout);
 }
 
 bool mux_tag_next(struct mux_span *tags, struct mux_span *tag) {

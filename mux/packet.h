@@ -120,6 +120,10 @@ bool mux_packet_fits(struct mux_span bytes, uint32_t length, uint32_t header_byt
 enum mux_error mux_packet_parse(struct mux_span bytes, struct mux_packet *packet,
                                 struct mux_layout *layout);
 
+/* The same for a packet that was checked before (a node link's): strings may hold any bytes. */
+enum mux_error mux_packet_parse_trusted(struct mux_span bytes, struct mux_packet *packet,
+                                        struct mux_layout *layout);
+
 /* The CRC at a whole packet's end; and is it right? */
 uint32_t mux_packet_crc(struct mux_span bytes);
 bool mux_packet_verify(struct mux_span bytes);

@@ -18,6 +18,8 @@ struct mux_slots {
     struct mux_list holders; /* of mux_link.holder_node; the oldest first */
     uint64_t judge_at_ns;    /* holders have so long to deliver; UINT64_MAX: nobody waits */
     uint64_t window_ns;
+    unsigned grants; /* in this window */
+    bool is_jam;     /* nothing moves, and who waits holds half of all receive buffers */
 };
 
 /* Cuts `memory` into slots. False: out of memory. */

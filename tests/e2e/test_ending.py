@@ -1,5 +1,6 @@
 """How muxd ends."""
 import os
+import stat
 import socket
 import subprocess
 
@@ -28,7 +29,8 @@ class Ending(Case):
 
     def test_term_while_workers_never_stop(self):
         """Half of the time is for reading, the other half for what was read to go out."""
-        muxd = self.muxd("--drain-timeout", "2")
+        path = os.path.join(self.folder(), "stats")
+        muxd = self.muxd("--drain-timeout", "2", "--stats-json", path)
         sock = self.socket(muxd.addresses[0])
         block = packet(test_id="x" * 50) * 100
         stop = threading.Event()
@@ -43,8 +45,10 @@ class Ending(Case):
         thread.start()
         self.until(lambda: len(muxd.stream()) > 100000, "the flood")
         begin = time.monotonic()
-        self.assertEqual(muxd.end(), 0)
+        self.assertEqual(muxd.end(), 75)  # it was not done
         self.assertLess(time.monotonic() - begin, 10)
+        stats = self.stats(path)
+        self.assertEqual((stats["muxd_links_cut_total"], stats["muxd_unsent_bytes_total"]), (1, 0))
         stop.set()
         thread.join(PATIENCE)
 
@@ -200,6 +204,21 @@ class Ending(Case):
                                   capture_output=True, timeout=PATIENCE)
             self.assertEqual(done.returncode, status, (redirection, done.stderr))
 
+    def test_stdin_that_cannot_be_read(self):
+        folder = os.open(self.folder(), os.O_RDONLY)
+        done = subprocess.run([MUXD, "--io", IO, "--listen", "-"], stdin=folder,
+                              capture_output=True, text=True, timeout=PATIENCE)
+        os.close(folder)
+        self.assertEqual(done.returncode, 75)
+        self.assertIn("stdin lost: ", done.stderr)
+
+    def test_hang_up_is_as_term(self):
+        muxd = self.muxd()
+        self.socket(muxd.addresses[0]).sendall(packet(test_id="t"))
+        muxd.signal(signal.SIGHUP)
+        self.assertEqual(muxd.wait(), 0)
+        self.assertEqual(count_packets(muxd.stream()), 1)
+
     def test_stdin_is_a_file(self):
         path = os.path.join(self.folder(), "in")
         with open(path, "wb") as file:
@@ -257,6 +276,22 @@ class Ending(Case):
         stats = self.stats(path)
         self.assertEqual(stats["muxd_links_open"], 0)
         self.assertEqual(stats["muxd_sent_bytes_total"], len(muxd.stream()))
+
+    def test_stats_replace_only_regular_files(self):
+        folder = self.folder()
+        names = {name: os.path.join(folder, name) for name in ("fifo", "file", "link")}
+        os.mkfifo(names["fifo"])
+        open(names["file"], "w").close()
+        os.symlink("file", names["link"])
+        reading = os.open(names["fifo"], os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, reading)
+        for name in ("fifo", "link"):
+            muxd = self.muxd("--stats-json", names[name])
+            self.assertEqual(muxd.end(), 0, muxd.log)
+        self.assertTrue(stat.S_ISFIFO(os.stat(names["fifo"]).st_mode))
+        self.assertIn(b"muxd_links_open", os.read(reading, 65536))
+        self.assertEqual(os.readlink(names["link"]), "file")
+        self.assertEqual(self.stats(names["file"])["muxd_links_open"], 0)
 
     def test_pending_down_is_counted(self):
         path = os.path.join(self.folder(), "stats")

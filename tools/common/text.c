@@ -43,11 +43,15 @@ static size_t wide_character(struct mux_span bytes) {
         return 0;
     uint8_t lead = bytes.data[0], second = bytes.data[1];
     bool c1 = lead == 0xC2 && second < 0xA0;
-    /* U+2028..202E and U+2066..2069: separators and marks that turn text around */
-    bool turns =
-        lead == 0xE2 && ((second == 0x80 && bytes.data[2] >= 0xA8 && bytes.data[2] <= 0xAE) ||
-                         (second == 0x81 && bytes.data[2] >= 0xA6 && bytes.data[2] <= 0xA9));
-    return c1 || turns ? 0 : width;
+    uint8_t third = width > 2 ? bytes.data[2] : 0;
+    /* U+2028..202E and U+2060..206F: separators and marks that turn text around or join it */
+    bool turns = lead == 0xE2 && ((second == 0x80 && third >= 0xA8 && third <= 0xAE) ||
+                                  (second == 0x81 && third >= 0xA0 && third <= 0xAF));
+    /* U+200B..200F, U+FEFF, U+E0000..E0FFF: not to be seen, so that two names look the same */
+    bool hidden = (lead == 0xE2 && second == 0x80 && third >= 0x8B && third <= 0x8F) ||
+                  (lead == 0xEF && second == 0xBB && third == 0xBF) ||
+                  (lead == 0xF3 && second == 0xA0);
+    return c1 || turns || hidden ? 0 : width;
 }
 
 static char shown_as(uint8_t byte, bool newlines) {

@@ -82,13 +82,27 @@ struct mux_counters *node_counters(struct node *node) {
 
 bool node_all_sent(const struct node *node) {
     return mux_up_pending_bytes(node->mux) == 0 && mux_unframed_bytes(node->mux) == 0 &&
-           !node->upstream.unconfirmed && !node->upstream.in_doubt && !node->upstream.failed;
+           !node->upstream.unconfirmed && !node->upstream.in_doubt && !node->upstream.failed &&
+           !node->cut && !node->input_failed;
 }
 
 static void close_listeners(struct node *node) {
     for (unsigned i = 0; i < node->listener_count; i++)
         node->ops->close_listener(node->listeners[i]);
     node->listener_count = 0;
+}
+
+/* The time to read is over, and not because nothing more came. */
+static void count_cut(struct node *node) {
+    unsigned count = node_links_not_ended(node);
+    MUX_COUNT(node->counters, links_cut, count);
+    node->cut = node->cut || count > 0;
+    if (count)
+        node_log(
+            node,
+            "the time to read is over, but not all of %u links are silent: what they have sent "
+            "and was not received is lost",
+            count);
 }
 
 /* No more reading: what has come is forwarded, then the node ends. */
@@ -153,9 +167,10 @@ static void advance_phase(struct node *node, unsigned events, uint64_t now_ns) {
     if (node->phase == NODE_DRAINING) {
         bool quiet = events == 0 && (!mux_busy(node->mux) || mux_stuck_holder(node->mux));
         node->quiet_polls = quiet ? node->quiet_polls + 1 : 0;
-        if (now_ns >= node->drain_until_ns)
+        if (now_ns >= node->drain_until_ns) {
+            count_cut(node);
             begin_flush(node);
-        else if (node->quiet_polls >= DRAIN_QUIET_POLLS)
+        } else if (node->quiet_polls >= DRAIN_QUIET_POLLS)
             drained(node);
     }
     if (node->phase == NODE_FLUSHING) {

@@ -24,6 +24,7 @@ struct node_link {
     bool closing;
     bool ended; /* the mux knows */
     bool came;  /* shown */
+    bool adopted;
     const char *close_reason;
     const char *lost_operation;
     int lost_error; /* 0: not lost */
@@ -55,6 +56,8 @@ struct node {
     struct mux_counters *counters;
     enum node_phase phase;
     bool terminating;
+    bool cut;          /* the time to read was over before nothing more came */
+    bool input_failed; /* stdin could not be read to its end */
     unsigned quiet_polls;
     uint64_t tick_at_ns;
     uint64_t drain_until_ns, flush_until_ns;
@@ -78,6 +81,7 @@ void node_link_gone(struct node *node);
 void node_link_accepted(struct node *node, struct transport_conn *conn);
 /* Does what the mux wishes for its links: receive, pause, send, close. */
 void node_links_attend(struct node *node);
+unsigned node_links_not_ended(const struct node *node);
 void node_links_close_all(struct node *node);
 /* Ends one link now: what it has sent so far is forwarded. */
 void node_link_end(struct node *node, struct mux_link *link);

@@ -52,7 +52,11 @@ static bool open_link(struct node *node, struct transport_conn *conn, bool way_d
 
 bool node_adopt(struct node *node, struct transport_conn *conn, bool way_down) {
     node->conn_count++;
-    return open_link(node, conn, way_down);
+    if (!open_link(node, conn, way_down))
+        return false;
+    struct node_link *link = node->ops->user(conn);
+    link->adopted = true;
+    return true;
 }
 
 void node_link_accepted(struct node *node, struct transport_conn *conn) {
@@ -111,6 +115,7 @@ static void lose(struct node *node, struct node_link *link, const struct transpo
              strerror(event->error));
     link->lost_operation = event->operation;
     link->lost_error = event->error;
+    node->input_failed = node->input_failed || link->adopted;
     close_conn(node, link, NULL);
 }
 
@@ -200,6 +205,13 @@ void node_links_attend(struct node *node) {
 
 void node_link_end(struct node *node, struct mux_link *link) {
     close_conn(node, mux_link_user(link), "muxd ended");
+}
+
+unsigned node_links_not_ended(const struct node *node) {
+    unsigned count = 0;
+    for (const struct mux_list *at = node->open_links.next; at != &node->open_links; at = at->next)
+        count += !MUX_LIST_ITEM(at, struct node_link, open_node)->ended;
+    return count;
 }
 
 void node_links_close_all(struct node *node) {

@@ -3,11 +3,13 @@
 #include "tools/common/outlet.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static json_t *to_json(const struct mux_counters *counters) {
@@ -40,10 +42,10 @@ static bool write_file(const json_t *object, const char *path) {
 }
 
 /* A reader that does not read costs a moment, never more. */
-static bool write_stdout(const json_t *object) {
+static bool write_to(const json_t *object, int fd) {
     static struct outlet outlet;
     char *text = json_dumps(object, JSON_INDENT(2));
-    outlet_open(&outlet, STDOUT_FILENO);
+    outlet_open(&outlet, fd);
     errno = ENOMEM;
     bool fine = text && outlet_write(&outlet, text, strlen(text)) && outlet_write(&outlet, "\n", 1);
     fine = outlet_close(&outlet) && fine;
@@ -51,9 +53,31 @@ static bool write_stdout(const json_t *object) {
     return fine;
 }
 
+/* A pipe, a terminal, /dev/null: these are written to; only a regular file may be replaced. */
+static bool write_special(const json_t *object, const char *path) {
+    int fd = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    bool fine = write_to(object, fd);
+    int error = errno;
+    close(fd);
+    errno = error;
+    return fine;
+}
+
+static bool write_path(const json_t *object, const char *path) {
+    char target[PATH_MAX];
+    struct stat status;
+    if (!realpath(path, target)) /* behind a symbolic link, which stays */
+        return errno == ENOENT && write_file(object, path);
+    if (stat(target, &status) == 0 && !S_ISREG(status.st_mode))
+        return write_special(object, target);
+    return write_file(object, target);
+}
+
 bool stats_write(const struct mux_counters *counters, const char *path) {
     json_t *object = to_json(counters);
-    bool fine = strcmp(path, "-") == 0 ? write_stdout(object) : write_file(object, path);
+    bool fine = strcmp(path, "-") == 0 ? write_to(object, STDOUT_FILENO) : write_path(object, path);
     json_decref(object);
     return fine;
 }
