@@ -1,0 +1,194 @@
+/*
+ * What hostile streams cost: CPU through the node's core, receive to batch, held against good
+ * packets of 100 bytes in the same run. A stream fails when its bytes cost more than RATIO_MOST
+ * times as much, and not only because they are many small frames: those may cost RATIO_MOST good
+ * packets each; so may receives.
+ *
+ * usage: hostile_cost [NAME...]
+ */
+#include "tests/fuzz/cost_streams.h"
+
+#include "mux/mux.h"
+
+#include <linux/perf_event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define RATIO_MOST 5.0
+
+#define STREAM_BYTES ((size_t)2 << 20)
+#define ROUNDS 7 /* the least counts: what disturbs only adds */
+#define INPUTS 64
+#define MEMORY_BYTES ((size_t)64 << 20)
+#define RECEIVE_NS 1000000u /* the time between two receives */
+
+/* For each byte of input, or for each frame: packet, run of chatter, damage; or receive. */
+struct cost {
+    double byte_ns, frame_ns;
+    double byte_instructions, frame_instructions;
+    double frames, sent_bytes; /* for each byte of input */
+};
+
+static struct mux_buffer buffers[INPUTS];
+static int counter_fd;
+
+static void keep(struct mux_buffer *buffer) {
+    (void)buffer;
+}
+
+static void say(void *user, const char *line) {
+    (void)user, (void)line;
+}
+
+static struct mux *open_mux(uint8_t *memory) {
+    struct mux_config config = {
+        .memory = {memory, MEMORY_BYTES},
+        .links_max = 16,
+        .inputs_max = INPUTS,
+        .input_bytes_max = MUX_INPUT_MAX_BYTES,
+        .reference_least_bytes = 512,
+        .gather_max = 1024,
+        .log = say,
+    };
+    struct mux *mux = mux_create(&config);
+    if (!mux)
+        abort();
+    return mux;
+}
+
+/* The received bytes are lent from where the stream lies. */
+static void receive(struct mux_link *link, const struct mux_span bytes, uint64_t now_ns) {
+    unsigned i = 0;
+    while (buffers[i].holders)
+        if (++i == INPUTS)
+            abort();
+    buffers[i] = (struct mux_buffer){(uint8_t *)bytes.data, bytes.len, 1, keep, NULL};
+    mux_link_received(link, &buffers[i], bytes, now_ns);
+}
+
+static void turn(struct mux *mux, uint64_t now_ns) {
+    mux_run(mux, now_ns);
+    while (mux_up_take(mux)) {
+        mux_up_sent(mux);
+        mux_run(mux, now_ns);
+    }
+}
+
+/* A link's life: the stream as it comes, and its end. */
+static void pass(struct mux *mux, const struct mux_span stream, size_t receive_bytes) {
+    static uint64_t now_ns = 1;
+    struct mux_link_config config = {"peer", "", false, NULL};
+    struct mux_link *link = mux_link_open(mux, &config);
+    for (size_t at = 0; at < stream.len; at += receive_bytes) {
+        size_t rest = stream.len - at;
+        size_t len = rest < receive_bytes ? rest : receive_bytes;
+        now_ns += RECEIVE_NS;
+        receive(link, mux_span(stream.data + at, len), now_ns);
+        turn(mux, now_ns);
+    }
+    mux_link_ended(link, "it ended");
+    while (!mux_link_finished(link))
+        turn(mux, now_ns);
+    turn(mux, now_ns);
+    mux_link_close(link);
+    while (mux_next_attention(mux))
+        ;
+}
+
+static uint64_t cpu_ns(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+/* -1: not allowed here, time alone counts. */
+static int open_counter(void) {
+    struct perf_event_attr attributes = {
+        .type = PERF_TYPE_HARDWARE,
+        .size = sizeof attributes,
+        .config = PERF_COUNT_HW_INSTRUCTIONS,
+        .exclude_kernel = 1,
+        .exclude_hv = 1,
+    };
+    return (int)syscall(SYS_perf_event_open, &attributes, 0, -1, -1, 0);
+}
+
+static uint64_t instructions(void) {
+    uint64_t count = 0;
+    if (counter_fd >= 0 && read(counter_fd, &count, sizeof count) != sizeof count)
+        abort();
+    return count;
+}
+
+static double least(double a, double b) {
+    return a < b ? a : b;
+}
+
+static uint64_t frames_of(struct mux *mux) {
+    const uint64_t *value = mux_counters_of(mux)->value;
+    return value[MUX_COUNT_received_packets] + value[MUX_COUNT_chatter_packets] +
+           value[MUX_COUNT_damages];
+}
+
+static struct cost measure(struct mux *mux, const struct stream *stream) {
+    struct bytes bytes = {0};
+    while (bytes.len < STREAM_BYTES)
+        stream->make(&bytes);
+    const uint64_t *sent_bytes = &mux_counters_of(mux)->value[MUX_COUNT_sent_bytes];
+    uint64_t frames = frames_of(mux), sent = *sent_bytes;
+    double ns = 1e18, count = 1e18, len = (double)bytes.len;
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        uint64_t from_ns = cpu_ns(), from_count = instructions();
+        pass(mux, mux_span(bytes.data, bytes.len), stream->receive_bytes);
+        count = least(count, (double)(instructions() - from_count));
+        ns = least(ns, (double)(cpu_ns() - from_ns));
+    }
+    free(bytes.data);
+    frames = (frames_of(mux) - frames) / ROUNDS + bytes.len / stream->receive_bytes;
+    return (struct cost){.byte_ns = ns / len,
+                         .frame_ns = ns / (double)frames,
+                         .byte_instructions = count / len,
+                         .frame_instructions = count / (double)frames,
+                         .frames = (double)frames / len,
+                         .sent_bytes = (double)(*sent_bytes - sent) / ROUNDS / len};
+}
+
+static bool wanted(const char *name, int argc, char **argv) {
+    for (int i = 1; i < argc; i++)
+        if (strcmp(name, argv[i]) == 0)
+            return true;
+    return argc == 1;
+}
+
+/* Within bounds? Instructions count where they can be had: they are the same in every run. */
+static bool show(const struct stream *stream, struct cost cost, struct cost good) {
+    double by_byte = cost.byte_ns / good.byte_ns, by_frame = cost.frame_ns / good.frame_ns;
+    if (counter_fd >= 0) {
+        by_byte = cost.byte_instructions / good.byte_instructions;
+        by_frame = cost.frame_instructions / good.frame_instructions;
+    }
+    bool fine = by_byte <= RATIO_MOST || by_frame <= RATIO_MOST;
+    printf("%-28s %7.2f %7.2fx %9.0f %7.2fx %9.2f %8.2f%s\n", stream->name, cost.byte_ns, by_byte,
+           cost.frame_ns, by_frame, 1000 * cost.frames, cost.sent_bytes, fine ? "" : "  OVER");
+    return fine;
+}
+
+int main(int argc, char **argv) {
+    uint8_t *memory = malloc(MEMORY_BYTES);
+    struct mux *mux = open_mux(memory);
+    bool fine = true;
+    counter_fd = open_counter();
+    struct cost good = measure(mux, &cost_streams[0]);
+    printf("%-28s %7s %8s %9s %8s %9s %8s\n", "stream", "ns/byte", "", "ns/frame", "", "frames/kB",
+           "out/in");
+    for (const struct stream *stream = cost_streams; stream->name; stream++)
+        if (wanted(stream->name, argc, argv))
+            fine = show(stream, measure(mux, stream), good) && fine;
+    mux_destroy(mux);
+    free(memory);
+    return fine ? EXIT_SUCCESS : EXIT_FAILURE;
+}
