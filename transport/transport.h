@@ -75,12 +75,15 @@ enum transport_pool {
 };
 #define TRANSPORT_POOLS 2
 
+struct sim;
+
 struct transport_config {
     struct mux_room
         memory;          /* receive buffers are cut from it; page aligned; outlives the transport */
     size_t buffer_bytes; /* size of a receive buffer */
     unsigned reserve_buffers; /* so many of them go to TRANSPORT_POOL_RESERVE (at least 1) */
     unsigned conns_max;       /* most connections at a time, all kinds together */
+    struct sim *sim;          /* the simulator's world, for a transport in it; else NULL */
 };
 
 /* Why init(), listen(), connect() or attach() did not work. */

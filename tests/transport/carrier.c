@@ -1,4 +1,5 @@
 #include "tests/transport/carrier.h"
+#include "tests/transport/host.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -80,15 +81,15 @@ struct end *carrier_attach(struct world *world, struct engine *engine, int in, i
 
 static void pair_by_pipes(struct world *world, struct end *ends[2]) {
     int there[2], back[2];
-    assert_int_equal(pipe2(there, O_CLOEXEC), 0);
-    assert_int_equal(pipe2(back, O_CLOEXEC), 0);
+    world->host->make_pipe(world, there);
+    world->host->make_pipe(world, back);
     ends[0] = carrier_attach(world, world->near, there[0], back[1], false);
     ends[1] = carrier_attach(world, world->far, back[0], there[1], false);
 }
 
 static void pair_by_socketpair(struct world *world, struct end *ends[2]) {
     int fds[2];
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    world->host->make_socketpair(world, fds);
     ends[0] = carrier_attach(world, world->near, fds[0], fds[0], false);
     ends[1] = carrier_attach(world, world->far, fds[1], fds[1], false);
 }

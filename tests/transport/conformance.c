@@ -2,9 +2,13 @@
  * The conformance suite: conformance ENGINE CARRIER. What every transport must do, by transport_ops
  * alone. CARRIER "descriptors" runs what concerns attach() and poll(). Exit code 77: skipped, with
  * the reason.
+ *
+ * conformance sim CARRIER FIRST COUNT: once with each of so many seeds; 0 is without faults.
  */
+#include "tests/transport/host.h"
 #include "tests/transport/suites.h"
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +19,7 @@
 static const struct transport_ops *const engines[] = {
     &transport_epoll,
     &transport_uring,
+    &transport_sim,
 };
 
 static const struct transport_ops *find_engine(const char *name) {
@@ -49,7 +54,7 @@ static bool is_forbidden(const struct transport_ops *ops) {
 
 static int run(struct setup *setup, const char *carrier) {
     if (strcmp(carrier, "descriptors") == 0)
-        return run_attach_tests(setup) + run_poll_tests(setup);
+        return (setup->host->is_kernel ? run_attach_tests(setup) : 0) + run_poll_tests(setup);
     int failed = run_stream_tests(setup) + run_pressure_tests(setup) + run_end_tests(setup);
     if (setup->carrier->listens)
         failed += run_listener_tests(setup);
@@ -58,16 +63,32 @@ static int run(struct setup *setup, const char *carrier) {
     return failed;
 }
 
+/* Ends with the first seed that fails, and how to see it again. */
+static int run_simulated(struct setup *setup, char **argv) {
+    uint64_t first = strtoull(argv[3], NULL, 10), count = strtoull(argv[4], NULL, 10);
+    setup->host = &host_sim;
+    for (setup->seed = first; setup->seed < first + count; setup->seed++) {
+        if (run(setup, argv[2]) == 0)
+            continue;
+        fprintf(stderr, "failed; again: %s sim %s %" PRIu64 " 1\n", argv[0], argv[2], setup->seed);
+        return 1;
+    }
+    return 0;
+}
+
 int main(int argc, char **argv) {
-    struct setup setup = {0};
-    if (argc == 3) {
+    struct setup setup = {.host = &host_kernel};
+    bool simulated = argc == 5 && strcmp(argv[1], "sim") == 0;
+    if (simulated || (argc == 3 && strcmp(argv[1], "sim") != 0)) {
         setup.ops = find_engine(argv[1]);
         setup.carrier = find_carrier(argv[2]);
     }
     if (!setup.ops || (!setup.carrier && strcmp(argv[2], "descriptors") != 0)) {
-        fprintf(stderr, "usage: conformance ENGINE CARRIER\n");
+        fprintf(stderr, "usage: conformance ENGINE CARRIER, conformance sim CARRIER FIRST COUNT\n");
         return 2;
     }
+    if (simulated)
+        return run_simulated(&setup, argv);
     const char *missing = setup.carrier && setup.carrier->missing ? setup.carrier->missing() : NULL;
     if (missing) {
         fprintf(stderr, "skipped: %s\n", missing);

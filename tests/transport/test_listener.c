@@ -1,3 +1,4 @@
+#include "tests/transport/host.h"
 #include "tests/transport/suites.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -5,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 static void bound_address_is_real(void **state) {
@@ -168,31 +168,11 @@ static void many_at_once_with_places_enough(void **state) {
     connect_many(state, PLACES_ENOUGH);
 }
 
-static int highest_descriptor(void) {
-    int highest = 0;
-    for (int fd = 0; fd < 4096; fd++)
-        if (fcntl(fd, F_GETFD) >= 0)
-            highest = fd;
-    return highest;
-}
-
-/* So many descriptors more can be opened; `saved` is for the way back. */
-static void limit_descriptors(int more, struct rlimit *saved) {
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, saved), 0);
-    struct rlimit limit = *saved;
-    limit.rlim_cur = (rlim_t)(highest_descriptor() + 1 + more);
-    for (int fd = 0; fd < highest_descriptor(); fd++) /* holes would be used first */
-        if (fcntl(fd, F_GETFD) < 0)
-            assert_int_equal(fcntl(0, F_DUPFD, fd), fd);
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
-}
-
 #define CLIENTS 12
 
 static void use_up_descriptors(void **state, unsigned conns_max) {
     struct world *world = world_open(state, (struct world_options){.conns_max = conns_max});
     struct end *pair[2], *clients[CLIENTS];
-    struct rlimit saved;
     carrier_pair(world, pair);
     world->near->ops->accept(world->listener, false);
     world_run(world, 10);
@@ -202,13 +182,13 @@ static void use_up_descriptors(void **state, unsigned conns_max) {
         end_receive(clients[i], true);
     }
     unsigned before = world->near->accepted_count;
-    limit_descriptors(3, &saved);
+    world->host->limit_descriptors(world, 3);
     world->near->ops->accept(world->listener, true);
     WAIT(world, world->near->accepted_count + world->near->refused_count == 1 + CLIENTS);
     struct transport_failure failure = {0};
     assert_null(world->far->ops->connect(world->far->transport, &world->address, NULL, &failure));
     assert_int_equal(failure.error, EMFILE);
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &saved), 0);
+    world->host->unlimit_descriptors(world);
     assert_int_equal(world->near->refused_error, EMFILE);
     assert_true(world->near->refused_count >= CLIENTS - 4);
     unsigned gone = 0;
@@ -321,24 +301,24 @@ static void handles_hold_while_events_are_handled(void **state) {
 
 int run_listener_tests(struct setup *setup) {
     const struct CMUnitTest tests[] = {
-        TEST(bound_address_is_real, setup),
-        TEST(peers_are_described, setup),
-        TEST(refused_connect_is_lost, setup),
-        TEST(close_before_connected, setup),
-        TEST(listen_twice_fails, setup),
-        TEST(accept_pauses_and_resumes, setup),
-        TEST(more_than_conns_max_wait, setup),
-        TEST(many_at_once, setup),
-        TEST(out_of_descriptors, setup),
+        TEST(bound_address_is_real, setup),    TEST(peers_are_described, setup),
+        TEST(refused_connect_is_lost, setup),  TEST(close_before_connected, setup),
+        TEST(listen_twice_fails, setup),       TEST(accept_pauses_and_resumes, setup),
+        TEST(more_than_conns_max_wait, setup), TEST(many_at_once, setup),
+        TEST(out_of_descriptors, setup),       TEST(handles_hold_while_events_are_handled, setup),
+    };
+    const struct CMUnitTest kernel_tests[] = {
         TEST(accept_pauses_and_resumes_with_places_enough, setup),
         TEST(many_at_once_with_places_enough, setup),
         TEST(out_of_descriptors_with_places_enough, setup),
-        TEST(handles_hold_while_events_are_handled, setup),
     };
     const struct CMUnitTest tcp_tests[] = {
         TEST(tcp_options_are_set, setup),
         TEST(urgent_bytes_are_bytes, setup),
     };
     int failed = RUN_TESTS(tests, setup);
+    if (!setup->host->is_kernel)
+        return failed;
+    failed += RUN_TESTS(kernel_tests, setup);
     return setup->carrier->is_tcp ? failed + RUN_TESTS(tcp_tests, setup) : failed;
 }

@@ -128,6 +128,7 @@ static void gather_crowd(struct world *world, struct end *crowd[CROWD]) {
         crowd[i]->hold = true;
         end_send(pair[1], MORE_THAN_FITS, 8192, 8192);
     }
+    world_run(world, 20); /* all of them have something waiting from now on */
     for (unsigned i = 0; i < CROWD; i++)
         end_receive(crowd[i], true);
 }

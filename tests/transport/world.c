@@ -1,5 +1,6 @@
 #include "tests/transport/world.h"
 #include "tests/transport/carrier.h"
+#include "tests/transport/host.h"
 #include "tests/transport/stream.h"
 #include <errno.h>
 #include <ftw.h>
@@ -28,7 +29,23 @@ static size_t memory_bytes(const struct world_options *options) {
     return options->buffers * options->buffer_bytes;
 }
 
-static void open_engine(struct engine *engine, const struct transport_ops *ops,
+/*
+ * All that may happen to connections that do not break, so short that what tests give some
+ * milliseconds to arrive does.
+ */
+static const struct sim_faults harmless_faults = {.delay_least_ns = 1000,
+                                                  .delay_most_ns = 200000,
+                                                  .clog = 20000,
+                                                  .clog_most_ns = 2 * NS_PER_MS,
+                                                  .shorten = 200000,
+                                                  .early = 300000};
+
+static void open_sim(struct world *world, uint64_t seed) {
+    world->sim = sim_create(seed, seed ? &harmless_faults : &sim_faultless);
+    sim_poll_waits(world->sim, true);
+}
+
+static void open_engine(struct world *world, struct engine *engine, const struct transport_ops *ops,
                         const struct world_options *options) {
     size_t len = memory_bytes(options);
     engine->ops = ops;
@@ -37,7 +54,8 @@ static void open_engine(struct engine *engine, const struct transport_ops *ops,
     const struct transport_config config = {.memory = {engine->memory, len},
                                             .buffer_bytes = options->buffer_bytes,
                                             .reserve_buffers = options->reserve_buffers,
-                                            .conns_max = options->conns_max};
+                                            .conns_max = options->conns_max,
+                                            .sim = world->sim};
     struct transport_failure failure = {0};
     engine->transport = ops->init(&config, &failure);
     if (!engine->transport)
@@ -53,13 +71,16 @@ struct world *world_open(void **state, struct world_options options) {
     options.buffer_bytes = options.buffer_bytes ? options.buffer_bytes : 16384;
     options.conns_max = options.conns_max ? options.conns_max : 64;
     world->carrier = setup->carrier;
-    world->random = 1;
+    world->host = setup->host;
+    world->random = 1 + setup->seed;
     world->events_most = EVENTS_MOST;
     world->near = &world->engines[0];
     world->far = options.one_engine ? world->near : &world->engines[1];
-    open_engine(world->near, setup->ops, &options);
+    if (!world->host->is_kernel)
+        open_sim(world, setup->seed);
+    open_engine(world, world->near, setup->ops, &options);
     if (!options.one_engine)
-        open_engine(world->far, setup->ops, &options);
+        open_engine(world, world->far, setup->ops, &options);
     strcpy(world->directory, "/tmp/transport-test-XXXXXX");
     assert_non_null(mkdtemp(world->directory));
     return world;
@@ -106,6 +127,8 @@ void world_close(struct world *world) {
     world_run(world, 5); /* no event comes after CLOSED */
     close_engine(&world->engines[0]);
     close_engine(&world->engines[1]);
+    if (world->sim)
+        sim_destroy(world->sim);
     for (unsigned i = 0; i < world->ends_count; i++)
         free_end(world->ends[i]);
     nftw(world->directory, remove_one, 8, FTW_DEPTH | FTW_PHYS);

@@ -76,9 +76,12 @@ struct end {
 };
 
 struct carrier;
+struct host;
 
 struct world {
     const struct carrier *carrier;
+    const struct host *host;
+    struct sim *sim; /* NULL with the kernel as host */
     struct engine engines[2];
     struct engine *near; /* listens */
     struct engine *far;  /* connects */
@@ -95,6 +98,8 @@ struct world {
 struct setup {
     const struct transport_ops *ops;
     const struct carrier *carrier;
+    const struct host *host;
+    uint64_t seed; /* of the simulator; 0: without faults */
 };
 
 struct world_options {

@@ -1,0 +1,28 @@
+/*
+ * What tests do without an engine: the kernel's calls, or the simulator's.
+ */
+#ifndef TESTS_TRANSPORT_HOST_H
+#define TESTS_TRANSPORT_HOST_H
+
+#include "tests/transport/world.h"
+#include "transport/sim/sim.h"
+
+struct host {
+    bool is_kernel; /* files, socket options and signals are there */
+    void (*make_pipe)(struct world *world, int fds[2]);
+    void (*make_socketpair)(struct world *world, int fds[2]);
+    void (*write)(struct world *world, int fd, const char *text); /* there is room for it */
+    void (*close)(struct world *world, int fd);
+
+    /* So many descriptors more can be opened; until unlimit(). */
+    void (*limit_descriptors)(struct world *world, unsigned more);
+    void (*unlimit_descriptors)(struct world *world);
+};
+
+/* The kernel's, of this process. */
+int highest_descriptor(void);
+
+extern const struct host host_kernel;
+extern const struct host host_sim;
+
+#endif

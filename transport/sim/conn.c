@@ -1,0 +1,189 @@
+#include "transport/sim/internal.h"
+#include <arpa/inet.h>
+#include <stdio.h>
+
+static bool connect_turn(struct task *task, struct transport_event *event);
+static bool closed_turn(struct task *task, struct transport_event *event);
+
+struct transport_conn *engine_conn_new(struct transport *transport, enum transport_pool pool) {
+    struct queue_link *link = queue_pop(&transport->free_conns);
+    if (!link)
+        return NULL;
+    struct transport_conn *conn = queue_entry(link, struct transport_conn, free_link);
+    *conn = (struct transport_conn){.transport = transport,
+                                    .pool = &transport->pools.of[pool],
+                                    .in.turn = engine_receive_turn,
+                                    .out.turn = engine_send_turn,
+                                    .closed.turn = closed_turn};
+    transport->conns_open++;
+    return conn;
+}
+
+static void conn_free(struct transport_conn *conn) {
+    queue_push(&conn->transport->gone_conns, &conn->free_link);
+    conn->transport->conns_open--;
+}
+
+void engine_conns_recycle(struct transport *transport) {
+    struct queue_link *link;
+    if (queue_empty(&transport->gone_conns))
+        return;
+    while ((link = queue_pop(&transport->gone_conns)))
+        queue_push(&transport->free_conns, link);
+    while ((link = queue_pop(&transport->starved)))
+        queue_push(&transport->ready, link);
+}
+
+static void conn_ready(void *user) {
+    struct transport_conn *conn = user;
+    engine_receive_early(conn);
+    engine_receive_wake(conn);
+    engine_send_wake(conn);
+}
+
+static void describe_peer(struct transport_conn *conn, const struct transport_address *address) {
+    struct transport_peer *peer = &conn->peer;
+    peer->address = address->storage;
+    address_text(address, peer->text, sizeof peer->text);
+    const void *host = address->any.sa_family == AF_INET ? (const void *)&address->in4.sin_addr
+                                                         : &address->in6.sin6_addr;
+    inet_ntop(address->any.sa_family, host, peer->host, sizeof peer->host);
+}
+
+void engine_conn_use_socket(struct transport_conn *conn, struct sim_end *end) {
+    conn->in_end = conn->out_end = end;
+    conn->transport->sim->ends_open++;
+    describe_peer(conn, &end->peer);
+    sim_end_watch(end, conn_ready, conn);
+}
+
+struct sim_end *sim_conn_end(const struct transport_conn *conn) {
+    return conn->in_end ? conn->in_end : conn->out_end;
+}
+
+bool engine_conn_lost(struct transport_conn *conn, struct transport_event *event, int error,
+                      const char *operation) {
+    assert(!conn->lost && conn->received.len == 0);
+    conn->lost = true;
+    engine_receive_stop(conn);
+    engine_task_stop(&conn->out);
+    event->kind = TRANSPORT_LOST;
+    event->conn = conn;
+    event->error = error;
+    event->operation = operation;
+    return true;
+}
+
+struct transport_conn *engine_connect(struct transport *transport,
+                                      const struct transport_address *address, void *user,
+                                      struct transport_failure *failure) {
+    struct sim *sim = transport->sim;
+    struct transport_conn *conn =
+        sim->ends_open < sim->ends_most ? engine_conn_new(transport, TRANSPORT_POOL_RESERVE) : NULL;
+    if (!conn) {
+        *failure = (struct transport_failure){EMFILE, "taking a connection"};
+        return NULL;
+    }
+    conn->user = user;
+    conn->connecting = true;
+    conn->out.turn = connect_turn;
+    engine_conn_use_socket(conn, sim_connect(sim, address));
+    return conn;
+}
+
+static bool connect_turn(struct task *task, struct transport_event *event) {
+    struct transport_conn *conn = queue_entry(task, struct transport_conn, out);
+    int error = sim_connected(conn->out_end);
+    if (error == EINPROGRESS)
+        return false;
+    if (error)
+        return engine_conn_lost(conn, event, error, "connect");
+    conn->connecting = false;
+    conn->out.turn = engine_send_turn;
+    event->kind = TRANSPORT_CONNECTED;
+    event->conn = conn;
+    return true;
+}
+
+struct transport_conn *engine_attach(struct transport *transport, int in, int out, bool borrowed,
+                                     enum transport_pool pool, const char *name, void *user,
+                                     struct transport_failure *failure) {
+    struct sim_end *in_end = sim_by_descriptor(transport->sim, in);
+    struct sim_end *out_end = sim_by_descriptor(transport->sim, out);
+    if ((in >= 0 && !in_end) || (out >= 0 && !out_end)) {
+        *failure = (struct transport_failure){EBADF, "attaching"};
+        return NULL;
+    }
+    assert(in_end || out_end);
+    struct transport_conn *conn = engine_conn_new(transport, pool);
+    if (!conn) {
+        *failure = (struct transport_failure){EMFILE, "taking a connection"};
+        return NULL;
+    }
+    conn->user = user;
+    conn->borrowed = borrowed;
+    conn->in_end = in_end;
+    conn->out_end = out_end;
+    snprintf(conn->peer.text, sizeof conn->peer.text, "%s", name);
+    if (in_end)
+        sim_end_watch(in_end, conn_ready, conn);
+    if (out_end)
+        sim_end_watch(out_end, conn_ready, conn);
+    return conn;
+}
+
+/* The process has the end no longer; a borrowed one it has, but not here. */
+static void leave(struct transport_conn *conn, struct sim_end *end) {
+    if (conn->borrowed) {
+        sim_end_watch(end, NULL, NULL);
+        return;
+    }
+    conn->transport->sim->ends_open -= end->descriptor == 0;
+    sim_close(end);
+}
+
+void engine_conn_leave_out(struct transport_conn *conn) {
+    leave(conn, conn->out_end);
+    conn->out_end = NULL;
+}
+
+/* What was received, but not told: told before CLOSED, or never. */
+static void drop_received(struct transport_conn *conn) {
+    struct mux_buffer *buffer = conn->received.buffer;
+    struct sim *sim = conn->transport->sim;
+    if (conn->received.len == 0 || sim_random(sim, 2))
+        return;
+    conn->received = (struct received){0};
+    if (buffer)
+        conn->pool->returned(conn->pool, buffer);
+}
+
+void engine_close(struct transport_conn *conn) {
+    assert(!conn->closing);
+    conn->closing = true;
+    drop_received(conn);
+    engine_receive_stop(conn);
+    engine_task_stop(&conn->out);
+    conn->in_doubt_bytes = engine_unacknowledged(conn);
+    bool is_socket = conn->in_end == conn->out_end;
+    if (conn->in_end)
+        leave(conn, conn->in_end);
+    if (conn->out_end && !is_socket)
+        leave(conn, conn->out_end);
+    conn->in_end = conn->out_end = NULL;
+    engine_task_wake(conn->transport, &conn->closed);
+}
+
+static bool closed_turn(struct task *task, struct transport_event *event) {
+    struct transport_conn *conn = queue_entry(task, struct transport_conn, closed);
+    if (conn->received.len > 0) { /* its turn comes first */
+        engine_task_wake(conn->transport, &conn->closed);
+        return false;
+    }
+    event->kind = TRANSPORT_CLOSED;
+    event->conn = conn;
+    event->sent_bytes = conn->sending ? conn->sent_bytes : 0;
+    event->in_doubt_bytes = conn->in_doubt_bytes;
+    conn_free(conn);
+    return true;
+}

@@ -1,0 +1,104 @@
+#include "transport/sim/internal.h"
+#include <stdlib.h>
+
+/* As few as a test wants, so that lists are cut in many places. */
+#define GATHER_MAX 64
+
+/* Low, so that both copies and references occur with small packets. */
+#define REFERENCE_LEAST_BYTES 256
+
+static bool make(struct transport *transport, const struct transport_config *config,
+                 struct transport_failure *failure) {
+    transport->conns = calloc(config->conns_max, sizeof *transport->conns);
+    if (!transport->conns) {
+        transport_failed(failure, "calloc");
+        return false;
+    }
+    for (unsigned i = 0; i < config->conns_max; i++)
+        queue_push(&transport->free_conns, &transport->conns[i].free_link);
+    return pools_init(&transport->pools, config, transport, engine_buffer_returned, failure);
+}
+
+static void engine_fini(struct transport *transport) {
+    assert(transport->conns_open == 0 && transport->listeners == 0);
+    for (int i = 0; i < TRANSPORT_POOLS; i++) /* no buffer is lost on its way */
+        assert(transport->pools.of[i].free_count == transport->pools.of[i].count);
+    pools_fini(&transport->pools);
+    queue_remove(&transport->link);
+    free(transport->conns);
+    free(transport);
+}
+
+static struct transport *engine_init(const struct transport_config *config,
+                                     struct transport_failure *failure) {
+    struct transport *transport = calloc(1, sizeof *transport);
+    if (!transport) {
+        transport_failed(failure, "calloc");
+        return NULL;
+    }
+    transport->sim = config->sim;
+    queue_init(&transport->ready);
+    queue_init(&transport->starved);
+    queue_init(&transport->free_conns);
+    queue_init(&transport->gone_conns);
+    queue_push(&transport->sim->transports, &transport->link);
+    if (!make(transport, config, failure)) {
+        engine_fini(transport);
+        return NULL;
+    }
+    return transport;
+}
+
+static const struct transport_caps *engine_caps(const struct transport *transport) {
+    static const struct transport_caps caps = {.gather_max = GATHER_MAX,
+                                               .reference_least_bytes = REFERENCE_LEAST_BYTES,
+                                               .receive_into = true};
+    (void)transport;
+    return &caps;
+}
+
+static uint64_t engine_now_ns(const struct transport *transport) {
+    return transport->sim->now_ns;
+}
+
+/* The world holds nothing of ours between two calls: close() has taken all back. */
+static void engine_stop(struct transport *transport) {
+    assert(transport->listeners == 0);
+}
+
+static void engine_set_user(struct transport_conn *conn, void *user) {
+    conn->user = user;
+}
+
+static void *engine_user(const struct transport_conn *conn) {
+    return conn->user;
+}
+
+static const struct transport_peer *engine_peer(const struct transport_conn *conn) {
+    return &conn->peer;
+}
+
+const struct transport_ops transport_sim = {
+    .name = "sim",
+    .init = engine_init,
+    .caps = engine_caps,
+    .now_ns = engine_now_ns,
+    .listen = engine_listen,
+    .accept = engine_accept,
+    .close_listener = engine_close_listener,
+    .connect = engine_connect,
+    .attach = engine_attach,
+    .poll = engine_poll,
+    .receive = engine_receive,
+    .receive_into = engine_receive_into,
+    .send = engine_send,
+    .finish = engine_finish,
+    .unacknowledged = engine_unacknowledged,
+    .close = engine_close,
+    .stop = engine_stop,
+    .fini = engine_fini,
+    .set_user = engine_set_user,
+    .user = engine_user,
+    .listener_user = engine_listener_user,
+    .peer = engine_peer,
+};

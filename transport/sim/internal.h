@@ -1,0 +1,260 @@
+/*
+ * The simulator from inside. Two floors: the world (clock.c, wire.c, socket.c), which stands for
+ * the kernel and the network, and an engine on top (the other files), which sees no more of the
+ * world than an engine sees of a kernel.
+ */
+#ifndef TRANSPORT_SIM_INTERNAL_H
+#define TRANSPORT_SIM_INTERNAL_H
+
+#include "transport/descriptor.h"
+#include "transport/pool.h"
+#include "transport/queue.h"
+#include "transport/sim/sim.h"
+
+/* clock.c: what will happen when. Those due at the same time come in an order of chance. */
+struct sim_timer {
+    uint64_t at_ns;
+    uint64_t tie;
+    unsigned place; /* in the heap, from 1; 0: not in it */
+    void (*fire)(struct sim_timer *timer);
+};
+
+struct sim {
+    uint64_t now_ns;
+    uint64_t random[4];
+    uint64_t digest;
+    bool poll_waits;
+    struct sim_faults faults;
+    struct sim_timer **heap; /* from 1 */
+    unsigned heap_count;
+    unsigned heap_most;
+    struct queue listeners;
+    struct queue transports;
+    struct sim_end **descriptors; /* by number */
+    unsigned descriptor_count;
+    unsigned wires_made;
+    unsigned wires_open;
+    unsigned ends_open; /* in transports */
+    unsigned ends_most;
+    uint16_t next_port;
+};
+
+/* Fails only with the process. */
+void *sim_alloc(void *old, size_t bytes);
+
+void timer_set(struct sim *sim, struct sim_timer *timer, uint64_t at_ns);
+void timer_stop(struct sim *sim, struct sim_timer *timer);
+
+/* Lets time pass until `until_ns` or the first timer, whose kind all fire then; true: one did. */
+bool clock_advance(struct sim *sim, uint64_t until_ns);
+
+void sim_note(struct sim *sim, uint64_t what, uint64_t value);
+void sim_note_bytes(struct sim *sim, const uint8_t *data, size_t len);
+
+/* wire.c: one direction. Offsets into the stream only grow: read <= arrived <= written. */
+struct channel {
+    struct wire *wire;
+    unsigned from; /* the writer's index in wire->ends; the reader's is the other */
+    uint8_t *bytes;
+    size_t room_bytes;
+    uint64_t written, arrived, read;
+    uint64_t acked, ack_under_way;
+    bool fin_written, fin_arrived;
+    struct sim_corruption *corruptions;
+    unsigned corruption_count;
+    struct sim_timer deliver, ack;
+};
+
+struct watcher {
+    void (*ready)(void *user);
+    void *user;
+};
+
+struct sim_end {
+    struct wire *wire;
+    struct channel *in, *out; /* NULL: cannot be read, written */
+    bool connecting;
+    bool closed;
+    int error;
+    int coming_error;
+    struct sim_timer news; /* of coming_error, or how connecting went */
+    struct watcher watcher;
+    struct queue_link backlog_link;
+    struct transport_address peer;
+    int descriptor; /* 0: none */
+};
+
+/* What connects two ends. It is there until both are closed. */
+struct wire {
+    struct sim *sim;
+    unsigned id;
+    bool tcp;
+    bool pipe;
+    enum sim_fate fate;
+    const struct sim_faults *faults; /* NULL: the world's */
+    struct channel channels[2];
+    struct sim_end ends[2];
+};
+
+struct sim_listener {
+    struct sim *sim;
+    struct queue_link link;
+    struct transport_address address;
+    struct queue backlog;
+    struct watcher watcher;
+};
+
+/* Both ends closed, until they are opened. */
+struct wire *wire_new(struct sim *sim);
+void wire_free_if_closed(struct wire *wire);
+
+/* The end becomes usable; `reads` and `writes`. */
+struct sim_end *wire_open_end(struct wire *wire, unsigned index, bool reads, bool writes);
+
+/* How long a journey takes now. */
+uint64_t wire_delay_ns(struct wire *wire);
+const struct sim_faults *wire_faults(const struct wire *wire);
+
+/* How much may be written. */
+size_t channel_space_bytes(const struct channel *channel);
+
+/* As write() and read(): how much was moved; -EAGAIN. Something is there to be read. */
+ssize_t channel_write(struct channel *channel, const uint8_t *data, size_t len);
+ssize_t channel_read(struct channel *channel, uint8_t *data, size_t len);
+
+/* Something to move may have come up. */
+void channel_kick(struct channel *channel);
+
+/* The end learns of an error after a while, unless it has one. */
+void end_fails(struct sim_end *end, int error, uint64_t delay_ns);
+void end_ready(struct sim_end *end);
+static inline struct sim_end *end_other(const struct sim_end *end) {
+    struct wire *wire = end->wire;
+    return &wire->ends[end == &wire->ends[0]];
+}
+
+/* socket.c */
+/* Are there bytes to be read now? And what would a read say: bytes, an end or an error? */
+bool end_has_bytes(const struct sim_end *end);
+bool end_is_readable(const struct sim_end *end);
+
+/* Would a write bring anything now? */
+bool end_has_space(const struct sim_end *end);
+
+/* Bytes written that the other kernel has not acknowledged; 0 where none can know. */
+uint64_t end_unacknowledged(const struct sim_end *end);
+
+/* A read or a write takes all or, as the faults want it, less. */
+size_t wire_shorten(struct wire *wire, size_t len);
+
+/* The engine. A task waits in one queue at most. */
+struct task {
+    struct queue_link link;
+    bool (*turn)(struct task *task, struct transport_event *event); /* true: *event is made */
+};
+
+/* A receive that is done, before poll() has told of it. */
+struct received {
+    struct mux_buffer *buffer; /* NULL: into the room */
+    size_t len;                /* 0: there is none */
+};
+
+struct transport_conn {
+    struct transport *transport;
+    struct queue_link free_link;
+    struct task in, out, closed;
+    struct sim_end *in_end, *out_end; /* the same for a socket */
+    struct pool *pool;
+    bool borrowed;
+    bool connecting;
+    bool closing;
+    bool lost;
+    bool receiving;
+    bool ended;
+    bool sending;
+    bool finishing;
+    struct mux_buffer *granted; /* a buffer came back while this one waited longest */
+    struct mux_room room;
+    struct received received;
+    struct mux_gather gather;
+    size_t span; /* the first not yet sent whole, and how much of it is */
+    size_t span_sent_bytes;
+    uint64_t sent_bytes;
+    int failed_error; /* a send failed; told when what came before is received */
+    uint64_t in_doubt_bytes;
+    void *user;
+    struct transport_peer peer;
+};
+
+struct transport_listener {
+    struct transport *transport;
+    struct sim_listener *socket;
+    struct task task;
+    bool accepting;
+    void *user;
+};
+
+struct transport {
+    struct sim *sim;
+    struct queue_link link;
+    uint64_t wake_ns; /* the deadline of the last poll(); 0: it brought something */
+    struct pools pools;
+    struct queue ready;
+    struct queue starved; /* listeners that wait for a free connection */
+    struct queue free_conns;
+    struct queue gone_conns; /* free with the next poll(): until then the user looks at them */
+    struct transport_conn *conns;
+    unsigned conns_open;
+    unsigned listeners;
+};
+
+/* poll.c */
+unsigned engine_poll(struct transport *transport, uint64_t deadline_ns,
+                     struct transport_event *events, unsigned most);
+void engine_task_wake(struct transport *transport, struct task *task);
+void engine_task_stop(struct task *task);
+
+/* listener.c */
+struct transport_listener *engine_listen(struct transport *transport,
+                                         const struct transport_address *address, void *user,
+                                         struct transport_address *bound,
+                                         struct transport_failure *failure);
+void engine_accept(struct transport_listener *listener, bool on);
+void engine_close_listener(struct transport_listener *listener);
+void *engine_listener_user(const struct transport_listener *listener);
+
+/* conn.c */
+struct transport_conn *engine_connect(struct transport *transport,
+                                      const struct transport_address *address, void *user,
+                                      struct transport_failure *failure);
+struct transport_conn *engine_attach(struct transport *transport, int in, int out, bool borrowed,
+                                     enum transport_pool pool, const char *name, void *user,
+                                     struct transport_failure *failure);
+void engine_close(struct transport_conn *conn);
+struct transport_conn *engine_conn_new(struct transport *transport, enum transport_pool pool);
+void engine_conn_use_socket(struct transport_conn *conn, struct sim_end *end);
+/* Only the direction that is written: nothing more is sent. */
+void engine_conn_leave_out(struct transport_conn *conn);
+void engine_conns_recycle(struct transport *transport);
+bool engine_conn_lost(struct transport_conn *conn, struct transport_event *event, int error,
+                      const char *operation);
+
+/* receive.c */
+void engine_receive(struct transport_conn *conn, bool on);
+void engine_receive_into(struct transport_conn *conn, struct mux_room room);
+void engine_buffer_returned(struct pool *pool, struct mux_buffer *buffer);
+bool engine_receive_turn(struct task *task, struct transport_event *event);
+void engine_receive_wake(struct transport_conn *conn);
+void engine_receive_stop(struct transport_conn *conn);
+
+/* Perhaps receives now, and poll() tells of it later. */
+void engine_receive_early(struct transport_conn *conn);
+
+/* send.c */
+void engine_send(struct transport_conn *conn, const struct mux_gather *gather);
+void engine_finish(struct transport_conn *conn);
+uint64_t engine_unacknowledged(const struct transport_conn *conn);
+bool engine_send_turn(struct task *task, struct transport_event *event);
+void engine_send_wake(struct transport_conn *conn);
+
+#endif

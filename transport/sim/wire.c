@@ -1,0 +1,235 @@
+/* What connects two ends: two directions, their delays and faults, and how it breaks. */
+#include "transport/sim/internal.h"
+#include <stdlib.h>
+
+/* What a kernel holds of a direction: bytes sent and not acknowledged, bytes received and not read.
+ */
+#define KERNEL_SEND_BYTES 65536
+#define KERNEL_RECEIVE_BYTES 65536
+
+/* Who vanishes is missed after so long: keepalive and user timeout. */
+#define KEEPALIVE_NS 30000000000u
+
+/* Kinds of events in the digest, beside those of socket.c. */
+enum { NOTE_ARRIVED = 100, NOTE_CORRUPTED, NOTE_CUT, NOTE_VANISHED, NOTE_FAILED };
+
+static void deliver(struct sim_timer *timer);
+static void acknowledge(struct sim_timer *timer);
+
+struct wire *wire_new(struct sim *sim) {
+    struct wire *wire = sim_alloc(NULL, sizeof *wire);
+    *wire = (struct wire){.sim = sim, .id = ++sim->wires_made};
+    sim->wires_open++;
+    for (unsigned i = 0; i < 2; i++) {
+        wire->channels[i] = (struct channel){
+            .wire = wire, .from = i, .deliver.fire = deliver, .ack.fire = acknowledge};
+        wire->ends[i] = (struct sim_end){.wire = wire, .closed = true};
+    }
+    return wire;
+}
+
+struct sim_end *wire_open_end(struct wire *wire, unsigned index, bool reads, bool writes) {
+    struct sim_end *end = &wire->ends[index];
+    end->closed = false;
+    end->in = reads ? &wire->channels[!index] : NULL;
+    end->out = writes ? &wire->channels[index] : NULL;
+    return end;
+}
+
+static void stop_moving(struct wire *wire) {
+    for (unsigned i = 0; i < 2; i++) {
+        timer_stop(wire->sim, &wire->channels[i].deliver);
+        timer_stop(wire->sim, &wire->channels[i].ack);
+    }
+}
+
+void wire_free_if_closed(struct wire *wire) {
+    if (!wire->ends[0].closed || !wire->ends[1].closed)
+        return;
+    stop_moving(wire);
+    for (unsigned i = 0; i < 2; i++) {
+        timer_stop(wire->sim, &wire->ends[i].news);
+        free(wire->channels[i].bytes);
+        free(wire->channels[i].corruptions);
+    }
+    wire->sim->wires_open--;
+    free(wire);
+}
+
+const struct sim_faults *wire_faults(const struct wire *wire) {
+    return wire->faults ? wire->faults : &wire->sim->faults;
+}
+
+uint64_t wire_delay_ns(struct wire *wire) {
+    const struct sim_faults *faults = wire_faults(wire);
+    uint64_t span_ns = faults->delay_most_ns - faults->delay_least_ns;
+    uint64_t delay_ns = 1 + faults->delay_least_ns + sim_random(wire->sim, span_ns + 1);
+    if (sim_chance(wire->sim, faults->clog))
+        delay_ns += sim_random(wire->sim, faults->clog_most_ns + 1);
+    return delay_ns;
+}
+
+size_t wire_shorten(struct wire *wire, size_t len) {
+    if (len < 2 || !sim_chance(wire->sim, wire_faults(wire)->shorten))
+        return len;
+    return 1 + (size_t)sim_random(wire->sim, len - 1);
+}
+
+void end_ready(struct sim_end *end) {
+    if (end->watcher.ready)
+        end->watcher.ready(end->watcher.user);
+}
+
+void end_fails(struct sim_end *end, int error, uint64_t delay_ns) {
+    if (end->closed || end->error || end->coming_error)
+        return;
+    end->coming_error = error;
+    timer_stop(end->wire->sim, &end->news);
+    timer_set(end->wire->sim, &end->news, end->wire->sim->now_ns + delay_ns);
+}
+
+static void break_wire(struct wire *wire, enum sim_fate fate) {
+    sim_note(wire->sim, fate == SIM_CUT ? NOTE_CUT : NOTE_VANISHED, wire->id);
+    wire->fate = fate;
+    stop_moving(wire);
+    for (unsigned i = 0; i < 2; i++) {
+        if (fate == SIM_CUT)
+            end_fails(&wire->ends[i], ECONNRESET, wire_delay_ns(wire));
+        else
+            end_fails(&wire->ends[i], ETIMEDOUT, KEEPALIVE_NS + wire_delay_ns(wire));
+    }
+}
+
+void sim_cut(struct sim_end *end) {
+    if (end->wire->fate == SIM_WHOLE)
+        break_wire(end->wire, SIM_CUT);
+}
+
+void sim_vanish(struct sim_end *end) {
+    if (end->wire->fate == SIM_WHOLE)
+        break_wire(end->wire, SIM_VANISHED);
+}
+
+static bool is_broken(const struct wire *wire) {
+    return wire->fate != SIM_WHOLE || wire->ends[0].error || wire->ends[1].error;
+}
+
+/* So many bytes could arrive now. */
+static size_t movable(const struct channel *channel) {
+    uint64_t under_way = channel->written - channel->arrived;
+    uint64_t window = KERNEL_RECEIVE_BYTES - (channel->arrived - channel->read);
+    return (size_t)(under_way < window ? under_way : window);
+}
+
+static bool fin_comes(const struct channel *channel) {
+    return channel->fin_written && !channel->fin_arrived && channel->arrived == channel->written;
+}
+
+void channel_kick(struct channel *channel) {
+    struct sim *sim = channel->wire->sim;
+    if (channel->deliver.place || is_broken(channel->wire))
+        return;
+    if (movable(channel) > 0 || fin_comes(channel))
+        timer_set(sim, &channel->deliver, sim->now_ns + wire_delay_ns(channel->wire));
+}
+
+/* One bit of those that arrive is wrong. */
+static void corrupt(struct channel *channel, size_t len) {
+    struct sim *sim = channel->wire->sim;
+    struct sim_corruption corruption = {.offset = channel->arrived + sim_random(sim, len),
+                                        .mask = (uint8_t)(1u << sim_random(sim, 8))};
+    channel->corruptions = sim_alloc(channel->corruptions, (channel->corruption_count + 1) *
+                                                               sizeof *channel->corruptions);
+    channel->corruptions[channel->corruption_count++] = corruption;
+    channel->bytes[corruption.offset] ^= corruption.mask;
+    sim_note(sim, NOTE_CORRUPTED, corruption.offset);
+}
+
+static void arrive(struct channel *channel, size_t len) {
+    struct sim *sim = channel->wire->sim;
+    if (sim_chance(sim, wire_faults(channel->wire)->corrupt))
+        corrupt(channel, len);
+    channel->arrived += len;
+    sim_note(sim, NOTE_ARRIVED, channel->arrived);
+    if (!channel->ack.place) {
+        channel->ack_under_way = channel->arrived;
+        timer_set(sim, &channel->ack, sim->now_ns + wire_delay_ns(channel->wire));
+    }
+}
+
+/* True: the journey ended badly. */
+static bool breaks(struct wire *wire) {
+    const struct sim_faults *faults = wire_faults(wire);
+    if (sim_chance(wire->sim, faults->cut))
+        break_wire(wire, SIM_CUT);
+    else if (sim_chance(wire->sim, faults->vanish))
+        break_wire(wire, SIM_VANISHED);
+    return wire->fate != SIM_WHOLE;
+}
+
+static void deliver(struct sim_timer *timer) {
+    struct channel *channel = queue_entry(timer, struct channel, deliver);
+    struct wire *wire = channel->wire;
+    struct sim_end *from = &wire->ends[channel->from], *to = &wire->ends[!channel->from];
+    size_t len = movable(channel);
+    if (breaks(wire))
+        return;
+    if (to->closed) { /* nobody takes them */
+        if (len > 0)
+            end_fails(from, wire->pipe ? EPIPE : ECONNRESET, wire_delay_ns(wire));
+        return;
+    }
+    len = wire_shorten(wire, len);
+    if (len > 0)
+        arrive(channel, len);
+    if (fin_comes(channel))
+        channel->fin_arrived = true;
+    channel_kick(channel);
+    end_ready(to);
+}
+
+static void acknowledge(struct sim_timer *timer) {
+    struct channel *channel = queue_entry(timer, struct channel, ack);
+    struct sim *sim = channel->wire->sim;
+    channel->acked = channel->ack_under_way;
+    if (channel->arrived > channel->acked) {
+        channel->ack_under_way = channel->arrived;
+        timer_set(sim, &channel->ack, sim->now_ns + wire_delay_ns(channel->wire));
+    }
+    end_ready(&channel->wire->ends[channel->from]);
+}
+
+/* The bytes stay for good: what came of them is asked for later. */
+static void append(struct channel *channel, const uint8_t *data, size_t len) {
+    if (channel->written + len > channel->room_bytes) {
+        channel->room_bytes = 2 * (size_t)channel->written + len;
+        channel->bytes = sim_alloc(channel->bytes, channel->room_bytes);
+    }
+    memcpy(channel->bytes + channel->written, data, len);
+    channel->written += len;
+}
+
+size_t channel_space_bytes(const struct channel *channel) {
+    return KERNEL_SEND_BYTES - (size_t)(channel->written - channel->acked);
+}
+
+ssize_t channel_write(struct channel *channel, const uint8_t *data, size_t len) {
+    size_t space = channel_space_bytes(channel);
+    if (len == 0)
+        return 0;
+    if (space == 0)
+        return -EAGAIN;
+    len = wire_shorten(channel->wire, len < space ? len : space);
+    append(channel, data, len);
+    channel_kick(channel);
+    return (ssize_t)len;
+}
+
+ssize_t channel_read(struct channel *channel, uint8_t *data, size_t len) {
+    uint64_t there = channel->arrived - channel->read;
+    len = wire_shorten(channel->wire, len < there ? len : (size_t)there);
+    memcpy(data, channel->bytes + channel->read, len);
+    channel->read += len;
+    channel_kick(channel);
+    return (ssize_t)len;
+}
