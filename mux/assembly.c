@@ -98,12 +98,12 @@ bool mux_grant_slots(struct mux *mux) {
 /* Is it the link itself that the rest of its packet does not come? */
 static bool is_slow(const struct mux_link *link) {
     return mux_list_empty(&link->slot_node) && mux_list_empty(&link->active_node) && !link->ended &&
-           !link->evicted;
+           !link->close_reason;
 }
 
 static void evict(struct mux_link *link, uint64_t window_ns) {
     struct mux *mux = link->mux;
-    link->evicted = true;
+    link->close_reason = "others waited for the memory of its large packet";
     MUX_COUNT(&mux->counters, links_evicted, 1);
     mux_log(mux,
             "%s (link %s) is closed: others wait for the memory of its large packet, of which only "

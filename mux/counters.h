@@ -60,7 +60,14 @@
     X(messages_suppressed, COUNTER, "packets", "own messages not sent: too many in a short time")  \
     X(log_lines_suppressed, COUNTER, "lines", "log lines not written: too many in a short time")   \
     X(slot_waits, COUNTER, "waits", "times a large packet had to wait for an assembly slot")       \
-    X(links_cut, COUNTER, "links", "links open when an ending node had no time to read to their end")       \
+    X(nodes_connected, COUNTER, "nodes", "links that said hello as another node")                  \
+    X(nodes_refused, COUNTER, "nodes", "hellos that were refused")                                 \
+    X(nodes_lost, COUNTER, "nodes", "nodes that became unreachable")                               \
+    X(nodes_returned, COUNTER, "nodes", "nodes that came back to their segment")                   \
+    X(nodes_given_up, COUNTER, "nodes", "nodes that did not come back in time")                    \
+    X(nodes_cut_bytes, COUNTER, "bytes", "bytes of packets in which a node was cut off")           \
+    X(links_cut, COUNTER, "links",                                                                 \
+      "links open when an ending node had no time to read to their end")                           \
     X(links_evicted, COUNTER, "links",                                                             \
       "links closed because their large packet came too slowly while others waited")
 

@@ -130,6 +130,14 @@ void mux_link_sent(struct mux_link *link) {
     mux_link_attend(link);
 }
 
+void mux_down_queue(struct mux_link *link, const struct mux_pieces *packet) {
+    if (!link->way_down || !has_memory(link, packet->len_bytes))
+        return;
+    for (size_t i = 0; i < packet->count; i++)
+        append(link, packet->piece[i]);
+    mux_link_attend(link);
+}
+
 /*
  * ---- packets ----
  */
@@ -177,12 +185,21 @@ static bool give_up_memory(struct mux_link *link, size_t len, uint64_t now_ns) {
     return true;
 }
 
+/* For this node itself: what another one has to say is for the log. */
+static void take_own(struct mux *mux, const struct mux_packet *packet) {
+    struct mux_span text = packet->file_content;
+    MUX_COUNT(&mux->counters, down_own_packets, 1);
+    if (mux_span_equal(packet->file_name, mux_span_text("muxd")) && text.len)
+        mux_log(mux, "the upstream says: %.*s", (int)(text.len < 400 ? text.len : 400),
+                (const char *)text.data);
+}
+
 /* False: it waits for room. */
 static bool deliver(struct mux *mux, const struct mux_frame *frame, uint64_t now_ns) {
     struct mux_span segment;
     struct mux_pieces pieces;
     if (!frame->packet.route.data) {
-        MUX_COUNT(&mux->counters, down_own_packets, 1);
+        take_own(mux, &frame->packet);
         return true;
     }
     mux_strip(frame->bytes, &frame->packet, &frame->layout, &segment, &pieces);
@@ -194,7 +211,11 @@ static bool deliver(struct mux *mux, const struct mux_frame *frame, uint64_t now
         return true;
     }
     if (!link->way_down || link->ended) {
-        refuse(mux, segment, link->ended ? "it has ended" : "there is no way down to it", now_ns);
+        refuse(mux, segment,
+               link->is_away ? "its node is unreachable"
+               : link->ended ? "it has ended"
+                             : "there is no way down to it",
+               now_ns);
         return true;
     }
     if (is_behind(link, pieces.len_bytes))

@@ -15,23 +15,27 @@ struct mux_link *mux_link_find(struct mux *mux, struct mux_span segment) {
     return link;
 }
 
-static void forget_segment(struct mux_link *link) {
+static void leave_directory(struct mux_link *link) {
     struct mux_link **at = bucket(link->mux, link->prefix.segment);
     while (*at != link)
         at = &(*at)->next;
     *at = link->next;
 }
 
+static void enter_directory(struct mux_link *link) {
+    enum mux_error error = mux_prefix_init(&link->prefix, mux_span_text(link->segment));
+    assert(!error);
+    (void)error;
+    struct mux_link **at = bucket(link->mux, link->prefix.segment);
+    link->next = *at;
+    *at = link;
+}
+
 /* Its first byte makes a connection a link. */
 static void start(struct mux_link *link) {
     struct mux *mux = link->mux;
     mux_segments_next(&mux->segments, link->host, link->segment);
-    enum mux_error error = mux_prefix_init(&link->prefix, mux_span_text(link->segment));
-    assert(!error);
-    (void)error;
-    struct mux_link **at = bucket(mux, link->prefix.segment);
-    link->next = *at;
-    *at = link;
+    enter_directory(link);
     link->started = true;
     MUX_COUNT(&mux->counters, links_opened, 1);
     MUX_COUNT(&mux->counters, links_open, 1);
@@ -63,6 +67,8 @@ struct mux_link *mux_link_open(struct mux *mux, const struct mux_link_config *co
     mux_list_init(&link->slot_node);
     mux_list_init(&link->holder_node);
     mux_list_init(&link->look_node);
+    mux_list_init(&link->node_node);
+    mux_list_init(&link->away_node);
     mux_framer_init(&link->framer, (struct mux_room){tail, TAIL_BYTES});
     mux_progress_open(&link->tests, LINK_TESTS_CELLS);
     mux_link_attend(link);
@@ -83,7 +89,7 @@ void mux_link_activate(struct mux_link *link) {
 }
 
 void mux_link_attend(struct mux_link *link) {
-    if (mux_list_empty(&link->attention_node))
+    if (!link->is_away && mux_list_empty(&link->attention_node))
         mux_list_append(&link->mux->attention, &link->attention_node);
 }
 
@@ -136,14 +142,14 @@ void mux_link_ended(struct mux_link *link, const char *reason) {
 }
 
 bool mux_link_wants_receive(const struct mux_link *link) {
-    return !link->ended && !link->evicted && link->inputs.count < LINK_INPUTS_MAX &&
-           mux_list_empty(&link->slot_node);
+    return !link->ended && !link->close_reason && !link->predecessor &&
+           link->inputs.count < LINK_INPUTS_MAX && mux_list_empty(&link->slot_node);
 }
 
 struct mux_room mux_link_offer(struct mux_link *link) {
     struct mux_room none = {NULL, 0};
-    if (!link->slot || link->ended || link->evicted || link->inputs.count || link->offered_bytes ||
-        !mux_list_empty(&link->slot_node))
+    if (!link->slot || link->ended || link->close_reason || link->inputs.count ||
+        link->offered_bytes || !mux_list_empty(&link->slot_node))
         return none;
     /*
      * However little is missing: links that wait for a slot may have all receive buffers, and who
@@ -154,15 +160,17 @@ struct mux_room mux_link_offer(struct mux_link *link) {
     return room;
 }
 
-bool mux_link_evicted(const struct mux_link *link) {
-    return link->evicted;
+const char *mux_link_close_reason(const struct mux_link *link) {
+    bool still_told = link->refused && link->down.bytes > 0;
+    return still_told ? NULL : link->close_reason;
 }
 
 bool mux_link_finished(const struct mux_link *link) {
     return link->finished;
 }
 
-void mux_link_close(struct mux_link *link) {
+/* The connection's part of a link ends. */
+static void detach(struct mux_link *link) {
     struct mux *mux = link->mux;
     mux_list_remove(&link->active_node);
     mux_list_remove(&link->attention_node);
@@ -170,7 +178,6 @@ void mux_link_close(struct mux_link *link) {
     mux_list_remove(&link->slot_node);
     mux_list_remove(&link->look_node);
     mux_inputs_drop(mux, &link->inputs);
-    mux_progress_close(&mux->tests, &link->tests);
     mux_link_release_slot(link);
     size_t undelivered = mux_down_drop(link);
     if (undelivered) {
@@ -178,13 +185,40 @@ void mux_link_close(struct mux_link *link) {
         mux_log(mux, "%s (link %s) ended with %zu bytes for it undelivered", link->peer,
                 link->segment, undelivered);
     }
+}
+
+void mux_link_forget(struct mux_link *link) {
+    struct mux *mux = link->mux;
+    mux_progress_close(&mux->tests, &link->tests);
+    mux_list_remove(&link->node_node);
+    mux_list_remove(&link->away_node);
+    if (link->predecessor)
+        link->predecessor->successor = NULL;
     if (link->started) {
-        forget_segment(link);
+        if (link->prefix.segment.data)
+            leave_directory(link);
         MUX_COUNT(&mux->counters, links_ended, 1);
         mux->counters.value[MUX_COUNT_links_open]--;
     }
     link->next = mux->free_links;
     mux->free_links = link;
+}
+
+void mux_link_close(struct mux_link *link) {
+    detach(link);
+    bool is_waited_for = link->is_node && !link->predecessor && !link->mux->ending;
+    if (is_waited_for)
+        mux_node_went(link);
+    else
+        mux_link_forget(link);
+}
+
+void mux_link_take_segment(struct mux_link *link, struct mux_link *from) {
+    leave_directory(link);
+    leave_directory(from);
+    from->prefix.segment = mux_span(NULL, 0);
+    memcpy(link->segment, from->segment, sizeof link->segment);
+    enter_directory(link);
 }
 
 static void flush_chatter(struct mux *mux, uint64_t now_ns) {
@@ -261,6 +295,21 @@ static bool look_into_rest(struct mux_link *link) {
     return false;
 }
 
+/* A node sends the packet in which it was cut off again, whole. */
+static void drop_cut_packet(struct mux_link *link) {
+    MUX_COUNT(&link->mux->counters, nodes_cut_bytes, mux_framer_stored(&link->framer));
+    mux_framer_init(&link->framer, link->framer.store);
+}
+
+enum mux_link_step mux_link_refused(struct mux_link *link) {
+    mux_framer_init(&link->framer, (struct mux_room){link->tail, TAIL_BYTES});
+    mux_inputs_drop(link->mux, &link->inputs);
+    mux_link_release_slot(link);
+    link->finished = link->ended;
+    mux_link_attend(link);
+    return MUX_LINK_IDLE;
+}
+
 enum mux_link_step mux_link_next_input(struct mux_link *link) {
     struct mux *mux = link->mux;
     bool was_paused = !mux_link_wants_receive(link);
@@ -270,12 +319,16 @@ enum mux_link_step mux_link_next_input(struct mux_link *link) {
     if (fed)
         return MUX_LINK_MORE;
     if (link->ended && !link->framer.ended) {
+        if (link->is_node)
+            drop_cut_packet(link);
         mux_framer_end(&link->framer);
         return MUX_LINK_MORE;
     }
     if (link->framer.candidate == 0)
         mux_link_leave_slot(link);
-    if (link->ended) {
+    if (link->is_given_up) {
+        mux_list_append(&mux->buried, &link->away_node);
+    } else if (link->ended) {
         link->finished = true;
         mux_link_attend(link);
     } else if (mux_framer_chatter(&link->framer)) {
@@ -283,6 +336,6 @@ enum mux_link_step mux_link_next_input(struct mux_link *link) {
     } else if (link->slot) {
         mux_link_attend(link);
     }
-    bool more = link->framer.candidate && !link->ended && look_into_rest(link);
+    bool more = link->framer.candidate && !link->ended && !link->is_node && look_into_rest(link);
     return more ? MUX_LINK_MORE : MUX_LINK_IDLE;
 }

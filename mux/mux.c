@@ -147,12 +147,18 @@ struct mux *mux_create(const struct mux_config *config) {
     mux->config = *config;
     if (mux->config.reference_least_bytes > REFERENCE_LEAST_MAX_BYTES)
         mux->config.reference_least_bytes = REFERENCE_LEAST_MAX_BYTES;
+    mux->hello_span = mux_span(mux->hello, mux_hello_write(&config->hello, mux->hello));
+    mux->hello_gather = (struct mux_gather){&mux->hello_span, 1, mux->hello_span.len};
     mux->messages = (struct mux_limiter){MESSAGES_PER_SECOND, MESSAGES_BURST, MESSAGES_BURST, 0};
     mux->fill = &mux->batches[0];
     mux->flight = &mux->batches[1];
     mux_list_init(&mux->active);
     mux_list_init(&mux->pinned);
     mux_list_init(&mux->attention);
+    mux_list_init(&mux->nodes);
+    mux_list_init(&mux->away);
+    mux_list_init(&mux->superseded);
+    mux_list_init(&mux->buried);
     mux_list_init(&mux->chatter);
     mux_list_init(&mux->looks);
     if (!make_tables(mux) || !share_memory(mux)) {
@@ -184,12 +190,19 @@ struct mux_counters *mux_counters_of(struct mux *mux) {
 }
 
 void mux_run(struct mux *mux, uint64_t now_ns) {
+    mux->now_ns = now_ns;
     mux_links_run(mux, now_ns);
+    mux_nodes_run(mux, now_ns);
     mux_down_run(mux, now_ns);
     do
         mux_up_run(mux);
     while (mux_grant_slots(mux));
     mux_judge_holders(mux, now_ns);
+    mux_nodes_bury(mux);
+}
+
+void mux_end(struct mux *mux) {
+    mux->ending = true;
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b) {
@@ -199,6 +212,7 @@ static uint64_t earlier(uint64_t a, uint64_t b) {
 uint64_t mux_deadline_ns(const struct mux *mux) {
     uint64_t deadline_ns = earlier(mux->middle_slots.judge_at_ns, mux->large_slots.judge_at_ns);
     deadline_ns = earlier(deadline_ns, mux_links_deadline_ns(mux));
+    deadline_ns = earlier(deadline_ns, mux_nodes_deadline_ns(mux));
     if (mux->down.waiting)
         deadline_ns = earlier(deadline_ns, mux->down.wait_until_ns);
     return deadline_ns;

@@ -15,6 +15,7 @@
 
 #include "mux/buffer.h"
 #include "mux/counters.h"
+#include "mux/hello.h"
 
 struct mux;
 struct mux_link;
@@ -35,6 +36,9 @@ struct mux_config {
     size_t reference_least_bytes; /* smallest piece sent from where it lies, not copied */
     unsigned gather_max;          /* most spans in a gather list; at least MUX_GATHER_MIN */
     enum mux_segment_by segment_by;
+    struct mux_hello hello; /* this node */
+    bool upstream_is_node;  /* its first packet there is the hello */
+    uint64_t node_grace_ns; /* how long a lost node's segment and tests wait for it */
     void *user;
     void (*log)(void *user, const char *line); /* one line, no newline; must not call back */
 };
@@ -83,7 +87,10 @@ void mux_link_filled(struct mux_link *link, size_t len, uint64_t now_ns);
  */
 void mux_link_ended(struct mux_link *link, const char *reason);
 
-/* Its connection is gone and no memory of it is in flight: the handle is free after this. */
+/*
+ * Its connection is gone and no memory of it is in flight: the handle is not to be used after this.
+ * (A node's link lives on inside, see config.node_grace_ns.)
+ */
 void mux_link_close(struct mux_link *link);
 
 /*
@@ -103,10 +110,11 @@ bool mux_link_wants_receive(const struct mux_link *link);
 struct mux_room mux_link_offer(struct mux_link *link);
 
 /*
- * It holds a slot that others wait for and delivers too little: it is to be closed, and what it has
- * sent so far is forwarded.
+ * Not NULL: the mux wants this link to be closed (a slot that others wait for and too little comes,
+ * a node that cannot be understood or has connected anew), and why, as a clause. What it has sent
+ * so far is forwarded.
  */
-bool mux_link_evicted(const struct mux_link *link);
+const char *mux_link_close_reason(const struct mux_link *link);
 
 /* All that it sent is on its way up: it can be closed. */
 bool mux_link_finished(const struct mux_link *link);
@@ -120,6 +128,9 @@ void mux_link_sent(struct mux_link *link);
 /*
  * ---- the upstream ----
  */
+
+/* It was reached (again). */
+void mux_up_connected(struct mux *mux);
 
 /* The next gather list to send up; NULL when there is nothing or one is in flight. */
 const struct mux_gather *mux_up_take(struct mux *mux);
@@ -155,6 +166,9 @@ void mux_run(struct mux *mux, uint64_t now_ns);
 
 /* When mux_run() wants to be called at the latest; UINT64_MAX: not by the clock. */
 uint64_t mux_deadline_ns(const struct mux *mux);
+
+/* The node ends: lost nodes are not waited for any more, nor reported. */
+void mux_end(struct mux *mux);
 
 /* Is there received input that mux_run() has not used up? (It waits for room upstream.) */
 bool mux_busy(const struct mux *mux);

@@ -4,6 +4,7 @@
 
 #include "mux/batch.h"
 #include "mux/framer.h"
+#include "mux/hello.h"
 #include "mux/limiter.h"
 #include "mux/list.h"
 #include "mux/mux.h"
@@ -100,7 +101,7 @@ struct mux_link {
     bool started; /* has a segment */
     bool ended;
     bool finished;
-    bool evicted;            /* it shall be closed */
+    bool has_frames;         /* a hello is the first or none */
     bool judged;             /* it has held its slot for the whole window */
     size_t window_bytes;     /* received in it */
     int64_t credit_bytes;    /* deficit round robin; a large packet makes it a debt */
@@ -115,6 +116,20 @@ struct mux_link {
     struct mux_prefix prefix;
     struct mux_down_queue down;
     struct mux_progress_list tests;
+    const char *close_reason; /* it shall be closed; NULL: not */
+
+    /* nodes.c */
+    struct mux_hello hello;
+    bool is_node;
+    bool refused;
+    bool is_away;     /* its connection is gone, its segment and tests are kept */
+    bool is_given_up; /* for too long */
+    uint64_t away_until_ns;
+    uint64_t superseded_ns;
+    struct mux_link *successor, *predecessor; /* the same node's newer, older connection */
+    struct mux_list node_node;
+    struct mux_list away_node; /* in away, superseded or buried */
+
     char reason[REASON_BYTES]; /* why it ended */
     char segment[MUX_SEGMENT_TEXT_BYTES];
     char peer[PEER_TEXT_BYTES];
@@ -160,6 +175,17 @@ struct mux {
     struct mux_batch batches[2];
     struct mux_batch *fill, *flight;
     bool in_flight;
+    bool ending; /* nobody is waited for any more */
+    uint64_t now_ns;
+
+    struct mux_list nodes;      /* of mux_link.node_node */
+    struct mux_list away;       /* of mux_link.away_node, by away_until_ns */
+    struct mux_list superseded; /* of mux_link.away_node */
+    struct mux_list buried;     /* of mux_link.away_node: to be forgotten after this round */
+    uint8_t hello[MUX_HELLO_PACKET_BYTES];
+    struct mux_span hello_span;
+    struct mux_gather hello_gather; /* the first packet on a node link */
+    bool hello_due, hello_in_flight;
 
     struct mux_down down;
 };
@@ -196,6 +222,22 @@ enum mux_link_step {
 /* Its framer has used up what it had: the next input, or the end. */
 enum mux_link_step mux_link_next_input(struct mux_link *link);
 
+/* Of a refused node nothing is used any more. */
+enum mux_link_step mux_link_refused(struct mux_link *link);
+/* The link gets the other one's segment, and the other one none. */
+void mux_link_take_segment(struct mux_link *link, struct mux_link *from);
+/* It is no link any more: its memory is free. */
+void mux_link_forget(struct mux_link *link);
+
+/* nodes.c */
+/* The first packet of a link: is it a hello? Then it has been dealt with. */
+bool mux_node_hello(struct mux_link *link, const struct mux_packet *packet);
+/* A node link's connection is gone. */
+void mux_node_went(struct mux_link *link);
+void mux_nodes_run(struct mux *mux, uint64_t now_ns);
+void mux_nodes_bury(struct mux *mux);
+uint64_t mux_nodes_deadline_ns(const struct mux *mux);
+
 /* assembly.c */
 /* Its framer needs a store of so many bytes. */
 enum mux_link_step mux_link_get_store(struct mux_link *link, size_t store_bytes);
@@ -214,6 +256,8 @@ void mux_up_run(struct mux *mux);
 bool mux_down_init(struct mux *mux, struct mux_room store, struct mux_room blocks);
 void mux_down_fini(struct mux *mux);
 void mux_down_run(struct mux *mux, uint64_t now_ns);
+/* A packet of this node's own for a link, if there is memory. */
+void mux_down_queue(struct mux_link *link, const struct mux_pieces *packet);
 /* Gives a link's queue back; returns how many bytes were in it. */
 size_t mux_down_drop(struct mux_link *link);
 

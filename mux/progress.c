@@ -195,9 +195,12 @@ static bool begin(struct mux_progress *progress, struct mux_progress_list *list,
 }
 
 /* The same names on many links are in different buckets. */
+static uint32_t salt_of(const struct mux_progress_list *list) {
+    return (uint32_t)((uintptr_t)list >> 4) * 2654435761u;
+}
+
 static uint32_t hash_of(const struct mux_progress_list *list, const struct mux_packet *packet) {
-    return mux_hash(packet->test_id) ^ mux_hash(packet->route) * 31 ^
-           (uint32_t)((uintptr_t)list >> 4) * 2654435761u;
+    return mux_hash(packet->test_id) ^ mux_hash(packet->route) * 31 ^ salt_of(list);
 }
 
 bool mux_progress_see(struct mux_progress *progress, struct mux_progress_list *list,
@@ -219,11 +222,12 @@ static struct mux_progress_cell *first_of(struct mux_progress_list *list) {
                                               list->tests.next, struct head, of_link);
 }
 
-static void forget_cell(struct mux_progress *progress, struct mux_progress_cell *cell) {
+static struct mux_progress_cell **place_of(struct mux_progress *progress,
+                                           const struct mux_progress_cell *cell) {
     struct mux_progress_cell **at = &progress->buckets[cell->head.hash % progress->count];
     while (*at != cell)
         at = &(*at)->head.next;
-    forget(progress, at);
+    return at;
 }
 
 bool mux_progress_take(struct mux_progress *progress, struct mux_progress_list *list,
@@ -236,12 +240,29 @@ bool mux_progress_take(struct mux_progress *progress, struct mux_progress_list *
     read_name(&cursor, name->bytes, (size_t)head->route_len + head->test_id_len);
     name->route = mux_span(head->has_route ? name->bytes : NULL, head->route_len);
     name->test_id = mux_span(name->bytes + head->route_len, head->test_id_len);
-    forget_cell(progress, cell);
+    forget(progress, place_of(progress, cell));
     return true;
+}
+
+void mux_progress_move(struct mux_progress *progress, struct mux_progress_list *from,
+                       struct mux_progress_list *to) {
+    struct mux_progress_cell *cell;
+    assert(mux_list_empty(&to->tests));
+    while ((cell = first_of(from))) {
+        *place_of(progress, cell) = cell->head.next;
+        cell->head.hash ^= salt_of(from) ^ salt_of(to);
+        struct mux_progress_cell **bucket = &progress->buckets[cell->head.hash % progress->count];
+        cell->head.next = *bucket;
+        *bucket = cell;
+        cell->head.list = to;
+        mux_list_append(&to->tests, &cell->head.of_link);
+    }
+    to->cells = from->cells;
+    from->cells = 0;
 }
 
 void mux_progress_close(struct mux_progress *progress, struct mux_progress_list *list) {
     struct mux_progress_cell *cell;
     while ((cell = first_of(list)))
-        forget_cell(progress, cell);
+        forget(progress, place_of(progress, cell));
 }

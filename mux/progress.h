@@ -48,6 +48,10 @@ bool mux_progress_see(struct mux_progress *progress, struct mux_progress_list *l
 bool mux_progress_take(struct mux_progress *progress, struct mux_progress_list *list,
                        struct mux_progress_name *name);
 
+/* All of one link's tests become another's, which must have none. */
+void mux_progress_move(struct mux_progress *progress, struct mux_progress_list *from,
+                       struct mux_progress_list *to);
+
 /* Forgets all. */
 void mux_progress_close(struct mux_progress *progress, struct mux_progress_list *list);
 

@@ -73,6 +73,8 @@ static size_t forward_packet(struct mux_link *link, const struct mux_frame *fram
     struct mux_pieces packet;
     struct mux *mux = link->mux;
     MUX_COUNT(&mux->counters, received_packets, 1);
+    if (!link->has_frames && mux_node_hello(link, &frame->packet))
+        return 0;
     if (!mux_progress_see(&mux->tests, &link->tests, &frame->packet))
         MUX_COUNT(&mux->counters, tests_untracked, 1);
     if (mux_prefix_apply(&link->prefix, frame->bytes, &frame->packet, &frame->layout, &packet))
@@ -95,10 +97,12 @@ static bool fail_test(struct mux_link *link) {
     struct mux_progress_name name;
     struct mux_pieces packet;
     struct mux_frame frame = {0};
-    char route[MUX_REPORT_ROUTE_MAX_BYTES], reason[2 * REASON_BYTES];
+    char route[MUX_REPORT_ROUTE_MAX_BYTES], reason[REASON_BYTES + PEER_TEXT_BYTES + 64];
     if (!mux_progress_take(&mux->tests, &link->tests, &name))
         return false;
-    snprintf(reason, sizeof reason, "%s while this test was in progress\n", link->reason);
+    snprintf(reason, sizeof reason, "%s%s%s%s while this test was in progress\n",
+             link->is_node ? "" : "worker ", link->is_node ? "" : link->peer,
+             link->is_node ? "" : ": ", link->reason);
     mux_report_message(mux_span_text(reason), name.test_id, full_route(link, name.route, route),
                        &packet);
     MUX_COUNT(&mux->counters, tests_failed, 1);
@@ -106,16 +110,25 @@ static bool fail_test(struct mux_link *link) {
     return true;
 }
 
+/* Only the last hop to a process judges it dead. */
+static bool must_fail_tests(const struct mux_link *link) {
+    return link->framer.ended && (!link->is_node || link->is_given_up);
+}
+
 /* One frame of one link. */
 static enum mux_link_step step(struct mux_link *link) {
     struct mux_frame frame;
+    if (link->predecessor)
+        return MUX_LINK_IDLE; /* what came before comes first */
+    if (link->refused)
+        return mux_link_refused(link);
     if (!fill_has_room(link->mux))
         return MUX_LINK_FULL;
     mux_framer_next(&link->framer, &frame);
     size_t bytes = 0;
     switch (frame.kind) {
     case MUX_FRAME_NONE:
-        return link->framer.ended && fail_test(link) ? MUX_LINK_MORE : mux_link_next_input(link);
+        return must_fail_tests(link) && fail_test(link) ? MUX_LINK_MORE : mux_link_next_input(link);
     case MUX_FRAME_STORE:
         return mux_link_get_store(link, frame.store_bytes);
     case MUX_FRAME_PACKET:
@@ -129,6 +142,7 @@ static enum mux_link_step step(struct mux_link *link) {
         break;
     }
     link->credit_bytes -= (int64_t)bytes;
+    link->has_frames = true;
     mux_link_progressed(link);
     mux_link_leave_slot(link);
     return MUX_LINK_MORE;
@@ -173,9 +187,17 @@ static void clear_flight(struct mux *mux) {
         mux_list_append(&mux->active, mux->pinned.next);
 }
 
+void mux_up_connected(struct mux *mux) {
+    mux->hello_due = mux->config.upstream_is_node;
+}
+
 const struct mux_gather *mux_up_take(struct mux *mux) {
     if (mux->in_flight)
         return NULL;
+    if (mux->hello_due) {
+        mux->in_flight = mux->hello_in_flight = true;
+        return &mux->hello_gather;
+    }
     if (mux->flight->gather.len_bytes == 0) {
         if (mux->fill->gather.len_bytes == 0)
             return NULL;
@@ -190,12 +212,16 @@ const struct mux_gather *mux_up_take(struct mux *mux) {
 void mux_up_sent(struct mux *mux) {
     assert(mux->in_flight);
     mux->in_flight = false;
+    if (mux->hello_in_flight) {
+        mux->hello_due = mux->hello_in_flight = false;
+        return;
+    }
     MUX_COUNT(&mux->counters, sent_bytes, mux->flight->gather.len_bytes);
     clear_flight(mux);
 }
 
 void mux_up_lost(struct mux *mux, uint64_t sent_bytes, uint64_t now_ns) {
-    if (mux->in_flight) {
+    if (mux->in_flight && !mux->hello_in_flight) {
         size_t before = mux->flight->gather.len_bytes;
         if (mux_batch_drop_sent(mux->flight, sent_bytes))
             MUX_COUNT(&mux->counters, resent_packets, 1);
@@ -203,7 +229,7 @@ void mux_up_lost(struct mux *mux, uint64_t sent_bytes, uint64_t now_ns) {
         if (mux->flight->gather.len_bytes == 0)
             clear_flight(mux);
     }
-    mux->in_flight = false;
+    mux->in_flight = mux->hello_in_flight = mux->hello_due = false;
     mux->down.cut = true;
     mux_down_run(mux, now_ns);
 }

@@ -1,5 +1,7 @@
 #include "tests/core/rig.h"
 
+#include "mux/crc.h"
+
 #include <stdio.h>
 
 struct mux *mux;
@@ -34,6 +36,8 @@ int rig_open(void **state) {
         .input_bytes_max = RIG_INPUT_BYTES,
         .reference_least_bytes = 512,
         .gather_max = 1024,
+        .hello = {.version = MUX_HELLO_VERSION, .identity = "0e1f", .name = "rig"},
+        .node_grace_ns = 30 * SECOND_NS,
         .log = say,
     };
     for (unsigned i = 0; i < RIG_INPUTS; i++)
@@ -70,6 +74,12 @@ size_t rig_packet(size_t content_bytes, const char *route) {
     assert_int_equal(mux_packet_encode(&packet, packet_bytes, sizeof packet_bytes, &written),
                      MUX_OK);
     return written;
+}
+
+void rig_seal(size_t len) {
+    uint32_t crc = mux_crc(0, mux_span(packet_bytes, len - MUX_CRC_BYTES));
+    for (unsigned i = 0; i < MUX_CRC_BYTES; i++)
+        packet_bytes[len - MUX_CRC_BYTES + i] = (uint8_t)(crc >> (24 - 8 * i));
 }
 
 void rig_run(uint64_t then_ns) {

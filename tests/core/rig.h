@@ -31,6 +31,9 @@ struct mux_link *rig_connect(void);
 /* Makes a packet with so much content; returns its length. `route`: NULL for none. */
 size_t rig_packet(size_t content_bytes, const char *route);
 
+/* Makes the CRC of the packet just made right again. */
+void rig_seal(size_t len);
+
 /* Time goes on to then_ns, and the mux runs. */
 void rig_run(uint64_t then_ns);
 

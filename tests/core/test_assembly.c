@@ -35,11 +35,11 @@ static void an_idle_holder_is_evicted(void **state) {
     uint64_t deadline_ns = mux_deadline_ns(mux);
     assert_true(deadline_ns > now_ns && deadline_ns <= now_ns + 2 * SECOND_NS);
     rig_run(deadline_ns - 1);
-    assert_false(mux_link_evicted(holder));
+    assert_null(mux_link_close_reason(holder));
     rig_run(deadline_ns);
-    assert_true(mux_link_evicted(holder));
+    assert_non_null(mux_link_close_reason(holder));
     assert_false(mux_link_wants_receive(holder));
-    assert_false(mux_link_evicted(waiter));
+    assert_null(mux_link_close_reason(waiter));
     mux_link_ended(holder, "it ended");
     rig_run(now_ns);
     assert_true(mux_link_finished(holder));
@@ -63,13 +63,13 @@ static void a_slow_but_steady_holder_stays(void **state) {
         rig_give(holder, packet_bytes + at, some);
         at += some;
         rig_run(now_ns + SECOND_NS / 10);
-        assert_false(mux_link_evicted(holder));
+        assert_null(mux_link_close_reason(holder));
     }
     assert_int_equal(rig_counter(MUX_COUNT_received_packets), 1);
     rig_send_up();
     assert_true(mux_link_wants_receive(waiter));
     rig_run(now_ns + 100 * SECOND_NS);
-    assert_false(mux_link_evicted(waiter));
+    assert_null(mux_link_close_reason(waiter));
 }
 
 /* When muxd itself stood still for a while the holder gets another window. */
@@ -79,9 +79,9 @@ static void our_own_delay_is_no_reason(void **state) {
     size_t len;
     hold_and_wait(&holder, &waiter, &len);
     rig_run(now_ns + 10 * SECOND_NS);
-    assert_false(mux_link_evicted(holder));
+    assert_null(mux_link_close_reason(holder));
     rig_run(mux_deadline_ns(mux));
-    assert_true(mux_link_evicted(holder));
+    assert_non_null(mux_link_close_reason(holder));
 }
 
 /* No more than wait; middle slots are judged apart from the large one. */
@@ -96,9 +96,9 @@ static void no_more_than_wait(void **state) {
     rig_packet(MIDDLE_BYTES, NULL);
     rig_give(waiter = rig_connect(), packet_bytes, MORE_THAN_A_TAIL_BYTES);
     rig_run(mux_deadline_ns(mux));
-    assert_true(mux_link_evicted(holders[0]));
-    assert_false(mux_link_evicted(holders[1]));
-    assert_false(mux_link_evicted(holders[2]));
+    assert_non_null(mux_link_close_reason(holders[0]));
+    assert_null(mux_link_close_reason(holders[1]));
+    assert_null(mux_link_close_reason(holders[2]));
 }
 
 /* When more wait than there are slots there is less patience. */
@@ -110,7 +110,7 @@ static void crowded(void **state) {
     for (unsigned i = 0; i < 3; i++)
         rig_give(rig_connect(), packet_bytes, MORE_THAN_A_TAIL_BYTES);
     rig_run(mux_deadline_ns(mux)); /* a window that opened before */
-    assert_true(mux_link_evicted(holder));
+    assert_non_null(mux_link_close_reason(holder));
     mux_link_ended(holder, "it ended");
     rig_run(now_ns);
     rig_send_up();

@@ -260,7 +260,7 @@ static void end_worker(struct worker *worker) {
 
 /* Its owner closes it: what it has given so far was all. */
 static void close_evicted(struct world *world, struct worker *worker) {
-    if (!mux_link_evicted(worker->link) || worker->ended)
+    if (!mux_link_close_reason(worker->link) || worker->ended)
         return;
     worker->stream.len = worker->given;
     end_worker(worker);

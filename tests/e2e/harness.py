@@ -9,6 +9,7 @@ import re
 import resource
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -213,6 +214,11 @@ def connect(address):
     return socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE)
 
 
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
 class Upstream:
     """A supervisor on TCP that can be killed and come back on the same port."""
 
@@ -260,6 +266,76 @@ class Upstream:
         if self.sock:
             self.sock.close()
         self.listener.close()
+
+
+class Cable:
+    """Between a node and the one above it: can be cut (both ends get a reset) and mended."""
+
+    def __init__(self, to):
+        self.to = to
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.endpoint = "mux:127.0.0.1:%d" % self.listener.getsockname()[1]
+        self.is_cut = False
+        self.pairs = []
+        self.lock = threading.Lock()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                below, _ = self.listener.accept()
+            except OSError:
+                return
+            with self.lock:
+                if self.is_cut:
+                    reset(below)
+                    continue
+                above = connect(self.to)
+                above.settimeout(None)
+                self.pairs.append((below, above))
+            for source, sink in ((below, above), (above, below)):
+                threading.Thread(target=self._carry, args=(source, sink), daemon=True).start()
+
+    def _carry(self, source, sink):
+        try:
+            while True:
+                data = source.recv(65536)
+                if not data:
+                    break
+                sink.sendall(data)
+        except OSError:
+            pass
+        for sock in (source, sink):
+            try:
+                sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def cut(self):
+        with self.lock:
+            self.is_cut = True
+            for pair in self.pairs:
+                for sock in pair:
+                    reset(sock)
+            self.pairs = []
+
+    def mend(self):
+        with self.lock:
+            self.is_cut = False
+
+    def close(self):
+        self.listener.close()
+        self.cut()
+
+
+def reset(sock):
+    """Closes it so that the peer gets a reset, other threads' calls on it included."""
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sock.shutdown(socket.SHUT_RD)
+    except OSError:
+        pass
+    sock.close()
 
 
 def count_packets(stream):

@@ -171,11 +171,6 @@ class Terminal(Case):
             os.close(writing)
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
-
-
 def read_until(master, wanted):
     seen = b""
     while wanted not in seen:

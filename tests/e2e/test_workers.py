@@ -76,8 +76,8 @@ class Workers(Case):
         event, = upstream.read_events(1)
         self.assertEqual((event["test_id"], event["test_status"], event["route_code"]),
                          ("test_hang.T.test_hang", "fail", "1"))
-        self.assertEqual(text(event),
-                         "the worker closed its connection while this test was in progress\n")
+        self.assertRegex(text(event), r"^worker 127.0.0.1:\d+: it closed its connection while this "
+                                      r"test was in progress\n$")
         other.sendall(packet(test_id="after"))
         event, = upstream.read_events(1)
         self.assertEqual((event["test_id"], event["route_code"]), ("after", "0"))

@@ -203,7 +203,7 @@ void node_run(struct node *node) {
     while ((link = mux_next_attention(node->mux))) {
         struct peer *peer = mux_link_user(link);
         assert(peer->link == link);
-        if (mux_link_evicted(link))
+        if (mux_link_close_reason(link))
             node_end(peer);
         if (mux_link_finished(link))
             disconnect(node, peer);

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <net/if.h>
 #include <signal.h>
@@ -288,6 +289,22 @@ static bool map_arena(struct muxd *muxd) {
     return true;
 }
 
+/* An identity that no other node has, nor this one when it is started again. */
+static void introduce(struct node_config *config) {
+    uint64_t random[3];
+    char identity[MUX_IDENTITY_BYTES], name[MUX_NODE_NAME_BYTES] = "";
+    if (getrandom(random, sizeof random, 0) != sizeof random) {
+        struct timespec now;
+        clock_gettime(CLOCK_REALTIME, &now);
+        random[0] = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+        random[1] = random[2] = (uint64_t)getpid();
+    }
+    snprintf(identity, sizeof identity, "%016" PRIx64 "%016" PRIx64, random[0], random[1]);
+    gethostname(name, sizeof name - 1);
+    mux_hello_init(&config->mux.hello, identity, name);
+    config->seed = random[2];
+}
+
 static bool start_node(struct muxd *muxd) {
     const struct options *options = &muxd->options;
     size_t received = receive_bytes(muxd);
@@ -298,7 +315,9 @@ static bool start_node(struct muxd *muxd) {
                 .links_max = options->links_max,
                 .inputs_max = (unsigned)(received / RECEIVE_BUFFER_BYTES),
                 .input_bytes_max = RECEIVE_BUFFER_BYTES,
-                .segment_by = options->segment_by},
+                .segment_by = options->segment_by,
+                .upstream_is_node = options->upstream_is_node,
+                .node_grace_ns = options->node_grace_ns},
         .drain_timeout_ns = options->drain_timeout_ns,
         .exit_after_links = options->exit_after_links,
         .exit_when_idle = muxd->stdin_taken && options->listen_count == 1,
@@ -312,8 +331,7 @@ static bool start_node(struct muxd *muxd) {
         .tick = tick,
         .allowed = peer_allowed,
     };
-    if (getrandom(&config.seed, sizeof config.seed, 0) != sizeof config.seed)
-        config.seed = (uint64_t)getpid();
+    introduce(&config);
     muxd->node = node_create(&config);
     if (muxd->node)
         muxd->log.counters = node_counters(muxd->node);

@@ -110,6 +110,7 @@ static void begin_flush(struct node *node) {
     if (node->phase >= NODE_FLUSHING)
         return;
     node->phase = NODE_FLUSHING;
+    mux_end(node->mux);
     close_listeners(node);
     node_links_close_all(node);
 }

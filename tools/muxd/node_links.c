@@ -136,10 +136,10 @@ static void closed(struct node *node, struct node_link *link) {
     link->conn = NULL;
     node->conn_count--;
     if (link->lost_error)
-        snprintf(reason, sizeof reason, "the worker's connection was lost (%s: %s)",
-                 link->lost_operation, strerror(link->lost_error));
+        snprintf(reason, sizeof reason, "its connection was lost (%s: %s)", link->lost_operation,
+                 strerror(link->lost_error));
     else
-        snprintf(reason, sizeof reason, "%s", link->close_reason);
+        snprintf(reason, sizeof reason, "muxd closed its connection (%s)", link->close_reason);
     end(link, reason);
     if (mux_link_finished(link->link))
         release(node, link);
@@ -153,7 +153,7 @@ static void handle_link(struct node *node, struct node_conn *conn,
         received(node, link, event, now_ns);
         break;
     case TRANSPORT_ENDED:
-        end(link, "the worker closed its connection");
+        end(link, "it closed its connection");
         break;
     case TRANSPORT_SENT:
         mux_link_sent(link->link);
@@ -191,10 +191,9 @@ void node_links_attend(struct node *node) {
     while ((next = mux_next_attention(node->mux))) {
         struct node_link *link = mux_link_user(next);
         attend(node, link);
-        if (mux_link_evicted(next))
-            close_conn(node, link,
-                       "muxd closed the worker's connection, for others waited for the memory of "
-                       "its large packet,");
+        const char *reason = mux_link_close_reason(next);
+        if (reason)
+            close_conn(node, link, reason);
         if (!mux_link_finished(next))
             continue;
         close_conn(node, link, "");

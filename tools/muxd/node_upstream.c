@@ -43,6 +43,7 @@ static void retry_later(struct node *node, uint64_t now_ns) {
 static void connected(struct node *node) {
     struct node_upstream *up = &node->upstream;
     up->connected = true;
+    mux_up_connected(node->mux);
     MUX_COUNT(node->counters, upstream_connects, 1);
     if (node->counters->value[MUX_COUNT_upstream_losses])
         node_log(node, "upstream %s: connected", node->config.upstream_text);

@@ -9,12 +9,17 @@
 
 #define EXIT_USAGE 2
 
+/* In front of the endpoint of an upstream that is a node. */
+#define NODE_PREFIX "mux:"
+
 #define MEMORY_DEFAULT_BYTES ((uint64_t)128 << 20)
 #define MEMORY_LEAST_BYTES ((uint64_t)16 << 20)
 #define LINKS_MAX_DEFAULT 16384
 #define LINKS_MAX_MOST 1000000
 #define DRAIN_TIMEOUT_DEFAULT_NS ((uint64_t)5000000000)
-#define DRAIN_TIMEOUT_MOST_S 86400.0
+/* Longer than a switch or a routing protocol takes to find another way. */
+#define NODE_GRACE_DEFAULT_NS ((uint64_t)30000000000)
+#define SECONDS_MOST 86400.0
 
 static const char help[] =
     "usage: muxd --listen ENDPOINT... [--upstream ENDPOINT] [OPTION...]\n"
@@ -24,12 +29,14 @@ static const char help[] =
     "\n"
     "  muxd --listen ib0                            show what happens, on a terminal\n"
     "  muxd --listen ib0 > run.subunit              gather into a file or pipe\n"
-    "  muxd --listen eth0 --upstream tcp:build7     forward to the next muxd\n"
+    "  muxd --listen eth0 --upstream mux:build7     forward to the next muxd\n"
     "\n"
     "Endpoints:\n"
     "  ib0, ib0:7533      an interface: all its addresses (--listen only)\n"
     "  HOST, HOST:PORT    a name or an IPv4 address; [v6]:PORT; :PORT for every address\n"
     "  unix:PATH          a unix socket\n"
+    "  mux:ENDPOINT       another muxd (--upstream only), that shall know us as a node and not\n"
+    "                     take us for a worker: a lost connection then fails no test\n"
     "  file:PATH          a file, appended to (--upstream only)\n"
     "  -                  stdin (--listen); stdout, with stdin as the way down (--upstream)\n"
     "The port is 7533 unless given; 0 takes a free one. Once a socket listens, stderr says\n"
@@ -38,7 +45,7 @@ static const char help[] =
     "Options:\n"
     "  --listen ENDPOINT        where workers connect; can be given many times\n"
     "  --upstream ENDPOINT      where the one stream goes; default: stdout, or on a terminal\n"
-    "                           lines that people can read\n"
+    "                           a live summary\n"
     "  --segment-by number|host what a worker is called in route codes: 0, 1, 2, ... or\n"
     "                           HOST, HOST.1, HOST.2, ... (default number)\n"
     "  --allow CIDR,...         networks that may connect (default: everybody)\n"
@@ -49,11 +56,13 @@ static const char help[] =
     "                           allowed, else epoll)\n"
     "  --stats-json FILE|-      write the counters at exit and on SIGUSR1\n"
     "  --drain-timeout SECONDS  how long SIGTERM may take (default 5)\n"
+    "  --node-grace SECONDS     how long a node that was lost is waited for before its tests in\n"
+    "                           progress are reported failed (default 30)\n"
     "  --exit-after N           end when N links have ended\n"
     "  --help, --version\n"
     "\n"
-    "Signals: TERM takes what workers have sent so far, forwards it and ends; a second TERM, or\n"
-    "INT, ends at once. USR1 writes the counters.\n"
+    "Signals: TERM and HUP take what workers have sent so far, forward it and end; a second one,\n"
+    "or INT, ends at once. USR1 writes the counters.\n"
     "\n"
     "Exit codes: 0 all that was received went out; 75 something did not (its bytes are logged\n"
     "and counted); 1 could not start; 2 wrong usage.\n";
@@ -68,6 +77,7 @@ enum option_id {
     OPTION_IO,
     OPTION_STATS_JSON,
     OPTION_DRAIN_TIMEOUT,
+    OPTION_NODE_GRACE,
     OPTION_EXIT_AFTER,
     OPTION_HELP,
     OPTION_VERSION,
@@ -83,6 +93,7 @@ static const struct option long_options[] = {
     {"io", required_argument, NULL, OPTION_IO},
     {"stats-json", required_argument, NULL, OPTION_STATS_JSON},
     {"drain-timeout", required_argument, NULL, OPTION_DRAIN_TIMEOUT},
+    {"node-grace", required_argument, NULL, OPTION_NODE_GRACE},
     {"exit-after", required_argument, NULL, OPTION_EXIT_AFTER},
     {"help", no_argument, NULL, OPTION_HELP},
     {"version", no_argument, NULL, OPTION_VERSION},
@@ -127,7 +138,7 @@ static bool parse_size(const char *option, const char *value, uint64_t *out) {
 static bool parse_seconds(const char *option, const char *value, uint64_t *out_ns) {
     char *end;
     double seconds = strtod(value, &end);
-    if (end == value || *end || !isfinite(seconds) || seconds < 0 || seconds > DRAIN_TIMEOUT_MOST_S)
+    if (end == value || *end || !isfinite(seconds) || seconds < 0 || seconds > SECONDS_MOST)
         return wrong(option, value, "seconds from 0 to 86400, such as 5 or 0.5");
     *out_ns = (uint64_t)(seconds * 1e9);
     return true;
@@ -157,8 +168,14 @@ static bool set_upstream(struct options *options, const char *value) {
     if (options->upstream_given)
         return wrong("--upstream", value, "it to be given once");
     options->upstream_given = true;
-    if (!parse_endpoint("--upstream", value, &options->upstream))
+    options->upstream_is_node = strncmp(value, NODE_PREFIX, strlen(NODE_PREFIX)) == 0;
+    const char *place = options->upstream_is_node ? value + strlen(NODE_PREFIX) : value;
+    if (!parse_endpoint("--upstream", place, &options->upstream))
         return false;
+    bool is_socket =
+        options->upstream.kind == ENDPOINT_TCP || options->upstream.kind == ENDPOINT_UNIX;
+    if (options->upstream_is_node && !is_socket)
+        return wrong("--upstream", value, "mux:HOST:PORT or mux:unix:PATH");
     if (options->upstream.kind == ENDPOINT_TCP && options->upstream.port == 0)
         return wrong("--upstream", value, "a port to connect to, not 0");
     struct stat status;
@@ -230,6 +247,8 @@ static bool set(struct options *options, int id, const char *value) {
         return true;
     case OPTION_DRAIN_TIMEOUT:
         return parse_seconds("--drain-timeout", value, &options->drain_timeout_ns);
+    case OPTION_NODE_GRACE:
+        return parse_seconds("--node-grace", value, &options->node_grace_ns);
     case OPTION_EXIT_AFTER:
         return parse_count("--exit-after", value, 1, UINT32_MAX, &options->exit_after_links);
     default:
@@ -260,6 +279,7 @@ int options_parse(struct options *options, int argc, char **argv) {
         .memory_bytes = MEMORY_DEFAULT_BYTES,
         .links_max = LINKS_MAX_DEFAULT,
         .drain_timeout_ns = DRAIN_TIMEOUT_DEFAULT_NS,
+        .node_grace_ns = NODE_GRACE_DEFAULT_NS,
     };
     int id;
     while ((id = getopt_long(argc, argv, "", long_options, NULL)) != -1) {

@@ -22,6 +22,8 @@ struct options {
     struct allow allow;
     const char *stats_file; /* NULL: none; "-": stdout */
     uint64_t drain_timeout_ns;
+    uint64_t node_grace_ns;
+    bool upstream_is_node;
     uint64_t exit_after_links;
 };
 

@@ -1,0 +1,268 @@
+/* Node links: hello, away and back, given up, and what each of them says. */
+#include "tests/core/rig.h"
+
+#include "mux/hello.h"
+
+#include <stdio.h>
+
+#define GRACE_NS (30 * SECOND_NS)
+
+static struct mux_link *connect_node(const char *identity, const char *name) {
+    struct mux_hello hello;
+    uint8_t bytes[MUX_HELLO_PACKET_BYTES];
+    mux_hello_init(&hello, identity, name);
+    struct mux_link *link = rig_connect();
+    rig_give(link, bytes, mux_hello_write(&hello, bytes));
+    return link;
+}
+
+/* Its connection ends, and the owner lets go of it. */
+static void lose(struct mux_link *link) {
+    mux_link_ended(link, "its connection was lost");
+    rig_run(now_ns);
+    assert_true(mux_link_finished(link));
+    mux_link_close(link);
+    rig_run(now_ns);
+}
+
+static void give_status(struct mux_link *link, const char *id, enum mux_status status) {
+    uint8_t bytes[1000];
+    size_t len;
+    struct mux_packet packet = {.status = status, .test_id = mux_span_text(id)};
+    packet.route = mux_span_text("5");
+    assert_int_equal(mux_packet_encode(&packet, bytes, sizeof bytes, &len), MUX_OK);
+    rig_give(link, bytes, len);
+}
+
+/* The next packet that went up: has it this id, this route, this status? */
+static size_t up_at;
+
+static void assert_up(const char *id, const char *route, enum mux_status status) {
+    uint32_t length, header_bytes;
+    struct mux_packet packet;
+    rig_send_up();
+    struct mux_span rest = mux_span(rig_up + up_at, rig_up_bytes - up_at);
+    assert_true(rest.len > 0);
+    assert_int_equal(mux_header_parse(rest, &length, &header_bytes), MUX_OK);
+    assert_int_equal(mux_packet_parse(mux_span(rest.data, length), &packet, NULL), MUX_OK);
+    assert_true(mux_span_equal(packet.test_id, mux_span_text(id ? id : "")));
+    assert_true(mux_span_equal(packet.route, mux_span_text(route ? route : "")));
+    assert_int_equal(packet.status, status);
+    up_at += length;
+}
+
+static void assert_nothing_up(void) {
+    rig_send_up();
+    assert_int_equal(up_at, rig_up_bytes);
+}
+
+static int open_nodes(void **state) {
+    up_at = 0;
+    return rig_open(state);
+}
+
+static void hello_is_not_forwarded(void **state) {
+    (void)state;
+    struct mux_link *link = connect_node("a1", "leaf7");
+    assert_nothing_up();
+    assert_non_null(strstr(rig_log, "link 0 is node leaf7"));
+    give_status(link, "t", MUX_STATUS_INPROGRESS);
+    assert_up("t", "0/5", MUX_STATUS_INPROGRESS);
+}
+
+/* One flap: no fail, the same segment, nothing twice. */
+static void away_and_back(void **state) {
+    (void)state;
+    struct mux_link *link = connect_node("a1", "leaf");
+    give_status(link, "t", MUX_STATUS_INPROGRESS);
+    assert_up("t", "0/5", MUX_STATUS_INPROGRESS);
+    size_t len = rig_packet(3000, NULL);
+    rig_give(link, packet_bytes, len / 2); /* which it will send again, whole */
+    lose(link);
+    assert_up(NULL, NULL, MUX_STATUS_FAIL); /* unreachable */
+    assert_non_null(strstr(rig_log, "node leaf (link 0) is unreachable"));
+    rig_run(now_ns + GRACE_NS - 1);
+    assert_nothing_up();
+    link = connect_node("a1", "leaf");
+    assert_string_equal(mux_link_segment(link), "0");
+    give_status(link, "t", MUX_STATUS_SUCCESS);
+    assert_up("t", "0/5", MUX_STATUS_SUCCESS);
+    rig_run(now_ns + 2 * GRACE_NS);
+    assert_nothing_up();
+    assert_int_equal(rig_counter(MUX_COUNT_tests_failed), 0);
+    assert_int_equal(rig_counter(MUX_COUNT_damages), 0);
+    assert_int_equal(rig_counter(MUX_COUNT_nodes_cut_bytes), len / 2);
+    assert_int_equal(rig_counter(MUX_COUNT_nodes_returned), 1);
+    assert_int_equal(rig_counter(MUX_COUNT_links_open), 1);
+}
+
+static void given_up(void **state) {
+    (void)state;
+    struct mux_link *link = connect_node("a1", "leaf");
+    give_status(link, "one", MUX_STATUS_INPROGRESS);
+    give_status(link, "two", MUX_STATUS_INPROGRESS);
+    give_status(link, "two", MUX_STATUS_SUCCESS);
+    assert_up("one", "0/5", MUX_STATUS_INPROGRESS);
+    assert_up("two", "0/5", MUX_STATUS_INPROGRESS);
+    assert_up("two", "0/5", MUX_STATUS_SUCCESS);
+    lose(link);
+    assert_up(NULL, NULL, MUX_STATUS_FAIL);
+    assert_true(mux_deadline_ns(mux) == now_ns + GRACE_NS);
+    rig_run(now_ns + GRACE_NS);
+    assert_up("one", "0/5", MUX_STATUS_FAIL);
+    assert_nothing_up();
+    assert_int_equal(rig_counter(MUX_COUNT_links_open), 0);
+    link = connect_node("a1", "leaf"); /* too late: it is another one */
+    assert_string_equal(mux_link_segment(link), "1");
+    assert_true(mux_deadline_ns(mux) == UINT64_MAX);
+}
+
+/* Another identity is another node: it does not get the tests of the one that is away. */
+static void another_identity(void **state) {
+    (void)state;
+    struct mux_link *link = connect_node("a1", "leaf");
+    give_status(link, "t", MUX_STATUS_INPROGRESS);
+    assert_up("t", "0/5", MUX_STATUS_INPROGRESS);
+    lose(link);
+    assert_up(NULL, NULL, MUX_STATUS_FAIL);
+    link = connect_node("a2", "leaf");
+    assert_string_equal(mux_link_segment(link), "1");
+    give_status(link, "t", MUX_STATUS_SUCCESS);
+    assert_up("t", "1/5", MUX_STATUS_SUCCESS);
+    rig_run(now_ns + GRACE_NS);
+    assert_up("t", "0/5", MUX_STATUS_FAIL);
+}
+
+/* It comes again before the old connection's end is known: that one's bytes come first. */
+static void superseded(void **state) {
+    (void)state;
+    struct mux_link *old = connect_node("a1", "leaf");
+    give_status(old, "t", MUX_STATUS_INPROGRESS);
+    struct mux_link *link = connect_node("a1", "leaf");
+    size_t len = rig_packet(10, NULL);
+    rig_push(link, packet_bytes, len);
+    mux_run(mux, now_ns);
+    assert_false(mux_link_wants_receive(link));
+    assert_up("t", "0/5", MUX_STATUS_INPROGRESS);
+    assert_nothing_up();
+    now_ns += SECOND_NS / 10;
+    give_status(old, "t", MUX_STATUS_SUCCESS);
+    assert_up("t", "0/5", MUX_STATUS_SUCCESS);
+    assert_null(mux_link_close_reason(old));
+    rig_run(mux_deadline_ns(mux));
+    assert_non_null(mux_link_close_reason(old));
+    lose(old);
+    assert_string_equal(mux_link_segment(link), "0");
+    assert_up("t", "0", MUX_STATUS_NONE);
+    assert_nothing_up();
+    assert_true(mux_link_wants_receive(link));
+    assert_true(mux_deadline_ns(mux) == UINT64_MAX);
+}
+
+/* The newer connection is lost before it had its turn: the older one is as it was. */
+static void superseded_in_vain(void **state) {
+    (void)state;
+    struct mux_link *old = connect_node("a1", "leaf");
+    give_status(old, "t", MUX_STATUS_INPROGRESS);
+    assert_up("t", "0/5", MUX_STATUS_INPROGRESS);
+    struct mux_link *link = connect_node("a1", "leaf");
+    mux_link_ended(link, "it ended");
+    mux_link_close(link);
+    lose(old);
+    assert_up(NULL, NULL, MUX_STATUS_FAIL);
+    link = connect_node("a1", "leaf");
+    assert_string_equal(mux_link_segment(link), "0");
+}
+
+static void refused_in_words(void **state) {
+    (void)state;
+    static const char *const contents[] = {
+        "version=2\nidentity=a1\nname=x\n", "version=1\nname=x\n",
+        "version=1\nidentity=A1\n",         "version=99999999999\nidentity=a1\n",
+        "version=1\nidentity=0e1f\n", /* the rig's own */
+    };
+    for (unsigned i = 0; i < sizeof contents / sizeof *contents; i++) {
+        uint8_t bytes[1000];
+        size_t len;
+        struct mux_packet packet = {.file_name = mux_span_text("muxd.hello"),
+                                    .file_content = mux_span_text(contents[i])};
+        struct mux_link *link = rig_connect();
+        assert_int_equal(mux_packet_encode(&packet, bytes, sizeof bytes, &len), MUX_OK);
+        rig_push(link, bytes, len);
+        rig_push(link, bytes, len);
+        mux_run(mux, now_ns);
+        assert_null(mux_link_close_reason(link)); /* not before the words are sent */
+        assert_true(rig_read_down(link) > 50);
+        assert_non_null(mux_link_close_reason(link));
+        mux_link_ended(link, "it ended");
+        mux_run(mux, now_ns);
+        assert_true(mux_link_finished(link));
+        mux_link_close(link);
+    }
+    assert_nothing_up();
+    assert_int_equal(rig_counter(MUX_COUNT_nodes_refused), 5);
+    assert_int_equal(rig_counter(MUX_COUNT_links_open), 0);
+}
+
+/* A hello that is not the first packet is a worker's attachment. */
+static void a_later_hello(void **state) {
+    (void)state;
+    struct mux_link *link = rig_connect();
+    rig_give(link, (const uint8_t *)"x\n", 2);
+    struct mux_hello hello;
+    uint8_t bytes[MUX_HELLO_PACKET_BYTES];
+    mux_hello_init(&hello, "a1", "leaf");
+    rig_give(link, bytes, mux_hello_write(&hello, bytes));
+    assert_int_equal(rig_counter(MUX_COUNT_nodes_connected), 0);
+    assert_up(NULL, "0", MUX_STATUS_NONE);
+    assert_up(NULL, "0", MUX_STATUS_NONE);
+}
+
+/* Strings that another node has checked are not checked again; CRCs are. */
+static void trusted(void **state) {
+    (void)state;
+    size_t len = rig_packet(0, NULL); /* test id "t" is byte 5 */
+    struct mux_link *node = connect_node("a1", "leaf"), *worker = rig_connect();
+    packet_bytes[5] = 0;
+    rig_seal(len);
+    rig_give(worker, packet_bytes, len);
+    assert_int_equal(rig_counter(MUX_COUNT_damages), 1);
+    rig_give(node, packet_bytes, len);
+    assert_int_equal(rig_counter(MUX_COUNT_damages), 1);
+    packet_bytes[len - 1] ^= 1;
+    rig_give(node, packet_bytes, len);
+    assert_int_equal(rig_counter(MUX_COUNT_damages), 2);
+}
+
+/* The way down to a node that is away is answered. */
+static void no_way_to_who_is_away(void **state) {
+    (void)state;
+    lose(connect_node("a1", "leaf"));
+    rig_give_down(rig_packet(10, "0/5"));
+    assert_non_null(strstr(rig_log, "its node is unreachable"));
+}
+
+/* At the end of this node nobody is waited for. */
+static void the_end(void **state) {
+    (void)state;
+    struct mux_link *link = connect_node("a1", "leaf");
+    give_status(link, "t", MUX_STATUS_INPROGRESS);
+    assert_up("t", "0/5", MUX_STATUS_INPROGRESS);
+    mux_end(mux);
+    lose(link);
+    assert_nothing_up();
+    assert_int_equal(rig_counter(MUX_COUNT_links_open), 0);
+    assert_int_equal(rig_counter(MUX_COUNT_tests_failed), 0);
+}
+
+#define NODE_TEST(name) cmocka_unit_test_setup_teardown(name, open_nodes, rig_close)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        NODE_TEST(hello_is_not_forwarded), NODE_TEST(away_and_back), NODE_TEST(given_up),
+        NODE_TEST(another_identity),       NODE_TEST(superseded),    NODE_TEST(superseded_in_vain),
+        NODE_TEST(refused_in_words),       NODE_TEST(a_later_hello), NODE_TEST(trusted),
+        NODE_TEST(no_way_to_who_is_away),  NODE_TEST(the_end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

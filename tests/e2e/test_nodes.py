@@ -1,0 +1,155 @@
+"""Node links: a hello, lost and found again, given up, refused."""
+import random
+import socket
+import threading
+
+from harness import *
+
+
+class Nodes(Case):
+    def tree(self, *options):
+        supervisor = self.upstream()
+        top = self.muxd("--upstream", supervisor.endpoint, *options)
+        supervisor.accept()
+        cable = Cable(top.addresses[0])
+        self.addCleanup(cable.close)
+        leaf = self.muxd("--upstream", cable.endpoint)
+        top.wait_log("is node ")
+        return supervisor, top, cable, leaf
+
+    def worker(self, node, **fields):
+        sock = self.socket(node.addresses[0])
+        sock.sendall(packet(**fields))
+        return sock
+
+    def test_a_flap(self):
+        """The cable is cut and mended: no false fail, no test under two routes."""
+        supervisor, top, cable, leaf = self.tree()
+        worker = self.worker(leaf, test_id="t", test_status="inprogress")
+        event, = supervisor.read_events(1)
+        self.assertEqual((event["test_id"], event["route_code"]), ("t", "0/0"))
+        for _ in range(3):
+            cable.cut()
+            top.wait_log("is unreachable")
+            event, = supervisor.read_events(1)
+            self.assertEqual((event["test_id"], event["file_name"], event["test_status"]),
+                             (None, "muxd", "fail"))
+            self.assertIn("is unreachable", text(event))
+            cable.mend()
+            top.wait_log("is back")
+        worker.sendall(packet(test_id="t", test_status="success"))
+        event, = supervisor.read_events(1)
+        self.assertEqual((event["test_id"], event["test_status"], event["route_code"]),
+                         ("t", "success", "0/0"))
+        # and the way down knows it again
+        supervisor.sock.sendall(packet(file_name="stdin", file_bytes=b"x", route_code="0/0"))
+        self.assertEqual(worker.recv(100), packet(file_name="stdin", file_bytes=b"x"))
+
+    def test_a_node_that_does_not_come_back(self):
+        supervisor, top, cable, leaf = self.tree("--node-grace", "0.5")
+        worker = self.worker(leaf, test_id="t", test_status="inprogress")
+        supervisor.read_events(1)
+        leaf.process.kill()
+        unreachable, failed = supervisor.read_events(2)
+        self.assertIn("is unreachable", text(unreachable))
+        self.assertEqual((failed["test_id"], failed["test_status"], failed["route_code"],
+                          failed["file_name"]), ("t", "fail", "0/0", "muxd"))
+        self.assertIn("was unreachable for", text(failed))
+        other = self.muxd("--upstream", cable.endpoint)
+        self.worker(other, test_id="new")
+        event, = supervisor.read_events(1)
+        self.assertEqual((event["test_id"], event["route_code"]), ("new", "1/0"))
+
+    def test_a_worker_of_a_node_dies(self):
+        """That is for its own node to say, at once."""
+        supervisor, top, cable, leaf = self.tree()
+        worker = self.worker(leaf, test_id="t", test_status="inprogress")
+        supervisor.read_events(1)
+        reset(worker)
+        event, = supervisor.read_events(1)
+        self.assertEqual((event["test_id"], event["test_status"], event["route_code"]),
+                         ("t", "fail", "0/0"))
+        self.assertIn("lost", text(event))
+
+    def test_a_loop(self):
+        """A node that is its own upstream is told so."""
+        port = free_port()
+        muxd = self.muxd("--upstream", "mux:127.0.0.1:%d" % port, "--drain-timeout", "0.2",
+                         listen=("127.0.0.1:%d" % port,))
+        muxd.wait_log("the upstream says: .*a loop")
+        muxd.end()
+
+    def test_another_version(self):
+        muxd = self.muxd()
+        sock = self.socket(muxd.addresses[0])
+        sock.sendall(packet(file_name="muxd.hello",
+                            file_bytes=b"version=9\nidentity=ab\nname=future\n"))
+        said = b""
+        while True:
+            data = sock.recv(65536)
+            if not data:
+                break
+            said += data
+        event, = oracle.decode(said)
+        self.assertEqual((event["file_name"], event["test_status"]), ("muxd", "fail"))
+        self.assertIn("version", text(event))
+        self.assertEqual(muxd.end(), 0)
+        self.assertEqual(muxd.stream(), b"")
+
+    def test_cuts_under_load(self):
+        """What arrives is in order, under one route each, and nobody is declared dead."""
+        supervisor = self.upstream()
+        top = self.muxd("--upstream", supervisor.endpoint)
+        supervisor.accept()
+        cables = [Cable(top.addresses[0]) for _ in range(5)]
+        leaves = []
+        for cable in cables:
+            self.addCleanup(cable.close)
+            leaves.append(self.muxd("--upstream", cable.endpoint))
+        sent = bytearray()
+        stop = threading.Event()
+        stream = bytearray()
+
+        def read():
+            while not stop.is_set():
+                try:
+                    stream.extend(supervisor.sock.recv(1 << 20))
+                except TimeoutError:
+                    pass
+        supervisor.sock.settimeout(0.1)
+        reader = threading.Thread(target=read, daemon=True)
+        reader.start()
+        workers = [(self.socket(leaf.addresses[0]), "%d.%d" % (i, k))
+                   for i, leaf in enumerate(leaves) for k in range(20)]
+        rng = random.Random(5)
+        for number in range(60):
+            for sock, name in workers:
+                sock.sendall(packet(test_id="%s.%d" % (name, number), test_status="inprogress") +
+                             packet(test_id="%s.%d" % (name, number), test_status="success"))
+            if number % 5 == 4:
+                cable = rng.choice(cables)
+                cable.cut()
+                time.sleep(0.05)
+                cable.mend()
+        for sock, name in workers:
+            sock.sendall(packet(test_id=name + ".last", test_status="success"))
+        self.until(lambda: stream.count(b".last") >= len(workers), "the last packets")
+        stop.set()
+        reader.join()
+        events = [e for e in oracle.decode(bytes(stream)) if e["test_id"]]
+        self.assertFalse([e for e in events if e["file_name"] == "muxd"])
+        self.assertFalse([e for e in events if e["test_id"] == "subunit.parser"])
+        routes, last = {}, {}
+        for event in events:
+            worker, _, number = event["test_id"].rpartition(".")
+            self.assertEqual(routes.setdefault(worker, event["route_code"]), event["route_code"])
+            number = 1000 if number == "last" else int(number)
+            order = (number, event["test_status"] == "success")
+            self.assertLess(last.get(worker, (-1, False)), order, event)
+            last[worker] = order
+        self.assertEqual(len(set(routes.values())), len(workers))
+        self.assertGreater(len(events), 100 * 60)
+
+
+if __name__ == "__main__":
+    unittest.main()
