@@ -9,8 +9,8 @@ To build for fuzz and merge:
     CC=clang meson setup build/fuzz -Dfuzz=true -Dc_args=-fsanitize=fuzzer-no-link \\
         -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=2
     ninja -C build/fuzz fuzzers
-An input that fails is left in the directory that DIR/findings names, one for each fuzzer; once it is
-repaired, `corpus.py merge DIR NAME FILE` keeps it.
+An input that fails is left in DIR/findings/NAME; once its cause is repaired,
+`corpus.py merge DIR NAME FILE` keeps it.
 """
 import concurrent.futures
 import glob
@@ -70,20 +70,24 @@ def replay(program, tar):
         return result.returncode == 0 and len(paths) > 0
 
 
+def findings_of(directory, name):
+    findings = os.path.join(directory, 'findings', name)
+    os.makedirs(findings, exist_ok=True)
+    return findings
+
+
 def libfuzzer(directory, name, *arguments):
     return [os.path.join(directory, 'tests/fuzz/fuzz_' + name), '-max_len=%d' % INPUT_MAX_BYTES,
-            '-timeout=%d' % SLOW_SECONDS, '-rss_limit_mb=%d' % MEMORY_MB, *arguments]
+            '-timeout=%d' % SLOW_SECONDS, '-rss_limit_mb=%d' % MEMORY_MB,
+            '-artifact_prefix=' + findings_of(directory, name) + '/', *arguments]
 
 
 def fuzz_one(seconds, directory, name):
     """Fuzzes from the corpus; True when nothing was found."""
-    findings = os.path.join(directory, 'findings', name)
-    os.makedirs(findings, exist_ok=True)
     with tempfile.TemporaryDirectory() as inputs:
         unpack(corpus(name), inputs)
         command = libfuzzer(directory, name, '-max_total_time=%d' % seconds,
-                            '-artifact_prefix=' + findings + '/', '-print_final_stats=1',
-                            '-verbosity=1', inputs)
+                            '-print_final_stats=1', inputs)
         result = subprocess.run(command, timeout=seconds + SPARE_SECONDS, env=ENVIRONMENT,
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     output = result.stdout.decode(errors='replace')
@@ -113,14 +117,20 @@ def gather(paths, directory):
 
 
 def merge(directory, name, *paths):
+    """An input that fails is left out, and makes this fail."""
+    findings = findings_of(directory, name)
+    before = set(os.listdir(findings))
     with tempfile.TemporaryDirectory() as inputs, tempfile.TemporaryDirectory() as merged:
         if os.path.exists(corpus(name)):
             unpack(corpus(name), inputs)
         gather(paths, inputs)
-        result = subprocess.run(libfuzzer(directory, name, '-merge=1', merged, inputs), env=ENVIRONMENT,
+        command = libfuzzer(directory, name, '-set_cover_merge=1', merged, inputs)
+        result = subprocess.run(command, env=ENVIRONMENT,
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        if result.returncode:
+        found = set(os.listdir(findings)) - before
+        if result.returncode or found:
             print(result.stdout.decode(errors='replace')[-8000:])
+            print('\n'.join(os.path.join(findings, path) for path in found))
             return False
         os.makedirs(CORPORA, exist_ok=True)
         pack(merged, corpus(name))
