@@ -1,0 +1,24 @@
+/*
+ * Sizes of what there is one of for each link or connection: a few kilobytes for one of 10,000 idle
+ * ones. Who makes them larger does it here, knowingly.
+ */
+#include "tests/unit/check.h"
+
+#include "mux/mux_internal.h"
+#include "tools/muxd/node_internal.h"
+#include "transport/epoll/internal.h"
+
+static void hot_structures(void **state) {
+    (void)state;
+    assert_in_range(sizeof(struct mux_framer), 1, 96);
+    assert_in_range(sizeof(struct mux_frame), 1, 224);
+    assert_in_range(sizeof(struct mux_input), 1, 32);
+    assert_in_range(sizeof(struct mux_link), 1, 1536);
+    assert_in_range(sizeof(struct node_link), 1, 128);
+    assert_in_range(sizeof(struct transport_conn), 1, 1024);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(hot_structures)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
