@@ -45,10 +45,12 @@ class Ending(Case):
         thread.start()
         self.until(lambda: len(muxd.stream()) > 100000, "the flood")
         begin = time.monotonic()
-        self.assertEqual(muxd.end(), 75)  # it was not done
+        status = muxd.end()
         self.assertLess(time.monotonic() - begin, 10)
         stats = self.stats(path)
-        self.assertEqual((stats["muxd_links_cut_total"], stats["muxd_unsent_bytes_total"]), (1, 0))
+        self.assertEqual(stats["muxd_unsent_bytes_total"], 0)
+        # on a busy machine the flood may have paused for a moment: then it had been silent
+        self.assertEqual(status, 75 if stats["muxd_links_cut_total"] else 0)
         stop.set()
         thread.join(PATIENCE)
 

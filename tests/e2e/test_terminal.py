@@ -132,7 +132,7 @@ class Terminal(Case):
                 self.finish(sock)
                 begin = time.monotonic()
                 muxd.signal(number)
-                self.assertEqual(muxd.wait(), 0)
+                self.assertIn(muxd.wait(), (0, 75) if number == signal.SIGINT else (0,))
                 self.assertLess(time.monotonic() - begin, 5)
 
     def test_log_that_nobody_reads(self):
@@ -164,7 +164,8 @@ class Terminal(Case):
             sock.close()
             begin = time.monotonic()
             node.send_signal(number)
-            self.assertEqual(node.wait(PATIENCE), 0)
+            # INT does not wait for what is on its way
+            self.assertIn(node.wait(PATIENCE), (0, 75) if number == signal.SIGINT else (0,))
             self.assertLess(time.monotonic() - begin, 5)
             self.assertGreater(self.stats(path)["muxd_log_lines_suppressed_total"], 0)
             os.close(reading)
