@@ -59,10 +59,6 @@ static void take_over(struct mux_link *link, struct mux_link *old) {
 
 /* Its old connection has not ended, as far as we know. */
 static void wait_for(struct mux_link *link, struct mux_link *old, uint64_t now_ns) {
-    if (old->successor) {
-        refuse(link, "its identity is in use twice");
-        return;
-    }
     old->successor = link;
     link->predecessor = old;
     old->superseded_ns = now_ns;
@@ -71,12 +67,16 @@ static void wait_for(struct mux_link *link, struct mux_link *old, uint64_t now_n
 
 static void welcome(struct mux_link *link) {
     struct mux *mux = link->mux;
+    struct mux_link *old = find_identity(mux, link);
+    if (old && old->successor) {
+        refuse(link, "its identity is in use twice"); /* no node: it is not waited for */
+        return;
+    }
     link->is_node = true;
     link->framer.trusted = true;
     link->tests.cells_max = mux->tests.count / 2;
     mux_list_append(&mux->nodes, &link->node_node);
     MUX_COUNT(&mux->counters, nodes_connected, 1);
-    struct mux_link *old = find_identity(mux, link);
     if (!old)
         mux_log(mux, "link %s is node %s: %s", link->segment, link->hello.name, link->peer);
     else if (old->is_away)

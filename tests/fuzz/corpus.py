@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""The fuzzers' corpora: one .tar.xz each in corpora/, small and minimised.
+"""The fuzzers' corpora: one .tar.xz each in corpora/, small and minimised; and in regressions/ the
+inputs NAME-SUBJECT that once failed, which no merge drops.
 
-usage: corpus.py replay PROGRAM TAR          every input once (any build)
+usage: corpus.py replay NAME PROGRAM         every input once (any build)
        corpus.py fuzz SECONDS DIR [NAME...]  fuzzes; DIR has programs built with -Dfuzz=true
        corpus.py merge DIR NAME INPUTS...    puts files or directories of inputs into the corpus, minimised
 
@@ -9,8 +10,7 @@ To build for fuzz and merge:
     CC=clang meson setup build/fuzz -Dfuzz=true -Dc_args=-fsanitize=fuzzer-no-link \\
         -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=2
     ninja -C build/fuzz fuzzers
-An input that fails is left in DIR/findings/NAME; once its cause is repaired,
-`corpus.py merge DIR NAME FILE` keeps it.
+An input that fails is left in DIR/findings/NAME; with its repair it goes to regressions/.
 """
 import concurrent.futures
 import glob
@@ -22,7 +22,8 @@ import sys
 import tarfile
 import tempfile
 
-CORPORA = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'corpora')
+HERE = os.path.dirname(os.path.abspath(__file__))
+CORPORA = os.path.join(HERE, 'corpora')
 JOBS = 2                # fuzzers at a time
 INPUT_MAX_BYTES = 2048  # long enough for a few packets, short enough to be fast
 SLOW_SECONDS = 10       # one input: a finding
@@ -48,6 +49,14 @@ def unpack(tar, directory):
     return paths
 
 
+def collect(name, directory):
+    """The corpus and the regressions as files there; returns their paths."""
+    paths = unpack(corpus(name), directory)
+    for path in glob.glob(os.path.join(HERE, 'regressions', name + '-*')):
+        paths.append(shutil.copy(path, directory))
+    return paths
+
+
 def pack(directory, tar):
     """The same inputs give the same archive."""
     with tarfile.open(tar, 'w:xz', preset=9) as archive:
@@ -59,9 +68,9 @@ def pack(directory, tar):
             archive.addfile(member, io.BytesIO(content))
 
 
-def replay(program, tar):
+def replay(name, program):
     with tempfile.TemporaryDirectory() as directory:
-        paths = sorted(unpack(tar, directory))
+        paths = sorted(collect(name, directory))
         print(len(paths), 'inputs', flush=True)
         result = subprocess.run([program, *paths], timeout=REPLAY_SECONDS, env=ENVIRONMENT,
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -85,7 +94,7 @@ def libfuzzer(directory, name, *arguments):
 def fuzz_one(seconds, directory, name):
     """Fuzzes from the corpus; True when nothing was found."""
     with tempfile.TemporaryDirectory() as inputs:
-        unpack(corpus(name), inputs)
+        collect(name, inputs)
         command = libfuzzer(directory, name, '-max_total_time=%d' % seconds,
                             '-print_final_stats=1', inputs)
         result = subprocess.run(command, timeout=seconds + SPARE_SECONDS, env=ENVIRONMENT,

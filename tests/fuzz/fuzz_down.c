@@ -141,7 +141,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct script cuts = {script_take(&script, script_byte(&script))};
     uint8_t *stream = copy_of(script.rest);
     repair_packets(stream, script.rest.len);
-    node_open(&node, SIZE_MAX, MUX_GATHER_MIN);
+    node_open(&node, SIZE_MAX, MUX_GATHER_MIN, false);
     mux_framer_init(&model.framer, (struct mux_room){store, sizeof store});
     connect_all(&node, mode);
     for (unsigned i = 0; i <= repeats; i++)

@@ -10,6 +10,8 @@
 #define NODE_LINKS 6
 #define NODE_INPUTS 16
 #define NODE_INPUT_BYTES 16384
+#define NODE_IDENTITY "0"
+#define NODE_GRACE_NS 1000000000u /* a lost node is waited for */
 
 struct peer {
     struct mux_link *link; /* NULL: not open */
@@ -39,7 +41,8 @@ struct node {
     struct bytes up; /* whole packets that the upstream has read */
 };
 
-void node_open(struct node *node, size_t reference_least_bytes, unsigned gather_max);
+void node_open(struct node *node, size_t reference_least_bytes, unsigned gather_max,
+               bool upstream_is_node);
 
 /* Everybody sends the rest, reads and ends; the upstream takes all. Then nothing may be left. */
 void node_settle(struct node *node);
@@ -59,6 +62,7 @@ void node_sent(struct peer *peer);
 /* Bytes come from the upstream. False: not now. */
 bool node_give_down(struct node *node, struct mux_span bytes);
 
+void node_up_connected(struct node *node);
 void node_up_take(struct node *node);
 void node_up_sent(struct node *node);
 void node_up_lost(struct node *node, size_t sent_bytes);

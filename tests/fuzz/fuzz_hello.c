@@ -1,0 +1,51 @@
+/*
+ * The hello of node links: any content is refused with a reason or gives a hello that can be sent
+ * on and is then read as the same.
+ *
+ * Input: mode, the content or the whole packet.
+ */
+#include "tests/fuzz/fuzz.h"
+
+#include "mux/hello.h"
+
+#include <stdlib.h>
+
+#define MODE_PACKET 1 /* a packet, not the content */
+
+static void check_written(const struct mux_hello *hello) {
+    uint8_t out[MUX_HELLO_PACKET_BYTES];
+    struct mux_hello again;
+    struct mux_packet packet;
+    struct mux_span bytes = mux_span(out, mux_hello_write(hello, out));
+    assert(bytes.len <= sizeof out && mux_packet_verify(bytes));
+    assert(mux_packet_parse(bytes, &packet, NULL) == MUX_OK && mux_hello_is(&packet));
+    assert(mux_hello_read(&packet, &again) == NULL);
+    assert(again.version == hello->version && strcmp(again.identity, hello->identity) == 0 &&
+           strcmp(again.name, hello->name) == 0);
+}
+
+static void check(const struct mux_packet *packet) {
+    struct mux_hello hello, made;
+    const char *why = mux_hello_read(packet, &hello);
+    assert(!why || *why);
+    if (why)
+        return;
+    assert(memchr(hello.identity, '\0', sizeof hello.identity) && *hello.identity);
+    assert(memchr(hello.name, '\0', sizeof hello.name));
+    check_written(&hello);
+    mux_hello_init(&made, hello.identity, hello.name);
+    check_written(&made);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    struct script script = {mux_span(data, size)};
+    uint8_t mode = script_byte(&script);
+    uint8_t *copy = copy_of(script.rest);
+    struct mux_span bytes = mux_span(copy, script.rest.len);
+    struct mux_packet packet = {.file_name = mux_span_text("muxd.hello"), .file_content = bytes};
+    if (!(mode & MODE_PACKET) ||
+        (mux_packet_parse(bytes, &packet, NULL) == MUX_OK && mux_hello_is(&packet)))
+        check(&packet);
+    free(copy);
+    return 0;
+}
