@@ -1,4 +1,7 @@
 """Peers that want to stop the node: what they get, and what those beside them do not notice."""
+import random
+import selectors
+
 from harness import *
 
 LARGE = packet(test_id="large", file_name="log", file_bytes=bytes(4000000), eof=True)
@@ -68,6 +71,146 @@ class Hostile(Case):
         sock.sendall(packet(test_id="innocent"))
         self.until(lambda: b"innocent" in muxd.stream(), "the innocent worker's packet")
         self.assertLess(time.monotonic() - begin, 15)
+
+
+    def test_fifty_attachments_in_little_memory(self):
+        """50 workers with 4 MiB each at once under --memory 16M: whole, and memory stays bounded."""
+        muxd = self.muxd("--memory", "16M", "--exit-after", "50")
+        resident = muxd.resident_bytes()
+        stream = packet(test_id="t", test_status="inprogress") + LARGE + packet(
+            test_id="t", test_status="success")
+        selector = selectors.DefaultSelector()
+        offsets = {}
+        for _ in range(50):
+            sock = self.socket(muxd.addresses[0])
+            sock.setblocking(False)
+            selector.register(sock, selectors.EVENT_WRITE)
+            offsets[sock] = 0
+        most = 0
+        while selector.get_map():
+            for key, _ in selector.select(PATIENCE):
+                at = offsets[key.fileobj]
+                offsets[key.fileobj] += key.fileobj.send(stream[at:at + 65536])
+                if offsets[key.fileobj] == len(stream):
+                    selector.unregister(key.fileobj)
+                    key.fileobj.shutdown(socket.SHUT_WR)
+            most = max(most, muxd.resident_bytes())
+        self.assertEqual(muxd.wait(), 0)
+        self.assertLess(most - resident, 24 << 20)
+        packets = count_packets(muxd.stream())
+        self.assertEqual(packets, 150)
+        links = by_segment(oracle.decode(muxd.stream()))
+        for events in links.values():
+            self.assertEqual([e["test_id"] for e in events], ["t", "large", "t"])
+        self.assertEqual(len(links), 50)
+
+    def test_everything_at_once(self):
+        """Random bytes, storms of signatures, resets, slow half packets, killed workers: a good
+        worker beside all of them arrives whole."""
+        muxd = self.muxd()
+        stop = threading.Event()
+        slow = [self.socket(muxd.addresses[0]) for _ in range(1000)]
+        for i, sock in enumerate(slow):
+            sock.sendall((LARGE, MIDDLE, packet(test_id="x" * 300))[i % 3][:200])
+
+        def flood(make):
+            while not stop.is_set():
+                sock = connect(muxd.addresses[0])
+                try:
+                    for data in make():
+                        if stop.is_set():
+                            break
+                        sock.sendall(data)
+                        time.sleep(0.002)
+                except OSError:
+                    pass
+                reset(sock)
+        rng = random.Random(11)
+        floods = [lambda: (rng.randbytes(20000) for _ in range(50)),
+                  lambda: (b"\xb3" * 20000 for _ in range(50)),
+                  lambda: (b"\xb3\x2c\x01\xbf\xff\xff\xa0\x00\x00" * 2000 for _ in range(50)),
+                  lambda: [MIDDLE[:rng.randrange(len(MIDDLE))]],
+                  lambda: [packet(test_id="t", test_status="inprogress")],
+                  lambda: [b"\n" * 5000]]
+        threads = [threading.Thread(target=flood, args=(make,), daemon=True) for make in floods]
+        for thread in threads:
+            thread.start()
+        killed = []
+        good = self.socket(muxd.addresses[0])
+        sent = b""
+        for i in range(150):
+            now = packet(test_id="good %d" % i, test_status="inprogress") + packet(
+                test_id="good %d" % i, test_status="success", file_name="log",
+                file_bytes=bytes([i]) * (300000 if i % 30 == 0 else 100))
+            good.sendall(now)
+            sent += now
+            slow[i].sendall(b"x")
+            if i % 10 == 0:
+                worker = subprocess.Popen(["sh", "-c", "while :; do printf '\\263)text'; done"],
+                                          stdout=self.socket(muxd.addresses[0]))
+                self.addCleanup(worker.kill)
+                killed.append(worker)
+            if i % 10 == 5:
+                killed[-1].kill()
+            time.sleep(0.02)
+        for worker in killed:
+            worker.kill()
+        self.finish(good)
+        stop.set()
+        for thread in threads:
+            thread.join(PATIENCE)
+        for sock in slow:
+            sock.close()
+        self.assertEqual(muxd.end(), 0)
+        self.assertGreater(len(muxd.stream()), len(sent))
+        links = by_segment(oracle.decode(muxd.stream()))
+        own = [events for events in links.values()
+               if any(e["test_id"] == "good 0" for e in events)]
+        self.assertEqual(len(own), 1)
+        self.same(own[0], oracle.decode(sent))
+
+    def test_upstream_killed_fifty_times(self):
+        """Each time it stops in the middle of a packet: everything arrives, once, in order."""
+        upstream = self.upstream()
+        muxd = self.muxd("--upstream", upstream.endpoint)
+        upstream.accept()
+        rng = random.Random(3)
+        socks = [self.socket(muxd.addresses[0]) for _ in range(4)]
+        counts = [0] * 4
+        stop = threading.Event()
+
+        def work(number):
+            while not stop.is_set():
+                first = counts[number]
+                counts[number] += 20
+                socks[number].sendall(b"".join(
+                    packet(test_id="%d.%d" % (number, k), file_name="f",
+                           file_bytes=bytes(k * 7 % 900)) for k in range(first, first + 20)))
+        threads = [threading.Thread(target=work, args=(i,), daemon=True) for i in range(4)]
+        for thread in threads:
+            thread.start()
+        streams = []
+        for _ in range(50):
+            enough = rng.randrange(1, 30000)
+            stream = upstream.read_until(lambda s: len(s) > enough)
+            upstream.sock.shutdown(socket.SHUT_WR)
+            streams.append(upstream.read_until(lambda s: False, stream))
+            upstream.accept()
+        stop.set()
+        muxd.signal()
+        streams.append(upstream.read_until(lambda s: False))
+        upstream.sock.close()
+        for thread in threads:
+            thread.join(PATIENCE)
+        muxd.wait()
+        events = []
+        for stream in streams:
+            decoded = oracle.decode(stream)
+            events += [e["test_id"] for e in decoded if e["test_id"] != "subunit.parser"]
+        self.assertGreater(len(events), 1000)
+        for number in range(4):
+            own = [e for e in events if e.startswith("%d." % number)]
+            self.same(own, ["%d.%d" % (number, k) for k in range(len(own))])
 
 
 if __name__ == "__main__":
