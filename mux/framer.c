@@ -187,7 +187,9 @@ static void scan(struct mux_framer *framer, const struct view *view, struct mux_
 /* How much of the chatter at the head is to be given away now; 0: it waits for its newline. */
 static size_t chatter_due(const struct mux_framer *framer, const struct view *view,
                           const struct look *look, bool frame_follows) {
-    if (frame_follows || look->candidate || framer->flush || look->chatter > CHATTER_WAITS_BYTES ||
+    /* what looks like a small packet may soon be chatter too: not a frame for each refuted one */
+    bool is_large = look->candidate && look->wanted > CHATTER_WAITS_BYTES;
+    if (frame_follows || is_large || framer->flush || look->chatter > CHATTER_WAITS_BYTES ||
         (view->last && look->chatter == view->len))
         return look->chatter;
     /* what waited before has no newline: only the rest is searched */
@@ -229,7 +231,7 @@ static void examine(struct mux_framer *framer, const struct view *view, struct m
 
 /* Brings more bytes into the store. False: none are there, or the store is too small. */
 static bool gather(struct mux_framer *framer, const struct look *look, struct mux_frame *frame) {
-    framer->candidate = look->candidate;
+    framer->candidate = look->chatter ? 0 : look->candidate;
     if (framer->fed.len == 0)
         return false;
     if (mux_framer_stored(framer) == 0)

@@ -247,8 +247,13 @@ static void moves_keep_all(void **state) {
     (void)state;
     start(MUX_STORE_MIN_BYTES);
     feed("line\nrest" FOO, 9 + 7);
-    assert_next_bytes(MUX_FRAME_CHATTER, "line\nrest", 9);
+    assert_next_bytes(MUX_FRAME_CHATTER, "line\n", 5);
     mux_framer_move(&framer, framer.store);
+    assert_next(MUX_FRAME_NONE);
+    assert_int_equal(mux_framer_stored(&framer), 4 + 7); /* "rest" waits, with a small packet */
+    assert_int_equal(mux_framer_room(&framer).len, 0);
+    mux_framer_flush(&framer);
+    assert_next_bytes(MUX_FRAME_CHATTER, "rest", 4);
     assert_next(MUX_FRAME_NONE);
     assert_int_equal(mux_framer_stored(&framer), 7);
     mux_framer_move(&framer, framer.store);
