@@ -190,6 +190,7 @@ static void detach(struct mux_link *link) {
 void mux_link_forget(struct mux_link *link) {
     struct mux *mux = link->mux;
     mux_progress_close(&mux->tests, &link->tests);
+    mux_list_remove(&link->active_node); /* given up, and back before its turn */
     mux_list_remove(&link->node_node);
     mux_list_remove(&link->away_node);
     if (link->predecessor)
