@@ -17,10 +17,12 @@
 
 #define SECOND_NS 1000000000u
 
+/* Whose tests are already being reported failed is not found any more. */
 static struct mux_link *find_identity(struct mux *mux, const struct mux_link *but) {
     for (struct mux_list *at = mux->nodes.next; at != &mux->nodes; at = at->next) {
         struct mux_link *link = MUX_LIST_ITEM(at, struct mux_link, node_node);
-        if (link != but && strcmp(link->hello.identity, but->hello.identity) == 0)
+        if (link != but && !link->is_given_up &&
+            strcmp(link->hello.identity, but->hello.identity) == 0)
             return link;
     }
     return NULL;
