@@ -11,7 +11,7 @@ EXPECTED = {
     "test_failing.Failing.test_missing_key": "fail",
     "test_failing.Failing.test_fine": "success",
     "test_crashing.Crashing.test_1_before": "success",
-    "test_crashing.Crashing.test_2_crash": "inprogress",
+    "test_crashing.Crashing.test_2_crash": "died",
     "test_noisy.Noisy.test_chatter": "success",
     "test_noisy.Noisy.test_junk": "success",
 }
@@ -19,7 +19,7 @@ WORDS = {
     "success": "passed",
     "skip": "skipped",
     "fail": "FAILED",
-    "inprogress": "NEVER FINISHED (its worker died)",
+    "died": "FAILED (muxd says: its worker died)",
 }
 
 outcome, routes, chatter = {}, {}, {}
@@ -27,7 +27,8 @@ for line in sys.stdin:
     event = json.loads(line)
     test, route = event["test_id"], event["route_code"]
     if test and event["test_status"] not in (None, "exists"):
-        outcome[test] = event["test_status"]
+        by_muxd = event["file_name"] == "muxd" and event["test_status"] == "fail"
+        outcome[test] = "died" if by_muxd else event["test_status"]
         routes.setdefault(test.split(".")[0], set()).add(route)
     elif test is None and event["file_name"] == "stdout":
         chatter[route] = chatter.get(route, b"") + base64.b64decode(event["file_b64"])
