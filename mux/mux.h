@@ -40,7 +40,8 @@ struct mux_config {
     bool upstream_is_node;  /* its first packet there is the hello */
     uint64_t node_grace_ns; /* how long a lost node's segment and tests wait for it */
     void *user;
-    void (*log)(void *user, const char *line); /* one line, no newline; must not call back */
+    void (*log)(void *user, const char *line); /* one line, in which a peer's bytes may stand as
+                                                  they came; must not call back */
 };
 
 #define MUX_INPUT_MAX_BYTES 65536

@@ -127,6 +127,20 @@ class Ending(Case):
             self.assertEqual(muxd.end(), 75)
             self.assertLess(time.monotonic() - begin, 5)
 
+    def test_tests_in_progress_at_term(self):
+        """Nobody will hear of their outcome: they have failed, with the reason."""
+        muxd = self.muxd()
+        sock = self.socket(muxd.addresses[0])
+        sock.sendall(packet(test_id="a", test_status="inprogress", route_code="0/1") +
+                     packet(test_id="b", test_status="exists"))
+        self.until(lambda: count_packets(muxd.stream()) == 2, "the packets")
+        self.assertEqual(muxd.end(), 0)
+        event = python_events(muxd.stream())[-1]
+        self.assertEqual((event["test_id"], event["test_status"], event["route_code"]),
+                         ("a", "fail", "0/0/1"))
+        self.assertEqual(count_packets(muxd.stream()), 3)
+        self.assertIn("(muxd ended) while this test was in progress", text(event))
+
     def test_second_term_and_int_are_at_once(self):
         for signals in ((signal.SIGTERM, signal.SIGTERM), (signal.SIGINT,)):
             upstream = self.upstream()
