@@ -99,7 +99,7 @@ static void corruption_is_recorded(void **state) {
     struct pair pair = open_pair(5, &faults);
     fill(out, sizeof out);
     assert_int_equal(carry(&pair, out, in, sizeof out), sizeof out);
-    struct sim_stream stream = sim_end_out(pair.client);
+    struct sim_stream stream = sim_stream(pair.sim, sim_end_id(pair.client), true);
     assert_true(stream.corruption_count > 0 && stream.read == sizeof in);
     for (unsigned i = 0; i < stream.corruption_count; i++)
         in[stream.corruptions[i].offset] ^= stream.corruptions[i].mask;
@@ -117,13 +117,14 @@ static void cut_loses_what_was_under_way(void **state) {
     for (uint64_t seed = 1; seed < 30; seed++) {
         struct pair pair = open_pair(seed, &faults);
         size_t read = carry(&pair, out, in, MUCH / 2);
-        sim_cut(pair.client); /* if it is whole */
+        sim_cut(pair.sim, sim_end_id(pair.client)); /* if it is whole */
         read += carry(&pair, out + read, in + read, MUCH - read);
-        assert_true(read < MUCH && sim_end_fate(pair.client) == SIM_CUT);
+        assert_true(read < MUCH &&
+                    sim_stream(pair.sim, sim_end_id(pair.client), true).fate == SIM_CUT);
         assert_memory_equal(in, out, read);
         while (sim_write(pair.client, out, 1) != -ECONNRESET)
             assert_true(sim_advance(pair.sim, UINT64_MAX));
-        struct sim_stream stream = sim_end_out(pair.client);
+        struct sim_stream stream = sim_stream(pair.sim, sim_end_id(pair.client), true);
         assert_true(stream.read == read && stream.arrived == read && stream.written > read);
         close_pair(&pair);
     }
@@ -134,12 +135,12 @@ static void who_vanishes_is_missed_late(void **state) {
     (void)state;
     struct pair pair = open_pair(1, &rough);
     uint64_t started_ns = sim_now_ns(pair.sim);
-    sim_vanish(pair.client);
+    sim_vanish(pair.sim, sim_end_id(pair.client));
     while (sim_read(pair.server, &byte, 1) == -EAGAIN)
         assert_true(sim_advance(pair.sim, UINT64_MAX));
     assert_int_equal(sim_read(pair.server, &byte, 1), -ETIMEDOUT);
     assert_true(sim_now_ns(pair.sim) - started_ns >= 30 * NS_PER_SEC);
-    assert_int_equal(sim_end_fate(pair.server), SIM_VANISHED);
+    assert_int_equal(sim_stream(pair.sim, sim_end_id(pair.server), true).fate, SIM_VANISHED);
     close_pair(&pair);
 }
 
@@ -150,7 +151,7 @@ static void unread_bytes_are_known(void **state) {
     fill(out, sizeof out);
     struct pair pair = open_pair(1, &sim_faultless);
     assert_int_equal(sim_write(pair.client, out, sizeof out), sizeof out);
-    while (sim_end_out(pair.client).arrived < sizeof out)
+    while (sim_stream(pair.sim, sim_end_id(pair.client), true).arrived < sizeof out)
         assert_true(sim_advance(pair.sim, UINT64_MAX));
     assert_int_equal(sim_read(pair.server, in, sizeof in), sizeof in);
     sim_close(pair.server);
@@ -158,7 +159,7 @@ static void unread_bytes_are_known(void **state) {
     while (sim_read(pair.client, in, 1) == -EAGAIN)
         assert_true(sim_advance(pair.sim, UINT64_MAX));
     assert_int_equal(sim_read(pair.client, in, 1), -ECONNRESET);
-    assert_int_equal(sim_end_out(pair.client).read, sizeof in);
+    assert_int_equal(sim_stream(pair.sim, sim_end_id(pair.client), true).read, sizeof in);
     close_pair(&pair);
 }
 

@@ -65,6 +65,9 @@ struct sim *sim_create(uint64_t seed, const struct sim_faults *faults) {
 void sim_destroy(struct sim *sim) {
     assert(sim->wires_open == 0 && sim->heap_count == 0);
     assert(queue_empty(&sim->listeners) && queue_empty(&sim->transports));
+    for (unsigned i = 0; i < sim->wire_count; i++)
+        wire_free(sim->wires[i]);
+    free(sim->wires);
     free(sim->descriptors);
     free(sim->heap);
     free(sim);

@@ -147,12 +147,13 @@ void engine_conn_leave_out(struct transport_conn *conn) {
     conn->out_end = NULL;
 }
 
-/* What was received, but not told: told before CLOSED, or never. */
+/* What was received, but not told: told before CLOSED, or as if it had never been read. */
 static void drop_received(struct transport_conn *conn) {
     struct mux_buffer *buffer = conn->received.buffer;
     struct sim *sim = conn->transport->sim;
     if (conn->received.len == 0 || sim_random(sim, 2))
         return;
+    conn->in_end->in->read -= conn->received.len;
     conn->received = (struct received){0};
     if (buffer)
         conn->pool->returned(conn->pool, buffer);

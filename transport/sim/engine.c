@@ -49,6 +49,11 @@ static struct transport *engine_init(const struct transport_config *config,
     return transport;
 }
 
+unsigned sim_lent(const struct transport *transport) {
+    return transport->pools.of[TRANSPORT_POOL_SHARED].lent +
+           transport->pools.of[TRANSPORT_POOL_RESERVE].lent;
+}
+
 static const struct transport_caps *engine_caps(const struct transport *transport) {
     static const struct transport_caps caps = {.gather_max = GATHER_MAX,
                                                .reference_least_bytes = REFERENCE_LEAST_BYTES,

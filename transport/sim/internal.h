@@ -32,7 +32,8 @@ struct sim {
     struct queue transports;
     struct sim_end **descriptors; /* by number */
     unsigned descriptor_count;
-    unsigned wires_made;
+    struct wire **wires; /* all that ever were, by id */
+    unsigned wire_count;
     unsigned wires_open;
     unsigned ends_open; /* in transports */
     unsigned ends_most;
@@ -80,11 +81,11 @@ struct sim_end {
     struct sim_timer news; /* of coming_error, or how connecting went */
     struct watcher watcher;
     struct queue_link backlog_link;
-    struct transport_address peer;
-    int descriptor; /* 0: none */
+    struct transport_address own, peer; /* own: of one that connected */
+    int descriptor;                     /* 0: none */
 };
 
-/* What connects two ends. It is there until both are closed. */
+/* What connects two ends. What went through it can be asked for as long as the world is there. */
 struct wire {
     struct sim *sim;
     unsigned id;
@@ -106,7 +107,10 @@ struct sim_listener {
 
 /* Both ends closed, until they are opened. */
 struct wire *wire_new(struct sim *sim);
-void wire_free_if_closed(struct wire *wire);
+void wire_free(struct wire *wire);
+
+/* An end was closed: with both of them closed nothing moves any more. */
+void wire_left(struct wire *wire);
 
 /* The end becomes usable; `reads` and `writes`. */
 struct sim_end *wire_open_end(struct wire *wire, unsigned index, bool reads, bool writes);

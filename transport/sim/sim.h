@@ -80,12 +80,22 @@ bool sim_advance(struct sim *sim, uint64_t until_ns);
 void sim_limit_ends(struct sim *sim, unsigned most);
 unsigned sim_ends_open(const struct sim *sim);
 
+/* How a connection came to be broken. */
+enum sim_fate {
+    SIM_WHOLE, /* it was not: its ends were closed by those who held them */
+    SIM_CUT,
+    SIM_VANISHED,
+};
+
 /* How much of a direction has come how far: offsets into its stream. */
 struct sim_stream {
     const uint8_t *bytes; /* all that was written, as it arrived: with what was corrupted */
     uint64_t written;     /* accepted by the writer's kernel */
     uint64_t arrived;     /* in the reader's */
     uint64_t read;        /* by the reader's process */
+    uint64_t acked;       /* arrived, and the writer's kernel knows */
+    enum sim_fate fate;   /* of the connection */
+    bool over;            /* both ends of the connection are closed */
     const struct sim_corruption *corruptions;
     unsigned corruption_count;
 };
@@ -95,20 +105,21 @@ struct sim_corruption {
     uint8_t mask; /* the byte that arrived = the byte that was written ^ mask */
 };
 
-/* What this end writes, and what it reads. Good until the next call of any function here. */
-struct sim_stream sim_end_out(const struct sim_end *end);
-struct sim_stream sim_end_in(const struct sim_end *end);
-
-/* The same on both ends of a connection, and never used again. */
+/* The same on both ends of a connection, and never used again: 0, 1, 2, ... */
 unsigned sim_end_id(const struct sim_end *end);
 
-/* How a connection came to be broken. */
-enum sim_fate {
-    SIM_WHOLE, /* it was not: its ends were closed by those who held them */
-    SIM_CUT,
-    SIM_VANISHED,
-};
-enum sim_fate sim_end_fate(const struct sim_end *end);
+/*
+ * What went through a connection, there still when both ends are closed: written by the end that
+ * connected, or (not to_listener) by the one that accepted. Of a pair: by ends[0], by ends[1].
+ * bytes is good until more is written.
+ */
+struct sim_stream sim_stream(const struct sim *sim, unsigned id, bool to_listener);
+
+/* The port that an end which connected has got. */
+uint16_t sim_end_port(const struct sim_end *end);
+
+/* Received buffers that the user of a transport has. */
+unsigned sim_lent(const struct transport *transport);
 
 /*
  * Plain ends. connect: never fails at once; sim_connected() is 0, EINPROGRESS, or why not. read and
@@ -135,9 +146,9 @@ void sim_unlisten(struct sim_listener *listener);
 void sim_end_watch(struct sim_end *end, void (*ready)(void *user), void *user);
 void sim_listener_watch(struct sim_listener *listener, void (*ready)(void *user), void *user);
 
-/* Faults on demand. */
-void sim_cut(struct sim_end *end);
-void sim_vanish(struct sim_end *end);
+/* Faults on demand, to a connection by its id: nothing if it is broken or over already. */
+void sim_cut(struct sim *sim, unsigned id);
+void sim_vanish(struct sim *sim, unsigned id);
 
 /* A number for attach(); the end is the transport's from then on, unless borrowed. */
 int sim_descriptor(struct sim_end *end);

@@ -18,10 +18,6 @@ unsigned sim_end_id(const struct sim_end *end) {
     return end->wire->id;
 }
 
-enum sim_fate sim_end_fate(const struct sim_end *end) {
-    return end->wire->fate;
-}
-
 void sim_end_set_faults(struct sim_end *end, const struct sim_faults *faults) {
     end->wire->faults = faults;
 }
@@ -32,27 +28,6 @@ void sim_limit_ends(struct sim *sim, unsigned most) {
 
 unsigned sim_ends_open(const struct sim *sim) {
     return sim->ends_open;
-}
-
-static struct sim_stream stream(const struct channel *channel) {
-    return (struct sim_stream){.bytes = channel->bytes,
-                               .written = channel->written,
-                               .arrived = channel->arrived,
-                               .read = channel->read,
-                               .corruptions = channel->corruptions,
-                               .corruption_count = channel->corruption_count};
-}
-
-static unsigned end_index(const struct sim_end *end) {
-    return end == &end->wire->ends[1];
-}
-
-struct sim_stream sim_end_out(const struct sim_end *end) {
-    return stream(&end->wire->channels[end_index(end)]);
-}
-
-struct sim_stream sim_end_in(const struct sim_end *end) {
-    return stream(&end->wire->channels[!end_index(end)]);
 }
 
 /* Addresses: family, host and port. */
@@ -84,13 +59,36 @@ static void set_free_port(struct sim *sim, struct transport_address *address) {
     address->in4.sin_port = htons(sim->next_port++);
 }
 
+static struct sim_stream stream(const struct channel *channel) {
+    return (struct sim_stream){.bytes = channel->bytes,
+                               .written = channel->written,
+                               .arrived = channel->arrived,
+                               .read = channel->read,
+                               .acked = channel->acked,
+                               .fate = channel->wire->fate,
+                               .over =
+                                   channel->wire->ends[0].closed && channel->wire->ends[1].closed,
+                               .corruptions = channel->corruptions,
+                               .corruption_count = channel->corruption_count};
+}
+
+struct sim_stream sim_stream(const struct sim *sim, unsigned id, bool to_listener) {
+    assert(id < sim->wire_count);
+    return stream(&sim->wires[id]->channels[!to_listener]);
+}
+
+uint16_t sim_end_port(const struct sim_end *end) {
+    return port_of(&end->own);
+}
+
 /* Connecting. */
 
 struct sim_end *sim_connect(struct sim *sim, const struct transport_address *address) {
     struct wire *wire = wire_new(sim);
     struct sim_end *end = wire_open_end(wire, 0, true, true);
     wire->tcp = true;
-    end->peer = *address;
+    end->own = end->peer = *address;
+    set_free_port(sim, &end->own);
     end->connecting = true;
     end->news.fire = news;
     timer_set(sim, &end->news, sim->now_ns + wire_delay_ns(wire));
@@ -114,8 +112,7 @@ static void connect_done(struct sim_end *end) {
     }
     struct sim_end *other = wire_open_end(wire, 1, true, true);
     other->news.fire = news;
-    other->peer = end->peer;
-    set_free_port(sim, &other->peer);
+    other->peer = end->own;
     queue_push(&listener->backlog, &other->backlog_link);
     if (listener->watcher.ready)
         listener->watcher.ready(listener->watcher.user);
@@ -242,7 +239,7 @@ void sim_close(struct sim_end *end) {
     if (end->descriptor)
         sim->descriptors[end->descriptor] = NULL;
     tell_other(end);
-    wire_free_if_closed(end->wire);
+    wire_left(end->wire);
 }
 
 int sim_descriptor(struct sim_end *end) {

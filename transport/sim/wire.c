@@ -18,7 +18,9 @@ static void acknowledge(struct sim_timer *timer);
 
 struct wire *wire_new(struct sim *sim) {
     struct wire *wire = sim_alloc(NULL, sizeof *wire);
-    *wire = (struct wire){.sim = sim, .id = ++sim->wires_made};
+    *wire = (struct wire){.sim = sim, .id = sim->wire_count};
+    sim->wires = sim_alloc(sim->wires, (sim->wire_count + 1) * sizeof(struct wire *));
+    sim->wires[sim->wire_count++] = wire;
     sim->wires_open++;
     for (unsigned i = 0; i < 2; i++) {
         wire->channels[i] = (struct channel){
@@ -43,16 +45,18 @@ static void stop_moving(struct wire *wire) {
     }
 }
 
-void wire_free_if_closed(struct wire *wire) {
+void wire_left(struct wire *wire) {
     if (!wire->ends[0].closed || !wire->ends[1].closed)
         return;
     stop_moving(wire);
+    wire->sim->wires_open--;
+}
+
+void wire_free(struct wire *wire) {
     for (unsigned i = 0; i < 2; i++) {
-        timer_stop(wire->sim, &wire->ends[i].news);
         free(wire->channels[i].bytes);
         free(wire->channels[i].corruptions);
     }
-    wire->sim->wires_open--;
     free(wire);
 }
 
@@ -100,14 +104,14 @@ static void break_wire(struct wire *wire, enum sim_fate fate) {
     }
 }
 
-void sim_cut(struct sim_end *end) {
-    if (end->wire->fate == SIM_WHOLE)
-        break_wire(end->wire, SIM_CUT);
+void sim_cut(struct sim *sim, unsigned id) {
+    if (sim->wires[id]->fate == SIM_WHOLE)
+        break_wire(sim->wires[id], SIM_CUT);
 }
 
-void sim_vanish(struct sim_end *end) {
-    if (end->wire->fate == SIM_WHOLE)
-        break_wire(end->wire, SIM_VANISHED);
+void sim_vanish(struct sim *sim, unsigned id) {
+    if (sim->wires[id]->fate == SIM_WHOLE)
+        break_wire(sim->wires[id], SIM_VANISHED);
 }
 
 static bool is_broken(const struct wire *wire) {

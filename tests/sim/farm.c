@@ -1,0 +1,403 @@
+#include "tests/sim/farm.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BUFFERS_MOST 64
+#define RESERVE_BUFFERS 4
+#define SPARE_LINKS 64
+#define OTHER_CONNS 2
+#define MUX_MEMORY_BYTES ((size_t)13 << 20)
+
+#define TICK_LEAST_NS NS_PER_MS
+#define TICK_MOST_NS (500 * NS_PER_MS)
+
+/* After the faults have ended all must be through by then: keepalives, back-offs and stalls. */
+#define DRAIN_MOST_NS (120000 * NS_PER_MS)
+
+/* A farm that takes more steps runs in circles. */
+#define STEPS_MOST 20000000
+
+#define PAGE_BYTES 4096
+
+static bool is_verbose;
+
+void farm_fail(const struct farm *farm, const char *format, ...) {
+    va_list arguments;
+    fprintf(stderr, "seed %" PRIu64 " at %.6f s: ", farm->seed,
+            (double)sim_now_ns(farm->sim) / 1e9);
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputc('\n', stderr);
+    abort();
+}
+
+uint8_t *bytes_grow(struct bytes *bytes, size_t more) {
+    if (bytes->len + more > bytes->room) {
+        bytes->room = 2 * bytes->len + more;
+        bytes->data = realloc(bytes->data, bytes->room);
+        assert(bytes->data);
+    }
+    return bytes->data + bytes->len;
+}
+
+/* Faults that the farm itself makes end with the others. */
+bool farm_likely(struct farm *farm, unsigned millionths) {
+    return !farm->healed && sim_chance(farm->sim, millionths);
+}
+
+void farm_owns(struct farm *farm, struct sim_end *end, enum owner_kind kind, unsigned index) {
+    unsigned id = sim_end_id(end);
+    if (id >= farm->owner_count) {
+        farm->owners = realloc(farm->owners, (id + 1) * sizeof *farm->owners);
+        assert(farm->owners);
+        memset(farm->owners + farm->owner_count, 0,
+               (id + 1 - farm->owner_count) * sizeof *farm->owners);
+        farm->owner_count = id + 1;
+    }
+    farm->owners[id] = (struct owner){kind, index};
+    farm->id_by_port[sim_end_port(end)] = id;
+}
+
+/*
+ * ---- a node's owner, as muxd.c is in the daemon ----
+ */
+
+static void say(void *user, const char *line) {
+    const struct place *place = user;
+    if (is_verbose)
+        fprintf(stderr, "%.6f node %u: %s\n", (double)sim_now_ns(place->farm->sim) / 1e9,
+                place->index, line);
+}
+
+static bool allowed(void *user, const struct transport_peer *peer) {
+    (void)user, (void)peer;
+    return true;
+}
+
+/* A link has its segment now. */
+static void show_link(void *user, const char *segment, const char *peer, bool came) {
+    struct place *place = user;
+    if (!came)
+        return;
+    unsigned number = (unsigned)strtoul(segment, NULL, 10);
+    unsigned port = (unsigned)strtoul(strrchr(peer, ':') + 1, NULL, 10);
+    if (number != place->segment_count || number >= FARM_SEGMENTS_MAX)
+        farm_fail(place->farm, "node %u: %s got segment %s instead of %u", place->index, peer,
+                  segment, place->segment_count);
+    place->segments[place->segment_count++] = place->farm->id_by_port[port];
+}
+
+static struct transport_conn *open_upstream(void *user, void *conn_user, bool *connected, char *why,
+                                            size_t why_bytes) {
+    struct place *place = user;
+    struct farm *farm = place->farm;
+    struct transport_failure failure = {0};
+    const struct transport_address *address =
+        place->parent ? &place->parent->address : &farm->sink.address;
+    *connected = false;
+    struct transport_conn *conn =
+        transport_sim.connect(place->transport, address, conn_user, &failure);
+    if (!conn) {
+        snprintf(why, why_bytes, "%s: %s", failure.operation, strerror(failure.error));
+        return NULL;
+    }
+    struct sim_end *end = sim_conn_end(conn);
+    if (place->uplink_count == FARM_UPLINKS_MAX)
+        farm_fail(farm, "node %u: connects too often", place->index);
+    place->uplinks[place->uplink_count++] = sim_end_id(end);
+    farm_owns(farm, end, OWNER_PLACE, place->index);
+    sim_end_set_faults(end, &farm->plan.node_faults);
+    return conn;
+}
+
+static unsigned links_max(const struct farm *farm) {
+    return farm->plan.workers + SPARE_LINKS;
+}
+
+static void make_transport(struct place *place, size_t buffer_bytes, unsigned buffers) {
+    struct transport_failure failure = {0};
+    size_t received = (buffers * buffer_bytes + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
+    place->memory = aligned_alloc(PAGE_BYTES, received + MUX_MEMORY_BYTES);
+    assert(place->memory);
+    const struct transport_config config = {.memory = {place->memory, buffers * buffer_bytes},
+                                            .buffer_bytes = buffer_bytes,
+                                            .reserve_buffers = RESERVE_BUFFERS,
+                                            .conns_max = links_max(place->farm) + OTHER_CONNS,
+                                            .sim = place->farm->sim};
+    place->transport = transport_sim.init(&config, &failure);
+    assert(place->transport);
+}
+
+static void make_node(struct place *place, size_t buffer_bytes, unsigned buffers) {
+    struct farm *farm = place->farm;
+    size_t received = (buffers * buffer_bytes + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
+    const struct node_config config = {
+        .ops = &transport_sim,
+        .transport = place->transport,
+        .mux = {.memory = {place->memory + received, MUX_MEMORY_BYTES},
+                .links_max = links_max(farm),
+                .inputs_max = buffers,
+                .input_bytes_max = buffer_bytes,
+                .segment_by = MUX_SEGMENT_BY_NUMBER},
+        .drain_timeout_ns = 10000 * NS_PER_MS,
+        .upstream_retry = true,
+        .seed = sim_random(farm->sim, UINT64_MAX),
+        .upstream_text = place->parent ? "its parent" : "the sink",
+        .user = place,
+        .log = say,
+        .open_upstream = open_upstream,
+        .show_link = show_link,
+        .allowed = allowed,
+    };
+    place->node = node_create(&config);
+    if (!place->node)
+        farm_fail(farm, "node %u cannot be made", place->index);
+}
+
+static void make_place(struct farm *farm, unsigned index) {
+    struct place *place = &farm->places[index];
+    struct transport_address any = farm->sink.address;
+    struct transport_failure failure;
+    size_t buffer_bytes = (size_t)512 << sim_random(farm->sim, 6);
+    unsigned buffers =
+        2 * RESERVE_BUFFERS + (unsigned)sim_random(farm->sim, BUFFERS_MOST - 2 * RESERVE_BUFFERS);
+    *place = (struct place){.farm = farm, .index = index};
+    if (index > 0) {
+        /* the first ones make the depth, the others hang anywhere */
+        unsigned deepest = index < farm->plan.levels ? index - 1 : farm->plan.levels - 2;
+        place->parent =
+            &farm->places[index < farm->plan.levels ? deepest
+                                                    : sim_random(farm->sim, farm->plan.levels - 1)];
+    }
+    make_transport(place, buffer_bytes, buffers);
+    make_node(place, buffer_bytes, buffers);
+    any.in4.sin_port = 0;
+    node_add_listener(
+        place->node, transport_sim.listen(place->transport, &any, NULL, &place->address, &failure));
+}
+
+/*
+ * ---- a farm's life ----
+ */
+
+static struct farm *farm_open(uint64_t seed) {
+    struct farm *farm = calloc(1, sizeof *farm);
+    assert(farm);
+    farm->seed = seed;
+    farm->sim = sim_create(seed, &sim_faultless);
+    queue_init(&farm->runnable);
+    farm_plan(farm);
+    struct sim_faults faults = sim_faultless;
+    faults.early = (unsigned)sim_random(farm->sim, 2) * 300000;
+    sim_set_faults(farm->sim, &faults);
+    sink_init(farm);
+    for (unsigned i = 0; i < farm->plan.nodes; i++)
+        make_place(farm, i);
+    farm->workers = calloc(farm->plan.workers, sizeof *farm->workers);
+    assert(farm->workers);
+    for (unsigned i = 0; i < farm->plan.workers; i++)
+        worker_init(&farm->workers[i], farm, i);
+    farm->tick_ns = sim_now_ns(farm->sim);
+    farm->tick_step_ns = TICK_LEAST_NS;
+    return farm;
+}
+
+static void end_place(struct place *place) {
+    const struct mux_counters *counters = node_counters(place->node);
+    if (!node_all_sent(place->node))
+        farm_fail(place->farm, "node %u says that not all was sent", place->index);
+    if (counters->value[MUX_COUNT_unsent_bytes] || counters->value[MUX_COUNT_links_open])
+        farm_fail(place->farm, "node %u ended with unsent bytes or open links", place->index);
+    for (unsigned i = 0; i < MUX_COUNTER_COUNT; i++)
+        place->farm->totals->value[i] += counters->value[i];
+    node_destroy(place->node);
+    place->node = NULL;
+    if (sim_lent(place->transport))
+        farm_fail(place->farm, "node %u has kept %u buffers", place->index,
+                  sim_lent(place->transport));
+    transport_sim.stop(place->transport);
+    transport_sim.fini(place->transport);
+    free(place->memory);
+    place->ended = true;
+}
+
+static void farm_close(struct farm *farm) {
+    sink_fini(farm);
+    for (unsigned i = 0; i < farm->plan.workers; i++)
+        worker_fini(&farm->workers[i]);
+    sim_destroy(farm->sim);
+    free(farm->owners);
+    free(farm->workers);
+    free(farm);
+}
+
+/* Everybody who has something to do does it. False: nobody had. */
+static bool act(struct farm *farm) {
+    bool busy = sink_act(farm);
+    struct queue_link *link;
+    for (unsigned i = 0; i < farm->plan.nodes; i++) {
+        struct place *place = &farm->places[i];
+        if (place->ended || !sim_due(place->transport))
+            continue;
+        busy = true;
+        if (!node_step(place->node)) {
+            if (!place->terminated)
+                farm_fail(farm, "node %u has ended by itself", i);
+            end_place(place);
+        }
+    }
+    while ((link = queue_pop(&farm->runnable))) {
+        busy = true;
+        worker_act(queue_entry(link, struct worker, runnable));
+    }
+    return busy;
+}
+
+static void tick(struct farm *farm) {
+    sink_tick(farm);
+    for (unsigned i = 0; i < farm->plan.workers; i++)
+        worker_tick(&farm->workers[i]);
+    farm->tick_ns = sim_now_ns(farm->sim) + farm->tick_step_ns;
+    if (farm->healed && farm->tick_step_ns < TICK_MOST_NS)
+        farm->tick_step_ns += farm->tick_step_ns / 16;
+}
+
+/* One round of whatever is next. */
+static void step(struct farm *farm) {
+    if (sim_now_ns(farm->sim) >= farm->tick_ns)
+        tick(farm);
+    else if (!act(farm))
+        sim_advance(farm->sim, farm->tick_ns);
+}
+
+/* All have gone, and the nodes know. */
+static bool workers_done(const struct farm *farm) {
+    for (unsigned i = 0; i < farm->plan.workers; i++)
+        if (!farm->workers[i].done || !sim_stream(farm->sim, farm->workers[i].id, true).over)
+            return false;
+    return true;
+}
+
+static bool is_through(const struct farm *farm, unsigned id, bool to_listener) {
+    struct sim_stream stream = sim_stream(farm->sim, id, to_listener);
+    return stream.fate == SIM_WHOLE && stream.read == stream.written &&
+           stream.acked == stream.written;
+}
+
+/* It has nothing to do, and nothing of its own is under way. */
+static bool is_quiet(const struct place *place) {
+    if (place->uplink_count == 0 || sim_due(place->transport) || sim_lent(place->transport))
+        return false;
+    unsigned id = place->uplinks[place->uplink_count - 1];
+    return node_all_sent(place->node) && is_through(place->farm, id, true) &&
+           is_through(place->farm, id, false);
+}
+
+/* Every queue is empty, every worker gone. */
+static bool drained(const struct farm *farm) {
+    if (!farm->sink.end || farm->sink.down_sent < farm->sink.down.len)
+        return false;
+    for (unsigned i = 0; i < farm->plan.nodes; i++)
+        if (!is_quiet(&farm->places[i]))
+            return false;
+    return workers_done(farm);
+}
+
+/*
+ * The network is sound again, and everybody who is still there behaves. A packet whose length was
+ * corrupted may be waited for as long as its connection stands: workers go, nodes do not.
+ */
+static void heal(struct farm *farm) {
+    farm->healed = true;
+    farm->plan.worker_faults = farm->plan.node_faults = sim_faultless;
+    for (unsigned i = 0; i < farm->plan.nodes; i++) {
+        const struct place *place = &farm->places[i];
+        unsigned last = place->uplink_count - 1;
+        if (place->uplink_count > 0 &&
+            sim_stream(farm->sim, place->uplinks[last], true).corruption_count > 0)
+            sim_cut(farm->sim, place->uplinks[last]);
+    }
+}
+
+static void show_stream(const struct farm *farm, unsigned id, bool to_listener) {
+    struct sim_stream stream = sim_stream(farm->sim, id, to_listener);
+    fprintf(stderr, " %s %" PRIu64 " written %" PRIu64 " arrived %" PRIu64 " read",
+            to_listener ? "up" : "down", stream.written, stream.arrived, stream.read);
+}
+
+/* Who is not done, and with what. */
+static void show_farm(const struct farm *farm) {
+    for (unsigned i = 0; i < farm->plan.nodes; i++) {
+        const struct place *place = &farm->places[i];
+        if (place->ended || is_quiet(place))
+            continue;
+        fprintf(stderr, "node %u: %u buffers lent, all sent %d, connection %u:", i,
+                sim_lent(place->transport), node_all_sent(place->node), place->uplink_count);
+        if (place->uplink_count > 0)
+            show_stream(farm, place->uplinks[place->uplink_count - 1], true);
+        if (place->uplink_count > 0)
+            show_stream(farm, place->uplinks[place->uplink_count - 1], false);
+        fputc('\n', stderr);
+    }
+    for (unsigned i = 0; i < farm->plan.workers; i++) {
+        const struct worker *worker = &farm->workers[i];
+        if (!worker->begun || worker->done)
+            continue;
+        fprintf(stderr, "worker %u at node %u: finished %d, wrote %zu of %zu:", i,
+                worker->place->index, worker->finished, worker->written, worker->out.len);
+        show_stream(farm, worker->id, true);
+        fputc('\n', stderr);
+    }
+}
+
+static void run_until(struct farm *farm, bool (*done)(const struct farm *farm), uint64_t until_ns,
+                      const char *what) {
+    for (unsigned steps = 0; !done(farm); steps++) {
+        if (steps > STEPS_MOST || sim_now_ns(farm->sim) > until_ns) {
+            show_farm(farm);
+            farm_fail(farm, "%s (%u steps)", what, steps);
+        }
+        step(farm);
+    }
+}
+
+static bool active_over(const struct farm *farm) {
+    return sim_now_ns(farm->sim) >= farm->plan.active_ns;
+}
+
+static bool all_ended(const struct farm *farm) {
+    for (unsigned i = 0; i < farm->plan.nodes; i++)
+        if (farm->places[i].terminated && !farm->places[i].ended)
+            return false;
+    return true;
+}
+
+/* Children first, so that each can still hand over what it has. */
+static void terminate(struct farm *farm) {
+    for (unsigned i = farm->plan.nodes; i-- > 0;) {
+        farm->places[i].terminated = true;
+        node_terminate(farm->places[i].node, false);
+        node_step(farm->places[i].node);
+        run_until(farm, all_ended, sim_now_ns(farm->sim) + DRAIN_MOST_NS, "a node does not end");
+    }
+}
+
+uint64_t farm_run(uint64_t seed, bool verbose, struct mux_counters *totals) {
+    is_verbose = verbose;
+    struct farm *farm = farm_open(seed);
+    farm->totals = totals;
+    run_until(farm, active_over, UINT64_MAX, "runs in circles");
+    heal(farm);
+    run_until(farm, drained, sim_now_ns(farm->sim) + DRAIN_MOST_NS, "does not drain");
+    check_farm(farm);
+    terminate(farm);
+    uint64_t digest = sim_digest(farm->sim);
+    farm_close(farm);
+    return digest;
+}

@@ -1,0 +1,76 @@
+#include "tests/sim/farm.h"
+
+#define MILLION 1000000u
+
+static uint64_t roll(struct farm *farm, uint64_t below) {
+    return sim_random(farm->sim, below);
+}
+
+/* Often none; else up to `most`, small numbers as likely as large ones. */
+static unsigned rate(struct farm *farm, unsigned most) {
+    if (roll(farm, 2))
+        return 0;
+    unsigned bits = (unsigned)roll(farm, 6);
+    return (unsigned)roll(farm, (most >> bits) + 1);
+}
+
+static void plan_faults(struct farm *farm, struct sim_faults *faults) {
+    *faults = (struct sim_faults){.delay_least_ns = 1000,
+                                  .delay_most_ns = 2000 + roll(farm, 3 * NS_PER_MS),
+                                  .clog_most_ns = 1 + roll(farm, 400 * NS_PER_MS),
+                                  .clog = rate(farm, 100000),
+                                  .shorten = rate(farm, 500000),
+                                  .corrupt = rate(farm, 400000),
+                                  .cut = rate(farm, 200000),
+                                  .vanish = rate(farm, 20000),
+                                  .refuse = rate(farm, 500000)};
+}
+
+/* Most farms are small, so that there are many of them; now and then there is a large one. */
+static void plan_shape(struct farm *farm, struct plan *plan) {
+    bool large = roll(farm, 20) == 0;
+    plan->levels = 1 + (unsigned)roll(farm, 3);
+    plan->nodes = plan->levels == 1 ? 1 : plan->levels + (unsigned)roll(farm, large ? 12 : 4);
+    plan->workers = 1 + (unsigned)roll(farm, large ? 400 : 40);
+    plan->packets_most = 1 + (unsigned)roll(farm, large ? 40 : 400);
+    plan->content_most = (size_t)1 << (unsigned)(8 + roll(farm, large ? 8 : 13));
+}
+
+/* The way up is the bottleneck: 64 KiB in each journey of some milliseconds. */
+static void plan_flood(struct farm *farm, struct plan *plan) {
+    *plan = (struct plan){.flood = true,
+                          .levels = 1,
+                          .nodes = 1,
+                          .workers = 2 + (unsigned)roll(farm, 1000),
+                          .packets_most = 1 + (unsigned)roll(farm, 20),
+                          .content_most = (size_t)1 << (6 + roll(farm, 13)),
+                          .large = (unsigned)roll(farm, MILLION),
+                          .rest = MILLION,
+                          .active_ns = (200 + roll(farm, 1000)) * NS_PER_MS,
+                          .worker_faults = sim_faultless,
+                          .node_faults = {.delay_least_ns = NS_PER_MS,
+                                          .delay_most_ns = (2 + roll(farm, 10)) * NS_PER_MS}};
+}
+
+void farm_plan(struct farm *farm) {
+    struct plan *plan = &farm->plan;
+    if (roll(farm, 40) == 0) {
+        plan_flood(farm, plan);
+        return;
+    }
+    plan_shape(farm, plan);
+    plan->chatter = rate(farm, 300000);
+    plan->large = rate(farm, 50000);
+    plan->rest = rate(farm, 2 * MILLION);
+    plan->stall = rate(farm, 20000);
+    plan->abandon = rate(farm, 50000);
+    plan->die = rate(farm, 20000);
+    plan->deaf = rate(farm, 600000);
+    plan->down = rate(farm, 4 * MILLION);
+    plan->down_most = (size_t)1 << (4 + roll(farm, 13));
+    plan->lazy = rate(farm, 4 * MILLION);
+    plan->leave = rate(farm, 20000);
+    plan->active_ns = (100 + roll(farm, 2500)) * NS_PER_MS;
+    plan_faults(farm, &plan->worker_faults);
+    plan_faults(farm, &plan->node_faults);
+}

@@ -1,0 +1,62 @@
+/*
+ * usage: simulate [-v] [FIRST [COUNT]]
+ *
+ * Runs a farm (farm.h) with each of COUNT seeds from FIRST on; SIM_SEED in the environment: with
+ * that one alone. Ends at the first that fails, and says how to run it again.
+ */
+#include "tests/sim/farm.h"
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Of so many seeds one is run twice. */
+#define TWICE_OF 50
+
+static char again[512];
+
+/* An assertion, a farm_fail(), or a sanitizer: see below. */
+static void on_abort(int number) {
+    (void)number;
+    ssize_t written = write(STDERR_FILENO, again, strlen(again));
+    (void)written;
+}
+
+/* Sanitizers end the process by abort(), so that the seed is told. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void) {
+    return "abort_on_error=1";
+}
+
+const char *__ubsan_default_options(void);
+const char *__ubsan_default_options(void) {
+    return "halt_on_error=1:abort_on_error=1:print_stacktrace=1";
+}
+
+int main(int argc, char **argv) {
+    const char *alone = getenv("SIM_SEED");
+    bool verbose = argc > 1 && strcmp(argv[1], "-v") == 0;
+    char **arguments = argv + 1 + verbose;
+    uint64_t first = *arguments ? strtoull(*arguments++, NULL, 10) : 1;
+    uint64_t count = *arguments ? strtoull(*arguments, NULL, 10) : 1;
+    if (alone) {
+        first = strtoull(alone, NULL, 10);
+        count = 1;
+    }
+    struct mux_counters totals = {0};
+    signal(SIGABRT, on_abort);
+    for (uint64_t seed = first; seed < first + count; seed++) {
+        snprintf(again, sizeof again, "failed; again: SIM_SEED=%" PRIu64 " %s -v\n", seed, argv[0]);
+        uint64_t digest = farm_run(seed, verbose, &totals);
+        if (seed % TWICE_OF == 0 && farm_run(seed, false, &(struct mux_counters){0}) != digest) {
+            fprintf(stderr, "seed %" PRIu64 " did not give the same twice\n", seed);
+            abort();
+        }
+    }
+    printf("%" PRIu64 " seeds from %" PRIu64 " on; all nodes together:\n", count, first);
+    for (unsigned i = 0; i < MUX_COUNTER_COUNT; i++)
+        printf("%12" PRIu64 " %s\n", totals.value[i], mux_counter_infos[i].name);
+    return 0;
+}
