@@ -22,6 +22,9 @@
  */
 #define SLOT_WINDOW_JAM_NS 20000000u
 
+/* Who has sent something since it has its slot lives: its next bytes may need a round trip. */
+#define SLOT_SILENCE_NS 250000000u
+
 /* A window that ends so much too late was ours to miss, not the holder's. */
 #define SLOT_WINDOW_LATE_NS 100000000u
 
@@ -44,6 +47,7 @@ static void move_to_slot(struct mux_link *link, struct mux_slots *slots) {
     mux_link_release_slot(link);
     link->slot = slot;
     link->judged = false; /* not in the window that is half over */
+    link->has_delivered = false;
     slots->grants++;
     mux_list_append(&slots->holders, &link->holder_node);
 }
@@ -96,7 +100,7 @@ bool mux_grant_slots(struct mux *mux) {
 }
 
 /* Is it the link itself that the rest of its packet does not come? */
-static bool is_slow(const struct mux_link *link) {
+static bool is_waited_for(const struct mux_link *link) {
     return mux_list_empty(&link->slot_node) && mux_list_empty(&link->active_node) && !link->ended &&
            !link->close_reason;
 }
@@ -137,21 +141,29 @@ static void open_window(struct mux *mux, struct mux_slots *slots, bool was_open,
     for (struct mux_list *at = slots->holders.next; at != &slots->holders; at = at->next) {
         struct mux_link *link = MUX_LIST_ITEM(at, struct mux_link, holder_node);
         link->judged = true;
+        link->has_delivered = link->has_delivered || link->window_bytes > 0;
         link->window_bytes = 0;
     }
 }
 
+static bool is_slow(const struct mux_slots *slots, const struct mux_link *link, uint64_t now_ns) {
+    if (!link->judged || !is_waited_for(link))
+        return false;
+    if (!slots->is_jam)
+        return link->window_bytes < SLOT_RATE_BYTES_PER_SECOND * slots->window_ns / 1000000000u;
+    return link->window_bytes == 0 &&
+           (!link->has_delivered || now_ns - link->received_ns >= SLOT_SILENCE_NS);
+}
+
 /* No more are evicted than wait: those who have held theirs the longest. */
-static void close_window(struct mux_slots *slots) {
-    const uint64_t least =
-        slots->is_jam ? 1 : SLOT_RATE_BYTES_PER_SECOND * slots->window_ns / 1000000000u;
+static void close_window(struct mux_slots *slots, uint64_t now_ns) {
     unsigned waiting = waiting_count(slots);
     for (struct mux_list *at = slots->holders.next; at != &slots->holders && waiting > 0;
          at = at->next) {
         struct mux_link *link = MUX_LIST_ITEM(at, struct mux_link, holder_node);
-        if (!link->judged || link->window_bytes >= least || !is_slow(link))
+        if (!is_slow(slots, link, now_ns))
             continue;
-        evict(link, slots->window_ns);
+        evict(link, now_ns - slots->judge_at_ns + slots->window_ns);
         waiting--;
     }
 }
@@ -166,7 +178,7 @@ static void judge(struct mux *mux, struct mux_slots *slots, uint64_t now_ns) {
     if (is_open && now_ns < slots->judge_at_ns)
         return;
     if (is_open && now_ns - slots->judge_at_ns < SLOT_WINDOW_LATE_NS)
-        close_window(slots);
+        close_window(slots, now_ns);
     open_window(mux, slots, is_open, now_ns);
 }
 
@@ -180,7 +192,7 @@ static struct mux_link *stuck_holder(const struct mux_slots *slots) {
         return NULL;
     for (struct mux_list *at = slots->holders.next; at != &slots->holders; at = at->next) {
         struct mux_link *link = MUX_LIST_ITEM(at, struct mux_link, holder_node);
-        if (is_slow(link))
+        if (is_waited_for(link))
             return link;
     }
     return NULL;

@@ -130,12 +130,13 @@ void mux_link_sent(struct mux_link *link) {
     mux_link_attend(link);
 }
 
-void mux_down_queue(struct mux_link *link, const struct mux_pieces *packet) {
+bool mux_down_queue(struct mux_link *link, const struct mux_pieces *packet) {
     if (!link->way_down || !has_memory(link, packet->len_bytes))
-        return;
+        return false;
     for (size_t i = 0; i < packet->count; i++)
         append(link, packet->piece[i]);
     mux_link_attend(link);
+    return true;
 }
 
 /*
@@ -151,8 +152,8 @@ static int shown(struct mux_span segment) {
 
 static void refuse(struct mux *mux, struct mux_span segment, const char *why, uint64_t now_ns) {
     MUX_COUNT(&mux->counters, down_refused_packets, 1);
-    mux_message(mux, now_ns, "a packet for link \"%.*s\" was dropped: %s", shown(segment),
-                (const char *)segment.data, why);
+    mux_message(mux, MUX_STATUS_FAIL, now_ns, "a packet for link \"%.*s\" was dropped: %s",
+                shown(segment), (const char *)segment.data, why);
 }
 
 /* Has the packet at hand waited long enough? */
@@ -189,6 +190,8 @@ static bool give_up_memory(struct mux_link *link, size_t len, uint64_t now_ns) {
 static void take_own(struct mux *mux, const struct mux_packet *packet) {
     struct mux_span text = packet->file_content;
     MUX_COUNT(&mux->counters, down_own_packets, 1);
+    if (mux_greeting_answered(mux, packet))
+        return;
     if (mux_span_equal(packet->file_name, mux_span_text("muxd")) && text.len)
         mux_log(mux, "the upstream says: %.*s", (int)(text.len < 400 ? text.len : 400),
                 (const char *)text.data);
@@ -206,8 +209,8 @@ static bool deliver(struct mux *mux, const struct mux_frame *frame, uint64_t now
     struct mux_link *link = mux_link_find(mux, segment);
     if (!link) {
         MUX_COUNT(&mux->counters, down_unknown_packets, 1);
-        mux_message(mux, now_ns, "no link has the segment \"%.*s\"", shown(segment),
-                    (const char *)segment.data);
+        mux_message(mux, MUX_STATUS_FAIL, now_ns, "no link has the segment \"%.*s\"",
+                    shown(segment), (const char *)segment.data);
         return true;
     }
     if (!link->way_down || link->ended) {
@@ -222,10 +225,8 @@ static bool deliver(struct mux *mux, const struct mux_frame *frame, uint64_t now
         return give_up_link(link, now_ns);
     if (!has_memory(link, pieces.len_bytes))
         return give_up_memory(link, pieces.len_bytes, now_ns);
-    for (size_t i = 0; i < pieces.count; i++)
-        append(link, pieces.piece[i]);
+    mux_down_queue(link, &pieces);
     MUX_COUNT(&mux->counters, down_forwarded_packets, 1);
-    mux_link_attend(link);
     return true;
 }
 
@@ -273,8 +274,8 @@ static bool step(struct mux *mux, uint64_t now_ns) {
         return true;
     case MUX_FRAME_DAMAGE:
         MUX_COUNT(&mux->counters, down_damage_bytes, frame->bytes.len);
-        mux_message(mux, now_ns, "%zu bytes of damage came from the upstream: %s", frame->bytes.len,
-                    mux_error_text(frame->why));
+        mux_message(mux, MUX_STATUS_FAIL, now_ns, "%zu bytes of damage came from the upstream: %s",
+                    frame->bytes.len, mux_error_text(frame->why));
         return true;
     }
     return false;

@@ -3,7 +3,12 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-static const char file_name[] = "muxd.hello";
+#define TEXT_OF(number) TEXT_OF_TOKEN(number)
+#define TEXT_OF_TOKEN(token) #token
+#define OUR_VERSION TEXT_OF(MUX_HELLO_VERSION)
+
+static const char hello_file[] = "muxd.hello";
+static const char goodbye_file[] = "muxd.goodbye";
 
 void mux_hello_init(struct mux_hello *hello, const char *identity, const char *name) {
     *hello = (struct mux_hello){.version = MUX_HELLO_VERSION};
@@ -13,27 +18,49 @@ void mux_hello_init(struct mux_hello *hello, const char *identity, const char *n
         hello->name[len] = name[len] > ' ' && name[len] <= '~' ? name[len] : '_';
 }
 
+static size_t encode(const struct mux_packet *packet, uint8_t out[MUX_HELLO_PACKET_BYTES]) {
+    size_t len;
+    enum mux_error error = mux_packet_encode(packet, out, MUX_HELLO_PACKET_BYTES, &len);
+    assert(!error);
+    (void)error;
+    return len;
+}
+
 size_t mux_hello_write(const struct mux_hello *hello, uint8_t out[MUX_HELLO_PACKET_BYTES]) {
     char content[MUX_HELLO_PACKET_BYTES / 2];
-    size_t len;
     snprintf(content, sizeof content, "version=%" PRIu32 "\nidentity=%s\nname=%s\n", hello->version,
              hello->identity, hello->name);
     struct mux_packet packet = {
         .runnable = true,
         .eof = true,
         .mime = mux_span_text("text/plain;charset=utf8"),
-        .file_name = mux_span_text(file_name),
+        .file_name = mux_span_text(hello_file),
         .file_content = mux_span_text(content),
     };
-    enum mux_error error = mux_packet_encode(&packet, out, MUX_HELLO_PACKET_BYTES, &len);
-    assert(!error);
-    (void)error;
-    return len;
+    return encode(&packet, out);
+}
+
+size_t mux_goodbye_write(uint8_t out[MUX_HELLO_PACKET_BYTES]) {
+    struct mux_packet packet = {
+        .runnable = true,
+        .eof = true,
+        .file_name = mux_span_text(goodbye_file),
+        .file_content = mux_span_text(""),
+    };
+    return encode(&packet, out);
+}
+
+static bool is_file(const struct mux_packet *packet, const char *name) {
+    return !packet->test_id.data && !packet->route.data &&
+           mux_span_equal(packet->file_name, mux_span_text(name));
 }
 
 bool mux_hello_is(const struct mux_packet *packet) {
-    return !packet->test_id.data && !packet->route.data &&
-           mux_span_equal(packet->file_name, mux_span_text(file_name));
+    return is_file(packet, hello_file);
+}
+
+bool mux_goodbye_is(const struct mux_packet *packet) {
+    return is_file(packet, goodbye_file);
 }
 
 /* "KEY=VALUE\n" off the front; the last line may lack its newline. */
@@ -100,6 +127,6 @@ const char *mux_hello_read(const struct mux_packet *packet, struct mux_hello *he
     if (!fine || hello->version == 0)
         return "its hello is malformed";
     if (hello->version != MUX_HELLO_VERSION)
-        return "it speaks another version of the protocol of node links";
+        return "it speaks another version of the protocol of node links than " OUR_VERSION;
     return hello->identity[0] ? NULL : "its hello has no identity";
 }

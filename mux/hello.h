@@ -1,7 +1,11 @@
 /*
- * The hello: the first packet on a node link, by which a node is told from a worker. An ordinary
- * packet without test id and route, file "muxd.hello", whose content is lines of KEY=VALUE:
- * version, identity (new for each start of a node) and name. Unknown keys are for later versions.
+ * What nodes say to each other: ordinary packets without test id and route.
+ *
+ * The hello, file "muxd.hello": the first packet on a node link, by which a node is told from a
+ * worker; the other side answers with its own. Its content is lines of KEY=VALUE: version, identity
+ * (new for each start of a node) and name. Unknown keys are for later versions.
+ *
+ * The goodbye, file "muxd.goodbye", empty: the last packet of a node that has ended in order.
  */
 #ifndef MUX_HELLO_H
 #define MUX_HELLO_H
@@ -32,5 +36,9 @@ bool mux_hello_is(const struct mux_packet *packet);
 
 /* Reads it. NULL, or one clause that says why it cannot be understood. */
 const char *mux_hello_read(const struct mux_packet *packet, struct mux_hello *hello);
+
+/* Writes the goodbye; returns its length. */
+size_t mux_goodbye_write(uint8_t out[MUX_HELLO_PACKET_BYTES]);
+bool mux_goodbye_is(const struct mux_packet *packet);
 
 #endif

@@ -47,9 +47,10 @@ static struct mux_link *take_free(struct mux *mux) {
         mux->free_links = link->next;
         return link;
     }
-    if (mux->links_touched == mux->config.links_max)
-        return NULL;
-    return &mux->links[mux->links_touched++];
+    if (mux->links_touched < mux->config.links_max)
+        return &mux->links[mux->links_touched++];
+    mux_nodes_make_room(mux);
+    return NULL;
 }
 
 struct mux_link *mux_link_open(struct mux *mux, const struct mux_link_config *config) {
@@ -84,6 +85,7 @@ const char *mux_link_segment(const struct mux_link *link) {
 }
 
 void mux_link_activate(struct mux_link *link) {
+    link->mux->is_due = true;
     if (mux_list_empty(&link->active_node) && mux_list_empty(&link->slot_node))
         mux_list_append(&link->mux->active, &link->active_node);
 }
@@ -133,7 +135,10 @@ void mux_link_filled(struct mux_link *link, size_t len, uint64_t now_ns) {
 }
 
 void mux_link_ended(struct mux_link *link, const char *reason) {
-    snprintf(link->reason, sizeof link->reason, "%s", reason);
+    if (link->is_leaving)
+        snprintf(link->reason, sizeof link->reason, "node %s ended", link->hello.name);
+    else
+        snprintf(link->reason, sizeof link->reason, "%s", reason);
     link->ended = true;
     mux_list_remove(&link->look_node);
     link->offered_bytes = 0;
@@ -195,6 +200,7 @@ void mux_link_forget(struct mux_link *link) {
     mux_list_remove(&link->away_node);
     if (link->predecessor)
         link->predecessor->successor = NULL;
+    assert(!link->successor);
     if (link->started) {
         if (link->prefix.segment.data)
             leave_directory(link);
@@ -207,8 +213,8 @@ void mux_link_forget(struct mux_link *link) {
 
 void mux_link_close(struct mux_link *link) {
     detach(link);
-    bool is_waited_for = link->is_node && !link->predecessor && !link->mux->ending;
-    if (is_waited_for)
+    bool may_return = !link->is_leaving && !link->mux->ending;
+    if (link->is_node && !link->predecessor && (link->successor || may_return))
         mux_node_went(link);
     else
         mux_link_forget(link);

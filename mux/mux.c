@@ -21,7 +21,8 @@ void mux_log(struct mux *mux, const char *format, ...) {
     mux->config.log(mux->config.user, line);
 }
 
-void mux_message(struct mux *mux, uint64_t now_ns, const char *format, ...) {
+void mux_message(struct mux *mux, enum mux_status status, uint64_t now_ns, const char *format,
+                 ...) {
     char reason[LINE_BYTES];
     va_list arguments;
     va_start(arguments, format);
@@ -35,7 +36,8 @@ void mux_message(struct mux *mux, uint64_t now_ns, const char *format, ...) {
         return;
     }
     struct mux_pieces pieces;
-    mux_report_message(mux_span_text(reason), mux_span(NULL, 0), mux_span(NULL, 0), &pieces);
+    mux_report_message(status, mux_span_text(reason), mux_span(NULL, 0), mux_span(NULL, 0),
+                       &pieces);
     mux_batch_add(mux->fill, &pieces, NULL, SIZE_MAX);
     MUX_COUNT(&mux->counters, messages, 1);
     MUX_COUNT(&mux->counters, forwarded_packets, 1);
@@ -147,8 +149,7 @@ struct mux *mux_create(const struct mux_config *config) {
     mux->config = *config;
     if (mux->config.reference_least_bytes > REFERENCE_LEAST_MAX_BYTES)
         mux->config.reference_least_bytes = REFERENCE_LEAST_MAX_BYTES;
-    mux->hello_span = mux_span(mux->hello, mux_hello_write(&config->hello, mux->hello));
-    mux->hello_gather = (struct mux_gather){&mux->hello_span, 1, mux->hello_span.len};
+    mux_greeting_init(&mux->greeting, config);
     mux->messages = (struct mux_limiter){MESSAGES_PER_SECOND, MESSAGES_BURST, MESSAGES_BURST, 0};
     mux->fill = &mux->batches[0];
     mux->flight = &mux->batches[1];
@@ -199,6 +200,7 @@ void mux_run(struct mux *mux, uint64_t now_ns) {
     while (mux_grant_slots(mux));
     mux_judge_holders(mux, now_ns);
     mux_nodes_bury(mux);
+    mux->is_due = false;
 }
 
 void mux_end(struct mux *mux) {
@@ -210,9 +212,12 @@ static uint64_t earlier(uint64_t a, uint64_t b) {
 }
 
 uint64_t mux_deadline_ns(const struct mux *mux) {
+    if (mux->is_due)
+        return mux->now_ns;
     uint64_t deadline_ns = earlier(mux->middle_slots.judge_at_ns, mux->large_slots.judge_at_ns);
     deadline_ns = earlier(deadline_ns, mux_links_deadline_ns(mux));
     deadline_ns = earlier(deadline_ns, mux_nodes_deadline_ns(mux));
+    deadline_ns = earlier(deadline_ns, mux_greeting_deadline_ns(mux));
     if (mux->down.waiting)
         deadline_ns = earlier(deadline_ns, mux->down.wait_until_ns);
     return deadline_ns;

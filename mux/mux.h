@@ -37,7 +37,7 @@ struct mux_config {
     unsigned gather_max;          /* most spans in a gather list; at least MUX_GATHER_MIN */
     enum mux_segment_by segment_by;
     struct mux_hello hello; /* this node */
-    bool upstream_is_node;  /* its first packet there is the hello */
+    bool upstream_is_node;  /* it is told hello and goodbye */
     uint64_t node_grace_ns; /* how long a lost node's segment and tests wait for it */
     void *user;
     void (*log)(void *user, const char *line); /* one line, in which a peer's bytes may stand as
@@ -68,7 +68,10 @@ struct mux_link_config {
     void *user;
 };
 
-/* NULL when config.links_max are open. It has no segment before its first byte. */
+/*
+ * NULL when config.links_max are in use: open, or kept for nodes that are away, of which one is
+ * given up now. It has no segment before its first byte.
+ */
 struct mux_link *mux_link_open(struct mux *mux, const struct mux_link_config *config);
 
 /* The owner's pointer; and the segment ("" before the first byte). */
@@ -130,8 +133,14 @@ void mux_link_sent(struct mux_link *link);
  * ---- the upstream ----
  */
 
-/* It was reached (again). */
+/* It was reached (again). A node is told a hello and gets packets when it has answered. */
 void mux_up_connected(struct mux *mux);
+
+/* It takes packets: it is no node, or has answered. */
+bool mux_up_accepted(const struct mux *mux);
+
+/* Not NULL: it is to be closed, for it does not answer as a node does; why, as a clause. */
+const char *mux_up_close_reason(const struct mux *mux);
 
 /* The next gather list to send up; NULL when there is nothing or one is in flight. */
 const struct mux_gather *mux_up_take(struct mux *mux);
@@ -152,7 +161,13 @@ void mux_up_received(struct mux *mux, struct mux_buffer *buffer, struct mux_span
 /* Shall the upstream receive? Not while a packet waits for room in a link's queue. */
 bool mux_up_wants_receive(const struct mux *mux);
 
-/* Bytes that are still to be sent up, in flight ones included. */
+/*
+ * All is sent, and nothing more will come: a node upstream is told goodbye. True: that is still to
+ * be taken or in flight.
+ */
+bool mux_up_leave(struct mux *mux);
+
+/* Bytes of packets that are still to be sent up, in flight ones included. */
 uint64_t mux_up_pending_bytes(const struct mux *mux);
 
 /* Bytes from the upstream that are in no link's queue yet. */

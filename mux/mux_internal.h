@@ -103,6 +103,7 @@ struct mux_link {
     bool finished;
     bool has_frames;         /* a hello is the first or none */
     bool judged;             /* it has held its slot for the whole window */
+    bool has_delivered;      /* something, in the windows before */
     size_t window_bytes;     /* received in it */
     int64_t credit_bytes;    /* deficit round robin; a large packet makes it a debt */
     uint64_t received_ns;    /* its last bytes */
@@ -122,6 +123,7 @@ struct mux_link {
     struct mux_hello hello;
     bool is_node;
     bool refused;
+    bool is_leaving;  /* it has said goodbye */
     bool is_away;     /* its connection is gone, its segment and tests are kept */
     bool is_given_up; /* for too long */
     uint64_t away_until_ns;
@@ -150,6 +152,26 @@ struct mux_down {
     uint64_t wait_until_ns;
 };
 
+/* greeting.c: how far this node has come with an upstream that is a node. In this order. */
+enum mux_greeting_state {
+    MUX_GREETING_AWAY,    /* there is no connection */
+    MUX_GREETING_HELLO,   /* the hello is to be sent */
+    MUX_GREETING_ASKED,   /* it is not answered */
+    MUX_GREETING_OPEN,    /* packets go up; an upstream that is no node is always so */
+    MUX_GREETING_GOODBYE, /* the goodbye is to be sent, after all packets */
+    MUX_GREETING_LEFT,
+};
+
+struct mux_greeting {
+    enum mux_greeting_state state;
+    bool in_flight;
+    const char *refusal; /* the answer cannot be understood */
+    uint64_t answer_by_ns;
+    uint8_t hello_bytes[MUX_HELLO_PACKET_BYTES], goodbye_bytes[MUX_HELLO_PACKET_BYTES];
+    struct mux_span hello, goodbye, span;
+    struct mux_gather gather; /* of span */
+};
+
 struct mux {
     struct mux_config config;
     struct mux_counters counters;
@@ -176,25 +198,23 @@ struct mux {
     struct mux_batch *fill, *flight;
     bool in_flight;
     bool ending; /* nobody is waited for any more */
+    bool is_due; /* a link has something to do since the last run */
     uint64_t now_ns;
 
     struct mux_list nodes;      /* of mux_link.node_node */
     struct mux_list away;       /* of mux_link.away_node, by away_until_ns */
     struct mux_list superseded; /* of mux_link.away_node */
     struct mux_list buried;     /* of mux_link.away_node: to be forgotten after this round */
-    uint8_t hello[MUX_HELLO_PACKET_BYTES];
-    struct mux_span hello_span;
-    struct mux_gather hello_gather; /* the first packet on a node link */
-    bool hello_due, hello_in_flight;
+    struct mux_greeting greeting;
 
     struct mux_down down;
 };
 
 /* mux.c */
 __attribute__((format(printf, 2, 3))) void mux_log(struct mux *mux, const char *format, ...);
-/* This node's own message to the upstream; rate-limited. */
-__attribute__((format(printf, 3, 4))) void mux_message(struct mux *mux, uint64_t now_ns,
-                                                       const char *format, ...);
+/* This node's own message to the upstream; rate-limited. Status: fail, or none. */
+__attribute__((format(printf, 4, 5))) void mux_message(struct mux *mux, enum mux_status status,
+                                                       uint64_t now_ns, const char *format, ...);
 void mux_input_append(struct mux *mux, struct mux_inputs *inputs, struct mux_buffer *buffer,
                       struct mux_span bytes);
 /* Feeds the next input; the one before is done with. False: there is none. */
@@ -230,8 +250,10 @@ void mux_link_take_segment(struct mux_link *link, struct mux_link *from);
 void mux_link_forget(struct mux_link *link);
 
 /* nodes.c */
-/* The first packet of a link: is it a hello? Then it has been dealt with. */
-bool mux_node_hello(struct mux_link *link, const struct mux_packet *packet);
+/* A hello, as the first packet of a link, or a goodbye? Then it has been dealt with. */
+bool mux_node_says(struct mux_link *link, const struct mux_packet *packet);
+/* All links are in use: nodes that are away make room. */
+void mux_nodes_make_room(struct mux *mux);
 /* A node link's connection is gone. */
 void mux_node_went(struct mux_link *link);
 void mux_nodes_run(struct mux *mux, uint64_t now_ns);
@@ -252,12 +274,22 @@ void mux_judge_holders(struct mux *mux, uint64_t now_ns);
 /* up.c */
 void mux_up_run(struct mux *mux);
 
+/* greeting.c */
+void mux_greeting_init(struct mux_greeting *greeting, const struct mux_config *config);
+/* Hello or goodbye, if one is due. */
+const struct mux_gather *mux_greeting_take(struct mux *mux);
+/* The upstream was lost. */
+void mux_greeting_lost(struct mux *mux);
+/* From the upstream: is it the answer? Then it has been dealt with. */
+bool mux_greeting_answered(struct mux *mux, const struct mux_packet *packet);
+uint64_t mux_greeting_deadline_ns(const struct mux *mux);
+
 /* down.c */
 bool mux_down_init(struct mux *mux, struct mux_room store, struct mux_room blocks);
 void mux_down_fini(struct mux *mux);
 void mux_down_run(struct mux *mux, uint64_t now_ns);
-/* A packet of this node's own for a link, if there is memory. */
-void mux_down_queue(struct mux_link *link, const struct mux_pieces *packet);
+/* A packet of this node's own for a link. False: there is no way to it, or no memory. */
+bool mux_down_queue(struct mux_link *link, const struct mux_pieces *packet);
 /* Gives a link's queue back; returns how many bytes were in it. */
 size_t mux_down_drop(struct mux_link *link);
 

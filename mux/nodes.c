@@ -36,7 +36,8 @@ static void refuse(struct mux_link *link, const char *why) {
     MUX_COUNT(&mux->counters, nodes_refused, 1);
     mux_log(mux, "%s (link %s) is refused as a node: %s", link->peer, link->segment, why);
     snprintf(reason, sizeof reason, "this node link is refused: %s", why);
-    mux_report_message(mux_span_text(reason), mux_span(NULL, 0), mux_span(NULL, 0), &pieces);
+    mux_report_message(MUX_STATUS_FAIL, mux_span_text(reason), mux_span(NULL, 0), mux_span(NULL, 0),
+                       &pieces);
     mux_down_queue(link, &pieces);
     link->refused = true;
     link->close_reason = "it was refused as a node";
@@ -67,11 +68,22 @@ static void wait_for(struct mux_link *link, struct mux_link *old, uint64_t now_n
     mux_list_append(&link->mux->superseded, &old->away_node);
 }
 
+/* Only then does it send more. */
+static bool answer(struct mux_link *link) {
+    struct mux_span hello = link->mux->greeting.hello;
+    return mux_down_queue(
+        link, &(struct mux_pieces){.piece = {hello}, .count = 1, .len_bytes = hello.len});
+}
+
 static void welcome(struct mux_link *link) {
     struct mux *mux = link->mux;
     struct mux_link *old = find_identity(mux, link);
     if (old && old->successor) {
         refuse(link, "its identity is in use twice"); /* no node: it is not waited for */
+        return;
+    }
+    if (!answer(link)) {
+        refuse(link, "there is no memory, or no way, to answer it");
         return;
     }
     link->is_node = true;
@@ -87,7 +99,17 @@ static void welcome(struct mux_link *link) {
         wait_for(link, old, mux->now_ns);
 }
 
-bool mux_node_hello(struct mux_link *link, const struct mux_packet *packet) {
+/* It has ended in order, and all that was below it: nothing is waited for. */
+static bool leaves(struct mux_link *link, const struct mux_packet *packet) {
+    if (!link->is_node || !mux_goodbye_is(packet))
+        return false;
+    link->is_leaving = true;
+    return true;
+}
+
+bool mux_node_says(struct mux_link *link, const struct mux_packet *packet) {
+    if (link->has_frames)
+        return leaves(link, packet);
     if (!mux_hello_is(packet))
         return false;
     const char *why = mux_hello_read(packet, &link->hello);
@@ -106,7 +128,6 @@ bool mux_node_hello(struct mux_link *link, const struct mux_packet *packet) {
 
 void mux_node_went(struct mux_link *link) {
     struct mux *mux = link->mux;
-    uint64_t grace_s = mux->config.node_grace_ns / SECOND_NS;
     if (!mux_list_empty(&link->away_node)) /* superseded */
         mux_list_remove(&link->away_node);
     link->is_away = true;
@@ -118,22 +139,29 @@ void mux_node_went(struct mux_link *link) {
     }
     link->away_until_ns = mux->now_ns + mux->config.node_grace_ns;
     mux_list_append(&mux->away, &link->away_node);
-    mux_message(mux, mux->now_ns,
-                "node %s (link %s) is unreachable: %s; its tests in progress are waited for for "
-                "%" PRIu64 " s",
-                link->hello.name, link->segment, link->reason, grace_s);
+    mux_message(mux, MUX_STATUS_NONE, mux->now_ns,
+                "node %s (link %s) is unreachable: %s; its tests in progress may go on within "
+                "%g s",
+                link->hello.name, link->segment, link->reason,
+                (double)mux->config.node_grace_ns / SECOND_NS);
 }
 
-/* Too long: its tests are reported failed by the way up, which then buries it. */
-static void give_up(struct mux_link *link) {
+/* Its tests are reported failed by the way up, which then buries it. */
+static void give_up(struct mux_link *link, const char *why) {
     struct mux *mux = link->mux;
+    uint64_t away_ns = mux->now_ns + mux->config.node_grace_ns - link->away_until_ns;
     mux_list_remove(&link->away_node);
     link->is_given_up = true;
     MUX_COUNT(&mux->counters, nodes_given_up, 1);
-    mux_log(mux, "node %s (link %s) has not come back", link->hello.name, link->segment);
+    mux_log(mux, "node %s (link %s) is given up: %s", link->hello.name, link->segment, why);
     snprintf(link->reason, sizeof link->reason, "node %s was unreachable for %" PRIu64 " s",
-             link->hello.name, mux->config.node_grace_ns / SECOND_NS);
+             link->hello.name, away_ns / SECOND_NS);
     mux_link_activate(link);
+}
+
+void mux_nodes_make_room(struct mux *mux) {
+    if (!mux_list_empty(&mux->away))
+        give_up(MUX_LIST_ITEM(mux->away.next, struct mux_link, away_node), "all links are in use");
 }
 
 static bool is_silent(const struct mux_link *link, uint64_t now_ns) {
@@ -160,7 +188,7 @@ void mux_nodes_run(struct mux *mux, uint64_t now_ns) {
         struct mux_link *link = MUX_LIST_ITEM(mux->away.next, struct mux_link, away_node);
         if (link->away_until_ns > now_ns)
             break;
-        give_up(link);
+        give_up(link, "it has not come back");
     }
 }
 
@@ -175,7 +203,7 @@ void mux_nodes_bury(struct mux *mux) {
 
 uint64_t mux_nodes_deadline_ns(const struct mux *mux) {
     uint64_t deadline_ns = UINT64_MAX;
-    if (!mux_list_empty(&mux->away))
+    if (!mux_list_empty(&mux->away) && !mux->ending)
         deadline_ns = MUX_LIST_ITEM(mux->away.next, struct mux_link, away_node)->away_until_ns;
     for (const struct mux_list *at = mux->superseded.next; at != &mux->superseded; at = at->next) {
         const struct mux_link *link = MUX_LIST_ITEM(at, struct mux_link, away_node);

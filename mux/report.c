@@ -62,11 +62,11 @@ unsigned mux_report_damage(struct mux_span bytes, enum mux_error why, struct mux
     return count;
 }
 
-void mux_report_message(struct mux_span reason, struct mux_span test_id, struct mux_span route,
-                        struct mux_pieces *pieces) {
+void mux_report_message(enum mux_status status, struct mux_span reason, struct mux_span test_id,
+                        struct mux_span route, struct mux_pieces *pieces) {
     struct mux_packet packet = {
         .test_id = test_id,
-        .status = MUX_STATUS_FAIL,
+        .status = status,
         .runnable = true,
         .eof = true,
         .mime = mux_span_text(TEXT_MIME),

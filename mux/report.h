@@ -24,10 +24,11 @@ unsigned mux_report_damage(struct mux_span bytes, enum mux_error why, struct mux
                            struct mux_pieces pieces[MUX_REPORT_DAMAGE_PACKETS]);
 
 /*
- * A message of this node: status fail, file "muxd", the reason as text/plain. With a test id: that
- * test has failed, for its worker is gone; data == NULL: none. `reason` is UTF-8, at most 1 MiB.
+ * A message of this node: file "muxd", the reason as text/plain; status fail, or none where nothing
+ * has failed. With a test id: that test has failed, for its worker is gone; data == NULL: none.
+ * `reason` is UTF-8, at most 1 MiB.
  */
-void mux_report_message(struct mux_span reason, struct mux_span test_id, struct mux_span route,
-                        struct mux_pieces *pieces);
+void mux_report_message(enum mux_status status, struct mux_span reason, struct mux_span test_id,
+                        struct mux_span route, struct mux_pieces *pieces);
 
 #endif

@@ -69,13 +69,20 @@ static size_t forward_split(struct mux_link *link, const struct mux_frame *frame
     return forward(link, frame, packets, 2);
 }
 
+/* What is reported as failed must be readable: strings of a trusted link are not known to be. */
+static bool is_trackable(const struct mux_link *link, const struct mux_packet *packet) {
+    return !link->framer.trusted || packet->status != MUX_STATUS_INPROGRESS ||
+           (!mux_string_check(packet->test_id) && !mux_string_check(packet->route));
+}
+
 static size_t forward_packet(struct mux_link *link, const struct mux_frame *frame) {
     struct mux_pieces packet;
     struct mux *mux = link->mux;
     MUX_COUNT(&mux->counters, received_packets, 1);
-    if (!link->has_frames && mux_node_hello(link, &frame->packet))
+    if (mux_node_says(link, &frame->packet))
         return 0;
-    if (!mux_progress_see(&mux->tests, &link->tests, &frame->packet))
+    if (!is_trackable(link, &frame->packet) ||
+        !mux_progress_see(&mux->tests, &link->tests, &frame->packet))
         MUX_COUNT(&mux->counters, tests_untracked, 1);
     if (mux_prefix_apply(&link->prefix, frame->bytes, &frame->packet, &frame->layout, &packet))
         return forward_split(link, frame);
@@ -103,8 +110,8 @@ static bool fail_test(struct mux_link *link) {
     snprintf(reason, sizeof reason, "%s%s%s%s while this test was in progress\n",
              link->is_node ? "" : "worker ", link->is_node ? "" : link->peer,
              link->is_node ? "" : ": ", link->reason);
-    mux_report_message(mux_span_text(reason), name.test_id, full_route(link, name.route, route),
-                       &packet);
+    mux_report_message(MUX_STATUS_FAIL, mux_span_text(reason), name.test_id,
+                       full_route(link, name.route, route), &packet);
     MUX_COUNT(&mux->counters, tests_failed, 1);
     link->credit_bytes -= (int64_t)forward(link, &frame, &packet, 1);
     return true;
@@ -112,7 +119,7 @@ static bool fail_test(struct mux_link *link) {
 
 /* Only the last hop to a process judges it dead. */
 static bool must_fail_tests(const struct mux_link *link) {
-    return link->framer.ended && (!link->is_node || link->is_given_up);
+    return link->framer.ended && (!link->is_node || link->is_given_up || link->is_leaving);
 }
 
 /* One frame of one link. */
@@ -187,16 +194,13 @@ static void clear_flight(struct mux *mux) {
         mux_list_append(&mux->active, mux->pinned.next);
 }
 
-void mux_up_connected(struct mux *mux) {
-    mux->hello_due = mux->config.upstream_is_node;
-}
-
 const struct mux_gather *mux_up_take(struct mux *mux) {
     if (mux->in_flight)
         return NULL;
-    if (mux->hello_due) {
-        mux->in_flight = mux->hello_in_flight = true;
-        return &mux->hello_gather;
+    const struct mux_gather *greeting = mux_greeting_take(mux);
+    if (greeting || !mux_up_accepted(mux)) {
+        mux->in_flight = greeting != NULL;
+        return greeting;
     }
     if (mux->flight->gather.len_bytes == 0) {
         if (mux->fill->gather.len_bytes == 0)
@@ -212,8 +216,8 @@ const struct mux_gather *mux_up_take(struct mux *mux) {
 void mux_up_sent(struct mux *mux) {
     assert(mux->in_flight);
     mux->in_flight = false;
-    if (mux->hello_in_flight) {
-        mux->hello_due = mux->hello_in_flight = false;
+    if (mux->greeting.in_flight) {
+        mux->greeting.in_flight = false;
         return;
     }
     MUX_COUNT(&mux->counters, sent_bytes, mux->flight->gather.len_bytes);
@@ -221,7 +225,7 @@ void mux_up_sent(struct mux *mux) {
 }
 
 void mux_up_lost(struct mux *mux, uint64_t sent_bytes, uint64_t now_ns) {
-    if (mux->in_flight && !mux->hello_in_flight) {
+    if (mux->in_flight && !mux->greeting.in_flight) {
         size_t before = mux->flight->gather.len_bytes;
         if (mux_batch_drop_sent(mux->flight, sent_bytes))
             MUX_COUNT(&mux->counters, resent_packets, 1);
@@ -229,7 +233,8 @@ void mux_up_lost(struct mux *mux, uint64_t sent_bytes, uint64_t now_ns) {
         if (mux->flight->gather.len_bytes == 0)
             clear_flight(mux);
     }
-    mux->in_flight = mux->hello_in_flight = mux->hello_due = false;
+    mux->in_flight = false;
+    mux_greeting_lost(mux);
     mux->down.cut = true;
     mux_down_run(mux, now_ns);
 }

@@ -24,8 +24,7 @@ static void say(void *user, const char *line) {
     snprintf(rig_log, sizeof rig_log, "%s", line);
 }
 
-int rig_open(void **state) {
-    (void)state;
+static int open_rig(bool upstream_is_node) {
     memory = malloc(MUX_MEMORY_MIN_BYTES);
     now_ns = 1;
     *rig_log = '\0';
@@ -37,6 +36,7 @@ int rig_open(void **state) {
         .reference_least_bytes = 512,
         .gather_max = 1024,
         .hello = {.version = MUX_HELLO_VERSION, .identity = "0e1f", .name = "rig"},
+        .upstream_is_node = upstream_is_node,
         .node_grace_ns = 30 * SECOND_NS,
         .log = say,
     };
@@ -44,6 +44,16 @@ int rig_open(void **state) {
         buffers[i] = (struct mux_buffer){malloc(RIG_INPUT_BYTES), RIG_INPUT_BYTES, 0, keep, NULL};
     mux = mux_create(&config);
     return mux == NULL;
+}
+
+int rig_open(void **state) {
+    (void)state;
+    return open_rig(false);
+}
+
+int rig_open_below_node(void **state) {
+    (void)state;
+    return open_rig(true);
 }
 
 int rig_close(void **state) {

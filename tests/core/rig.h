@@ -23,6 +23,7 @@ extern uint8_t *rig_up; /* what went up so far */
 extern size_t rig_up_bytes;
 
 int rig_open(void **state);
+int rig_open_below_node(void **state); /* its upstream is one */
 int rig_close(void **state);
 #define RIG_TEST(name) cmocka_unit_test_setup_teardown(name, rig_open, rig_close)
 

@@ -66,6 +66,7 @@ static void hello_is_not_forwarded(void **state) {
     struct mux_link *link = connect_node("a1", "leaf7");
     assert_nothing_up();
     assert_non_null(strstr(rig_log, "link 0 is node leaf7"));
+    assert_true(rig_read_down(link) > 40); /* the answer: its own hello */
     give_status(link, "t", MUX_STATUS_INPROGRESS);
     assert_up("t", "0/5", MUX_STATUS_INPROGRESS);
 }
@@ -79,7 +80,7 @@ static void away_and_back(void **state) {
     size_t len = rig_packet(3000, NULL);
     rig_give(link, packet_bytes, len / 2); /* which it will send again, whole */
     lose(link);
-    assert_up(NULL, NULL, MUX_STATUS_FAIL); /* unreachable */
+    assert_up(NULL, NULL, MUX_STATUS_NONE); /* unreachable */
     assert_non_null(strstr(rig_log, "node leaf (link 0) is unreachable"));
     rig_run(now_ns + GRACE_NS - 1);
     assert_nothing_up();
@@ -106,7 +107,7 @@ static void given_up(void **state) {
     assert_up("two", "0/5", MUX_STATUS_INPROGRESS);
     assert_up("two", "0/5", MUX_STATUS_SUCCESS);
     lose(link);
-    assert_up(NULL, NULL, MUX_STATUS_FAIL);
+    assert_up(NULL, NULL, MUX_STATUS_NONE);
     assert_true(mux_deadline_ns(mux) == now_ns + GRACE_NS);
     rig_run(now_ns + GRACE_NS);
     assert_up("one", "0/5", MUX_STATUS_FAIL);
@@ -124,7 +125,7 @@ static void another_identity(void **state) {
     give_status(link, "t", MUX_STATUS_INPROGRESS);
     assert_up("t", "0/5", MUX_STATUS_INPROGRESS);
     lose(link);
-    assert_up(NULL, NULL, MUX_STATUS_FAIL);
+    assert_up(NULL, NULL, MUX_STATUS_NONE);
     link = connect_node("a2", "leaf");
     assert_string_equal(mux_link_segment(link), "1");
     give_status(link, "t", MUX_STATUS_SUCCESS);
@@ -169,7 +170,7 @@ static void superseded_in_vain(void **state) {
     mux_link_ended(link, "it ended");
     mux_link_close(link);
     lose(old);
-    assert_up(NULL, NULL, MUX_STATUS_FAIL);
+    assert_up(NULL, NULL, MUX_STATUS_NONE);
     link = connect_node("a1", "leaf");
     assert_string_equal(mux_link_segment(link), "0");
 }
@@ -255,14 +256,109 @@ static void the_end(void **state) {
     assert_int_equal(rig_counter(MUX_COUNT_tests_failed), 0);
 }
 
+/* It says goodbye: nothing is waited for, and what it has left undone has failed. */
+static void goodbye(void **state) {
+    (void)state;
+    uint8_t bytes[MUX_HELLO_PACKET_BYTES];
+    struct mux_link *link = connect_node("a1", "leaf");
+    give_status(link, "t", MUX_STATUS_INPROGRESS);
+    rig_give(link, bytes, mux_goodbye_write(bytes));
+    assert_up("t", "0/5", MUX_STATUS_INPROGRESS);
+    assert_nothing_up();
+    lose(link);
+    assert_up("t", "0/5", MUX_STATUS_FAIL);
+    assert_nothing_up();
+    assert_int_equal(rig_counter(MUX_COUNT_links_open), 0);
+    assert_int_equal(rig_counter(MUX_COUNT_nodes_lost), 0);
+    assert_true(mux_deadline_ns(mux) == UINT64_MAX);
+}
+
+static void a_worker_says_goodbye(void **state) {
+    (void)state;
+    uint8_t bytes[MUX_HELLO_PACKET_BYTES];
+    struct mux_link *link = rig_connect();
+    rig_give(link, bytes, mux_goodbye_write(bytes));
+    assert_up(NULL, "0", MUX_STATUS_NONE);
+}
+
+/* Nodes that are away use up links: the one that is away longest makes room for who comes. */
+static void no_room_but_for_who_is_away(void **state) {
+    (void)state;
+    char identity[8];
+    for (unsigned i = 0; i < RIG_LINKS; i++) {
+        snprintf(identity, sizeof identity, "a%u", i);
+        struct mux_link *link = connect_node(identity, "leaf");
+        give_status(link, "t", MUX_STATUS_INPROGRESS);
+        lose(link);
+        rig_run(now_ns + SECOND_NS);
+    }
+    rig_send_up();
+    up_at = rig_up_bytes;
+    struct mux_link_config config = {"peer", "", true, NULL};
+    assert_null(mux_link_open(mux, &config));
+    rig_run(now_ns);
+    assert_up("t", "0/5", MUX_STATUS_FAIL);
+    assert_nothing_up();
+    rig_connect();
+    assert_null(mux_link_open(mux, &config));
+}
+
+/* The old connection ends with this node: the new one's packets still go up, as the same link. */
+static void superseded_at_the_end(void **state) {
+    (void)state;
+    struct mux_link *old = connect_node("a1", "leaf");
+    struct mux_link *link = connect_node("a1", "leaf");
+    size_t len = rig_packet(10, NULL);
+    rig_push(link, packet_bytes, len);
+    mux_end(mux);
+    mux_link_ended(link, "muxd ended");
+    lose(old);
+    rig_run(now_ns);
+    assert_up("t", "0", MUX_STATUS_NONE);
+    assert_nothing_up();
+    assert_true(mux_link_finished(link));
+    mux_link_close(link);
+    assert_int_equal(rig_counter(MUX_COUNT_links_open), 0);
+}
+
+/* What nobody could read is not reported as failed. */
+static void tests_with_bad_names(void **state) {
+    (void)state;
+    uint8_t bytes[1000];
+    size_t len;
+    struct mux_link *link = connect_node("a1", "leaf");
+    struct mux_packet packet = {.status = MUX_STATUS_INPROGRESS, .test_id = mux_span_text("\xff")};
+    struct mux_pieces pieces;
+    assert_int_equal(mux_packet_gather(&packet, &pieces), MUX_OK); /* strings are not checked */
+    len = pieces.len_bytes;
+    mux_pieces_copy(&pieces, bytes);
+    rig_give(link, bytes, len);
+    assert_int_equal(rig_counter(MUX_COUNT_tests_untracked), 1);
+    lose(link);
+    rig_run(now_ns + GRACE_NS);
+    assert_int_equal(rig_counter(MUX_COUNT_tests_failed), 0);
+}
+
 #define NODE_TEST(name) cmocka_unit_test_setup_teardown(name, open_nodes, rig_close)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        NODE_TEST(hello_is_not_forwarded), NODE_TEST(away_and_back), NODE_TEST(given_up),
-        NODE_TEST(another_identity),       NODE_TEST(superseded),    NODE_TEST(superseded_in_vain),
-        NODE_TEST(refused_in_words),       NODE_TEST(a_later_hello), NODE_TEST(trusted),
-        NODE_TEST(no_way_to_who_is_away),  NODE_TEST(the_end),
+        NODE_TEST(hello_is_not_forwarded),
+        NODE_TEST(away_and_back),
+        NODE_TEST(given_up),
+        NODE_TEST(another_identity),
+        NODE_TEST(superseded),
+        NODE_TEST(superseded_in_vain),
+        NODE_TEST(refused_in_words),
+        NODE_TEST(a_later_hello),
+        NODE_TEST(trusted),
+        NODE_TEST(no_way_to_who_is_away),
+        NODE_TEST(the_end),
+        NODE_TEST(goodbye),
+        NODE_TEST(a_worker_says_goodbye),
+        NODE_TEST(no_room_but_for_who_is_away),
+        NODE_TEST(superseded_at_the_end),
+        NODE_TEST(tests_with_bad_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,6 +26,9 @@ import oracle
 MUXD = os.environ["MUXD"]
 MUX = os.environ["MUX"]
 IO = os.environ["MUXD_IO"]
+
+# muxd leaves a signal ignored that it was started so with: nohup must not decide what is tested.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 PATIENCE = 30  # seconds; a test that waits longer has failed
 TEST_MOST = 120  # seconds for one test, whatever it waits for
 

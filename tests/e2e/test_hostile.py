@@ -192,6 +192,7 @@ class Hostile(Case):
         streams = []
         for _ in range(50):
             enough = rng.randrange(1, 30000)
+            time.sleep(0.15)  # one that is gone at once gets growing pauses
             stream = upstream.read_until(lambda s: len(s) > enough)
             upstream.sock.shutdown(socket.SHUT_WR)
             streams.append(upstream.read_until(lambda s: False, stream))

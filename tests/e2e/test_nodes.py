@@ -33,7 +33,7 @@ class Nodes(Case):
             top.wait_log("is unreachable")
             event, = supervisor.read_events(1)
             self.assertEqual((event["test_id"], event["file_name"], event["test_status"]),
-                             (None, "muxd", "fail"))
+                             (None, "muxd", None))
             self.assertIn("is unreachable", text(event))
             cable.mend()
             top.wait_log("is back")
@@ -78,6 +78,76 @@ class Nodes(Case):
                          listen=("127.0.0.1:%d" % port,))
         muxd.wait_log("the upstream says: .*a loop")
         muxd.end()
+
+    def test_refused_and_nothing_lost(self):
+        """What workers send to a node that nobody takes in waits, and they feel it."""
+        port = free_port()
+        muxd = self.muxd("--upstream", "mux:127.0.0.1:%d" % port, "--drain-timeout", "0.2",
+                         listen=("127.0.0.1:%d" % port,))
+        worker = self.socket(muxd.addresses[0])
+        worker.sendall(packet(test_id="t") * 10)
+        for _ in range(3):
+            muxd.wait_log("a loop")
+        self.assertEqual(muxd.end(), 75)
+        unsent = re.search(r"ending with (\d+) bytes not sent", "\n".join(muxd.log))
+        self.assertGreaterEqual(int(unsent[1]), 10 * len(packet(test_id="t", route_code="0")))
+
+    def test_an_upstream_that_is_no_node(self):
+        supervisor = self.upstream()
+        muxd = self.muxd("--upstream", "mux:" + supervisor.endpoint.split(":", 1)[1])
+        supervisor.accept()
+        self.socket(muxd.addresses[0]).sendall(packet(test_id="t"))
+        event, = supervisor.read_events(1)
+        self.assertEqual(event["file_name"], "muxd.hello")
+        muxd.wait_log("it has not answered: is it a muxd")
+
+    def test_a_leaf_ends_in_order(self):
+        """Nothing is waited for, and nobody is told of anything unreachable."""
+        supervisor = self.upstream()
+        top = self.muxd("--upstream", supervisor.endpoint, "--exit-after", "2")
+        supervisor.accept()
+        for name in "ab":
+            leaf = self.muxd("--upstream", "mux:" + top.addresses[0])
+            top.wait_log("is node ")
+            self.worker(leaf, test_id=name)
+            event, = supervisor.read_events(1)
+            self.assertEqual(event["test_id"], name)
+            self.assertEqual(leaf.end(), 0)
+        self.assertEqual(top.wait(), 0)
+        self.assertEqual(supervisor.sock.recv(100), b"")
+
+    def test_more_nodes_than_links(self):
+        """Those that are away make room."""
+        supervisor = self.upstream()
+        muxd = self.muxd("--upstream", supervisor.endpoint, "--max-links", "2")
+        supervisor.accept()
+        for identity in b"ab", b"cd":
+            sock = self.socket(muxd.addresses[0])
+            sock.sendall(packet(file_name="muxd.hello", file_bytes=b"version=1\nidentity=%s\nname=x\n" %
+                                identity) + packet(test_id="t", test_status="inprogress"))
+            muxd.wait_log("is node ")
+            reset(sock)
+            muxd.wait_log("is unreachable")
+        self.worker(muxd, test_id="refused")
+        muxd.wait_log("is given up")
+        muxd.wait_log("is one more than --max-links 2")
+        self.worker(muxd, test_id="taken")
+        while not any(event["test_id"] == "taken" for event in supervisor.read_events(1)):
+            pass
+
+    def test_back_before_the_old_connection_is_gone(self):
+        """Half-open: what came with the hello goes up without anything else happening."""
+        supervisor = self.upstream()
+        muxd = self.muxd("--upstream", supervisor.endpoint)
+        supervisor.accept()
+        hello = packet(file_name="muxd.hello", file_bytes=b"version=1\nidentity=ab\nname=x\n")
+        old = self.socket(muxd.addresses[0])
+        old.sendall(hello + packet(test_id="one"))
+        supervisor.read_events(1)
+        new = self.socket(muxd.addresses[0])
+        new.sendall(hello + packet(test_id="two"))
+        event, = supervisor.read_events(1)
+        self.assertEqual((event["test_id"], event["route_code"]), ("two", "0"))
 
     def test_another_version(self):
         muxd = self.muxd()

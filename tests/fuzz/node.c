@@ -184,12 +184,22 @@ static void read_up(struct node *node, size_t most) {
     free(sent.data);
 }
 
+/* What a node upstream says to the hello. */
+static void answer(struct node *node) {
+    struct mux_hello hello;
+    uint8_t out[MUX_HELLO_PACKET_BYTES];
+    mux_hello_init(&hello, "f00d", "upstream");
+    node_give_down(node, mux_span(out, mux_hello_write(&hello, out)));
+}
+
 void node_up_sent(struct node *node) {
     if (!node->flight)
         return;
     read_up(node, SIZE_MAX);
     node->flight = NULL;
     mux_up_sent(node->mux);
+    if (!mux_up_accepted(node->mux))
+        answer(node);
 }
 
 void node_up_lost(struct node *node, size_t sent_bytes) {
@@ -209,6 +219,8 @@ void node_up_lost(struct node *node, size_t sent_bytes) {
 void node_run(struct node *node) {
     struct mux_link *link;
     mux_run(node->mux, node->now_ns);
+    if (mux_up_close_reason(node->mux))
+        node_up_lost(node, 0);
     while ((link = mux_next_attention(node->mux))) {
         struct peer *peer = mux_link_user(link);
         assert(peer->link == link);
@@ -238,6 +250,12 @@ void node_settle(struct node *node) {
             node_sent(&node->peers[i]);
         }
         node_run(node);
+        if (!mux_up_accepted(node->mux))
+            node_up_connected(node);
+        node_up_take(node);
+        node_up_sent(node);
+    }
+    while (mux_up_leave(node->mux)) {
         node_up_take(node);
         node_up_sent(node);
     }

@@ -103,7 +103,7 @@ static void message(void **state) {
     for (size_t i = 0; i < ROUTES; i++) {
         struct mux_span reason = mux_span_text("no link 12: \xC3\xA9");
         struct mux_pieces pieces;
-        mux_report_message(reason, mux_span(NULL, 0), routes(i), &pieces);
+        mux_report_message(MUX_STATUS_FAIL, reason, mux_span(NULL, 0), routes(i), &pieces);
         struct read_back back = read_back(&pieces);
         assert_null(back.packet.test_id.data);
         assert_int_equal(back.packet.status, MUX_STATUS_FAIL);

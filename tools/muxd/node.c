@@ -140,9 +140,6 @@ void node_terminate(struct node *node, bool at_once) {
 }
 
 void node_link_gone(struct node *node) {
-    uint64_t ended = node->counters->value[MUX_COUNT_links_ended];
-    if (node->config.exit_after_links && ended >= node->config.exit_after_links)
-        begin_drain(node, node->ops->now_ns(node->config.transport), false);
     if (node->config.exit_when_idle && node->open_count == 0 && node->phase < NODE_FLUSHING) {
         if (!node->terminating) /* TERM's limit stays */
             node->flush_until_ns = UINT64_MAX;
@@ -163,8 +160,17 @@ static void drained(struct node *node) {
         begin_flush(node);
 }
 
+/* A node's link goes on with the next connection. */
+static bool enough_ended(const struct node *node) {
+    uint64_t ended = node->counters->value[MUX_COUNT_links_ended] -
+                     node->counters->value[MUX_COUNT_nodes_returned];
+    return node->config.exit_after_links && ended >= node->config.exit_after_links;
+}
+
 /* Draining ends when nothing more comes; flushing when all is out. */
 static void advance_phase(struct node *node, unsigned events, uint64_t now_ns) {
+    if (enough_ended(node))
+        begin_drain(node, now_ns, false);
     if (node->phase == NODE_DRAINING) {
         bool quiet = events == 0 && (!mux_busy(node->mux) || mux_stuck_holder(node->mux));
         node->quiet_polls = quiet ? node->quiet_polls + 1 : 0;

@@ -45,6 +45,8 @@ struct node_upstream {
     bool failed; /* lost, and it cannot be had again */
     uint64_t retry_at_ns;
     uint64_t backoff_ns;
+    uint64_t waited_ns; /* before this connection, but for the jitter */
+    uint64_t connected_ns;
     uint64_t random;
 };
 

@@ -17,6 +17,11 @@ static struct node_link *take_free(struct node *node) {
     return &node->links[node->links_touched++];
 }
 
+static void put_free(struct node *node, struct node_link *link) {
+    link->next_free = node->free_links;
+    node->free_links = link;
+}
+
 /* A connection that is closed before it was a link: only its last event is awaited. */
 static void handle_rejected(struct node *node, struct node_conn *conn,
                             const struct transport_event *event, uint64_t now_ns) {
@@ -41,10 +46,13 @@ static bool open_link(struct node *node, struct transport_conn *conn, bool way_d
         return false;
     struct mux_link_config config = {peer->text, peer->host, way_down, link};
     *link = (struct node_link){.base = {handle_link}, .conn = conn};
+    link->link = mux_link_open(node->mux, &config);
+    if (!link->link) { /* the mux keeps some for nodes that are away */
+        put_free(node, link);
+        return false;
+    }
     mux_list_init(&link->open_node);
     mux_list_append(&node->open_links, &link->open_node);
-    link->link = mux_link_open(node->mux, &config);
-    assert(link->link); /* the mux has as many as the node */
     node->open_count++;
     node->ops->set_user(conn, link);
     return true;
@@ -123,8 +131,7 @@ static void release(struct node *node, struct node_link *link) {
     mux_link_close(link->link);
     link->link = NULL;
     mux_list_remove(&link->open_node);
-    link->next_free = node->free_links;
-    node->free_links = link;
+    put_free(node, link);
     node->open_count--;
     node_link_gone(node);
 }

@@ -34,6 +34,7 @@ static void retry_later(struct node *node, uint64_t now_ns) {
         node->phase = NODE_LEAVING;
         return;
     }
+    up->waited_ns = up->backoff_ns;
     up->retry_at_ns = now_ns + up->backoff_ns + jitter(up, up->backoff_ns);
     up->backoff_ns *= 2;
     if (up->backoff_ns > BACKOFF_MOST_NS)
@@ -43,6 +44,7 @@ static void retry_later(struct node *node, uint64_t now_ns) {
 static void connected(struct node *node) {
     struct node_upstream *up = &node->upstream;
     up->connected = true;
+    up->connected_ns = node->ops->now_ns(node->config.transport);
     mux_up_connected(node->mux);
     MUX_COUNT(node->counters, upstream_connects, 1);
     if (node->counters->value[MUX_COUNT_upstream_losses])
@@ -78,6 +80,16 @@ static void lost(struct node *node, const char *operation, const char *why) {
     node->ops->close(up->conn);
 }
 
+/*
+ * A connection that became as old as the wait before it was worth that wait. (One who accepts and
+ * closes at once, or does not take us in, is not asked ten times a second.)
+ */
+static bool was_steady(const struct node *node, uint64_t now_ns) {
+    const struct node_upstream *up = &node->upstream;
+    return up->connected && mux_up_accepted(node->mux) &&
+           now_ns - up->connected_ns >= up->waited_ns;
+}
+
 static void closed(struct node *node, const struct transport_event *event, uint64_t now_ns) {
     struct node_upstream *up = &node->upstream;
     MUX_COUNT(node->counters, in_doubt_bytes, event->in_doubt_bytes);
@@ -86,6 +98,8 @@ static void closed(struct node *node, const struct transport_event *event, uint6
                  node->config.upstream_text, event->in_doubt_bytes);
     if (event->in_doubt_bytes && node->phase != NODE_RUNNING)
         up->in_doubt = true;
+    if (was_steady(node, now_ns))
+        up->backoff_ns = BACKOFF_LEAST_NS;
     mux_up_lost(node->mux, up->sending ? event->sent_bytes : 0, now_ns);
     up->conn = NULL;
     up->connected = up->receiving = up->closing = up->sending = up->half_closed = false;
@@ -116,7 +130,6 @@ static void handle_upstream(struct node *node, struct node_conn *conn,
         break;
     case TRANSPORT_SENT:
         up->sending = false;
-        up->backoff_ns = BACKOFF_LEAST_NS;
         mux_up_sent(node->mux);
         break;
     case TRANSPORT_ENDED:
@@ -162,6 +175,11 @@ void node_upstream_receive(struct node *node) {
     struct node_upstream *up = &node->upstream;
     if (!up->connected || up->closing || up->half_closed)
         return;
+    const char *reason = mux_up_close_reason(node->mux);
+    if (reason) {
+        lost(node, "hello", reason);
+        return;
+    }
     bool receive = mux_up_wants_receive(node->mux);
     if (receive != up->receiving)
         node->ops->receive(up->conn, receive);
@@ -174,6 +192,8 @@ bool node_upstream_flushed(struct node *node) {
         return false;
     if (!up->connected || up->closing)
         return true;
+    if (!up->finished && mux_up_leave(node->mux))
+        return false;
     if (!up->finished)
         node->ops->finish(up->conn);
     up->finished = true;

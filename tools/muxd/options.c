@@ -155,6 +155,9 @@ static bool parse_endpoint(const char *option, const char *value, struct endpoin
 static bool add_listen(struct options *options, const char *value) {
     if (options->listen_count == OPTIONS_LISTEN_MAX)
         return wrong("--listen", value, "at most 64 of them");
+    if (strncmp(value, NODE_PREFIX, strlen(NODE_PREFIX)) == 0)
+        return wrong("--listen", value,
+                     "no mux: here (it is for --upstream): nodes may connect to every listener");
     struct endpoint *endpoint = &options->listen[options->listen_count];
     if (!parse_endpoint("--listen", value, endpoint))
         return false;
@@ -170,6 +173,8 @@ static bool set_upstream(struct options *options, const char *value) {
     options->upstream_given = true;
     options->upstream_is_node = strncmp(value, NODE_PREFIX, strlen(NODE_PREFIX)) == 0;
     const char *place = options->upstream_is_node ? value + strlen(NODE_PREFIX) : value;
+    if (options->upstream_is_node && !*place)
+        return wrong("--upstream", value, "mux:HOST:PORT or mux:unix:PATH");
     if (!parse_endpoint("--upstream", place, &options->upstream))
         return false;
     bool is_socket =
