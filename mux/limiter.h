@@ -15,6 +15,9 @@ struct mux_limiter {
 /* May one more happen now? */
 static inline bool mux_limiter_allow(struct mux_limiter *limiter, uint64_t now_ns) {
     const uint64_t second_ns = 1000000000;
+    /* without the divisions below: a flood asks often */
+    if (limiter->tokens == 0 && (now_ns - limiter->filled_ns) * limiter->per_second < second_ns)
+        return false;
     uint64_t spacing_ns = second_ns / limiter->per_second;
     uint64_t fresh = (now_ns - limiter->filled_ns) / spacing_ns;
     if (fresh >= limiter->burst - limiter->tokens) {

@@ -12,6 +12,10 @@
 #define MESSAGES_PER_SECOND 10
 #define MESSAGES_BURST 20
 
+/* Log lines about damage; the owner may write fewer. */
+#define DAMAGE_LINES_PER_SECOND 20
+#define DAMAGE_LINES_BURST 100
+
 void mux_log(struct mux *mux, const char *format, ...) {
     char line[LINE_BYTES];
     va_list arguments;
@@ -151,6 +155,8 @@ struct mux *mux_create(const struct mux_config *config) {
         mux->config.reference_least_bytes = REFERENCE_LEAST_MAX_BYTES;
     mux_greeting_init(&mux->greeting, config);
     mux->messages = (struct mux_limiter){MESSAGES_PER_SECOND, MESSAGES_BURST, MESSAGES_BURST, 0};
+    mux->damage_lines =
+        (struct mux_limiter){DAMAGE_LINES_PER_SECOND, DAMAGE_LINES_BURST, DAMAGE_LINES_BURST, 0};
     mux->fill = &mux->batches[0];
     mux->flight = &mux->batches[1];
     mux_list_init(&mux->active);

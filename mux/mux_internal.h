@@ -176,7 +176,7 @@ struct mux {
     struct mux_config config;
     struct mux_counters counters;
     struct mux_segments segments;
-    struct mux_limiter messages;
+    struct mux_limiter messages, damage_lines;
 
     struct mux_link *links; /* config.links_max; touched only when first used */
     uint8_t *tails;

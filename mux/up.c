@@ -36,6 +36,16 @@ static size_t forward(struct mux_link *link, const struct mux_frame *frame,
     return bytes;
 }
 
+/* Formatting a line costs more than all else about a small packet: the limit comes first. */
+static void log_damage(struct mux_link *link, const struct mux_frame *frame, enum mux_error why) {
+    struct mux *mux = link->mux;
+    if (mux_limiter_allow(&mux->damage_lines, mux->now_ns))
+        mux_log(mux, "%s (link %s): %zu bytes of damage: %s", link->peer, link->segment,
+                frame->bytes.len, mux_error_text(why));
+    else
+        MUX_COUNT(&mux->counters, log_lines_suppressed, 1);
+}
+
 static size_t forward_damage(struct mux_link *link, const struct mux_frame *frame,
                              enum mux_error why) {
     struct mux *mux = link->mux;
@@ -43,8 +53,7 @@ static size_t forward_damage(struct mux_link *link, const struct mux_frame *fram
     unsigned count = mux_report_damage(frame->bytes, why, mux_span_text(link->segment), packets);
     MUX_COUNT(&mux->counters, damages, 1);
     MUX_COUNT(&mux->counters, damage_bytes, frame->bytes.len);
-    mux_log(mux, "%s (link %s): %zu bytes of damage: %s", link->peer, link->segment,
-            frame->bytes.len, mux_error_text(why));
+    log_damage(link, frame, why);
     return forward(link, frame, packets, count);
 }
 
