@@ -18,6 +18,7 @@ struct head {
     uint32_t hash;
     uint16_t route_len, test_id_len;
     bool has_route;
+    bool is_alone; /* in no bucket, not hashed: it began while its link had no other */
 };
 
 struct mux_progress_cell {
@@ -135,28 +136,78 @@ static bool name_equal(struct cursor *cursor, struct mux_span text) {
  * ---- tests ----
  */
 
-static bool is_test(struct mux_progress_cell *cell, const struct mux_progress_list *list,
-                    uint32_t hash, const struct mux_packet *packet) {
+static bool is_test(struct mux_progress_cell *cell, const struct mux_packet *packet) {
     const struct head *head = &cell->head;
-    if (head->hash != hash || head->list != list || head->route_len != packet->route.len ||
-        head->test_id_len != packet->test_id.len || head->has_route != !!packet->route.data)
+    if (head->route_len != packet->route.len || head->test_id_len != packet->test_id.len ||
+        head->has_route != !!packet->route.data)
         return false;
     struct cursor cursor = begin_name(cell);
     return name_equal(&cursor, packet->route) && name_equal(&cursor, packet->test_id);
 }
 
-static struct mux_progress_cell **find(struct mux_progress *progress,
-                                       const struct mux_progress_list *list, uint32_t hash,
-                                       const struct mux_packet *packet) {
-    struct mux_progress_cell **at = &progress->buckets[hash % progress->count];
-    while (*at && !is_test(*at, list, hash, packet))
-        at = &(*at)->head.next;
-    return at;
+static struct mux_progress_cell *first_of(const struct mux_progress_list *list) {
+    return mux_list_empty(&list->tests) ? NULL
+                                        : (struct mux_progress_cell *)(void *)MUX_LIST_ITEM(
+                                              list->tests.next, struct head, of_link);
 }
 
-static void forget(struct mux_progress *progress, struct mux_progress_cell **at) {
-    struct mux_progress_cell *cell = *at;
+/* The same names on many links are in different buckets. */
+static uint32_t salt_of(const struct mux_progress_list *list) {
+    return (uint32_t)((uintptr_t)list >> 4) * 2654435761u;
+}
+
+static uint32_t hash_of(const struct mux_progress_list *list, struct mux_span route,
+                        struct mux_span test_id) {
+    return mux_hash(test_id) ^ mux_hash(route) * 31 ^ salt_of(list);
+}
+
+static struct mux_progress_cell **bucket_of(struct mux_progress *progress, uint32_t hash) {
+    return &progress->buckets[(uint64_t)hash * progress->count >> 32];
+}
+
+static struct mux_progress_cell *find(struct mux_progress *progress,
+                                      const struct mux_progress_list *list, uint32_t hash,
+                                      const struct mux_packet *packet) {
+    struct mux_progress_cell *cell = *bucket_of(progress, hash);
+    while (cell && !(cell->head.hash == hash && cell->head.list == list && is_test(cell, packet)))
+        cell = cell->head.next;
+    return cell;
+}
+
+static void enter_bucket(struct mux_progress *progress, struct mux_progress_cell *cell,
+                         uint32_t hash) {
+    struct mux_progress_cell **bucket = bucket_of(progress, hash);
+    cell->head.hash = hash;
+    cell->head.next = *bucket;
+    *bucket = cell;
+}
+
+static void leave_bucket(struct mux_progress *progress, struct mux_progress_cell *cell) {
+    struct mux_progress_cell **at = bucket_of(progress, cell->head.hash);
+    while (*at != cell)
+        at = &(*at)->head.next;
     *at = cell->head.next;
+}
+
+static void read_whole_name(struct mux_progress_cell *cell, struct mux_progress_name *name) {
+    const struct head *head = &cell->head;
+    struct cursor cursor = begin_name(cell);
+    read_name(&cursor, name->bytes, (size_t)head->route_len + head->test_id_len);
+    name->route = mux_span(head->has_route ? name->bytes : NULL, head->route_len);
+    name->test_id = mux_span(name->bytes + head->route_len, head->test_id_len);
+}
+
+/* Another one begins. */
+static void no_longer_alone(struct mux_progress *progress, struct mux_progress_cell *cell) {
+    struct mux_progress_name name;
+    read_whole_name(cell, &name);
+    cell->head.is_alone = false;
+    enter_bucket(progress, cell, hash_of(cell->head.list, name.route, name.test_id));
+}
+
+static void forget(struct mux_progress *progress, struct mux_progress_cell *cell) {
+    if (!cell->head.is_alone)
+        leave_bucket(progress, cell);
     mux_list_remove(&cell->head.of_link);
     cell->head.list->cells -= cells_for((size_t)cell->head.route_len + cell->head.test_id_len);
     while (cell) {
@@ -166,68 +217,74 @@ static void forget(struct mux_progress *progress, struct mux_progress_cell **at)
     }
 }
 
-static bool begin(struct mux_progress *progress, struct mux_progress_list *list, uint32_t hash,
-                  const struct mux_packet *packet) {
+/* A new test, in no bucket yet. NULL: there is no room for it. */
+static struct mux_progress_cell *begin(struct mux_progress *progress,
+                                       struct mux_progress_list *list,
+                                       const struct mux_packet *packet) {
     size_t len = packet->route.len + packet->test_id.len;
     unsigned cells = cells_for(len);
     if (len > MUX_PROGRESS_NAME_BYTES || list->cells + cells > list->cells_max ||
         cells > progress->free_count)
-        return false;
+        return NULL;
     struct mux_progress_cell *first = take_cell(progress), **last = &first->more;
     for (unsigned i = 1; i < cells; i++, last = &(*last)->more)
         *last = take_cell(progress);
-    struct mux_progress_cell **bucket = &progress->buckets[hash % progress->count];
-    first->head = (struct head){.more = first->more,
-                                .next = *bucket,
-                                .list = list,
-                                .hash = hash,
-                                .route_len = (uint16_t)packet->route.len,
-                                .test_id_len = (uint16_t)packet->test_id.len,
-                                .has_route = packet->route.data != NULL};
-    *bucket = first;
-    mux_list_init(&first->head.of_link);
-    mux_list_append(&list->tests, &first->head.of_link);
+    struct head *head = &first->head; /* `more` is set */
+    head->next = NULL;
+    head->list = list;
+    head->hash = 0;
+    head->route_len = (uint16_t)packet->route.len;
+    head->test_id_len = (uint16_t)packet->test_id.len;
+    head->has_route = packet->route.data != NULL;
+    head->is_alone = true;
+    mux_list_init(&head->of_link);
+    mux_list_append(&list->tests, &head->of_link);
     list->cells += cells;
     struct cursor cursor = begin_name(first);
     write_name(&cursor, packet->route);
     write_name(&cursor, packet->test_id);
+    return first;
+}
+
+/* The usual case: the link runs one test at a time. A comparison, no hash. */
+static bool see_alone(struct mux_progress *progress, struct mux_progress_list *list, bool begins,
+                      const struct mux_packet *packet) {
+    struct mux_progress_cell *alone = first_of(list);
+    if (!alone)
+        return !begins || begin(progress, list, packet);
+    if (!begins && is_test(alone, packet))
+        forget(progress, alone);
     return true;
 }
 
-/* The same names on many links are in different buckets. */
-static uint32_t salt_of(const struct mux_progress_list *list) {
-    return (uint32_t)((uintptr_t)list >> 4) * 2654435761u;
-}
-
-static uint32_t hash_of(const struct mux_progress_list *list, const struct mux_packet *packet) {
-    return mux_hash(packet->test_id) ^ mux_hash(packet->route) * 31 ^ salt_of(list);
+static bool see_many(struct mux_progress *progress, struct mux_progress_list *list, bool begins,
+                     const struct mux_packet *packet) {
+    uint32_t hash = hash_of(list, packet->route, packet->test_id);
+    struct mux_progress_cell *cell = find(progress, list, hash, packet);
+    if (!begins && cell)
+        forget(progress, cell);
+    if (!begins || cell)
+        return true;
+    cell = begin(progress, list, packet);
+    if (!cell)
+        return false;
+    cell->head.is_alone = false;
+    enter_bucket(progress, cell, hash);
+    return true;
 }
 
 bool mux_progress_see(struct mux_progress *progress, struct mux_progress_list *list,
                       const struct mux_packet *packet) {
     bool begins = packet->status == MUX_STATUS_INPROGRESS;
     bool says_nothing = packet->status == MUX_STATUS_NONE || packet->status == MUX_STATUS_EXISTS;
-    if (!packet->test_id.data || says_nothing || (!begins && mux_list_empty(&list->tests)))
+    if (!packet->test_id.data || says_nothing)
         return true;
-    uint32_t hash = hash_of(list, packet);
-    struct mux_progress_cell **at = find(progress, list, hash, packet);
-    if (!begins && *at)
-        forget(progress, at);
-    return !begins || *at || begin(progress, list, hash, packet);
-}
-
-static struct mux_progress_cell *first_of(struct mux_progress_list *list) {
-    return mux_list_empty(&list->tests) ? NULL
-                                        : (struct mux_progress_cell *)(void *)MUX_LIST_ITEM(
-                                              list->tests.next, struct head, of_link);
-}
-
-static struct mux_progress_cell **place_of(struct mux_progress *progress,
-                                           const struct mux_progress_cell *cell) {
-    struct mux_progress_cell **at = &progress->buckets[cell->head.hash % progress->count];
-    while (*at != cell)
-        at = &(*at)->head.next;
-    return at;
+    struct mux_progress_cell *first = first_of(list);
+    if (!first || (first->head.is_alone && (!begins || is_test(first, packet))))
+        return see_alone(progress, list, begins, packet);
+    if (first->head.is_alone)
+        no_longer_alone(progress, first);
+    return see_many(progress, list, begins, packet);
 }
 
 bool mux_progress_take(struct mux_progress *progress, struct mux_progress_list *list,
@@ -235,12 +292,8 @@ bool mux_progress_take(struct mux_progress *progress, struct mux_progress_list *
     struct mux_progress_cell *cell = first_of(list);
     if (!cell)
         return false;
-    const struct head *head = &cell->head;
-    struct cursor cursor = begin_name(cell);
-    read_name(&cursor, name->bytes, (size_t)head->route_len + head->test_id_len);
-    name->route = mux_span(head->has_route ? name->bytes : NULL, head->route_len);
-    name->test_id = mux_span(name->bytes + head->route_len, head->test_id_len);
-    forget(progress, place_of(progress, cell));
+    read_whole_name(cell, name);
+    forget(progress, cell);
     return true;
 }
 
@@ -249,11 +302,10 @@ void mux_progress_move(struct mux_progress *progress, struct mux_progress_list *
     struct mux_progress_cell *cell;
     assert(mux_list_empty(&to->tests));
     while ((cell = first_of(from))) {
-        *place_of(progress, cell) = cell->head.next;
-        cell->head.hash ^= salt_of(from) ^ salt_of(to);
-        struct mux_progress_cell **bucket = &progress->buckets[cell->head.hash % progress->count];
-        cell->head.next = *bucket;
-        *bucket = cell;
+        if (!cell->head.is_alone) {
+            leave_bucket(progress, cell);
+            enter_bucket(progress, cell, cell->head.hash ^ salt_of(from) ^ salt_of(to));
+        }
         cell->head.list = to;
         mux_list_append(&to->tests, &cell->head.of_link);
     }
@@ -264,5 +316,5 @@ void mux_progress_move(struct mux_progress *progress, struct mux_progress_list *
 void mux_progress_close(struct mux_progress *progress, struct mux_progress_list *list) {
     struct mux_progress_cell *cell;
     while ((cell = first_of(list)))
-        forget(progress, place_of(progress, cell));
+        forget(progress, cell);
 }
