@@ -30,20 +30,21 @@ bool mux_batch_has_room(const struct mux_batch *batch, size_t copied_bytes, size
            batch->span_max - batch->gather.count >= packets * MUX_PIECES_MAX;
 }
 
-static void add_copied(struct mux_batch *batch, struct mux_span piece) {
+/* Room for so many copied bytes, which become part of the gather list. */
+static uint8_t *add_room(struct mux_batch *batch, size_t len) {
     uint8_t *at = batch->bytes + batch->used_bytes;
-    assert(batch->capacity_bytes - batch->used_bytes >= piece.len);
-    memcpy(at, piece.data, piece.len);
-    batch->used_bytes += piece.len;
+    assert(batch->capacity_bytes - batch->used_bytes >= len);
+    batch->used_bytes += len;
     if (batch->gather.count > 0) {
         struct mux_span *last = &batch->spans[batch->gather.count - 1];
         if (last->data + last->len == at) {
-            last->len += piece.len;
-            return;
+            last->len += len;
+            return at;
         }
     }
     assert(batch->gather.count < batch->span_max);
-    batch->spans[batch->gather.count++] = mux_span(at, piece.len);
+    batch->spans[batch->gather.count++] = mux_span(at, len);
+    return at;
 }
 
 static void hold(struct mux_batch *batch, struct mux_buffer *holder) {
@@ -59,13 +60,14 @@ static bool lies_in(struct mux_span piece, const struct mux_buffer *buffer) {
            piece.data + piece.len <= buffer->data + buffer->size_bytes;
 }
 
-size_t mux_batch_add(struct mux_batch *batch, const struct mux_pieces *pieces,
-                     struct mux_buffer *holder, size_t reference_least_bytes) {
+/* Returns how many bytes were referenced. */
+static size_t add_pieces(struct mux_batch *batch, const struct mux_pieces *pieces,
+                         struct mux_buffer *holder, size_t reference_least_bytes) {
     size_t referenced = 0;
     for (size_t i = 0; i < pieces->count; i++) {
         struct mux_span piece = pieces->piece[i];
         if (piece.len < reference_least_bytes || !lies_in(piece, holder)) {
-            add_copied(batch, piece);
+            memcpy(add_room(batch, piece.len), piece.data, piece.len);
             continue;
         }
         assert(batch->gather.count < batch->span_max);
@@ -73,8 +75,16 @@ size_t mux_batch_add(struct mux_batch *batch, const struct mux_pieces *pieces,
         hold(batch, holder);
         referenced += piece.len;
     }
-    batch->gather.len_bytes += pieces->len_bytes;
     return referenced;
+}
+
+size_t mux_batch_add(struct mux_batch *batch, const struct mux_pieces *pieces,
+                     struct mux_buffer *holder, size_t reference_least_bytes) {
+    batch->gather.len_bytes += pieces->len_bytes;
+    if (pieces->len_bytes >= reference_least_bytes)
+        return add_pieces(batch, pieces, holder, reference_least_bytes);
+    mux_pieces_copy(pieces, add_room(batch, pieces->len_bytes));
+    return 0;
 }
 
 /* Takes bytes off the front of the gather list. */

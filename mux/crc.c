@@ -24,7 +24,7 @@ struct powers {
 };
 
 static struct powers forward, inverse;
-static uint32_t byte_table[256];
+static uint32_t tables[4][256]; /* of a byte that so many bytes follow */
 static bool pclmul;
 
 static uint32_t times_x(uint32_t a) {
@@ -46,15 +46,29 @@ static uint32_t multiply_portable(uint32_t a, uint32_t b) {
 }
 
 #if defined(__x86_64__)
-/* Carry-less product, then Barrett reduction modulo the reflected polynomial. */
-__attribute__((target("pclmul,sse4.1"))) static uint32_t multiply_pclmul(uint32_t a, uint32_t b) {
+#define PCLMUL __attribute__((target("pclmul,sse4.1")))
+
+/* The carry-less product of two reflected residues; it stands one bit too low. */
+PCLMUL static inline uint64_t product_pclmul(uint32_t a, uint32_t b) {
+    return (uint64_t)_mm_cvtsi128_si64(
+        _mm_clmulepi64_si128(_mm_cvtsi32_si128((int)a), _mm_cvtsi32_si128((int)b), 0));
+}
+
+/* Barrett reduction modulo the reflected polynomial. */
+PCLMUL static inline uint32_t reduce_pclmul(uint64_t product) {
     const __m128i constants = _mm_set_epi64x(0x1F7011641, 0x1DB710641);
-    __m128i product = _mm_clmulepi64_si128(_mm_cvtsi32_si128((int)a), _mm_cvtsi32_si128((int)b), 0);
-    /* the product of two reflected 32 bit residues stands one bit too low */
-    uint64_t wide = (uint64_t)_mm_cvtsi128_si64(product) << 1;
+    uint64_t wide = product << 1;
     __m128i t = _mm_clmulepi64_si128(_mm_cvtsi32_si128((int)(uint32_t)wide), constants, 0x10);
     t = _mm_clmulepi64_si128(_mm_cvtsi32_si128(_mm_cvtsi128_si32(t)), constants, 0x00);
     return (uint32_t)((wide ^ (uint64_t)_mm_cvtsi128_si64(t)) >> 32);
+}
+
+PCLMUL static uint32_t multiply_pclmul(uint32_t a, uint32_t b) {
+    return reduce_pclmul(product_pclmul(a, b));
+}
+
+PCLMUL static uint32_t multiply_both_pclmul(uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
+    return reduce_pclmul(product_pclmul(a, b) ^ product_pclmul(c, d));
 }
 
 static bool cpu_has_pclmul(void) {
@@ -63,6 +77,10 @@ static bool cpu_has_pclmul(void) {
 #else
 static uint32_t multiply_pclmul(uint32_t a, uint32_t b) {
     return multiply_portable(a, b);
+}
+
+static uint32_t multiply_both_pclmul(uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
+    return multiply_portable(a, b) ^ multiply_portable(c, d);
 }
 
 static bool cpu_has_pclmul(void) {
@@ -91,8 +109,13 @@ __attribute__((constructor)) static void build(void) {
         uint32_t crc = byte;
         for (int bit = 0; bit < 8; bit++)
             crc = times_x(crc);
-        byte_table[byte] = crc;
+        tables[0][byte] = crc;
     }
+    for (unsigned behind = 1; behind < 4; behind++)
+        for (uint32_t byte = 0; byte < 256; byte++) {
+            uint32_t crc = tables[behind - 1][byte];
+            tables[behind][byte] = crc >> 8 ^ tables[0][crc & 0xFF];
+        }
     build_powers(&forward, times_x);
     build_powers(&inverse, divided_by_x);
     pclmul = cpu_has_pclmul();
@@ -123,13 +146,34 @@ uint32_t mux_crc_power_inverse(uint32_t bytes) {
     return power_from(&inverse, bytes);
 }
 
+static uint32_t power(int32_t bytes) {
+    return bytes < 0 ? mux_crc_power_inverse((uint32_t)-bytes) : mux_crc_power((uint32_t)bytes);
+}
+
+uint32_t mux_crc_place(uint32_t a, int32_t a_bytes, uint32_t b, int32_t b_bytes) {
+    uint32_t a_power = power(a_bytes), b_power = power(b_bytes);
+    return pclmul ? multiply_both_pclmul(a, a_power, b, b_power)
+                  : multiply_portable(a, a_power) ^ multiply_portable(b, b_power);
+}
+
+/* Four bytes at a time: their table look-ups do not wait for each other. */
+static uint32_t crc_by_tables(uint32_t crc, struct mux_span bytes) {
+    size_t i = 0;
+    crc = ~crc;
+    for (; i + 4 <= bytes.len; i += 4) {
+        const uint8_t *at = bytes.data + i;
+        crc = tables[3][(crc ^ at[0]) & 0xFF] ^ tables[2][(crc >> 8 ^ at[1]) & 0xFF] ^
+              tables[1][(crc >> 16 ^ at[2]) & 0xFF] ^ tables[0][crc >> 24 ^ at[3]];
+    }
+    for (; i < bytes.len; i++)
+        crc = crc >> 8 ^ tables[0][(crc ^ bytes.data[i]) & 0xFF];
+    return ~crc;
+}
+
 uint32_t mux_crc(uint32_t crc, struct mux_span bytes) {
     if (bytes.len >= SHORT_BYTES)
         return crc32_gzip_refl(crc, bytes.data, bytes.len);
-    crc = ~crc;
-    for (size_t i = 0; i < bytes.len; i++)
-        crc = crc >> 8 ^ byte_table[(crc ^ bytes.data[i]) & 0xFF];
-    return ~crc;
+    return crc_by_tables(crc, bytes);
 }
 
 uint32_t mux_crc_concat(uint32_t crc_a, uint32_t crc_b, uint32_t b_bytes) {

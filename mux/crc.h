@@ -23,6 +23,12 @@ uint32_t mux_crc_power_inverse(uint32_t bytes);
 /* a * b in the CRC's field */
 uint32_t mux_crc_multiply(uint32_t a, uint32_t b);
 
+/*
+ * a * x^(8 * a_bytes) ^ b * x^(8 * b_bytes): the sum of what is known of two parts of a packet,
+ * each moved to its place. Either number may be negative; both are within +-4194303.
+ */
+uint32_t mux_crc_place(uint32_t a, int32_t a_bytes, uint32_t b, int32_t b_bytes);
+
 /* crc(A|B) from crc(A), crc(B) and |B| */
 uint32_t mux_crc_concat(uint32_t crc_a, uint32_t crc_b, uint32_t b_bytes);
 

@@ -1,4 +1,5 @@
 #include "mux/framer.h"
+#include "mux/packet_internal.h"
 #include "mux/restart.h"
 
 /* Chatter without a newline waits in the store up to here: a long line is a few packets, not one.
@@ -9,7 +10,7 @@
 #define CHATTER_FRAME_BYTES 65536
 
 /* Waiting chatter is joined by what follows in steps of this: few looks, little overshoot. */
-#define CHATTER_STEP_BYTES 64
+#define CHATTER_STEP_BYTES 256
 
 /* What is looked at: the store's bytes while there are any, else what was fed. */
 struct view {
@@ -120,20 +121,17 @@ static void set_damage(struct mux_frame *frame, struct mux_span bytes, enum mux_
     frame->why = why;
 }
 
-/* A whole candidate: rules 3 and 4. */
-static void set_packet_or_damage(bool trusted, struct mux_frame *frame, struct mux_span bytes) {
-    if (!mux_packet_verify(bytes)) {
-        set_damage(frame, bytes, MUX_ERROR_CRC);
-        return;
-    }
-    enum mux_error error = (trusted ? mux_packet_parse_trusted
-                                    : mux_packet_parse)(bytes, &frame->packet, &frame->layout);
-    if (error) {
-        set_damage(frame, bytes, error);
-        return;
-    }
-    frame->kind = MUX_FRAME_PACKET;
+/* A whole candidate. False: it does not fit. */
+static bool judge_whole(bool trusted, struct mux_frame *frame, struct mux_span bytes,
+                        uint32_t header_bytes) {
+    enum mux_error error =
+        mux_packet_judge(bytes, header_bytes, trusted, &frame->packet, &frame->layout);
+    if (error == MUX_ERROR_HEADER)
+        return false;
+    frame->kind = error ? MUX_FRAME_DAMAGE : MUX_FRAME_PACKET;
     frame->bytes = bytes;
+    frame->why = error;
+    return true;
 }
 
 /*
@@ -143,7 +141,7 @@ static void set_packet_or_damage(bool trusted, struct mux_frame *frame, struct m
 static bool judge(const struct view *view, size_t at, struct mux_frame *frame, struct look *look) {
     struct mux_span rest = mux_span(view->data + at, view->len - at);
     uint32_t length, header_bytes;
-    enum mux_error error = mux_header_parse(rest, &length, &header_bytes);
+    enum mux_error error = mux_header_read(rest, &length, &header_bytes);
     if (error == MUX_ERROR_HEADER)
         return false;
     if (error) {
@@ -152,11 +150,11 @@ static bool judge(const struct view *view, size_t at, struct mux_frame *frame, s
         look->wanted = at + MUX_HEADER_MAX_BYTES;
         return true;
     }
+    if (length <= rest.len)
+        return judge_whole(view->trusted, frame, mux_span(rest.data, length), header_bytes);
     if (!mux_packet_fits(rest, length, header_bytes))
         return false;
-    if (length <= rest.len)
-        set_packet_or_damage(view->trusted, frame, mux_span(rest.data, length));
-    else if (view->last)
+    if (view->last)
         set_damage(frame, rest, MUX_ERROR_SHORT_PACKET);
     look->wanted = at + length;
     look->candidate = length;
@@ -245,6 +243,8 @@ static bool gather(struct mux_framer *framer, const struct look *look, struct mu
         return false;
     }
     size_t missing = look->wanted - mux_framer_stored(framer);
+    if (look->chatter && missing < CHATTER_STEP_BYTES)
+        missing = CHATTER_STEP_BYTES; /* what looks like a packet in it mostly is none */
     size_t taken = missing < framer->fed.len ? missing : framer->fed.len;
     taken = taken < room ? taken : room;
     memcpy(framer->store.data + framer->end, framer->fed.data, taken);
@@ -253,8 +253,25 @@ static bool gather(struct mux_framer *framer, const struct look *look, struct mu
     return true;
 }
 
+/* The usual case: nothing is stored, and a whole packet or damage is at the head of what was fed.
+ */
+static bool take_whole(struct mux_framer *framer, struct mux_frame *frame) {
+    struct mux_span fed = framer->fed;
+    uint32_t length, header_bytes;
+    if (mux_framer_stored(framer) || framer->chatter ||
+        mux_header_read(fed, &length, &header_bytes) || length > fed.len ||
+        !judge_whole(framer->trusted, frame, mux_span(fed.data, length), header_bytes))
+        return false;
+    frame->in_store = false;
+    framer->fed = mux_span(fed.data + length, fed.len - length);
+    framer->utf8 = true;
+    return true;
+}
+
 void mux_framer_next(struct mux_framer *framer, struct mux_frame *frame) {
     struct look look;
+    if (take_whole(framer, frame))
+        return;
     do {
         struct view view = view_of(framer);
         frame->kind = MUX_FRAME_NONE;

@@ -1,9 +1,15 @@
-#include "mux/packet.h"
+#include "mux/packet_internal.h"
 
+#include "mux/bytes.h"
 #include "mux/crc.h"
 
-#define SIGNATURE_AND_FLAGS_BYTES 3
 #define SECONDS_BYTES 4
+
+/*
+ * Of a candidate with more tags the CRC is checked before they are walked: it may be one of many
+ * that stand within each other.
+ */
+#define TAGS_WALKED_FIRST 8
 
 const char *mux_error_text(enum mux_error error) {
     switch (error) {
@@ -44,37 +50,12 @@ const char *mux_status_text(enum mux_status status) {
     return text[status];
 }
 
-static uint32_t read_be32(const uint8_t *at) {
-    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
-}
-
 static unsigned read_flags(const uint8_t *packet) {
     return (unsigned)packet[1] << 8 | packet[2];
 }
 
 enum mux_error mux_header_parse(struct mux_span bytes, uint32_t *length, uint32_t *header_bytes) {
-    const uint8_t *at = bytes.data;
-    if (bytes.len > 0 && at[0] != MUX_SIGNATURE)
-        return MUX_ERROR_HEADER;
-    if (bytes.len > 1 && at[1] >> 4 != MUX_FLAG_VERSION_2 >> 12)
-        return MUX_ERROR_HEADER;
-    if (bytes.len > 2 && at[2] & MUX_FLAG_ZERO)
-        return MUX_ERROR_HEADER;
-    if (bytes.len <= SIGNATURE_AND_FLAGS_BYTES)
-        return MUX_ERROR_SHORT_HEADER;
-    unsigned width = (at[SIGNATURE_AND_FLAGS_BYTES] >> 6) + 1u;
-    if (width > MUX_HEADER_MAX_BYTES - SIGNATURE_AND_FLAGS_BYTES)
-        return MUX_ERROR_HEADER;
-    uint32_t value;
-    if (!mux_number_read(
-            mux_span(at + SIGNATURE_AND_FLAGS_BYTES, bytes.len - SIGNATURE_AND_FLAGS_BYTES),
-            &value))
-        return MUX_ERROR_SHORT_HEADER;
-    if (value < MUX_PACKET_MIN_BYTES || value < SIGNATURE_AND_FLAGS_BYTES + width + MUX_CRC_BYTES)
-        return MUX_ERROR_HEADER;
-    *length = value;
-    *header_bytes = SIGNATURE_AND_FLAGS_BYTES + width;
-    return MUX_OK;
+    return mux_header_read(bytes, length, header_bytes);
 }
 
 /* A walk over the fields of a packet of which perhaps only the first bytes are there. */
@@ -150,7 +131,7 @@ bool mux_packet_fits(struct mux_span bytes, uint32_t length, uint32_t header_byt
 }
 
 uint32_t mux_packet_crc(struct mux_span bytes) {
-    return read_be32(bytes.data + bytes.len - MUX_CRC_BYTES);
+    return mux_read_be32(bytes.data + bytes.len - MUX_CRC_BYTES);
 }
 
 bool mux_packet_verify(struct mux_span bytes) {
@@ -158,123 +139,241 @@ bool mux_packet_verify(struct mux_span bytes) {
     return mux_crc(0, mux_span(bytes.data, bytes.len - MUX_CRC_BYTES)) == mux_packet_crc(bytes);
 }
 
-/* Takes a number and so many bytes off *rest. */
-static enum mux_error take_counted(struct mux_span *rest, struct mux_span *out,
-                                   enum mux_error past_end) {
+/* A whole packet's fields, as far as they are not taken yet. The CRC stands at `end`. */
+struct fields {
+    const uint8_t *at, *end;
+    uint32_t tags_max;
+};
+
+static inline bool take_number(struct fields *fields, uint32_t *value) {
+    if (fields->at >= fields->end)
+        return false;
+    if (*fields->at < 1u << 6) {
+        *value = *fields->at++;
+        return true;
+    }
+    uint32_t word = mux_read_be32(fields->at); /* there are four bytes, of the CRC if need be */
+    unsigned width = (word >> 30) + 1;
+    if (width > (size_t)(fields->end - fields->at))
+        return false;
+    *value = (word & MUX_NUMBER_MAX) >> 8 * (4 - width);
+    fields->at += width;
+    return true;
+}
+
+static inline enum mux_error take_counted(struct fields *fields, struct mux_span *out,
+                                          enum mux_error past_end) {
     uint32_t len;
-    unsigned width = mux_number_read(*rest, &len);
-    if (width == 0)
+    if (!take_number(fields, &len))
         return MUX_ERROR_NUMBER;
-    if (len > rest->len - width)
+    if (len > (size_t)(fields->end - fields->at))
         return past_end;
-    *out = mux_span(rest->data + width, len);
-    *rest = mux_span(rest->data + width + len, rest->len - width - len);
+    *out = mux_span(fields->at, len);
+    fields->at += len;
     return MUX_OK;
 }
 
-/* A packet's fields, as far as they are not taken yet. */
-struct fields {
-    struct mux_span rest;
-    bool trusted; /* strings were checked before */
-};
-
-static enum mux_error take_string(struct fields *fields, struct mux_span *out) {
-    enum mux_error error = take_counted(&fields->rest, out, MUX_ERROR_STRING);
-    return error || fields->trusted ? error : mux_string_check(*out);
+/* A field that only some packets have; without it *out is absent. */
+static inline enum mux_error take_string(struct fields *fields, bool is_there,
+                                         struct mux_span *out) {
+    *out = mux_span(NULL, 0);
+    return is_there ? take_counted(fields, out, MUX_ERROR_STRING) : MUX_OK;
 }
 
-static enum mux_error take_timestamp(struct fields *fields, struct mux_packet *packet) {
-    struct mux_span *rest = &fields->rest;
-    if (rest->len < SECONDS_BYTES)
+static inline enum mux_error take_timestamp(struct fields *fields, struct mux_packet *packet) {
+    packet->seconds = packet->nanoseconds = 0;
+    if (!packet->has_timestamp)
+        return MUX_OK;
+    if (fields->end - fields->at < SECONDS_BYTES)
         return MUX_ERROR_NUMBER;
-    packet->seconds = read_be32(rest->data);
-    *rest = mux_span(rest->data + SECONDS_BYTES, rest->len - SECONDS_BYTES);
-    unsigned width = mux_number_read(*rest, &packet->nanoseconds);
-    *rest = mux_span(rest->data + width, rest->len - width);
-    return width ? MUX_OK : MUX_ERROR_NUMBER;
+    packet->seconds = mux_read_be32(fields->at);
+    fields->at += SECONDS_BYTES;
+    return take_number(fields, &packet->nanoseconds) ? MUX_OK : MUX_ERROR_NUMBER;
 }
 
-static enum mux_error take_tags(struct fields *fields, struct mux_packet *packet) {
-    struct mux_span *rest = &fields->rest;
-    unsigned width = mux_number_read(*rest, &packet->tag_count);
-    if (width == 0)
+static inline enum mux_error take_tags(struct fields *fields, struct mux_packet *packet) {
+    packet->tag_count = 0;
+    if (!packet->has_tags)
+        return MUX_OK;
+    if (!take_number(fields, &packet->tag_count))
         return MUX_ERROR_NUMBER;
-    *rest = mux_span(rest->data + width, rest->len - width);
-    const uint8_t *first = rest->data;
+    if (packet->tag_count > (size_t)(fields->end - fields->at))
+        return MUX_ERROR_STRING;
+    const uint8_t *first = fields->at;
+    packet->tags = mux_span(first, 0); /* from here on it fits */
+    if (packet->tag_count > fields->tags_max)
+        return MUX_ERROR_STRING;
     for (uint32_t i = 0; i < packet->tag_count; i++) {
         struct mux_span tag;
-        enum mux_error error = take_string(fields, &tag);
+        if (fields->at < fields->end && *fields->at == 0) {
+            fields->at++; /* empty: the next one's place does not wait for this one's length */
+            continue;
+        }
+        enum mux_error error = take_counted(fields, &tag, MUX_ERROR_STRING);
         if (error)
             return error;
     }
-    packet->tags = mux_span(first, (size_t)(rest->data - first));
+    packet->tags.len = (size_t)(fields->at - first);
     return MUX_OK;
 }
 
-static enum mux_error take_file(struct fields *fields, struct mux_packet *packet) {
-    enum mux_error error = take_string(fields, &packet->file_name);
-    return error ? error : take_counted(&fields->rest, &packet->file_content, MUX_ERROR_CONTENT);
+static inline enum mux_error take_file(struct fields *fields, bool is_there,
+                                       struct mux_packet *packet) {
+    packet->file_content = mux_span(NULL, 0);
+    enum mux_error error = take_string(fields, is_there, &packet->file_name);
+    return error || !is_there ? error
+                              : take_counted(fields, &packet->file_content, MUX_ERROR_CONTENT);
 }
 
 /* All fields in the order of the wire; *route_at gets what was left before the route. */
-static enum mux_error take_fields(struct fields *fields, struct mux_packet *packet, unsigned flags,
-                                  const uint8_t **route_at) {
-    enum mux_error error = MUX_OK;
-    if (flags & MUX_FLAG_TIMESTAMP)
-        error = take_timestamp(fields, packet);
-    if (!error && flags & MUX_FLAG_TEST_ID)
-        error = take_string(fields, &packet->test_id);
-    if (!error && flags & MUX_FLAG_TAGS)
+static inline enum mux_error take_fields(struct fields *fields, struct mux_packet *packet,
+                                         unsigned flags, const uint8_t **route_at) {
+    enum mux_error error = take_timestamp(fields, packet);
+    if (!error)
+        error = take_string(fields, flags & MUX_FLAG_TEST_ID, &packet->test_id);
+    if (!error)
         error = take_tags(fields, packet);
-    if (!error && flags & MUX_FLAG_MIME)
-        error = take_string(fields, &packet->mime);
-    if (!error && flags & MUX_FLAG_FILE)
-        error = take_file(fields, packet);
-    *route_at = fields->rest.data;
-    if (!error && flags & MUX_FLAG_ROUTE)
-        error = take_string(fields, &packet->route);
-    if (!error && fields->rest.len)
+    if (!error)
+        error = take_string(fields, flags & MUX_FLAG_MIME, &packet->mime);
+    if (!error)
+        error = take_file(fields, flags & MUX_FLAG_FILE, packet);
+    *route_at = fields->at;
+    if (!error)
+        error = take_string(fields, flags & MUX_FLAG_ROUTE, &packet->route);
+    if (!error && fields->at != fields->end)
         error = MUX_ERROR_LEFT_OVER;
     return error;
 }
 
-static enum mux_error parse(struct mux_span bytes, bool trusted, struct mux_packet *packet,
-                            struct mux_layout *layout) {
+/*
+ * The fields of a whole packet whose header was read; strings are not looked at. Constant time but
+ * for the tags: MUX_ERROR_STRING when there are more than tags_max. On an error only packet->tags
+ * is sure to be set: data != NULL when the packet fits all the same, in the sense of
+ * mux_packet_fits(), which does not walk tags.
+ */
+static inline enum mux_error walk_fields(struct mux_span bytes, uint32_t header_bytes,
+                                         uint32_t tags_max, struct mux_packet *packet,
+                                         struct mux_layout *layout) {
+    unsigned flags = read_flags(bytes.data);
+    struct fields fields = {bytes.data + header_bytes, bytes.data + bytes.len - MUX_CRC_BYTES,
+                            tags_max};
+    const uint8_t *route_at;
+    packet->status = (enum mux_status)(flags & MUX_FLAG_STATUS_MASK);
+    packet->runnable = flags & MUX_FLAG_RUNNABLE;
+    packet->eof = flags & MUX_FLAG_EOF;
+    packet->has_timestamp = flags & MUX_FLAG_TIMESTAMP;
+    packet->has_tags = flags & MUX_FLAG_TAGS;
+    packet->tags = mux_span(NULL, 0);
+    enum mux_error error = take_fields(&fields, packet, flags, &route_at);
+    *layout =
+        (struct mux_layout){(uint32_t)bytes.len, header_bytes, (uint32_t)(route_at - bytes.data)};
+    return error;
+}
+
+static inline bool next_tag(struct mux_span *tags, struct mux_span *tag) {
+    uint32_t len;
+    unsigned width = mux_number_read(*tags, &len);
+    if (width == 0 || len > tags->len - width)
+        return false;
+    *tag = mux_span(tags->data + width, len);
+    *tags = mux_span(tags->data + width + len, tags->len - width - len);
+    return true;
+}
+
+static enum mux_error check_tags(struct mux_span tags) {
+    struct mux_span tag;
+    enum mux_error error = MUX_OK;
+    while (!error && tags.len > 0) {
+        if (*tags.data == 0)
+            tags = mux_span(tags.data + 1, tags.len - 1);
+        else if (!next_tag(&tags, &tag))
+            assert(false); /* they were walked */
+        else if (!mux_string_is_plain(tag))
+            error = mux_string_check(tag);
+    }
+    return error;
+}
+
+static enum mux_error check_each(const struct mux_packet *packet) {
+    enum mux_error error = mux_string_check(packet->test_id);
+    if (!error)
+        error = check_tags(packet->tags);
+    if (!error)
+        error = mux_string_check(packet->mime);
+    if (!error)
+        error = mux_string_check(packet->file_name);
+    return error ? error : mux_string_check(packet->route);
+}
+
+/*
+ * Test id, tags, mime and file name stand one behind the other, only numbers between them. When all
+ * that is plain ASCII, so is each of them: one look instead of many.
+ */
+static enum mux_error check_strings(const struct mux_packet *packet) {
+    const struct mux_span strings[] = {packet->test_id, packet->tags, packet->mime,
+                                       packet->file_name};
+    struct mux_span run = mux_span(NULL, 0);
+    for (unsigned i = 0; i < sizeof strings / sizeof *strings; i++) {
+        if (!strings[i].data)
+            continue;
+        if (!run.data)
+            run.data = strings[i].data;
+        run.len = (size_t)(strings[i].data - run.data) + strings[i].len;
+    }
+    return mux_string_is_plain(run) && mux_string_is_plain(packet->route) ? MUX_OK
+                                                                          : check_each(packet);
+}
+
+/*
+ * Without a timestamp the first field begins with a number, of bytes or of tags. Chance bytes that
+ * look like a header mostly fail here, before anything else was done.
+ */
+static inline bool first_number_fits(struct mux_span bytes, uint32_t header_bytes) {
+    const unsigned fields =
+        MUX_FLAG_TEST_ID | MUX_FLAG_TAGS | MUX_FLAG_MIME | MUX_FLAG_FILE | MUX_FLAG_ROUTE;
+    unsigned flags = read_flags(bytes.data);
+    size_t body_bytes = bytes.len - MUX_CRC_BYTES - header_bytes;
+    if (flags & MUX_FLAG_TIMESTAMP || !(flags & fields))
+        return true;
+    uint32_t word = mux_read_be32(bytes.data + header_bytes);
+    unsigned width = (word >> 30) + 1;
+    return ((word & MUX_NUMBER_MAX) >> 8 * (4 - width)) + width <= body_bytes;
+}
+
+enum mux_error mux_packet_judge(struct mux_span bytes, uint32_t header_bytes, bool trusted,
+                                struct mux_packet *packet, struct mux_layout *layout) {
+    if (!first_number_fits(bytes, header_bytes))
+        return MUX_ERROR_HEADER;
+    enum mux_error error = walk_fields(bytes, header_bytes, TAGS_WALKED_FIRST, packet, layout);
+    if (error && !packet->tags.data)
+        return MUX_ERROR_HEADER;
+    if (!mux_packet_verify(bytes))
+        return MUX_ERROR_CRC;
+    if (error)
+        error = walk_fields(bytes, header_bytes, UINT32_MAX, packet, layout);
+    return error || trusted ? error : check_strings(packet);
+}
+
+enum mux_error mux_packet_parse_trusted(struct mux_span bytes, struct mux_packet *packet,
+                                        struct mux_layout *layout) {
     uint32_t length, header_bytes;
+    struct mux_layout unused;
     enum mux_error error = mux_header_parse(bytes, &length, &header_bytes);
     if (error)
         return error;
     if (length != bytes.len)
         return length > bytes.len ? MUX_ERROR_SHORT_PACKET : MUX_ERROR_LEFT_OVER;
-    unsigned flags = read_flags(bytes.data);
-    *packet = (struct mux_packet){
-        .status = (enum mux_status)(flags & MUX_FLAG_STATUS_MASK),
-        .runnable = flags & MUX_FLAG_RUNNABLE,
-        .eof = flags & MUX_FLAG_EOF,
-        .has_timestamp = flags & MUX_FLAG_TIMESTAMP,
-        .has_tags = flags & MUX_FLAG_TAGS,
-    };
-    struct fields fields = {
-        mux_span(bytes.data + header_bytes, length - MUX_CRC_BYTES - header_bytes), trusted};
-    const uint8_t *route_at;
-    error = take_fields(&fields, packet, flags, &route_at);
-    if (!error && layout)
-        *layout = (struct mux_layout){length, header_bytes, (uint32_t)(route_at - bytes.data)};
-    return error;
+    return walk_fields(bytes, header_bytes, UINT32_MAX, packet, layout ? layout : &unused);
 }
 
 enum mux_error mux_packet_parse(struct mux_span bytes, struct mux_packet *packet,
                                 struct mux_layout *layout) {
-    return parse(bytes, false, packet, layout);
-}
-
-enum mux_error mux_packet_parse_trusted(struct mux_span bytes, struct mux_packet *packet,
-                                        struct mux_layout *layout) {
-    return parse(bytes, true, packet, layout);
+    enum mux_error error = mux_packet_parse_trusted(bytes, packet, layout);
+    return error ? error : check_strings(packet);
 }
 
 bool mux_tag_next(struct mux_span *tags, struct mux_span *tag) {
-    return tags->len > 0 && take_counted(tags, tag, MUX_ERROR_STRING) == MUX_OK;
+    return next_tag(tags, tag);
 }
 
 enum mux_error mux_tag_append(uint8_t *buffer, size_t capacity, size_t *len, struct mux_span tag) {

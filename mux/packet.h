@@ -11,14 +11,13 @@
 #ifndef MUX_PACKET_H
 #define MUX_PACKET_H
 
-#include "buffer.h"
+#include "number.h"
 
 #define MUX_SIGNATURE 0xB3
 #define MUX_PACKET_MIN_BYTES 8       /* signature, flags, length, CRC */
 #define MUX_PACKET_MAX_BYTES 4194303 /* what a 3 byte number can say; LENGTH may not take 4 */
 #define MUX_HEADER_MAX_BYTES 6       /* signature, flags, 3 byte LENGTH */
 #define MUX_CRC_BYTES 4
-#define MUX_NUMBER_MAX 1073741823 /* 30 bits, in 4 bytes */
 
 /* The wire's flag bits. */
 enum {
@@ -149,13 +148,15 @@ enum mux_error mux_packet_encode(const struct mux_packet *packet, uint8_t *out, 
 
 /*
  * A packet as pieces that need not lie together: spans into the packet's fields and into the
- * scratch below. Points into itself: never copy or move it.
+ * scratch below. What is short is copied there, a small packet as a whole: pieces cost more than
+ * bytes. Points into itself: never copy or move it.
  */
 #define MUX_PIECES_MAX 20 /* a packet with every field takes 18 */
-#define MUX_PIECES_SCRATCH_BYTES 64
+#define MUX_PIECES_SCRATCH_BYTES 512
 struct mux_pieces {
     size_t count;
     size_t len_bytes;
+    size_t short_bytes; /* spans up to this length are copied */
     size_t scratch_len;
     struct mux_span piece[MUX_PIECES_MAX];
     uint8_t scratch[MUX_PIECES_SCRATCH_BYTES];
@@ -169,14 +170,6 @@ enum mux_error mux_packet_gather(const struct mux_packet *packet, struct mux_pie
 
 /* Copies all pieces, one behind the other, to `out`, which has room for pieces->len_bytes. */
 void mux_pieces_copy(const struct mux_pieces *pieces, uint8_t *out);
-
-/*
- * Numbers ("varints" of the spec: the two top bits say how many bytes follow).
- * Reading takes over-long forms; 0 when `bytes` ends first, else the bytes used (1..4).
- * Writing is minimal, to at least 4 bytes of room, and returns the bytes written (1..4).
- */
-unsigned mux_number_read(struct mux_span bytes, uint32_t *value);
-unsigned mux_number_write(uint8_t *out, uint32_t value);
 
 /* How many bytes a UTF-8 character with this first byte has: 1..4, 0 when none begins so. */
 static inline size_t mux_utf8_width(uint8_t lead) {

@@ -2,60 +2,15 @@
 #include "mux/crc.h"
 #include "mux/pieces_internal.h"
 
-static void add_span(struct mux_pieces *pieces, struct mux_span span) {
-    if (span.len == 0)
-        return;
-    assert(pieces->count < MUX_PIECES_MAX);
-    pieces->piece[pieces->count++] = span;
-    pieces->len_bytes += span.len;
-}
-
-static void add_scratch(struct mux_pieces *pieces, const uint8_t *bytes, size_t len) {
-    uint8_t *at = pieces->scratch + pieces->scratch_len;
-    assert(pieces->scratch_len + len <= MUX_PIECES_SCRATCH_BYTES);
-    memcpy(at, bytes, len);
-    pieces->scratch_len += len;
-    add_span(pieces, mux_span(at, len));
-}
-
-static void add_number(struct mux_pieces *pieces, size_t value) {
-    uint8_t number[4];
-    add_scratch(pieces, number, mux_number_write(number, (uint32_t)value));
-}
-
-static void add_be32(struct mux_pieces *pieces, uint32_t value) {
-    uint8_t bytes[4] = {(uint8_t)(value >> 24), (uint8_t)(value >> 16), (uint8_t)(value >> 8),
-                        (uint8_t)value};
-    add_scratch(pieces, bytes, sizeof bytes);
-}
-
 static void add_counted(struct mux_pieces *pieces, struct mux_span span) {
     if (!span.data)
         return;
-    add_number(pieces, span.len);
-    add_span(pieces, span);
-}
-
-size_t mux_number_bytes(size_t value) {
-    return value < 1u << 6 ? 1 : value < 1u << 14 ? 2 : value < 1u << 22 ? 3 : 4;
+    mux_pieces_add_number(pieces, span.len);
+    mux_pieces_add_span(pieces, span);
 }
 
 static size_t counted_bytes(struct mux_span span) {
     return span.data ? mux_number_bytes(span.len) + span.len : 0;
-}
-
-size_t mux_length_with_number(size_t without) {
-    for (size_t width = 1; width <= 3; width++)
-        if (mux_number_bytes(without + width) <= width)
-            return without + width;
-    return SIZE_MAX;
-}
-
-/* The route code's length with a segment in front of it: "c", "c/" and "c/r". */
-static size_t routed_bytes(struct mux_span route, struct mux_span segment) {
-    if (!segment.data)
-        return route.len;
-    return segment.len + (route.data ? 1 + route.len : 0);
 }
 
 size_t mux_packet_bytes(const struct mux_packet *packet, struct mux_span segment) {
@@ -67,7 +22,7 @@ size_t mux_packet_bytes(const struct mux_packet *packet, struct mux_span segment
     len += counted_bytes(packet->test_id) + counted_bytes(packet->mime);
     len += counted_bytes(packet->file_name) + counted_bytes(packet->file_content);
     if (packet->route.data || segment.data) {
-        size_t routed = routed_bytes(packet->route, segment);
+        size_t routed = mux_routed_bytes(packet->route, segment);
         len += mux_number_bytes(routed) + routed;
     }
     return mux_length_with_number(len);
@@ -87,26 +42,8 @@ static unsigned flags_of(const struct mux_packet *packet) {
 }
 
 void mux_pieces_whole(struct mux_pieces *pieces, struct mux_span bytes) {
-    pieces->count = 0;
-    pieces->len_bytes = 0;
-    pieces->scratch_len = 0;
-    add_span(pieces, bytes);
-}
-
-void mux_pieces_start(struct mux_pieces *pieces, unsigned flags, size_t length) {
-    uint8_t head[MUX_HEADER_MAX_BYTES] = {MUX_SIGNATURE, (uint8_t)(flags >> 8), (uint8_t)flags};
-    unsigned width = mux_number_write(head + 3, (uint32_t)length);
-    assert(width <= 3);
-    mux_pieces_whole(pieces, mux_span(NULL, 0));
-    add_scratch(pieces, head, 3 + width);
-}
-
-void mux_pieces_add(struct mux_pieces *pieces, struct mux_span span) {
-    add_span(pieces, span);
-}
-
-void mux_pieces_finish(struct mux_pieces *pieces, uint32_t crc) {
-    add_be32(pieces, crc);
+    mux_pieces_clear(pieces, 0);
+    mux_pieces_add_lent(pieces, bytes);
 }
 
 static uint32_t pieces_crc(const struct mux_pieces *pieces) {
@@ -116,37 +53,26 @@ static uint32_t pieces_crc(const struct mux_pieces *pieces) {
     return crc;
 }
 
-void mux_pieces_add_route(struct mux_pieces *pieces, struct mux_span route,
-                          struct mux_span segment) {
-    if (!route.data && !segment.data)
-        return;
-    add_number(pieces, routed_bytes(route, segment));
-    add_span(pieces, segment);
-    if (route.data && segment.data)
-        add_scratch(pieces, (const uint8_t *)"/", 1);
-    add_span(pieces, route);
-}
-
 enum mux_error mux_packet_gather_prefixed(const struct mux_packet *packet, struct mux_span segment,
                                           struct mux_pieces *pieces) {
     size_t length = mux_packet_bytes(packet, segment);
     if (length > MUX_PACKET_MAX_BYTES)
         return MUX_ERROR_TOO_LARGE;
-    mux_pieces_start(pieces, flags_of(packet) | (segment.data ? MUX_FLAG_ROUTE : 0), length);
+    mux_pieces_add_head(pieces, flags_of(packet) | (segment.data ? MUX_FLAG_ROUTE : 0), length);
     if (packet->has_timestamp) {
-        add_be32(pieces, packet->seconds);
-        add_number(pieces, packet->nanoseconds);
+        mux_pieces_add_be32(pieces, packet->seconds);
+        mux_pieces_add_number(pieces, packet->nanoseconds);
     }
     add_counted(pieces, packet->test_id);
     if (packet->has_tags) {
-        add_number(pieces, packet->tag_count);
-        add_span(pieces, packet->tags);
+        mux_pieces_add_number(pieces, packet->tag_count);
+        mux_pieces_add_span(pieces, packet->tags);
     }
     add_counted(pieces, packet->mime);
     add_counted(pieces, packet->file_name);
     add_counted(pieces, packet->file_content);
     mux_pieces_add_route(pieces, packet->route, segment);
-    mux_pieces_finish(pieces, pieces_crc(pieces));
+    mux_pieces_add_be32(pieces, pieces_crc(pieces));
     assert(pieces->len_bytes == length);
     return MUX_OK;
 }
@@ -157,7 +83,7 @@ enum mux_error mux_packet_gather(const struct mux_packet *packet, struct mux_pie
 
 void mux_pieces_copy(const struct mux_pieces *pieces, uint8_t *out) {
     for (size_t i = 0; i < pieces->count; i++) {
-        memcpy(out, pieces->piece[i].data, pieces->piece[i].len);
+        mux_copy(out, pieces->piece[i].data, pieces->piece[i].len);
         out += pieces->piece[i].len;
     }
 }

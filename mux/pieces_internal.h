@@ -2,13 +2,18 @@
 #ifndef MUX_PIECES_INTERNAL_H
 #define MUX_PIECES_INTERNAL_H
 
+#include "mux/bytes.h"
 #include "mux/packet.h"
 
-/* Bytes that a minimal number takes: 1..4. */
-size_t mux_number_bytes(size_t value);
+/* Spans of a large packet up to this length are copied: no more than its numbers and CRC need. */
+#define MUX_PIECES_SHORT_BYTES 16
 
-/* A packet's length when all but LENGTH's own bytes are `without`; SIZE_MAX when none fits. */
-size_t mux_length_with_number(size_t without);
+/* A packet's length when all but LENGTH's own bytes are `without`; too large a one when none fits.
+ */
+static inline size_t mux_length_with_number(size_t without) {
+    size_t width = mux_number_bytes(without + 1);
+    return without + (mux_number_bytes(without + width) == width ? width : width + 1);
+}
 
 /*
  * The length of the packet with these fields, `segment` in front of its route unless segment.data
@@ -23,11 +28,104 @@ enum mux_error mux_packet_gather_prefixed(const struct mux_packet *packet, struc
 /* A packet as it is: one piece. */
 void mux_pieces_whole(struct mux_pieces *pieces, struct mux_span bytes);
 
-/* In this order: head with flags and LENGTH, the body, the route field, the CRC. */
-void mux_pieces_start(struct mux_pieces *pieces, unsigned flags, size_t length);
-void mux_pieces_add(struct mux_pieces *pieces, struct mux_span span);
-void mux_pieces_add_route(struct mux_pieces *pieces, struct mux_span route,
-                          struct mux_span segment);
-void mux_pieces_finish(struct mux_pieces *pieces, uint32_t crc);
+/*
+ * In this order: head with flags and LENGTH, the body (which stays where it is), the route field,
+ * the CRC. Here, to be compiled into the loop over a link's packets.
+ */
+static inline uint8_t *mux_pieces_scratch_end(struct mux_pieces *pieces) {
+    return pieces->scratch + pieces->scratch_len;
+}
+
+/* So many bytes were put there. Behind others that were they are no piece of their own. */
+static inline void mux_pieces_add_scratch(struct mux_pieces *pieces, size_t len) {
+    uint8_t *at = mux_pieces_scratch_end(pieces);
+    struct mux_span *last = pieces->count ? &pieces->piece[pieces->count - 1] : NULL;
+    assert(pieces->scratch_len + len <= MUX_PIECES_SCRATCH_BYTES);
+    pieces->scratch_len += len;
+    pieces->len_bytes += len;
+    if (last && last->data + last->len == at) {
+        last->len += len;
+        return;
+    }
+    assert(pieces->count < MUX_PIECES_MAX);
+    pieces->piece[pieces->count++] = mux_span(at, len);
+}
+
+static inline void mux_pieces_add_lent(struct mux_pieces *pieces, struct mux_span span) {
+    if (span.len == 0)
+        return;
+    assert(pieces->count < MUX_PIECES_MAX);
+    pieces->piece[pieces->count++] = span;
+    pieces->len_bytes += span.len;
+}
+
+static inline void mux_pieces_add_span(struct mux_pieces *pieces, struct mux_span span) {
+    if (span.len > pieces->short_bytes) {
+        mux_pieces_add_lent(pieces, span);
+    } else if (span.len > 0) {
+        assert(pieces->scratch_len + span.len <= MUX_PIECES_SCRATCH_BYTES);
+        mux_copy(mux_pieces_scratch_end(pieces), span.data, span.len);
+        mux_pieces_add_scratch(pieces, span.len);
+    }
+}
+
+static inline void mux_pieces_add_number(struct mux_pieces *pieces, size_t value) {
+    mux_pieces_add_scratch(pieces,
+                           mux_number_write(mux_pieces_scratch_end(pieces), (uint32_t)value));
+}
+
+static inline void mux_pieces_add_be32(struct mux_pieces *pieces, uint32_t value) {
+    uint8_t *at = mux_pieces_scratch_end(pieces);
+    at[0] = (uint8_t)(value >> 24);
+    at[1] = (uint8_t)(value >> 16);
+    at[2] = (uint8_t)(value >> 8);
+    at[3] = (uint8_t)value;
+    mux_pieces_add_scratch(pieces, 4);
+}
+
+static inline void mux_pieces_clear(struct mux_pieces *pieces, size_t short_bytes) {
+    pieces->count = 0;
+    pieces->len_bytes = 0;
+    pieces->short_bytes = short_bytes;
+    pieces->scratch_len = 0;
+}
+
+static inline void mux_pieces_add_head(struct mux_pieces *pieces, unsigned flags, size_t length) {
+    uint8_t *head = pieces->scratch;
+    mux_pieces_clear(pieces, length <= MUX_PIECES_SCRATCH_BYTES ? length : MUX_PIECES_SHORT_BYTES);
+    head[0] = MUX_SIGNATURE;
+    head[1] = (uint8_t)(flags >> 8);
+    head[2] = (uint8_t)flags;
+    mux_pieces_add_scratch(pieces, 3 + mux_number_write(head + 3, (uint32_t)length));
+}
+
+/* The route code's length with a segment in front of it: "c", "c/" and "c/r". */
+static inline size_t mux_routed_bytes(struct mux_span route, struct mux_span segment) {
+    if (!segment.data)
+        return route.len;
+    return segment.len + (route.data ? 1 + route.len : 0);
+}
+
+static inline void mux_pieces_add_route(struct mux_pieces *pieces, struct mux_span route,
+                                        struct mux_span segment) {
+    if (!route.data && !segment.data)
+        return;
+    uint8_t *begin = mux_pieces_scratch_end(pieces), *at = begin;
+    size_t routed = mux_routed_bytes(route, segment);
+    at += mux_number_write(at, (uint32_t)routed);
+    if (segment.len > pieces->short_bytes) {
+        mux_pieces_add_scratch(pieces, (size_t)(at - begin));
+        mux_pieces_add_lent(pieces, segment);
+        begin = at;
+    } else {
+        mux_copy(at, segment.data, segment.len);
+        at += segment.len;
+    }
+    if (route.data && segment.data)
+        *at++ = '/';
+    if (at > begin)
+        mux_pieces_add_scratch(pieces, (size_t)(at - begin));
+    mux_pieces_add_span(pieces, route);
+}
 
 #endif

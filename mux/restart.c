@@ -1,4 +1,5 @@
 #include "mux/restart.h"
+#include "mux/packet_internal.h"
 
 /* CRCs are computed over at most so many times the bytes. */
 #define CRC_BYTES_FACTOR 4
@@ -12,7 +13,7 @@ struct search {
 static size_t packet_at(struct search *search, size_t at) {
     struct mux_span rest = mux_span(search->bytes.data + at, search->bytes.len - at);
     uint32_t length, header_bytes;
-    enum mux_error error = mux_header_parse(rest, &length, &header_bytes);
+    enum mux_error error = mux_header_read(rest, &length, &header_bytes);
     if (error == MUX_ERROR_HEADER)
         return 0;
     if (error)

@@ -17,7 +17,6 @@ enum mux_error mux_prefix_init(struct mux_prefix *prefix, struct mux_span segmen
     unsigned width = mux_number_write(number, (uint32_t)segment.len);
     prefix->segment = segment;
     prefix->crc_bare = mux_crc(mux_crc(0, mux_span(number, width)), segment);
-    prefix->power_bare = mux_crc_power(width + (uint32_t)segment.len);
     return MUX_OK;
 }
 
@@ -32,10 +31,11 @@ struct parts {
     struct mux_span body;
     struct mux_span route_field;
     unsigned flags;
+    uint32_t length;
     uint32_t crc;
 };
 
-static struct parts take_apart(struct mux_span bytes, const struct mux_layout *layout) {
+static inline struct parts take_apart(struct mux_span bytes, const struct mux_layout *layout) {
     size_t crc_offset = bytes.len - MUX_CRC_BYTES;
     return (struct parts){
         .head = mux_span(bytes.data, layout->body_offset),
@@ -44,52 +44,71 @@ static struct parts take_apart(struct mux_span bytes, const struct mux_layout *l
         .route_field =
             mux_span(bytes.data + layout->route_offset, crc_offset - layout->route_offset),
         .flags = (unsigned)bytes.data[1] << 8 | bytes.data[2],
-        .crc = mux_packet_crc(bytes),
+        .length = layout->length,
+        .crc = mux_read_be32(bytes.data + crc_offset),
     };
 }
 
-/* crc(new head | body) from the stored CRC, which covers old head, body and old route field. */
-static uint32_t patch_head(const struct parts *parts, struct mux_span new_head) {
-    uint32_t crc = parts->crc;
-    if (parts->route_field.len)
-        crc = mux_crc_cut(crc, mux_crc(0, parts->route_field), (uint32_t)parts->route_field.len);
-    uint32_t change = mux_crc(0, parts->head) ^ mux_crc(0, new_head);
-    return crc ^ mux_crc_multiply(change, mux_crc_power((uint32_t)parts->body.len));
+/* What a new head adds to the CRC, and how many bytes of its own and behind it follow that. */
+struct change {
+    uint32_t crc;
+    uint32_t bytes;
+};
+
+/*
+ * Nearly always LENGTH keeps its width of one or two bytes: then at most the head's last four bytes
+ * differ, and these are their own residue. Else CRCs are needed.
+ */
+static inline struct change head_change(const struct parts *parts, struct mux_span new_head,
+                                        unsigned flags, size_t length) {
+    uint32_t body_bytes = (uint32_t)parts->body.len;
+    size_t width = parts->head.len - 3;
+    if (parts->head.len != new_head.len || width > 2)
+        return (struct change){mux_crc(0, parts->head) ^ mux_crc(0, new_head), body_bytes};
+    uint32_t bits = (parts->flags ^ flags) << 8 * width | (parts->length ^ (uint32_t)length);
+    return (struct change){__builtin_bswap32(bits), 4 + body_bytes};
 }
 
-/* The length of a packet of this body with a route field of so many bytes. */
-static size_t length_with(const struct parts *parts, size_t route_field_bytes) {
-    return mux_length_with_number(3 + parts->body.len + route_field_bytes + MUX_CRC_BYTES);
-}
-
-static uint32_t crc_from(const struct mux_pieces *pieces, size_t first) {
+/* Of what stands behind so many bytes. */
+static uint32_t crc_behind(const struct mux_pieces *pieces, size_t skipped_bytes) {
     uint32_t crc = 0;
-    for (size_t i = first; i < pieces->count; i++)
-        crc = mux_crc(crc, pieces->piece[i]);
+    for (size_t i = 0; i < pieces->count; i++) {
+        struct mux_span piece = pieces->piece[i];
+        size_t skipped = skipped_bytes < piece.len ? skipped_bytes : piece.len;
+        skipped_bytes -= skipped;
+        if (skipped < piece.len)
+            crc = mux_crc(crc, mux_span(piece.data + skipped, piece.len - skipped));
+    }
     return crc;
 }
 
-/* Head, body and the route field `segment`/`route` with the CRC that follows from the old one. */
-static enum mux_error rebuild(const struct parts *parts, struct mux_span route,
-                              struct mux_span segment, const struct mux_prefix *bare,
-                              struct mux_pieces *pieces) {
-    size_t routed = segment.len + (segment.data && route.data ? 1 : 0) + route.len;
+/*
+ * Head, body and the route field `segment`/`route` with the CRC that follows from the stored one,
+ * which covers the old ones: the old route field's CRC is taken out, what was before it moves by
+ * the difference of their lengths, the new one's is put in; the head's change moves by all that
+ * stands behind it.
+ */
+static inline enum mux_error rebuild(const struct parts *parts, struct mux_span route,
+                                     struct mux_span segment, const struct mux_prefix *bare,
+                                     struct mux_pieces *pieces) {
+    size_t routed = mux_routed_bytes(route, segment);
     size_t field = route.data || segment.data ? mux_number_bytes(routed) + routed : 0;
-    size_t length = length_with(parts, field);
+    size_t length = mux_length_with_number(3 + parts->body.len + field + MUX_CRC_BYTES);
     if (length > MUX_PACKET_MAX_BYTES)
         return MUX_ERROR_TOO_LARGE;
     unsigned flags =
         field ? parts->flags | MUX_FLAG_ROUTE : parts->flags & (unsigned)~MUX_FLAG_ROUTE;
-    mux_pieces_start(pieces, flags, length);
-    uint32_t crc = patch_head(parts, pieces->piece[0]);
-    mux_pieces_add(pieces, parts->body);
-    size_t before = pieces->count;
+    mux_pieces_add_head(pieces, flags, length);
+    struct change change = head_change(parts, pieces->piece[0], flags, length);
+    mux_pieces_add_lent(pieces, parts->body);
+    size_t before = pieces->len_bytes;
     mux_pieces_add_route(pieces, route, segment);
-    if (bare)
-        crc = mux_crc_multiply(crc, bare->power_bare) ^ bare->crc_bare;
-    else
-        crc = mux_crc_concat(crc, crc_from(pieces, before), (uint32_t)field);
-    mux_pieces_finish(pieces, crc);
+    uint32_t old_field_crc = parts->route_field.len ? mux_crc(0, parts->route_field) : 0;
+    uint32_t field_crc = bare ? bare->crc_bare : crc_behind(pieces, before);
+    int32_t growth = (int32_t)field - (int32_t)parts->route_field.len;
+    uint32_t crc = mux_crc_place(parts->crc ^ old_field_crc, growth, change.crc,
+                                 (int32_t)(change.bytes + field));
+    mux_pieces_add_be32(pieces, crc ^ field_crc);
     assert(pieces->len_bytes == length);
     return MUX_OK;
 }

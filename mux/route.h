@@ -17,8 +17,7 @@
 /* A segment with what can be computed once. The text must live as long. */
 struct mux_prefix {
     struct mux_span segment;
-    uint32_t crc_bare;   /* of the route field that is just this segment, number included */
-    uint32_t power_bare; /* x^(8n) for that field's length n */
+    uint32_t crc_bare; /* of the route field that is just this segment, number included */
 };
 
 /* Errors: MUX_ERROR_TOO_LARGE, MUX_ERROR_NUL, MUX_ERROR_UTF8; MUX_ERROR_STRING (empty, or with

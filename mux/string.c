@@ -1,17 +1,54 @@
-#include "mux/packet.h"
+#include "mux/packet_internal.h"
 
-/* Eight bytes at a time while they are ASCII without NUL, as nearly all test ids are. */
-static size_t plain_ascii(struct mux_span string) {
-    size_t i = 0;
-    for (; i + 8 <= string.len; i += 8) {
-        uint64_t word;
-        memcpy(&word, string.data + i, 8);
-        uint64_t high = word & 0x8080808080808080u;
-        uint64_t zero = (word - 0x0101010101010101u) & ~word & 0x8080808080808080u;
-        if (high | zero)
-            break;
+/* A byte of plain ASCII without NUL is above 0 as a signed one: a vector is compared at a time. */
+typedef int8_t vector __attribute__((vector_size(16)));
+
+static bool plain_vector(const uint8_t *at) {
+    vector bytes;
+    uint64_t plain[2];
+    memcpy(&bytes, at, sizeof bytes);
+    vector is_plain = bytes > 0;
+    memcpy(plain, &is_plain, sizeof plain);
+    return (plain[0] & plain[1]) == UINT64_MAX;
+}
+
+/* The top bit of a byte is set by what is added when the byte is not 0; nothing is carried. */
+static bool plain_word(uint64_t word) {
+    const uint64_t top = 0x8080808080808080u;
+    return ((word | ~(word + (top ^ UINT64_MAX))) & top) == 0;
+}
+
+/* Of up to 15 bytes, by two words that may overlap. */
+static bool plain_short(struct mux_span string) {
+    uint64_t first = 0x0101010101010101u, last = first; /* plain */
+    if (string.len >= 8) {
+        memcpy(&first, string.data, 8);
+        memcpy(&last, string.data + string.len - 8, 8);
+    } else if (string.len >= 4) {
+        memcpy(&first, string.data, 4);
+        memcpy(&last, string.data + string.len - 4, 4);
+    } else if (string.len > 0) {
+        memcpy(&first, string.data, 1);
+        memcpy((uint8_t *)&first + 1, string.data + string.len / 2, 1);
+        memcpy(&last, string.data + string.len - 1, 1);
     }
+    return plain_word(first) && plain_word(last);
+}
+
+/* How many bytes at its front are plain: all of them, or nearly up to the first that is not. */
+static inline size_t plain_bytes(struct mux_span string) {
+    size_t i = 0;
+    if (string.len < 16)
+        return plain_short(string) ? string.len : 0;
+    while (i + 16 <= string.len && plain_vector(string.data + i))
+        i += 16;
+    if (i + 16 > string.len && plain_vector(string.data + string.len - 16))
+        i = string.len;
     return i;
+}
+
+bool mux_string_is_plain(struct mux_span string) {
+    return plain_bytes(string) == string.len;
 }
 
 size_t mux_utf8_character(struct mux_span bytes) {
@@ -38,7 +75,7 @@ size_t mux_utf8_character(struct mux_span bytes) {
 
 enum mux_error mux_string_check(struct mux_span string) {
     enum mux_error error = MUX_OK;
-    size_t i = plain_ascii(string);
+    size_t i = plain_bytes(string);
     while (i < string.len) {
         if (string.data[i] == 0)
             return MUX_ERROR_NUL;

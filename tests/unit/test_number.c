@@ -23,7 +23,7 @@ static void check_value(uint32_t value) {
     write_in_width(expected, value, width);
     if (mux_number_write(written, value) != width || memcmp(written, expected, width) != 0)
         fail_msg("%u is not written in %u bytes as it should be", value, width);
-    uint32_t read;
+    uint32_t read = 0;
     if (mux_number_read(mux_span(written, width), &read) != width || read != value)
         fail_msg("%u is read as %u", value, read);
 }

@@ -1,8 +1,19 @@
-#include "mux/packet.h"
+/* Numbers of the wire: the two top bits of the first byte say how many follow. */
+#ifndef MUX_NUMBER_H
+#define MUX_NUMBER_H
 
-unsigned mux_number_read(struct mux_span bytes, uint32_t *value) {
+#include "buffer.h"
+
+#define MUX_NUMBER_MAX 1073741823 /* 30 bits, in 4 bytes */
+
+/* Takes over-long forms. 0 when `bytes` ends first, else the bytes used (1..4). */
+static inline unsigned mux_number_read(struct mux_span bytes, uint32_t *value) {
     if (bytes.len == 0)
         return 0;
+    if (bytes.data[0] < 1u << 6) {
+        *value = bytes.data[0];
+        return 1;
+    }
     unsigned width = (bytes.data[0] >> 6) + 1u;
     if (bytes.len < width)
         return 0;
@@ -13,7 +24,13 @@ unsigned mux_number_read(struct mux_span bytes, uint32_t *value) {
     return width;
 }
 
-unsigned mux_number_write(uint8_t *out, uint32_t value) {
+/* Bytes that the shortest form takes: 1..4. */
+static inline unsigned mux_number_bytes(size_t value) {
+    return value < 1u << 6 ? 1 : value < 1u << 14 ? 2 : value < 1u << 22 ? 3 : 4;
+}
+
+/* Writes the shortest form to at least 4 bytes of room; returns the bytes written (1..4). */
+static inline unsigned mux_number_write(uint8_t *out, uint32_t value) {
     assert(value <= MUX_NUMBER_MAX);
     if (value < 1u << 6) {
         out[0] = (uint8_t)value;
@@ -36,3 +53,5 @@ unsigned mux_number_write(uint8_t *out, uint32_t value) {
     out[3] = (uint8_t)value;
     return 4;
 }
+
+#endif
