@@ -302,10 +302,20 @@ static bool look_into_rest(struct mux_link *link) {
     return false;
 }
 
-/* A node sends the packet in which it was cut off again, whole. */
+/* A node sends the packet in which it was cut off again, whole. Chatter in front of it is out. */
 static void drop_cut_packet(struct mux_link *link) {
     MUX_COUNT(&link->mux->counters, nodes_cut_bytes, mux_framer_stored(&link->framer));
     mux_framer_init(&link->framer, link->framer.store);
+}
+
+static void end_framer(struct mux_link *link) {
+    if (link->is_node && mux_framer_chatter(&link->framer)) {
+        mux_framer_flush(&link->framer);
+        return;
+    }
+    if (link->is_node)
+        drop_cut_packet(link);
+    mux_framer_end(&link->framer);
 }
 
 enum mux_link_step mux_link_refused(struct mux_link *link) {
@@ -326,9 +336,7 @@ enum mux_link_step mux_link_next_input(struct mux_link *link) {
     if (fed)
         return MUX_LINK_MORE;
     if (link->ended && !link->framer.ended) {
-        if (link->is_node)
-            drop_cut_packet(link);
-        mux_framer_end(&link->framer);
+        end_framer(link);
         return MUX_LINK_MORE;
     }
     if (link->framer.candidate == 0)

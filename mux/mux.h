@@ -163,7 +163,7 @@ bool mux_up_wants_receive(const struct mux *mux);
 
 /*
  * All is sent, and nothing more will come: a node upstream is told goodbye. True: that is still to
- * be taken or in flight.
+ * be taken or in flight, or the hello is not answered yet.
  */
 bool mux_up_leave(struct mux *mux);
 
