@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 static struct mux_link **bucket(struct mux *mux, struct mux_span segment) {
-    return &mux->directory[mux_hash(segment) % mux->directory_count];
+    return &mux->directory[mux_hash(mux->config.hash_key, segment) % mux->directory_count];
 }
 
 struct mux_link *mux_link_find(struct mux *mux, struct mux_span segment) {

@@ -138,8 +138,25 @@ static bool make_tables(struct mux *mux) {
         mux->free_inputs = &mux->inputs[i];
     }
     unsigned cells = TESTS_CELLS_LEAST + TESTS_CELLS_PER_LINK * config->links_max;
-    return mux_progress_init(&mux->tests, cells) &&
-           mux_segments_init(&mux->segments, config->segment_by);
+    return mux_progress_init(&mux->tests, cells, config->hash_key) &&
+           mux_segments_init(&mux->segments, config->segment_by, config->hash_key);
+}
+
+static void free_all(struct mux *mux) {
+    for (unsigned i = 0; i < mux->links_touched; i++)
+        mux_inputs_drop(mux, &mux->links[i].inputs);
+    mux_down_fini(mux);
+    mux_batch_fini(&mux->batches[0]);
+    mux_batch_fini(&mux->batches[1]);
+    mux_slots_fini(&mux->middle_slots);
+    mux_slots_fini(&mux->large_slots);
+    mux_progress_fini(&mux->tests);
+    mux_segments_fini(&mux->segments);
+    free(mux->links);
+    free(mux->tails);
+    free(mux->directory);
+    free(mux->inputs);
+    free(mux);
 }
 
 struct mux *mux_create(const struct mux_config *config) {
@@ -168,28 +185,31 @@ struct mux *mux_create(const struct mux_config *config) {
     mux_list_init(&mux->buried);
     mux_list_init(&mux->chatter);
     mux_list_init(&mux->looks);
-    if (!make_tables(mux) || !share_memory(mux)) {
-        mux_destroy(mux);
-        return NULL;
-    }
-    return mux;
+    if (make_tables(mux) && share_memory(mux))
+        return mux;
+    free_all(mux);
+    return NULL;
+}
+
+/* Nobody is left and nothing waits: then all memory must be back. */
+static void assert_all_back(const struct mux *mux) {
+    unsigned links = 0, inputs = 0;
+    for (const struct mux_link *link = mux->free_links; link; link = link->next)
+        links++;
+    for (const struct mux_input *input = mux->free_inputs; input; input = input->next)
+        inputs++;
+    if (links < mux->links_touched || mux_up_pending_bytes(mux) || mux->down.inputs.count)
+        return;
+    assert(inputs == mux->config.inputs_max);
+    assert(mux->middle_slots.free_count == mux->middle_slots.count);
+    assert(mux->large_slots.free_count == mux->large_slots.count);
+    assert(mux->down.free_count == mux->down.block_count);
+    assert(mux->tests.free_count == mux->tests.count);
 }
 
 void mux_destroy(struct mux *mux) {
-    for (unsigned i = 0; i < mux->links_touched; i++)
-        mux_inputs_drop(mux, &mux->links[i].inputs);
-    mux_down_fini(mux);
-    mux_batch_fini(&mux->batches[0]);
-    mux_batch_fini(&mux->batches[1]);
-    mux_slots_fini(&mux->middle_slots);
-    mux_slots_fini(&mux->large_slots);
-    mux_progress_fini(&mux->tests);
-    mux_segments_fini(&mux->segments);
-    free(mux->links);
-    free(mux->tails);
-    free(mux->directory);
-    free(mux->inputs);
-    free(mux);
+    assert_all_back(mux);
+    free_all(mux);
 }
 
 struct mux_counters *mux_counters_of(struct mux *mux) {

@@ -36,6 +36,7 @@ struct mux_config {
     size_t reference_least_bytes; /* smallest piece sent from where it lies, not copied */
     unsigned gather_max;          /* most spans in a gather list; at least MUX_GATHER_MIN */
     enum mux_segment_by segment_by;
+    uint64_t hash_key;      /* random and secret: peers choose the names in tables */
     struct mux_hello hello; /* this node */
     bool upstream_is_node;  /* it is told hello and goodbye */
     uint64_t node_grace_ns; /* how long a lost node's segment and tests wait for it */

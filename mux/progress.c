@@ -36,8 +36,8 @@ struct mux_progress_cell {
 
 _Static_assert(sizeof(struct mux_progress_cell) == CELL_BYTES, "a cell is two cache lines");
 
-bool mux_progress_init(struct mux_progress *progress, unsigned cells) {
-    *progress = (struct mux_progress){.count = cells, .free_count = cells};
+bool mux_progress_init(struct mux_progress *progress, unsigned cells, uint64_t hash_key) {
+    *progress = (struct mux_progress){.count = cells, .free_count = cells, .hash_key = hash_key};
     progress->cells = calloc(cells, sizeof *progress->cells);
     progress->buckets = calloc(cells, sizeof *progress->buckets);
     return progress->cells && progress->buckets;
@@ -156,9 +156,10 @@ static uint32_t salt_of(const struct mux_progress_list *list) {
     return (uint32_t)((uintptr_t)list >> 4) * 2654435761u;
 }
 
-static uint32_t hash_of(const struct mux_progress_list *list, struct mux_span route,
-                        struct mux_span test_id) {
-    return mux_hash(test_id) ^ mux_hash(route) * 31 ^ salt_of(list);
+static uint32_t hash_of(const struct mux_progress *progress, const struct mux_progress_list *list,
+                        struct mux_span route, struct mux_span test_id) {
+    return mux_hash(progress->hash_key, test_id) ^ mux_hash(~progress->hash_key, route) ^
+           salt_of(list);
 }
 
 static struct mux_progress_cell **bucket_of(struct mux_progress *progress, uint32_t hash) {
@@ -202,7 +203,7 @@ static void no_longer_alone(struct mux_progress *progress, struct mux_progress_c
     struct mux_progress_name name;
     read_whole_name(cell, &name);
     cell->head.is_alone = false;
-    enter_bucket(progress, cell, hash_of(cell->head.list, name.route, name.test_id));
+    enter_bucket(progress, cell, hash_of(progress, cell->head.list, name.route, name.test_id));
 }
 
 static void forget(struct mux_progress *progress, struct mux_progress_cell *cell) {
@@ -259,7 +260,7 @@ static bool see_alone(struct mux_progress *progress, struct mux_progress_list *l
 
 static bool see_many(struct mux_progress *progress, struct mux_progress_list *list, bool begins,
                      const struct mux_packet *packet) {
-    uint32_t hash = hash_of(list, packet->route, packet->test_id);
+    uint32_t hash = hash_of(progress, list, packet->route, packet->test_id);
     struct mux_progress_cell *cell = find(progress, list, hash, packet);
     if (!begins && cell)
         forget(progress, cell);

@@ -20,6 +20,7 @@ struct mux_progress {
     unsigned count;   /* of cells and of buckets */
     unsigned touched; /* cells that were ever used: the others take no memory yet */
     unsigned free_count;
+    uint64_t hash_key;
 };
 
 /* A link's tests in progress, in the order they began; zeroed at first. */
@@ -35,7 +36,7 @@ struct mux_progress_name {
 };
 
 /* False: out of memory. */
-bool mux_progress_init(struct mux_progress *progress, unsigned cells);
+bool mux_progress_init(struct mux_progress *progress, unsigned cells, uint64_t hash_key);
 void mux_progress_fini(struct mux_progress *progress);
 
 void mux_progress_open(struct mux_progress_list *list, unsigned cells_max);

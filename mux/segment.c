@@ -15,8 +15,8 @@ struct mux_segment_host {
     uint64_t links;
 };
 
-bool mux_segments_init(struct mux_segments *segments, enum mux_segment_by by) {
-    *segments = (struct mux_segments){.by = by};
+bool mux_segments_init(struct mux_segments *segments, enum mux_segment_by by, uint64_t hash_key) {
+    *segments = (struct mux_segments){.by = by, .hash_key = hash_key};
     if (by != MUX_SEGMENT_BY_HOST)
         return true;
     segments->hosts = calloc(TABLE_COUNT, sizeof *segments->hosts);
@@ -29,7 +29,7 @@ void mux_segments_fini(struct mux_segments *segments) {
 
 /* The host's entry, a new one if need be; NULL when the table is full. */
 static struct mux_segment_host *find_host(struct mux_segments *segments, const char *name) {
-    uint32_t at = mux_hash(mux_span_text(name)) % TABLE_COUNT;
+    uint32_t at = mux_hash(segments->hash_key, mux_span_text(name)) % TABLE_COUNT;
     while (segments->hosts[at].links && strcmp(segments->hosts[at].name, name) != 0)
         at = (at + 1) % TABLE_COUNT;
     struct mux_segment_host *host = &segments->hosts[at];

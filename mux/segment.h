@@ -17,13 +17,15 @@ struct mux_segment_host;
 
 struct mux_segments {
     enum mux_segment_by by;
+    uint64_t hash_key;
     uint64_t next; /* number of segments given */
     struct mux_segment_host *hosts;
     unsigned host_count;
 };
 
 /* False: out of memory. */
-bool mux_segments_init(struct mux_segments *segments, enum mux_segment_by by);
+bool mux_segments_init(struct mux_segments *segments, enum mux_segment_by by,
+                       uint64_t hash_key);
 void mux_segments_fini(struct mux_segments *segments);
 
 /* The next segment for a link from `host`, into `out`. Neither '/' nor NUL is ever in it. */

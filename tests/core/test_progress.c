@@ -91,7 +91,7 @@ static void table_against_a_plain_one(void **state) {
     struct random random = {3};
     struct plain plain = {0};
     make_names();
-    assert_true(mux_progress_init(&progress, CELLS));
+    assert_true(mux_progress_init(&progress, CELLS, 1));
     for (unsigned i = 0; i < LISTS; i++)
         mux_progress_open(&lists[i], 100);
     for (unsigned round = 0; round < 200; round++) {
@@ -112,7 +112,7 @@ static void shares(void **state) {
     struct mux_progress progress;
     struct mux_progress_list greedy, modest;
     make_names();
-    assert_true(mux_progress_init(&progress, CELLS));
+    assert_true(mux_progress_init(&progress, CELLS, 1));
     mux_progress_open(&greedy, 10);
     mux_progress_open(&modest, 10);
     unsigned remembered = 0;

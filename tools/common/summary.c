@@ -3,6 +3,7 @@
 #include "tools/common/text.h"
 
 #include <stdlib.h>
+#include <sys/random.h>
 
 /* What is shown of a failing test's traceback. */
 #define TAIL_LINES 12
@@ -13,6 +14,8 @@ struct summary *summary_create(uint64_t now_ns) {
     struct summary *summary = calloc(1, sizeof *summary);
     if (!summary)
         return NULL;
+    if (getrandom(&summary->hash_key, sizeof summary->hash_key, 0) < 0)
+        summary->hash_key = now_ns;
     mux_list_init(&summary->by_age);
     for (unsigned i = RUNNING_MAX; i-- > 0;) {
         mux_list_init(&summary->running[i].by_age);
@@ -37,8 +40,9 @@ uint64_t summary_ended(const struct summary *summary) {
     return ended;
 }
 
-static uint32_t hash_of(const struct mux_packet *packet) {
-    return (mux_hash(packet->route) * 31 + mux_hash(packet->test_id)) | 1;
+static uint32_t hash_of(const struct summary *summary, const struct mux_packet *packet) {
+    uint64_t key = summary->hash_key;
+    return (mux_hash(~key, packet->route) ^ mux_hash(key, packet->test_id)) | 1;
 }
 
 /*
@@ -60,7 +64,7 @@ static size_t keep(uint8_t *out, size_t most, struct mux_span name) {
 }
 
 static void begin_test(struct summary *summary, const struct mux_packet *packet, uint64_t now_ns) {
-    uint32_t hash = hash_of(packet);
+    uint32_t hash = hash_of(summary, packet);
     struct running *running = summary->free_running;
     if (*find_running(summary, hash))
         return;
@@ -81,7 +85,7 @@ static void begin_test(struct summary *summary, const struct mux_packet *packet,
 }
 
 static void end_test(struct summary *summary, const struct mux_packet *packet) {
-    struct running **at = find_running(summary, hash_of(packet));
+    struct running **at = find_running(summary, hash_of(summary, packet));
     struct running *running = *at;
     if (!running) {
         summary->untracked -= summary->untracked > 0; /* most likely one of those */
@@ -118,7 +122,7 @@ static struct text *take_text(struct summary *summary, uint32_t hash) {
 /* Keeps the tail of a test's text file: the last bytes that fit. */
 static void keep_text(struct summary *summary, const struct mux_packet *packet) {
     struct mux_span content = packet->file_content;
-    uint32_t hash = hash_of(packet);
+    uint32_t hash = hash_of(summary, packet);
     struct text *text = find_text(summary, hash);
     if (!text)
         text = take_text(summary, hash);
@@ -150,7 +154,7 @@ static void show_outcome(struct summary *summary, const struct mux_packet *packe
 }
 
 static void forget_text(struct summary *summary, const struct mux_packet *packet, bool show) {
-    struct text *text = find_text(summary, hash_of(packet));
+    struct text *text = find_text(summary, hash_of(summary, packet));
     if (text && show)
         text_show_tail(mux_span(text->bytes, text->len), TAIL_LINES, show_line, summary);
     if (text)
@@ -196,7 +200,7 @@ static void take_notice(struct summary *summary, const struct mux_packet *packet
 }
 
 static void count_worker(struct summary *summary, struct mux_span route) {
-    uint32_t hash = mux_hash(route) | 1;
+    uint32_t hash = mux_hash(summary->hash_key, route) | 1;
     if (summary->workers_told || summary->route_count == ROUTES_MAX / 2)
         return;
     uint32_t at = hash % ROUTES_MAX;

@@ -45,6 +45,7 @@ struct text {
 
 struct summary {
     /* summary.c */
+    uint64_t hash_key;
     struct running running[RUNNING_MAX];
     struct running *buckets[RUNNING_BUCKETS];
     struct running *free_running;
