@@ -116,6 +116,10 @@ static struct transport_conn *open_upstream(void *user, void *conn_user, bool *c
     return conn;
 }
 
+static bool says_hello(const struct place *place) {
+    return place->parent && place->farm->plan.node_links;
+}
+
 static unsigned links_max(const struct farm *farm) {
     return farm->plan.workers + SPARE_LINKS;
 }
@@ -136,15 +140,19 @@ static void make_transport(struct place *place, size_t buffer_bytes, unsigned bu
 
 static void make_node(struct place *place, size_t buffer_bytes, unsigned buffers) {
     struct farm *farm = place->farm;
+    char identity[MUX_IDENTITY_BYTES], name[MUX_NODE_NAME_BYTES];
     size_t received = (buffers * buffer_bytes + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
-    const struct node_config config = {
+    struct node_config config = {
         .ops = &transport_sim,
         .transport = place->transport,
         .mux = {.memory = {place->memory + received, MUX_MEMORY_BYTES},
                 .links_max = links_max(farm),
                 .inputs_max = buffers,
                 .input_bytes_max = buffer_bytes,
-                .segment_by = MUX_SEGMENT_BY_NUMBER},
+                .segment_by = MUX_SEGMENT_BY_NUMBER,
+                .hash_key = sim_random(farm->sim, UINT64_MAX),
+                .upstream_is_node = says_hello(place),
+                .node_grace_ns = farm->plan.node_grace_ns},
         .drain_timeout_ns = 10000 * NS_PER_MS,
         .upstream_retry = true,
         .seed = sim_random(farm->sim, UINT64_MAX),
@@ -155,6 +163,9 @@ static void make_node(struct place *place, size_t buffer_bytes, unsigned buffers
         .show_link = show_link,
         .allowed = allowed,
     };
+    snprintf(identity, sizeof identity, "%x", place->index + 1);
+    snprintf(name, sizeof name, "node%u", place->index);
+    mux_hello_init(&config.mux.hello, identity, name);
     place->node = node_create(&config);
     if (!place->node)
         farm_fail(farm, "node %u cannot be made", place->index);
@@ -294,7 +305,12 @@ static bool is_through(const struct farm *farm, unsigned id, bool to_listener) {
 static bool is_quiet(const struct place *place) {
     if (place->uplink_count == 0 || sim_due(place->transport) || sim_lent(place->transport))
         return false;
+    for (unsigned i = 0; i + 1 < place->uplink_count; i++)
+        if (!sim_stream(place->farm->sim, place->uplinks[i], true).over)
+            return false;
     unsigned id = place->uplinks[place->uplink_count - 1];
+    if (says_hello(place) && sim_stream(place->farm->sim, id, true).written == 0)
+        return false;
     return node_all_sent(place->node) && is_through(place->farm, id, true) &&
            is_through(place->farm, id, false);
 }
@@ -309,6 +325,12 @@ static bool drained(const struct farm *farm) {
     return workers_done(farm);
 }
 
+static void cut_if_corrupted(struct farm *farm, unsigned id) {
+    if (sim_stream(farm->sim, id, true).corruption_count > 0 ||
+        sim_stream(farm->sim, id, false).corruption_count > 0)
+        sim_cut(farm->sim, id);
+}
+
 /*
  * The network is sound again, and everybody who is still there behaves. A packet whose length was
  * corrupted may be waited for as long as its connection stands: workers go, nodes do not.
@@ -318,10 +340,8 @@ static void heal(struct farm *farm) {
     farm->plan.worker_faults = farm->plan.node_faults = sim_faultless;
     for (unsigned i = 0; i < farm->plan.nodes; i++) {
         const struct place *place = &farm->places[i];
-        unsigned last = place->uplink_count - 1;
-        if (place->uplink_count > 0 &&
-            sim_stream(farm->sim, place->uplinks[last], true).corruption_count > 0)
-            sim_cut(farm->sim, place->uplinks[last]);
+        if (place->uplink_count > 0)
+            cut_if_corrupted(farm, place->uplinks[place->uplink_count - 1]);
     }
 }
 

@@ -16,6 +16,7 @@
 #define FARM_UPLINKS_MAX 64 /* connections that a node has ever had to its upstream */
 #define FARM_SEGMENTS_MAX 4096
 #define FARM_PORTS 65536
+
 #define NS_PER_MS UINT64_C(1000000)
 
 struct farm;
@@ -57,7 +58,10 @@ struct plan {
     size_t down_most; /* content of such a one */
     unsigned lazy;    /* the sink does not read at a tick; else whenever there is something */
     unsigned leave;   /* the sink closes its connection at a tick */
-    bool flood;       /* no faults: worker 0 has more than can go up, the others have little */
+    bool node_links;  /* nodes say hello to each other */
+    uint64_t node_grace_ns;
+    bool nobody_is_given_up;
+    bool flood; /* no faults: worker 0 has more than can go up, the others have little */
     uint64_t active_ns;
     struct sim_faults worker_faults, node_faults;
 };
@@ -161,7 +165,7 @@ bool sink_act(struct farm *farm); /* false: there was nothing to do */
 void sink_tick(struct farm *farm);
 void sink_fini(struct farm *farm);
 
-/* check.c: what every node made of what it got. */
+/* check.h: what every node made of what it got. */
 void check_farm(struct farm *farm);
 
 #endif

@@ -2,6 +2,12 @@
 
 #define MILLION 1000000u
 
+/*
+ * A connection between nodes is away for less, if both ends are told: back-offs, and the time that
+ * they are refused.
+ */
+#define OUTAGE_MOST_NS (20000 * NS_PER_MS)
+
 static uint64_t roll(struct farm *farm, uint64_t below) {
     return sim_random(farm->sim, below);
 }
@@ -23,6 +29,7 @@ static void plan_faults(struct farm *farm, struct sim_faults *faults) {
                                   .corrupt = rate(farm, 400000),
                                   .cut = rate(farm, 200000),
                                   .vanish = rate(farm, 20000),
+                                  .half_cut = rate(farm, 200000),
                                   .refuse = rate(farm, 500000)};
 }
 
@@ -71,6 +78,10 @@ void farm_plan(struct farm *farm) {
     plan->lazy = rate(farm, 4 * MILLION);
     plan->leave = rate(farm, 20000);
     plan->active_ns = (100 + roll(farm, 2500)) * NS_PER_MS;
+    plan->node_links = roll(farm, 3) > 0;
+    plan->node_grace_ns = roll(farm, 2) ? 30000 * NS_PER_MS : (1 + roll(farm, 3000)) * NS_PER_MS;
     plan_faults(farm, &plan->worker_faults);
     plan_faults(farm, &plan->node_faults);
+    plan->nobody_is_given_up = plan->node_grace_ns > OUTAGE_MOST_NS &&
+                               plan->node_faults.vanish + plan->node_faults.half_cut == 0;
 }

@@ -79,24 +79,50 @@ static bool segment_of(const struct place *place, unsigned id, unsigned *segment
     return false;
 }
 
+/*
+ * The connection of `place` to its upstream which has given their link its segment. Where nodes say
+ * hello that is the first one, unless the node was given up: then nobody is there.
+ */
+static unsigned uplink_of(const struct place *place) {
+    unsigned segment;
+    for (unsigned i = 0; place->farm->plan.node_links && i < place->uplink_count; i++)
+        if (segment_of(place->parent, place->uplinks[i], &segment))
+            return place->uplinks[i];
+    return place->uplinks[place->uplink_count - 1];
+}
+
 /* The route from the root to the connection `id` at `place`, and "x" behind it. */
 static bool route_to(const struct place *place, unsigned id, char *route, size_t route_bytes) {
     char below[ROUTE_BYTES];
     unsigned segment;
     snprintf(route, route_bytes, "x");
-    for (; place; id = place->uplinks[place->uplink_count - 1], place = place->parent) {
+    for (; place; place = place->parent) {
         if (!segment_of(place, id, &segment) || place->uplink_count == 0)
             return false;
         snprintf(below, sizeof below, "%s", route);
         snprintf(route, route_bytes, "%u/%.*s", segment, ROUTE_BYTES - 16, below);
+        if (place->parent)
+            id = uplink_of(place);
     }
     return true;
 }
 
+/* One that is there, but for one in ten; else any. */
+static const struct worker *some_worker(struct farm *farm) {
+    unsigned count = farm->plan.workers;
+    unsigned first = (unsigned)sim_random(farm->sim, count);
+    bool any = sim_random(farm->sim, 10) == 0;
+    for (unsigned i = 0; i < count && !any; i++) {
+        const struct worker *worker = &farm->workers[(first + i) % count];
+        if (worker->begun && !worker->done)
+            return worker;
+    }
+    return &farm->workers[first];
+}
+
 static void send_down(struct farm *farm) {
     struct sink *sink = &farm->sink;
-    unsigned some = 1 + (unsigned)sim_random(farm->sim, farm->plan.workers);
-    const struct worker *worker = &farm->workers[sim_random(farm->sim, some)];
+    const struct worker *worker = some_worker(farm);
     char route[ROUTE_BYTES], id[32];
     static const uint8_t content[1 << 17];
     const size_t most = farm->plan.down_most + 256;

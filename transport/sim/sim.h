@@ -32,6 +32,7 @@ struct sim_faults {
     unsigned corrupt;      /* at each journey: one bit of what arrives is wrong */
     unsigned cut;          /* at each journey: both ends get an error, what was under way is lost */
     unsigned vanish;       /* at each journey: as cut, but nobody is told until the keepalive */
+    unsigned half_cut;     /* at each journey: as cut, but only one end is told before that */
     unsigned refuse;       /* at each connect() */
 };
 

@@ -104,6 +104,11 @@ static void break_wire(struct wire *wire, enum sim_fate fate) {
     }
 }
 
+static void half_cut(struct wire *wire) {
+    end_fails(&wire->ends[sim_random(wire->sim, 2)], ECONNRESET, wire_delay_ns(wire));
+    break_wire(wire, SIM_VANISHED);
+}
+
 void sim_cut(struct sim *sim, unsigned id) {
     if (sim->wires[id]->fate == SIM_WHOLE)
         break_wire(sim->wires[id], SIM_CUT);
@@ -168,6 +173,8 @@ static bool breaks(struct wire *wire) {
         break_wire(wire, SIM_CUT);
     else if (sim_chance(wire->sim, faults->vanish))
         break_wire(wire, SIM_VANISHED);
+    else if (sim_chance(wire->sim, faults->half_cut))
+        half_cut(wire);
     return wire->fate != SIM_WHOLE;
 }
 
