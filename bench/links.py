@@ -1,0 +1,264 @@
+"""The links that are measured: emulated by network namespaces and veth, or real ones to bench/peer."""
+import json
+import os
+import queue
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+PREFIX = "muxd-bench-"
+PEER_PORT = 7534
+PATIENCE = 60  # seconds for one line of a program of ours; a run that takes longer has failed
+
+
+# A link is up, and the neighbours know each other, once a connection is refused over it.
+REFUSED = """
+import socket, sys
+for _ in range(20):
+    try:
+        socket.create_connection((sys.argv[1], 9), timeout=0.5)
+    except ConnectionRefusedError:
+        sys.exit(0)
+    except OSError:
+        pass
+sys.exit("no way to " + sys.argv[1])
+"""
+
+
+class Failed(Exception):
+    """A run that has no figure, and why."""
+
+
+class Lines:
+    """A program that is spoken with by lines, here or on the peer."""
+
+    def __init__(self, reader, writer):
+        self.writer = writer
+        self.lines = queue.Queue()
+        threading.Thread(target=self._read, args=(reader,), daemon=True).start()
+
+    def _read(self, reader):
+        try:
+            for line in reader:
+                self.lines.put(line.strip())
+        except (OSError, ValueError):
+            pass
+        self.lines.put(None)
+
+    def line(self, patience=PATIENCE, or_end=False):
+        try:
+            line = self.lines.get(timeout=patience)
+        except queue.Empty:
+            raise Failed(f"{self.name}: no answer in {patience} s") from None
+        if line is None and not or_end:
+            raise Failed(f"{self.name} ended early: {self.said()}")
+        if line and line.startswith("wrong:"):
+            raise Failed(f"{self.name}: {line}")
+        return line
+
+    def go(self):
+        self.writer.write("go\n")
+        self.writer.flush()
+
+
+class Local(Lines):
+    """A process here; its CPU time, with that of its children, is known in the end."""
+
+    def __init__(self, argv, cpu, namespace=None):
+        self.name = os.path.basename(argv[2] if argv[0] == "env" else argv[0])
+        inside = ["ip", "netns", "exec", namespace] if namespace else []
+        self.errors = tempfile.TemporaryFile(mode="w+", errors="replace")
+        self.process = subprocess.Popen([*inside, "taskset", "-c", str(cpu), *argv], text=True, stderr=self.errors,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.pid = self.process.pid
+        self.usage = None
+        super().__init__(self.process.stdout, self.process.stdin)
+
+    def said(self):
+        """The end of what it wrote to stderr."""
+        self.errors.seek(0)
+        return "; ".join(self.errors.read().strip().splitlines()[-3:])
+
+    def cpu_seconds(self):
+        return time.clock_gettime(~self.pid << 3 | 2)  # the process's own clock, CPUCLOCK_SCHED
+
+    def wait(self, patience):
+        """Reaps it and keeps its usage; False: it is still there."""
+        until = time.monotonic() + patience
+        while self.usage is None:
+            pid, status, usage = os.wait4(self.pid, os.WNOHANG)
+            if pid:
+                self.usage = usage
+                self.process.returncode = os.waitstatus_to_exitcode(status)
+            elif time.monotonic() > until:
+                return False
+            else:
+                time.sleep(0.005)
+        return True
+
+    def stop(self):
+        for number, patience in ((signal.SIGTERM, 5), (signal.SIGKILL, 5)):
+            if self.usage is None:
+                os.kill(self.pid, number)
+                self.wait(patience)
+        for stream in (self.process.stdin, self.process.stdout, self.errors):
+            try:
+                stream.close()
+            except OSError:
+                pass
+
+
+class Remote(Lines):
+    """A program on the other host, by its bench/peer: one connection is one program."""
+
+    def __init__(self, host, argv):
+        self.name = f"{argv[0]} on {host}"
+        self.socket = socket.create_connection((host, PEER_PORT), timeout=10)
+        self.socket.settimeout(None)
+        stream = self.socket.makefile("rw")
+        stream.write(json.dumps(argv) + "\n")
+        stream.flush()
+        super().__init__(stream, stream)
+
+    def said(self):
+        return "see what bench/peer wrote there"
+
+    def stop(self):
+        try:
+            self.socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self.socket.close()
+
+
+def run(*argv):
+    return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=30).stdout
+
+
+def read(path, default=""):
+    try:
+        with open(path) as file:
+            return file.read().strip()
+    except OSError:
+        return default
+
+
+class Emulated:
+    """
+    Two namespaces, `farm` with the workers and the supervisor, `hub` with the relay, and two equal
+    cables: workers to relay, relay to supervisor. Inside the hub the first has the link's name.
+    """
+
+    KINDS = {
+        "ib0": (65520, None, "IPoIB connected mode, unshaped"),
+        "ib0-sdr": (65520, "8gbit", "IPoIB connected mode, shaped to 4X SDR's 8 Gbit/s"),
+        "ib0-datagram": (2044, None, "IPoIB datagram mode, unshaped"),
+        "eth0": (1500, "1gbit", "gigabit Ethernet, shaped to 1 Gbit/s"),
+    }
+    emulated = True
+
+    def __init__(self, name):
+        self.name = name
+        self.interface = name.split("-")[0]
+        self.mtu, self.rate, self.what = self.KINDS[name]
+        self.farm, self.hub = (f"{PREFIX}{os.getpid()}-{side}" for side in ("farm", "hub"))
+        self.farm_address, self.hub_address, self.sink_address = "10.77.1.1", "10.77.1.2", "10.77.2.1"
+
+    def __enter__(self):
+        sweep()
+        try:
+            for namespace in (self.farm, self.hub):
+                run("ip", "netns", "add", namespace)
+                run("ip", "-n", namespace, "link", "set", "lo", "up")
+                # or a new interface has a tentative address for a second, and who binds to it waits
+                run("ip", "netns", "exec", namespace, "sh", "-c",
+                    "echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad")
+            for interface, subnet in ((self.interface, 1), ("up0", 2)):
+                run("ip", "-n", self.farm, "link", "add", interface, "type", "veth", "peer", "name",
+                    interface, "netns", self.hub)
+                for namespace, host in ((self.farm, 1), (self.hub, 2)):
+                    self._configure(namespace, interface, f"10.77.{subnet}.{host}/24")
+            for address in (self.hub_address, "10.77.2.2"):  # up, and the neighbours known
+                run("ip", "netns", "exec", self.farm, sys.executable, "-c", REFUSED, address)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _configure(self, namespace, interface, address):
+        run("ip", "-n", namespace, "link", "set", interface, "mtu", str(self.mtu), "up")
+        run("ip", "-n", namespace, "addr", "add", address, "dev", interface)
+        if self.rate:
+            run("ip", "netns", "exec", namespace, "tc", "qdisc", "add", "dev", interface, "root",
+                "tbf", "rate", self.rate, "burst", "512kb", "latency", "40ms")
+
+    def __exit__(self, *_):
+        remove(self.farm, self.hub)
+
+    def on_hub(self, argv, cpu):
+        return Local(argv, cpu, self.hub)
+
+    def on_farm(self, argv, cpu):
+        return Local(argv, cpu, self.farm)
+
+    def facts(self):
+        return {"name": self.name, "emulated": True, "mtu": self.mtu, "what": self.what}
+
+
+class Hardware:
+    """The real interface NAME; the workers and the supervisor are on HOST, where bench/peer runs."""
+
+    emulated = False
+
+    def __init__(self, name, host):
+        self.name = self.interface = name
+        self.farm_address = self.sink_address = host
+        route = run("ip", "-o", "route", "get", socket.gethostbyname(host))
+        found = re.search(r"dev (\S+).* src (\S+)", route)
+        if not found or found[1] != name:
+            raise SystemExit(f"bench/run: --link {name}={host}: {host} is not reached over {name}")
+        self.hub_address = found[2]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def on_hub(self, argv, cpu):
+        return Local(argv, cpu)
+
+    def on_farm(self, argv, _cpu):
+        return Remote(self.farm_address, [os.path.basename(argv[0]), *argv[1:]])
+
+    def facts(self):
+        base = f"/sys/class/net/{self.name}/"
+        infiniband = read(base + "type") == "32"  # ARPHRD_INFINIBAND
+        what = f"IPoIB {read(base + 'mode', 'datagram')} mode" if infiniband else "Ethernet"
+        return {"name": self.name, "emulated": False, "mtu": int(read(base + "mtu")), "what": what,
+                "speed_mbit": read(base + "speed")}
+
+
+def remove(*namespaces):
+    """Removes namespaces, and with them their processes' links; what is gone already is fine."""
+    for namespace in namespaces:
+        pids = subprocess.run(["ip", "netns", "pids", namespace], capture_output=True, text=True)
+        for pid in pids.stdout.split():
+            try:
+                os.kill(int(pid), signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        subprocess.run(["ip", "netns", "del", namespace], capture_output=True)
+
+
+def sweep():
+    """Removes what a run that was killed left behind."""
+    for name in os.listdir("/run/netns") if os.path.isdir("/run/netns") else []:
+        owner = re.fullmatch(PREFIX + r"(\d+)-\w+", name)
+        if owner and not os.path.exists(f"/proc/{owner[1]}"):
+            remove(name)
