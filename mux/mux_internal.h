@@ -34,6 +34,12 @@
 /* Deficit round robin: what a link may send in its turn. About 100 small packets. */
 #define QUANTUM_BYTES 16384
 
+/*
+ * What a frame takes of that at least: to find, check and send a packet of a few bytes costs as
+ * much CPU as so many bytes in larger ones, so that no worker's turn is much longer than another's.
+ */
+#define FRAME_LEAST_BYTES 64
+
 /* Chatter waits so long for its newline: below what a person at a debugger prompt notices. */
 #define CHATTER_SILENCE_NS 30000000u
 
@@ -60,9 +66,9 @@
  * at a time. All links together have room for a few each, since memory for all of them at the
  * same time would be 8 KiB a link.
  */
-#define LINK_TESTS_CELLS 64
-#define TESTS_CELLS_PER_LINK 8
-#define TESTS_CELLS_LEAST 4096
+#define LINK_TESTS_CELLS 48
+#define TESTS_CELLS_PER_LINK 6
+#define TESTS_CELLS_LEAST 3072
 
 #define REASON_BYTES 160
 

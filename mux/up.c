@@ -157,7 +157,7 @@ static enum mux_link_step step(struct mux_link *link) {
         bytes = forward_damage(link, &frame, frame.why);
         break;
     }
-    link->credit_bytes -= (int64_t)bytes;
+    link->credit_bytes -= (int64_t)(bytes > FRAME_LEAST_BYTES ? bytes : FRAME_LEAST_BYTES);
     link->has_frames = true;
     mux_link_progressed(link);
     mux_link_leave_slot(link);
