@@ -3,8 +3,8 @@
 
 #include <stdlib.h>
 
-/* Two cache lines: most names fit one or two. */
-#define CELL_BYTES 128
+/* Three cache lines: most names fit one cell. */
+#define CELL_BYTES 192
 
 /* A name's beginning is in its first cell, the rest in more of them. */
 #define FIRST_BYTES (CELL_BYTES - sizeof(struct head))
@@ -34,7 +34,7 @@ struct mux_progress_cell {
     };
 };
 
-_Static_assert(sizeof(struct mux_progress_cell) == CELL_BYTES, "a cell is two cache lines");
+_Static_assert(sizeof(struct mux_progress_cell) == CELL_BYTES, "a cell is three cache lines");
 
 bool mux_progress_init(struct mux_progress *progress, unsigned cells, uint64_t hash_key) {
     *progress = (struct mux_progress){.count = cells, .free_count = cells, .hash_key = hash_key};
