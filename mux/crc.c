@@ -18,6 +18,9 @@
 /* ISA-L costs some 20 ns a call: below this a table is cheaper (4 to 20 byte heads and tails). */
 #define SHORT_BYTES 24
 
+/* From here on ISA-L may use vectors of more than 16 bytes. */
+#define WIDE_BYTES 256
+
 struct powers {
     uint32_t low[POWER_LOW_COUNT];
     uint32_t high[POWER_HIGH_COUNT];
@@ -25,7 +28,7 @@ struct powers {
 
 static struct powers forward, inverse;
 static uint32_t tables[4][256]; /* of a byte that so many bytes follow */
-static bool pclmul;
+static bool pclmul, avx;
 
 static uint32_t times_x(uint32_t a) {
     return a & 1 ? a >> 1 ^ POLYNOMIAL : a >> 1;
@@ -74,6 +77,15 @@ PCLMUL static uint32_t multiply_both_pclmul(uint32_t a, uint32_t b, uint32_t c, 
 static bool cpu_has_pclmul(void) {
     return __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("sse4.1");
 }
+
+static bool cpu_has_avx(void) {
+    return __builtin_cpu_supports("avx");
+}
+
+/* ISA-L (2.30) leaves them in use: all SSE code behind it would be slow, some of it by half. */
+static void clear_upper_halves(void) {
+    __asm__ volatile("vzeroupper");
+}
 #else
 static uint32_t multiply_pclmul(uint32_t a, uint32_t b) {
     return multiply_portable(a, b);
@@ -85,6 +97,13 @@ static uint32_t multiply_both_pclmul(uint32_t a, uint32_t b, uint32_t c, uint32_
 
 static bool cpu_has_pclmul(void) {
     return false;
+}
+
+static bool cpu_has_avx(void) {
+    return false;
+}
+
+static void clear_upper_halves(void) {
 }
 #endif
 
@@ -119,6 +138,7 @@ __attribute__((constructor)) static void build(void) {
     build_powers(&forward, times_x);
     build_powers(&inverse, divided_by_x);
     pclmul = cpu_has_pclmul();
+    avx = cpu_has_avx();
 }
 
 bool mux_crc_use_pclmul(bool wanted) {
@@ -171,9 +191,12 @@ static uint32_t crc_by_tables(uint32_t crc, struct mux_span bytes) {
 }
 
 uint32_t mux_crc(uint32_t crc, struct mux_span bytes) {
-    if (bytes.len >= SHORT_BYTES)
-        return crc32_gzip_refl(crc, bytes.data, bytes.len);
-    return crc_by_tables(crc, bytes);
+    if (bytes.len < SHORT_BYTES)
+        return crc_by_tables(crc, bytes);
+    crc = crc32_gzip_refl(crc, bytes.data, bytes.len);
+    if (avx && bytes.len >= WIDE_BYTES)
+        clear_upper_halves();
+    return crc;
 }
 
 uint32_t mux_crc_concat(uint32_t crc_a, uint32_t crc_b, uint32_t b_bytes) {

@@ -50,12 +50,16 @@ size_t mux_framer_chatter(const struct mux_framer *framer) {
     return framer->chatter;
 }
 
-size_t mux_framer_stored(const struct mux_framer *framer) {
+static inline size_t stored_bytes(const struct mux_framer *framer) {
     return framer->end - framer->head;
 }
 
+size_t mux_framer_stored(const struct mux_framer *framer) {
+    return stored_bytes(framer);
+}
+
 void mux_framer_move(struct mux_framer *framer, struct mux_room store) {
-    size_t stored = mux_framer_stored(framer);
+    size_t stored = stored_bytes(framer);
     assert(stored <= store.len);
     if (stored)
         memmove(store.data, framer->store.data + framer->head, stored);
@@ -65,7 +69,7 @@ void mux_framer_move(struct mux_framer *framer, struct mux_room store) {
 }
 
 struct mux_room mux_framer_room(const struct mux_framer *framer) {
-    size_t stored = mux_framer_stored(framer);
+    size_t stored = stored_bytes(framer);
     if (stored == 0 || framer->candidate <= stored ||
         framer->head + framer->candidate > framer->store.len)
         return (struct mux_room){NULL, 0};
@@ -78,7 +82,7 @@ void mux_framer_filled(struct mux_framer *framer, size_t len) {
 }
 
 bool mux_framer_look_into(struct mux_framer *framer) {
-    size_t stored = mux_framer_stored(framer);
+    size_t stored = stored_bytes(framer);
     assert(framer->fed.len == 0);
     if (stored && framer->candidate && framer->chatter == 0)
         framer->abandoned = mux_restart_find(mux_span(framer->store.data + framer->head, stored));
@@ -86,7 +90,7 @@ bool mux_framer_look_into(struct mux_framer *framer) {
 }
 
 static struct view view_of(const struct mux_framer *framer) {
-    size_t stored = mux_framer_stored(framer);
+    size_t stored = stored_bytes(framer);
     if (stored)
         return (struct view){framer->store.data + framer->head, stored, true,
                              framer->ended && framer->fed.len == 0, framer->trusted};
@@ -232,7 +236,7 @@ static bool gather(struct mux_framer *framer, const struct look *look, struct mu
     framer->candidate = look->chatter ? 0 : look->candidate;
     if (framer->fed.len == 0)
         return false;
-    if (mux_framer_stored(framer) == 0)
+    if (stored_bytes(framer) == 0)
         framer->head = framer->end = 0;
     size_t room = framer->store.len - framer->end;
     if (room == 0) {
@@ -242,7 +246,7 @@ static bool gather(struct mux_framer *framer, const struct look *look, struct mu
             2 * look->wanted < MUX_STORE_MAX_BYTES ? 2 * look->wanted : MUX_STORE_MAX_BYTES;
         return false;
     }
-    size_t missing = look->wanted - mux_framer_stored(framer);
+    size_t missing = look->wanted - stored_bytes(framer);
     if (look->chatter && missing < CHATTER_STEP_BYTES)
         missing = CHATTER_STEP_BYTES; /* what looks like a packet in it mostly is none */
     size_t taken = missing < framer->fed.len ? missing : framer->fed.len;
@@ -258,8 +262,8 @@ static bool gather(struct mux_framer *framer, const struct look *look, struct mu
 static bool take_whole(struct mux_framer *framer, struct mux_frame *frame) {
     struct mux_span fed = framer->fed;
     uint32_t length, header_bytes;
-    if (mux_framer_stored(framer) || framer->chatter ||
-        mux_header_read(fed, &length, &header_bytes) || length > fed.len ||
+    if (stored_bytes(framer) || framer->chatter || mux_header_read(fed, &length, &header_bytes) ||
+        length > fed.len ||
         !judge_whole(framer->trusted, frame, mux_span(fed.data, length), header_bytes))
         return false;
     frame->in_store = false;

@@ -80,7 +80,6 @@ bool mux_up_leave(struct mux *mux) {
     struct mux_greeting *greeting = &mux->greeting;
     if (mux->config.upstream_is_node && greeting->state == MUX_GREETING_OPEN)
         greeting->state = MUX_GREETING_GOODBYE;
-    bool is_asking =
-        greeting->state == MUX_GREETING_HELLO || greeting->state == MUX_GREETING_ASKED;
+    bool is_asking = greeting->state == MUX_GREETING_HELLO || greeting->state == MUX_GREETING_ASKED;
     return is_asking || greeting->state == MUX_GREETING_GOODBYE || greeting->in_flight;
 }

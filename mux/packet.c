@@ -134,9 +134,14 @@ uint32_t mux_packet_crc(struct mux_span bytes) {
     return mux_read_be32(bytes.data + bytes.len - MUX_CRC_BYTES);
 }
 
-bool mux_packet_verify(struct mux_span bytes) {
+static inline bool verify(struct mux_span bytes) {
     assert(bytes.len >= MUX_PACKET_MIN_BYTES);
-    return mux_crc(0, mux_span(bytes.data, bytes.len - MUX_CRC_BYTES)) == mux_packet_crc(bytes);
+    size_t crc_offset = bytes.len - MUX_CRC_BYTES;
+    return mux_crc(0, mux_span(bytes.data, crc_offset)) == mux_read_be32(bytes.data + crc_offset);
+}
+
+bool mux_packet_verify(struct mux_span bytes) {
+    return verify(bytes);
 }
 
 /* A whole packet's fields, as far as they are not taken yet. The CRC stands at `end`. */
@@ -310,18 +315,20 @@ static enum mux_error check_each(const struct mux_packet *packet) {
  * that is plain ASCII, so is each of them: one look instead of many.
  */
 static enum mux_error check_strings(const struct mux_packet *packet) {
-    const struct mux_span strings[] = {packet->test_id, packet->tags, packet->mime,
-                                       packet->file_name};
+    const struct mux_span *const strings[] = {&packet->test_id, &packet->tags, &packet->mime,
+                                              &packet->file_name};
     struct mux_span run = mux_span(NULL, 0);
     for (unsigned i = 0; i < sizeof strings / sizeof *strings; i++) {
-        if (!strings[i].data)
+        const uint8_t *first = strings[i]->data;
+        if (!first)
             continue;
         if (!run.data)
-            run.data = strings[i].data;
-        run.len = (size_t)(strings[i].data - run.data) + strings[i].len;
+            run.data = first;
+        run.len = (size_t)(first - run.data) + strings[i]->len;
     }
-    return mux_string_is_plain(run) && mux_string_is_plain(packet->route) ? MUX_OK
-                                                                          : check_each(packet);
+    bool is_plain =
+        mux_string_is_plain(run) && (packet->route.len == 0 || mux_string_is_plain(packet->route));
+    return is_plain ? MUX_OK : check_each(packet);
 }
 
 /*
@@ -347,7 +354,7 @@ enum mux_error mux_packet_judge(struct mux_span bytes, uint32_t header_bytes, bo
     enum mux_error error = walk_fields(bytes, header_bytes, TAGS_WALKED_FIRST, packet, layout);
     if (error && !packet->tags.data)
         return MUX_ERROR_HEADER;
-    if (!mux_packet_verify(bytes))
+    if (!verify(bytes))
         return MUX_ERROR_CRC;
     if (error)
         error = walk_fields(bytes, header_bytes, UINT32_MAX, packet, layout);

@@ -69,13 +69,17 @@ static inline struct change head_change(const struct parts *parts, struct mux_sp
     return (struct change){__builtin_bswap32(bits), 4 + body_bytes};
 }
 
-/* Of what stands behind so many bytes. */
-static uint32_t crc_behind(const struct mux_pieces *pieces, size_t skipped_bytes) {
+/* The route field was added last; it is in the scratch as a whole if it is not long. */
+static inline uint32_t crc_of_field(const struct mux_pieces *pieces, const uint8_t *at,
+                                    size_t bytes) {
+    if (at + bytes == pieces->scratch + pieces->scratch_len)
+        return mux_crc(0, mux_span(at, bytes));
     uint32_t crc = 0;
+    size_t before = pieces->len_bytes - bytes;
     for (size_t i = 0; i < pieces->count; i++) {
         struct mux_span piece = pieces->piece[i];
-        size_t skipped = skipped_bytes < piece.len ? skipped_bytes : piece.len;
-        skipped_bytes -= skipped;
+        size_t skipped = before < piece.len ? before : piece.len;
+        before -= skipped;
         if (skipped < piece.len)
             crc = mux_crc(crc, mux_span(piece.data + skipped, piece.len - skipped));
     }
@@ -88,9 +92,9 @@ static uint32_t crc_behind(const struct mux_pieces *pieces, size_t skipped_bytes
  * the difference of their lengths, the new one's is put in; the head's change moves by all that
  * stands behind it.
  */
-static inline enum mux_error rebuild(const struct parts *parts, struct mux_span route,
-                                     struct mux_span segment, const struct mux_prefix *bare,
-                                     struct mux_pieces *pieces) {
+__attribute__((always_inline)) static inline enum mux_error
+rebuild(const struct parts *parts, struct mux_span route, struct mux_span segment,
+        const struct mux_prefix *bare, struct mux_pieces *pieces) {
     size_t routed = mux_routed_bytes(route, segment);
     size_t field = route.data || segment.data ? mux_number_bytes(routed) + routed : 0;
     size_t length = mux_length_with_number(3 + parts->body.len + field + MUX_CRC_BYTES);
@@ -101,10 +105,10 @@ static inline enum mux_error rebuild(const struct parts *parts, struct mux_span 
     mux_pieces_add_head(pieces, flags, length);
     struct change change = head_change(parts, pieces->piece[0], flags, length);
     mux_pieces_add_lent(pieces, parts->body);
-    size_t before = pieces->len_bytes;
+    const uint8_t *field_at = mux_pieces_scratch_end(pieces);
     mux_pieces_add_route(pieces, route, segment);
     uint32_t old_field_crc = parts->route_field.len ? mux_crc(0, parts->route_field) : 0;
-    uint32_t field_crc = bare ? bare->crc_bare : crc_behind(pieces, before);
+    uint32_t field_crc = bare ? bare->crc_bare : crc_of_field(pieces, field_at, field);
     int32_t growth = (int32_t)field - (int32_t)parts->route_field.len;
     uint32_t crc = mux_crc_place(parts->crc ^ old_field_crc, growth, change.crc,
                                  (int32_t)(change.bytes + field));
@@ -117,8 +121,9 @@ enum mux_error mux_prefix_apply(const struct mux_prefix *prefix, struct mux_span
                                 const struct mux_packet *packet, const struct mux_layout *layout,
                                 struct mux_pieces *pieces) {
     struct parts parts = take_apart(bytes, layout);
-    return rebuild(&parts, packet->route, prefix->segment, packet->route.data ? NULL : prefix,
-                   pieces);
+    if (!packet->route.data)
+        return rebuild(&parts, mux_span(NULL, 0), prefix->segment, prefix, pieces);
+    return rebuild(&parts, packet->route, prefix->segment, NULL, pieces);
 }
 
 void mux_strip(struct mux_span bytes, const struct mux_packet *packet,

@@ -3,13 +3,16 @@
 /* A byte of plain ASCII without NUL is above 0 as a signed one: a vector is compared at a time. */
 typedef int8_t vector __attribute__((vector_size(16)));
 
-static bool plain_vector(const uint8_t *at) {
+static inline vector plain_vector(const uint8_t *at) {
     vector bytes;
-    uint64_t plain[2];
     memcpy(&bytes, at, sizeof bytes);
-    vector is_plain = bytes > 0;
-    memcpy(plain, &is_plain, sizeof plain);
-    return (plain[0] & plain[1]) == UINT64_MAX;
+    return bytes > 0;
+}
+
+static inline bool is_all(vector are_plain) {
+    uint64_t halves[2];
+    memcpy(halves, &are_plain, sizeof halves);
+    return (halves[0] & halves[1]) == UINT64_MAX;
 }
 
 /* The top bit of a byte is set by what is added when the byte is not 0; nothing is carried. */
@@ -37,14 +40,19 @@ static bool plain_short(struct mux_span string) {
 
 /* How many bytes at its front are plain: all of them, or nearly up to the first that is not. */
 static inline size_t plain_bytes(struct mux_span string) {
-    size_t i = 0;
-    if (string.len < 16)
+    const size_t step = sizeof(vector);
+    if (string.len < step)
         return plain_short(string) ? string.len : 0;
-    while (i + 16 <= string.len && plain_vector(string.data + i))
-        i += 16;
-    if (i + 16 > string.len && plain_vector(string.data + string.len - 16))
-        i = string.len;
-    return i;
+    const uint8_t *at = string.data, *end = at + string.len;
+    while ((size_t)(end - at) >= 4 * step &&
+           is_all(plain_vector(at) & plain_vector(at + step) & plain_vector(at + 2 * step) &
+                  plain_vector(at + 3 * step)))
+        at += 4 * step;
+    while ((size_t)(end - at) >= step && is_all(plain_vector(at)))
+        at += step;
+    if ((size_t)(end - at) < step && is_all(plain_vector(end - step)))
+        at = end;
+    return (size_t)(at - string.data);
 }
 
 bool mux_string_is_plain(struct mux_span string) {

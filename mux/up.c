@@ -88,7 +88,8 @@ static size_t forward_packet(struct mux_link *link, const struct mux_frame *fram
     struct mux_pieces packet;
     struct mux *mux = link->mux;
     MUX_COUNT(&mux->counters, received_packets, 1);
-    if (mux_node_says(link, &frame->packet))
+    bool may_be_word = link->is_node || !link->has_frames;
+    if (may_be_word && mux_node_says(link, &frame->packet))
         return 0;
     if (!is_trackable(link, &frame->packet) ||
         !mux_progress_see(&mux->tests, &link->tests, &frame->packet))
