@@ -46,11 +46,11 @@ void mux_pieces_whole(struct mux_pieces *pieces, struct mux_span bytes) {
     mux_pieces_add_lent(pieces, bytes);
 }
 
-static uint32_t pieces_crc(const struct mux_pieces *pieces) {
+void mux_pieces_seal(struct mux_pieces *pieces) {
     uint32_t crc = 0;
     for (size_t i = 0; i < pieces->count; i++)
         crc = mux_crc(crc, pieces->piece[i]);
-    return crc;
+    mux_pieces_add_be32(pieces, crc);
 }
 
 enum mux_error mux_packet_gather_prefixed(const struct mux_packet *packet, struct mux_span segment,
@@ -72,7 +72,7 @@ enum mux_error mux_packet_gather_prefixed(const struct mux_packet *packet, struc
     add_counted(pieces, packet->file_name);
     add_counted(pieces, packet->file_content);
     mux_pieces_add_route(pieces, packet->route, segment);
-    mux_pieces_add_be32(pieces, pieces_crc(pieces));
+    mux_pieces_seal(pieces);
     assert(pieces->len_bytes == length);
     return MUX_OK;
 }

@@ -25,6 +25,9 @@ size_t mux_packet_bytes(const struct mux_packet *packet, struct mux_span segment
 enum mux_error mux_packet_gather_prefixed(const struct mux_packet *packet, struct mux_span segment,
                                           struct mux_pieces *pieces);
 
+/* Adds the CRC over all that was added. */
+void mux_pieces_seal(struct mux_pieces *pieces);
+
 /* A packet as it is: one piece. */
 void mux_pieces_whole(struct mux_pieces *pieces, struct mux_span bytes);
 

@@ -24,8 +24,7 @@ struct mux_segments {
 };
 
 /* False: out of memory. */
-bool mux_segments_init(struct mux_segments *segments, enum mux_segment_by by,
-                       uint64_t hash_key);
+bool mux_segments_init(struct mux_segments *segments, enum mux_segment_by by, uint64_t hash_key);
 void mux_segments_fini(struct mux_segments *segments);
 
 /* The next segment for a link from `host`, into `out`. Neither '/' nor NUL is ever in it. */
