@@ -65,7 +65,8 @@
     X(nodes_lost, COUNTER, "nodes", "nodes that became unreachable")                               \
     X(nodes_returned, COUNTER, "nodes", "nodes that came back to their segment")                   \
     X(nodes_given_up, COUNTER, "nodes", "nodes that did not come back in time")                    \
-    X(nodes_cut_bytes, COUNTER, "bytes", "bytes of packets in which a node was cut off")           \
+    X(nodes_cut_bytes, COUNTER, "bytes",                                                           \
+      "bytes of packets in which a node was cut off, or that a refused one sent")                  \
     X(links_cut, COUNTER, "links",                                                                 \
       "links open when an ending node had no time to read to their end")                           \
     X(links_evicted, COUNTER, "links",                                                             \

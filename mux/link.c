@@ -319,6 +319,9 @@ static void end_framer(struct mux_link *link) {
 }
 
 enum mux_link_step mux_link_refused(struct mux_link *link) {
+    MUX_COUNT(&link->mux->counters, nodes_cut_bytes,
+              mux_framer_stored(&link->framer) + link->framer.fed.len +
+                  mux_inputs_bytes(&link->inputs));
     mux_framer_init(&link->framer, (struct mux_room){link->tail, TAIL_BYTES});
     mux_inputs_drop(link->mux, &link->inputs);
     mux_link_release_slot(link);

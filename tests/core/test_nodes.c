@@ -206,6 +206,7 @@ static void refused_in_words(void **state) {
     }
     assert_nothing_up();
     assert_int_equal(rig_counter(MUX_COUNT_nodes_refused), 5);
+    assert_true(rig_counter(MUX_COUNT_nodes_cut_bytes) > 5 * 30); /* what came behind the hellos */
     assert_int_equal(rig_counter(MUX_COUNT_links_open), 0);
 }
 
