@@ -35,6 +35,15 @@ static int64_t fail(struct check *check, const char *why, uint32_t worker) {
     return -1;
 }
 
+/* A packet that is wrong, for people: text as it is, the rest as dots. */
+static void show(struct check *check, const uint8_t *packet, size_t len) {
+    size_t at = strlen(check->error);
+    at += (size_t)snprintf(check->error + at, sizeof check->error - at, ": ");
+    for (size_t i = 0; i < len && at + 1 < sizeof check->error; i++)
+        check->error[at++] = packet[i] >= ' ' && packet[i] < 127 ? (char)packet[i] : '.';
+    check->error[at] = 0;
+}
+
 static void *zeroed(size_t count, size_t size) {
     void *memory = calloc(count, size);
     if (!memory) {
@@ -264,9 +273,13 @@ static int64_t take_one(struct check *check, const uint8_t *data, size_t len, ui
     else
         bytes = read_packet(data, len, check->framing == FRAMING_SUBUNIT, &seen, &why);
     if (bytes < 0)
-        return fail(check, why, seen.worker);
+        bytes = fail(check, why, seen.worker);
     if (bytes > 0 && is_packet && take_packet(check, &seen) < 0)
+        bytes = -1;
+    if (bytes < 0) {
+        show(check, data, len);
         return -1;
+    }
     check->bytes += bytes > 0 ? seen.bytes : 0;
     return bytes;
 }

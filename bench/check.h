@@ -22,7 +22,7 @@ struct check {
     uint64_t bytes;
     uint64_t *latency; /* histogram */
     bool timed;        /* packets carry the time they were sent at */
-    char error[256];
+    char error[512];
 };
 
 void check_init(struct check *check, enum framing framing, uint32_t packet_bytes, uint32_t workers,

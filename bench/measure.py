@@ -57,6 +57,15 @@ def wait_until_listening(relay, port):
     raise Failed(f"{relay.name} does not listen: {relay.said()}")
 
 
+def wait_for_children(relay):
+    """Those of a relay with a process for each worker end by themselves; their CPU counts once they have."""
+    for _ in range(400):
+        if not read(f"/proc/{relay.pid}/task/{relay.pid}/children"):
+            return
+        time.sleep(0.005)
+    raise Failed(f"{relay.name}: its processes go on after the load")
+
+
 class Run:
     """One run: sink, relay and load, in the order in which they find each other."""
 
@@ -116,6 +125,7 @@ class Run:
         sent = json.loads(load.line())
         done = json.loads(sink.line())
         if not self.direct:
+            wait_for_children(relay)
             relay.stop()
         if sink.line() != "closed":
             raise Failed("the sink did not end")

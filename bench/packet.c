@@ -23,8 +23,7 @@
 #define WRAPPING_MOST_BYTES 64
 #define TRACEBACK_BYTES 900
 #define OUTPUT_BYTES 60
-#define MIX_PROGRESS_BYTES 110
-#define MIX_OUTCOME_BYTES 115
+#define MIX_ID_BYTES 80
 #define MIX_MEAN_BYTES 150
 #define BULK_SECONDS 1700000000u /* any time will do where latency is not measured */
 
@@ -84,25 +83,40 @@ static void seal(uint8_t *packet, size_t len) {
 }
 
 struct shape {
-    uint32_t bytes;      /* of the packet; the test id is as long as that takes */
+    uint32_t id_bytes;
     uint32_t file_bytes; /* 0: no file */
     unsigned status;
 };
 
+static size_t file_field_bytes(uint32_t bytes) {
+    return bytes ? 24 + 10 + (bytes < 64 ? 1 : bytes < 16384 ? 2 : 3) + bytes : 0;
+}
+
+/* All but the length field: flags, time, id, tag, file, CRC. */
+static uint32_t shape_bytes(struct shape shape) {
+    uint32_t bytes = (uint32_t)(3 + 8 + 2 + shape.id_bytes + 11 +
+                                file_field_bytes(shape.file_bytes) + CRC_BYTES);
+    return bytes + (bytes < 16382 ? 2 : 3);
+}
+
+/* A packet of exactly that many bytes: the test id takes what the rest leaves. */
+static struct shape shape_of_size(uint32_t bytes, unsigned status) {
+    struct shape shape = {0, bytes >= 256 ? bytes - 150 : 0, status};
+    shape.id_bytes = bytes - shape_bytes(shape);
+    assert(shape.id_bytes >= 64 && shape.id_bytes < ID_MOST_BYTES); /* its length takes two bytes */
+    return shape;
+}
+
 static struct shape shape_of(uint32_t packet_bytes, uint32_t number) {
     uint32_t test = number / 2;
     unsigned status = number % 2 ? SUCCESS : IN_PROGRESS;
-    if (packet_bytes != PACKET_MIX && packet_bytes >= 256)
-        return (struct shape){packet_bytes, packet_bytes - 150, status};
     if (packet_bytes != PACKET_MIX)
-        return (struct shape){packet_bytes, 0, status};
+        return shape_of_size(packet_bytes, status);
     if (status == IN_PROGRESS)
-        return (struct shape){MIX_PROGRESS_BYTES, 0, status};
+        return (struct shape){MIX_ID_BYTES, 0, status};
     if (test % 25 == 3)
-        return (struct shape){MIX_OUTCOME_BYTES + TRACEBACK_BYTES + 45, TRACEBACK_BYTES, FAIL};
-    if (test % 5 == 1)
-        return (struct shape){MIX_OUTCOME_BYTES + OUTPUT_BYTES + 45, OUTPUT_BYTES, status};
-    return (struct shape){MIX_OUTCOME_BYTES, 0, status};
+        return (struct shape){MIX_ID_BYTES, TRACEBACK_BYTES, FAIL};
+    return (struct shape){MIX_ID_BYTES, test % 5 == 1 ? OUTPUT_BYTES : 0, status};
 }
 
 static uint8_t *put_file(uint8_t *out, uint32_t bytes) {
@@ -112,10 +126,6 @@ static uint8_t *put_file(uint8_t *out, uint32_t bytes) {
     for (uint32_t i = 0; i < bytes; i++)
         *out++ = (uint8_t)(i % 61 == 60 ? '\n' : ' ' + i * 7 % 90);
     return out;
-}
-
-static size_t file_field_bytes(uint32_t bytes) {
-    return bytes ? 24 + 10 + (bytes < 64 ? 1 : bytes < 16384 ? 2 : 3) + bytes : 0;
 }
 
 /* "package.module.Class.test_..." of `len` bytes that ends in the test's number. */
@@ -135,17 +145,14 @@ static size_t build_subunit(uint8_t *out, struct shape shape, uint32_t number, i
     unsigned flags = VERSION_2 | HAS_TEST_ID | HAS_TIMESTAMP | RUNNABLE | HAS_TAGS | shape.status;
     if (shape.file_bytes)
         flags |= HAS_FILE | HAS_MIME | END_OF_FILE;
-    size_t length_bytes = shape.bytes < 16384 ? 2 : 3;
-    size_t fixed = 3 + length_bytes + 8 + 11 + file_field_bytes(shape.file_bytes) + CRC_BYTES;
-    size_t id = shape.bytes - fixed - 2;
-    assert(id >= 64 && id < ID_MOST_BYTES); /* its length takes two bytes */
+    size_t length_bytes = shape_bytes(shape) < 16384 ? 2 : 3;
     uint8_t *at = out;
     *at++ = SIGNATURE;
     *at++ = (uint8_t)(flags >> 8);
     *at++ = (uint8_t)flags;
     uint8_t *length = at;
     at = put_time(at + length_bytes, BULK_SECONDS * UINT64_C(1000000000));
-    at = put_test_id(at, id, number / 2);
+    at = put_test_id(at, shape.id_bytes, number / 2);
     char tag[10];
     snprintf(tag, sizeof tag, "%c%08x", last ? 'e' : 's', number);
     at = put_string(put_varint(at, 1), tag);
@@ -173,10 +180,10 @@ size_t packet_build(uint8_t *out, enum framing framing, uint32_t packet_bytes, u
         return build_syslog(out, packet_bytes, worker, number, last);
     /* the last one stands for no test: it is an outcome of its own */
     struct shape shape =
-        last ? (struct shape){PACKET_LEAST_BYTES, 0, SUCCESS} : shape_of(packet_bytes, number);
+        last ? shape_of_size(PACKET_LEAST_BYTES, SUCCESS) : shape_of(packet_bytes, number);
     if (framing != FRAMING_NATS)
         return build_subunit(out, shape, number, last);
-    uint8_t *body = out + sprintf((char *)out, "PUB w.%05u %u\r\n", worker, shape.bytes);
+    uint8_t *body = out + sprintf((char *)out, "PUB w.%05u %u\r\n", worker, shape_bytes(shape));
     uint8_t *end = body + build_subunit(body, shape, number, last);
     memcpy(end, "\r\n", 2);
     return (size_t)(end - out) + 2;

@@ -22,7 +22,9 @@ def cell_name(row):
     size = {0: "mix"}.get(row["packet_bytes"]) or size_name(row["packet_bytes"])
     write = f"{row['write_bytes']} B writes" if row["write_bytes"] else "one packet a write"
     pace = f", paced {row['rate']}/s" if row["rate"] else ""
-    return f"{size}, {row['workers']} workers, {write}{pace}" if row["workers"] else size
+    if row["contestant"] in ("netperf", "iperf3"):
+        return "one byte there and back" if row["packet_bytes"] == 1 else f"one stream, {size} sends"
+    return f"{size}, {row['workers']} workers, {write}{pace}"
 
 
 def size_name(size):
@@ -146,18 +148,26 @@ def grouped(rows):
     return groups.items()
 
 
+def short_figures(row):
+    """Goodput, or latency where that was asked for, and the relay's CPU."""
+    main = f"{number(row.get('p99_us'))} us" if row["rate"] else rate_name(row["goodput_bits_per_s"])
+    return f"{main}, {number(row['cpu_ns_per_packet'])} ns"
+
+
 def markdown(results):
-    """The table of the README: the main figures of every link."""
+    """The README's table: goodput (paced: 99th percentile of latency) and CPU ns a packet, and the goals."""
     machine = results["machine"]
     lines = [f"{machine['cpu']}, {machine['cpus']} cores, Linux {machine['kernel']}, "
              f"{machine['congestion_control']}, {results['rounds']} round(s), commit {results['commit']}:", ""]
-    lines += ["| link | work | contestant | packets/s | goodput | CPU ns/packet | p99 us |",
-              "|---|---|---|---:|---:|---:|---:|"]
+    names = list(dict.fromkeys(row["contestant"] for row in results["rows"] if row["workers"] > 1))
+    lines += [f"| link | work | {' | '.join(names)} |", "|---|---|" + "---:|" * len(names)]
     for (link, cell), rows in grouped(results["rows"]):
-        for row in rows:
-            lines.append(f"| {link} | {cell} | {row['contestant']} | {number(row['packets_per_s'])} | "
-                         f"{rate_name(row['goodput_bits_per_s'])} | {number(row['cpu_ns_per_packet'])} | "
-                         f"{number(row.get('p99_us'))} |")
+        figures = {row["contestant"]: short_figures(row) for row in rows}
+        if rows[0]["workers"] > 1:
+            lines.append(f"| {link} | {cell} | {' | '.join(figures.get(name, '') for name in names)} |")
+    for row in results["rows"]:
+        if row["workers"] == 1 and row["packet_bytes"] > 1:
+            lines += ["", f"{row['contestant']} on {row['link']}: {rate_name(row['goodput_bits_per_s'])}."]
     lines += ["", "| goal | measured | wanted | |", "|---|---:|---:|---|"]
     lines += [f"| {' | '.join(line)} |" for line in goal_lines(Rows(results["rows"]))]
     return "\n".join(lines) + "\n"
@@ -173,7 +183,7 @@ def table(headings, lines):
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1080px; margin: 2em auto; padding: 0 1em; color: #1d2733 }
 table { border-collapse: collapse; font-size: 13px; margin: .5em 0 1.5em }
-td, th { border-bottom: 1px solid #dde3ea; padding: .2em .7em; text-align: right }
+td, th { white-space: nowrap; border-bottom: 1px solid #dde3ea; padding: .2em .7em; text-align: right }
 td:nth-child(-n+2), th:nth-child(-n+2) { text-align: left }
 h2 { margin-top: 2em } h3 { margin-bottom: .2em } .note { color: #5b6775 } svg { margin: .5em 1em .5em 0 }
 """
@@ -184,8 +194,10 @@ def charts(results):
     out = []
     for (link, cell), group in grouped(rows):
         if len(group) > 2 and not group[0]["rate"]:
+            reference = [row for row in rows if row["link"] == link and row["packet_bytes"] > 1
+                         and row["contestant"] in ("netperf", "iperf3")]
             out.append(f"<h3>{html.escape(f'{link}: {cell}')}</h3>")
-            out.append(plots.bars("goodput, Gbit/s", group, "goodput_bits_per_s", 1e-9))
+            out.append(plots.bars("goodput, Gbit/s", group + reference, "goodput_bits_per_s", 1e-9))
             out.append(plots.bars("relay CPU, ns a packet", group, "cpu_ns_per_packet", 1))
         elif group[0]["rate"]:
             out.append(f"<h3>{html.escape(f'{link}: {cell}')}</h3>")
