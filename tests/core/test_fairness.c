@@ -9,6 +9,9 @@
 /* What a link may send in its turn, and its last packet on top: see QUANTUM_BYTES. */
 #define TURN_BYTES (16384 + 6000)
 
+/* However small they are: see FRAME_LEAST_BYTES. */
+#define TURN_PACKETS (16384 / 64)
+
 static void keep(struct mux_buffer *buffer) {
     (void)buffer;
 }
@@ -89,7 +92,55 @@ static void test_bytes_are_shared(void **state) {
     free(config.memory.data);
 }
 
+/* A worker's turn is not much longer in CPU time because its packets are tiny. */
+static void test_small_packets_are_few_a_turn(void **state) {
+    (void)state;
+    static struct mux_buffer buffers[2];
+    struct mux_config config = {
+        .memory = {malloc(MUX_MEMORY_MIN_BYTES), MUX_MEMORY_MIN_BYTES},
+        .links_max = 2,
+        .inputs_max = INPUTS,
+        .input_bytes_max = INPUT_BYTES,
+        .reference_least_bytes = SIZE_MAX,
+        .gather_max = 1024,
+        .log = say,
+    };
+    struct mux *mux = mux_create(&config);
+    assert_non_null(mux);
+    for (unsigned i = 0; i < 2; i++) {
+        struct mux_link_config link = {"peer", "", true, NULL};
+        buffers[i] = (struct mux_buffer){malloc(INPUT_BYTES), INPUT_BYTES, 1, keep, NULL};
+        struct mux_span bytes = fill(&buffers[i], 0);
+        mux_link_received(mux_link_open(mux, &link), &buffers[i], bytes, 1);
+    }
+    mux_run(mux, 1);
+    const struct mux_gather *gather = mux_up_take(mux);
+    assert_int_equal(gather->count, 1);
+
+    struct mux_span rest = gather->spans[0];
+    unsigned run = 0, runs = 0, last = 0;
+    while (rest.len > 0) {
+        uint32_t length, header_bytes;
+        struct mux_packet packet;
+        assert_int_equal(mux_header_parse(rest, &length, &header_bytes), MUX_OK);
+        assert_int_equal(mux_packet_parse(mux_span(rest.data, length), &packet, NULL), MUX_OK);
+        unsigned link = packet.route.data[0] - '0';
+        runs += link != last;
+        run = link == last ? run + 1 : 1;
+        last = link;
+        assert_in_range(run, 1, TURN_PACKETS);
+        rest = mux_span(rest.data + length, rest.len - length);
+    }
+    assert_true(runs > 10);
+    mux_up_sent(mux);
+    mux_destroy(mux);
+    for (unsigned i = 0; i < 2; i++)
+        free(buffers[i].data);
+    free(config.memory.data);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_bytes_are_shared)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_bytes_are_shared),
+                                       cmocka_unit_test(test_small_packets_are_few_a_turn)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

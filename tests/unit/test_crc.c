@@ -94,6 +94,20 @@ static void check_concat(const uint8_t *data, size_t a_bytes, size_t b_bytes) {
         fail_msg("cut %zu of %zu bytes", b_bytes, a_bytes + b_bytes);
 }
 
+/* Two parts moved to their places, forwards and backwards. */
+static void placed(void **state) {
+    (void)state;
+    struct random random = {5};
+    for (int i = 0; i < 10000; i++) {
+        uint32_t a = (uint32_t)random_next(&random), b = (uint32_t)random_next(&random);
+        uint32_t bytes = (uint32_t)random_below(&random, MUX_PACKET_MAX_BYTES + 1);
+        uint32_t moved = mux_crc_multiply(a, mux_crc_power(bytes));
+        uint32_t back = mux_crc_multiply(b, mux_crc_power_inverse(bytes));
+        assert_int_equal(mux_crc_place(a, (int32_t)bytes, b, -(int32_t)bytes), moved ^ back);
+        assert_int_equal(mux_crc_place(moved, -(int32_t)bytes, b, 0), a ^ b);
+    }
+}
+
 static void joined_and_cut(void **state) {
     (void)state;
     for (size_t a_bytes = 0; a_bytes < 70; a_bytes++)
@@ -156,10 +170,12 @@ int main(void) {
         cmocka_unit_test(extended),
         cmocka_unit_test_setup(multiplied, use_portable),
         cmocka_unit_test_setup(all_powers, use_portable),
+        cmocka_unit_test_setup(placed, use_portable),
         cmocka_unit_test_setup(joined_and_cut, use_portable),
         cmocka_unit_test_setup(errors_survive, use_portable),
         cmocka_unit_test_setup(multiplied, use_pclmul),
         cmocka_unit_test_setup(all_powers, use_pclmul),
+        cmocka_unit_test_setup(placed, use_pclmul),
         cmocka_unit_test_setup(joined_and_cut, use_pclmul),
         cmocka_unit_test_setup(errors_survive, use_pclmul),
     };
