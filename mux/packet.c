@@ -166,8 +166,8 @@ static inline bool take_number(struct fields *fields, uint32_t *value) {
     return true;
 }
 
-static inline enum mux_error take_counted(struct fields *fields, struct mux_span *out,
-                                          enum mux_error past_end) {
+MUX_INLINE enum mux_error take_counted(struct fields *fields, struct mux_span *out,
+                                       enum mux_error past_end) {
     uint32_t len;
     if (!take_number(fields, &len))
         return MUX_ERROR_NUMBER;
@@ -179,8 +179,7 @@ static inline enum mux_error take_counted(struct fields *fields, struct mux_span
 }
 
 /* A field that only some packets have; without it *out is absent. */
-static inline enum mux_error take_string(struct fields *fields, bool is_there,
-                                         struct mux_span *out) {
+MUX_INLINE enum mux_error take_string(struct fields *fields, bool is_there, struct mux_span *out) {
     *out = mux_span(NULL, 0);
     return is_there ? take_counted(fields, out, MUX_ERROR_STRING) : MUX_OK;
 }
@@ -231,8 +230,8 @@ static inline enum mux_error take_file(struct fields *fields, bool is_there,
 }
 
 /* All fields in the order of the wire; *route_at gets what was left before the route. */
-static inline enum mux_error take_fields(struct fields *fields, struct mux_packet *packet,
-                                         unsigned flags, const uint8_t **route_at) {
+MUX_INLINE enum mux_error take_fields(struct fields *fields, struct mux_packet *packet,
+                                      unsigned flags, const uint8_t **route_at) {
     enum mux_error error = take_timestamp(fields, packet);
     if (!error)
         error = take_string(fields, flags & MUX_FLAG_TEST_ID, &packet->test_id);
@@ -256,9 +255,9 @@ static inline enum mux_error take_fields(struct fields *fields, struct mux_packe
  * is sure to be set: data != NULL when the packet fits all the same, in the sense of
  * mux_packet_fits(), which does not walk tags.
  */
-static inline enum mux_error walk_fields(struct mux_span bytes, uint32_t header_bytes,
-                                         uint32_t tags_max, struct mux_packet *packet,
-                                         struct mux_layout *layout) {
+MUX_INLINE enum mux_error walk_fields(struct mux_span bytes, uint32_t header_bytes,
+                                      uint32_t tags_max, struct mux_packet *packet,
+                                      struct mux_layout *layout) {
     unsigned flags = read_flags(bytes.data);
     struct fields fields = {bytes.data + header_bytes, bytes.data + bytes.len - MUX_CRC_BYTES,
                             tags_max};
@@ -273,6 +272,12 @@ static inline enum mux_error walk_fields(struct mux_span bytes, uint32_t header_
     *layout =
         (struct mux_layout){(uint32_t)bytes.len, header_bytes, (uint32_t)(route_at - bytes.data)};
     return error;
+}
+
+/* However many tags it has. */
+static enum mux_error walk_all(struct mux_span bytes, uint32_t header_bytes,
+                               struct mux_packet *packet, struct mux_layout *layout) {
+    return walk_fields(bytes, header_bytes, UINT32_MAX, packet, layout);
 }
 
 static inline bool next_tag(struct mux_span *tags, struct mux_span *tag) {
@@ -310,22 +315,24 @@ static enum mux_error check_each(const struct mux_packet *packet) {
     return error ? error : mux_string_check(packet->route);
 }
 
+/* *run, if it has begun, reaches to the field's end. */
+static inline void extend(struct mux_span *run, struct mux_span field) {
+    if (!field.data)
+        return;
+    if (!run->data)
+        run->data = field.data;
+    run->len = (size_t)(field.data - run->data) + field.len;
+}
+
 /*
  * Test id, tags, mime and file name stand one behind the other, only numbers between them. When all
  * that is plain ASCII, so is each of them: one look instead of many.
  */
 static enum mux_error check_strings(const struct mux_packet *packet) {
-    const struct mux_span *const strings[] = {&packet->test_id, &packet->tags, &packet->mime,
-                                              &packet->file_name};
-    struct mux_span run = mux_span(NULL, 0);
-    for (unsigned i = 0; i < sizeof strings / sizeof *strings; i++) {
-        const uint8_t *first = strings[i]->data;
-        if (!first)
-            continue;
-        if (!run.data)
-            run.data = first;
-        run.len = (size_t)(first - run.data) + strings[i]->len;
-    }
+    struct mux_span run = packet->test_id;
+    extend(&run, packet->tags);
+    extend(&run, packet->mime);
+    extend(&run, packet->file_name);
     bool is_plain =
         mux_string_is_plain(run) && (packet->route.len == 0 || mux_string_is_plain(packet->route));
     return is_plain ? MUX_OK : check_each(packet);
@@ -357,7 +364,7 @@ enum mux_error mux_packet_judge(struct mux_span bytes, uint32_t header_bytes, bo
     if (!verify(bytes))
         return MUX_ERROR_CRC;
     if (error)
-        error = walk_fields(bytes, header_bytes, UINT32_MAX, packet, layout);
+        error = walk_all(bytes, header_bytes, packet, layout);
     return error || trusted ? error : check_strings(packet);
 }
 
@@ -370,7 +377,7 @@ enum mux_error mux_packet_parse_trusted(struct mux_span bytes, struct mux_packet
         return error;
     if (length != bytes.len)
         return length > bytes.len ? MUX_ERROR_SHORT_PACKET : MUX_ERROR_LEFT_OVER;
-    return walk_fields(bytes, header_bytes, UINT32_MAX, packet, layout ? layout : &unused);
+    return walk_all(bytes, header_bytes, packet, layout ? layout : &unused);
 }
 
 enum mux_error mux_packet_parse(struct mux_span bytes, struct mux_packet *packet,

@@ -109,8 +109,8 @@ static inline size_t mux_routed_bytes(struct mux_span route, struct mux_span seg
     return segment.len + (route.data ? 1 + route.len : 0);
 }
 
-static inline void mux_pieces_add_route(struct mux_pieces *pieces, struct mux_span route,
-                                        struct mux_span segment) {
+MUX_INLINE void mux_pieces_add_route(struct mux_pieces *pieces, struct mux_span route,
+                                     struct mux_span segment) {
     if (!route.data && !segment.data)
         return;
     uint8_t *begin = mux_pieces_scratch_end(pieces), *at = begin;

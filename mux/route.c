@@ -92,9 +92,9 @@ static inline uint32_t crc_of_field(const struct mux_pieces *pieces, const uint8
  * the difference of their lengths, the new one's is put in; the head's change moves by all that
  * stands behind it.
  */
-__attribute__((always_inline)) static inline enum mux_error
-rebuild(const struct parts *parts, struct mux_span route, struct mux_span segment,
-        const struct mux_prefix *bare, struct mux_pieces *pieces) {
+MUX_INLINE enum mux_error rebuild(const struct parts *parts, struct mux_span route,
+                                  struct mux_span segment, const struct mux_prefix *bare,
+                                  struct mux_pieces *pieces) {
     size_t routed = mux_routed_bytes(route, segment);
     size_t field = route.data || segment.data ? mux_number_bytes(routed) + routed : 0;
     size_t length = mux_length_with_number(3 + parts->body.len + field + MUX_CRC_BYTES);
