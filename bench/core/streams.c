@@ -38,8 +38,10 @@ static void realistic(unsigned worker, unsigned n, struct mux_packet *packet) {
     static char id[128], content[1024];
     static const uint8_t tag[] = "\x08worker-1";
     unsigned test = n / 2;
-    int len = snprintf(id, sizeof id, "project.component.tests.unit.test_module_%02u.TestCase%u.test_%08u_does_what_it_says",
-                       worker, test % 11, test);
+    int len = snprintf(
+        id, sizeof id,
+        "project.component.tests.unit.test_module_%02u.TestCase%u.test_%08u_does_what_it_says",
+        worker, test % 11, test);
     memset(content, 'x', sizeof content);
     *packet = (struct mux_packet){
         .status = n % 2 ? outcome(test) : MUX_STATUS_INPROGRESS,

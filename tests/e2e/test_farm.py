@@ -85,7 +85,9 @@ class Farm(Case):
     def check(self, events):
         """Nobody was declared dead, no test is under two routes, no outcome comes twice."""
         tests = [e for e in events if e["test_id"]]
-        self.assertFalse([e for e in tests if e["file_name"] == "muxd"])
+        # a test whose last packet was lost with a cut connection is over with its node, not before
+        dead = [e for e in tests if e["file_name"] == "muxd"]
+        self.assertFalse([e for e in dead if "ended while" not in text(e)])
         self.assertFalse([e for e in tests if e["test_id"] == "subunit.parser"])
         ended = [(e["route_code"], e["test_id"]) for e in tests
                  if e["test_status"] in ("success", "fail")]
