@@ -234,6 +234,7 @@ class Hardware:
         return Local(argv, cpu)
 
     def on_farm(self, argv, _cpu):
+        argv = argv[2:] if argv[0] == "env" else argv  # the peer has its own
         return Remote(self.farm_address, [os.path.basename(argv[0]), *argv[1:]])
 
     def facts(self):
