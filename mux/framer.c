@@ -63,6 +63,7 @@ void mux_framer_move(struct mux_framer *framer, struct mux_room store) {
     assert(stored <= store.len);
     if (stored)
         memmove(store.data, framer->store.data + framer->head, stored);
+    framer->copied += stored;
     framer->store = store;
     framer->head = 0;
     framer->end = stored;
@@ -253,6 +254,7 @@ static bool gather(struct mux_framer *framer, const struct look *look, struct mu
     taken = taken < room ? taken : room;
     memcpy(framer->store.data + framer->end, framer->fed.data, taken);
     framer->end += taken;
+    framer->copied += taken;
     framer->fed = mux_span(framer->fed.data + taken, framer->fed.len - taken);
     return true;
 }

@@ -46,6 +46,7 @@ struct mux_framer {
     size_t chatter;      /* bytes at the head that are known to be chatter */
     size_t candidate;    /* length of the packet underway at the head; 0 when there is none */
     size_t abandoned;    /* bytes at the head that their writer will never complete */
+    size_t copied;       /* bytes moved into the store or within it: the owner's to take */
     struct mux_span fed; /* what is left of the caller's span */
     bool trusted;        /* packets were checked before, all but their CRC; the owner's to set */
     bool utf8;           /* rule 1: chatter is still read as UTF-8 */

@@ -333,6 +333,8 @@ enum mux_link_step mux_link_refused(struct mux_link *link) {
 enum mux_link_step mux_link_next_input(struct mux_link *link) {
     struct mux *mux = link->mux;
     bool was_paused = !mux_link_wants_receive(link);
+    MUX_COUNT(&mux->counters, body_bytes_copied, link->framer.copied);
+    link->framer.copied = 0;
     bool fed = mux_input_next(mux, &link->inputs, &link->framer);
     if (was_paused && mux_link_wants_receive(link))
         mux_link_attend(link);

@@ -520,9 +520,7 @@ static void check(struct world *world) {
     assert_int_equal(value[MUX_COUNT_links_open], 0);
     assert_int_equal(value[MUX_COUNT_links_evicted], world->evicted);
     assert_int_equal(value[MUX_COUNT_sent_bytes], value[MUX_COUNT_forwarded_bytes]);
-    assert_int_equal(value[MUX_COUNT_body_bytes_copied] + value[MUX_COUNT_body_bytes_referenced] <=
-                         value[MUX_COUNT_forwarded_bytes],
-                     1);
+    assert_true(value[MUX_COUNT_body_bytes_referenced] <= value[MUX_COUNT_forwarded_bytes]);
     assert_int_equal(mux_unframed_bytes(world->mux), 0);
 }
 

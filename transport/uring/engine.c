@@ -44,6 +44,7 @@ static struct transport *uring_init(const struct transport_config *config,
         return NULL;
     }
     transport->reserve.fd = -1;
+    uring_gathering_init(&transport->gathering);
     queue_init(&transport->free);
     queue_init(&transport->retired);
     queue_init(&transport->work);
@@ -99,8 +100,11 @@ static unsigned uring_poll(struct transport *transport, uint64_t deadline_ns,
     uring_listeners_rested(transport);
     for (;;) {
         bool may_wait = advance(transport, &out) && out.count == 0;
+        transport->gathering.waited = transport->gathering.on = false;
         bool woken = !uring_enter(transport, may_wait ? deadline_ns : 0);
         harvest(transport, &out);
+        if (transport->gathering.waited)
+            uring_gathering_woken(transport, &out);
         if (out.count > 0 || woken || deadline_ns <= uring_now_ns(transport))
             return out.count;
     }

@@ -49,6 +49,7 @@ static bool probe(struct transport *transport, struct transport_failure *failure
         *failure = (struct transport_failure){-result, "io_uring_register: IORING_REGISTER_PROBE"};
         return false;
     }
+    transport->min_wait = (transport->ring.features & URING_FEATURE_MIN_TIMEOUT) != 0;
     transport->read_multishot =
         io_uring_opcode_supported(&memory.probe, URING_OP_READ_MULTISHOT) != 0;
     return true;
@@ -78,11 +79,36 @@ uint64_t uring_now_ns(const struct transport *transport) {
     return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
+/* The kernel adds this to its clock: "for ever" would overflow that. */
+#define REST_MOST_NS (3600 * (uint64_t)NS_PER_S)
+
+static struct __kernel_timespec rest_until(uint64_t deadline_ns, uint64_t now_ns) {
+    uint64_t rest_ns = deadline_ns - now_ns;
+    rest_ns = rest_ns < REST_MOST_NS ? rest_ns : REST_MOST_NS;
+    return (struct __kernel_timespec){(long long)(rest_ns / NS_PER_S),
+                                      (long long)(rest_ns % NS_PER_S)};
+}
+
+/* Completions gather for so long, or until there are so many. */
+#define GATHER_US 200
+#define GATHER_COMPLETIONS 64
+
+static int wait_gathering(struct io_uring *ring, uint64_t deadline_ns, uint64_t now_ns) {
+    struct __kernel_timespec rest = rest_until(deadline_ns, now_ns);
+    struct uring_getevents_arg arg = {.min_wait_usec = GATHER_US, .ts = (uint64_t)(uintptr_t)&rest};
+    unsigned flags = IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG;
+    if (ring->enter_ring_fd != ring->ring_fd)
+        flags |= IORING_ENTER_REGISTERED_RING;
+    int result = io_uring_sq_ready(ring) ? io_uring_submit(ring) : 0;
+    if (result < 0)
+        return result;
+    return io_uring_enter2((unsigned)ring->enter_ring_fd, 0, GATHER_COMPLETIONS, flags,
+                           (sigset_t *)&arg, sizeof arg);
+}
+
 static int wait_until(struct io_uring *ring, uint64_t deadline_ns, uint64_t now_ns) {
     struct io_uring_cqe *cqe;
-    uint64_t rest_ns = deadline_ns - now_ns;
-    struct __kernel_timespec rest = {(long long)(rest_ns / NS_PER_S),
-                                     (long long)(rest_ns % NS_PER_S)};
+    struct __kernel_timespec rest = rest_until(deadline_ns, now_ns);
     return io_uring_submit_and_wait_timeout(ring, &cqe, 1, &rest, NULL);
 }
 
@@ -95,6 +121,11 @@ static int submit_and_wait(struct transport *transport, uint64_t deadline_ns) {
     /* Completions are made only while we are in the kernel for events (DEFER_TASKRUN). */
     if (ready || deadline_ns <= now_ns)
         return io_uring_submit_and_get_events(ring);
+    transport->gathering.waited = true;
+    transport->gathering.on =
+        deadline_ns - now_ns > GATHER_US * UINT64_C(1000) && uring_gathers(transport);
+    if (transport->gathering.on)
+        return wait_gathering(ring, deadline_ns, now_ns);
     if (deadline_ns == UINT64_MAX)
         return io_uring_submit_and_wait(ring, 1);
     return wait_until(ring, deadline_ns, now_ns);

@@ -60,6 +60,7 @@ static bool begin(struct transport_conn *conn) {
                              offset(send));
     if (send->is_device)
         sqe->flags |= IOSQE_ASYNC;
+    conn->transport->gathering.sends_in_flight++;
     return true;
 }
 
@@ -113,6 +114,7 @@ static void complete(struct uring_op *op, int result, unsigned flags, struct uri
     (void)flags;
     struct transport_conn *conn = conn_of(op);
     struct uring_send *send = &conn->send;
+    conn->transport->gathering.sends_in_flight--;
     if (result < 0) {
         /* cancelled or interrupted: what is left is sent again if it is still wanted */
         if (result != -ECANCELED && result != -EINTR && result != -EAGAIN)

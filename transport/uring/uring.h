@@ -135,10 +135,21 @@ struct transport_listener {
     bool resting;    /* nothing can be accepted nor refused: not again before the next poll() */
 };
 
+/* wait.c: whether to let completions gather before we are woken. */
+struct uring_gathering {
+    unsigned sends_in_flight;
+    unsigned small_wakes;  /* in a row, soon after each other */
+    unsigned wakes_needed; /* so many, then completions are gathered */
+    bool waited, on;       /* the last entry into the kernel did */
+    uint64_t woken_ns;
+};
+
 struct transport {
     struct io_uring ring;
     bool ring_made;
     bool read_multishot;
+    bool min_wait; /* the kernel can wait for a least time */
+    struct uring_gathering gathering;
     struct pools pools;
     struct uring_buffer_ring rings[TRANSPORT_POOLS];
     struct socket_reserve reserve;
@@ -168,6 +179,16 @@ struct io_uring_sqe *uring_sqe(struct transport *transport);
 bool uring_enter(struct transport *transport, uint64_t deadline_ns);
 
 uint64_t uring_now_ns(const struct transport *transport);
+
+/* wait.c */
+
+void uring_gathering_init(struct uring_gathering *gathering);
+
+/* Shall the next wait gather? */
+bool uring_gathers(const struct transport *transport);
+
+/* A wait has brought these events. */
+void uring_gathering_woken(struct transport *transport, const struct uring_events *out);
 
 /* op.c: requests. */
 
