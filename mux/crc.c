@@ -202,7 +202,3 @@ uint32_t mux_crc(uint32_t crc, struct mux_span bytes) {
 uint32_t mux_crc_concat(uint32_t crc_a, uint32_t crc_b, uint32_t b_bytes) {
     return mux_crc_multiply(crc_a, mux_crc_power(b_bytes)) ^ crc_b;
 }
-
-uint32_t mux_crc_cut(uint32_t crc_ab, uint32_t crc_b, uint32_t b_bytes) {
-    return mux_crc_multiply(crc_ab ^ crc_b, mux_crc_power_inverse(b_bytes));
-}

@@ -32,9 +32,6 @@ uint32_t mux_crc_place(uint32_t a, int32_t a_bytes, uint32_t b, int32_t b_bytes)
 /* crc(A|B) from crc(A), crc(B) and |B| */
 uint32_t mux_crc_concat(uint32_t crc_a, uint32_t crc_b, uint32_t b_bytes);
 
-/* crc(A) from crc(A|B), crc(B) and |B| */
-uint32_t mux_crc_cut(uint32_t crc_ab, uint32_t crc_b, uint32_t b_bytes);
-
 /*
  * Which multiplication is used. For tests: false forces the portable one. Returns whether PCLMULQDQ
  * is in use now.

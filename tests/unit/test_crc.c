@@ -90,8 +90,6 @@ static void check_concat(const uint8_t *data, size_t a_bytes, size_t b_bytes) {
     uint32_t both = witness(data, a_bytes + b_bytes);
     if (mux_crc_concat(a, b, (uint32_t)b_bytes) != both)
         fail_msg("concat %zu and %zu bytes", a_bytes, b_bytes);
-    if (mux_crc_cut(both, b, (uint32_t)b_bytes) != a)
-        fail_msg("cut %zu of %zu bytes", b_bytes, a_bytes + b_bytes);
 }
 
 /* Two parts moved to their places, forwards and backwards. */
@@ -131,7 +129,6 @@ static void errors_survive(void **state) {
         uint32_t wrong = crc ^ (1u << random_below(&random, 32));
         uint32_t bytes = (uint32_t)random_below(&random, MUX_PACKET_MAX_BYTES + 1);
         assert_int_not_equal(mux_crc_concat(crc, b, bytes), mux_crc_concat(wrong, b, bytes));
-        assert_int_not_equal(mux_crc_cut(crc, b, bytes), mux_crc_cut(wrong, b, bytes));
     }
 }
 

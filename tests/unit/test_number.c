@@ -12,7 +12,7 @@ static unsigned write_in_width(uint8_t *out, uint32_t value, unsigned width) {
 
 static unsigned least_width(uint32_t value) {
     unsigned width = 1;
-    while (value >> (8 * width - 2))
+    while (width < 4 && value >> (8 * width - 2))
         width++;
     return width;
 }
