@@ -21,8 +21,8 @@ static void release(struct mux_buffer *buffer) {
     free(buffer);
 }
 
-static struct mux_buffer *lend(struct node *node, struct mux_span bytes) {
-    if (node->buffers == NODE_INPUTS)
+static struct mux_buffer *lend(struct node *node, struct mux_span bytes, unsigned most) {
+    if (node->buffers >= most)
         return NULL;
     struct mux_buffer *buffer = malloc(sizeof *buffer);
     assert(buffer);
@@ -37,7 +37,7 @@ void node_open(struct node *node, size_t reference_least_bytes, unsigned gather_
     struct mux_config config = {
         .memory = {memory, sizeof memory},
         .links_max = NODE_LINKS,
-        .inputs_max = NODE_INPUTS,
+        .inputs_max = NODE_INPUTS + NODE_RESERVE_INPUTS,
         .input_bytes_max = NODE_INPUT_BYTES,
         .reference_least_bytes = reference_least_bytes,
         .gather_max = gather_max,
@@ -86,7 +86,7 @@ bool node_give(struct node *node, struct peer *peer, struct mux_span bytes) {
         mux_link_filled(peer->link, bytes.len, node->now_ns);
     } else {
         bytes.len = bytes.len < NODE_INPUT_BYTES ? bytes.len : NODE_INPUT_BYTES;
-        struct mux_buffer *buffer = lend(node, bytes);
+        struct mux_buffer *buffer = lend(node, bytes, NODE_INPUTS);
         if (!buffer)
             return false;
         mux_link_received(peer->link, buffer, mux_span(buffer->data, bytes.len), node->now_ns);
@@ -143,7 +143,7 @@ void node_sent(struct peer *peer) {
 bool node_give_down(struct node *node, struct mux_span bytes) {
     if (bytes.len == 0 || !mux_up_wants_receive(node->mux))
         return false;
-    struct mux_buffer *buffer = lend(node, bytes);
+    struct mux_buffer *buffer = lend(node, bytes, NODE_INPUTS + NODE_RESERVE_INPUTS);
     if (buffer)
         mux_up_received(node->mux, buffer, mux_span(buffer->data, bytes.len));
     return buffer != NULL;
@@ -250,14 +250,19 @@ void node_settle(struct node *node) {
             node_sent(&node->peers[i]);
         }
         node_run(node);
-        if (!mux_up_accepted(node->mux))
+        if (!mux_up_accepted(node->mux)) {
+            node_up_lost(node, 0); /* with half a packet that would swallow the answer */
             node_up_connected(node);
+        }
         node_up_take(node);
         node_up_sent(node);
     }
-    while (mux_up_leave(node->mux)) {
+    for (unsigned round = 0; mux_up_leave(node->mux); round++) {
+        assert(round < ROUNDS_MOST);
+        node->now_ns += SETTLE_NS;
         node_up_take(node);
         node_up_sent(node);
+        node_run(node); /* the answer to the hello may still be on its way */
     }
     assert(node->buffers == 0 || mux_down_pending_bytes(node->mux));
     assert(mux_unframed_bytes(node->mux) == 0);

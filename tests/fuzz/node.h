@@ -9,6 +9,7 @@
 
 #define NODE_LINKS 6
 #define NODE_INPUTS 16
+#define NODE_RESERVE_INPUTS 4 /* for the upstream, as transports keep some */
 #define NODE_INPUT_BYTES 16384
 #define NODE_IDENTITY "0"
 #define NODE_GRACE_NS 1000000000u /* a lost node is waited for */
