@@ -213,6 +213,12 @@ static void count_worker(struct summary *summary, struct mux_span route) {
     summary->workers++;
 }
 
+/* What a node says for itself; a lost node is told without a status. */
+static bool is_message(const struct mux_packet *packet) {
+    return packet->status == MUX_STATUS_FAIL ||
+           mux_span_equal(packet->file_name, mux_span_text("muxd"));
+}
+
 void summary_packet(struct summary *summary, const struct mux_packet *packet, uint64_t now_ns) {
     summary->packets++;
     summary->changed = true;
@@ -224,7 +230,7 @@ void summary_packet(struct summary *summary, const struct mux_packet *packet, ui
         }
     } else if (packet->test_id.data) {
         take_test(summary, packet, now_ns);
-    } else if (packet->status == MUX_STATUS_FAIL) {
+    } else if (is_message(packet)) {
         take_notice(summary, packet, "NOTICE");
     }
 }
@@ -235,6 +241,7 @@ void summary_worker(struct summary *summary, const char *segment, const char *pe
     summary->workers_told = true;
     summary->changed = true;
     summary->workers += came ? 1u : 0u;
+    summary->workers_seen += came ? 1u : 0u;
     summary->workers -= came ? 0u : 1u;
     if (!summary->live)
         summary_line(summary, "worker %s %s%s%s", segment, came ? "came" : "left",

@@ -57,6 +57,7 @@ struct summary {
     uint32_t routes[ROUTES_MAX]; /* hashes; 0: free */
     unsigned route_count;
     unsigned workers;
+    unsigned workers_seen; /* in all, when workers_told */
     bool workers_told;
     uint64_t by_status[MUX_STATUS_XFAIL + 1];
     uint64_t packets, damages;

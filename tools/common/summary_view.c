@@ -240,6 +240,8 @@ void summary_view_close(struct summary *summary, uint64_t now_ns) {
     outlet_drain(&summary->outlet);
     if (summary->live)
         draw(summary, false, now_ns); /* so that there is room for the totals */
+    if (summary->workers_told)
+        summary->workers = summary->workers_seen;
     totals_line(summary);
     if (summary->live)
         draw(summary, false, now_ns);
