@@ -22,6 +22,15 @@ class Top(Case):
         self.assertIn('0 failed', output)
         self.assertIn('1 x damage', output)
 
+    def test_a_lost_node(self):
+        """Nothing has failed by it, but people want to know."""
+        stream = packet(file_name='muxd', file_bytes=b'node leaf is unreachable',
+                        mime_type='text/plain;charset=utf8')
+        output = self.fine(mux('top', stream=stream)).decode()
+        self.assertIn('NOTICE', output)
+        self.assertIn('node leaf is unreachable', output)
+        self.assertIn('0 failed', output)
+
     def test_corpora(self):
         for path in cases('valid', 'real', 'corrupt'):
             done = mux('top', stream=corpus.load(path + '.bin'))
