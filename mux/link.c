@@ -135,9 +135,7 @@ void mux_link_filled(struct mux_link *link, size_t len, uint64_t now_ns) {
 }
 
 void mux_link_ended(struct mux_link *link, const char *reason) {
-    if (link->is_leaving)
-        snprintf(link->reason, sizeof link->reason, "node %s ended", link->hello.name);
-    else
+    if (!link->is_leaving) /* else that is why */
         snprintf(link->reason, sizeof link->reason, "%s", reason);
     link->ended = true;
     mux_list_remove(&link->look_node);

@@ -104,6 +104,7 @@ static bool leaves(struct mux_link *link, const struct mux_packet *packet) {
     if (!link->is_node || !mux_goodbye_is(packet))
         return false;
     link->is_leaving = true;
+    snprintf(link->reason, sizeof link->reason, "node %s ended", link->hello.name);
     return true;
 }
 

@@ -278,6 +278,20 @@ static void goodbye(void **state) {
     assert_true(mux_deadline_ns(mux) == UINT64_MAX);
 }
 
+/* Its end is known before its goodbye is read: the reason is the goodbye. */
+static void goodbye_and_end_at_once(void **state) {
+    (void)state;
+    static const char reason[] = "node leaf ended while";
+    uint8_t bytes[MUX_HELLO_PACKET_BYTES];
+    struct mux_link *link = connect_node("a1", "leaf");
+    give_status(link, "t", MUX_STATUS_INPROGRESS);
+    rig_push(link, bytes, mux_goodbye_write(bytes));
+    lose(link);
+    assert_up("t", "0/5", MUX_STATUS_INPROGRESS);
+    assert_up("t", "0/5", MUX_STATUS_FAIL);
+    assert_non_null(memmem(rig_up, rig_up_bytes, reason, strlen(reason)));
+}
+
 static void a_worker_says_goodbye(void **state) {
     (void)state;
     uint8_t bytes[MUX_HELLO_PACKET_BYTES];
@@ -361,6 +375,7 @@ int main(void) {
         NODE_TEST(the_end),
         NODE_TEST(goodbye),
         NODE_TEST(a_worker_says_goodbye),
+        NODE_TEST(goodbye_and_end_at_once),
         NODE_TEST(no_room_but_for_who_is_away),
         NODE_TEST(superseded_at_the_end),
         NODE_TEST(tests_with_bad_names),
