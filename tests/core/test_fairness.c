@@ -6,6 +6,7 @@
 
 #define INPUT_BYTES 65536
 #define INPUTS 8
+#define LINKS 3
 /* What a link may send in its turn, and its last packet on top: see QUANTUM_BYTES. */
 #define TURN_BYTES (16384 + 6000)
 
@@ -31,13 +32,14 @@ static struct mux_span fill(struct mux_buffer *buffer, size_t content_bytes) {
     return mux_span(buffer->data, len);
 }
 
-static void test_bytes_are_shared(void **state) {
-    (void)state;
-    static const size_t content_bytes[] = {50, 5000, 50};
-    static struct mux_buffer buffers[3];
-    struct mux_config config = {
-        .memory = {malloc(MUX_MEMORY_MIN_BYTES), MUX_MEMORY_MIN_BYTES},
-        .links_max = 3,
+static uint8_t memory[MUX_MEMORY_MIN_BYTES];
+static uint8_t input[LINKS][INPUT_BYTES];
+static struct mux_buffer buffers[LINKS];
+
+static struct mux *open_mux(void) {
+    const struct mux_config config = {
+        .memory = {memory, sizeof memory},
+        .links_max = LINKS,
         .inputs_max = INPUTS,
         .input_bytes_max = INPUT_BYTES,
         .reference_least_bytes = SIZE_MAX,
@@ -46,15 +48,34 @@ static void test_bytes_are_shared(void **state) {
     };
     struct mux *mux = mux_create(&config);
     assert_non_null(mux);
+    for (unsigned i = 0; i < LINKS; i++)
+        buffers[i] = (struct mux_buffer){input[i], INPUT_BYTES, 1, keep, NULL};
+    return mux;
+}
+
+/* The batch that was taken is sent. */
+static void close_mux(struct mux *mux) {
+    mux_up_sent(mux);
+    mux_destroy(mux);
+}
+
+/* All that a new link ever sends. */
+static void give(struct mux *mux, struct mux_buffer *buffer, struct mux_span bytes) {
+    const struct mux_link_config link = {"peer", "", true, NULL};
+    mux_link_received(mux_link_open(mux, &link), buffer, bytes, 1);
+}
+
+static void test_bytes_are_shared(void **state) {
+    (void)state;
+    static const size_t content_bytes[] = {50, 5000, 50};
+    struct mux *mux = open_mux();
     for (unsigned i = 0; i < 3; i++) {
-        struct mux_link_config link = {"peer", "", true, NULL};
-        buffers[i] = (struct mux_buffer){malloc(INPUT_BYTES), INPUT_BYTES, 1, keep, NULL};
         struct mux_span bytes = fill(&buffers[i], content_bytes[i]);
         uint32_t length, header_bytes;
         assert_int_equal(mux_header_parse(bytes, &length, &header_bytes), MUX_OK);
         if (i == 2) /* one packet behind two floods */
             bytes.len = length;
-        mux_link_received(mux_link_open(mux, &link), &buffers[i], bytes, 1);
+        give(mux, &buffers[i], bytes);
     }
     mux_run(mux, 1);
     const struct mux_gather *gather = mux_up_take(mux);
@@ -85,33 +106,16 @@ static void test_bytes_are_shared(void **state) {
     }
     assert_true(single_seen);
     assert_true(sent[0] > 40000 && sent[1] > 40000);
-    mux_up_sent(mux);
-    mux_destroy(mux);
-    for (unsigned i = 0; i < 3; i++)
-        free(buffers[i].data);
-    free(config.memory.data);
+    close_mux(mux);
 }
 
 /* A worker's turn is not much longer in CPU time because its packets are tiny. */
 static void test_small_packets_are_few_a_turn(void **state) {
     (void)state;
-    static struct mux_buffer buffers[2];
-    struct mux_config config = {
-        .memory = {malloc(MUX_MEMORY_MIN_BYTES), MUX_MEMORY_MIN_BYTES},
-        .links_max = 2,
-        .inputs_max = INPUTS,
-        .input_bytes_max = INPUT_BYTES,
-        .reference_least_bytes = SIZE_MAX,
-        .gather_max = 1024,
-        .log = say,
-    };
-    struct mux *mux = mux_create(&config);
-    assert_non_null(mux);
+    struct mux *mux = open_mux();
     for (unsigned i = 0; i < 2; i++) {
-        struct mux_link_config link = {"peer", "", true, NULL};
-        buffers[i] = (struct mux_buffer){malloc(INPUT_BYTES), INPUT_BYTES, 1, keep, NULL};
         struct mux_span bytes = fill(&buffers[i], 0);
-        mux_link_received(mux_link_open(mux, &link), &buffers[i], bytes, 1);
+        give(mux, &buffers[i], bytes);
     }
     mux_run(mux, 1);
     const struct mux_gather *gather = mux_up_take(mux);
@@ -132,11 +136,7 @@ static void test_small_packets_are_few_a_turn(void **state) {
         rest = mux_span(rest.data + length, rest.len - length);
     }
     assert_true(runs > 10);
-    mux_up_sent(mux);
-    mux_destroy(mux);
-    for (unsigned i = 0; i < 2; i++)
-        free(buffers[i].data);
-    free(config.memory.data);
+    close_mux(mux);
 }
 
 int main(void) {

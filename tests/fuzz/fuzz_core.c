@@ -292,17 +292,22 @@ static struct record expected(const struct past *past) {
     return record;
 }
 
+/* The packet at `*at` of what went up; *at goes on behind it. */
+static struct mux_span next_up(const struct node *node, size_t *at) {
+    uint32_t length, header_bytes;
+    struct mux_span rest = mux_span(node->up.data + *at, node->up.len - *at);
+    assert(mux_header_parse(rest, &length, &header_bytes) == MUX_OK && length <= rest.len);
+    *at += length;
+    return mux_span(rest.data, length);
+}
+
 static struct record found(const struct node *node, struct mux_span segment) {
     struct record record = {0};
     size_t at = 0;
     while (at < node->up.len) {
         struct mux_packet packet;
-        uint32_t length, header_bytes;
-        struct mux_span rest = mux_span(node->up.data + at, node->up.len - at);
-        assert(mux_header_parse(rest, &length, &header_bytes) == MUX_OK);
-        struct mux_span bytes = mux_span(rest.data, length);
+        struct mux_span bytes = next_up(node, &at);
         assert(mux_packet_parse(bytes, &packet, NULL) == MUX_OK);
-        at += length;
         if (packet.route.data && mux_span_equal(mux_route_first(packet.route), segment))
             add(&record, bytes);
     }
@@ -325,13 +330,9 @@ static void check_up(const struct node *node) {
     size_t at = 0;
     while (at < node->up.len) {
         struct mux_packet packet;
-        uint32_t length, header_bytes;
-        struct mux_span rest = mux_span(node->up.data + at, node->up.len - at);
-        assert(mux_header_parse(rest, &length, &header_bytes) == MUX_OK);
-        struct mux_span bytes = mux_span(rest.data, length);
+        struct mux_span bytes = next_up(node, &at);
         assert(mux_packet_verify(bytes));
         assert(!(trusted ? mux_packet_parse_trusted : mux_packet_parse)(bytes, &packet, NULL));
-        at += length;
     }
 }
 

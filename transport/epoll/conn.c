@@ -67,10 +67,10 @@ static bool begin_connect(struct transport_conn *conn, const struct transport_ad
     conn->connecting = true;
     conn->out.task.turn = connect_turn;
     if (connect(fd, &address->any, address->len) == 0)
-        task_wake(conn->transport, &conn->out.task);
+        task_wake(&conn->transport->ready, &conn->out.task);
     else if (errno != EINPROGRESS) {
         conn->failed_error = errno;
-        task_wake(conn->transport, &conn->out.task);
+        task_wake(&conn->transport->ready, &conn->out.task);
     }
     if (!conn_use_socket(conn, fd)) {
         transport_failed(failure, "epoll_ctl");
@@ -239,7 +239,7 @@ void epoll_close(struct transport_conn *conn) {
     conn->in_doubt_bytes = epoll_unacknowledged(conn);
     half_leave(conn, &conn->out);
     half_leave(conn, &conn->in);
-    task_wake(conn->transport, &conn->closed);
+    task_wake(&conn->transport->ready, &conn->closed);
 }
 
 static bool closed_turn(struct task *task, struct transport_event *event) {

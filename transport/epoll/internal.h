@@ -16,18 +16,13 @@
 #include "transport/pool.h"
 #include "transport/queue.h"
 #include "transport/socket.h"
+#include "transport/task.h"
 #include "transport/transport.h"
 #include <sys/epoll.h>
 #include <sys/uio.h>
 
 /* IOV_MAX: as many as sendmsg() takes. */
 #define GATHER_MAX 1024
-
-/* A task is in the ready queue, or waits in another for a buffer or a connection, or in none. */
-struct task {
-    struct queue_link link;
-    bool (*turn)(struct task *task, struct transport_event *event); /* true: *event is made */
-};
 
 struct half;
 
@@ -123,12 +118,6 @@ enum watch { WATCH_LISTENER = 0, WATCH_IN = 1, WATCH_OUT = 2, WATCH_BOTH = 3 };
 /* Registers a descriptor, edge-triggered, for a listener or a connection. False: errno. */
 bool epoll_watch(struct transport *transport, int fd, void *object, enum watch watch);
 void epoll_unwatch(struct transport *transport, int fd);
-
-/* Puts the task behind the other ready ones, if it is not in a queue. */
-void task_wake(struct transport *transport, struct task *task);
-
-/* Takes the task out of the queue it may be in. */
-void task_stop(struct task *task);
 
 /* listener.c */
 struct transport_listener *epoll_listen(struct transport *transport,

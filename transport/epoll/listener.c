@@ -34,7 +34,7 @@ struct transport_listener *epoll_listen(struct transport *transport,
 
 void listener_wake(struct transport_listener *listener) {
     if (listener->accepting && listener->ready)
-        task_wake(listener->transport, &listener->task);
+        task_wake(&listener->transport->ready, &listener->task);
 }
 
 void epoll_accept(struct transport_listener *listener, bool on) {

@@ -25,16 +25,6 @@ void epoll_unwatch(struct transport *transport, int fd) {
     epoll_ctl(transport->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 }
 
-void task_wake(struct transport *transport, struct task *task) {
-    if (!queue_linked(&task->link))
-        queue_push(&transport->ready, &task->link);
-}
-
-void task_stop(struct task *task) {
-    if (queue_linked(&task->link))
-        queue_remove(&task->link);
-}
-
 static void note_conn(struct transport_conn *conn, enum watch watch, uint32_t events) {
     if (watch & WATCH_IN && events & ~(uint32_t)EPOLLOUT) {
         conn->in.ready = true;
@@ -97,30 +87,13 @@ static bool fetch(struct transport *transport, uint64_t deadline_ns) {
     return count >= 0;
 }
 
-/* One turn for each task that is ready now; those that queue again have theirs next time. */
-static unsigned serve(struct transport *transport, struct transport_event *events, unsigned most) {
-    struct queue round;
-    struct queue_link *link;
-    unsigned count = 0;
-    queue_init(&round);
-    queue_prepend(&round, &transport->ready);
-    while (count < most && (link = queue_pop(&round))) {
-        struct task *task = queue_entry(link, struct task, link);
-        events[count] = (struct transport_event){0};
-        if (task->turn(task, &events[count]))
-            count++;
-    }
-    queue_prepend(&transport->ready, &round);
-    return count;
-}
-
 unsigned epoll_poll(struct transport *transport, uint64_t deadline_ns,
                     struct transport_event *events, unsigned most) {
     conns_recycle(transport);
     for (;;) {
         bool busy = !queue_empty(&transport->ready);
         bool went_on = fetch(transport, busy ? 0 : deadline_ns);
-        unsigned count = serve(transport, events, most);
+        unsigned count = tasks_serve(&transport->ready, events, most);
         if (count > 0 || !went_on || deadline_ns <= epoll_now_ns(transport))
             return count;
     }

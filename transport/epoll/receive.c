@@ -3,7 +3,7 @@
 void receive_wake(struct transport_conn *conn) {
     bool wanted = conn->receiving && !conn->ended && !conn->connecting && !conn->lost;
     if (wanted && !conn->closing && conn->in.fd >= 0 && conn->in.ready)
-        task_wake(conn->transport, &conn->in.task);
+        task_wake(&conn->transport->ready, &conn->in.task);
 }
 
 void receive_stop(struct transport_conn *conn) {
@@ -38,7 +38,7 @@ void epoll_buffer_returned(struct pool *pool, struct mux_buffer *buffer) {
     }
     struct transport_conn *conn = queue_entry(link, struct transport_conn, in.task.link);
     conn->granted = buffer;
-    task_wake(conn->transport, &conn->in.task);
+    task_wake(&conn->transport->ready, &conn->in.task);
 }
 
 /* One read. A short one means empty, which spares the call that would say so. */

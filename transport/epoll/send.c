@@ -3,7 +3,7 @@
 void send_wake(struct transport_conn *conn) {
     bool wanted = (conn->sending && !conn->failed_error) || conn->connecting;
     if (wanted && !conn->lost && !conn->closing && conn->out.ready)
-        task_wake(conn->transport, &conn->out.task);
+        task_wake(&conn->transport->ready, &conn->out.task);
 }
 
 void epoll_send(struct transport_conn *conn, const struct mux_gather *gather) {

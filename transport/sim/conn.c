@@ -66,7 +66,7 @@ bool engine_conn_lost(struct transport_conn *conn, struct transport_event *event
     assert(!conn->lost && conn->received.len == 0);
     conn->lost = true;
     engine_receive_stop(conn);
-    engine_task_stop(&conn->out);
+    task_stop(&conn->out);
     event->kind = TRANSPORT_LOST;
     event->conn = conn;
     event->error = error;
@@ -164,7 +164,7 @@ void engine_close(struct transport_conn *conn) {
     conn->closing = true;
     drop_received(conn);
     engine_receive_stop(conn);
-    engine_task_stop(&conn->out);
+    task_stop(&conn->out);
     conn->in_doubt_bytes = engine_unacknowledged(conn);
     bool is_socket = conn->in_end == conn->out_end;
     if (conn->in_end)
@@ -172,13 +172,13 @@ void engine_close(struct transport_conn *conn) {
     if (conn->out_end && !is_socket)
         leave(conn, conn->out_end);
     conn->in_end = conn->out_end = NULL;
-    engine_task_wake(conn->transport, &conn->closed);
+    task_wake(&conn->transport->ready, &conn->closed);
 }
 
 static bool closed_turn(struct task *task, struct transport_event *event) {
     struct transport_conn *conn = queue_entry(task, struct transport_conn, closed);
     if (conn->received.len > 0) { /* its turn comes first */
-        engine_task_wake(conn->transport, &conn->closed);
+        task_wake(&conn->transport->ready, &conn->closed);
         return false;
     }
     event->kind = TRANSPORT_CLOSED;

@@ -10,6 +10,7 @@
 #include "transport/pool.h"
 #include "transport/queue.h"
 #include "transport/sim/sim.h"
+#include "transport/task.h"
 
 /* clock.c: what will happen when. Those due at the same time come in an order of chance. */
 struct sim_timer {
@@ -151,13 +152,7 @@ uint64_t end_unacknowledged(const struct sim_end *end);
 /* A read or a write takes all or, as the faults want it, less. */
 size_t wire_shorten(struct wire *wire, size_t len);
 
-/* The engine. A task waits in one queue at most. */
-struct task {
-    struct queue_link link;
-    bool (*turn)(struct task *task, struct transport_event *event); /* true: *event is made */
-};
-
-/* A receive that is done, before poll() has told of it. */
+/* The engine: a receive that is done, before poll() has told of it. */
 struct received {
     struct mux_buffer *buffer; /* NULL: into the room */
     size_t len;                /* 0: there is none */
@@ -215,8 +210,6 @@ struct transport {
 /* poll.c */
 unsigned engine_poll(struct transport *transport, uint64_t deadline_ns,
                      struct transport_event *events, unsigned most);
-void engine_task_wake(struct transport *transport, struct task *task);
-void engine_task_stop(struct task *task);
 
 /* listener.c */
 struct transport_listener *engine_listen(struct transport *transport,

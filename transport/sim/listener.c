@@ -5,7 +5,7 @@ static bool accept_turn(struct task *task, struct transport_event *event);
 
 static void listener_wake(struct transport_listener *listener) {
     if (listener->accepting && !queue_empty(&listener->socket->backlog))
-        engine_task_wake(listener->transport, &listener->task);
+        task_wake(&listener->transport->ready, &listener->task);
 }
 
 static void listener_ready(void *user) {
@@ -41,11 +41,11 @@ void engine_accept(struct transport_listener *listener, bool on) {
     if (on)
         listener_wake(listener);
     else
-        engine_task_stop(&listener->task);
+        task_stop(&listener->task);
 }
 
 void engine_close_listener(struct transport_listener *listener) {
-    engine_task_stop(&listener->task);
+    task_stop(&listener->task);
     sim_unlisten(listener->socket);
     listener->transport->listeners--;
     free(listener);

@@ -10,14 +10,14 @@ void engine_receive_wake(struct transport_conn *conn) {
     bool failed = told && conn->failed_error && receives(conn) && !end_has_bytes(conn->in_end);
     bool comes = told && conn->receiving && receives(conn) && end_is_readable(conn->in_end);
     if (!told || failed || comes)
-        engine_task_wake(conn->transport, &conn->in);
+        task_wake(&conn->transport->ready, &conn->in);
 }
 
 void engine_receive_stop(struct transport_conn *conn) {
     struct mux_buffer *buffer = conn->granted;
     conn->granted = NULL;
     if (conn->received.len == 0) /* what has come is told all the same */
-        engine_task_stop(&conn->in);
+        task_stop(&conn->in);
     if (buffer)
         conn->pool->returned(conn->pool, buffer);
 }
@@ -46,7 +46,7 @@ void engine_buffer_returned(struct pool *pool, struct mux_buffer *buffer) {
     }
     struct transport_conn *conn = queue_entry(link, struct transport_conn, in.link);
     conn->granted = buffer;
-    engine_task_wake(conn->transport, &conn->in);
+    task_wake(&conn->transport->ready, &conn->in);
 }
 
 /* Reads what is there into the room, or else into the buffer. */
@@ -69,7 +69,7 @@ void engine_receive_early(struct transport_conn *conn) {
     if (conn->room.len == 0 && !(buffer = pool_take(conn->pool)))
         return;
     read_into(conn, buffer);
-    engine_task_wake(conn->transport, &conn->in);
+    task_wake(&conn->transport->ready, &conn->in);
 }
 
 /* Tells of what was received. A room that was offered meanwhile has lapsed. */

@@ -3,7 +3,7 @@
 void engine_send_wake(struct transport_conn *conn) {
     bool wanted = (conn->sending && !conn->failed_error) || conn->connecting;
     if (wanted && !conn->lost && !conn->closing)
-        engine_task_wake(conn->transport, &conn->out);
+        task_wake(&conn->transport->ready, &conn->out);
 }
 
 /* Shows the peer the end of what was sent. */
