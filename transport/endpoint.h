@@ -39,8 +39,21 @@ struct endpoint {
     char name[ENDPOINT_TEXT_BYTES]; /* host or interface without brackets, or the path */
 };
 
+/* Which stack carries the bytes of an address. */
+enum transport_via {
+    TRANSPORT_VIA_KERNEL, /* TCP and unix sockets */
+    TRANSPORT_VIA_RDMA,   /* reliable connections of rdma_cm */
+    TRANSPORT_VIA_DPDK,   /* TCP on a port of DPDK's */
+};
+
+#define TRANSPORT_PORT_TEXT_BYTES ENDPOINT_TEXT_BYTES
+
 /* One address to listen on or to connect to. */
 struct transport_address {
+    enum transport_via via;
+    char dpdk_port[TRANSPORT_PORT_TEXT_BYTES]; /* DPDK: the port and its own addresses, as written:
+                                                  "net_tap0,iface=tap0,ip=10.0.0.1/24" */
+    struct sockaddr_storage source; /* RDMA, to connect from; AF_UNSPEC: as the kernel routes */
     socklen_t len;
     union {
         struct sockaddr any;

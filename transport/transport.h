@@ -66,6 +66,7 @@ struct transport_caps {
     unsigned gather_max;          /* most spans in one send */
     size_t reference_least_bytes; /* smallest span worth a reference instead of a copy */
     bool receive_into;            /* receive_into() may be used */
+    unsigned lent_max;            /* most received buffers with the user at a time */
 };
 
 /* Two pools of receive buffers, so that a flood from below cannot starve what comes from above. */
@@ -83,7 +84,19 @@ struct transport_config {
     size_t buffer_bytes; /* size of a receive buffer */
     unsigned reserve_buffers; /* so many of them go to TRANSPORT_POOL_RESERVE (at least 1) */
     unsigned conns_max;       /* most connections at a time, all kinds together */
-    struct sim *sim;          /* the simulator's world, for a transport in it; else NULL */
+    struct mux_room
+        arena;       /* what gather lists are sent from, `memory` included: to be registered with a
+                        device, once. Spans that lie elsewhere are copied by who needs that */
+    struct sim *sim; /* the simulator's world, for a transport in it; else NULL */
+    const struct transport_part *parts; /* of transport_mixed; else NULL */
+    unsigned parts_count;
+};
+
+/* One of several transports that are used as one (transport/mixed/). */
+struct transport_part {
+    enum transport_via via; /* addresses that it takes */
+    const struct transport_ops *ops;
+    struct transport_config config;
 };
 
 /* Why init(), listen(), connect() or attach() did not work. */
@@ -108,7 +121,7 @@ struct transport_ops {
     uint64_t (*now_ns)(const struct transport *transport);
 
     /*
-     * Listens on one address (transport/endpoint.h: TCP or unix). A stale unix socket, one that
+     * Listens on one address (transport/endpoint.h). A stale unix socket, one that
      * refuses connects, is removed first; ours is removed at close_listener(). NULL on failure.
      * *bound gets the real address (":0" resolved). `user` comes back from listener_user().
      */
@@ -188,6 +201,24 @@ struct transport_ops {
      */
     void (*close)(struct transport_conn *conn);
 
+    /*
+     * For transport_mixed, which lets transports of other stacks run beside one of the kernel's.
+     * Only the kernel's can wait: poll() of the others returns at once, whatever its deadline.
+     *
+     * watch(), of who can wait: from now on poll() ends, perhaps without an event, while `fd` can
+     * be read. For the transport's life. NULL where nobody runs beside.
+     */
+    bool (*watch)(struct transport *transport, int fd, struct transport_failure *failure);
+
+    /* Of the others: the descriptors that can be read when poll() has something to do. */
+    unsigned (*descriptors)(const struct transport *transport, int *fds, unsigned most);
+
+    /*
+     * Of the others, before the thread sleeps: until when poll() need not be called unless a
+     * descriptor of its own can be read or it is used. 0: it has something to do at once.
+     */
+    uint64_t (*rest)(struct transport *transport);
+
     /* Takes back all that the kernel still holds. After it no event comes. All is closed before. */
     void (*stop)(struct transport *transport);
 
@@ -214,5 +245,8 @@ struct transport_peer {
 
 extern const struct transport_ops transport_epoll;
 extern const struct transport_ops transport_uring;
+
+/* Several as one: config.parts, the first of which waits for all. */
+extern const struct transport_ops transport_mixed;
 
 #endif
