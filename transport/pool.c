@@ -54,6 +54,13 @@ bool pools_init(struct pools *pools, const struct transport_config *config, void
     return true;
 }
 
+unsigned pools_count(const struct pools *pools) {
+    unsigned count = 0;
+    for (int i = 0; i < TRANSPORT_POOLS; i++)
+        count += pools->of[i].count;
+    return count;
+}
+
 void pools_fini(struct pools *pools) {
     for (int i = 0; i < TRANSPORT_POOLS; i++)
         assert(pools->of[i].lent == 0);

@@ -44,6 +44,9 @@ struct pools {
 bool pools_init(struct pools *pools, const struct transport_config *config, void *owner,
                 pool_returned *returned, struct transport_failure *failure);
 
+/* How many buffers there are in all. */
+unsigned pools_count(const struct pools *pools);
+
 /* Every buffer has been given back before. */
 void pools_fini(struct pools *pools);
 

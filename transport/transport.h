@@ -67,6 +67,7 @@ struct transport_caps {
     size_t reference_least_bytes; /* smallest span worth a reference instead of a copy */
     bool receive_into;            /* receive_into() may be used */
     unsigned lent_max;            /* most received buffers with the user at a time */
+    size_t lent_bytes_max;        /* most bytes of one RECEIVED with a buffer */
 };
 
 /* Two pools of receive buffers, so that a flood from below cannot starve what comes from above. */
@@ -75,6 +76,9 @@ enum transport_pool {
     TRANSPORT_POOL_RESERVE, /* connect(), and who attaches such a one */
 };
 #define TRANSPORT_POOLS 2
+
+/* Descriptors that watch() takes: two each of a few stacks. */
+#define TRANSPORT_WATCHES 8
 
 struct sim;
 
@@ -90,6 +94,7 @@ struct transport_config {
     struct sim *sim; /* the simulator's world, for a transport in it; else NULL */
     const struct transport_part *parts; /* of transport_mixed; else NULL */
     unsigned parts_count;
+    unsigned busy_poll_us; /* of transport_mixed: so long after an event it does not sleep */
 };
 
 /* One of several transports that are used as one (transport/mixed/). */
@@ -205,8 +210,9 @@ struct transport_ops {
      * For transport_mixed, which lets transports of other stacks run beside one of the kernel's.
      * Only the kernel's can wait: poll() of the others returns at once, whatever its deadline.
      *
-     * watch(), of who can wait: from now on poll() ends, perhaps without an event, while `fd` can
-     * be read. For the transport's life. NULL where nobody runs beside.
+     * watch(), of who can wait: from now on poll() ends, perhaps without an event, whenever there
+     * is more to be read from `fd` (who owns that reads until it is empty). For the transport's
+     * life. At most TRANSPORT_WATCHES. NULL where nobody runs beside.
      */
     bool (*watch)(struct transport *transport, int fd, struct transport_failure *failure);
 
@@ -246,7 +252,11 @@ struct transport_peer {
 extern const struct transport_ops transport_epoll;
 extern const struct transport_ops transport_uring;
 
-/* Several as one: config.parts, the first of which waits for all. */
+/*
+ * Several as one: config.parts, the first of which waits for all and takes what is attach()ed. One
+ * of the others that cannot be made is missed only by who listens or connects by it. Of the config
+ * only `parts` and `busy_poll_us` count.
+ */
 extern const struct transport_ops transport_mixed;
 
 #endif

@@ -147,8 +147,6 @@ static void make_node(struct place *place, size_t buffer_bytes, unsigned buffers
         .transport = place->transport,
         .mux = {.memory = {place->memory + received, MUX_MEMORY_BYTES},
                 .links_max = links_max(farm),
-                .inputs_max = buffers,
-                .input_bytes_max = buffer_bytes,
                 .segment_by = MUX_SEGMENT_BY_NUMBER,
                 .hash_key = sim_random(farm->sim, UINT64_MAX),
                 .upstream_is_node = says_hello(place),

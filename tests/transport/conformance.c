@@ -16,19 +16,6 @@
 
 #define EXIT_SKIPPED 77
 
-static const struct transport_ops *const engines[] = {
-    &transport_epoll,
-    &transport_uring,
-    &transport_sim,
-};
-
-static const struct transport_ops *find_engine(const char *name) {
-    for (size_t i = 0; i < sizeof engines / sizeof *engines; i++)
-        if (strcmp(engines[i]->name, name) == 0)
-            return engines[i];
-    return NULL;
-}
-
 static const struct carrier *find_carrier(const char *name) {
     for (unsigned i = 0; i < carriers_count; i++)
         if (strcmp(carriers[i].name, name) == 0)
@@ -37,7 +24,8 @@ static const struct carrier *find_carrier(const char *name) {
 }
 
 /* Is the engine forbidden here? Then there is nothing to test; every other failure is one. */
-static bool is_forbidden(const struct transport_ops *ops) {
+static bool is_forbidden(const struct engine_kind *kind) {
+    const struct transport_ops *ops = engine_kind_first(kind);
     static _Alignas(4096) uint8_t memory[2 * 4096];
     struct transport_failure failure = {0};
     const struct transport_config config = {
@@ -80,10 +68,10 @@ int main(int argc, char **argv) {
     struct setup setup = {.host = &host_kernel};
     bool simulated = argc == 5 && strcmp(argv[1], "sim") == 0;
     if (simulated || (argc == 3 && strcmp(argv[1], "sim") != 0)) {
-        setup.ops = find_engine(argv[1]);
+        setup.kind = engine_kind(argv[1]);
         setup.carrier = find_carrier(argv[2]);
     }
-    if (!setup.ops || (!setup.carrier && strcmp(argv[2], "descriptors") != 0)) {
+    if (!setup.kind || (!setup.carrier && strcmp(argv[2], "descriptors") != 0)) {
         fprintf(stderr, "usage: conformance ENGINE CARRIER, conformance sim CARRIER FIRST COUNT\n");
         return 2;
     }
@@ -94,7 +82,7 @@ int main(int argc, char **argv) {
         fprintf(stderr, "skipped: %s\n", missing);
         return EXIT_SKIPPED;
     }
-    if (is_forbidden(setup.ops)) {
+    if (is_forbidden(setup.kind)) {
         fprintf(stderr, "skipped: this engine is forbidden here\n");
         return EXIT_SKIPPED;
     }

@@ -18,6 +18,11 @@
 
 #define EVENTS_MOST 64
 
+#define PAGE_BYTES 4096
+
+/* Ends that send from the arena, as the daemon does; the others from memory of their own. */
+#define ARENA_SLABS 32
+
 /* What memory is overwritten with once the transport has no right to it any more. */
 #define POISON 0xEE
 
@@ -45,19 +50,36 @@ static void open_sim(struct world *world, uint64_t seed) {
     sim_poll_waits(world->sim, true);
 }
 
-static void open_engine(struct world *world, struct engine *engine, const struct transport_ops *ops,
+/* Receive buffers for every part, then slabs. */
+static struct mux_room make_arena(struct engine *engine, size_t received_bytes) {
+    size_t len = received_bytes + ARENA_SLABS * SEND_MOST_BYTES;
+    engine->arena = aligned_alloc(PAGE_BYTES, len);
+    assert_non_null(engine->arena);
+    engine->slabs =
+        (struct mux_room){engine->arena + received_bytes, ARENA_SLABS * SEND_MOST_BYTES};
+    return (struct mux_room){engine->arena, len};
+}
+
+static void open_engine(struct world *world, struct engine *engine, const struct engine_kind *kind,
                         const struct world_options *options) {
-    size_t len = memory_bytes(options);
-    engine->ops = ops;
-    engine->memory = aligned_alloc(4096, (len + 4095) / 4096 * 4096);
-    assert_non_null(engine->memory);
-    const struct transport_config config = {.memory = {engine->memory, len},
-                                            .buffer_bytes = options->buffer_bytes,
-                                            .reserve_buffers = options->reserve_buffers,
-                                            .conns_max = options->conns_max,
-                                            .sim = world->sim};
+    size_t received = (memory_bytes(options) + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
+    struct mux_room arena = make_arena(engine, received * (kind->parts_count + 1));
+    struct transport_config config = {.memory = {arena.data, memory_bytes(options)},
+                                      .buffer_bytes = options->buffer_bytes,
+                                      .reserve_buffers = options->reserve_buffers,
+                                      .conns_max = options->conns_max,
+                                      .arena = arena,
+                                      .sim = world->sim};
+    struct transport_part parts[KIND_PARTS_MAX];
+    for (unsigned i = 0; i < kind->parts_count; i++) {
+        parts[i] = (struct transport_part){kind->parts[i].via, kind->parts[i].ops, config};
+        parts[i].config.memory.data += (i + 1) * received;
+    }
+    config.parts = parts;
+    config.parts_count = kind->parts_count;
     struct transport_failure failure = {0};
-    engine->transport = ops->init(&config, &failure);
+    engine->ops = kind->ops;
+    engine->transport = kind->ops->init(&config, &failure);
     if (!engine->transport)
         fail_msg("init: %s: %s", failure.operation, strerror(failure.error));
 }
@@ -78,9 +100,9 @@ struct world *world_open(void **state, struct world_options options) {
     world->far = options.one_engine ? world->near : &world->engines[1];
     if (!world->host->is_kernel)
         open_sim(world, setup->seed);
-    open_engine(world, world->near, setup->ops, &options);
+    open_engine(world, world->near, setup->kind, &options);
     if (!options.one_engine)
-        open_engine(world, world->far, setup->ops, &options);
+        open_engine(world, world->far, setup->kind, &options);
     strcpy(world->directory, "/tmp/transport-test-XXXXXX");
     assert_non_null(mkdtemp(world->directory));
     return world;
@@ -93,7 +115,8 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 
 static void free_end(struct end *end) {
     free(end->spans);
-    free(end->slab);
+    if (end->own_slab)
+        free(end->slab);
     free(end->room);
     free(end);
 }
@@ -105,7 +128,7 @@ static void close_engine(struct engine *engine) {
     engine->ops->stop(engine->transport);
     assert_int_equal(engine->ops->poll(engine->transport, 0, &event, 1), 0);
     engine->ops->fini(engine->transport);
-    free(engine->memory);
+    free(engine->arena);
 }
 
 static bool all_closed(const struct world *world) {
@@ -152,7 +175,11 @@ struct end *end_new(struct world *world, struct engine *engine, struct transport
 static void make_memory(struct end *end) {
     if (end->slab)
         return;
-    end->slab = malloc(SEND_MOST_BYTES);
+    struct mux_room *slabs = &end->engine->slabs;
+    end->own_slab = slabs->len == 0;
+    end->slab = end->own_slab ? malloc(SEND_MOST_BYTES) : slabs->data;
+    if (!end->own_slab)
+        *slabs = (struct mux_room){slabs->data + SEND_MOST_BYTES, slabs->len - SEND_MOST_BYTES};
     end->spans = malloc(SPANS_MOST * sizeof *end->spans);
     assert_true(end->slab && end->spans);
 }

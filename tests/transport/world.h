@@ -11,7 +11,7 @@
 #ifndef TESTS_TRANSPORT_WORLD_H
 #define TESTS_TRANSPORT_WORLD_H
 
-#include "transport/transport.h"
+#include "tests/transport/kinds.h"
 #include <setjmp.h>
 #include <stdarg.h>
 
@@ -27,7 +27,8 @@ struct world;
 struct engine {
     const struct transport_ops *ops;
     struct transport *transport;
-    uint8_t *memory;
+    uint8_t *arena; /* receive buffers, then slabs for the first ends that send */
+    struct mux_room slabs;
     struct end *accepted[WORLD_ENDS_MAX]; /* in the order of their events */
     unsigned accepted_count;
     unsigned refused_count;
@@ -51,6 +52,7 @@ struct end {
     struct mux_gather gather;
     struct mux_span *spans;
     uint8_t *slab;
+    bool own_slab; /* not in the arena */
 
     /* Receiving. */
     uint64_t in_bytes;
@@ -96,7 +98,7 @@ struct world {
 
 /* What a test is run with: given to every test as *state. */
 struct setup {
-    const struct transport_ops *ops;
+    const struct engine_kind *kind;
     const struct carrier *carrier;
     const struct host *host;
     uint64_t seed; /* of the simulator; 0: without faults */

@@ -314,8 +314,6 @@ static bool start_node(struct muxd *muxd) {
         .transport = muxd->transport,
         .mux = {.memory = {muxd->arena.data + received, muxd->arena.len - received},
                 .links_max = options->links_max,
-                .inputs_max = (unsigned)(received / RECEIVE_BUFFER_BYTES),
-                .input_bytes_max = RECEIVE_BUFFER_BYTES,
                 .segment_by = options->segment_by,
                 .upstream_is_node = options->upstream_is_node,
                 .node_grace_ns = options->node_grace_ns},

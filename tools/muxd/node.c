@@ -52,6 +52,8 @@ struct node *node_create(const struct node_config *config) {
     mux.user = node;
     mux.log = mux_says;
     mux.gather_max = caps->gather_max;
+    mux.inputs_max = caps->lent_max;
+    mux.input_bytes_max = caps->lent_bytes_max;
     mux.reference_least_bytes = caps->reference_least_bytes;
     node->mux = mux_create(&mux);
     if (!node->mux || !make_links(node)) {

@@ -59,16 +59,17 @@ static struct transport *epoll_init(const struct transport_config *config,
         epoll_fini(transport);
         return NULL;
     }
+    transport->caps = (struct transport_caps){.gather_max = GATHER_MAX,
+                                              .reference_least_bytes = REFERENCE_LEAST_BYTES,
+                                              .receive_into = true,
+                                              .lent_max = pools_count(&transport->pools),
+                                              .lent_bytes_max = config->buffer_bytes};
     descriptor_ignore_signals();
     return transport;
 }
 
 static const struct transport_caps *epoll_caps(const struct transport *transport) {
-    static const struct transport_caps caps = {.gather_max = GATHER_MAX,
-                                               .reference_least_bytes = REFERENCE_LEAST_BYTES,
-                                               .receive_into = true};
-    (void)transport;
-    return &caps;
+    return &transport->caps;
 }
 
 uint64_t epoll_now_ns(const struct transport *transport) {
@@ -112,6 +113,7 @@ const struct transport_ops transport_epoll = {
     .finish = epoll_finish,
     .unacknowledged = epoll_unacknowledged,
     .close = epoll_close,
+    .watch = epoll_watch_other,
     .stop = epoll_stop,
     .fini = epoll_fini,
     .set_user = epoll_set_user,

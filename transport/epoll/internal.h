@@ -91,7 +91,9 @@ struct transport_listener {
 };
 
 struct transport {
+    struct transport_caps caps;
     int epoll_fd;
+    bool other_ready;     /* a descriptor of watch() can be read */
     bool coarse_timeouts; /* no epoll_pwait2(): milliseconds */
     struct socket_reserve reserve;
     struct pools pools;
@@ -118,6 +120,9 @@ enum watch { WATCH_LISTENER = 0, WATCH_IN = 1, WATCH_OUT = 2, WATCH_BOTH = 3 };
 /* Registers a descriptor, edge-triggered, for a listener or a connection. False: errno. */
 bool epoll_watch(struct transport *transport, int fd, void *object, enum watch watch);
 void epoll_unwatch(struct transport *transport, int fd);
+
+/* transport_ops.watch */
+bool epoll_watch_other(struct transport *transport, int fd, struct transport_failure *failure);
 
 /* listener.c */
 struct transport_listener *epoll_listen(struct transport *transport,

@@ -25,6 +25,14 @@ void epoll_unwatch(struct transport *transport, int fd) {
     epoll_ctl(transport->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 }
 
+bool epoll_watch_other(struct transport *transport, int fd, struct transport_failure *failure) {
+    struct epoll_event entry = {.events = EPOLLET | EPOLLIN, .data.u64 = 0};
+    if (epoll_ctl(transport->epoll_fd, EPOLL_CTL_ADD, fd, &entry) == 0)
+        return true;
+    transport_failed(failure, "epoll_ctl");
+    return false;
+}
+
 static void note_conn(struct transport_conn *conn, enum watch watch, uint32_t events) {
     if (watch & WATCH_IN && events & ~(uint32_t)EPOLLOUT) {
         conn->in.ready = true;
@@ -38,7 +46,11 @@ static void note_conn(struct transport_conn *conn, enum watch watch, uint32_t ev
 }
 
 /* Writes down what the kernel reported; nothing is done yet, so no entry can outlive its object. */
-static void note(const struct epoll_event *entry) {
+static void note(struct transport *transport, const struct epoll_event *entry) {
+    if (entry->data.u64 == 0) {
+        transport->other_ready = true;
+        return;
+    }
     enum watch watch = entry->data.u64 & WATCH_BOTH;
     void *object = (void *)(uintptr_t)(entry->data.u64 & ~(uint64_t)WATCH_BOTH);
     if (watch != WATCH_LISTENER) {
@@ -83,18 +95,20 @@ static bool fetch(struct transport *transport, uint64_t deadline_ns) {
     int count = wait_until(transport, entries, deadline_ns);
     assert(count >= 0 || errno == EINTR);
     for (int i = 0; i < count; i++)
-        note(&entries[i]);
+        note(transport, &entries[i]);
     return count >= 0;
 }
 
 unsigned epoll_poll(struct transport *transport, uint64_t deadline_ns,
                     struct transport_event *events, unsigned most) {
     conns_recycle(transport);
+    transport->other_ready = false;
     for (;;) {
         bool busy = !queue_empty(&transport->ready);
         bool went_on = fetch(transport, busy ? 0 : deadline_ns);
         unsigned count = tasks_serve(&transport->ready, events, most);
-        if (count > 0 || !went_on || deadline_ns <= epoll_now_ns(transport))
+        if (count > 0 || !went_on || transport->other_ready ||
+            deadline_ns <= epoll_now_ns(transport))
             return count;
     }
 }

@@ -46,6 +46,11 @@ static struct transport *engine_init(const struct transport_config *config,
         engine_fini(transport);
         return NULL;
     }
+    transport->caps = (struct transport_caps){.gather_max = GATHER_MAX,
+                                              .reference_least_bytes = REFERENCE_LEAST_BYTES,
+                                              .receive_into = true,
+                                              .lent_max = pools_count(&transport->pools),
+                                              .lent_bytes_max = config->buffer_bytes};
     return transport;
 }
 
@@ -55,11 +60,7 @@ unsigned sim_lent(const struct transport *transport) {
 }
 
 static const struct transport_caps *engine_caps(const struct transport *transport) {
-    static const struct transport_caps caps = {.gather_max = GATHER_MAX,
-                                               .reference_least_bytes = REFERENCE_LEAST_BYTES,
-                                               .receive_into = true};
-    (void)transport;
-    return &caps;
+    return &transport->caps;
 }
 
 static uint64_t engine_now_ns(const struct transport *transport) {

@@ -194,6 +194,7 @@ struct transport_listener {
 };
 
 struct transport {
+    struct transport_caps caps;
     struct sim *sim;
     struct queue_link link;
     uint64_t wake_ns; /* the deadline of the last poll(); 0: it brought something */

@@ -6,12 +6,8 @@
 #define STOP_STEP_NS 1000000U
 #define STOP_EVENTS 64
 
-static const struct transport_caps caps = {
-    .gather_max = URING_GATHER_MAX,
-    /* below this a copy costs less than one more iovec in sendmsg() */
-    .reference_least_bytes = 512,
-    .receive_into = true,
-};
+/* Below this a copy costs less than one more iovec in sendmsg(). */
+#define REFERENCE_LEAST_BYTES 512
 
 static void uring_fini(struct transport *transport) {
     assert(transport->conns_open == 0 && queue_empty(&transport->listeners));
@@ -53,13 +49,17 @@ static struct transport *uring_init(const struct transport_config *config,
         uring_fini(transport);
         return NULL;
     }
+    transport->caps = (struct transport_caps){.gather_max = URING_GATHER_MAX,
+                                              .reference_least_bytes = REFERENCE_LEAST_BYTES,
+                                              .receive_into = true,
+                                              .lent_max = pools_count(&transport->pools),
+                                              .lent_bytes_max = config->buffer_bytes};
     descriptor_ignore_signals();
     return transport;
 }
 
 static const struct transport_caps *uring_caps(const struct transport *transport) {
-    (void)transport;
-    return &caps;
+    return &transport->caps;
 }
 
 static bool advance_conns(struct transport *transport, struct uring_events *out) {
@@ -76,8 +76,8 @@ static bool advance_conns(struct transport *transport, struct uring_events *out)
 
 /* Makes the requests that are wanted. False if there are more to make at once. */
 static bool advance(struct transport *transport, struct uring_events *out) {
-    return uring_listeners_advance(transport) && advance_conns(transport, out) &&
-           !uring_buffers_serve(transport);
+    return uring_watches_advance(transport) && uring_listeners_advance(transport) &&
+           advance_conns(transport, out) && !uring_buffers_serve(transport);
 }
 
 /* Turns completions into events while there is room for them. */
@@ -98,6 +98,7 @@ static unsigned uring_poll(struct transport *transport, uint64_t deadline_ns,
     struct uring_events out = {.events = events, .most = most};
     uring_conns_reclaim(transport);
     uring_listeners_rested(transport);
+    transport->other_ready = false;
     for (;;) {
         bool may_wait = advance(transport, &out) && out.count == 0;
         transport->gathering.waited = transport->gathering.on = false;
@@ -105,7 +106,8 @@ static unsigned uring_poll(struct transport *transport, uint64_t deadline_ns,
         harvest(transport, &out);
         if (transport->gathering.waited)
             uring_gathering_woken(transport, &out);
-        if (out.count > 0 || woken || deadline_ns <= uring_now_ns(transport))
+        if (out.count > 0 || woken || transport->other_ready ||
+            deadline_ns <= uring_now_ns(transport))
             return out.count;
     }
 }
@@ -150,6 +152,7 @@ const struct transport_ops transport_uring = {
     .finish = uring_finish,
     .unacknowledged = uring_unacknowledged,
     .close = uring_close,
+    .watch = uring_watch,
     .stop = uring_stop,
     .fini = uring_fini,
     .set_user = set_user,

@@ -144,7 +144,15 @@ struct uring_gathering {
     uint64_t woken_ns;
 };
 
+/* watch.c: a descriptor of somebody else's. */
+struct uring_watch {
+    struct uring_op op;
+    struct transport *transport;
+    int fd;
+};
+
 struct transport {
+    struct transport_caps caps;
     struct io_uring ring;
     bool ring_made;
     bool read_multishot;
@@ -161,6 +169,9 @@ struct transport {
     struct queue retired; /* CLOSED in this poll(): free at the next */
     struct queue work;    /* conns that may have something to do */
     struct queue listeners;
+    struct uring_watch watches[TRANSPORT_WATCHES];
+    unsigned watches_count;
+    bool other_ready; /* one of them can be read */
 };
 
 /* ring.c: the ring itself. */
@@ -309,5 +320,12 @@ bool uring_listeners_advance(struct transport *transport);
 
 /* A new poll(): those that rest may try again. */
 void uring_listeners_rested(struct transport *transport);
+
+/* watch.c */
+
+bool uring_watch(struct transport *transport, int fd, struct transport_failure *failure);
+
+/* As uring_listeners_advance(). */
+bool uring_watches_advance(struct transport *transport);
 
 #endif

@@ -1,0 +1,57 @@
+#include "tests/transport/kinds.h"
+#include "transport/epoll/internal.h"
+#include "transport/sim/sim.h"
+#include <string.h>
+
+/*
+ * The epoll engine as one that cannot wait: it runs beside another as RDMA and DPDK do, so that
+ * transport_mixed can be tested without them.
+ */
+static struct transport_ops beside;
+
+static unsigned beside_poll(struct transport *transport, uint64_t deadline_ns,
+                            struct transport_event *events, unsigned most) {
+    (void)deadline_ns;
+    return epoll_poll(transport, 0, events, most);
+}
+
+static unsigned beside_descriptors(const struct transport *transport, int *fds, unsigned most) {
+    assert(most > 0);
+    fds[0] = transport->epoll_fd;
+    return 1;
+}
+
+static uint64_t beside_rest(struct transport *transport) {
+    return queue_empty(&transport->ready) ? UINT64_MAX : 0;
+}
+
+static void make_beside(void) {
+    beside = transport_epoll;
+    beside.poll = beside_poll;
+    beside.watch = NULL;
+    beside.descriptors = beside_descriptors;
+    beside.rest = beside_rest;
+}
+
+static const struct engine_kind kinds[] = {
+    {.name = "epoll", .ops = &transport_epoll},
+    {.name = "uring", .ops = &transport_uring},
+    {.name = "sim", .ops = &transport_sim},
+    /* what listens and connects runs beside; what is attached is the first's, which waits */
+    {.name = "epoll+beside",
+     .ops = &transport_mixed,
+     .parts_count = 2,
+     .parts = {{TRANSPORT_VIA_RDMA, &transport_epoll}, {TRANSPORT_VIA_KERNEL, &beside}}},
+    {.name = "uring+beside",
+     .ops = &transport_mixed,
+     .parts_count = 2,
+     .parts = {{TRANSPORT_VIA_RDMA, &transport_uring}, {TRANSPORT_VIA_KERNEL, &beside}}},
+};
+
+const struct engine_kind *engine_kind(const char *name) {
+    make_beside();
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (strcmp(kinds[i].name, name) == 0)
+            return &kinds[i];
+    return NULL;
+}

@@ -1,0 +1,29 @@
+/*
+ * The engines that the conformance suite can be run with.
+ */
+#ifndef TESTS_TRANSPORT_KINDS_H
+#define TESTS_TRANSPORT_KINDS_H
+
+#include "transport/transport.h"
+
+#define KIND_PARTS_MAX 2
+
+struct engine_kind {
+    const char *name; /* on the command line */
+    const struct transport_ops *ops;
+    unsigned parts_count; /* of transport_mixed */
+    struct {
+        enum transport_via via;
+        const struct transport_ops *ops;
+    } parts[KIND_PARTS_MAX];
+};
+
+/* Itself, or of several as one the first. */
+static inline const struct transport_ops *engine_kind_first(const struct engine_kind *kind) {
+    return kind->parts_count ? kind->parts[0].ops : kind->ops;
+}
+
+/* NULL: there is none of this name. */
+const struct engine_kind *engine_kind(const char *name);
+
+#endif

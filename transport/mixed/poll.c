@@ -1,0 +1,77 @@
+/* Who is polled when, and when the thread may sleep. */
+#include "transport/mixed/mixed.h"
+
+static unsigned poll_part(struct transport *transport, struct part *part, uint64_t deadline_ns,
+                          struct transport_event *events, unsigned most) {
+    unsigned count = part->ops->poll(part->transport, deadline_ns, events, most);
+    for (unsigned i = 0; i < count; i++)
+        mixed_event(transport, part->ops, &events[i]);
+    return count;
+}
+
+/*
+ * The parts that cannot wait, each with its share of the room, so that none takes it all from the
+ * others: with room for one event they have it in turn.
+ */
+static unsigned poll_others(struct transport *transport, struct transport_event *events,
+                            unsigned most) {
+    unsigned count = 0, parts = transport->parts_count;
+    transport->turn++;
+    for (unsigned i = 1; i < parts; i++) {
+        struct part *part = &transport->parts[i];
+        unsigned share = most >= parts ? most / parts : (transport->turn % parts == i);
+        if (part->transport && share)
+            count += poll_part(transport, part, 0, events + count, share);
+    }
+    return count;
+}
+
+/* Until when nobody but the first part needs to be polled; 0: not even now. */
+static uint64_t rest(struct transport *transport) {
+    uint64_t until_ns = UINT64_MAX;
+    for (unsigned i = 1; i < transport->parts_count; i++) {
+        struct part *part = &transport->parts[i];
+        uint64_t part_ns = part->transport ? part->ops->rest(part->transport) : UINT64_MAX;
+        until_ns = part_ns < until_ns ? part_ns : until_ns;
+    }
+    return until_ns;
+}
+
+/* How long to wait in the first part: not while polling in vain for a while is wanted. */
+static uint64_t wait_until(struct transport *transport, uint64_t deadline_ns) {
+    struct part *first = mixed_first(transport);
+    if (deadline_ns == 0 || (transport->busy_poll_ns &&
+                             first->ops->now_ns(first->transport) < transport->busy_until_ns))
+        return 0;
+    uint64_t rest_ns = rest(transport);
+    return rest_ns < deadline_ns ? rest_ns : deadline_ns;
+}
+
+static unsigned poll_all(struct transport *transport, uint64_t deadline_ns, uint64_t *waited_ns,
+                         struct transport_event *events, unsigned most) {
+    unsigned count = poll_others(transport, events, most);
+    *waited_ns = count ? 0 : wait_until(transport, deadline_ns);
+    if (count < most)
+        count +=
+            poll_part(transport, mixed_first(transport), *waited_ns, events + count, most - count);
+    return count;
+}
+
+unsigned mixed_poll(struct transport *transport, uint64_t deadline_ns,
+                    struct transport_event *events, unsigned most) {
+    struct part *first = mixed_first(transport);
+    mixed_reclaim(transport);
+    for (;;) {
+        uint64_t waited_ns;
+        unsigned count = poll_all(transport, deadline_ns, &waited_ns, events, most);
+        uint64_t now_ns = first->ops->now_ns(first->transport);
+        if (count > 0 && transport->busy_poll_ns)
+            transport->busy_until_ns = now_ns + transport->busy_poll_ns;
+        /* before its time: woken for another part, or by a signal */
+        bool woken = now_ns < waited_ns;
+        if (count == 0 && woken)
+            count = poll_others(transport, events, most);
+        if (count > 0 || woken || deadline_ns <= now_ns)
+            return count;
+    }
+}
