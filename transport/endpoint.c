@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FORMS "an interface, HOST:PORT, [v6]:PORT, unix:PATH, file:PATH or -"
+#define FORMS "an interface, HOST:PORT, [v6]:PORT, rdma:HOST:PORT, unix:PATH, file:PATH or -"
 
 __attribute__((format(printf, 3, 4))) static bool refuse(char *why, size_t why_bytes,
                                                          const char *format, ...) {
@@ -62,9 +62,9 @@ static void split_colon(const char *text, struct endpoint *endpoint, const char 
     *port_text = colon ? colon + 1 : NULL;
 }
 
-static bool parse_tcp(const char *text, struct endpoint *endpoint, char *why, size_t why_bytes) {
+/* Of TCP or RDMA. */
+static bool parse_place(const char *text, struct endpoint *endpoint, char *why, size_t why_bytes) {
     const char *port_text = NULL;
-    endpoint->kind = ENDPOINT_TCP;
     endpoint->port = ENDPOINT_DEFAULT_PORT;
     if (*text == '\0')
         return refuse(why, why_bytes, "'%s' names no place; expected " FORMS, endpoint->text);
@@ -87,6 +87,34 @@ static bool parse_tcp(const char *text, struct endpoint *endpoint, char *why, si
     return true;
 }
 
+/* A number, not a name: it is one of our own. */
+static bool parse_source(const char *text, struct endpoint *endpoint, char *why, size_t why_bytes) {
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST};
+    struct addrinfo *list = NULL;
+    if (getaddrinfo(text, NULL, &hints, &list) != 0 || !list)
+        return refuse(why, why_bytes, "'%s': from=%s: expected an IPv4 or IPv6 address",
+                      endpoint->text, text);
+    memcpy(&endpoint->source, list->ai_addr, list->ai_addrlen);
+    freeaddrinfo(list);
+    return true;
+}
+
+#define SOURCE_KEY ",from="
+
+/* "PLACE" or "PLACE,from=ADDRESS" */
+static bool parse_rdma(const char *text, struct endpoint *endpoint, char *why, size_t why_bytes) {
+    char place[ENDPOINT_TEXT_BYTES];
+    strcpy(place, text);
+    char *source = strstr(place, SOURCE_KEY);
+    endpoint->kind = ENDPOINT_RDMA;
+    if (source) {
+        *source = '\0';
+        if (!parse_source(source + strlen(SOURCE_KEY), endpoint, why, why_bytes))
+            return false;
+    }
+    return parse_place(place, endpoint, why, why_bytes);
+}
+
 bool endpoint_parse(const char *text, struct endpoint *endpoint, char *why, size_t why_bytes) {
     *endpoint = (struct endpoint){0};
     if (strlen(text) >= sizeof endpoint->text)
@@ -101,7 +129,10 @@ bool endpoint_parse(const char *text, struct endpoint *endpoint, char *why, size
         return parse_path(text + 5, endpoint, ENDPOINT_UNIX, why, why_bytes);
     if (strncmp(text, "file:", 5) == 0)
         return parse_path(text + 5, endpoint, ENDPOINT_FILE, why, why_bytes);
-    return parse_tcp(strncmp(text, "tcp:", 4) == 0 ? text + 4 : text, endpoint, why, why_bytes);
+    if (strncmp(text, "rdma:", 5) == 0)
+        return parse_rdma(text + 5, endpoint, why, why_bytes);
+    endpoint->kind = ENDPOINT_TCP;
+    return parse_place(strncmp(text, "tcp:", 4) == 0 ? text + 4 : text, endpoint, why, why_bytes);
 }
 
 static unsigned resolve_unix(const struct endpoint *endpoint, struct transport_address *address) {
@@ -146,9 +177,9 @@ static const char *name_error(int error) {
     return error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error);
 }
 
-static unsigned resolve_tcp(const struct endpoint *endpoint, bool listening,
-                            struct transport_address *addresses, unsigned most, char *why,
-                            size_t why_bytes) {
+static unsigned resolve_place(const struct endpoint *endpoint, bool listening,
+                              struct transport_address *addresses, unsigned most, char *why,
+                              size_t why_bytes) {
     bool exists = interface_exists(endpoint->name);
     unsigned count = 0;
     if (exists && listening) {
@@ -174,6 +205,28 @@ static unsigned resolve_tcp(const struct endpoint *endpoint, bool listening,
     return 0;
 }
 
+/* By RDMA, which rdma_cm finds by the addresses of IP. */
+static unsigned by_rdma(const struct endpoint *endpoint, struct transport_address *addresses,
+                        unsigned count) {
+    for (unsigned i = 0; i < count; i++) {
+        addresses[i].via = TRANSPORT_VIA_RDMA;
+        addresses[i].source = endpoint->source;
+    }
+    return count;
+}
+
+bool endpoint_is_address(const struct endpoint *endpoint) {
+    return endpoint->kind != ENDPOINT_FILE && endpoint->kind != ENDPOINT_STDIO;
+}
+
+unsigned endpoint_resolve_rdma(const struct endpoint *endpoint, struct transport_address *addresses,
+                               unsigned most) {
+    if (endpoint->kind != ENDPOINT_TCP || !interface_carries_rdma("/sys/class", endpoint->name))
+        return 0;
+    return by_rdma(endpoint, addresses,
+                   interface_addresses(endpoint->name, endpoint->port, addresses, most));
+}
+
 unsigned endpoint_resolve(const struct endpoint *endpoint, bool listening,
                           struct transport_address *addresses, unsigned most, char *why,
                           size_t why_bytes) {
@@ -182,7 +235,10 @@ unsigned endpoint_resolve(const struct endpoint *endpoint, bool listening,
     case ENDPOINT_UNIX:
         return resolve_unix(endpoint, addresses);
     case ENDPOINT_TCP:
-        return resolve_tcp(endpoint, listening, addresses, most, why, why_bytes);
+        return resolve_place(endpoint, listening, addresses, most, why, why_bytes);
+    case ENDPOINT_RDMA:
+        return by_rdma(endpoint, addresses,
+                       resolve_place(endpoint, listening, addresses, most, why, why_bytes));
     case ENDPOINT_FILE:
     case ENDPOINT_STDIO:
         break;
@@ -192,7 +248,8 @@ unsigned endpoint_resolve(const struct endpoint *endpoint, bool listening,
 }
 
 bool endpoint_describe_interface(const struct endpoint *endpoint, char *out, size_t out_bytes) {
-    return endpoint->kind == ENDPOINT_TCP && interface_exists(endpoint->name) &&
+    bool is_place = endpoint->kind == ENDPOINT_TCP || endpoint->kind == ENDPOINT_RDMA;
+    return is_place && interface_exists(endpoint->name) &&
            interface_describe("/sys/class/net", endpoint->name, out, out_bytes);
 }
 
@@ -205,12 +262,13 @@ void address_text(const struct transport_address *address, char *out, size_t out
     char host[NI_MAXHOST], port[NI_MAXSERV];
     int error = getnameinfo(&address->any, address->len, host, sizeof host, port, sizeof port,
                             NI_NUMERICHOST | NI_NUMERICSERV);
+    const char *stack = address->via == TRANSPORT_VIA_RDMA ? "rdma:" : "";
     if (error)
         snprintf(out, out_bytes, "unknown address (%s)", name_error(error));
     else if (address->any.sa_family == AF_INET6)
-        snprintf(out, out_bytes, "[%s]:%s", host, port);
+        snprintf(out, out_bytes, "%s[%s]:%s", stack, host, port);
     else
-        snprintf(out, out_bytes, "%s:%s", host, port);
+        snprintf(out, out_bytes, "%s%s:%s", stack, host, port);
 }
 
 bool address_is_local(const struct transport_address *address) {

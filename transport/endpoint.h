@@ -4,8 +4,9 @@
  *   ib0, ib0:7533        an interface: all its addresses (a bare name that an interface has)
  *   HOST:PORT, HOST      a name or an IPv4 address; [v6]:PORT, [v6]
  *   tcp:REST             any of the above, said aloud
- *   unix:PATH            a unix stream socket
- *   file:PATH            a file (upstream only)
+ *   rdma:REST            any of the above by RDMA; to connect to: rdma:HOST:PORT,from=ADDRESS
+ * leaves by the device that has ADDRESS unix:PATH            a unix stream socket file:PATH a file
+ * (upstream only)
  *   -                    stdin and stdout
  *
  * ":7533" and ":0" alone mean every local address.
@@ -25,6 +26,7 @@
 
 enum endpoint_kind {
     ENDPOINT_TCP,
+    ENDPOINT_RDMA,
     ENDPOINT_UNIX,
     ENDPOINT_FILE,
     ENDPOINT_STDIO,
@@ -37,6 +39,7 @@ struct endpoint {
     uint16_t port;
     char text[ENDPOINT_TEXT_BYTES]; /* as written */
     char name[ENDPOINT_TEXT_BYTES]; /* host or interface without brackets, or the path */
+    struct sockaddr_storage source; /* RDMA: from=; AF_UNSPEC: not given */
 };
 
 /* Which stack carries the bytes of an address. */
@@ -80,13 +83,22 @@ unsigned endpoint_resolve(const struct endpoint *endpoint, bool listening,
                           struct transport_address *addresses, unsigned most, char *why,
                           size_t why_bytes);
 
+/* Is this a place in a network, which endpoint_resolve() finds, or a unix socket? */
+bool endpoint_is_address(const struct endpoint *endpoint);
+
+/*
+ * Of an interface to listen on that also carries an RDMA device: its addresses by RDMA. 0: none.
+ */
+unsigned endpoint_resolve_rdma(const struct endpoint *endpoint, struct transport_address *addresses,
+                               unsigned most);
+
 /*
  * A sentence about the interface that this endpoint names, for the log, e.g. "ib0 is InfiniBand
  * (IPoIB, MTU 65520)"; false when it names none.
  */
 bool endpoint_describe_interface(const struct endpoint *endpoint, char *out, size_t out_bytes);
 
-/* "10.0.0.7:7533", "[fe80::1%ib0]:7533", "unix:/run/muxd.sock" */
+/* "10.0.0.7:7533", "[fe80::1%ib0]:7533", "rdma:10.0.0.7:7533", "unix:/run/muxd.sock" */
 void address_text(const struct transport_address *address, char *out, size_t out_bytes);
 
 /* Loopback or unix: nobody outside this machine can reach it. */

@@ -1,4 +1,5 @@
 #include "transport/interface.h"
+#include <dirent.h>
 #include <ifaddrs.h>
 #include <limits.h>
 #include <net/if.h>
@@ -6,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* What one of the kernel's files about an interface holds at most: a word or a number. */
 #define WORD_BYTES 32
@@ -103,4 +105,53 @@ bool interface_describe(const char *sys, const char *name, char *out, size_t out
         snprintf(out, out_bytes, "%s is of link type %s (MTU %s)", name, type, mtu);
     }
     return true;
+}
+
+/* Does one of the files in `directory` hold this word? */
+static bool a_file_names(const char *directory, const char *word) {
+    char found[WORD_BYTES];
+    DIR *dir = opendir(directory);
+    bool names = false;
+    for (struct dirent *item; dir && !names && (item = readdir(dir));)
+        names = read_word(directory, ".", item->d_name, found) && strcmp(found, word) == 0;
+    if (dir)
+        closedir(dir);
+    return names;
+}
+
+static bool is_hidden(const struct dirent *item) {
+    return item->d_name[0] == '.';
+}
+
+/* Does a port of this device belong to the interface? */
+static bool device_has(const char *sys, const char *device, const char *name) {
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/infiniband/%s/ports", sys, device);
+    DIR *dir = opendir(path);
+    bool has = false;
+    for (struct dirent *port; dir && !has && (port = readdir(dir));) {
+        int len = snprintf(path, sizeof path, "%s/infiniband/%s/ports/%s/gid_attrs/ndevs", sys,
+                           device, port->d_name);
+        has = !is_hidden(port) && len > 0 && (size_t)len < sizeof path && a_file_names(path, name);
+    }
+    if (dir)
+        closedir(dir);
+    return has;
+}
+
+bool interface_carries_rdma(const char *sys, const char *name) {
+    char path[PATH_MAX];
+    if (*name == '\0' || strchr(name, '/'))
+        return false;
+    snprintf(path, sizeof path, "%s/net/%s/device/infiniband", sys, name);
+    if (access(path, F_OK) == 0)
+        return true;
+    snprintf(path, sizeof path, "%s/infiniband", sys);
+    DIR *dir = opendir(path);
+    bool has = false;
+    for (struct dirent *device; dir && !has && (device = readdir(dir));)
+        has = !is_hidden(device) && device_has(sys, device->d_name, name);
+    if (dir)
+        closedir(dir);
+    return has;
 }

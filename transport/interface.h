@@ -24,4 +24,10 @@ void interface_names(char *names, size_t names_bytes);
  */
 bool interface_describe(const char *sys, const char *name, char *out, size_t out_bytes);
 
+/*
+ * Does an RDMA device belong to the interface? `sys` is /sys/class: a device's ports name the
+ * interfaces of their GIDs (RoCE), and an IPoIB interface its device.
+ */
+bool interface_carries_rdma(const char *sys, const char *name);
+
 #endif

@@ -41,6 +41,9 @@ static const struct {
     {"unix:a:b", ENDPOINT_UNIX, "a:b", 0, false},
     {"file:results", ENDPOINT_FILE, "results", 0, false},
     {"file:-", ENDPOINT_FILE, "-", 0, false},
+    {"rdma:ib0", ENDPOINT_RDMA, "ib0", 7533, false},
+    {"rdma:[::1]:80,from=::2", ENDPOINT_RDMA, "::1", 80, true},
+    {"rdma:build7:7000,from=10.0.0.7", ENDPOINT_RDMA, "build7", 7000, true},
 };
 
 static void good_ones_are_taken_apart(void **state) {
@@ -79,6 +82,10 @@ static const char *const bad[][2] = {
     {"[::1]:x", "port number"},
     {"unix:", "path"},
     {"file:", "path"},
+    {"rdma:", "expected"},
+    {"rdma:a:x", "port number"},
+    {"rdma:a,from=", "from="},
+    {"rdma:a,from=build7", "from="},
 };
 
 static void bad_ones_are_explained(void **state) {
@@ -134,6 +141,11 @@ static void addresses_are_found(void **state) {
     assert_false(address_is_local(&addresses[0]));
     assert_int_equal(resolve("[::ffff:127.0.0.9]", true, addresses, why), 1);
     assert_true(address_is_local(&addresses[0]));
+    assert_int_equal(resolve("rdma:192.0.2.77:1,from=192.0.2.1", false, addresses, why), 1);
+    assert_int_equal(addresses[0].via, TRANSPORT_VIA_RDMA);
+    assert_int_equal(addresses[0].source.ss_family, AF_INET);
+    address_text(&addresses[0], text, sizeof text);
+    assert_string_equal(text, "rdma:192.0.2.77:1");
     assert_int_equal(resolve("unix:/run/x", true, addresses, why), 1);
     address_text(&addresses[0], text, sizeof text);
     assert_string_equal(text, "unix:/run/x");
@@ -244,6 +256,27 @@ static void interfaces_are_described(void **state) {
     assert_int_equal(system(command), 0);
 }
 
+/* As a RoCE device's port and an IPoIB interface tell it. */
+static void rdma_devices_are_found(void **state) {
+    (void)state;
+    char sys[] = "/tmp/interface-test-XXXXXX", ndevs[150], command[400];
+    assert_non_null(mkdtemp(sys));
+    assert_false(interface_carries_rdma(sys, "eth0"));
+    snprintf(ndevs, sizeof ndevs, "%s/infiniband/rxe0/ports/1/gid_attrs/ndevs", sys);
+    snprintf(command, sizeof command, "mkdir -p %s %s/net/ib1/device/infiniband", ndevs, sys);
+    assert_int_equal(system(command), 0);
+    write_file(ndevs, "0", "eth1");
+    write_file(ndevs, "1", "eth0");
+    assert_true(interface_carries_rdma(sys, "eth0"));
+    assert_true(interface_carries_rdma(sys, "eth1"));
+    assert_true(interface_carries_rdma(sys, "ib1"));
+    assert_false(interface_carries_rdma(sys, "eth"));
+    assert_false(interface_carries_rdma(sys, ""));
+    assert_false(interface_carries_rdma(sys, "../net/ib1"));
+    snprintf(command, sizeof command, "rm -r %s", sys);
+    assert_int_equal(system(command), 0);
+}
+
 static void only_interfaces_are_described(void **state) {
     (void)state;
     static const char *const others[] = {"127.0.0.1:7", ":7", "unix:lo", "file:lo", "-", "..", "."};
@@ -273,6 +306,7 @@ int main(void) {
         cmocka_unit_test(everywhere_is_every_family),
         cmocka_unit_test(unknown_names_are_explained),
         cmocka_unit_test(interfaces_are_described),
+        cmocka_unit_test(rdma_devices_are_found),
         cmocka_unit_test(only_interfaces_are_described),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
