@@ -252,6 +252,9 @@ struct transport_peer {
 extern const struct transport_ops transport_epoll;
 extern const struct transport_ops transport_uring;
 
+extern const struct transport_ops transport_rdma; /* where the build has it: stack.h */
+extern const struct transport_ops transport_dpdk; /* likewise */
+
 /*
  * Several as one: config.parts, the first of which waits for all and takes what is attach()ed. One
  * of the others that cannot be made is missed only by who listens or connects by it. Of the config
