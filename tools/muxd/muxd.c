@@ -1,12 +1,14 @@
 /* muxd: one node as a daemon. Options, listeners, the upstream's places, signals; node.c does the
  * rest. */
 #include "tools/common/standard.h"
+#include "tools/muxd/engine.h"
 #include "tools/muxd/log.h"
 #include "tools/muxd/node.h"
 #include "tools/muxd/options.h"
 #include "tools/muxd/resolver.h"
 #include "tools/muxd/screen.h"
 #include "tools/muxd/stats.h"
+#include "transport/stack.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +18,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -24,22 +25,6 @@
 
 #define EXIT_START_FAILED 1
 #define EXIT_NOT_ALL_SENT 75 /* EX_TEMPFAIL */
-
-/*
- * A quarter of the arena receives; the rest is for batches and slots. At most a GiB: io_uring
- * numbers a pool's buffers with 16 bits.
- */
-#define RECEIVE_SHARE 4
-#define RECEIVE_MOST_BYTES ((size_t)1 << 30)
-
-/* Bytes of a receive buffer: several hundred small packets, and 1/128 of the least pool. */
-#define RECEIVE_BUFFER_BYTES ((size_t)32 << 10)
-
-/* Receive buffers that only the upstream may use, so that a flood cannot starve the way down. */
-#define RESERVE_BUFFERS 4
-
-/* Connections besides links: upstream, signals, some on their way to be closed. */
-#define OTHER_CONNS 64
 
 /* Descriptors besides connections: listeners, the engine's, files. */
 #define OTHER_DESCRIPTORS 512
@@ -59,11 +44,9 @@ struct muxd {
     uint8_t signals_room[16]; /* received into, so that no lack of buffers keeps a signal waiting */
     struct options options;
     struct log log;
-    const struct transport_ops *ops;
-    struct transport *transport;
+    struct engine engine;
     struct node *node;
     struct screen *screen;
-    struct mux_room arena;
     bool stdin_taken;          /* by --listen - */
     struct resolver *resolver; /* of the upstream's name; NULL: it has none */
 };
@@ -84,7 +67,7 @@ static void on_signal(int number) {
 
 static void say(void *user, const char *line) {
     struct muxd *muxd = user;
-    log_line(&muxd->log, line, muxd->ops->now_ns(muxd->transport));
+    log_line(&muxd->log, line, muxd->engine.ops->now_ns(muxd->engine.transport));
 }
 
 static void write_stats(struct muxd *muxd) {
@@ -97,9 +80,9 @@ static void write_stats(struct muxd *muxd) {
 }
 
 static void receive_signals(struct muxd *muxd) {
-    muxd->ops->receive(muxd->signals_conn, true);
-    muxd->ops->receive_into(muxd->signals_conn,
-                            (struct mux_room){muxd->signals_room, sizeof muxd->signals_room});
+    muxd->engine.ops->receive(muxd->signals_conn, true);
+    muxd->engine.ops->receive_into(
+        muxd->signals_conn, (struct mux_room){muxd->signals_room, sizeof muxd->signals_room});
 }
 
 static void handle_signals(struct node *node, struct node_conn *conn,
@@ -144,7 +127,7 @@ static bool peer_allowed(void *user, const struct transport_peer *peer) {
 
 static void show_packets(void *user, const struct mux_gather *packets) {
     struct muxd *muxd = user;
-    screen_packets(muxd->screen, packets, muxd->ops->now_ns(muxd->transport));
+    screen_packets(muxd->screen, packets, muxd->engine.ops->now_ns(muxd->engine.transport));
 }
 
 static void show_link(void *user, const char *segment, const char *peer, bool came) {
@@ -165,8 +148,8 @@ static struct transport_conn *attach(struct muxd *muxd, int in, int out, bool bo
                                      enum transport_pool pool, const char *name, void *conn_user,
                                      char *why, size_t why_bytes) {
     struct transport_failure failure;
-    struct transport_conn *conn =
-        muxd->ops->attach(muxd->transport, in, out, borrowed, pool, name, conn_user, &failure);
+    struct transport_conn *conn = muxd->engine.ops->attach(
+        muxd->engine.transport, in, out, borrowed, pool, name, conn_user, &failure);
     if (!conn)
         snprintf(why, why_bytes, "%s: %s", failure.operation, strerror(failure.error));
     return conn;
@@ -200,7 +183,7 @@ static struct transport_conn *connect_upstream(struct muxd *muxd, void *conn_use
     if (!resolver_next(muxd->resolver, &address, why, why_bytes))
         return NULL;
     struct transport_conn *conn =
-        muxd->ops->connect(muxd->transport, &address, conn_user, &failure);
+        muxd->engine.ops->connect(muxd->engine.transport, &address, conn_user, &failure);
     if (!conn)
         snprintf(why, why_bytes, "%s: %s", failure.operation, strerror(failure.error));
     return conn;
@@ -241,54 +224,6 @@ static void raise_descriptor_limit(struct muxd *muxd) {
                  (unsigned long long)limit.rlim_cur, muxd->options.links_max);
 }
 
-static size_t receive_bytes(const struct muxd *muxd) {
-    size_t share = muxd->arena.len / RECEIVE_SHARE;
-    if (share > RECEIVE_MOST_BYTES)
-        share = RECEIVE_MOST_BYTES;
-    return share - share % RECEIVE_BUFFER_BYTES;
-}
-
-static bool forbidden(const struct transport_failure *failure) {
-    return failure->error == EPERM || failure->error == ENOSYS || failure->error == EACCES;
-}
-
-/* --io auto takes epoll where io_uring is not to be had, with one line. */
-static bool start_transport(struct muxd *muxd) {
-    struct transport_config config = {
-        .memory = {muxd->arena.data, receive_bytes(muxd)},
-        .buffer_bytes = RECEIVE_BUFFER_BYTES,
-        .reserve_buffers = RESERVE_BUFFERS,
-        .conns_max = muxd->options.links_max + OTHER_CONNS,
-    };
-    struct transport_failure failure;
-    enum io_choice io = muxd->options.io;
-    muxd->ops = io == IO_EPOLL ? &transport_epoll : &transport_uring;
-    muxd->transport = muxd->ops->init(&config, &failure);
-    if (!muxd->transport && io == IO_AUTO) {
-        log_text(&muxd->log, "muxd: io_uring %s (%s: %s): using epoll\n",
-                 forbidden(&failure) ? "is forbidden here" : "does not work here",
-                 failure.operation, strerror(failure.error));
-        muxd->ops = &transport_epoll;
-        muxd->transport = muxd->ops->init(&config, &failure);
-    }
-    if (!muxd->transport)
-        log_text(&muxd->log, "muxd: --io %s: %s: %s\n", muxd->ops->name, failure.operation,
-                 strerror(failure.error));
-    return muxd->transport != NULL;
-}
-
-static bool map_arena(struct muxd *muxd) {
-    size_t len = muxd->options.memory_bytes;
-    void *arena =
-        mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (arena == MAP_FAILED) {
-        log_text(&muxd->log, "muxd: --memory: cannot map %zu bytes: %s\n", len, strerror(errno));
-        return false;
-    }
-    muxd->arena = (struct mux_room){arena, len};
-    return true;
-}
-
 /* An identity that no other node has, nor this one when it is started again. */
 static void introduce(struct node_config *config) {
     uint64_t random[4];
@@ -308,11 +243,10 @@ static void introduce(struct node_config *config) {
 
 static bool start_node(struct muxd *muxd) {
     const struct options *options = &muxd->options;
-    size_t received = receive_bytes(muxd);
     struct node_config config = {
-        .ops = muxd->ops,
-        .transport = muxd->transport,
-        .mux = {.memory = {muxd->arena.data + received, muxd->arena.len - received},
+        .ops = muxd->engine.ops,
+        .transport = muxd->engine.transport,
+        .mux = {.memory = muxd->engine.memory,
                 .links_max = options->links_max,
                 .segment_by = options->segment_by,
                 .upstream_is_node = options->upstream_is_node,
@@ -350,7 +284,7 @@ static struct transport_listener *listen_when_ready(struct muxd *muxd,
     const struct timespec pause = {0, ADDRESS_PAUSE_NS};
     for (unsigned tries = 1;; tries++) {
         struct transport_listener *listener =
-            muxd->ops->listen(muxd->transport, address, NULL, bound, failure);
+            muxd->engine.ops->listen(muxd->engine.transport, address, NULL, bound, failure);
         if (listener || failure->error != EADDRNOTAVAIL || tries == ADDRESS_TRIES)
             return listener;
         nanosleep(&pause, NULL);
@@ -364,8 +298,9 @@ static bool listen_on(struct muxd *muxd, const struct endpoint *endpoint,
     struct transport_address bound;
     char text[ENDPOINT_TEXT_BYTES];
     struct transport_listener *listener =
-        is_interface ? listen_when_ready(muxd, address, &bound, &failure)
-                     : muxd->ops->listen(muxd->transport, address, NULL, &bound, &failure);
+        is_interface
+            ? listen_when_ready(muxd, address, &bound, &failure)
+            : muxd->engine.ops->listen(muxd->engine.transport, address, NULL, &bound, &failure);
     if (!listener) {
         address_text(address, text, sizeof text);
         log_text(&muxd->log, "muxd: --listen %s: %s: %s: %s\n", endpoint->text, text,
@@ -390,6 +325,20 @@ static bool listen_on_stdin(struct muxd *muxd) {
     return conn && node_adopt(muxd->node, conn, false);
 }
 
+/* Beside TCP, where the interface carries it; without it TCP does. */
+static void offer_rdma(struct muxd *muxd, const struct endpoint *endpoint, bool *open_to_all) {
+    struct transport_address addresses[ADDRESSES_MAX];
+    unsigned count = endpoint_resolve_rdma(endpoint, addresses, ADDRESSES_MAX);
+    if (count > 0 && !stack_ops(TRANSPORT_VIA_RDMA)) {
+        log_text(&muxd->log, "muxd: %s carries RDMA, but this muxd was built without %s\n",
+                 endpoint->name, stack_name(TRANSPORT_VIA_RDMA));
+        return;
+    }
+    for (unsigned i = 0; i < count; i++)
+        if (!listen_on(muxd, endpoint, &addresses[i], true, open_to_all))
+            return;
+}
+
 static bool listen_on_endpoint(struct muxd *muxd, const struct endpoint *endpoint,
                                bool *open_to_all) {
     struct transport_address addresses[ADDRESSES_MAX];
@@ -405,6 +354,8 @@ static bool listen_on_endpoint(struct muxd *muxd, const struct endpoint *endpoin
     for (unsigned i = 0; i < count; i++)
         if (!listen_on(muxd, endpoint, &addresses[i], is_interface, open_to_all))
             return false;
+    if (count > 0)
+        offer_rdma(muxd, endpoint, open_to_all);
     return count > 0;
 }
 
@@ -427,14 +378,13 @@ static bool choose_screen(struct muxd *muxd) {
     bool to_stdout = !options->upstream_given || options->upstream.kind == ENDPOINT_STDIO;
     if (!to_stdout || !isatty(STDOUT_FILENO))
         return true;
-    muxd->screen = screen_create(muxd->ops->now_ns(muxd->transport));
+    muxd->screen = screen_create(muxd->engine.ops->now_ns(muxd->engine.transport));
     return muxd->screen != NULL;
 }
 
 static bool resolve_upstream(struct muxd *muxd) {
     const struct endpoint *upstream = &muxd->options.upstream;
-    bool is_address = upstream->kind == ENDPOINT_TCP || upstream->kind == ENDPOINT_UNIX;
-    if (!muxd->options.upstream_given || !is_address)
+    if (!muxd->options.upstream_given || !endpoint_is_address(upstream))
         return true;
     muxd->resolver = resolver_start(upstream);
     if (!muxd->resolver)
@@ -459,17 +409,17 @@ static bool start(struct muxd *muxd) {
     for (unsigned i = 0; i < muxd->options.listen_count; i++)
         muxd->stdin_taken |= muxd->options.listen[i].kind == ENDPOINT_STDIO;
     raise_descriptor_limit(muxd);
-    return catch_signals() && map_arena(muxd) && start_transport(muxd) && choose_screen(muxd) &&
-           start_node(muxd) && watch_signals(muxd) && resolve_upstream(muxd) &&
-           listen_everywhere(muxd);
+    return catch_signals() && engine_start(&muxd->engine, &muxd->options, &muxd->log) &&
+           choose_screen(muxd) && start_node(muxd) && watch_signals(muxd) &&
+           resolve_upstream(muxd) && listen_everywhere(muxd);
 }
 
 /* The last connection: its last event is awaited, as for every other. */
 static void close_signals(struct muxd *muxd) {
     struct transport_event event = {.kind = TRANSPORT_RECEIVED};
-    muxd->ops->close(muxd->signals_conn);
+    muxd->engine.ops->close(muxd->signals_conn);
     while (event.kind != TRANSPORT_CLOSED)
-        if (muxd->ops->poll(muxd->transport, UINT64_MAX, &event, 1) &&
+        if (muxd->engine.ops->poll(muxd->engine.transport, UINT64_MAX, &event, 1) &&
             event.kind == TRANSPORT_RECEIVED && event.buffer)
             mux_buffer_release(event.buffer);
 }
@@ -477,14 +427,13 @@ static void close_signals(struct muxd *muxd) {
 static void stop(struct muxd *muxd) {
     if (muxd->signals_conn)
         close_signals(muxd);
-    if (muxd->transport)
-        muxd->ops->stop(muxd->transport);
+    if (muxd->engine.transport)
+        muxd->engine.ops->stop(muxd->engine.transport);
     if (muxd->node)
         node_destroy(muxd->node);
-    if (muxd->transport)
-        muxd->ops->fini(muxd->transport);
-    if (muxd->arena.data)
-        munmap(muxd->arena.data, muxd->arena.len);
+    if (muxd->engine.transport)
+        muxd->engine.ops->fini(muxd->engine.transport);
+    engine_unmap(&muxd->engine);
 }
 
 int main(int argc, char **argv) {
@@ -500,8 +449,8 @@ int main(int argc, char **argv) {
         node_terminate(muxd.node, true);
     while (muxd.node && node_step(muxd.node))
         ;
-    if (muxd.transport)
-        screen_finish(muxd.screen, muxd.ops->now_ns(muxd.transport));
+    if (muxd.engine.transport)
+        screen_finish(muxd.screen, muxd.engine.ops->now_ns(muxd.engine.transport));
     if (started) {
         write_stats(&muxd);
         status = node_all_sent(muxd.node) ? 0 : EXIT_NOT_ALL_SENT;

@@ -16,6 +16,8 @@
 #define MEMORY_LEAST_BYTES ((uint64_t)16 << 20)
 #define LINKS_MAX_DEFAULT 16384
 #define LINKS_MAX_MOST 1000000
+/* A second: beyond it nobody waits for an answer any more. */
+#define BUSY_POLL_MOST_US 1000000
 #define DRAIN_TIMEOUT_DEFAULT_NS ((uint64_t)5000000000)
 /* Longer than a switch or a routing protocol takes to find another way. */
 #define NODE_GRACE_DEFAULT_NS ((uint64_t)30000000000)
@@ -34,6 +36,8 @@ static const char help[] =
     "Endpoints:\n"
     "  ib0, ib0:7533      an interface: all its addresses (--listen only)\n"
     "  HOST, HOST:PORT    a name or an IPv4 address; [v6]:PORT; :PORT for every address\n"
+    "  rdma:PLACE         any of these by RDMA; an interface that carries an RDMA device offers\n"
+    "                     both; --upstream rdma:HOST,from=ADDRESS leaves by the device of ADDRESS\n"
     "  unix:PATH          a unix socket\n"
     "  mux:ENDPOINT       another muxd (--upstream only), that shall know us as a node and not\n"
     "                     take us for a worker: a lost connection then fails no test\n"
@@ -54,6 +58,8 @@ static const char help[] =
     "                           when it is full the workers feel back-pressure\n"
     "  --io auto|uring|epoll    how the kernel is talked to (default auto: io_uring where it is\n"
     "                           allowed, else epoll)\n"
+    "  --busy-poll-us N         RDMA and DPDK: look for more this long before sleeping; costs a\n"
+    "                           core while traffic lasts, spares the wake-up (default 0)\n"
     "  --stats-json FILE|-      write the counters at exit and on SIGUSR1\n"
     "  --drain-timeout SECONDS  how long SIGTERM may take (default 5)\n"
     "  --node-grace SECONDS     how long a node that was lost is waited for before its tests in\n"
@@ -75,6 +81,7 @@ enum option_id {
     OPTION_MAX_LINKS,
     OPTION_MEMORY,
     OPTION_IO,
+    OPTION_BUSY_POLL_US,
     OPTION_STATS_JSON,
     OPTION_DRAIN_TIMEOUT,
     OPTION_NODE_GRACE,
@@ -91,6 +98,7 @@ static const struct option long_options[] = {
     {"max-links", required_argument, NULL, OPTION_MAX_LINKS},
     {"memory", required_argument, NULL, OPTION_MEMORY},
     {"io", required_argument, NULL, OPTION_IO},
+    {"busy-poll-us", required_argument, NULL, OPTION_BUSY_POLL_US},
     {"stats-json", required_argument, NULL, OPTION_STATS_JSON},
     {"drain-timeout", required_argument, NULL, OPTION_DRAIN_TIMEOUT},
     {"node-grace", required_argument, NULL, OPTION_NODE_GRACE},
@@ -177,11 +185,11 @@ static bool set_upstream(struct options *options, const char *value) {
         return wrong("--upstream", value, "mux:HOST:PORT or mux:unix:PATH");
     if (!parse_endpoint("--upstream", place, &options->upstream))
         return false;
-    bool is_socket =
-        options->upstream.kind == ENDPOINT_TCP || options->upstream.kind == ENDPOINT_UNIX;
-    if (options->upstream_is_node && !is_socket)
+    if (options->upstream_is_node && !endpoint_is_address(&options->upstream))
         return wrong("--upstream", value, "mux:HOST:PORT or mux:unix:PATH");
-    if (options->upstream.kind == ENDPOINT_TCP && options->upstream.port == 0)
+    bool has_port =
+        endpoint_is_address(&options->upstream) && options->upstream.kind != ENDPOINT_UNIX;
+    if (has_port && options->upstream.port == 0)
         return wrong("--upstream", value, "a port to connect to, not 0");
     struct stat status;
     bool is_file = options->upstream.kind == ENDPOINT_FILE;
@@ -247,6 +255,10 @@ static bool set(struct options *options, int id, const char *value) {
         return parse_size("--memory", value, &options->memory_bytes);
     case OPTION_IO:
         return set_io(options, value);
+    case OPTION_BUSY_POLL_US:
+        fine = parse_count("--busy-poll-us", value, 0, BUSY_POLL_MOST_US, &number);
+        options->busy_poll_us = (unsigned)number;
+        return fine;
     case OPTION_STATS_JSON:
         options->stats_file = value;
         return true;

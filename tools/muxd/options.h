@@ -16,6 +16,7 @@ struct options {
     bool upstream_given;
     struct endpoint upstream;
     enum io_choice io;
+    unsigned busy_poll_us;
     enum mux_segment_by segment_by;
     uint64_t memory_bytes;
     unsigned links_max;

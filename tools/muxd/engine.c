@@ -1,0 +1,152 @@
+#include "tools/muxd/engine.h"
+
+#include "transport/stack.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+/*
+ * A quarter of the arena receives; the rest is for batches and slots. At most a GiB: io_uring
+ * numbers a pool's buffers with 16 bits.
+ */
+#define RECEIVE_SHARE 4
+#define RECEIVE_MOST_BYTES ((size_t)1 << 30)
+
+/* Bytes of a receive buffer: several hundred small packets, and 1/128 of the least pool. */
+#define RECEIVE_BUFFER_BYTES ((size_t)32 << 10)
+
+/* Receive buffers that only the upstream may use, so that a flood cannot starve the way down. */
+#define RESERVE_BUFFERS 4
+
+/* Connections besides links: upstream, signals, some on their way to be closed. */
+#define OTHER_CONNS 64
+
+/* The kernel's sockets, RDMA, DPDK. */
+#define PARTS_MAX 3
+
+static const enum transport_via others[] = {TRANSPORT_VIA_RDMA, TRANSPORT_VIA_DPDK};
+
+static enum transport_via via_of(const struct endpoint *endpoint) {
+    return endpoint->kind == ENDPOINT_RDMA ? TRANSPORT_VIA_RDMA : TRANSPORT_VIA_KERNEL;
+}
+
+/* Does an endpoint ask for this stack by its name? Then it is in `text`. */
+static bool is_asked_for(const struct options *options, enum transport_via via, const char **text) {
+    for (unsigned i = 0; i < options->listen_count; i++) {
+        *text = options->listen[i].text;
+        if (via_of(&options->listen[i]) == via)
+            return true;
+    }
+    *text = options->upstream.text;
+    return options->upstream_given && via_of(&options->upstream) == via;
+}
+
+/* An interface that carries RDMA offers it. */
+static bool is_offered(const struct options *options, enum transport_via via) {
+    struct transport_address address;
+    bool offered = false;
+    for (unsigned i = 0; i < options->listen_count; i++)
+        offered = offered || endpoint_resolve_rdma(&options->listen[i], &address, 1) > 0;
+    return offered && via == TRANSPORT_VIA_RDMA;
+}
+
+/* The stacks to run beside the kernel's. False after a sentence: the build is without one. */
+static bool choose_parts(const struct options *options, struct log *log,
+                         struct transport_part *parts, unsigned *count) {
+    *count = 1;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        const char *text;
+        const struct transport_ops *ops = stack_ops(others[i]);
+        bool asked_for = is_asked_for(options, others[i], &text);
+        if (asked_for && !ops) {
+            log_text(log, "muxd: %s: this muxd was built without %s\n", text,
+                     stack_name(others[i]));
+            return false;
+        }
+        if (ops && (asked_for || is_offered(options, others[i])))
+            parts[(*count)++] = (struct transport_part){.via = others[i], .ops = ops};
+    }
+    return true;
+}
+
+/* Cuts what receives into even shares; the rest is the mux's. */
+static void share_arena(struct engine *engine, const struct options *options,
+                        struct transport_part *parts, unsigned count) {
+    struct mux_room *arena = &engine->arena;
+    size_t share = arena->len / RECEIVE_SHARE;
+    if (share > RECEIVE_MOST_BYTES)
+        share = RECEIVE_MOST_BYTES;
+    share /= count;
+    share -= share % RECEIVE_BUFFER_BYTES;
+    for (unsigned i = 0; i < count; i++)
+        parts[i].config = (struct transport_config){
+            .memory = {arena->data + i * share, share},
+            .buffer_bytes = RECEIVE_BUFFER_BYTES,
+            .reserve_buffers = RESERVE_BUFFERS,
+            .conns_max = options->links_max + OTHER_CONNS,
+            .arena = *arena,
+        };
+    engine->memory = (struct mux_room){arena->data + count * share, arena->len - count * share};
+}
+
+/* Alone, or several as one. */
+static bool make(struct engine *engine, const struct transport_ops *first,
+                 const struct options *options, struct transport_part *parts, unsigned count,
+                 struct transport_failure *failure) {
+    parts[0].ops = first;
+    const struct transport_config several = {
+        .parts = parts, .parts_count = count, .busy_poll_us = options->busy_poll_us};
+    engine->ops = count > 1 ? &transport_mixed : first;
+    engine->transport = engine->ops->init(count > 1 ? &several : &parts[0].config, failure);
+    return engine->transport != NULL;
+}
+
+static bool is_forbidden(const struct transport_failure *failure) {
+    return failure->error == EPERM || failure->error == ENOSYS || failure->error == EACCES;
+}
+
+/* --io auto takes epoll where io_uring is not to be had, with one line. */
+static bool make_transport(struct engine *engine, const struct options *options, struct log *log,
+                           struct transport_part *parts, unsigned count) {
+    struct transport_failure failure;
+    const struct transport_ops *first =
+        options->io == IO_EPOLL ? &transport_epoll : &transport_uring;
+    bool made = make(engine, first, options, parts, count, &failure);
+    if (!made && options->io == IO_AUTO) {
+        log_text(log, "muxd: io_uring %s (%s: %s): using epoll\n",
+                 is_forbidden(&failure) ? "is forbidden here" : "does not work here",
+                 failure.operation, strerror(failure.error));
+        first = &transport_epoll;
+        made = make(engine, first, options, parts, count, &failure);
+    }
+    if (!made)
+        log_text(log, "muxd: --io %s: %s: %s\n", first->name, failure.operation,
+                 strerror(failure.error));
+    return made;
+}
+
+static bool map_arena(struct engine *engine, size_t len, struct log *log) {
+    void *arena =
+        mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (arena == MAP_FAILED) {
+        log_text(log, "muxd: --memory: cannot map %zu bytes: %s\n", len, strerror(errno));
+        return false;
+    }
+    engine->arena = (struct mux_room){arena, len};
+    return true;
+}
+
+bool engine_start(struct engine *engine, const struct options *options, struct log *log) {
+    struct transport_part parts[PARTS_MAX] = {{.via = TRANSPORT_VIA_KERNEL}};
+    unsigned count;
+    if (!choose_parts(options, log, parts, &count) ||
+        !map_arena(engine, options->memory_bytes, log))
+        return false;
+    share_arena(engine, options, parts, count);
+    return make_transport(engine, options, log, parts, count);
+}
+
+void engine_unmap(struct engine *engine) {
+    if (engine->arena.data)
+        munmap(engine->arena.data, engine->arena.len);
+}
