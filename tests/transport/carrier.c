@@ -1,5 +1,6 @@
 #include "tests/transport/carrier.h"
 #include "tests/transport/host.h"
+#include "tests/transport/wire.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -47,12 +48,15 @@ void carrier_listen(struct world *world) {
                                                &world->address, &failure);
     if (!world->listener)
         fail_msg("listen: %s: %s", failure.operation, strerror(failure.error));
+    world->reach = world->address;
+    if (world->carrier->reach)
+        world->carrier->reach(world, &world->reach);
 }
 
 struct end *carrier_connect(struct world *world) {
     struct transport_failure failure = {0};
     struct transport_conn *conn =
-        world->far->ops->connect(world->far->transport, &world->address, world, &failure);
+        world->far->ops->connect(world->far->transport, &world->reach, world, &failure);
     if (!conn)
         fail_msg("connect: %s: %s", failure.operation, strerror(failure.error));
     assert_ptr_equal(world->far->ops->user(conn), world);
@@ -112,6 +116,33 @@ const struct carrier carriers[] = {
      .listens = true,
      .one_channel = true,
      .address = address_unix,
+     .pair = pair_by_listener},
+    {.name = "dpdk4",
+     .listens = true,
+     .one_channel = true,
+     .is_tcp = true,
+     .is_wire = true,
+     .missing = wire_missing_veth,
+     .address = wire_address4,
+     .reach = wire_reach,
+     .pair = pair_by_listener},
+    {.name = "dpdk6",
+     .listens = true,
+     .one_channel = true,
+     .is_tcp = true,
+     .is_wire = true,
+     .missing = wire_missing_veth,
+     .address = wire_address6,
+     .reach = wire_reach,
+     .pair = pair_by_listener},
+    {.name = "tap4",
+     .listens = true,
+     .one_channel = true,
+     .is_tcp = true,
+     .is_wire = true,
+     .missing = wire_missing_tap,
+     .address = wire_address_tap,
+     .reach = wire_reach_tap,
      .pair = pair_by_listener},
     {.name = "pipe", .pair = pair_by_pipes},
     {.name = "socketpair", .one_channel = true, .pair = pair_by_socketpair},

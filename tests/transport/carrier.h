@@ -11,12 +11,16 @@ struct carrier {
     bool listens;     /* `address` is there: listen() and connect() work */
     bool one_channel; /* an error shows in both directions: sockets, not pipes */
     bool is_tcp;
+    bool is_wire; /* TCP by a stack that is not the kernel's, with the kernel as another host */
 
     /* NULL, or why this carrier is missing on this machine. */
     const char *(*missing)(void);
 
     /* An address to listen on. */
     void (*address)(struct world *world, struct transport_address *address);
+
+    /* Makes of the address that was bound what the far engine connects to. NULL: it is the same. */
+    void (*reach)(struct world *world, struct transport_address *address);
 
     /* A connected pair: ends[0] is the near engine's, ends[1] the far one's. Receiving is off. */
     void (*pair)(struct world *world, struct end *ends[2]);

@@ -82,6 +82,10 @@ int main(int argc, char **argv) {
         fprintf(stderr, "skipped: %s\n", missing);
         return EXIT_SKIPPED;
     }
+    if (!setup.kind->ops || (setup.kind->far && !setup.kind->far->ops)) {
+        fprintf(stderr, "skipped: this build is without %s\n", argv[1]);
+        return EXIT_SKIPPED;
+    }
     if (is_forbidden(setup.kind)) {
         fprintf(stderr, "skipped: this engine is forbidden here\n");
         return EXIT_SKIPPED;

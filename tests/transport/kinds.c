@@ -1,6 +1,7 @@
 #include "tests/transport/kinds.h"
 #include "transport/epoll/internal.h"
 #include "transport/sim/sim.h"
+#include "transport/stack.h"
 #include <string.h>
 
 /*
@@ -33,10 +34,16 @@ static void make_beside(void) {
     beside.rest = beside_rest;
 }
 
-static const struct engine_kind kinds[] = {
+/* There is one engine of DPDK in a process: the other end's is of the kernel. */
+static const struct engine_kind kernel = {.ops = &transport_epoll};
+static struct engine_kind port;
+
+static struct engine_kind kinds[] = {
     {.name = "epoll", .ops = &transport_epoll},
     {.name = "uring", .ops = &transport_uring},
     {.name = "sim", .ops = &transport_sim},
+    {.name = "dpdk", .via = TRANSPORT_VIA_DPDK, .far = &kernel},
+    {.name = "dpdk-connects", .ops = &transport_epoll, .far = &port},
     /* what listens and connects runs beside; what is attached is the first's, which waits */
     {.name = "epoll+beside",
      .ops = &transport_mixed,
@@ -50,8 +57,13 @@ static const struct engine_kind kinds[] = {
 
 const struct engine_kind *engine_kind(const char *name) {
     make_beside();
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if (strcmp(kinds[i].name, name) == 0)
-            return &kinds[i];
+    port.ops = stack_ops(TRANSPORT_VIA_DPDK);
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        if (strcmp(kinds[i].name, name) != 0)
+            continue;
+        if (!kinds[i].ops)
+            kinds[i].ops = stack_ops(kinds[i].via);
+        return &kinds[i];
+    }
     return NULL;
 }

@@ -9,9 +9,11 @@
 #define KIND_PARTS_MAX 2
 
 struct engine_kind {
-    const char *name; /* on the command line */
-    const struct transport_ops *ops;
-    unsigned parts_count; /* of transport_mixed */
+    const char *name;                /* on the command line */
+    enum transport_via via;          /* what has no ops in the table is this stack's */
+    const struct transport_ops *ops; /* NULL: this build is without the stack */
+    const struct engine_kind *far;   /* the other end's; NULL: of the same kind */
+    unsigned parts_count;            /* of transport_mixed */
     struct {
         enum transport_via via;
         const struct transport_ops *ops;

@@ -102,7 +102,7 @@ struct world *world_open(void **state, struct world_options options) {
         open_sim(world, setup->seed);
     open_engine(world, world->near, setup->kind, &options);
     if (!options.one_engine)
-        open_engine(world, world->far, setup->kind, &options);
+        open_engine(world, world->far, setup->kind->far ? setup->kind->far : setup->kind, &options);
     strcpy(world->directory, "/tmp/transport-test-XXXXXX");
     assert_non_null(mkdtemp(world->directory));
     return world;

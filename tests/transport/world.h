@@ -89,6 +89,7 @@ struct world {
     struct engine *far;  /* connects */
     struct transport_listener *listener;
     struct transport_address address; /* bound */
+    struct transport_address reach;   /* the same for the far engine's connect() */
     struct end *ends[WORLD_ENDS_MAX];
     unsigned ends_count;
     unsigned events_most; /* how many events a poll() is asked for */
