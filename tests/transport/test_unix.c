@@ -49,8 +49,8 @@ static void stale_socket_is_replaced(void **state) {
 
 static void stale_socket_refuses_connects(void **state) {
     struct world *world = world_open(state, (struct world_options){0});
-    world->carrier->address(world, &world->address);
-    close(socket_at(&world->address));
+    world->carrier->address(world, &world->reach);
+    close(socket_at(&world->reach));
     struct end *end = carrier_connect(world);
     WAIT(world, end->lost);
     assert_int_equal(end->error, ECONNREFUSED);
