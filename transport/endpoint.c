@@ -1,4 +1,5 @@
 #include "transport/endpoint.h"
+#include "transport/dpdk/spec.h"
 #include "transport/interface.h"
 #include <arpa/inet.h>
 #include <assert.h>
@@ -11,7 +12,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FORMS "an interface, HOST:PORT, [v6]:PORT, rdma:HOST:PORT, unix:PATH, file:PATH or -"
+#define FORMS                                                                               \
+    "an interface, HOST:PORT, [v6]:PORT, rdma:HOST:PORT, dpdk:DEVICE,ip=ADDRESS/LEN:PORT, " \
+    "unix:PATH, file:PATH or -"
 
 __attribute__((format(printf, 3, 4))) static bool refuse(char *why, size_t why_bytes,
                                                          const char *format, ...) {
@@ -115,6 +118,27 @@ static bool parse_rdma(const char *text, struct endpoint *endpoint, char *why, s
     return parse_place(place, endpoint, why, why_bytes);
 }
 
+/* "DEVICE,ip=ADDRESS/LEN,...[:PORT]"; what it says is looked at now, so that mistakes show early.
+ */
+static bool parse_dpdk(const char *text, struct endpoint *endpoint, char *why, size_t why_bytes) {
+    struct dpdk_spec spec;
+    const char *port_text;
+    size_t len;
+    endpoint->kind = ENDPOINT_DPDK;
+    endpoint->port = ENDPOINT_DEFAULT_PORT;
+    if (!dpdk_spec_split(text, &len, &port_text))
+        return refuse(
+            why, why_bytes,
+            "'%s': before a port number an IPv6 address goes in brackets: to=[fd00::1]:%u",
+            endpoint->text, ENDPOINT_DEFAULT_PORT);
+    memcpy(endpoint->name, text, len);
+    endpoint->port_given = port_text != NULL;
+    if (port_text && !parse_port(port_text, &endpoint->port))
+        return refuse(why, why_bytes, "'%s': '%s' is no port number (0 to 65535)", endpoint->text,
+                      port_text);
+    return dpdk_spec_parse(endpoint->name, &spec, why, why_bytes);
+}
+
 bool endpoint_parse(const char *text, struct endpoint *endpoint, char *why, size_t why_bytes) {
     *endpoint = (struct endpoint){0};
     if (strlen(text) >= sizeof endpoint->text)
@@ -131,6 +155,8 @@ bool endpoint_parse(const char *text, struct endpoint *endpoint, char *why, size
         return parse_path(text + 5, endpoint, ENDPOINT_FILE, why, why_bytes);
     if (strncmp(text, "rdma:", 5) == 0)
         return parse_rdma(text + 5, endpoint, why, why_bytes);
+    if (strncmp(text, "dpdk:", 5) == 0)
+        return parse_dpdk(text + 5, endpoint, why, why_bytes);
     endpoint->kind = ENDPOINT_TCP;
     return parse_place(strncmp(text, "tcp:", 4) == 0 ? text + 4 : text, endpoint, why, why_bytes);
 }
@@ -239,6 +265,8 @@ unsigned endpoint_resolve(const struct endpoint *endpoint, bool listening,
     case ENDPOINT_RDMA:
         return by_rdma(endpoint, addresses,
                        resolve_place(endpoint, listening, addresses, most, why, why_bytes));
+    case ENDPOINT_DPDK:
+        return dpdk_spec_resolve(endpoint, listening, addresses, most, why, why_bytes);
     case ENDPOINT_FILE:
     case ENDPOINT_STDIO:
         break;
@@ -262,7 +290,9 @@ void address_text(const struct transport_address *address, char *out, size_t out
     char host[NI_MAXHOST], port[NI_MAXSERV];
     int error = getnameinfo(&address->any, address->len, host, sizeof host, port, sizeof port,
                             NI_NUMERICHOST | NI_NUMERICSERV);
-    const char *stack = address->via == TRANSPORT_VIA_RDMA ? "rdma:" : "";
+    const char *stack = address->via == TRANSPORT_VIA_RDMA   ? "rdma:"
+                        : address->via == TRANSPORT_VIA_DPDK ? "dpdk:"
+                                                             : "";
     if (error)
         snprintf(out, out_bytes, "unknown address (%s)", name_error(error));
     else if (address->any.sa_family == AF_INET6)

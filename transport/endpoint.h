@@ -5,8 +5,9 @@
  *   HOST:PORT, HOST      a name or an IPv4 address; [v6]:PORT, [v6]
  *   tcp:REST             any of the above, said aloud
  *   rdma:REST            any of the above by RDMA; to connect to: rdma:HOST:PORT,from=ADDRESS
- * leaves by the device that has ADDRESS unix:PATH            a unix stream socket file:PATH a file
- * (upstream only)
+ * leaves by the device that has ADDRESS dpdk:DEVICE,ip=ADDRESS/LEN[,...]:PORT TCP on a port of
+ * DPDK's (transport/dpdk/spec.h); to connect to: ,to=HOST unix:PATH            a unix stream socket
+ *   file:PATH            a file (upstream only)
  *   -                    stdin and stdout
  *
  * ":7533" and ":0" alone mean every local address.
@@ -27,6 +28,7 @@
 enum endpoint_kind {
     ENDPOINT_TCP,
     ENDPOINT_RDMA,
+    ENDPOINT_DPDK,
     ENDPOINT_UNIX,
     ENDPOINT_FILE,
     ENDPOINT_STDIO,
@@ -38,7 +40,8 @@ struct endpoint {
     bool port_given;
     uint16_t port;
     char text[ENDPOINT_TEXT_BYTES]; /* as written */
-    char name[ENDPOINT_TEXT_BYTES]; /* host or interface without brackets, or the path */
+    char name[ENDPOINT_TEXT_BYTES]; /* host or interface without brackets, or the path; DPDK: the
+                                       port's description */
     struct sockaddr_storage source; /* RDMA: from=; AF_UNSPEC: not given */
 };
 

@@ -1,0 +1,251 @@
+#include "transport/dpdk/internal.h"
+#include "transport/socket.h"
+
+/* As transport/socket.c has it for the kernel's connections. */
+#define KEEPALIVE_IDLE_MS (60 * 1000)
+#define KEEPALIVE_INTERVAL_MS (20 * 1000)
+#define KEEPALIVE_PROBES 3
+
+/* lwIP calls retry_callback() every so many of its ticks of half a second. */
+#define RETRY_TICKS 1
+
+static bool connect_turn(struct task *task, struct transport_event *event);
+static bool closed_turn(struct task *task, struct transport_event *event);
+
+struct transport_conn *dpdk_conn_new(struct transport *transport, enum transport_pool pool) {
+    struct queue_link *link = queue_pop(&transport->free_conns);
+    if (!link)
+        return NULL;
+    struct transport_conn *conn = queue_entry(link, struct transport_conn, link);
+    *conn = (struct transport_conn){.transport = transport,
+                                    .pool = &transport->pools.of[pool],
+                                    .in.turn = dpdk_receive_turn,
+                                    .out.turn = dpdk_send_turn,
+                                    .closed.turn = closed_turn};
+    queue_init(&conn->inbox);
+    queue_init(&conn->lent);
+    return conn;
+}
+
+void dpdk_conns_recycle(struct transport *transport) {
+    struct queue_link *link;
+    if (queue_empty(&transport->gone_conns))
+        return;
+    while ((link = queue_pop(&transport->gone_conns))) {
+        transport->conns_used--;
+        queue_push(&transport->free_conns, link);
+    }
+    while ((link = queue_pop(&transport->starved)))
+        queue_push(&transport->ready, link);
+}
+
+/* Nobody has waited for it to be accepted long enough to see it. */
+static void forget_pending(struct transport_conn *conn) {
+    struct transport *transport = conn->transport;
+    queue_remove(&conn->link);
+    transport->pending--;
+    queue_push(&transport->free_conns, &conn->link);
+}
+
+void dpdk_conn_fail(struct transport_conn *conn, int error) {
+    conn->failed_error = error;
+    if (conn->listener && queue_empty(&conn->inbox)) {
+        forget_pending(conn);
+        return;
+    }
+    if (conn->connecting)
+        task_wake(&conn->transport->ready, &conn->out);
+    dpdk_receive_wake(conn);
+    dpdk_send_wake(conn);
+}
+
+/* The pcb is freed, or is about to be. */
+static void error_callback(void *argument, err_t error) {
+    struct transport_conn *conn = argument;
+    conn->pcb = NULL;
+    if (error == ERR_CLSD) { /* both sides have finished, and all is acknowledged */
+        conn->in_doubt_bytes = 0;
+        return;
+    }
+    dpdk_conn_fail(conn, conn->connecting && error == ERR_RST ? ECONNREFUSED : errno_of(error));
+}
+
+/*
+ * A peer whose first window is small, and whose second is smaller still, would make lwIP find
+ * segments in its queue that are longer than it allows: half the largest window seen. So it has
+ * seen one that is large enough.
+ */
+static void steady_segment_size(struct tcp_pcb *pcb) {
+    u16_t largest = NIC_MTU_BYTES - (IP_IS_V6_VAL(pcb->remote_ip) ? 40 : 20) - 20;
+    if (pcb->mss > largest)
+        pcb->mss = largest;
+    if (pcb->snd_wnd_max < 2 * TCP_MSS)
+        pcb->snd_wnd_max = 2 * TCP_MSS;
+}
+
+void dpdk_conn_use_pcb(struct transport_conn *conn, struct tcp_pcb *pcb) {
+    conn->pcb = pcb;
+    tcp_arg(pcb, conn);
+    tcp_recv(pcb, receive_callback);
+    tcp_sent(pcb, sent_callback);
+    tcp_err(pcb, error_callback);
+    tcp_poll(pcb, retry_callback, RETRY_TICKS);
+    tcp_nagle_disable(pcb);
+    ip_set_option(pcb, SOF_KEEPALIVE);
+    pcb->keep_idle = KEEPALIVE_IDLE_MS;
+    pcb->keep_intvl = KEEPALIVE_INTERVAL_MS;
+    pcb->keep_cnt = KEEPALIVE_PROBES;
+    steady_segment_size(pcb);
+}
+
+void dpdk_conn_forget_pcb(struct transport_conn *conn) {
+    struct tcp_pcb *pcb = conn->pcb;
+    conn->in_doubt_bytes = dpdk_unacknowledged(conn);
+    conn->pcb = NULL;
+    tcp_arg(pcb, NULL);
+    tcp_recv(pcb, NULL);
+    tcp_sent(pcb, NULL);
+    tcp_err(pcb, NULL);
+    tcp_poll(pcb, NULL, 0);
+}
+
+bool dpdk_conn_lost(struct transport_conn *conn, struct transport_event *event,
+                    const char *operation) {
+    assert(!conn->lost);
+    conn->lost = true;
+    dpdk_receive_stop(conn);
+    task_stop(&conn->out);
+    event->kind = TRANSPORT_LOST;
+    event->conn = conn;
+    event->error = conn->failed_error;
+    event->operation = operation;
+    return true;
+}
+
+static err_t connected_callback(void *argument, struct tcp_pcb *pcb, err_t error) {
+    struct transport_conn *conn = argument;
+    (void)error; /* always ERR_OK */
+    steady_segment_size(pcb);
+    task_wake(&conn->transport->ready, &conn->out);
+    return ERR_OK;
+}
+
+static bool connect_turn(struct task *task, struct transport_event *event) {
+    struct transport_conn *conn = queue_entry(task, struct transport_conn, out);
+    conn->connecting = false;
+    if (conn->failed_error)
+        return dpdk_conn_lost(conn, event, "connect");
+    conn->out.turn = dpdk_send_turn;
+    event->kind = TRANSPORT_CONNECTED;
+    event->conn = conn;
+    return true;
+}
+
+/* A pcb of the port's own address; NULL with *failure. */
+static struct tcp_pcb *make_pcb(struct port *port, const ip_addr_t *remote,
+                                struct transport_failure *failure) {
+    ip_addr_t own;
+    if (!port_own_ip(port, remote, &own)) {
+        *failure = (struct transport_failure){EAFNOSUPPORT, "connect"};
+        return NULL;
+    }
+    struct tcp_pcb *pcb = tcp_new_ip_type(IP_GET_TYPE(remote));
+    if (!pcb) {
+        lwip_failed(failure, ERR_MEM, "tcp_new");
+        return NULL;
+    }
+    tcp_bind_netif(pcb, port_netif(port));
+    err_t error = tcp_bind(pcb, &own, 0);
+    if (error == ERR_OK)
+        return pcb;
+    tcp_close(pcb);
+    lwip_failed(failure, error, "tcp_bind");
+    return NULL;
+}
+
+static bool begin_connect(struct transport_conn *conn, struct port *port,
+                          const struct transport_address *address,
+                          struct transport_failure *failure) {
+    ip_addr_t remote;
+    uint16_t number;
+    if (!address_to_ip(address, &remote, &number)) {
+        *failure = (struct transport_failure){EAFNOSUPPORT, "connect"};
+        return false;
+    }
+    struct tcp_pcb *pcb = make_pcb(port, &remote, failure);
+    if (!pcb)
+        return false;
+    dpdk_conn_use_pcb(conn, pcb);
+    err_t error = tcp_connect(pcb, &remote, number, connected_callback);
+    if (error == ERR_OK)
+        return true;
+    dpdk_conn_forget_pcb(conn);
+    tcp_close(pcb);
+    return lwip_failed(failure, error, "connect");
+}
+
+struct transport_conn *dpdk_connect(struct transport *transport,
+                                    const struct transport_address *address, void *user,
+                                    struct transport_failure *failure) {
+    struct port *port = port_for(transport, address, failure);
+    if (!port)
+        return NULL;
+    bool full = transport->conns_used == transport->conns_max;
+    struct transport_conn *conn = full ? NULL : dpdk_conn_new(transport, TRANSPORT_POOL_RESERVE);
+    if (!conn) {
+        *failure = (struct transport_failure){EMFILE, "taking a connection"};
+        return NULL;
+    }
+    conn->user = user;
+    conn->connecting = true;
+    conn->out.turn = connect_turn;
+    if (!begin_connect(conn, port, address, failure)) {
+        queue_push(&transport->free_conns, &conn->link);
+        return NULL;
+    }
+    transport->conns_used++;
+    socket_describe_peer(-1, address, &conn->peer);
+    return conn;
+}
+
+struct transport_conn *dpdk_attach(struct transport *transport, int in, int out, bool borrowed,
+                                   enum transport_pool pool, const char *name, void *user,
+                                   struct transport_failure *failure) {
+    (void)transport, (void)in, (void)out, (void)borrowed, (void)pool, (void)name, (void)user;
+    *failure = (struct transport_failure){ENOTSUP, "attach"};
+    return NULL;
+}
+
+/*
+ * All that was taken is delivered first; but not to a peer of whose bytes some were not read (it
+ * gets a reset, as from a kernel), nor from memory that is the user's.
+ */
+static void leave(struct transport_conn *conn) {
+    struct tcp_pcb *pcb = conn->pcb;
+    bool reset = !queue_empty(&conn->inbox) || conn->refers;
+    dpdk_conn_forget_pcb(conn);
+    if (reset || tcp_close(pcb) != ERR_OK)
+        tcp_abort(pcb);
+}
+
+void dpdk_close(struct transport_conn *conn) {
+    assert(!conn->closing);
+    conn->closing = true;
+    dpdk_receive_stop(conn);
+    task_stop(&conn->out);
+    receive_disown(conn);
+    if (conn->pcb)
+        leave(conn);
+    inbox_clear(conn);
+    task_wake(&conn->transport->ready, &conn->closed);
+}
+
+static bool closed_turn(struct task *task, struct transport_event *event) {
+    struct transport_conn *conn = queue_entry(task, struct transport_conn, closed);
+    event->kind = TRANSPORT_CLOSED;
+    event->conn = conn;
+    event->sent_bytes = conn->sending ? conn->sent_bytes : 0;
+    event->in_doubt_bytes = conn->in_doubt_bytes;
+    queue_push(&conn->transport->gone_conns, &conn->link);
+    return true;
+}

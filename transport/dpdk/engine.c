@@ -1,0 +1,165 @@
+#include "transport/dpdk/internal.h"
+#include <stdlib.h>
+#include <time.h>
+
+#include "lwip/init.h"
+
+#define NS_PER_SEC 1000000000u
+
+/* Each span costs a call of lwIP's: below this a copy costs less. */
+#define REFERENCE_LEAST_BYTES 512
+
+struct dpdk_counters dpdk_counters;
+
+/* lwIP's state is the process's, not an engine's. */
+static bool exists;
+
+int errno_of(err_t error) {
+    switch (error) {
+    case ERR_OK:
+        return 0;
+    case ERR_MEM:
+    case ERR_BUF:
+        return ENOMEM;
+    case ERR_RTE:
+        return ENETUNREACH;
+    case ERR_USE:
+        return EADDRINUSE;
+    case ERR_RST:
+        return ECONNRESET;
+    case ERR_ABRT:
+        return ETIMEDOUT;
+    default:
+        return EIO;
+    }
+}
+
+bool lwip_failed(struct transport_failure *failure, err_t error, const char *operation) {
+    *failure = (struct transport_failure){errno_of(error), operation};
+    return false;
+}
+
+static bool make_conns(struct transport *transport, unsigned conns_max) {
+    size_t count = (size_t)conns_max + BACKLOG_MAX;
+    transport->conns = calloc(count, sizeof *transport->conns);
+    if (!transport->conns)
+        return false;
+    transport->conns_max = conns_max;
+    for (size_t i = 0; i < count; i++)
+        queue_push(&transport->free_conns, &transport->conns[i].link);
+    return true;
+}
+
+static void dpdk_fini(struct transport *transport) {
+    assert(transport->conns_used == 0 && transport->pending == 0 && transport->listeners == 0);
+    while (transport->ports_count > 0)
+        port_close(transport->ports[--transport->ports_count]);
+    pools_fini(&transport->pools);
+    free(transport->conns);
+    free(transport);
+    exists = false;
+}
+
+static bool make(struct transport *transport, const struct transport_config *config,
+                 struct transport_failure *failure) {
+    if (!make_conns(transport, config->conns_max)) {
+        transport_failed(failure, "calloc");
+        return false;
+    }
+    if (!pools_init(&transport->pools, config, transport, dpdk_buffer_returned, failure))
+        return false;
+    size_t largest = NIC_MTU_BYTES;
+    transport->caps = (struct transport_caps){
+        .gather_max = GATHER_MAX,
+        .reference_least_bytes = REFERENCE_LEAST_BYTES,
+        .receive_into = true,
+        .lent_max = pools_count(&transport->pools),
+        .lent_bytes_max = config->buffer_bytes > largest ? config->buffer_bytes : largest};
+    return true;
+}
+
+static struct transport *dpdk_init(const struct transport_config *config,
+                                   struct transport_failure *failure) {
+    static bool lwip_runs;
+    if (exists) {
+        *failure = (struct transport_failure){EBUSY, "starting lwIP a second time"};
+        return NULL;
+    }
+    struct transport *transport = calloc(1, sizeof *transport);
+    if (!transport) {
+        transport_failed(failure, "calloc");
+        return NULL;
+    }
+    exists = true;
+    queue_init(&transport->ready);
+    queue_init(&transport->starved);
+    queue_init(&transport->free_conns);
+    queue_init(&transport->gone_conns);
+    if (!make(transport, config, failure)) {
+        dpdk_fini(transport);
+        return NULL;
+    }
+    if (!lwip_runs)
+        lwip_init();
+    lwip_runs = true;
+    return transport;
+}
+
+static const struct transport_caps *dpdk_caps(const struct transport *transport) {
+    return &transport->caps;
+}
+
+uint64_t dpdk_now_ns(const struct transport *transport) {
+    struct timespec now;
+    (void)transport;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * NS_PER_SEC + (uint64_t)now.tv_nsec;
+}
+
+static void dpdk_stop(struct transport *transport) {
+    assert(transport->listeners == 0);
+    dpdk_conns_recycle(transport);
+    guard_linger(transport);
+    guard_end();
+    for (unsigned i = 0; i < transport->ports_count; i++)
+        port_flush(transport->ports[i]);
+}
+
+static void dpdk_set_user(struct transport_conn *conn, void *user) {
+    conn->user = user;
+}
+
+static void *dpdk_user(const struct transport_conn *conn) {
+    return conn->user;
+}
+
+static const struct transport_peer *dpdk_peer(const struct transport_conn *conn) {
+    return &conn->peer;
+}
+
+const struct transport_ops transport_dpdk = {
+    .name = "dpdk",
+    .init = dpdk_init,
+    .caps = dpdk_caps,
+    .now_ns = dpdk_now_ns,
+    .listen = dpdk_listen,
+    .accept = dpdk_accept,
+    .close_listener = dpdk_close_listener,
+    .connect = dpdk_connect,
+    .attach = dpdk_attach,
+    .poll = dpdk_poll,
+    .receive = dpdk_receive,
+    .receive_into = dpdk_receive_into,
+    .send = dpdk_send,
+    .finish = dpdk_finish,
+    .unacknowledged = dpdk_unacknowledged,
+    .close = dpdk_close,
+    .descriptors = dpdk_descriptors,
+    .rest = dpdk_rest,
+    .stop = dpdk_stop,
+    .fini = dpdk_fini,
+    .set_user = dpdk_set_user,
+    .user = dpdk_user,
+    .listener_user = dpdk_listener_user,
+    .peer = dpdk_peer,
+};

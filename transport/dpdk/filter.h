@@ -1,0 +1,43 @@
+/*
+ * Which frames lwIP gets to see: those of the protocols that we speak, in their plainest form, for
+ * this port. lwIP's asserts are on in Debian's build and some of them can be reached by frames that
+ * no honest station sends; what is not let in cannot reach them. Says nothing about checksums,
+ * which lwIP looks at.
+ *
+ * Let in: ARP; ICMP and ICMPv6 echo requests; what IPv6 needs to find its neighbours; TCP. Not:
+ * fragments, IP options, addresses that no peer can have, our own addresses as a source (lwIP would
+ * answer itself), TCP options where none belong. Pure functions.
+ */
+#ifndef TRANSPORT_DPDK_FILTER_H
+#define TRANSPORT_DPDK_FILTER_H
+
+#include "transport/dpdk/spec.h"
+
+struct filter {
+    uint8_t mac[DPDK_MAC_BYTES];
+    struct in_addr in4; /* 0.0.0.0: none */
+    struct in6_addr in6[DPDK_ADDRESSES_MAX + 1];
+    unsigned in6_count; /* 0: no IPv6 at all; otherwise the first is the link-local one */
+};
+
+enum filter_kind {
+    FILTER_DROPPED,
+    FILTER_OTHER, /* ARP, ICMP */
+    FILTER_TCP,
+};
+
+/* What filter_frame() saw of a frame of TCP. */
+struct filter_tcp {
+    bool opens;            /* a SYN without ACK: makes a connection */
+    sa_family_t family;    /* whose ... */
+    const uint8_t *source; /* ... address the sender has: 4 or 16 bytes in the frame */
+};
+
+void filter_init(struct filter *filter, const struct dpdk_spec *spec,
+                 const uint8_t mac[DPDK_MAC_BYTES]);
+
+/* Any bytes. *tcp is written for FILTER_TCP. */
+enum filter_kind filter_frame(const struct filter *filter, const uint8_t *frame, size_t len,
+                              struct filter_tcp *tcp);
+
+#endif

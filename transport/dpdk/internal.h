@@ -1,0 +1,244 @@
+/*
+ * The DPDK engine from inside: lwIP (raw interface, one thread) over ports of DPDK's.
+ *
+ * One pass of poll(): frames of every port go through the filter into lwIP, whose callbacks note
+ * what happened in the connections and wake their tasks; timers; then every ready task has its
+ * turns, one event at most in each; then what lwIP has to send leaves. Nothing waits.
+ *
+ * A received frame is never copied on its way in: lwIP's pbuf lies in the private area of DPDK's
+ * mbuf, and what TCP makes of it, in order, waits in the connection's inbox. From there it is lent
+ * to the user, and counted as received by TCP when he gives it back, which is what opens the peer's
+ * window. A received buffer takes one of its pool's, too: as a token when a frame is lent, as room
+ * when bytes are gathered from several frames. So the limits of the pools hold.
+ *
+ * lwIP's state is the process's: there is one engine at a time.
+ */
+#ifndef TRANSPORT_DPDK_INTERNAL_H
+#define TRANSPORT_DPDK_INTERNAL_H
+
+#include "transport/descriptor.h"
+#include "transport/dpdk/dpdk.h"
+#include "transport/dpdk/filter.h"
+#include "transport/dpdk/nic.h"
+#include "transport/pool.h"
+#include "transport/queue.h"
+#include "transport/task.h"
+#include "transport/transport.h"
+
+#include "lwip/netif.h"
+#include "lwip/pbuf.h"
+#include "lwip/tcp.h"
+
+#define GATHER_MAX 1024
+
+/* Ports of one process: one per network, some for failover. */
+#define PORTS_MAX 8
+
+/* Connections that came and are not yet accepted, all listeners together: a farm that starts. */
+#define BACKLOG_MAX 4096
+
+/*
+ * Frames that may wait or be lent: half of them. What arrives beyond that is copied out of its
+ * frame, so that there are always frames to receive into.
+ */
+#define FRAMES_KEPT_MAX (NIC_FRAMES / 2)
+
+/* With so many taken, bytes that came out of order are thrown away: they come again. */
+#define FRAMES_TAKEN_MAX (NIC_FRAMES / 4 * 3)
+
+/* lwIP's segments refer to the sender's memory, or have copies: how it was built. */
+#define SENDS_BY_REFERENCE (!LWIP_NETIF_TX_SINGLE_PBUF)
+
+struct port;
+
+/*
+ * Received bytes: in a frame of DPDK's, or copied into memory of their own. In a frame this lies in
+ * its private area.
+ */
+struct piece {
+    struct pbuf_custom pbuf; /* lwIP's view of the frame, until the bytes come to the inbox */
+    void *mbuf;              /* NULL: from malloc() */
+    struct queue_link link;  /* in a connection's inbox, or among what it has lent */
+    uint8_t *data;
+    size_t len;
+    uint8_t *end;                /* of the memory behind the bytes */
+    struct transport_conn *conn; /* lent: whose window it opens; NULL when that is gone */
+    struct mux_buffer *token;    /* lent: of the pool */
+    struct mux_buffer buffer;    /* lent: as the user knows it */
+};
+
+struct transport_conn {
+    struct transport *transport;
+    struct tcp_pcb *pcb;                 /* NULL: lwIP has no part in it any more */
+    struct queue_link link;              /* free, gone, or waiting to be accepted */
+    struct transport_listener *listener; /* while waiting to be accepted */
+    struct pool *pool;
+    struct task in;
+    struct task out; /* sending; before that connecting */
+    struct task closed;
+
+    bool connecting;
+    bool closing;
+    bool lost;
+
+    bool receiving;
+    bool fin;   /* the peer's has come */
+    bool ended; /* and was told */
+    struct queue inbox;
+    struct queue lent;
+    struct mux_buffer *granted; /* a buffer came back while this one waited longest */
+    struct mux_room room;       /* receive_into()'s; len 0: none */
+
+    bool sending;
+    bool finishing;
+    bool finished;
+    struct mux_gather gather;
+    size_t span; /* the first not yet taken whole, and how much of it is */
+    size_t span_sent_bytes;
+    uint64_t sent_bytes;
+    bool refers;      /* lwIP's segments point into the gather list's memory */
+    uint32_t end_seq; /* behind the last byte of ours, once no more are to come */
+
+    int failed_error;        /* the connection is broken; told when what came before is received */
+    uint64_t in_doubt_bytes; /* as it last was; what it is once there is no pcb */
+    void *user;
+    struct transport_peer peer;
+};
+
+struct transport_listener {
+    struct transport *transport;
+    struct tcp_pcb *pcb;
+    struct task task;
+    struct queue pending;
+    bool accepting;
+    void *user;
+};
+
+struct transport {
+    struct transport_caps caps;
+    struct pools pools;
+    struct port *ports[PORTS_MAX];
+    unsigned ports_count;
+    struct queue ready;
+    struct queue starved; /* listeners that wait for a place */
+    struct queue free_conns;
+    struct queue gone_conns; /* free with the next poll(): until then the user looks at them */
+    struct transport_conn *conns;
+    unsigned conns_max;
+    unsigned conns_used; /* of conns_max; those that wait to be accepted are not among them */
+    unsigned pending;
+    unsigned listeners;
+    uint64_t busy_ns;       /* when something last came or went */
+    uint64_t census_due_ns; /* of lwIP's connections that are not ours */
+    unsigned half_open;     /* as the last census found, and those since */
+};
+
+/* engine.c */
+uint64_t dpdk_now_ns(const struct transport *transport);
+int errno_of(err_t error);
+bool lwip_failed(struct transport_failure *failure, err_t error, const char *operation);
+
+/* address.c: between the two kinds of addresses */
+bool address_to_ip(const struct transport_address *address, ip_addr_t *ip, uint16_t *port);
+void address_from_ip(struct transport_address *address, const ip_addr_t *ip, uint16_t port);
+
+/* port.c: a port with its interface of lwIP's */
+struct port *port_for(struct transport *transport, const struct transport_address *address,
+                      struct transport_failure *failure);
+struct netif *port_netif(struct port *port);
+
+/* The port's own address of the family of `remote`; false when it has none. */
+bool port_own_ip(const struct port *port, const ip_addr_t *remote, ip_addr_t *own);
+
+bool port_has_ip(const struct port *port, const ip_addr_t *ip);
+
+/* Feeds lwIP with what has arrived, and with what was sent to ourselves. Returns how many frames.
+ */
+unsigned port_receive(struct port *port);
+bool port_has_work(const struct port *port);
+void port_flush(struct port *port);
+void port_close(struct port *port);
+
+/* piece.c */
+struct pbuf *piece_of_frame(const struct nic_frame *frame);
+void piece_free(struct piece *piece);
+
+/* Frames that lwIP, the inboxes and the user have. */
+unsigned pieces_taken(void);
+
+/* Moves the bytes of a chain into the inbox and frees the chain. False: out of memory. */
+bool inbox_put(struct transport_conn *conn, struct pbuf *chain);
+
+/* Up to room.len bytes from the inbox. */
+size_t inbox_copy(struct transport_conn *conn, struct mux_room room);
+void inbox_clear(struct transport_conn *conn);
+
+/* guard.c: what lwIP does not do against peers that mean harm */
+bool guard_admits(struct transport *transport, const struct filter_tcp *tcp);
+void guard_mend(void);
+void guard_timers(void);
+void guard_census(struct transport *transport, uint64_t now_ns);
+void guard_linger(struct transport *transport);
+void guard_end(void);
+
+/* poll.c */
+unsigned dpdk_poll(struct transport *transport, uint64_t deadline_ns,
+                   struct transport_event *events, unsigned most);
+unsigned dpdk_descriptors(const struct transport *transport, int *fds, unsigned most);
+uint64_t dpdk_rest(struct transport *transport);
+void dpdk_pass(struct transport *transport);
+
+/* listener.c */
+struct transport_listener *dpdk_listen(struct transport *transport,
+                                       const struct transport_address *address, void *user,
+                                       struct transport_address *bound,
+                                       struct transport_failure *failure);
+void dpdk_accept(struct transport_listener *listener, bool on);
+void dpdk_close_listener(struct transport_listener *listener);
+void *dpdk_listener_user(const struct transport_listener *listener);
+void dpdk_listener_wake(struct transport_listener *listener);
+
+/* conn.c: how connections begin and end */
+struct transport_conn *dpdk_connect(struct transport *transport,
+                                    const struct transport_address *address, void *user,
+                                    struct transport_failure *failure);
+struct transport_conn *dpdk_attach(struct transport *transport, int in, int out, bool borrowed,
+                                   enum transport_pool pool, const char *name, void *user,
+                                   struct transport_failure *failure);
+void dpdk_close(struct transport_conn *conn);
+
+/* NULL when none is free. */
+struct transport_conn *dpdk_conn_new(struct transport *transport, enum transport_pool pool);
+void dpdk_conn_use_pcb(struct transport_conn *conn, struct tcp_pcb *pcb);
+void dpdk_conns_recycle(struct transport *transport);
+
+/* lwIP keeps the pcb, or has freed it; we do not look at it again. */
+void dpdk_conn_forget_pcb(struct transport_conn *conn);
+
+/* No more bytes either way; told in its time. */
+void dpdk_conn_fail(struct transport_conn *conn, int error);
+bool dpdk_conn_lost(struct transport_conn *conn, struct transport_event *event,
+                    const char *operation);
+
+/* receive.c */
+void dpdk_receive(struct transport_conn *conn, bool on);
+void dpdk_receive_into(struct transport_conn *conn, struct mux_room room);
+void dpdk_buffer_returned(struct pool *pool, struct mux_buffer *buffer);
+bool dpdk_receive_turn(struct task *task, struct transport_event *event);
+void dpdk_receive_wake(struct transport_conn *conn);
+void dpdk_receive_stop(struct transport_conn *conn);
+err_t receive_callback(void *argument, struct tcp_pcb *pcb, struct pbuf *chain, err_t error);
+
+/* What is lent opens no window any more; its bytes count as received. */
+void receive_disown(struct transport_conn *conn);
+
+/* send.c */
+void dpdk_send(struct transport_conn *conn, const struct mux_gather *gather);
+void dpdk_finish(struct transport_conn *conn);
+uint64_t dpdk_unacknowledged(const struct transport_conn *conn);
+bool dpdk_send_turn(struct task *task, struct transport_event *event);
+void dpdk_send_wake(struct transport_conn *conn);
+err_t sent_callback(void *argument, struct tcp_pcb *pcb, uint16_t len);
+err_t retry_callback(void *argument, struct tcp_pcb *pcb);
+
+#endif

@@ -1,0 +1,158 @@
+#include "transport/dpdk/internal.h"
+#include "transport/socket.h"
+#include <stdlib.h>
+
+/* Of lwIP's own backlog, where it is built with one; ours is BACKLOG_MAX. */
+#define LWIP_BACKLOG 255
+
+static bool accept_turn(struct task *task, struct transport_event *event);
+
+void dpdk_listener_wake(struct transport_listener *listener) {
+    if (listener->accepting && !queue_empty(&listener->pending))
+        task_wake(&listener->transport->ready, &listener->task);
+}
+
+/* lwIP has made a connection: it waits here until there is a place for it. */
+static err_t accept_callback(void *argument, struct tcp_pcb *pcb, err_t error) {
+    struct transport_listener *listener = argument;
+    struct transport *transport = listener->transport;
+    if (error != ERR_OK || !pcb)
+        return ERR_VAL;
+    if (transport->half_open > 0)
+        transport->half_open--;
+    struct transport_conn *conn = dpdk_conn_new(transport, TRANSPORT_POOL_SHARED);
+    if (!conn)
+        return ERR_MEM; /* guard_admits() counts, so that this is rare; the peer gets a reset */
+    struct transport_address address;
+    address_from_ip(&address, &pcb->remote_ip, pcb->remote_port);
+    socket_describe_peer(-1, &address, &conn->peer);
+    dpdk_conn_use_pcb(conn, pcb);
+    conn->listener = listener;
+    queue_push(&listener->pending, &conn->link);
+    transport->pending++;
+    dpdk_listener_wake(listener);
+    return ERR_OK;
+}
+
+/* Bound and listening; the pcb is another one then. NULL with *failure. */
+static struct tcp_pcb *make_pcb(struct port *port, const ip_addr_t *ip, uint16_t number,
+                                struct transport_failure *failure) {
+    struct tcp_pcb *pcb = tcp_new_ip_type(IP_GET_TYPE(ip));
+    if (!pcb) {
+        lwip_failed(failure, ERR_MEM, "tcp_new");
+        return NULL;
+    }
+    ip_set_option(pcb, SOF_REUSEADDR); /* connections that are over do not keep the port */
+    tcp_bind_netif(pcb, port_netif(port));
+    err_t error = tcp_bind(pcb, ip, number);
+    struct tcp_pcb *listening =
+        error == ERR_OK ? tcp_listen_with_backlog_and_err(pcb, LWIP_BACKLOG, &error) : NULL;
+    if (listening)
+        return listening;
+    tcp_close(pcb);
+    lwip_failed(failure, error, "bind");
+    return NULL;
+}
+
+static bool begin_listen(struct transport_listener *listener,
+                         const struct transport_address *address, struct transport_address *bound,
+                         struct transport_failure *failure) {
+    struct port *port = port_for(listener->transport, address, failure);
+    ip_addr_t ip, own;
+    uint16_t number;
+    if (!port)
+        return false;
+    if (!address_to_ip(address, &ip, &number) || !port_has_ip(port, &ip)) {
+        *failure = (struct transport_failure){EADDRNOTAVAIL, "bind"};
+        return false;
+    }
+    own = ip;
+    listener->pcb = make_pcb(port, &own, number, failure);
+    if (!listener->pcb)
+        return false;
+    tcp_arg(listener->pcb, listener);
+    tcp_accept(listener->pcb, accept_callback);
+    *bound = *address;
+    bound->in4.sin_port = htons(listener->pcb->local_port); /* in6 has it at the same place */
+    return true;
+}
+
+struct transport_listener *dpdk_listen(struct transport *transport,
+                                       const struct transport_address *address, void *user,
+                                       struct transport_address *bound,
+                                       struct transport_failure *failure) {
+    struct transport_listener *listener = calloc(1, sizeof *listener);
+    if (!listener) {
+        transport_failed(failure, "calloc");
+        return NULL;
+    }
+    listener->transport = transport;
+    listener->task.turn = accept_turn;
+    listener->accepting = true;
+    listener->user = user;
+    queue_init(&listener->pending);
+    if (!begin_listen(listener, address, bound, failure)) {
+        free(listener);
+        return NULL;
+    }
+    transport->listeners++;
+    return listener;
+}
+
+void dpdk_accept(struct transport_listener *listener, bool on) {
+    listener->accepting = on;
+    if (on)
+        dpdk_listener_wake(listener);
+    else
+        task_stop(&listener->task);
+}
+
+/* As a kernel does with those that nobody accepted. */
+static void reset_pending(struct transport_listener *listener) {
+    struct transport *transport = listener->transport;
+    struct queue_link *link;
+    while ((link = queue_pop(&listener->pending))) {
+        struct transport_conn *conn = queue_entry(link, struct transport_conn, link);
+        struct tcp_pcb *pcb = conn->pcb;
+        if (pcb) {
+            dpdk_conn_forget_pcb(conn);
+            tcp_abort(pcb);
+        }
+        inbox_clear(conn);
+        transport->pending--;
+        queue_push(&transport->free_conns, &conn->link);
+    }
+}
+
+void dpdk_close_listener(struct transport_listener *listener) {
+    task_stop(&listener->task);
+    tcp_close(listener->pcb);
+    reset_pending(listener);
+    listener->transport->listeners--;
+    free(listener);
+}
+
+void *dpdk_listener_user(const struct transport_listener *listener) {
+    return listener->user;
+}
+
+static bool accept_turn(struct task *task, struct transport_event *event) {
+    struct transport_listener *listener = queue_entry(task, struct transport_listener, task);
+    struct transport *transport = listener->transport;
+    if (queue_empty(&listener->pending))
+        return false; /* who waited has left */
+    if (transport->conns_used == transport->conns_max) {
+        queue_push(&transport->starved, &task->link);
+        return false;
+    }
+    struct queue_link *link = queue_pop(&listener->pending);
+    struct transport_conn *conn = queue_entry(link, struct transport_conn, link);
+    conn->listener = NULL;
+    transport->pending--;
+    transport->conns_used++;
+    event->kind = TRANSPORT_ACCEPTED;
+    event->listener = listener;
+    event->conn = conn;
+    dpdk_listener_wake(listener);
+    return true;
+}

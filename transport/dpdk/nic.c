@@ -1,0 +1,278 @@
+#include "transport/dpdk/nic.h"
+#include "transport/dpdk/eal.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <pthread.h>
+#include <rte_bus_vdev.h>
+#include <rte_dev.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Frames that a port's own rings hold. */
+#define RING_FRAMES 1024
+
+/* Per thread, so that the pool is rarely asked. */
+#define CACHE_FRAMES 256
+
+/* A port that takes nothing for so many tries in a row loses what is queued, as a full wire does.
+ */
+#define FLUSH_TRIES 64
+
+struct nic {
+    uint16_t id;
+    bool is_pci;
+    char device[ENDPOINT_TEXT_BYTES];
+    struct rte_mbuf *queued[NIC_BURST];
+    uint16_t queued_count;
+};
+
+/* Of all ports: lives as long as the environment. */
+static struct rte_mempool *pool;
+
+static bool make_pool(size_t private_bytes, struct transport_failure *failure) {
+    if (pool)
+        return true;
+    pool = rte_pktmbuf_pool_create("muxd", NIC_FRAMES, CACHE_FRAMES,
+                                   (uint16_t)RTE_ALIGN_CEIL(private_bytes, RTE_MBUF_PRIV_ALIGN),
+                                   RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+    if (!pool)
+        eal_failed(failure, rte_errno, "rte_pktmbuf_pool_create", "");
+    return pool;
+}
+
+/* The value of KEY=VALUE in a device's arguments; "" when it has none. */
+static void find_argument(const struct dpdk_spec *spec, const char *key, char *value,
+                          size_t value_bytes) {
+    size_t key_len = strlen(key);
+    const char *item = spec->arguments;
+    value[0] = '\0';
+    while (item) {
+        if (strncmp(item, key, key_len) == 0 && item[key_len] == '=')
+            snprintf(value, value_bytes, "%.*s", (int)strcspn(item + key_len + 1, ","),
+                     item + key_len + 1);
+        item = strchr(item, ',');
+        item = item ? item + 1 : NULL;
+    }
+}
+
+static bool is_driver(const struct dpdk_spec *spec, const char *name) {
+    return strncmp(spec->device, name, strlen(name)) == 0;
+}
+
+/* Drivers answer -1 to all that the kernel forbids: what it is, the kernel says if asked first. */
+static bool kernel_allows(const struct dpdk_spec *spec, struct transport_failure *failure) {
+    char interface[IFNAMSIZ];
+    int fd = -1;
+    find_argument(spec, "iface", interface, sizeof interface);
+    if (is_driver(spec, "net_tap")) {
+        fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+        if (fd < 0)
+            eal_failed(failure, errno, "open", "/dev/net/tun");
+    } else if (is_driver(spec, "net_af_packet") || is_driver(spec, "net_af_xdp")) {
+        if (if_nametoindex(interface) == 0) {
+            eal_failed(failure, ENODEV, "finding the interface that iface= names for",
+                       spec->device);
+            return false;
+        }
+        fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+        if (fd < 0)
+            eal_failed(failure, errno, "socket AF_PACKET for", spec->device);
+    } else {
+        return true;
+    }
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+/* The interface's ring in the kernel: room for a burst of some milliseconds. */
+static void complete_arguments(const struct dpdk_spec *spec, char *arguments, size_t bytes) {
+    static const char *const defaults[][2] = {
+        {"framesz", "2048"}, {"blocksz", "65536"}, {"framecnt", "4096"}};
+    size_t len = (size_t)snprintf(arguments, bytes, "%s", spec->arguments);
+    if (!is_driver(spec, "net_af_packet"))
+        return;
+    for (size_t i = 0; i < sizeof defaults / sizeof *defaults; i++) {
+        char given[8];
+        find_argument(spec, defaults[i][0], given, sizeof given);
+        if (given[0] == '\0')
+            len += (size_t)snprintf(arguments + len, bytes - len, "%s%s=%s", len ? "," : "",
+                                    defaults[i][0], defaults[i][1]);
+    }
+}
+
+/* Drivers start threads, too, which are not to take signals. */
+static int make_device(const struct dpdk_spec *spec) {
+    char arguments[2 * ENDPOINT_TEXT_BYTES];
+    sigset_t all, before;
+    complete_arguments(spec, arguments, sizeof arguments);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int result =
+        spec->is_pci ? rte_dev_probe(spec->device) : rte_vdev_init(spec->device, arguments);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return result;
+}
+
+static void remove_device(const struct nic *nic) {
+    if (!nic->is_pci)
+        rte_vdev_uninit(nic->device);
+}
+
+static const char *configure(struct nic *nic, int *error) {
+    const struct rte_eth_conf configuration = {0};
+    uint16_t rx = RING_FRAMES, tx = RING_FRAMES;
+    unsigned socket = (unsigned)rte_eth_dev_socket_id(nic->id);
+    if ((*error = rte_eth_dev_configure(nic->id, 1, 1, &configuration)))
+        return "rte_eth_dev_configure";
+    if ((*error = rte_eth_dev_adjust_nb_rx_tx_desc(nic->id, &rx, &tx)))
+        return "rte_eth_dev_adjust_nb_rx_tx_desc";
+    if ((*error = rte_eth_rx_queue_setup(nic->id, 0, rx, socket, NULL, pool)))
+        return "rte_eth_rx_queue_setup";
+    if ((*error = rte_eth_tx_queue_setup(nic->id, 0, tx, socket, NULL)))
+        return "rte_eth_tx_queue_setup";
+    if ((*error = rte_eth_dev_start(nic->id)))
+        return "rte_eth_dev_start";
+    return NULL;
+}
+
+/*
+ * An AF_PACKET socket collects the frames of all interfaces, loopback included, until it is bound:
+ * those are not for us.
+ */
+static void drain(struct nic *nic) {
+    struct rte_mbuf *frames[NIC_BURST];
+    uint16_t count;
+    while ((count = rte_eth_rx_burst(nic->id, 0, frames, NIC_BURST)) > 0)
+        rte_pktmbuf_free_bulk(frames, count);
+}
+
+static bool start(struct nic *nic, const struct dpdk_spec *spec,
+                  struct transport_failure *failure) {
+    int error = rte_eth_dev_get_port_by_name(spec->device, &nic->id);
+    if (error) {
+        eal_failed(failure, error, "rte_eth_dev_get_port_by_name", spec->device);
+        return false;
+    }
+    const char *operation = configure(nic, &error);
+    if (operation) {
+        eal_failed(failure, error, operation, spec->device);
+        rte_eth_dev_close(nic->id);
+        return false;
+    }
+    /* A MAC of our own reaches us so; drivers that know no such mode pass all anyway. */
+    if (!spec->is_pci || spec->has_mac)
+        rte_eth_promiscuous_enable(nic->id);
+    rte_eth_allmulticast_enable(nic->id);
+    drain(nic);
+    return true;
+}
+
+static bool probe(struct nic *nic, const struct dpdk_spec *spec,
+                  struct transport_failure *failure) {
+    nic->is_pci = spec->is_pci;
+    strcpy(nic->device, spec->device);
+    int error = make_device(spec);
+    if (error && !(spec->is_pci && error == -EEXIST)) {
+        eal_failed(failure, error, spec->is_pci ? "rte_dev_probe" : "rte_vdev_init", spec->device);
+        return false;
+    }
+    if (start(nic, spec, failure))
+        return true;
+    remove_device(nic);
+    return false;
+}
+
+struct nic *nic_open(const struct dpdk_spec *spec, size_t private_bytes,
+                     struct transport_failure *failure) {
+    if (!eal_start(spec, failure) || !kernel_allows(spec, failure) ||
+        !make_pool(private_bytes, failure))
+        return NULL;
+    struct nic *nic = calloc(1, sizeof *nic);
+    if (!nic) {
+        eal_failed(failure, ENOMEM, "calloc", "");
+        return NULL;
+    }
+    if (probe(nic, spec, failure))
+        return nic;
+    free(nic);
+    return NULL;
+}
+
+void nic_close(struct nic *nic) {
+    nic_flush(nic);
+    rte_eth_promiscuous_disable(nic->id);
+    rte_eth_dev_stop(nic->id);
+    rte_eth_dev_close(nic->id);
+    remove_device(nic);
+    free(nic);
+}
+
+bool nic_mac(const struct nic *nic, uint8_t mac[DPDK_MAC_BYTES]) {
+    struct rte_ether_addr address;
+    if (!nic->is_pci || rte_eth_macaddr_get(nic->id, &address) != 0)
+        return false;
+    memcpy(mac, address.addr_bytes, DPDK_MAC_BYTES);
+    return true;
+}
+
+unsigned nic_receive(struct nic *nic, struct nic_frame *frames, unsigned most) {
+    struct rte_mbuf *mbufs[NIC_BURST];
+    unsigned count = 0;
+    uint16_t received = rte_eth_rx_burst(nic->id, 0, mbufs, (uint16_t)most);
+    for (uint16_t i = 0; i < received; i++) {
+        struct rte_mbuf *mbuf = mbufs[i];
+        if (mbuf->nb_segs != 1) { /* larger than any that we may get */
+            rte_pktmbuf_free(mbuf);
+            continue;
+        }
+        uint8_t *data = rte_pktmbuf_mtod(mbuf, uint8_t *);
+        frames[count++] = (struct nic_frame){.mbuf = mbuf,
+                                             .private = rte_mbuf_to_priv(mbuf),
+                                             .data = data,
+                                             .len = mbuf->data_len,
+                                             .end = (uint8_t *)mbuf->buf_addr + mbuf->buf_len};
+    }
+    return count;
+}
+
+void nic_free(void *mbuf) {
+    rte_pktmbuf_free(mbuf);
+}
+
+uint8_t *nic_room(size_t len, void **mbuf) {
+    struct rte_mbuf *made = rte_pktmbuf_alloc(pool);
+    if (!made)
+        return NULL;
+    *mbuf = made;
+    char *data = rte_pktmbuf_append(made, (uint16_t)len);
+    if (!data)
+        rte_pktmbuf_free(made);
+    return (uint8_t *)data;
+}
+
+void nic_queue(struct nic *nic, void *mbuf) {
+    if (nic->queued_count == NIC_BURST)
+        nic_flush(nic);
+    nic->queued[nic->queued_count++] = mbuf;
+}
+
+void nic_flush(struct nic *nic) {
+    uint16_t sent = 0;
+    for (unsigned tries = 0; sent < nic->queued_count && tries < FLUSH_TRIES; tries++)
+        sent = (uint16_t)(sent + rte_eth_tx_burst(nic->id, 0, nic->queued + sent,
+                                                  (uint16_t)(nic->queued_count - sent)));
+    rte_pktmbuf_free_bulk(nic->queued + sent, nic->queued_count - sent);
+    nic->queued_count = 0;
+}
+
+bool nic_has_queued(const struct nic *nic) {
+    return nic->queued_count > 0;
+}

@@ -1,0 +1,61 @@
+/*
+ * Ports of DPDK's: frames in, frames out. What is behind it includes DPDK's headers and nothing of
+ * lwIP's, because the two do not go together; this header needs neither.
+ *
+ * DPDK's environment (EAL) is started once in a process, with the first port, and stays. One
+ * thread. Nothing blocks but nic_open(), for some 0.2 s.
+ */
+#ifndef TRANSPORT_DPDK_NIC_H
+#define TRANSPORT_DPDK_NIC_H
+
+#include "transport/dpdk/spec.h"
+#include "transport/transport.h"
+
+/* Frames that all ports have together; 2 KiB each. */
+#define NIC_FRAMES 16383
+
+/* Frames taken from a port at a time: as many as its drivers fetch and fill in one go. */
+#define NIC_BURST 64
+
+/* Largest frame without its checksum: Ethernet's. */
+#define NIC_MTU_BYTES 1500
+#define NIC_FRAME_MOST_BYTES (14 + NIC_MTU_BYTES)
+
+struct nic;
+
+/* A received frame. It is the caller's until nic_free(mbuf). */
+struct nic_frame {
+    void *mbuf;
+    void *private; /* so many bytes for the caller as he said at nic_open() */
+    uint8_t *data;
+    size_t len;
+    uint8_t *end; /* of the memory that the frame lies in */
+};
+
+/*
+ * Opens a port; it receives from now on. private_bytes is the same each time. NULL with *failure,
+ * whose operation names the port, and the reason that DPDK gave: EPERM, ENODEV, ENOMEM, ...
+ */
+struct nic *nic_open(const struct dpdk_spec *spec, size_t private_bytes,
+                     struct transport_failure *failure);
+
+/* As nic_open() found the interface, it is left. Frames still out may be freed after it. */
+void nic_close(struct nic *nic);
+
+/* The port's own address in Ethernet: a card's; false when it has none of its own. */
+bool nic_mac(const struct nic *nic, uint8_t mac[DPDK_MAC_BYTES]);
+
+/* Up to `most` (at most NIC_BURST) frames, each in one piece. */
+unsigned nic_receive(struct nic *nic, struct nic_frame *frames, unsigned most);
+void nic_free(void *mbuf);
+
+/*
+ * Room for a frame of `len` bytes to send; NULL when there is none: the frame is lost, as frames
+ * are. nic_queue() hands it over; it leaves with nic_flush() at the latest.
+ */
+uint8_t *nic_room(size_t len, void **mbuf);
+void nic_queue(struct nic *nic, void *mbuf);
+void nic_flush(struct nic *nic);
+bool nic_has_queued(const struct nic *nic);
+
+#endif

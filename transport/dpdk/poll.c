@@ -1,0 +1,85 @@
+#include "transport/dpdk/internal.h"
+#include <time.h>
+
+#include "lwip/timeouts.h"
+
+#define NS_PER_MS UINT64_C(1000000)
+
+/* So long after traffic the next is looked for without a pause: answers come within it. */
+#define SPIN_NS 100000
+
+/*
+ * Then the pauses grow with the silence, to a share of it. The longest is what a ring of
+ * RING_FRAMES holds at 10 Gbit/s, and the most that a first packet waits.
+ */
+#define PAUSE_LEAST_NS 50000
+#define PAUSE_MOST_NS 1000000
+#define PAUSE_SHARE 16
+
+static void run_timers(void) {
+    if (sys_timeouts_sleeptime() > 0)
+        return;
+    guard_timers();
+    sys_check_timeouts();
+}
+
+/* What arrived is fed to lwIP, and its timers run. */
+void dpdk_pass(struct transport *transport) {
+    uint64_t now_ns = dpdk_now_ns(transport);
+    unsigned frames = 0;
+    for (unsigned i = 0; i < transport->ports_count; i++)
+        frames += port_receive(transport->ports[i]);
+    if (frames > 0)
+        transport->busy_ns = now_ns;
+    run_timers();
+    guard_census(transport, now_ns);
+    for (unsigned i = 0; i < transport->ports_count; i++)
+        port_flush(transport->ports[i]);
+}
+
+unsigned dpdk_poll(struct transport *transport, uint64_t deadline_ns,
+                   struct transport_event *events, unsigned most) {
+    unsigned count = 0, made;
+    (void)deadline_ns; /* it cannot wait */
+    dpdk_conns_recycle(transport);
+    if (transport->ports_count == 0)
+        return 0;
+    dpdk_pass(transport);
+    do {
+        made = tasks_serve(&transport->ready, events + count, most - count);
+        count += made;
+    } while (made > 0 && count < most);
+    for (unsigned i = 0; i < transport->ports_count; i++)
+        port_flush(transport->ports[i]);
+    if (count > 0)
+        transport->busy_ns = dpdk_now_ns(transport);
+    return count;
+}
+
+/* A port of DPDK's has none: one looks. */
+unsigned dpdk_descriptors(const struct transport *transport, int *fds, unsigned most) {
+    (void)transport, (void)fds, (void)most;
+    return 0;
+}
+
+static bool has_work(const struct transport *transport) {
+    if (!queue_empty(&transport->ready) || !queue_empty(&transport->gone_conns))
+        return true;
+    for (unsigned i = 0; i < transport->ports_count; i++)
+        if (port_has_work(transport->ports[i]))
+            return true;
+    return false;
+}
+
+uint64_t dpdk_rest(struct transport *transport) {
+    if (transport->ports_count == 0)
+        return UINT64_MAX;
+    uint64_t now_ns = dpdk_now_ns(transport), silence_ns = now_ns - transport->busy_ns;
+    if (has_work(transport) || silence_ns < SPIN_NS)
+        return 0;
+    uint64_t pause_ns = silence_ns / PAUSE_SHARE;
+    pause_ns = pause_ns > PAUSE_LEAST_NS ? pause_ns : PAUSE_LEAST_NS;
+    pause_ns = pause_ns < PAUSE_MOST_NS ? pause_ns : PAUSE_MOST_NS;
+    uint64_t timer_ns = sys_timeouts_sleeptime() * NS_PER_MS;
+    return now_ns + (pause_ns < timer_ns ? pause_ns : timer_ns);
+}

@@ -1,0 +1,322 @@
+/* A port of DPDK's as an interface of lwIP's. */
+#include "transport/dpdk/internal.h"
+#include <stdlib.h>
+#include <time.h>
+
+#include "lwip/etharp.h"
+#include "lwip/ethip6.h"
+#include "netif/ethernet.h"
+
+/* Frames fed to lwIP before anything else has its turn. */
+#define FRAMES_PER_PASS (4 * NIC_BURST)
+
+/*
+ * Where answers go: to the station that the last segment came from. lwIP's own tables have ten
+ * entries in Debian's build, fewer than a farm has machines; without an entry here they are asked.
+ * A power of two.
+ */
+#define NEIGHBORS 4096
+
+/* An entry is good for so long after its last segment. */
+#define NEIGHBOR_SEC 60
+
+struct neighbor {
+    uint8_t address[16]; /* IPv4: the first four bytes, the others 0 */
+    uint8_t mac[DPDK_MAC_BYTES];
+    time_t seen_sec; /* 0: never */
+};
+
+struct port {
+    struct transport *transport;
+    struct nic *nic;
+    struct netif netif;
+    struct dpdk_spec spec;
+    struct filter filter;
+    time_t now_sec;
+    struct neighbor neighbors[NEIGHBORS];
+};
+
+struct netif *port_netif(struct port *port) {
+    return &port->netif;
+}
+
+static uint64_t hash_bytes(uint64_t state, const void *data, size_t len) {
+    for (const uint8_t *byte = data; len > 0; byte++, len--)
+        state = (state ^ *byte) * 0x100000001b3u; /* FNV-1a */
+    return state;
+}
+
+#define HASH_START 0xcbf29ce484222325u
+
+/* A card's own MAC; otherwise one that is the same each time, and no vendor's. */
+static void choose_mac(const struct port *port, uint8_t mac[DPDK_MAC_BYTES]) {
+    const struct dpdk_spec *spec = &port->spec;
+    if (spec->has_mac) {
+        memcpy(mac, spec->mac, DPDK_MAC_BYTES);
+        return;
+    }
+    if (nic_mac(port->nic, mac))
+        return;
+    uint64_t hash = hash_bytes(HASH_START, spec->device, strlen(spec->device));
+    hash = hash_bytes(hash, spec->arguments, strlen(spec->arguments));
+    hash = hash_bytes(hash, spec->addresses[0].bytes, sizeof spec->addresses[0].bytes);
+    memcpy(mac, &hash, DPDK_MAC_BYTES);
+    mac[0] = (uint8_t)((mac[0] & 0xfc) | 2);
+}
+
+static struct neighbor *neighbor_of(struct port *port, const uint8_t address[16]) {
+    uint64_t hash = hash_bytes(HASH_START, address, 16);
+    return &port->neighbors[(hash ^ hash >> 32) & (NEIGHBORS - 1)];
+}
+
+static void learn(struct port *port, const struct filter_tcp *tcp, const uint8_t *mac) {
+    uint8_t address[16] = {0};
+    memcpy(address, tcp->source, tcp->family == AF_INET ? 4 : 16);
+    struct neighbor *neighbor = neighbor_of(port, address);
+    memcpy(neighbor->address, address, sizeof address);
+    memcpy(neighbor->mac, mac, DPDK_MAC_BYTES);
+    neighbor->seen_sec = port->now_sec;
+}
+
+/* NULL: nobody with this address was heard of lately. */
+static const struct eth_addr *learned(struct port *port, const void *data, size_t len) {
+    uint8_t address[16] = {0};
+    memcpy(address, data, len);
+    const struct neighbor *neighbor = neighbor_of(port, address);
+    bool known = neighbor->seen_sec != 0 && port->now_sec - neighbor->seen_sec < NEIGHBOR_SEC &&
+                 memcmp(neighbor->address, address, sizeof address) == 0;
+    return known ? (const struct eth_addr *)(const void *)neighbor->mac : NULL;
+}
+
+static err_t output_to(struct netif *netif, struct pbuf *pbuf, const struct eth_addr *mac,
+                       u16_t type) {
+    return ethernet_output(netif, pbuf, (const struct eth_addr *)(const void *)netif->hwaddr, mac,
+                           type);
+}
+
+static err_t output4(struct netif *netif, struct pbuf *pbuf, const ip4_addr_t *to) {
+    const struct eth_addr *mac = learned(netif->state, &to->addr, sizeof to->addr);
+    return mac ? output_to(netif, pbuf, mac, ETHTYPE_IP) : etharp_output(netif, pbuf, to);
+}
+
+static err_t output6(struct netif *netif, struct pbuf *pbuf, const ip6_addr_t *to) {
+    const struct eth_addr *mac = learned(netif->state, to->addr, sizeof to->addr);
+    return mac ? output_to(netif, pbuf, mac, ETHTYPE_IPV6) : ethip6_output(netif, pbuf, to);
+}
+
+/* The one copy between lwIP's segment and the wire: the frame must live longer than this call. */
+static err_t send_frame(struct netif *netif, struct pbuf *pbuf) {
+    struct port *port = netif->state;
+    void *mbuf;
+    uint8_t *room = pbuf->tot_len <= NIC_FRAME_MOST_BYTES ? nic_room(pbuf->tot_len, &mbuf) : NULL;
+    if (!room) {
+        dpdk_counters.frames_unsent++;
+        return ERR_MEM;
+    }
+    pbuf_copy_partial(pbuf, room, pbuf->tot_len, 0);
+    nic_queue(port->nic, mbuf);
+    dpdk_counters.frames_sent++;
+    dpdk_counters.framed_copied_bytes += pbuf->tot_len;
+    return ERR_OK;
+}
+
+static err_t init_netif(struct netif *netif) {
+    struct port *port = netif->state;
+    memcpy(netif->name, "dp", 2);
+    memcpy(netif->hwaddr, port->filter.mac, DPDK_MAC_BYTES);
+    netif->hwaddr_len = DPDK_MAC_BYTES;
+    netif->mtu = NIC_MTU_BYTES;
+    netif->output = output4;
+    netif->output_ip6 = output6;
+    netif->linkoutput = send_frame;
+    netif->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET |
+                   NETIF_FLAG_LINK_UP | NETIF_FLAG_MLD6;
+    return ERR_OK;
+}
+
+static void add_ipv6(struct port *port) {
+    netif_create_ip6_linklocal_address(&port->netif, 1);
+    for (unsigned i = 0; i < port->spec.addresses_count; i++) {
+        const struct dpdk_ip *own = &port->spec.addresses[i];
+        ip6_addr_t address = {0};
+        if (own->family != AF_INET6)
+            continue;
+        memcpy(address.addr, &own->in6, sizeof own->in6);
+        netif_add_ip6_address(&port->netif, &address, NULL);
+    }
+}
+
+static bool add_netif(struct port *port) {
+    ip4_addr_t ip = {0}, mask = {0}, gateway = {0};
+    for (unsigned i = 0; i < port->spec.addresses_count; i++) {
+        const struct dpdk_ip *own = &port->spec.addresses[i];
+        if (own->family != AF_INET)
+            continue;
+        ip.addr = own->in4.s_addr;
+        mask.addr = htonl(UINT32_MAX << (32 - own->prefix_bits));
+    }
+    if (port->spec.has_gateway)
+        gateway.addr = port->spec.gateway.s_addr;
+    if (!netif_add(&port->netif, &ip, &mask, &gateway, port, init_netif, ethernet_input))
+        return false;
+    if (port->filter.in6_count > 0)
+        add_ipv6(port);
+    netif_set_up(&port->netif);
+    return true;
+}
+
+static struct port *port_open(struct transport *transport, const struct dpdk_spec *spec,
+                              struct transport_failure *failure) {
+    struct port *port = calloc(1, sizeof *port);
+    if (!port) {
+        transport_failed(failure, "calloc");
+        return NULL;
+    }
+    port->transport = transport;
+    port->spec = *spec;
+    port->nic = nic_open(spec, sizeof(struct piece), failure);
+    if (!port->nic) {
+        free(port);
+        return NULL;
+    }
+    uint8_t mac[DPDK_MAC_BYTES];
+    choose_mac(port, mac);
+    filter_init(&port->filter, spec, mac);
+    if (add_netif(port))
+        return port;
+    lwip_failed(failure, ERR_MEM, "netif_add");
+    nic_close(port->nic);
+    free(port);
+    return NULL;
+}
+
+void port_close(struct port *port) {
+    netif_remove(&port->netif);
+    nic_close(port->nic);
+    free(port);
+}
+
+static bool is_same(const struct dpdk_spec *a, const struct dpdk_spec *b) {
+    return strcmp(a->arguments, b->arguments) == 0 && a->addresses_count == b->addresses_count &&
+           memcmp(a->addresses, b->addresses, sizeof a->addresses) == 0 &&
+           a->has_gateway == b->has_gateway && a->gateway.s_addr == b->gateway.s_addr &&
+           a->has_mac == b->has_mac && memcmp(a->mac, b->mac, sizeof a->mac) == 0;
+}
+
+static struct port *find_port(struct transport *transport, const struct dpdk_spec *spec) {
+    for (unsigned i = 0; i < transport->ports_count; i++)
+        if (strcmp(transport->ports[i]->spec.device, spec->device) == 0)
+            return transport->ports[i];
+    return NULL;
+}
+
+struct port *port_for(struct transport *transport, const struct transport_address *address,
+                      struct transport_failure *failure) {
+    struct dpdk_spec spec;
+    char why[ENDPOINT_TEXT_BYTES];
+    if (!dpdk_spec_parse(address->dpdk_port, &spec, why, sizeof why)) {
+        *failure = (struct transport_failure){EINVAL, "reading the port's description"};
+        return NULL;
+    }
+    struct port *port = find_port(transport, &spec);
+    if (port && is_same(&port->spec, &spec))
+        return port;
+    if (port || transport->ports_count == PORTS_MAX) {
+        *failure =
+            (struct transport_failure){port ? EADDRINUSE : EMFILE,
+                                       port ? "opening a port that is open with another description"
+                                            : "opening one more port"};
+        return NULL;
+    }
+    port = port_open(transport, &spec, failure);
+    if (port)
+        transport->ports[transport->ports_count++] = port;
+    return port;
+}
+
+bool port_has_ip(const struct port *port, const ip_addr_t *ip) {
+    for (unsigned i = 0; i < port->spec.addresses_count; i++) {
+        const struct dpdk_ip *own = &port->spec.addresses[i];
+        if (IP_IS_V4(ip) ? own->family == AF_INET && own->in4.s_addr == ip_2_ip4(ip)->addr
+                         : own->family == AF_INET6 &&
+                               memcmp(&own->in6, ip_2_ip6(ip)->addr, sizeof own->in6) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool port_own_ip(const struct port *port, const ip_addr_t *remote, ip_addr_t *own) {
+    for (unsigned i = 0; i < port->spec.addresses_count; i++) {
+        const struct dpdk_ip *ip = &port->spec.addresses[i];
+        if (ip->family != (IP_IS_V4(remote) ? AF_INET : AF_INET6))
+            continue;
+        struct transport_address address = {.any.sa_family = ip->family};
+        uint16_t none;
+        if (ip->family == AF_INET)
+            address.in4.sin_addr = ip->in4;
+        else
+            address.in6.sin6_addr = ip->in6;
+        return address_to_ip(&address, own, &none);
+    }
+    return false;
+}
+
+static void input_frame(struct port *port, const struct nic_frame *frame) {
+    struct filter_tcp tcp;
+    enum filter_kind kind = filter_frame(&port->filter, frame->data, frame->len, &tcp);
+    if (kind == FILTER_DROPPED || (kind == FILTER_TCP && !guard_admits(port->transport, &tcp))) {
+        dpdk_counters.frames_filtered += kind == FILTER_DROPPED;
+        nic_free(frame->mbuf);
+        return;
+    }
+    if (kind == FILTER_TCP)
+        learn(port, &tcp, frame->data + DPDK_MAC_BYTES);
+    struct pbuf *pbuf = piece_of_frame(frame);
+    if (port->netif.input(pbuf, &port->netif) != ERR_OK)
+        pbuf_free(pbuf);
+    if (kind == FILTER_TCP)
+        guard_mend();
+}
+
+/* What we sent to ourselves; lwIP has put it aside. */
+static void receive_own(struct port *port) {
+    if (port->netif.loop_first)
+        netif_poll(&port->netif);
+}
+
+unsigned port_receive(struct port *port) {
+    struct nic_frame frames[NIC_BURST];
+    unsigned count, total = 0;
+    port->now_sec = (time_t)(dpdk_now_ns(port->transport) / 1000000000u) + 1; /* never 0 */
+    do {
+        count = nic_receive(port->nic, frames, NIC_BURST);
+        for (unsigned i = 0; i < count; i++)
+            input_frame(port, &frames[i]);
+        total += count;
+    } while (count == NIC_BURST && total < FRAMES_PER_PASS);
+    dpdk_counters.frames_received += total;
+    receive_own(port);
+    return total;
+}
+
+bool port_has_work(const struct port *port) {
+    return port->netif.loop_first || nic_has_queued(port->nic);
+}
+
+void port_flush(struct port *port) {
+    if (nic_has_queued(port->nic))
+        nic_flush(port->nic);
+}
+
+#if !NO_SYS
+#include "lwip/tcpip.h"
+
+/*
+ * In place of lwIP's own: where it hands what a netif sends to itself to its thread. There is none
+ * here (it would assert that there is); receive_own() looks.
+ */
+err_t tcpip_try_callback(tcpip_callback_fn function, void *context) {
+    (void)function, (void)context;
+    return ERR_OK;
+}
+#endif

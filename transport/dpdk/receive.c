@@ -1,0 +1,164 @@
+#include "transport/dpdk/internal.h"
+
+void dpdk_receive_wake(struct transport_conn *conn) {
+    bool wanted = conn->receiving && !conn->connecting && !conn->closing && !conn->lost;
+    bool some = !queue_empty(&conn->inbox) || (!conn->ended && (conn->fin || conn->failed_error));
+    if (wanted && some)
+        task_wake(&conn->transport->ready, &conn->in);
+}
+
+void dpdk_receive_stop(struct transport_conn *conn) {
+    task_stop(&conn->in);
+    struct mux_buffer *buffer = conn->granted;
+    conn->granted = NULL;
+    if (buffer)
+        conn->pool->returned(conn->pool, buffer);
+}
+
+void dpdk_receive(struct transport_conn *conn, bool on) {
+    conn->receiving = on;
+    if (on)
+        dpdk_receive_wake(conn);
+    else
+        dpdk_receive_stop(conn);
+}
+
+void dpdk_receive_into(struct transport_conn *conn, struct mux_room room) {
+    assert(conn->receiving && conn->room.len == 0 && room.len > 0);
+    conn->room = room;
+    dpdk_receive_stop(conn); /* needs no buffer now, and waits for none */
+    dpdk_receive_wake(conn);
+}
+
+/* Goes straight to who waits longest: nobody who comes later can take it first. */
+void dpdk_buffer_returned(struct pool *pool, struct mux_buffer *buffer) {
+    struct queue_link *link = queue_pop(&pool->waiting);
+    if (!link) {
+        pool_keep(pool, buffer);
+        return;
+    }
+    struct transport_conn *conn = queue_entry(link, struct transport_conn, in.link);
+    conn->granted = buffer;
+    task_wake(&conn->transport->ready, &conn->in);
+}
+
+/* The peer may send so many bytes more. */
+static void open_window(struct transport_conn *conn, size_t len) {
+    while (conn->pcb && len > 0) {
+        u16_t now = len < UINT16_MAX ? (u16_t)len : UINT16_MAX;
+        tcp_recved(conn->pcb, now);
+        len -= now;
+    }
+}
+
+/* A frame comes back from the user. */
+static void give_back(struct mux_buffer *buffer) {
+    struct piece *piece = buffer->owner;
+    struct mux_buffer *token = piece->token;
+    if (piece->conn) {
+        queue_remove(&piece->link);
+        open_window(piece->conn, piece->len);
+    }
+    piece_free(piece);
+    mux_buffer_release(token);
+}
+
+void receive_disown(struct transport_conn *conn) {
+    struct queue_link *link;
+    while ((link = queue_pop(&conn->lent))) {
+        struct piece *piece = queue_entry(link, struct piece, link);
+        piece->conn = NULL;
+        open_window(conn, piece->len);
+    }
+}
+
+/* Nothing lies in the inbox: is there something else to tell? */
+static bool no_bytes(struct transport_conn *conn, struct transport_event *event) {
+    if (!conn->fin)
+        return conn->failed_error &&
+               dpdk_conn_lost(conn, event, conn->sending ? "send" : "receive");
+    conn->ended = true;
+    event->kind = TRANSPORT_ENDED;
+    event->conn = conn;
+    dpdk_send_wake(conn); /* one that failed waited for this */
+    return true;
+}
+
+static bool received(struct transport_conn *conn, struct transport_event *event,
+                     struct mux_buffer *buffer, const uint8_t *data, size_t len) {
+    event->kind = TRANSPORT_RECEIVED;
+    event->conn = conn;
+    event->buffer = buffer;
+    event->bytes = mux_span(data, len);
+    dpdk_receive_wake(conn);
+    return true;
+}
+
+static bool receive_room(struct transport_conn *conn, struct transport_event *event) {
+    uint8_t *data = conn->room.data;
+    size_t len = inbox_copy(conn, conn->room);
+    conn->room.len = 0;
+    conn->receiving = false;
+    open_window(conn, len);
+    return received(conn, event, NULL, data, len);
+}
+
+/* The frame itself goes to the user; the pool's buffer is kept for it. */
+static bool lend(struct transport_conn *conn, struct transport_event *event,
+                 struct mux_buffer *token) {
+    struct piece *piece = queue_entry(queue_pop(&conn->inbox), struct piece, link);
+    piece->conn = conn;
+    piece->token = token;
+    piece->buffer = (struct mux_buffer){.data = piece->data,
+                                        .size_bytes = piece->len,
+                                        .holders = 1,
+                                        .release = give_back,
+                                        .owner = piece};
+    queue_push(&conn->lent, &piece->link);
+    return received(conn, event, &piece->buffer, piece->data, piece->len);
+}
+
+static bool gather(struct transport_conn *conn, struct transport_event *event,
+                   struct mux_buffer *buffer) {
+    size_t len = inbox_copy(conn, (struct mux_room){buffer->data, buffer->size_bytes});
+    open_window(conn, len);
+    return received(conn, event, buffer, buffer->data, len);
+}
+
+/* One frame is lent; several are one event when they are gathered, which costs less. */
+static bool is_alone(const struct transport_conn *conn) {
+    return conn->inbox.head.next == conn->inbox.head.prev;
+}
+
+bool dpdk_receive_turn(struct task *task, struct transport_event *event) {
+    struct transport_conn *conn = queue_entry(task, struct transport_conn, in);
+    if (queue_empty(&conn->inbox))
+        return no_bytes(conn, event);
+    if (conn->room.len > 0)
+        return receive_room(conn, event);
+    struct mux_buffer *buffer = conn->granted ? conn->granted : pool_take(conn->pool);
+    if (!buffer) {
+        queue_push(&conn->pool->waiting, &task->link);
+        return false;
+    }
+    conn->granted = NULL;
+    pool_lend(conn->pool, buffer);
+    return is_alone(conn) ? lend(conn, event, buffer) : gather(conn, event, buffer);
+}
+
+err_t receive_callback(void *argument, struct tcp_pcb *pcb, struct pbuf *chain, err_t error) {
+    struct transport_conn *conn = argument;
+    (void)error;
+    if (!chain) {
+        conn->fin = true;
+        if (pcb->state == TIME_WAIT)
+            dpdk_conn_forget_pcb(conn);
+    } else if (!inbox_put(conn, chain)) {
+        dpdk_conn_forget_pcb(conn);
+        tcp_abort(pcb);
+        dpdk_conn_fail(conn, ENOMEM);
+        return ERR_ABRT;
+    }
+    dpdk_receive_wake(conn);
+    return ERR_OK;
+}

@@ -1,0 +1,128 @@
+#include "transport/dpdk/internal.h"
+
+/* Smaller spans are copied into lwIP's segments even where those could refer to them. */
+#define REFER_LEAST_BYTES 512
+
+void dpdk_send_wake(struct transport_conn *conn) {
+    if (conn->sending && !conn->closing && !conn->lost)
+        task_wake(&conn->transport->ready, &conn->out);
+}
+
+void dpdk_send(struct transport_conn *conn, const struct mux_gather *gather) {
+    assert(!conn->sending && !conn->finishing && !conn->connecting);
+    conn->sending = true;
+    conn->refers = false;
+    conn->gather = *gather;
+    conn->span = conn->span_sent_bytes = 0;
+    conn->sent_bytes = 0;
+    dpdk_send_wake(conn);
+}
+
+uint64_t dpdk_unacknowledged(const struct transport_conn *conn) {
+    if (!conn->pcb || conn->connecting)
+        return conn->in_doubt_bytes;
+    uint32_t end = conn->finished ? conn->end_seq : conn->pcb->snd_lbb;
+    int32_t len = (int32_t)(end - conn->pcb->lastack); /* -1: the FIN is acknowledged, too */
+    return len > 0 ? (uint64_t)len : 0;
+}
+
+static void finish_now(struct transport_conn *conn) {
+    if (!conn->pcb)
+        return;
+    conn->end_seq = conn->pcb->snd_lbb;
+    conn->finished = true;
+    tcp_shutdown(conn->pcb, 0, 1); /* without memory lwIP tries again itself */
+}
+
+void dpdk_finish(struct transport_conn *conn) {
+    assert(!conn->finishing);
+    conn->finishing = true;
+    if (!conn->sending)
+        finish_now(conn);
+}
+
+static void advance(struct transport_conn *conn, size_t len) {
+    conn->sent_bytes += len;
+    conn->span_sent_bytes += len;
+    if (conn->span_sent_bytes < conn->gather.spans[conn->span].len)
+        return;
+    conn->span++;
+    conn->span_sent_bytes = 0;
+}
+
+/* lwIP takes all of it or nothing; with little room left in its queue, perhaps one segment. */
+static size_t write_bytes(struct transport_conn *conn, const uint8_t *data, size_t len) {
+    bool refer = SENDS_BY_REFERENCE && len >= REFER_LEAST_BYTES;
+    bool last = conn->sent_bytes + len == conn->gather.len_bytes;
+    u8_t flags = (u8_t)((refer ? 0 : TCP_WRITE_FLAG_COPY) | (last ? 0 : TCP_WRITE_FLAG_MORE));
+    err_t error = tcp_write(conn->pcb, data, (u16_t)len, flags);
+    if (error == ERR_MEM && len > conn->pcb->mss) {
+        len = conn->pcb->mss;
+        error = tcp_write(conn->pcb, data, (u16_t)len, flags | TCP_WRITE_FLAG_MORE);
+    }
+    assert(error == ERR_OK || error == ERR_MEM);
+    if (error != ERR_OK)
+        return 0;
+    conn->refers |= refer;
+    if (!refer)
+        dpdk_counters.sent_copied_bytes += len;
+    return len;
+}
+
+/* As much as lwIP has room for. */
+static void write_some(struct transport_conn *conn) {
+    while (conn->sent_bytes < conn->gather.len_bytes) {
+        const struct mux_span *span = &conn->gather.spans[conn->span];
+        size_t left = span->len - conn->span_sent_bytes, room = tcp_sndbuf(conn->pcb);
+        if (left > 0) {
+            const uint8_t *data = span->data + conn->span_sent_bytes;
+            left = room > 0 ? write_bytes(conn, data, left < room ? left : room) : 0;
+            if (left == 0)
+                break;
+        }
+        advance(conn, left);
+    }
+    tcp_output(conn->pcb); /* what cannot leave now the timers send */
+    conn->in_doubt_bytes = dpdk_unacknowledged(conn);
+}
+
+static bool sent(struct transport_conn *conn, struct transport_event *event) {
+    conn->sending = conn->refers = false;
+    event->kind = TRANSPORT_SENT;
+    event->conn = conn;
+    if (conn->finishing)
+        finish_now(conn);
+    return true;
+}
+
+/* What came before the failure is received before it is told. */
+static bool send_failed(struct transport_conn *conn, struct transport_event *event) {
+    return queue_empty(&conn->inbox) && dpdk_conn_lost(conn, event, "send");
+}
+
+bool dpdk_send_turn(struct task *task, struct transport_event *event) {
+    struct transport_conn *conn = queue_entry(task, struct transport_conn, out);
+    if (conn->failed_error)
+        return send_failed(conn, event);
+    if (conn->sent_bytes < conn->gather.len_bytes)
+        write_some(conn);
+    bool free = !conn->refers || dpdk_unacknowledged(conn) == 0;
+    return conn->sent_bytes == conn->gather.len_bytes && free && sent(conn, event);
+}
+
+err_t sent_callback(void *argument, struct tcp_pcb *pcb, u16_t len) {
+    struct transport_conn *conn = argument;
+    (void)len;
+    conn->in_doubt_bytes = dpdk_unacknowledged(conn);
+    if (pcb->state == TIME_WAIT)
+        dpdk_conn_forget_pcb(conn);
+    dpdk_send_wake(conn);
+    return ERR_OK;
+}
+
+/* Twice a second: memory that lwIP lacked may be there. */
+err_t retry_callback(void *argument, struct tcp_pcb *pcb) {
+    (void)pcb;
+    dpdk_send_wake(argument);
+    return ERR_OK;
+}
