@@ -3,7 +3,7 @@
  *
  * One pass of poll(): frames of every port go through the filter into lwIP, whose callbacks note
  * what happened in the connections and wake their tasks; timers; then every ready task has its
- * turns, one event at most in each; then what lwIP has to send leaves. Nothing waits.
+ * turn, with one event at most; then what lwIP has to send leaves. Nothing waits.
  *
  * A received frame is never copied on its way in: lwIP's pbuf lies in the private area of DPDK's
  * mbuf, and what TCP makes of it, in order, waits in the connection's inbox. From there it is lent

@@ -39,16 +39,12 @@ void dpdk_pass(struct transport *transport) {
 
 unsigned dpdk_poll(struct transport *transport, uint64_t deadline_ns,
                    struct transport_event *events, unsigned most) {
-    unsigned count = 0, made;
     (void)deadline_ns; /* it cannot wait */
     dpdk_conns_recycle(transport);
     if (transport->ports_count == 0)
         return 0;
     dpdk_pass(transport);
-    do {
-        made = tasks_serve(&transport->ready, events + count, most - count);
-        count += made;
-    } while (made > 0 && count < most);
+    unsigned count = tasks_serve(&transport->ready, events, most);
     for (unsigned i = 0; i < transport->ports_count; i++)
         port_flush(transport->ports[i]);
     if (count > 0)
