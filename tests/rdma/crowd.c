@@ -1,0 +1,136 @@
+/*
+ * crowd ENDPOINT COUNT FILE: many workers in one process. Opens COUNT connections, says "connected"
+ * when all are open, sends the file on each and ends when the other side has closed all. Exit code
+ * 1 if one was lost.
+ */
+#include "transport/stack.h"
+#include "transport/transport.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define RECEIVE_BYTES (1 << 20) /* nothing comes back but the end */
+#define BUFFER_BYTES 4096
+#define FILE_MOST_BYTES (1 << 20)
+#define CONNECTING_MOST 32 /* at a time: a listener's queue of requests is short */
+#define EVENTS_MAX 64
+
+static struct {
+    const struct transport_ops *ops;
+    struct transport *transport;
+    struct transport_address address;
+    struct mux_span file;
+    struct mux_gather gather;
+    unsigned count, begun, connecting, connected, closed;
+} crowd;
+
+static void die(const char *operation, const char *why) {
+    fprintf(stderr, "crowd: %s: %s\n", operation, why);
+    exit(1);
+}
+
+static void find(const char *text) {
+    struct endpoint endpoint;
+    char why[400];
+    if (!endpoint_parse(text, &endpoint, why, sizeof why) ||
+        endpoint_resolve(&endpoint, false, &crowd.address, 1, why, sizeof why) == 0)
+        die(text, why);
+}
+
+/* The file lies in the arena, as what muxd sends does. */
+static void make_transport(const char *path) {
+    const size_t arena_bytes = 2 * RECEIVE_BYTES + FILE_MOST_BYTES;
+    uint8_t *arena =
+        mmap(NULL, arena_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    FILE *stream = fopen(path, "r");
+    if (arena == MAP_FAILED || !stream)
+        die(path, strerror(errno));
+    crowd.file.data = arena + 2 * RECEIVE_BYTES;
+    crowd.file.len = fread(arena + 2 * RECEIVE_BYTES, 1, FILE_MOST_BYTES, stream);
+    fclose(stream);
+    crowd.gather =
+        (struct mux_gather){.spans = &crowd.file, .count = 1, .len_bytes = crowd.file.len};
+    const struct transport_config config = {.memory = {arena, RECEIVE_BYTES},
+                                            .buffer_bytes = BUFFER_BYTES,
+                                            .reserve_buffers = RECEIVE_BYTES / BUFFER_BYTES / 2,
+                                            .conns_max = crowd.count,
+                                            .arena = {arena, arena_bytes}};
+    struct transport_part parts[] = {{TRANSPORT_VIA_KERNEL, &transport_epoll, config},
+                                     {TRANSPORT_VIA_RDMA, stack_ops(TRANSPORT_VIA_RDMA), config}};
+    parts[1].config.memory.data += RECEIVE_BYTES;
+    const struct transport_config both = {.parts = parts, .parts_count = 2};
+    struct transport_failure failure;
+    crowd.ops = &transport_mixed;
+    crowd.transport = crowd.ops->init(&both, &failure);
+    if (!crowd.transport)
+        die(failure.operation, strerror(failure.error));
+}
+
+static void connect_more(void) {
+    struct transport_failure failure;
+    for (; crowd.begun < crowd.count && crowd.connecting < CONNECTING_MOST; crowd.begun++) {
+        if (!crowd.ops->connect(crowd.transport, &crowd.address, NULL, &failure))
+            die(failure.operation, strerror(failure.error));
+        crowd.connecting++;
+    }
+}
+
+static void handle(const struct transport_event *event, struct transport_conn **conns) {
+    switch (event->kind) {
+    case TRANSPORT_CONNECTED:
+        crowd.connecting--;
+        conns[crowd.connected++] = event->conn;
+        break;
+    case TRANSPORT_RECEIVED:
+        mux_buffer_release(event->buffer);
+        break;
+    case TRANSPORT_SENT:
+        crowd.ops->finish(event->conn);
+        break;
+    case TRANSPORT_ENDED:
+        crowd.ops->close(event->conn);
+        break;
+    case TRANSPORT_CLOSED:
+        crowd.closed++;
+        break;
+    default:
+        fprintf(stderr, "crowd: %u connected, %u closed\n", crowd.connected, crowd.closed);
+        die(event->operation, strerror(event->error));
+    }
+}
+
+static void step(struct transport_conn **conns) {
+    struct transport_event events[EVENTS_MAX];
+    unsigned count = crowd.ops->poll(crowd.transport, UINT64_MAX, events, EVENTS_MAX);
+    for (unsigned i = 0; i < count; i++)
+        handle(&events[i], conns);
+}
+
+int main(int argc, char **argv) {
+    crowd.count = argc == 4 ? (unsigned)atoi(argv[2]) : 0;
+    struct transport_conn **conns = calloc(crowd.count + 1, sizeof(struct transport_conn *));
+    if (crowd.count == 0 || !conns) {
+        fprintf(stderr, "usage: crowd ENDPOINT COUNT FILE\n");
+        return 2;
+    }
+    find(argv[1]);
+    make_transport(argv[3]);
+    while (crowd.connected < crowd.count) {
+        connect_more();
+        step(conns);
+    }
+    puts("connected");
+    fflush(stdout);
+    for (unsigned i = 0; i < crowd.count; i++) {
+        crowd.ops->receive(conns[i], true);
+        crowd.ops->send(conns[i], &crowd.gather);
+    }
+    while (crowd.closed < crowd.count)
+        step(conns);
+    free(conns);
+    crowd.ops->stop(crowd.transport);
+    crowd.ops->fini(crowd.transport);
+    return 0;
+}

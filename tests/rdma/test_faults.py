@@ -1,0 +1,155 @@
+"""What goes wrong: a peer is killed, packets are lost, nobody reads."""
+from cable import *
+
+
+def numbered(count, body_bytes):
+    return [packet(test_id="t%d" % i, file_name="f", file_bytes=bytes(body_bytes(i))) for i in range(count)]
+
+
+def numbers(stream):
+    """Of its whole packets: a stream that broke off may end with a part of one."""
+    return [int(event["test_id"][1:]) for event in oracle.decode(stream)[:count_packets(stream)]]
+
+
+class Faults(Cabled):
+    def supervised(self, *options, address="rdma:%s:0" % NEAR):
+        """(supervisor, muxd that listens by RDMA and has it as upstream)."""
+        supervisor = self.upstream()
+        top = self.muxd("--upstream", supervisor.endpoint, *MEMORY, *options, listen=(address,))
+        supervisor.accept()
+        return supervisor, top
+
+    def send_steadily(self, muxd, packets):
+        """In the background: some 5 MB a second, so that it goes on whatever happens meanwhile."""
+        def work():
+            with connect(muxd.addresses[0]) as sock:
+                sock.settimeout(None)
+                for one in packets:
+                    sock.sendall(one)
+                    time.sleep(len(one) / 5e6)
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        return thread
+
+    def test_killed_under_load(self):
+        """kill -9 of the muxd above: nothing double, the rest arrives when it is back."""
+        stats = os.path.join(self.folder(), "stats")
+        supervisor, top = self.supervised()
+        leaf = self.muxd("--upstream", top.addresses[0], *MEMORY, "--stats-json", stats)
+        sent = numbered(1500, lambda i: i % 9 * 2000)
+        thread = self.send_steadily(leaf, sent)
+        before = supervisor.read_until(lambda s: len(s) > 2 << 20)
+        top.process.kill()
+        before = supervisor.read_until(lambda s: False, before)
+        leaf.wait_log("lost")
+        again = self.muxd("--upstream", supervisor.endpoint, *MEMORY, "--exit-after", "1",
+                          listen=(top.addresses[0],))
+        supervisor.accept()
+        last = ("t%d" % (len(sent) - 1)).encode()
+        after = supervisor.read_until(lambda s: last in s[-40000:])
+        thread.join(PATIENCE)
+        self.assertEqual(leaf.end(), 0)
+        after = supervisor.read_until(lambda s: False, after)
+        supervisor.sock.close()
+        self.assertEqual(again.wait(), 0)
+        counters = self.stats(stats)
+        first, second = numbers(before), numbers(after)
+        self.assertEqual(first, list(range(len(first))))
+        self.assertEqual(second, list(range(second[0], len(sent))))
+        doubles = len(first) - second[0]
+        self.assertLessEqual(doubles, counters["muxd_resent_packets_total"])
+        self.assertLessEqual(counters["muxd_resent_packets_total"], 1)
+        self.assertEqual(counters["muxd_upstream_connects_total"], 2)
+        self.assertEqual(counters["muxd_unsent_bytes_total"], 0)
+
+    def test_a_killed_worker(self):
+        """A leaf dies: the muxd above says so of its tests, at once, and serves the next."""
+        supervisor, top = self.supervised()
+        leaf = self.muxd("--upstream", top.addresses[0], *MEMORY)
+        worker = self.socket(leaf.addresses[0])
+        worker.sendall(packet(test_id="t", test_status="inprogress"))
+        supervisor.read_events(1)
+        leaf.process.kill()
+        event, = supervisor.read_events(1)
+        self.assertEqual((event["test_id"], event["test_status"], event["route_code"]), ("t", "fail", "0/0"))
+        again = self.muxd("--upstream", top.addresses[0], *MEMORY)
+        self.socket(again.addresses[0]).sendall(packet(test_id="next"))
+        event, = supervisor.read_events(1)
+        self.assertEqual((event["test_id"], event["route_code"]), ("next", "1/0"))
+
+    def test_a_little_loss(self):
+        top, leaf, path = self.tree(top=("--exit-after", "1"))
+        loss(1)
+        streams = [stream_of(i, 60, lambda k: k * 500) for i in range(4)]
+        self.join(self.send_all(leaf, streams), 60)
+        self.assertEqual(leaf.end(), 0)
+        self.assertEqual(top.wait(), 0)
+        self.same_streams(read(path), streams)
+
+    def test_the_cable_is_pulled(self):
+        """All is lost for a while: the node below notices, comes back by itself, and nothing is missing that
+        it was not told had arrived."""
+        supervisor, top = self.supervised()
+        leaf = self.muxd("--upstream", "mux:" + top.addresses[0], *MEMORY)
+        top.wait_log("is node ")
+        worker = self.socket(leaf.addresses[0])
+        worker.sendall(packet(test_id="before"))
+        supervisor.read_events(1)
+        loss(100)
+        worker.sendall(b"".join(numbered(1000, lambda i: 100)))
+        leaf.wait_log("lost")
+        loss(0)
+        stream = supervisor.read_until(lambda s: b"t999" in s)
+        names = [event["test_id"] for event in oracle.decode(stream) if event["file_name"] == "f"]
+        self.assertEqual(names, ["t%d" % i for i in range(1000)])
+        worker.sendall(packet(test_id="after"))
+        supervisor.read_until(lambda s: b"after" in s)
+
+    def test_nobody_reads(self):
+        """The worker is held, memory stays bounded; later all goes on, byte for byte."""
+        supervisor, top = self.supervised()
+        leaf = self.muxd("--upstream", top.addresses[0], *MEMORY)
+        worker = self.socket(leaf.addresses[0])
+        resident = [muxd.resident_bytes() for muxd in (top, leaf)]
+        blocks = [packet(test_id="t%d" % i, file_name="f", file_bytes=bytes([i & 255]) * size)
+                  for i, size in enumerate([100] * 500 + [20000] * 10 + [200000])]
+        block, sent, still = b"".join(blocks), 0, time.monotonic()
+        worker.setblocking(False)
+        while time.monotonic() - still < 2:
+            try:
+                sent += worker.send(block[sent % len(block):])
+                still = time.monotonic()
+            except BlockingIOError:
+                time.sleep(0.01)
+            self.assertLess(sent, 100 << 20, "the worker was never held")
+        for muxd, begin in zip((top, leaf), resident):
+            self.assertLess(muxd.resident_bytes() - begin, 32 << 20)
+        worker.setblocking(True)
+        rest = block[sent % len(block):]
+        thread = threading.Thread(target=worker.sendall, args=(rest,), daemon=True)
+        thread.start()
+        rounds = (sent + len(rest)) // len(block)
+        routed = oracle.decode(block)
+        for event in routed:
+            event["route_code"] = "0/0"
+        got = supervisor.read_until(lambda s: count_packets(s) >= rounds * len(blocks))
+        self.same(oracle.decode(got), routed * rounds)
+        thread.join(PATIENCE)
+
+    def test_the_device_goes_away(self):
+        """Removed under load, and there again: the node comes back."""
+        supervisor, top = self.supervised()
+        leaf = self.muxd("--upstream", "mux:" + top.addresses[0], *MEMORY)
+        top.wait_log("is node ")
+        worker = self.socket(leaf.addresses[0])
+        worker.sendall(packet(test_id="before"))
+        supervisor.read_events(1)
+        must("rdma", "link", "delete", "rxe1")
+        leaf.wait_log("lost")
+        must("rdma", "link", "add", "rxe1", "type", "rxe", "netdev", "ib1")
+        worker.sendall(packet(test_id="after"))
+        supervisor.read_until(lambda s: b"after" in s)
+
+
+if __name__ == "__main__":
+    unittest.main()
