@@ -110,6 +110,15 @@ struct transport_failure {
     const char *operation; /* "bind", "io_uring_setup", ...: static */
 };
 
+/* Most of them that a transport has. */
+#define TRANSPORT_COUNTS_MAX 32
+
+/* Something that a transport counts, for the metrics: "dpdk_frames_received", "frames", help. */
+struct transport_count {
+    const char *name, *unit, *help; /* static */
+    uint64_t value;
+};
+
 struct transport_ops {
     const char *name; /* "uring", "epoll" */
 
@@ -224,6 +233,9 @@ struct transport_ops {
      * descriptor of its own can be read or it is used. 0: it has something to do at once.
      */
     uint64_t (*rest)(struct transport *transport);
+
+    /* Writes what it counts, at most TRANSPORT_COUNTS_MAX; returns how many. NULL: nothing. */
+    unsigned (*counts)(const struct transport *transport, struct transport_count *counts);
 
     /* Takes back all that the kernel still holds. After it no event comes. All is closed before. */
     void (*stop)(struct transport *transport);

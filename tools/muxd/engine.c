@@ -27,7 +27,14 @@
 static const enum transport_via others[] = {TRANSPORT_VIA_RDMA, TRANSPORT_VIA_DPDK};
 
 static enum transport_via via_of(const struct endpoint *endpoint) {
-    return endpoint->kind == ENDPOINT_RDMA ? TRANSPORT_VIA_RDMA : TRANSPORT_VIA_KERNEL;
+    switch (endpoint->kind) {
+    case ENDPOINT_RDMA:
+        return TRANSPORT_VIA_RDMA;
+    case ENDPOINT_DPDK:
+        return TRANSPORT_VIA_DPDK;
+    default:
+        return TRANSPORT_VIA_KERNEL;
+    }
 }
 
 /* Does an endpoint ask for this stack by its name? Then it is in `text`. */

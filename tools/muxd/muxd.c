@@ -73,7 +73,10 @@ static void say(void *user, const char *line) {
 static void write_stats(struct muxd *muxd) {
     const char *path = muxd->options.stats_file;
     char line[PATH_MAX + 128];
-    if (!path || stats_write(node_counters(muxd->node), path))
+    struct transport_count counts[TRANSPORT_COUNTS_MAX];
+    const struct engine *engine = &muxd->engine;
+    unsigned count = engine->ops->counts ? engine->ops->counts(engine->transport, counts) : 0;
+    if (!path || stats_write(node_counters(muxd->node), counts, count, path))
         return;
     snprintf(line, sizeof line, "--stats-json %s: %s", path, strerror(errno));
     say(muxd, line);

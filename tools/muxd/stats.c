@@ -12,18 +12,25 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static json_t *to_json(const struct mux_counters *counters) {
+static void add(json_t *object, const char *name, bool gauge, uint64_t value, const char *unit,
+                const char *help) {
+    char full[96];
+    snprintf(full, sizeof full, "muxd_%s%s", name, gauge ? "" : "_total");
+    json_object_set_new(object, full,
+                        json_pack("{s:I, s:s, s:s, s:s}", "value", (json_int_t)value, "type",
+                                  gauge ? "gauge" : "counter", "unit", unit, "help", help));
+}
+
+static json_t *to_json(const struct mux_counters *counters, const struct transport_count *counts,
+                       unsigned counts_count) {
     json_t *object = json_object();
     for (unsigned i = 0; i < MUX_COUNTER_COUNT; i++) {
         const struct mux_counter_info *info = &mux_counter_infos[i];
-        bool gauge = info->kind == MUX_GAUGE;
-        char name[96];
-        snprintf(name, sizeof name, "muxd_%s%s", info->name, gauge ? "" : "_total");
-        json_object_set_new(
-            object, name,
-            json_pack("{s:I, s:s, s:s, s:s}", "value", (json_int_t)counters->value[i], "type",
-                      gauge ? "gauge" : "counter", "unit", info->unit, "help", info->help));
+        add(object, info->name, info->kind == MUX_GAUGE, counters->value[i], info->unit,
+            info->help);
     }
+    for (unsigned i = 0; i < counts_count; i++)
+        add(object, counts[i].name, false, counts[i].value, counts[i].unit, counts[i].help);
     return object;
 }
 
@@ -75,8 +82,9 @@ static bool write_path(const json_t *object, const char *path) {
     return write_file(object, target);
 }
 
-bool stats_write(const struct mux_counters *counters, const char *path) {
-    json_t *object = to_json(counters);
+bool stats_write(const struct mux_counters *counters, const struct transport_count *counts,
+                 unsigned counts_count, const char *path) {
+    json_t *object = to_json(counters, counts, counts_count);
     bool fine = strcmp(path, "-") == 0 ? write_to(object, STDOUT_FILENO) : write_path(object, path);
     json_decref(object);
     return fine;

@@ -1,13 +1,16 @@
-/* --stats-json: the counters with name, unit and help, as one JSON object. */
+/* --stats-json: the counters, and what the transport counts, with name, unit and help, as one JSON
+ * object. */
 #ifndef MUXD_STATS_H
 #define MUXD_STATS_H
 
 #include "mux/counters.h"
+#include "transport/transport.h"
 
 /*
  * Writes to `path` ("-": stdout), a file by way of a new one that replaces it, so that a reader
  * never sees half. Blocks. False: errno says why.
  */
-bool stats_write(const struct mux_counters *counters, const char *path);
+bool stats_write(const struct mux_counters *counters, const struct transport_count *counts,
+                 unsigned counts_count, const char *path);
 
 #endif

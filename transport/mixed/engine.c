@@ -112,6 +112,19 @@ static uint64_t mixed_now_ns(const struct transport *transport) {
     return first->ops->now_ns(first->transport);
 }
 
+static unsigned mixed_counts(const struct transport *transport, struct transport_count *counts) {
+    struct transport_count own[TRANSPORT_COUNTS_MAX];
+    unsigned total = 0;
+    for (unsigned i = 0; i < transport->parts_count; i++) {
+        const struct part *part = &transport->parts[i];
+        bool has_some = part->transport && part->ops->counts;
+        unsigned count = has_some ? part->ops->counts(part->transport, own) : 0;
+        for (unsigned at = 0; at < count && total < TRANSPORT_COUNTS_MAX; at++)
+            counts[total++] = own[at];
+    }
+    return total;
+}
+
 static void mixed_stop(struct transport *transport) {
     for (unsigned i = transport->parts_count; i-- > 0;)
         if (transport->parts[i].transport)
@@ -135,6 +148,7 @@ const struct transport_ops transport_mixed = {
     .finish = mixed_finish,
     .unacknowledged = mixed_unacknowledged,
     .close = mixed_close,
+    .counts = mixed_counts,
     .stop = mixed_stop,
     .fini = mixed_fini,
     .set_user = mixed_set_user,
