@@ -59,10 +59,22 @@ void dpdk_conn_fail(struct transport_conn *conn, int error) {
     dpdk_send_wake(conn);
 }
 
+void dpdk_describe_peer(struct transport_conn *conn, const struct transport_address *address) {
+    struct transport_address plain = *address;
+    plain.via = TRANSPORT_VIA_KERNEL; /* a peer is the same by whatever stack it is reached */
+    socket_describe_peer(-1, &plain, &conn->peer);
+}
+
+static void without_pcb(struct transport_conn *conn) {
+    conn->pcb = NULL;
+    if (queue_linked(&conn->ack))
+        queue_remove(&conn->ack);
+}
+
 /* The pcb is freed, or is about to be. */
 static void error_callback(void *argument, err_t error) {
     struct transport_conn *conn = argument;
-    conn->pcb = NULL;
+    without_pcb(conn);
     if (error == ERR_CLSD) { /* both sides have finished, and all is acknowledged */
         conn->in_doubt_bytes = 0;
         return;
@@ -101,7 +113,7 @@ void dpdk_conn_use_pcb(struct transport_conn *conn, struct tcp_pcb *pcb) {
 void dpdk_conn_forget_pcb(struct transport_conn *conn) {
     struct tcp_pcb *pcb = conn->pcb;
     conn->in_doubt_bytes = dpdk_unacknowledged(conn);
-    conn->pcb = NULL;
+    without_pcb(conn);
     tcp_arg(pcb, NULL);
     tcp_recv(pcb, NULL);
     tcp_sent(pcb, NULL);
@@ -204,7 +216,7 @@ struct transport_conn *dpdk_connect(struct transport *transport,
         return NULL;
     }
     transport->conns_used++;
-    socket_describe_peer(-1, address, &conn->peer);
+    dpdk_describe_peer(conn, address);
     return conn;
 }
 

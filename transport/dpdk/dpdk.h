@@ -15,6 +15,7 @@ struct dpdk_counters {
     uint64_t frames_sent;
     uint64_t frames_unsent;         /* no room for them: lost, as on a wire; TCP sends again */
     uint64_t openings_ignored;      /* SYNs beyond the backlog */
+    uint64_t segments_refused;      /* with sequence numbers that lwIP cannot take */
     uint64_t reorder_dropped;       /* connections whose out-of-order bytes were thrown away */
     uint64_t received_copied_bytes; /* that were not lent where they had arrived */
     uint64_t sent_copied_bytes;     /* into lwIP's segments */

@@ -167,8 +167,16 @@ static enum filter_kind filter_tcp(const struct packet *packet, struct filter_tc
         return FILTER_DROPPED;
     if (!options_are_good(header + TCP_BYTES, header_bytes - TCP_BYTES, syn))
         return FILTER_DROPPED;
-    *tcp = (struct filter_tcp){
-        .opens = syn && !(flags & FLAG_ACK), .family = packet->family, .source = packet->source};
+    *tcp = (struct filter_tcp){.family = packet->family,
+                               .source = packet->source,
+                               .destination = packet->destination,
+                               .source_port = (uint16_t)read16(header),
+                               .destination_port = (uint16_t)read16(header + 2),
+                               .sequence = read32(header + 4),
+                               .len = (uint16_t)(packet->len - header_bytes),
+                               .syn = syn,
+                               .ack = flags & FLAG_ACK,
+                               .fin = flags & FLAG_FIN};
     return FILTER_TCP;
 }
 
@@ -185,6 +193,7 @@ static enum filter_kind filter_ipv4(const struct filter *filter, const uint8_t *
         return FILTER_DROPPED;
     const struct packet packet = {.family = AF_INET,
                                   .source = header + 12,
+                                  .destination = header + 16,
                                   .payload = header + IPV4_BYTES,
                                   .len = total - IPV4_BYTES};
     if (header[9] == PROTOCOL_TCP)

@@ -28,9 +28,16 @@ enum filter_kind {
 
 /* What filter_frame() saw of a frame of TCP. */
 struct filter_tcp {
-    bool opens;            /* a SYN without ACK: makes a connection */
-    sa_family_t family;    /* whose ... */
-    const uint8_t *source; /* ... address the sender has: 4 or 16 bytes in the frame */
+    sa_family_t family;
+    const uint8_t *source; /* addresses of this family, in the frame */
+    const uint8_t *destination;
+    uint16_t source_port;
+    uint16_t destination_port;
+    uint32_t sequence;
+    uint16_t len; /* of the payload */
+    bool syn;
+    bool ack;
+    bool fin;
 };
 
 void filter_init(struct filter *filter, const struct dpdk_spec *spec,

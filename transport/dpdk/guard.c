@@ -16,19 +16,67 @@
  */
 #define ORPHAN_TICKS (60 * 1000 / TCP_SLOW_INTERVAL)
 
+/* Many times the largest window. */
+#define SEQUENCE_FAR (INT64_C(1) << 24)
+
 /* How long stop() waits for peers to acknowledge what was sent to them. */
 #define LINGER_NS (3000 * UINT64_C(1000000))
 #define LINGER_PAUSE_NS 50000
 
-bool guard_admits(struct transport *transport, const struct filter_tcp *tcp) {
-    if (pieces_taken() > FRAMES_TAKEN_MAX)
-        for (struct tcp_pcb *pcb = tcp_active_pcbs; pcb; pcb = pcb->next)
-            if (pcb->ooseq) {
-                tcp_free_ooseq(pcb);
-                dpdk_counters.reorder_dropped++;
-            }
-    if (!tcp->opens)
+static bool is_for(const struct tcp_pcb *pcb, const struct filter_tcp *tcp) {
+    if (pcb->remote_port != tcp->source_port || pcb->local_port != tcp->destination_port ||
+        IP_IS_V4_VAL(pcb->remote_ip) != (tcp->family == AF_INET))
+        return false;
+    if (tcp->family == AF_INET)
+        return memcmp(&ip_2_ip4(&pcb->remote_ip)->addr, tcp->source, 4) == 0 &&
+               memcmp(&ip_2_ip4(&pcb->local_ip)->addr, tcp->destination, 4) == 0;
+    return memcmp(ip_2_ip6(&pcb->remote_ip)->addr, tcp->source, 16) == 0 &&
+           memcmp(ip_2_ip6(&pcb->local_ip)->addr, tcp->destination, 16) == 0;
+}
+
+/* Puts it first in lwIP's list, as lwIP will: its own search ends at once. NULL: there is none. */
+static struct tcp_pcb *find_pcb(const struct filter_tcp *tcp) {
+    struct tcp_pcb *before = NULL, *pcb = tcp_active_pcbs;
+    while (pcb && !is_for(pcb, tcp)) {
+        before = pcb;
+        pcb = pcb->next;
+    }
+    if (pcb && before) {
+        before->next = pcb->next;
+        pcb->next = tcp_active_pcbs;
+        tcp_active_pcbs = pcb;
+    }
+    return pcb;
+}
+
+/*
+ * lwIP's arithmetic is sound for sequence numbers near those it expects. And a segment that waits
+ * for those before it must end within the window, without a FIN: when the gap closes lwIP counts
+ * both without a look at what is left of the window. What an honest peer loses by that comes again.
+ */
+static bool is_sound(const struct tcp_pcb *pcb, const struct filter_tcp *tcp) {
+    if (pcb->state == SYN_SENT)
         return true;
+    if (pcb->state == SYN_RCVD && tcp->syn && tcp->ack)
+        return false;
+    int64_t ahead = (int32_t)(tcp->sequence - pcb->rcv_nxt);
+    if (ahead <= 0)
+        return ahead > -SEQUENCE_FAR;
+    return ahead + tcp->len <= pcb->rcv_wnd && !tcp->fin;
+}
+
+/* Frames that wait in lwIP for others are given up where there are too few. */
+static void drop_reordered(void) {
+    for (struct tcp_pcb *pcb = tcp_active_pcbs; pcb; pcb = pcb->next) {
+        if (!pcb->ooseq)
+            continue;
+        tcp_free_ooseq(pcb);
+        dpdk_counters.reorder_dropped++;
+    }
+}
+
+/* A connection more, if it is one: an answer to a SYN costs memory, before anybody is known. */
+static bool admit_opening(struct transport *transport) {
     if (transport->pending + transport->half_open >= BACKLOG_MAX) {
         dpdk_counters.openings_ignored++;
         return false;
@@ -37,27 +85,16 @@ bool guard_admits(struct transport *transport, const struct filter_tcp *tcp) {
     return true;
 }
 
-/*
- * A segment that waits for those before it must end within the window, and a FIN must not wait:
- * when the gap closes lwIP counts both without looking at what is left of the window. Neither comes
- * from an honest peer that has lost nothing; what is thrown away comes again.
- */
-static bool ooseq_is_sound(const struct tcp_pcb *pcb) {
-    uint32_t edge = pcb->rcv_nxt + pcb->rcv_wnd;
-    for (const struct tcp_seg *seg = pcb->ooseq; seg; seg = seg->next)
-        if (TCPH_FLAGS(seg->tcphdr) & (TCP_FIN | TCP_SYN) ||
-            TCP_SEQ_GT(seg->tcphdr->seqno + seg->len, edge))
-            return false;
-    return true;
-}
-
-/* After every segment: its connection stands first in lwIP's list. */
-void guard_mend(void) {
-    struct tcp_pcb *pcb = tcp_active_pcbs;
-    if (pcb && pcb->ooseq && !ooseq_is_sound(pcb)) {
-        tcp_free_ooseq(pcb);
-        dpdk_counters.reorder_dropped++;
-    }
+bool guard_admits(struct transport *transport, const struct filter_tcp *tcp) {
+    if (pieces_taken() > FRAMES_TAKEN_MAX)
+        drop_reordered();
+    const struct tcp_pcb *pcb = find_pcb(tcp);
+    if (!pcb)
+        return !tcp->syn || tcp->ack || admit_opening(transport);
+    if (is_sound(pcb, tcp))
+        return true;
+    dpdk_counters.segments_refused++;
+    return false;
 }
 
 /*

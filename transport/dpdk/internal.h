@@ -86,6 +86,8 @@ struct transport_conn {
     bool ended; /* and was told */
     struct queue inbox;
     struct queue lent;
+    struct queue_link ack; /* in the queue of those that owe the peer one */
+    uint64_t ack_due_ns;
     struct mux_buffer *granted; /* a buffer came back while this one waited longest */
     struct mux_room room;       /* receive_into()'s; len 0: none */
 
@@ -124,6 +126,7 @@ struct transport {
     struct queue free_conns;
     struct queue gone_conns; /* free with the next poll(): until then the user looks at them */
     struct transport_conn *conns;
+    struct queue acks; /* connections, the one that is due first in front */
     unsigned conns_max;
     unsigned conns_used; /* of conns_max; those that wait to be accepted are not among them */
     unsigned pending;
@@ -175,7 +178,6 @@ void inbox_clear(struct transport_conn *conn);
 
 /* guard.c: what lwIP does not do against peers that mean harm */
 bool guard_admits(struct transport *transport, const struct filter_tcp *tcp);
-void guard_mend(void);
 void guard_timers(void);
 void guard_census(struct transport *transport, uint64_t now_ns);
 void guard_linger(struct transport *transport);
@@ -212,6 +214,8 @@ struct transport_conn *dpdk_conn_new(struct transport *transport, enum transport
 void dpdk_conn_use_pcb(struct transport_conn *conn, struct tcp_pcb *pcb);
 void dpdk_conns_recycle(struct transport *transport);
 
+void dpdk_describe_peer(struct transport_conn *conn, const struct transport_address *address);
+
 /* lwIP keeps the pcb, or has freed it; we do not look at it again. */
 void dpdk_conn_forget_pcb(struct transport_conn *conn);
 
@@ -228,6 +232,10 @@ bool dpdk_receive_turn(struct task *task, struct transport_event *event);
 void dpdk_receive_wake(struct transport_conn *conn);
 void dpdk_receive_stop(struct transport_conn *conn);
 err_t receive_callback(void *argument, struct tcp_pcb *pcb, struct pbuf *chain, err_t error);
+
+/* Acknowledgements that lwIP would put off for longer. When the next is due; UINT64_MAX: none. */
+void receive_acknowledge(struct transport *transport, uint64_t now_ns);
+uint64_t receive_due_ns(const struct transport *transport);
 
 /* What is lent opens no window any more; its bytes count as received. */
 void receive_disown(struct transport_conn *conn);

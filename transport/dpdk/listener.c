@@ -1,5 +1,4 @@
 #include "transport/dpdk/internal.h"
-#include "transport/socket.h"
 #include <stdlib.h>
 
 /* Of lwIP's own backlog, where it is built with one; ours is BACKLOG_MAX. */
@@ -25,7 +24,7 @@ static err_t accept_callback(void *argument, struct tcp_pcb *pcb, err_t error) {
         return ERR_MEM; /* guard_admits() counts, so that this is rare; the peer gets a reset */
     struct transport_address address;
     address_from_ip(&address, &pcb->remote_ip, pcb->remote_port);
-    socket_describe_peer(-1, &address, &conn->peer);
+    dpdk_describe_peer(conn, &address);
     dpdk_conn_use_pcb(conn, pcb);
     conn->listener = listener;
     queue_push(&listener->pending, &conn->link);

@@ -31,6 +31,7 @@ void dpdk_pass(struct transport *transport) {
         frames += port_receive(transport->ports[i]);
     if (frames > 0)
         transport->busy_ns = now_ns;
+    receive_acknowledge(transport, now_ns);
     run_timers();
     guard_census(transport, now_ns);
     for (unsigned i = 0; i < transport->ports_count; i++)
@@ -77,5 +78,7 @@ uint64_t dpdk_rest(struct transport *transport) {
     pause_ns = pause_ns > PAUSE_LEAST_NS ? pause_ns : PAUSE_LEAST_NS;
     pause_ns = pause_ns < PAUSE_MOST_NS ? pause_ns : PAUSE_MOST_NS;
     uint64_t timer_ns = sys_timeouts_sleeptime() * NS_PER_MS;
-    return now_ns + (pause_ns < timer_ns ? pause_ns : timer_ns);
+    uint64_t until_ns = now_ns + (pause_ns < timer_ns ? pause_ns : timer_ns);
+    uint64_t ack_ns = receive_due_ns(transport);
+    return until_ns < ack_ns ? until_ns : ack_ns;
 }

@@ -274,8 +274,6 @@ static void input_frame(struct port *port, const struct nic_frame *frame) {
     struct pbuf *pbuf = piece_of_frame(frame);
     if (port->netif.input(pbuf, &port->netif) != ERR_OK)
         pbuf_free(pbuf);
-    if (kind == FILTER_TCP)
-        guard_mend();
 }
 
 /* What we sent to ourselves; lwIP has put it aside. */

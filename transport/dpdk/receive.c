@@ -1,5 +1,13 @@
 #include "transport/dpdk/internal.h"
 
+#include "lwip/priv/tcp_priv.h"
+
+/*
+ * An answer that comes before carries the acknowledgement. lwIP's own delay is 250 ms: so long each
+ * small write of a peer with Nagle's algorithm would wait for the one before it.
+ */
+#define ACK_DELAY_NS 500000
+
 void dpdk_receive_wake(struct transport_conn *conn) {
     bool wanted = conn->receiving && !conn->connecting && !conn->closing && !conn->lost;
     bool some = !queue_empty(&conn->inbox) || (!conn->ended && (conn->fin || conn->failed_error));
@@ -146,6 +154,31 @@ bool dpdk_receive_turn(struct task *task, struct transport_event *event) {
     return is_alone(conn) ? lend(conn, event, buffer) : gather(conn, event, buffer);
 }
 
+static void owe_ack(struct transport_conn *conn) {
+    struct transport *transport = conn->transport;
+    if (queue_linked(&conn->ack))
+        return;
+    conn->ack_due_ns = dpdk_now_ns(transport) + ACK_DELAY_NS;
+    queue_push(&transport->acks, &conn->ack);
+}
+
+uint64_t receive_due_ns(const struct transport *transport) {
+    return queue_empty(&transport->acks)
+               ? UINT64_MAX
+               : queue_entry(transport->acks.head.next, struct transport_conn, ack)->ack_due_ns;
+}
+
+void receive_acknowledge(struct transport *transport, uint64_t now_ns) {
+    while (receive_due_ns(transport) <= now_ns) {
+        struct queue_link *link = queue_pop(&transport->acks);
+        struct transport_conn *conn = queue_entry(link, struct transport_conn, ack);
+        if (!(conn->pcb->flags & TF_ACK_DELAY))
+            continue;
+        tcp_ack_now(conn->pcb);
+        tcp_output(conn->pcb);
+    }
+}
+
 err_t receive_callback(void *argument, struct tcp_pcb *pcb, struct pbuf *chain, err_t error) {
     struct transport_conn *conn = argument;
     (void)error;
@@ -158,6 +191,8 @@ err_t receive_callback(void *argument, struct tcp_pcb *pcb, struct pbuf *chain, 
         tcp_abort(pcb);
         dpdk_conn_fail(conn, ENOMEM);
         return ERR_ABRT;
+    } else {
+        owe_ack(conn);
     }
     dpdk_receive_wake(conn);
     return ERR_OK;
