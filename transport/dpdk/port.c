@@ -134,15 +134,22 @@ static err_t init_netif(struct netif *netif) {
     return ERR_OK;
 }
 
+/*
+ * Used at once, as IPv4's: what lwIP does first, asking for two seconds whether somebody else has
+ * the address, would leave a listener that is ready out of reach.
+ */
 static void add_ipv6(struct port *port) {
     netif_create_ip6_linklocal_address(&port->netif, 1);
+    netif_ip6_addr_set_state(&port->netif, 0, IP6_ADDR_PREFERRED);
     for (unsigned i = 0; i < port->spec.addresses_count; i++) {
         const struct dpdk_ip *own = &port->spec.addresses[i];
         ip6_addr_t address = {0};
+        s8_t index;
         if (own->family != AF_INET6)
             continue;
         memcpy(address.addr, &own->in6, sizeof own->in6);
-        netif_add_ip6_address(&port->netif, &address, NULL);
+        if (netif_add_ip6_address(&port->netif, &address, &index) == ERR_OK)
+            netif_ip6_addr_set_state(&port->netif, index, IP6_ADDR_PREFERRED);
     }
 }
 
