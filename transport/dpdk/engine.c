@@ -9,8 +9,6 @@
 /* Each span costs a call of lwIP's: below this a copy costs less. */
 #define REFERENCE_LEAST_BYTES 512
 
-struct dpdk_counters dpdk_counters;
-
 /* lwIP's state is the process's, not an engine's. */
 static bool exists;
 
@@ -157,6 +155,7 @@ const struct transport_ops transport_dpdk = {
     .close = dpdk_close,
     .descriptors = dpdk_descriptors,
     .rest = dpdk_rest,
+    .counts = dpdk_counts,
     .stop = dpdk_stop,
     .fini = dpdk_fini,
     .set_user = dpdk_set_user,

@@ -17,7 +17,6 @@
 #define TRANSPORT_DPDK_INTERNAL_H
 
 #include "transport/descriptor.h"
-#include "transport/dpdk/dpdk.h"
 #include "transport/dpdk/filter.h"
 #include "transport/dpdk/nic.h"
 #include "transport/pool.h"
@@ -50,6 +49,21 @@
 #define SENDS_BY_REFERENCE (!LWIP_NETIF_TX_SINGLE_PBUF)
 
 struct port;
+
+/* Since the process began, of all ports; counters.c says what they mean. */
+struct dpdk_counters {
+    uint64_t frames_received;
+    uint64_t frames_filtered;
+    uint64_t frames_sent;
+    uint64_t frames_unsent;
+    uint64_t openings_ignored;
+    uint64_t segments_refused;
+    uint64_t reorder_dropped;
+    uint64_t received_copied_bytes;
+    uint64_t sent_copied_bytes;
+    uint64_t framed_copied_bytes;
+};
+extern struct dpdk_counters dpdk_counters;
 
 /*
  * Received bytes: in a frame of DPDK's, or copied into memory of their own. In a frame this lies in
@@ -140,6 +154,9 @@ struct transport {
 uint64_t dpdk_now_ns(const struct transport *transport);
 int errno_of(err_t error);
 bool lwip_failed(struct transport_failure *failure, err_t error, const char *operation);
+
+/* counters.c */
+unsigned dpdk_counts(const struct transport *transport, struct transport_count *counts);
 
 /* address.c: between the two kinds of addresses */
 bool address_to_ip(const struct transport_address *address, ip_addr_t *ip, uint16_t *port);

@@ -258,19 +258,21 @@ uint8_t *nic_room(size_t len, void **mbuf) {
     return (uint8_t *)data;
 }
 
-void nic_queue(struct nic *nic, void *mbuf) {
-    if (nic->queued_count == NIC_BURST)
-        nic_flush(nic);
+unsigned nic_queue(struct nic *nic, void *mbuf) {
+    unsigned lost = nic->queued_count == NIC_BURST ? nic_flush(nic) : 0;
     nic->queued[nic->queued_count++] = mbuf;
+    return lost;
 }
 
-void nic_flush(struct nic *nic) {
+unsigned nic_flush(struct nic *nic) {
     uint16_t sent = 0;
     for (unsigned tries = 0; sent < nic->queued_count && tries < FLUSH_TRIES; tries++)
         sent = (uint16_t)(sent + rte_eth_tx_burst(nic->id, 0, nic->queued + sent,
                                                   (uint16_t)(nic->queued_count - sent)));
-    rte_pktmbuf_free_bulk(nic->queued + sent, nic->queued_count - sent);
+    unsigned lost = nic->queued_count - sent;
+    rte_pktmbuf_free_bulk(nic->queued + sent, lost);
     nic->queued_count = 0;
+    return lost;
 }
 
 bool nic_has_queued(const struct nic *nic) {

@@ -51,11 +51,12 @@ void nic_free(void *mbuf);
 
 /*
  * Room for a frame of `len` bytes to send; NULL when there is none: the frame is lost, as frames
- * are. nic_queue() hands it over; it leaves with nic_flush() at the latest.
+ * are. nic_queue() hands it over; it leaves with nic_flush() at the latest. Both return how many
+ * frames the port did not take, which are lost, too.
  */
 uint8_t *nic_room(size_t len, void **mbuf);
-void nic_queue(struct nic *nic, void *mbuf);
-void nic_flush(struct nic *nic);
+unsigned nic_queue(struct nic *nic, void *mbuf);
+unsigned nic_flush(struct nic *nic);
 bool nic_has_queued(const struct nic *nic);
 
 #endif

@@ -114,7 +114,7 @@ static err_t send_frame(struct netif *netif, struct pbuf *pbuf) {
         return ERR_MEM;
     }
     pbuf_copy_partial(pbuf, room, pbuf->tot_len, 0);
-    nic_queue(port->nic, mbuf);
+    dpdk_counters.frames_unsent += nic_queue(port->nic, mbuf);
     dpdk_counters.frames_sent++;
     dpdk_counters.framed_copied_bytes += pbuf->tot_len;
     return ERR_OK;
@@ -310,7 +310,7 @@ bool port_has_work(const struct port *port) {
 
 void port_flush(struct port *port) {
     if (nic_has_queued(port->nic))
-        nic_flush(port->nic);
+        dpdk_counters.frames_unsent += nic_flush(port->nic);
 }
 
 #if !NO_SYS
