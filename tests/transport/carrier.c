@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -36,6 +37,25 @@ static const char *missing_tcp6(void) {
     if (fd >= 0)
         close(fd);
     return bound ? NULL : "there is no IPv6 loopback address";
+}
+
+/* As tests/rdma/guest makes them. */
+static const char *missing_rdma(void) {
+    return access("/sys/class/infiniband/rxe0", F_OK) == 0 && if_nametoindex("ib0")
+               ? NULL
+               : "there is no RDMA device rxe0 on ib0: tests/rdma/run boots a machine that has it";
+}
+
+static void address_rdma4(struct world *world, struct transport_address *address) {
+    address_tcp4(world, address);
+    address->via = TRANSPORT_VIA_RDMA;
+    assert_int_equal(inet_pton(AF_INET, "10.9.0.1", &address->in4.sin_addr), 1);
+}
+
+static void address_rdma6(struct world *world, struct transport_address *address) {
+    address_tcp6(world, address);
+    address->via = TRANSPORT_VIA_RDMA;
+    assert_int_equal(inet_pton(AF_INET6, "fd09::1", &address->in6.sin6_addr), 1);
 }
 
 void carrier_listen(struct world *world) {
@@ -143,6 +163,22 @@ const struct carrier carriers[] = {
      .missing = wire_missing_tap,
      .address = wire_address_tap,
      .reach = wire_reach_tap,
+     .pair = pair_by_listener},
+    {.name = "rdma4",
+     .listens = true,
+     .one_channel = true,
+     .is_rdma = true,
+     .is_wire = true,
+     .missing = missing_rdma,
+     .address = address_rdma4,
+     .pair = pair_by_listener},
+    {.name = "rdma6",
+     .listens = true,
+     .one_channel = true,
+     .is_rdma = true,
+     .is_wire = true,
+     .missing = missing_rdma,
+     .address = address_rdma6,
      .pair = pair_by_listener},
     {.name = "pipe", .pair = pair_by_pipes},
     {.name = "socketpair", .one_channel = true, .pair = pair_by_socketpair},

@@ -11,7 +11,8 @@ struct carrier {
     bool listens;     /* `address` is there: listen() and connect() work */
     bool one_channel; /* an error shows in both directions: sockets, not pipes */
     bool is_tcp;
-    bool is_wire; /* TCP by a stack that is not the kernel's, with the kernel as another host */
+    bool is_rdma;
+    bool is_wire; /* bytes cross a cable: RDMA, or TCP by a stack that is not the kernel's, with the kernel as another host */
 
     /* NULL, or why this carrier is missing on this machine. */
     const char *(*missing)(void);
@@ -28,6 +29,11 @@ struct carrier {
 
 extern const struct carrier carriers[];
 extern const unsigned carriers_count;
+
+/* Its addresses have a host and a port. */
+static inline bool carrier_is_ip(const struct carrier *carrier) {
+    return carrier->is_tcp || carrier->is_rdma;
+}
 
 /* For carriers that listen: `world->listener`, listening; made when it is not there yet. */
 void carrier_listen(struct world *world);

@@ -42,6 +42,7 @@ static struct engine_kind kinds[] = {
     {.name = "epoll", .ops = &transport_epoll},
     {.name = "uring", .ops = &transport_uring},
     {.name = "sim", .ops = &transport_sim},
+    {.name = "rdma", .via = TRANSPORT_VIA_RDMA},
     {.name = "dpdk", .via = TRANSPORT_VIA_DPDK, .far = &kernel},
     {.name = "dpdk-connects", .ops = &transport_epoll, .far = &port},
     /* what listens and connects runs beside; what is attached is the first's, which waits */

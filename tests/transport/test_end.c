@@ -206,9 +206,9 @@ static void close_while_waiting_for_a_buffer(void **state) {
     world_run(world, 20);
     assert_int_equal(waiter[0]->in_events, 0);
     end_close(waiter[0]);
+    holder[0]->hold = false;
     end_release_all(holder[0]);
     WAIT(world, waiter[0]->closed);
-    holder[0]->hold = false;
     WAIT(world, holder[0]->in_bytes == 20000);
     world_close(world);
 }

@@ -14,7 +14,7 @@ static void bound_address_is_real(void **state) {
     carrier_listen(world);
     address_text(&world->address, text, sizeof text);
     assert_true(address_is_local(&world->address) || world->carrier->is_wire);
-    if (world->carrier->is_tcp)
+    if (carrier_is_ip(world->carrier))
         assert_true(world->address.in4.sin_port != 0); /* in6 has it at the same place */
     else
         assert_memory_equal(text, "unix:/", 6);
@@ -28,7 +28,7 @@ static void peers_are_described(void **state) {
     carrier_pair(world, ends);
     const struct transport_peer *near = world->near->ops->peer(ends[0]->conn);
     const struct transport_peer *far = world->far->ops->peer(ends[1]->conn);
-    if (world->carrier->is_tcp) {
+    if (carrier_is_ip(world->carrier)) {
         char text[ENDPOINT_TEXT_BYTES];
         struct transport_address plain = world->address;
         plain.via = TRANSPORT_VIA_KERNEL;
@@ -53,7 +53,7 @@ static void refused_connect_is_lost(void **state) {
     world->listener = NULL;
     struct end *end = carrier_connect(world);
     WAIT(world, end->lost);
-    assert_int_equal(end->error, world->carrier->is_tcp ? ECONNREFUSED : ENOENT);
+    assert_int_equal(end->error, carrier_is_ip(world->carrier) ? ECONNREFUSED : ENOENT);
     assert_string_equal(end->operation, "connect");
     assert_false(end->connected);
     world_close(world);

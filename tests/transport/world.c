@@ -276,8 +276,8 @@ void end_close(struct end *end) {
 static void forget_send(struct end *end) {
     assert_true(end->sending);
     end->sending = false;
-    memset(end->slab, POISON, SEND_MOST_BYTES);
-    memset(end->spans, POISON, SPANS_MOST * sizeof *end->spans);
+    memset(end->slab, POISON, end->gather.len_bytes);
+    memset(end->spans, POISON, end->gather.count * sizeof *end->spans);
 }
 
 static void on_received(struct end *end, const struct transport_event *event) {

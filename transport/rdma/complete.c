@@ -1,0 +1,101 @@
+/* Completions of a device: what arrived and what is done. */
+#include "transport/rdma/rdma.h"
+
+/* Fetched at a time. */
+#define COMPLETIONS_AT_ONCE 32
+
+static int error_of(enum ibv_wc_status status) {
+    switch (status) {
+    case IBV_WC_RETRY_EXC_ERR:
+    case IBV_WC_RESP_TIMEOUT_ERR:
+        return ETIMEDOUT;
+    case IBV_WC_RNR_RETRY_EXC_ERR:
+        return ENOBUFS;
+    case IBV_WC_WR_FLUSH_ERR:
+        return ECONNRESET;
+    case IBV_WC_FATAL_ERR:
+        return ENODEV;
+    default:
+        return EPROTO; /* lengths, keys and operations that the other side does not allow */
+    }
+}
+
+/* The slot of a message that is not kept goes back to where the next one is received. */
+static void repost(struct rdma_device *device, struct slot *slot) {
+    slots_push(&device->receive, slot);
+    device_claim(device, 0);
+}
+
+/* What the head of any message says. False: the peer broke the rules. */
+static bool take_head(struct transport_conn *conn, const struct wire_head *head) {
+    if (!flow_receive(&conn->flow, head) || !rc_send_done(conn, head->done))
+        return false;
+    if (head->credits > 0)
+        rc_send_wake(conn);
+    if (flow_owes_answer(&conn->flow) || head->controls > 0)
+        control_due(conn);
+    return true;
+}
+
+/* Returns whether the slot is kept. */
+static bool take_message(struct transport_conn *conn, struct slot *slot, size_t len) {
+    struct rdma_device *device = conn->device;
+    if (conn->stage == STAGE_ACCEPTING)
+        rc_conn_open(conn); /* it has our answer: the confirmation is on its way or lost */
+    if (conn->error || conn->stage != STAGE_OPEN)
+        return false;
+    if (!wire_parse(slot->data, len, &slot->message) || !take_head(conn, &slot->message.head)) {
+        rc_conn_break(conn, EPROTO, "receive");
+        return false;
+    }
+    if (!(slot->message.head.flags & WIRE_STREAM)) {
+        control_receive(conn, &slot->message);
+        return false;
+    }
+    device_unclaim(device, 1);
+    rc_receive_message(conn, slot);
+    return true;
+}
+
+static void take_received(struct rdma_device *device, const struct ibv_wc *completion) {
+    struct slot *slot = (struct slot *)(uintptr_t)completion->wr_id;
+    struct transport_conn *conn = device_conn(device, completion->qp_num);
+    device->posted--;
+    bool good = completion->status == IBV_WC_SUCCESS;
+    if (conn && !good && completion->status != IBV_WC_WR_FLUSH_ERR)
+        rc_conn_break(conn, error_of(completion->status), "receive");
+    if (!conn || !good || !take_message(conn, slot, completion->byte_len))
+        repost(device, slot);
+}
+
+static void take_done(struct rdma_device *device, const struct ibv_wc *completion) {
+    struct transport_conn *conn = &device->transport->conns[completion->wr_id << 1 >> 33];
+    unsigned number = (uint32_t)completion->wr_id;
+    assert(number - conn->work_first < work_used(conn));
+    enum work_kind kind = conn->work[number % WORK_MAX].kind;
+    bool ok = completion->status == IBV_WC_SUCCESS;
+    work_over(conn, number, ok);
+    if (!ok)
+        rc_conn_break(conn, error_of(completion->status), kind == WORK_READ ? "receive" : "send");
+    rc_send_wake(conn);
+    rc_receive_wake(conn);
+    control_due(conn);
+    if (conn->closing)
+        rc_close_wake(conn);
+}
+
+bool completions_take(struct rdma_device *device) {
+    struct ibv_wc completions[COMPLETIONS_AT_ONCE];
+    int count;
+    bool any = false;
+    while ((count = ibv_poll_cq(device->cq, COMPLETIONS_AT_ONCE, completions)) > 0) {
+        any = true;
+        for (int i = 0; i < count; i++) {
+            if (completions[i].wr_id & WORK_ID)
+                take_done(device, &completions[i]);
+            else
+                take_received(device, &completions[i]);
+        }
+    }
+    return any;
+}

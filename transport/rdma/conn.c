@@ -1,0 +1,190 @@
+/* How connections end, and what they are. */
+#include "transport/rdma/rdma.h"
+#include <netdb.h>
+#include <stdio.h>
+
+static bool closed_turn(struct task *task, struct transport_event *event);
+
+struct transport_conn *rc_conn_new(struct transport *transport, enum transport_pool pool) {
+    struct queue_link *link = queue_pop(&transport->free_conns);
+    struct transport_conn *conn = link ? queue_entry(link, struct transport_conn, link)
+                                       : &transport->conns[transport->conns_fresh];
+    if (!link && transport->conns_fresh == transport->conns_max + BACKLOG) {
+        errno = EMFILE;
+        return NULL;
+    }
+    if (!link)
+        transport->conns_fresh++;
+    *conn = (struct transport_conn){.transport = transport,
+                                    .pool = &transport->pools.of[pool],
+                                    .in.turn = rc_receive_turn,
+                                    .out.turn = rc_send_turn,
+                                    .closed.turn = closed_turn};
+    return conn;
+}
+
+void rc_conns_recycle(struct transport *transport) {
+    struct queue_link *link;
+    if (queue_empty(&transport->gone_conns))
+        return;
+    while ((link = queue_pop(&transport->gone_conns))) {
+        transport->conns_told--;
+        queue_push(&transport->free_conns, link);
+    }
+    listeners_wake(transport);
+}
+
+void rc_conn_disconnect(struct transport_conn *conn) {
+    if (conn->disconnected || !conn->device)
+        return;
+    conn->disconnected = true;
+    rdma_disconnect(conn->id); /* puts the queue pair to its end, and tells the peer */
+}
+
+void rc_conn_break(struct transport_conn *conn, int error, const char *operation) {
+    if (conn->error)
+        return;
+    conn->error = error;
+    conn->operation = operation;
+    rc_conn_disconnect(conn);
+    rc_receive_wake(conn);
+    rc_send_wake(conn);
+    if (conn->closing)
+        rc_close_wake(conn);
+}
+
+bool rc_conn_tell_lost(struct transport_conn *conn, struct transport_event *event, int error,
+                       const char *operation) {
+    assert(!conn->lost);
+    conn->lost = true;
+    rc_receive_stop(conn);
+    task_stop(&conn->out);
+    event->kind = TRANSPORT_LOST;
+    event->conn = conn;
+    event->error = error;
+    event->operation = operation;
+    return true;
+}
+
+/* All that the connection has of the kernel and of its device. */
+static void part(struct transport_conn *conn) {
+    task_stop(&conn->in);
+    task_stop(&conn->out);
+    task_stop(&conn->closed);
+    if (conn->device)
+        device_leave(conn);
+    if (conn->id)
+        rdma_destroy_id(conn->id);
+    conn->id = NULL;
+    task_stop(&conn->in); /* what device_leave() took from the completion queue may have woken it */
+    task_stop(&conn->out);
+    task_stop(&conn->closed);
+    if (queue_linked(&conn->dirty_link))
+        queue_remove(&conn->dirty_link);
+    if (queue_linked(&conn->patience_link))
+        queue_remove(&conn->patience_link);
+}
+
+void rc_conn_discard(struct transport_conn *conn) {
+    listener_forget(conn);
+    part(conn);
+    queue_push(&conn->transport->free_conns, &conn->link);
+}
+
+/* Is there still something to wait for before the queue pair goes? */
+static bool must_wait(const struct transport_conn *conn) {
+    if (conn->error || conn->stage != STAGE_OPEN || conn->peer_closed)
+        return false;
+    bool all_over = work_used(conn) == 0;
+    return !conn->close_sent || !all_over || (conn->asked && !conn->answered);
+}
+
+void rc_close_wake(struct transport_conn *conn) {
+    if (!must_wait(conn))
+        task_wake(&conn->transport->ready, &conn->closed);
+}
+
+uint64_t rc_close_timeouts(struct transport *transport, uint64_t now_ns) {
+    struct queue_link *head = &transport->patient.head, *link;
+    while ((link = head->next) != head) {
+        struct transport_conn *conn = queue_entry(link, struct transport_conn, patience_link);
+        if (conn->patience_ns > now_ns)
+            return conn->patience_ns;
+        queue_remove(link);
+        task_wake(&transport->ready, &conn->closed);
+    }
+    return UINT64_MAX;
+}
+
+/*
+ * Says goodbye. What has come and nobody will read is dropped, and the peer is told so. If it may
+ * be reading what was announced it is asked how far it came; so sent_bytes is exact.
+ */
+void rc_close(struct transport_conn *conn) {
+    assert(!conn->closing);
+    conn->left_unread = rc_receive_has_bytes(conn);
+    rc_receive_stop(conn);
+    task_stop(&conn->out);
+    conn->closing = true;
+    conn->asked = conn->announced_first != conn->announced_next;
+    while (conn->stage == STAGE_OPEN && conn->unread)
+        rc_receive_drop(conn);
+    if (must_wait(conn)) {
+        conn->patience_ns = rc_now_ns(conn->transport) + CLOSE_PATIENCE_NS;
+        queue_push(&conn->transport->patient, &conn->patience_link);
+        control_due(conn);
+    }
+    rc_close_wake(conn);
+}
+
+/*
+ * How much of the send in flight got out. Announced spans that the peer did not say to have read
+ * count as taken, and are in doubt, unless it has said how far it came.
+ */
+static void report_sent(struct transport_conn *conn, struct transport_event *event) {
+    uint64_t begin = conn->stream_bytes - conn->gather_posted_bytes;
+    event->sent_bytes = conn->sending ? conn->gather_posted_bytes : 0;
+    event->in_doubt_bytes = rc_unacknowledged(conn);
+    if (!conn->answered || conn->answer_bytes > conn->stream_bytes)
+        return;
+    event->in_doubt_bytes = 0;
+    if (conn->sending)
+        event->sent_bytes = conn->answer_bytes > begin ? conn->answer_bytes - begin : 0;
+}
+
+static bool closed_turn(struct task *task, struct transport_event *event) {
+    struct transport_conn *conn = queue_entry(task, struct transport_conn, closed);
+    part(conn);
+    event->kind = TRANSPORT_CLOSED;
+    event->conn = conn;
+    report_sent(conn, event);
+    queue_push(&conn->transport->gone_conns, &conn->link);
+    return true;
+}
+
+uint64_t rc_keepalive(struct transport *transport, uint64_t now_ns) {
+    struct queue_link *head = &transport->open_conns.head;
+    if (queue_empty(&transport->open_conns))
+        return UINT64_MAX;
+    if (now_ns < transport->keepalive_ns)
+        return transport->keepalive_ns;
+    for (struct queue_link *link = head->next; link != head; link = link->next) {
+        struct transport_conn *conn = queue_entry(link, struct transport_conn, open_link);
+        if (conn->stage == STAGE_OPEN && work_used(conn) == 0)
+            work_probe(conn);
+    }
+    return transport->keepalive_ns = now_ns + KEEPALIVE_NS;
+}
+
+void rc_peer_describe(struct transport_peer *peer, const struct sockaddr *address) {
+    struct transport_address text = {.via = TRANSPORT_VIA_KERNEL}; /* as with other stacks */
+    bool is_4 = address->sa_family == AF_INET;
+    text.len = is_4 ? sizeof text.in4 : sizeof text.in6;
+    memcpy(&text.storage, address, text.len);
+    memcpy(&peer->address, address, text.len);
+    char whole[ENDPOINT_TEXT_BYTES];
+    address_text(&text, whole, sizeof whole);
+    snprintf(peer->text, sizeof peer->text, "%.*s", (int)sizeof peer->text - 1, whole);
+    if (getnameinfo(address, text.len, peer->host, sizeof peer->host, NULL, 0, NI_NUMERICHOST))
+        peer->host[0] = '\0';
+}

@@ -1,0 +1,226 @@
+/* How connections begin: rdma_cm's steps, each told by an event. */
+#include "transport/rdma/rdma.h"
+#include <unistd.h>
+
+void set_ack_timeout(struct rdma_cm_id *id) {
+    uint8_t timeout = ACK_TIMEOUT; /* InfiniBand has its own, by the path: a refusal is no harm */
+    rdma_set_option(id, RDMA_OPTION_ID, RDMA_OPTION_ID_ACK_TIMEOUT, &timeout, sizeof timeout);
+}
+
+/* LOST comes from rc_connected_turn(). */
+static void connect_failed(struct transport_conn *conn, int error, const char *operation) {
+    rc_conn_break(conn, error ? error : EIO, operation);
+    task_wake(&conn->transport->ready, &conn->out);
+}
+
+static bool begin(struct transport_conn *conn, const struct transport_address *address,
+                  struct transport_failure *failure) {
+    struct sockaddr *from = (struct sockaddr *)(uintptr_t)&address->source;
+    struct sockaddr *to = (struct sockaddr *)(uintptr_t)&address->any;
+    if (rdma_create_id(conn->transport->cm, &conn->id, conn, RDMA_PS_TCP) != 0) {
+        transport_failed(failure, "rdma_create_id");
+        return false;
+    }
+    if (rdma_resolve_addr(conn->id, from->sa_family == AF_UNSPEC ? NULL : from, to, RESOLVE_MS))
+        connect_failed(conn, errno, "rdma_resolve_addr");
+    return true;
+}
+
+struct transport_conn *rc_connect(struct transport *transport,
+                                  const struct transport_address *address, void *user,
+                                  struct transport_failure *failure) {
+    struct transport_conn *conn = NULL;
+    errno = EMFILE;
+    if (transport->conns_told < transport->conns_max)
+        conn = rc_conn_new(transport, TRANSPORT_POOL_RESERVE);
+    if (!conn) {
+        transport_failed(failure, "taking a connection");
+        return NULL;
+    }
+    conn->user = user;
+    conn->out.turn = rc_connected_turn;
+    rc_peer_describe(&conn->peer, &address->any);
+    if (!begin(conn, address, failure)) {
+        rc_conn_discard(conn);
+        return NULL;
+    }
+    conn->told = true;
+    transport->conns_told++;
+    return conn;
+}
+
+bool rc_connected_turn(struct task *task, struct transport_event *event) {
+    struct transport_conn *conn = queue_entry(task, struct transport_conn, out);
+    if (conn->stage != STAGE_OPEN)
+        return rc_conn_tell_lost(conn, event, conn->error, conn->operation);
+    conn->out.turn = rc_send_turn;
+    event->kind = TRANSPORT_CONNECTED;
+    event->conn = conn;
+    rc_send_wake(conn); /* broken already? */
+    return true;
+}
+
+void rc_conn_open(struct transport_conn *conn) {
+    bool accepting = conn->stage == STAGE_ACCEPTING;
+    conn->stage = STAGE_OPEN;
+    control_due(conn);
+    if (accepting)
+        listener_arrived(conn);
+    else
+        task_wake(&conn->transport->ready, &conn->out);
+}
+
+static void resolved(struct transport_conn *conn) {
+    set_ack_timeout(conn->id);
+    if (rdma_resolve_route(conn->id, RESOLVE_MS) != 0)
+        connect_failed(conn, errno, "rdma_resolve_route");
+}
+
+void hello_put(uint8_t *out) {
+    wire_put_hello(out, &(struct wire_hello){SLOT_BYTES, CONN_CREDITS});
+}
+
+static void routed(struct transport_conn *conn) {
+    struct transport_failure failure;
+    uint8_t hello[WIRE_HELLO_BYTES];
+    struct rdma_device *device = device_get(conn->transport, conn->id->verbs, &failure);
+    if (!device || !device_join(device, conn, &failure)) {
+        connect_failed(conn, failure.error, failure.operation);
+        return;
+    }
+    hello_put(hello);
+    struct rdma_conn_param with = {.private_data = hello,
+                                   .private_data_len = sizeof hello,
+                                   .responder_resources = (uint8_t)device->reads_max,
+                                   .initiator_depth = (uint8_t)device->reads_max,
+                                   .retry_count = RETRY_COUNT,
+                                   .rnr_retry_count = RNR_RETRY_COUNT};
+    if (rdma_connect(conn->id, &with) != 0)
+        connect_failed(conn, errno, "connect");
+}
+
+enum wire_kind rc_greet(struct transport_conn *conn, const struct rdma_conn_param *with) {
+    struct wire_hello hello;
+    enum wire_kind kind = wire_get_hello(with->private_data, with->private_data_len, &hello);
+    if (kind != WIRE_HELLO_GOOD)
+        return kind;
+    unsigned credits = hello.credits < FLOW_CREDITS_MAX ? hello.credits : FLOW_CREDITS_MAX;
+    conn->message_most_bytes = hello.message_bytes < SLOT_BYTES ? hello.message_bytes : SLOT_BYTES;
+    flow_init(&conn->flow, credits, CONN_CREDITS);
+    return kind;
+}
+
+static void established(struct transport_conn *conn, const struct rdma_cm_event *event) {
+    if (conn->stage == STAGE_CONNECTING) {
+        enum wire_kind kind = rc_greet(conn, &event->param.conn);
+        if (kind != WIRE_HELLO_GOOD) {
+            connect_failed(conn, kind == WIRE_HELLO_OTHER ? EPROTONOSUPPORT : EPROTO, "connect");
+            return;
+        }
+    }
+    if (conn->stage != STAGE_OPEN)
+        rc_conn_open(conn);
+}
+
+/* What a rejection says in its private data; without any nobody listens there. */
+static int rejection_error(const struct rdma_cm_event *event) {
+    const struct rdma_conn_param *with = &event->param.conn;
+    switch (wire_get_rejection(with->private_data, with->private_data_len)) {
+    case WIRE_UNKNOWN_VERSION:
+        return EPROTONOSUPPORT;
+    case WIRE_NO_RESOURCES:
+        return ENOBUFS;
+    default:
+        return ECONNREFUSED;
+    }
+}
+
+/* A connection that is not open will not be. */
+static void not_set_up(struct transport_conn *conn, int error, const char *operation) {
+    if (conn->stage == STAGE_ACCEPTING)
+        rc_conn_discard(conn);
+    else
+        connect_failed(conn, error, operation);
+}
+
+/* What the peer sent before has been taken: completions come first in rc_poll(). */
+static void disconnected(struct transport_conn *conn) {
+    if (conn->stage == STAGE_ACCEPTING) {
+        rc_conn_discard(conn);
+        return;
+    }
+    completions_take(conn->device);
+    rc_conn_break(conn, ECONNRESET, "receive");
+}
+
+static void on_conn(struct transport_conn *conn, const struct rdma_cm_event *event) {
+    int error = event->status < 0 ? -event->status : ETIMEDOUT;
+    switch (event->event) {
+    case RDMA_CM_EVENT_ADDR_RESOLVED:
+        resolved(conn);
+        break;
+    case RDMA_CM_EVENT_ROUTE_RESOLVED:
+        routed(conn);
+        break;
+    case RDMA_CM_EVENT_ESTABLISHED:
+        established(conn, event);
+        break;
+    case RDMA_CM_EVENT_ADDR_ERROR:
+        not_set_up(conn, error, "rdma_resolve_addr");
+        break;
+    case RDMA_CM_EVENT_ROUTE_ERROR:
+        not_set_up(conn, error, "rdma_resolve_route");
+        break;
+    case RDMA_CM_EVENT_CONNECT_ERROR:
+    case RDMA_CM_EVENT_UNREACHABLE:
+        not_set_up(conn, error, "connect");
+        break;
+    case RDMA_CM_EVENT_REJECTED:
+        not_set_up(conn, rejection_error(event), "connect");
+        break;
+    case RDMA_CM_EVENT_DISCONNECTED:
+        disconnected(conn);
+        break;
+    case RDMA_CM_EVENT_DEVICE_REMOVAL:
+        rc_conn_break(conn, ENODEV, "receive");
+        break;
+    default: /* a change of address, the end of a time wait: nothing to be done */
+        break;
+    }
+}
+
+static bool is_past(const struct transport_conn *conn, const struct rdma_cm_event *event) {
+    return conn->id != event->id || (conn->error && conn->stage != STAGE_OPEN);
+}
+
+static void on_event(const struct rdma_cm_event *event) {
+    if (event->event == RDMA_CM_EVENT_CONNECT_REQUEST) {
+        listener_request(event->listen_id->context, event);
+        return;
+    }
+    struct cm_owner *owner = event->id->context;
+    if (owner->is_listener) /* its device was removed; it is the user's to close */
+        return;
+    struct transport_conn *conn = (struct transport_conn *)owner;
+    if (!is_past(conn, event))
+        on_conn(conn, event);
+}
+
+/*
+ * An event is acknowledged before anything is done with it: ids cannot be destroyed while events of
+ * theirs are not. What it carries is copied for that.
+ */
+void cm_events_take(struct transport *transport) {
+    struct rdma_cm_event *event;
+    while (rdma_get_cm_event(transport->cm, &event) == 0) {
+        uint8_t private_data[256];
+        struct rdma_cm_event copy = *event;
+        size_t len = copy.param.conn.private_data ? copy.param.conn.private_data_len : 0;
+        if (len > 0)
+            memcpy(private_data, copy.param.conn.private_data, len);
+        copy.param.conn.private_data = private_data;
+        copy.param.conn.private_data_len = (uint8_t)len;
+        rdma_ack_cm_event(event);
+        on_event(&copy);
+    }
+}

@@ -1,0 +1,100 @@
+/* What is said without bytes of the stream: credits, spans that were read, the end, close. */
+#include "transport/rdma/rdma.h"
+
+void control_due(struct transport_conn *conn) {
+    if (!queue_linked(&conn->dirty_link))
+        queue_push(&conn->transport->dirty, &conn->dirty_link);
+}
+
+static bool end_is_due(const struct transport_conn *conn) {
+    return conn->finishing && !conn->sending && !conn->end_sent && !conn->closing;
+}
+
+/* The peer says how far it has read, once nothing is on its way any more. */
+static bool answer_is_due(const struct transport_conn *conn) {
+    return conn->answer_due && conn->reads == 0;
+}
+
+/* Credits are worth a message when the peer has none, or a good part of all. */
+static bool credits_are_due(const struct transport_conn *conn) {
+    unsigned owed = conn->flow.owed;
+    return owed > 0 && (owed == conn->flow.granted || owed * 4 >= conn->window);
+}
+
+static uint8_t flags_due(const struct transport_conn *conn) {
+    if (answer_is_due(conn))
+        return WIRE_ANSWER;
+    if (conn->closing && !conn->close_sent)
+        return (uint8_t)(WIRE_CLOSE | (conn->asked ? WIRE_ASK : 0) |
+                         (conn->left_unread ? WIRE_UNREAD : 0));
+    return end_is_due(conn) ? WIRE_END : 0;
+}
+
+static void note_sent(struct transport_conn *conn, uint8_t flags) {
+    if (flags & WIRE_END)
+        conn->end_sent = true;
+    if (flags & WIRE_CLOSE)
+        conn->close_sent = true;
+    if (flags & WIRE_ANSWER)
+        conn->answer_due = false;
+}
+
+/* False: nothing is due, or it cannot go now; completions and controls of the peer's come first. */
+static bool send_one(struct transport_conn *conn) {
+    struct wire_head head = {.flags = flags_due(conn)};
+    bool due =
+        head.flags || conn->done > 0 || credits_are_due(conn) || flow_owes_answer(&conn->flow);
+    if (!due || conn->stage != STAGE_OPEN || !flow_may_send_control(&conn->flow))
+        return false;
+    bool has_taken = head.flags & (WIRE_CLOSE | WIRE_ANSWER);
+    size_t len = has_taken ? WIRE_CONTROL_MOST_BYTES : WIRE_HEAD_BYTES;
+    uint8_t *out = work_message(conn, len, 0, true);
+    if (!out)
+        return false;
+    flow_send(&conn->flow, &head);
+    head.done = (uint16_t)conn->done;
+    conn->done = 0;
+    wire_put_head(out, &head, 0);
+    if (has_taken)
+        wire_put_taken(out, rc_receive_taken_bytes(conn));
+    work_post(conn, has_taken);
+    note_sent(conn, head.flags);
+    return true;
+}
+
+void controls_send(struct transport *transport) {
+    struct queue_link *link;
+    while ((link = queue_pop(&transport->dirty))) {
+        struct transport_conn *conn = queue_entry(link, struct transport_conn, dirty_link);
+        while (send_one(conn))
+            ;
+        if (conn->closing)
+            rc_close_wake(conn);
+    }
+}
+
+/* Nothing of the peer's stream follows, nor will it take any more of mine. */
+static void take_close(struct transport_conn *conn, const struct wire_message *message) {
+    conn->peer_closed = true;
+    conn->peer_left_unread = message->head.flags & WIRE_UNREAD;
+    conn->answer_due = message->head.flags & WIRE_ASK;
+    conn->answer_bytes = message->taken;
+    conn->answered = true;
+    rc_receive_cut(conn);
+    rc_send_wake(conn);
+}
+
+void control_receive(struct transport_conn *conn, const struct wire_message *message) {
+    if (message->head.flags & WIRE_END)
+        conn->peer_ended = true;
+    if (message->head.flags & WIRE_ANSWER) {
+        conn->answered = true;
+        conn->answer_bytes = message->taken;
+    }
+    if (message->head.flags & WIRE_CLOSE)
+        take_close(conn, message);
+    rc_receive_wake(conn);
+    control_due(conn);
+    if (conn->closing)
+        rc_close_wake(conn);
+}

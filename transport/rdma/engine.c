@@ -1,0 +1,157 @@
+#include "transport/rdma/rdma.h"
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+
+uint64_t rc_now_ns(const struct transport *transport) {
+    struct timespec now;
+    (void)transport;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+static bool has_device(struct transport_failure *failure) {
+    int count = 0;
+    struct ibv_device **list = ibv_get_device_list(&count);
+    if (!list)
+        transport_failed(failure, "ibv_get_device_list");
+    else if (count == 0)
+        *failure = (struct transport_failure){ENODEV, "ibv_get_device_list"};
+    if (list)
+        ibv_free_device_list(list);
+    return count > 0;
+}
+
+static bool open_cm(struct transport *transport, struct transport_failure *failure) {
+    transport->cm = rdma_create_event_channel();
+    if (!transport->cm) {
+        transport_failed(failure, "rdma_create_event_channel");
+        return false;
+    }
+    int fd = transport->cm->fd;
+    struct epoll_event entry = {.events = EPOLLIN};
+    transport->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (transport->epoll_fd < 0 || fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0 ||
+        epoll_ctl(transport->epoll_fd, EPOLL_CTL_ADD, fd, &entry) < 0) {
+        transport_failed(failure, "epoll_ctl");
+        return false;
+    }
+    return true;
+}
+
+static bool make(struct transport *transport, const struct transport_config *config,
+                 struct transport_failure *failure) {
+    transport->conns = calloc((size_t)config->conns_max + BACKLOG, sizeof *transport->conns);
+    transport->conns_max = config->conns_max;
+    if (!transport->conns) {
+        transport_failed(failure, "calloc");
+        return false;
+    }
+    if (!pools_init(&transport->pools, config, transport, rc_buffer_returned, failure))
+        return false;
+    transport->caps = (struct transport_caps){.gather_max = GATHER_MAX,
+                                              .reference_least_bytes = READ_LEAST_BYTES,
+                                              .receive_into = true,
+                                              .lent_max = pools_count(&transport->pools),
+                                              .lent_bytes_max = config->buffer_bytes};
+    transport->arena = config->arena.len > 0 ? config->arena : config->memory;
+    return has_device(failure) && open_cm(transport, failure);
+}
+
+static void rc_fini(struct transport *transport) {
+    assert(transport->conns_told == 0 && transport->listeners == 0);
+    while (!queue_empty(&transport->devices))
+        device_close(queue_entry(transport->devices.head.next, struct rdma_device, link));
+    if (transport->cm)
+        rdma_destroy_event_channel(transport->cm);
+    if (transport->epoll_fd >= 0)
+        close(transport->epoll_fd);
+    if (transport->pools.buffers)
+        for (int i = 0; i < TRANSPORT_POOLS; i++) /* no buffer is lost on its way */
+            assert(transport->pools.of[i].free_count == transport->pools.of[i].count);
+    pools_fini(&transport->pools);
+    free(transport->conns);
+    free(transport);
+}
+
+static struct transport *rc_init(const struct transport_config *config,
+                                 struct transport_failure *failure) {
+    struct transport *transport = calloc(1, sizeof *transport);
+    if (!transport) {
+        transport_failed(failure, "calloc");
+        return NULL;
+    }
+    transport->epoll_fd = -1;
+    queue_init(&transport->devices);
+    queue_init(&transport->ready);
+    queue_init(&transport->starved);
+    queue_init(&transport->free_conns);
+    queue_init(&transport->gone_conns);
+    queue_init(&transport->open_conns);
+    queue_init(&transport->dirty);
+    queue_init(&transport->patient);
+    if (make(transport, config, failure))
+        return transport;
+    rc_fini(transport);
+    return NULL;
+}
+
+static const struct transport_caps *rc_caps(const struct transport *transport) {
+    return &transport->caps;
+}
+
+/* Descriptors are the kernel's transports' to read. */
+static struct transport_conn *rc_attach(struct transport *transport, int in, int out, bool borrowed,
+                                        enum transport_pool pool, const char *name, void *user,
+                                        struct transport_failure *failure) {
+    (void)transport, (void)in, (void)out, (void)borrowed, (void)pool, (void)name, (void)user;
+    *failure = (struct transport_failure){ENOTSUP, "attach"};
+    return NULL;
+}
+
+/* close() has taken all back. */
+static void rc_stop(struct transport *transport) {
+    rc_conns_recycle(transport);
+    assert(transport->listeners == 0);
+}
+
+static void rc_set_user(struct transport_conn *conn, void *user) {
+    conn->user = user;
+}
+
+static void *rc_user(const struct transport_conn *conn) {
+    return conn->user;
+}
+
+static const struct transport_peer *rc_peer(const struct transport_conn *conn) {
+    return &conn->peer;
+}
+
+const struct transport_ops transport_rdma = {
+    .name = "rdma",
+    .init = rc_init,
+    .caps = rc_caps,
+    .now_ns = rc_now_ns,
+    .listen = rc_listen,
+    .accept = rc_accept,
+    .close_listener = rc_close_listener,
+    .connect = rc_connect,
+    .attach = rc_attach,
+    .poll = rc_poll,
+    .receive = rc_receive,
+    .receive_into = rc_receive_into,
+    .send = rc_send,
+    .finish = rc_finish,
+    .unacknowledged = rc_unacknowledged,
+    .close = rc_close,
+    .descriptors = rc_descriptors,
+    .rest = rc_rest,
+    .stop = rc_stop,
+    .fini = rc_fini,
+    .set_user = rc_set_user,
+    .user = rc_user,
+    .listener_user = rc_listener_user,
+    .peer = rc_peer,
+};

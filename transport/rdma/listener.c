@@ -1,0 +1,214 @@
+/*
+ * Listening. Who asks for a connection gets it at once, as from a socket's backlog, whether or not
+ * the user accepts now; it is told when it is set up, when the user accepts and has a place for it.
+ */
+#include "transport/rdma/rdma.h"
+#include <stdlib.h>
+
+static bool accept_turn(struct task *task, struct transport_event *event);
+
+static bool begin(struct transport_listener *listener, const struct transport_address *address,
+                  struct transport_failure *failure) {
+    int only = 1;
+    struct sockaddr *at = (struct sockaddr *)(uintptr_t)&address->any;
+    if (rdma_create_id(listener->transport->cm, &listener->id, listener, RDMA_PS_TCP) != 0)
+        transport_failed(failure, "rdma_create_id");
+    else if (at->sa_family == AF_INET6 &&
+             rdma_set_option(listener->id, RDMA_OPTION_ID, RDMA_OPTION_ID_AFONLY, &only,
+                             sizeof only) != 0)
+        transport_failed(failure, "rdma_set_option");
+    else if (rdma_bind_addr(listener->id, at) != 0)
+        transport_failed(failure, "rdma_bind_addr");
+    else if (rdma_listen(listener->id, BACKLOG) != 0)
+        transport_failed(failure, "rdma_listen");
+    else /* of a certain device: better now than with the first client */
+        return !listener->id->verbs ||
+               device_get(listener->transport, listener->id->verbs, failure);
+    return false;
+}
+
+struct transport_listener *rc_listen(struct transport *transport,
+                                     const struct transport_address *address, void *user,
+                                     struct transport_address *bound,
+                                     struct transport_failure *failure) {
+    struct transport_listener *listener = calloc(1, sizeof *listener);
+    if (!listener) {
+        transport_failed(failure, "calloc");
+        return NULL;
+    }
+    *listener = (struct transport_listener){.owner.is_listener = true,
+                                            .transport = transport,
+                                            .task.turn = accept_turn,
+                                            .accepting = true,
+                                            .user = user};
+    queue_init(&listener->arrived);
+    transport->listeners++;
+    if (!begin(listener, address, failure)) {
+        rc_close_listener(listener);
+        return NULL;
+    }
+    *bound = *address;
+    memcpy(&bound->storage, rdma_get_local_addr(listener->id), bound->len);
+    return listener;
+}
+
+static void wake(struct transport_listener *listener) {
+    if (listener->accepting && (listener->refused || !queue_empty(&listener->arrived)))
+        task_wake(&listener->transport->ready, &listener->task);
+}
+
+void rc_accept(struct transport_listener *listener, bool on) {
+    listener->accepting = on;
+    if (on)
+        wake(listener);
+    else
+        task_stop(&listener->task);
+}
+
+/* Connections that the user has not heard of go with it. */
+static void discard_arrived(struct transport_listener *listener) {
+    struct queue_link *head = &listener->transport->open_conns.head, *next;
+    for (struct queue_link *link = head->next; link != head; link = next) {
+        struct transport_conn *conn = queue_entry(link, struct transport_conn, open_link);
+        next = link->next;
+        if (conn->listener == listener)
+            rc_conn_discard(conn);
+    }
+}
+
+void rc_close_listener(struct transport_listener *listener) {
+    task_stop(&listener->task);
+    discard_arrived(listener);
+    if (listener->id)
+        rdma_destroy_id(listener->id);
+    listener->transport->listeners--;
+    free(listener);
+}
+
+void *rc_listener_user(const struct transport_listener *listener) {
+    return listener->user;
+}
+
+static void reject(struct rdma_cm_id *id, enum wire_reason reason) {
+    uint8_t why[WIRE_HELLO_BYTES];
+    wire_put_rejection(why, reason);
+    rdma_reject(id, why, sizeof why);
+    rdma_destroy_id(id);
+}
+
+/* The user is told of a refusal that is ours. */
+static void refuse(struct transport_listener *listener, const struct transport_failure *failure) {
+    listener->refused = true;
+    listener->refusal = *failure;
+    wake(listener);
+}
+
+static bool accept_now(struct transport_conn *conn, const struct rdma_conn_param *asked,
+                       struct transport_failure *failure) {
+    uint8_t hello[WIRE_HELLO_BYTES];
+    struct rdma_device *device = device_get(conn->transport, conn->id->verbs, failure);
+    if (!device || !device_join(device, conn, failure))
+        return false;
+    unsigned most = device->reads_max;
+    hello_put(hello);
+    struct rdma_conn_param with = {
+        .private_data = hello,
+        .private_data_len = sizeof hello,
+        .responder_resources =
+            (uint8_t)(asked->responder_resources < most ? asked->responder_resources : most),
+        .initiator_depth = (uint8_t)(asked->initiator_depth < most ? asked->initiator_depth : most),
+        .rnr_retry_count = RNR_RETRY_COUNT};
+    if (rdma_accept(conn->id, &with) == 0)
+        return true;
+    transport_failed(failure, "rdma_accept");
+    return false;
+}
+
+/* Who knows our hello is taken in. */
+static void take_in(struct transport_listener *listener, struct transport_conn *conn,
+                    const struct rdma_cm_event *event) {
+    struct transport_failure failure;
+    conn->listener = listener;
+    conn->stage = STAGE_ACCEPTING;
+    conn->id = event->id;
+    conn->id->context = conn;
+    listener->transport->arrived++;
+    set_ack_timeout(conn->id);
+    rc_peer_describe(&conn->peer, rdma_get_peer_addr(conn->id));
+    if (accept_now(conn, &event->param.conn, &failure))
+        return;
+    struct rdma_cm_id *id = conn->id;
+    if (conn->device)
+        device_leave(conn);
+    conn->id = NULL; /* rejected below */
+    rc_conn_discard(conn);
+    reject(id, WIRE_NO_RESOURCES);
+    refuse(listener, &failure);
+}
+
+void listener_request(struct transport_listener *listener, const struct rdma_cm_event *event) {
+    struct transport *transport = listener->transport;
+    struct transport_conn *conn;
+    if (transport->arrived == BACKLOG || !(conn = rc_conn_new(transport, TRANSPORT_POOL_SHARED))) {
+        reject(event->id, WIRE_FULL);
+        return;
+    }
+    if (rc_greet(conn, &event->param.conn) == WIRE_HELLO_GOOD) {
+        take_in(listener, conn, event);
+        return;
+    }
+    rc_conn_discard(conn);
+    reject(event->id, WIRE_UNKNOWN_VERSION);
+}
+
+void listener_arrived(struct transport_conn *conn) {
+    queue_push(&conn->listener->arrived, &conn->link);
+    wake(conn->listener);
+}
+
+void listener_forget(struct transport_conn *conn) {
+    if (!conn->listener)
+        return;
+    if (queue_linked(&conn->link))
+        queue_remove(&conn->link);
+    conn->listener = NULL;
+    conn->transport->arrived--;
+}
+
+void listeners_wake(struct transport *transport) {
+    struct queue_link *link;
+    while ((link = queue_pop(&transport->starved)))
+        queue_push(&transport->ready, link);
+}
+
+static bool refused(struct transport_listener *listener, struct transport_event *event) {
+    listener->refused = false;
+    event->kind = TRANSPORT_REFUSED;
+    event->listener = listener;
+    event->error = listener->refusal.error;
+    event->operation = listener->refusal.operation;
+    wake(listener);
+    return true;
+}
+
+static bool accept_turn(struct task *task, struct transport_event *event) {
+    struct transport_listener *listener = queue_entry(task, struct transport_listener, task);
+    struct transport *transport = listener->transport;
+    if (listener->refused)
+        return refused(listener, event);
+    if (transport->conns_told == transport->conns_max) {
+        queue_push(&transport->starved, &task->link);
+        return false;
+    }
+    struct queue_link *first = listener->arrived.head.next;
+    struct transport_conn *conn = queue_entry(first, struct transport_conn, link);
+    listener_forget(conn);
+    transport->conns_told++;
+    conn->told = true;
+    event->kind = TRANSPORT_ACCEPTED;
+    event->listener = listener;
+    event->conn = conn;
+    wake(listener);
+    rc_send_wake(conn); /* broken already? */
+    return true;
+}

@@ -1,0 +1,84 @@
+#include "transport/rdma/rdma.h"
+#include <sys/epoll.h>
+
+/* A user that never rests still hears of the connection manager, after so many polls. */
+#define POLLS_PER_CM 32
+
+/* The channel's events are taken, so that its descriptor is quiet until the next one. */
+static void disarm(struct rdma_device *device) {
+    struct ibv_cq *cq;
+    void *context;
+    unsigned count = 0;
+    while (ibv_get_cq_event(device->channel, &cq, &context) == 0)
+        count++;
+    if (count > 0) {
+        ibv_ack_cq_events(device->cq, count);
+        device->armed = false;
+    }
+}
+
+static bool take_completions(struct transport *transport) {
+    struct queue_link *head = &transport->devices.head;
+    bool any = false;
+    for (struct queue_link *link = head->next; link != head; link = link->next) {
+        struct rdma_device *device = queue_entry(link, struct rdma_device, link);
+        if (device->armed && transport->rested)
+            disarm(device);
+        any |= completions_take(device);
+    }
+    return any;
+}
+
+static bool cm_is_due(struct transport *transport) {
+    if (!transport->rested && ++transport->polls < POLLS_PER_CM)
+        return false;
+    transport->polls = 0;
+    return true;
+}
+
+unsigned rc_poll(struct transport *transport, uint64_t deadline_ns, struct transport_event *events,
+                 unsigned most) {
+    (void)deadline_ns; /* never waits: transport_mixed does */
+    rc_conns_recycle(transport);
+    take_completions(transport);
+    if (cm_is_due(transport))
+        cm_events_take(transport);
+    transport->rested = false;
+    if (!queue_empty(&transport->patient))
+        rc_close_timeouts(transport, rc_now_ns(transport));
+    unsigned count = tasks_serve(&transport->ready, events, most);
+    controls_send(transport);
+    return count;
+}
+
+/* Anything from now on makes its channel's descriptor readable. */
+static void arm(struct transport *transport) {
+    struct queue_link *head = &transport->devices.head;
+    for (struct queue_link *link = head->next; link != head; link = link->next) {
+        struct rdma_device *device = queue_entry(link, struct rdma_device, link);
+        if (!device->armed)
+            device->armed = ibv_req_notify_cq(device->cq, 0) == 0;
+    }
+}
+
+uint64_t rc_rest(struct transport *transport) {
+    bool busy = !queue_empty(&transport->ready) || !queue_empty(&transport->gone_conns);
+    transport->rested = true;
+    if (busy)
+        return 0;
+    arm(transport);
+    if (take_completions(transport) || !queue_empty(&transport->ready)) {
+        controls_send(transport);
+        return 0;
+    }
+    uint64_t now_ns = rc_now_ns(transport);
+    uint64_t close_ns = rc_close_timeouts(transport, now_ns);
+    uint64_t probe_ns = rc_keepalive(transport, now_ns);
+    return !queue_empty(&transport->ready) ? 0 : close_ns < probe_ns ? close_ns : probe_ns;
+}
+
+unsigned rc_descriptors(const struct transport *transport, int *fds, unsigned most) {
+    assert(most > 0);
+    fds[0] = transport->epoll_fd;
+    return 1;
+}

@@ -1,0 +1,442 @@
+/*
+ * The RDMA engine from inside: reliable connections of rdma_cm, whatever device carries them.
+ *
+ * A connection is an ordered stream of bytes each way, made of messages (wire.h) under a flow
+ * control that never lets one meet an empty receive queue (flow.h). Small pieces are copied into a
+ * message's slot by the sender, and out of it into a receive buffer by the receiver, as sockets do.
+ * Spans of READ_LEAST_BYTES and more that lie in config.arena are announced, and the receiver
+ * takes them by RDMA READ straight to where they shall lie: a receive buffer, behind what was
+ * before them in the stream, or the room of receive_into(). No byte of those is touched in between.
+ *
+ * SENT means: literal bytes are copied, announced spans have been read. close() tells the peer
+ * (WIRE_CLOSE) and waits CLOSE_PATIENCE_NS at most for it to say how far it has read.
+ *
+ * Memory: slots (slots.h): (CONN_CREDITS + FLOW_CONTROLS_MAX + CONN_STAGING) per connection and two
+ * surpluses; receive buffers are those of config.memory. Reads in flight never pass READS_MAX a
+ * connection and what has a receive buffer or a room to go to.
+ *
+ * Trust: config.arena is registered for remote reading as a whole, once a device. A peer that is
+ * let in, and nobody else, can read any byte of the arena, other links' packets among them, but
+ * write none. Let in machines of the farm only (--allow).
+ *
+ * Everything that can be done at once is a task in the queue of ready ones, as in the epoll engine;
+ * completions and events of the connection manager only change state and wake tasks.
+ */
+#ifndef TRANSPORT_RDMA_RDMA_H
+#define TRANSPORT_RDMA_RDMA_H
+
+#include "transport/descriptor.h"
+#include "transport/pool.h"
+#include "transport/rdma/flow.h"
+#include "transport/rdma/slots.h"
+#include "transport/rdma/wire.h"
+#include "transport/task.h"
+#include "transport/transport.h"
+#include <rdma/rdma_cma.h>
+
+/* More than a batch of the mux has; the pieces of a list are walked, never handed to the device. */
+#define GATHER_MAX 1024
+
+/*
+ * A span of so many bytes costs less as an announcement and a READ than as two copies: see the
+ * figures of bench/run.
+ */
+#define READ_LEAST_BYTES 8192
+
+/* Slots that every connection has: a burst of a small test's events goes without asking. */
+#define CONN_CREDITS 4
+#define CONN_STAGING 2
+
+/* Slots that one connection may get of the surplus: 256 KiB, as much as a socket buffer. */
+#define CONN_CREDITS_MAX 64
+#define CONN_STAGING_MAX 32
+
+/* Work requests a connection may have in its send queue; some are kept for controls. */
+#define WORK_MAX 64
+#define WORK_FOR_CONTROLS 8
+
+/* So many requests share one completion. */
+#define WORK_SIGNAL_EVERY 8
+
+/* Requests that are posted together, for one doorbell. */
+#define BATCH_MAX 16
+
+/* RDMA READs at a time: what devices have; more wait in the send queue and hold up messages. */
+#define READS_MAX 16
+
+/* Bytes of one READ: a lost packet costs no more than this again. */
+#define READ_MOST_BYTES ((size_t)1 << 20)
+
+/* Receive buffers being filled at a time, for one connection. */
+#define FILLS_MAX 8
+
+/* Announcements that are not read yet, by one connection. */
+#define ANNOUNCED_MAX 64
+
+/* Sent inside the work request, where the device can. */
+#define INLINE_MAX 256
+
+/* Connections set up and not yet told to the user: as a socket's backlog. */
+#define BACKLOG 128
+
+#define NS_PER_S UINT64_C(1000000000)
+
+/* A peer that is alive says in microseconds how far it has read. */
+#define CLOSE_PATIENCE_NS (NS_PER_S / 2)
+
+/* An idle connection is tried so often: a peer that has vanished shows as a send that fails. */
+#define KEEPALIVE_NS (10 * NS_PER_S)
+
+/* The connection manager's time for each of its steps. */
+#define RESOLVE_MS 4000
+
+/*
+ * A lost packet is sent again after 4.096 us << 14, about 67 ms; three times in vain is the end.
+ * rdma_cm's own figure is seconds, and a count of 7 is for ever on rxe.
+ */
+#define ACK_TIMEOUT 14
+#define RETRY_COUNT 3
+
+/*
+ * A receive queue is empty only if some peer breaks the rules of flow.h; it is being cut off then,
+ * and the others' sends are tried again meanwhile.
+ */
+#define RNR_RETRY_COUNT 6
+
+#define QP_BUCKETS 1024
+
+struct rdma_device {
+    struct queue_link link; /* in transport->devices */
+    struct transport *transport;
+    struct ibv_context *context;
+    struct ibv_pd *pd;
+    struct ibv_mr *arena;
+    struct ibv_comp_channel *channel;
+    struct ibv_cq *cq;
+    struct ibv_srq *srq;
+    struct slots receive; /* charged: posted for somebody, or holding unread bytes */
+    struct slots staging;
+    unsigned posted;  /* slots in the shared receive queue */
+    unsigned claimed; /* messages that peers may send; posted is never less */
+    unsigned srq_max;
+    unsigned completions_max;
+    unsigned conns;
+    unsigned reads_max; /* at a time, as responder and as initiator */
+    bool armed;
+    struct transport_conn *by_qp[QP_BUCKETS];
+};
+
+/* What rdma_cm's id->context points to. */
+struct cm_owner {
+    bool is_listener;
+};
+
+/* A receive buffer or room that is being filled. */
+struct fill {
+    struct mux_buffer *buffer; /* NULL: the room of receive_into() */
+    struct mux_room room;
+    size_t len;
+    unsigned reads; /* in flight */
+    bool failed;
+    struct slot *bounce; /* of staging: the room is not registered, bytes are copied from here */
+};
+
+enum work_kind { WORK_MESSAGE, WORK_READ, WORK_PROBE };
+
+/* A request in the send queue. */
+struct work {
+    enum work_kind kind;
+    bool signalled;
+    bool is_last;         /* READ: the announced span is read whole with this */
+    uint32_t bytes;       /* MESSAGE: literal ones */
+    struct slot *staging; /* NULL: inline */
+    struct fill *fill;
+};
+
+enum stage {
+    STAGE_CONNECTING, /* connect() was called */
+    STAGE_ACCEPTING,  /* accepted, and the peer has not confirmed */
+    STAGE_OPEN,
+};
+
+struct transport_conn {
+    struct cm_owner owner; /* first */
+    struct transport *transport;
+    struct queue_link link;       /* free, gone; or accepted and not told: listener->arrived */
+    struct queue_link open_link;  /* has a queue pair */
+    struct queue_link dirty_link; /* a control may be due */
+    struct queue_link patience_link;
+    struct rdma_device *device;
+    struct rdma_cm_id *id;
+    struct transport_conn *next_by_qp;
+    struct transport_listener *listener; /* until told */
+    struct task in;
+    struct task out;
+    struct task closed;
+    struct pool *pool;
+    enum stage stage;
+    bool told; /* the user knows of it */
+    bool lost; /* LOST was told */
+    int error; /* why it is broken; 0: not */
+    const char *operation;
+    bool disconnected; /* rdma_disconnect() was called */
+
+    struct flow flow;
+    struct work *work;   /* WORK_MAX of them, allocated with the queue pair */
+    unsigned work_first; /* count up for ever */
+    unsigned work_next;
+    unsigned unsignalled; /* the last so many */
+    unsigned reads;       /* in flight */
+    unsigned inline_most;
+
+    /* The peer's stream. */
+    bool receiving;
+    bool ended;      /* told */
+    bool peer_ended; /* nothing comes behind what is here */
+    bool peer_closed;
+    bool peer_left_unread;
+    bool answer_due;
+    struct slot *unread; /* messages in their order */
+    struct slot **unread_end;
+    struct slots_share receive_share;
+    unsigned window; /* slots that it shall have */
+    struct mux_buffer *granted;
+    struct mux_room room; /* receive_into()'s; len 0: none */
+    struct fill fills[FILLS_MAX];
+    unsigned fill_first; /* count up for ever */
+    unsigned fill_next;
+    uint64_t taken_bytes;
+    unsigned done; /* announced spans that were read, and not yet told */
+
+    /* The stream to the peer. */
+    size_t message_most_bytes; /* that the peer takes */
+    bool sending;
+    struct mux_gather gather;
+    size_t span;
+    size_t span_posted_bytes;
+    uint64_t gather_posted_bytes;
+    uint64_t stream_bytes;             /* posted in all */
+    uint64_t unacknowledged_bytes;     /* literal ones posted, not known to have arrived */
+    uint32_t announced[ANNOUNCED_MAX]; /* lengths */
+    unsigned announced_first;
+    unsigned announced_next;
+    struct slots_share staging_share;
+    bool finishing;
+    bool end_sent;
+
+    bool closing;
+    bool close_sent;
+    bool left_unread; /* bytes of the peer's */
+    bool asked;       /* for an answer */
+    bool answered;    /* or known otherwise: answer_bytes */
+    uint64_t answer_bytes;
+    uint64_t patience_ns;
+
+    void *user;
+    struct transport_peer peer;
+};
+
+struct transport_listener {
+    struct cm_owner owner; /* first */
+    struct transport *transport;
+    struct rdma_cm_id *id;
+    struct task task;
+    struct queue arrived; /* set up, not told */
+    bool accepting;
+    bool refused;
+    struct transport_failure refusal;
+    void *user;
+};
+
+struct batch {
+    struct transport_conn *conn;
+    unsigned count;
+    struct ibv_send_wr requests[BATCH_MAX];
+    struct ibv_sge pieces[BATCH_MAX];
+    uint8_t inlined[BATCH_MAX][INLINE_MAX];
+};
+
+struct transport {
+    struct rdma_event_channel *cm;
+    int epoll_fd; /* of the channels: one descriptor for who waits */
+    struct mux_room arena;
+    struct pools pools;
+    struct transport_caps caps;
+    struct queue devices;
+    struct queue ready;
+    struct queue starved; /* listeners that wait for a place */
+    struct queue free_conns;
+    struct queue gone_conns;
+    struct queue open_conns;
+    struct queue dirty;
+    struct queue patient; /* closing, in the order of their deadlines */
+    struct batch batch;
+    struct transport_conn *conns;
+    unsigned conns_max; /* the user's */
+    unsigned conns_told;
+    unsigned conns_fresh; /* from here on never used */
+    unsigned listeners;
+    unsigned arrived; /* connections set up and not told */
+    bool rested;      /* descriptors may have something since */
+    unsigned polls;   /* since the connection manager was asked */
+    uint64_t keepalive_ns;
+};
+
+/* engine.c: the clock, ns */
+uint64_t rc_now_ns(const struct transport *transport);
+
+/* poll.c */
+unsigned rc_poll(struct transport *transport, uint64_t deadline_ns, struct transport_event *events,
+                 unsigned most);
+uint64_t rc_rest(struct transport *transport);
+unsigned rc_descriptors(const struct transport *transport, int *fds, unsigned most);
+
+/* device.c */
+
+/* The device behind a verbs context, opened when it is met first. NULL with *failure. */
+struct rdma_device *device_get(struct transport *transport, struct ibv_context *context,
+                               struct transport_failure *failure);
+void device_close(struct rdma_device *device);
+
+/* A queue pair for conn->id, with all that belongs to it. False with *failure, nothing left. */
+bool device_join(struct rdma_device *device, struct transport_conn *conn,
+                 struct transport_failure *failure);
+
+/* The queue pair is destroyed; no work of the connection is in flight any more. */
+void device_leave(struct transport_conn *conn);
+
+/* Peers may send `count` messages more, or fewer. */
+void device_claim(struct rdma_device *device, unsigned count);
+void device_unclaim(struct rdma_device *device, unsigned count);
+struct transport_conn *device_conn(const struct rdma_device *device, uint32_t qp_number);
+
+/* complete.c: completions. They change state and wake tasks. Returns whether there were any. */
+bool completions_take(struct rdma_device *device);
+
+/* work.c: the send queue. Its requests are told from received slots by the top bit of wr_id. */
+#define WORK_ID (UINT64_C(1) << 63)
+
+/* Room for a message of `len` bytes, with so many literal ones; NULL when the queue is full. */
+uint8_t *work_message(struct transport_conn *conn, size_t len, size_t literal_bytes, bool control);
+
+/* READ into `to`, which lies in registered memory with that key. False when the queue is full. */
+bool work_read(struct transport_conn *conn, struct fill *fill, const struct wire_span *from,
+               uint8_t *to, uint32_t key, bool is_last);
+
+/* Posts what was gathered by the two above; the last one is signalled if that is wanted. */
+void work_post(struct transport_conn *conn, bool signal);
+
+/* A request without bytes, that shows whether the peer is there. */
+void work_probe(struct transport_conn *conn);
+
+/* Requests up to and with number `last` are over; `ok`: the last one worked. */
+void work_over(struct transport_conn *conn, unsigned last, bool ok);
+
+static inline unsigned work_used(const struct transport_conn *conn) {
+    return conn->work_next - conn->work_first;
+}
+
+/* connect.c: how connections begin, and the connection manager's events */
+struct transport_conn *rc_connect(struct transport *transport,
+                                  const struct transport_address *address, void *user,
+                                  struct transport_failure *failure);
+bool rc_connected_turn(struct task *task, struct transport_event *event);
+void cm_events_take(struct transport *transport);
+
+/* Our hello, and the peer's: what it takes. */
+void hello_put(uint8_t *out);
+enum wire_kind rc_greet(struct transport_conn *conn, const struct rdma_conn_param *with);
+
+void set_ack_timeout(struct rdma_cm_id *id);
+
+/* Set up: messages can come and go. */
+void rc_conn_open(struct transport_conn *conn);
+
+/* listener.c */
+struct transport_listener *rc_listen(struct transport *transport,
+                                     const struct transport_address *address, void *user,
+                                     struct transport_address *bound,
+                                     struct transport_failure *failure);
+void rc_accept(struct transport_listener *listener, bool on);
+void rc_close_listener(struct transport_listener *listener);
+void *rc_listener_user(const struct transport_listener *listener);
+
+/* A connection is asked for. */
+void listener_request(struct transport_listener *listener, const struct rdma_cm_event *event);
+
+/* A connection is there, or is not to be told any more. */
+void listener_arrived(struct transport_conn *conn);
+void listener_forget(struct transport_conn *conn);
+
+/* Places are free again. */
+void listeners_wake(struct transport *transport);
+
+/* conn.c */
+struct transport_conn *rc_conn_new(struct transport *transport, enum transport_pool pool);
+
+/* Never told: all that it has is freed. */
+void rc_conn_discard(struct transport_conn *conn);
+void rc_conns_recycle(struct transport *transport);
+
+/* Nothing can be sent or read any more; only what has arrived is still told. The first one counts.
+ */
+void rc_conn_break(struct transport_conn *conn, int error, const char *operation);
+bool rc_conn_tell_lost(struct transport_conn *conn, struct transport_event *event, int error,
+                       const char *operation);
+void rc_conn_disconnect(struct transport_conn *conn);
+void rc_close(struct transport_conn *conn);
+
+/* Something happened that a close may wait for. */
+void rc_close_wake(struct transport_conn *conn);
+
+/* Those that have waited long enough. Returns when the next one has; UINT64_MAX: none waits. */
+uint64_t rc_close_timeouts(struct transport *transport, uint64_t now_ns);
+
+/* Idle connections are tried when it is time. Returns when it is time again. */
+uint64_t rc_keepalive(struct transport *transport, uint64_t now_ns);
+
+void rc_peer_describe(struct transport_peer *peer, const struct sockaddr *address);
+
+/* receive.c */
+void rc_receive(struct transport_conn *conn, bool on);
+void rc_receive_into(struct transport_conn *conn, struct mux_room room);
+void rc_buffer_returned(struct pool *pool, struct mux_buffer *buffer);
+bool rc_receive_turn(struct task *task, struct transport_event *event);
+void rc_receive_wake(struct transport_conn *conn);
+void rc_receive_stop(struct transport_conn *conn);
+
+/* A message of the stream, in its slot, which is charged to the connection. */
+void rc_receive_message(struct transport_conn *conn, struct slot *slot);
+
+/* The peer closes; what it announced is read no more. */
+void rc_receive_cut(struct transport_conn *conn);
+
+/* How far the peer's stream has been read, or, now that the peer closes, will be told. */
+uint64_t rc_receive_taken_bytes(const struct transport_conn *conn);
+
+/* All that has come is dropped; nothing is in flight. */
+void rc_receive_drop(struct transport_conn *conn);
+void fills_drop(struct transport_conn *conn);
+
+/* Are there bytes that can still be told? */
+bool rc_receive_has_bytes(const struct transport_conn *conn);
+
+/* send.c */
+void rc_send(struct transport_conn *conn, const struct mux_gather *gather);
+void rc_finish(struct transport_conn *conn);
+uint64_t rc_unacknowledged(const struct transport_conn *conn);
+bool rc_send_turn(struct task *task, struct transport_event *event);
+void rc_send_wake(struct transport_conn *conn);
+
+/* The peer has read so many announced spans more. False: it cannot have. */
+bool rc_send_done(struct transport_conn *conn, unsigned count);
+uint64_t announced_bytes(const struct transport_conn *conn);
+
+/* control.c: what is said without bytes of the stream */
+void control_due(struct transport_conn *conn);
+void controls_send(struct transport *transport);
+
+/* A control came. */
+void control_receive(struct transport_conn *conn, const struct wire_message *message);
+
+#endif

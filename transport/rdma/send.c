@@ -1,0 +1,191 @@
+#include "transport/rdma/rdma.h"
+
+void rc_send_wake(struct transport_conn *conn) {
+    bool wanted = conn->sending || (conn->error && !conn->peer_closed);
+    if (wanted && conn->told && conn->stage == STAGE_OPEN && !conn->lost && !conn->closing)
+        task_wake(&conn->transport->ready, &conn->out);
+}
+
+void rc_send(struct transport_conn *conn, const struct mux_gather *gather) {
+    assert(!conn->sending && !conn->finishing);
+    conn->sending = true;
+    conn->gather = *gather;
+    conn->span = conn->span_posted_bytes = 0;
+    conn->gather_posted_bytes = 0;
+    rc_send_wake(conn);
+}
+
+void rc_finish(struct transport_conn *conn) {
+    assert(!conn->finishing);
+    conn->finishing = true;
+    control_due(conn);
+}
+
+uint64_t announced_bytes(const struct transport_conn *conn) {
+    uint64_t bytes = 0;
+    for (unsigned i = conn->announced_first; i != conn->announced_next; i++)
+        bytes += conn->announced[i % ANNOUNCED_MAX];
+    return bytes;
+}
+
+uint64_t rc_unacknowledged(const struct transport_conn *conn) {
+    return conn->unacknowledged_bytes + announced_bytes(conn);
+}
+
+bool rc_send_done(struct transport_conn *conn, unsigned count) {
+    if (count > conn->announced_next - conn->announced_first)
+        return false;
+    conn->announced_first += count;
+    if (count > 0)
+        rc_send_wake(conn);
+    return true;
+}
+
+/* A message in the making: its announcements, then its literal bytes, of the gather list. */
+struct plan {
+    unsigned spans;
+    size_t literal_bytes;
+    struct wire_span table[WIRE_SPANS_MAX];
+};
+
+static bool is_announced(const struct transport_conn *conn, const struct mux_span *span) {
+    const struct mux_room *arena = &conn->transport->arena;
+    return span->len >= READ_LEAST_BYTES && span->len <= UINT32_MAX && span->data >= arena->data &&
+           span->data + span->len <= arena->data + arena->len;
+}
+
+static bool plan_span(struct transport_conn *conn, struct plan *plan, const struct mux_span *span,
+                      size_t lead) {
+    unsigned outstanding = conn->announced_next - conn->announced_first + plan->spans;
+    size_t len = wire_prefix_bytes(plan->spans + 1) + plan->literal_bytes;
+    if (plan->spans == WIRE_SPANS_MAX || outstanding == ANNOUNCED_MAX ||
+        len > conn->message_most_bytes)
+        return false;
+    plan->table[plan->spans++] = (struct wire_span){.address = (uintptr_t)span->data,
+                                                    .key = conn->device->arena->rkey,
+                                                    .length = (uint32_t)span->len,
+                                                    .before = (uint16_t)plan->literal_bytes,
+                                                    .lead = (uint16_t)lead};
+    return true;
+}
+
+/* How much of what the gather list goes on with fits one message. */
+static void plan_message(struct transport_conn *conn, struct plan *plan) {
+    size_t skip = conn->span_posted_bytes, lead = 0;
+    plan->spans = 0;
+    plan->literal_bytes = 0;
+    for (size_t i = conn->span; i < conn->gather.count; i++, skip = 0) {
+        const struct mux_span *span = &conn->gather.spans[i];
+        if (skip == 0 && is_announced(conn, span)) {
+            if (!plan_span(conn, plan, span, lead))
+                return;
+            lead = 0;
+            continue;
+        }
+        size_t room =
+            conn->message_most_bytes - wire_prefix_bytes(plan->spans) - plan->literal_bytes;
+        size_t len = span->len - skip < room ? span->len - skip : room;
+        plan->literal_bytes += len;
+        if (len > 0)
+            lead = len;
+        if (len < span->len - skip)
+            return;
+    }
+}
+
+/* Writes the literal bytes and steps over all that the message has. */
+static void write_stream(struct transport_conn *conn, const struct plan *plan, uint8_t *out) {
+    unsigned spans = plan->spans;
+    size_t left = plan->literal_bytes;
+    while (conn->span < conn->gather.count) {
+        const struct mux_span *span = &conn->gather.spans[conn->span];
+        size_t len = span->len - conn->span_posted_bytes;
+        if (conn->span_posted_bytes == 0 && is_announced(conn, span)) {
+            if (spans == 0)
+                return;
+            spans--;
+            conn->announced[conn->announced_next++ % ANNOUNCED_MAX] = (uint32_t)span->len;
+        } else if (len > left) {
+            memcpy(out, span->data + conn->span_posted_bytes, left);
+            conn->span_posted_bytes += left;
+            return;
+        } else if (len > 0) {
+            memcpy(out, span->data + conn->span_posted_bytes, len);
+            out += len;
+            left -= len;
+        }
+        conn->span++;
+        conn->span_posted_bytes = 0;
+    }
+}
+
+static uint64_t plan_bytes(const struct plan *plan) {
+    uint64_t bytes = plan->literal_bytes;
+    for (unsigned i = 0; i < plan->spans; i++)
+        bytes += plan->table[i].length;
+    return bytes;
+}
+
+/* False: all is posted, or something has to come back first. */
+static bool post_message(struct transport_conn *conn) {
+    struct plan plan;
+    if (conn->gather_posted_bytes == conn->gather.len_bytes || !flow_may_send_stream(&conn->flow))
+        return false;
+    plan_message(conn, &plan);
+    uint64_t bytes = plan_bytes(&plan);
+    size_t prefix = wire_prefix_bytes(plan.spans);
+    uint8_t *out = bytes == 0
+                       ? NULL
+                       : work_message(conn, prefix + plan.literal_bytes, plan.literal_bytes, false);
+    if (!out)
+        return false;
+    struct wire_head head = {.flags = WIRE_STREAM};
+    flow_send(&conn->flow, &head);
+    head.done = (uint16_t)conn->done;
+    conn->done = 0;
+    wire_put_head(out, &head, plan.spans);
+    for (unsigned i = 0; i < plan.spans; i++)
+        wire_put_span(out, i, &plan.table[i]);
+    write_stream(conn, &plan, out + prefix);
+    conn->gather_posted_bytes += bytes;
+    conn->stream_bytes += bytes;
+    return true;
+}
+
+static bool sent(struct transport_conn *conn, struct transport_event *event) {
+    conn->sending = false;
+    event->kind = TRANSPORT_SENT;
+    event->conn = conn;
+    if (conn->finishing)
+        control_due(conn);
+    return true;
+}
+
+/* Bytes of the peer's that wait come before the news that it is lost. */
+static bool failed(struct transport_conn *conn, struct transport_event *event) {
+    if (rc_receive_has_bytes(conn)) {
+        rc_receive_wake(conn);
+        return false;
+    }
+    if (conn->peer_closed)
+        return rc_conn_tell_lost(conn, event, conn->peer_left_unread ? ECONNRESET : EPIPE, "send");
+    return rc_conn_tell_lost(conn, event, conn->error, conn->operation);
+}
+
+bool rc_send_turn(struct task *task, struct transport_event *event) {
+    struct transport_conn *conn = queue_entry(task, struct transport_conn, out);
+    bool all_read = conn->announced_first == conn->announced_next;
+    if (conn->sending && conn->gather_posted_bytes == conn->gather.len_bytes && all_read)
+        return sent(conn, event);
+    if (conn->error || conn->peer_closed)
+        return failed(conn, event);
+    while (post_message(conn))
+        ;
+    work_post(conn, true);
+    if (conn->error)
+        return failed(conn, event);
+    all_read = conn->announced_first == conn->announced_next;
+    if (conn->gather_posted_bytes == conn->gather.len_bytes && all_read)
+        return sent(conn, event);
+    return false;
+}

@@ -1,0 +1,72 @@
+/*
+ * Slots: registered memory for messages, SLOT_BYTES each. A device has two sets of them, one to
+ * receive into and one to send from. Every connection reserves some, which it can always have; what
+ * it wants beyond comes from a surplus that all share. Grown when a connection begins, never later.
+ *
+ * Memory: (reserved by all connections that were ever open at a time + SLOTS_SURPLUS) * SLOT_BYTES,
+ * rounded up to SLOTS_PER_CHUNK slots.
+ */
+#ifndef TRANSPORT_RDMA_SLOTS_H
+#define TRANSPORT_RDMA_SLOTS_H
+
+#include "transport/rdma/wire.h"
+#include "transport/transport.h"
+#include <infiniband/verbs.h>
+
+/* One packet of the wire's largest MTU; so much of a small packet's slot is wasted at most. */
+#define SLOT_BYTES 4096
+
+/* 1 MiB: a registration costs some microseconds and an entry in the device's tables. */
+#define SLOTS_PER_CHUNK 256
+
+/* 4 MiB for bursts: some sixty connections at full speed. */
+#define SLOTS_SURPLUS 1024
+
+struct slot {
+    uint8_t *data;
+    uint32_t key; /* of its memory */
+    struct slot *next;
+
+    /* A received message of the stream, and what is still to be taken from it. */
+    struct wire_message message;
+    size_t literal_at; /* of message.literals */
+    unsigned span;     /* of message.table */
+    uint32_t span_begun_bytes;
+};
+
+struct slots_chunk;
+
+struct slots {
+    struct ibv_pd *pd;
+    struct slots_chunk *chunks;
+    struct slot *free;
+    unsigned total;
+    unsigned reserved;
+    unsigned surplus_used;
+};
+
+/* What a connection has of them. */
+struct slots_share {
+    unsigned reserved;
+    unsigned used;
+};
+
+void slots_init(struct slots *slots, struct ibv_pd *pd);
+void slots_fini(struct slots *slots);
+
+/* `count` more can be had at any time by who gets this share. False with *failure. */
+bool slots_reserve(struct slots *slots, struct slots_share *share, unsigned count,
+                   struct transport_failure *failure);
+
+/* The share ends; what is used of it is counted as given back. */
+void slots_unreserve(struct slots *slots, struct slots_share *share);
+
+/* Counts one more, of `most`; beyond the reserved ones as far as the surplus allows. */
+bool slots_charge(struct slots *slots, struct slots_share *share, unsigned most);
+void slots_discharge(struct slots *slots, struct slots_share *share);
+
+/* What is charged can be popped. */
+struct slot *slots_pop(struct slots *slots);
+void slots_push(struct slots *slots, struct slot *slot);
+
+#endif
