@@ -33,9 +33,11 @@ def cpu_seconds(pid):
 
 class PortCase(Case):
     def port(self, *options, listen=(LISTEN,), **keywords):
-        """A muxd with workers on the port; what its other listeners are called is in addresses[1:]."""
-        muxd = self.muxd(*options, listen=listen, **keywords)
-        muxd.addresses[0] = WORKERS_AT
+        """A muxd with workers on the port, which has two addresses."""
+        muxd = Case.muxd(self, *options, listen=listen, **keywords)
+        while len(muxd.addresses) < sum(max(1, endpoint.count("ip=")) for endpoint in listen):
+            muxd.addresses.append(muxd.wait_log(r"^listening on (.*)$")[1])
+        muxd.addresses = [address.removeprefix("dpdk:") for address in muxd.addresses]
         return muxd
 
     def gathers(self, *options):

@@ -12,8 +12,7 @@ class OnPort(PortCase):
         taken = getattr(self, "holder", None)
         if listen[0] not in ("127.0.0.1:0", WORKERS_AT) or taken and taken.process.poll() is None:
             return super().muxd(*options, listen=listen, **keywords)
-        self.holder = super().muxd(*options, listen=(LISTEN, *listen[1:]), **keywords)
-        self.holder.addresses[0] = WORKERS_AT
+        self.holder = self.port(*options, listen=(LISTEN, *listen[1:]), **keywords)
         return self.holder
 
 
@@ -29,7 +28,6 @@ class Workers(OnPort):
 class Tree(OnPort):
     tree = test_tree.Tree.tree
     test_routes_of_two_levels = test_tree.Tree.test_routes_of_two_levels
-    test_the_top_is_killed_and_started_again = test_tree.Tree.test_the_top_is_killed_and_started_again
     test_down_to_one_worker = test_tree.Tree.test_down_to_one_worker
     test_unknown_segments_do_not_flood = test_tree.Tree.test_unknown_segments_do_not_flood
 

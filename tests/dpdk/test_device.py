@@ -39,6 +39,7 @@ class Noise:
         sock, _ = self.server.accept()
         while sock.recv(65536):
             pass
+        sock.close()
 
     def send(self):
         sock = socket.create_connection(self.server.getsockname())
@@ -139,6 +140,7 @@ class Device(PortCase):
     def test_no_such_device(self):
         self.assertIn("net_af_packet0", self.refused("dpdk:net_af_packet0,iface=none9,ip=10.9.0.1/24:7533"))
         self.assertIn("net_nonsense0", self.refused("dpdk:net_nonsense0,ip=10.9.0.1/24:7533"))
+        self.assertIn("iface=", self.refused("dpdk:net_af_packet0,ip=10.9.0.1/24:7533"))
         self.assertIn("0000:ff:1f.7", self.refused("dpdk:0000:ff:1f.7,ip=10.9.0.1/24:7533"))
 
     def test_no_permission(self):
@@ -151,7 +153,7 @@ class Device(PortCase):
         self.assertRegex(done.stderr, "(?i)permi|root|capabilit")
 
     def test_nonsense(self):
-        """What is written wrong is told, with what was expected."""
+        """What is written wrong is told, before anything is begun."""
         for rest in ("", ":7533", "net_af_packet0", "net_af_packet0:7533", "net_af_packet0,ip=:7533",
                      "net_af_packet0,ip=10.9.0.1:7533", "net_af_packet0,ip=10.9.0.1/33:7533",
                      "net_af_packet0,ip=10.9.0.1/24,mac=1:7533", "net_af_packet0,ip=10.9.0.1/24,gw=x:7533",

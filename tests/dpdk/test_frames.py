@@ -18,7 +18,9 @@ class GoodWorker(threading.Thread):
     def __init__(self):
         super().__init__(daemon=True)
         self.stop, self.sent, self.error = threading.Event(), [], None
+        self.begun = threading.Event()
         self.start()
+        self.begun.wait(PATIENCE)
 
     def run(self):
         rng = random.Random(1)
@@ -32,6 +34,7 @@ class GoodWorker(threading.Thread):
                     self.sent.append(worker_stream("brief%d" % count, rng))
                     self.say(connect(WORKERS_AT), self.sent[-1])
                 count += 1
+                self.begun.set()
                 time.sleep(0.01)
             self.say(lasting, b"")
             self.sent.append(stream)
@@ -157,6 +160,7 @@ class Frames(PortCase):
             self.send(stranger, source, to, frames.ICMP, frames.icmp(8, 0, bytes(length)))
             self.send(stranger, source, to, frames.TCP, frames.tcp(source, to, 5, TCP_PORT, 1, 0, frames.SYN,
                                                                    bytes(length)))
+        time.sleep(1)
         self.arrived_whole(muxd, worker)
 
 

@@ -95,7 +95,7 @@ class Streams(PortCase):
         listen = (LISTEN, "127.0.0.1:0", "unix:" + os.path.join(self.folder(), "s"))
         muxd = self.port("--exit-after", "30", listen=listen)
         sent = [worker_stream("w%d" % i, rng, 200) for i in range(30)]
-        pump([connect(muxd.addresses[i % 3]) for i in range(30)], sent, rng)
+        pump([connect(muxd.addresses[i % 4]) for i in range(30)], sent, rng)
         self.assertEqual(muxd.wait(), 0)
         self.same_by_worker(muxd.stream(), sent)
 
