@@ -16,6 +16,10 @@
  */
 #define ORPHAN_TICKS (60 * 1000 / TCP_SLOW_INTERVAL)
 
+/* Connections that only the peer's SYN has come for; of too many so many stay. */
+#define OPENINGS_MAX 1024
+#define OPENINGS_KEPT 512
+
 /* Many times the largest window. */
 #define SEQUENCE_FAR (INT64_C(1) << 24)
 
@@ -75,13 +79,31 @@ static void drop_reordered(void) {
     }
 }
 
-/* A connection more, if it is one: an answer to a SYN costs memory, before anybody is known. */
+/* Those that opened last are the first in lwIP's list. */
+static void drop_oldest_openings(struct transport *transport) {
+    struct tcp_pcb *next;
+    transport->half_open = 0;
+    for (struct tcp_pcb *pcb = tcp_active_pcbs; pcb; pcb = next) {
+        next = pcb->next;
+        if (pcb->state != SYN_RCVD || ++transport->half_open <= OPENINGS_KEPT)
+            continue;
+        tcp_abandon(pcb, 0);
+        transport->half_open--;
+        dpdk_counters.openings_dropped++;
+    }
+}
+
+/*
+ * A connection more, if it is one: an answer to a SYN costs memory, before anybody is known. An
+ * honest peer completes it at once, so in a flood the oldest are those that nobody misses.
+ */
 static bool admit_opening(struct transport *transport) {
-    if (transport->pending + transport->half_open >= BACKLOG_MAX) {
+    if (transport->pending >= BACKLOG_MAX) {
         dpdk_counters.openings_ignored++;
         return false;
     }
-    transport->half_open++;
+    if (++transport->half_open > OPENINGS_MAX)
+        drop_oldest_openings(transport);
     return true;
 }
 

@@ -57,6 +57,7 @@ struct dpdk_counters {
     uint64_t frames_sent;
     uint64_t frames_unsent;
     uint64_t openings_ignored;
+    uint64_t openings_dropped;
     uint64_t segments_refused;
     uint64_t reorder_dropped;
     uint64_t received_copied_bytes;

@@ -180,6 +180,9 @@ static bool probe(struct nic *nic, const struct dpdk_spec *spec,
     nic->is_pci = spec->is_pci;
     strcpy(nic->device, spec->device);
     int error = make_device(spec);
+    if (error ==
+        -1) /* unknown to all drivers, or refused by one; what the kernel forbids was told */
+        error = -ENODEV;
     if (error && !(spec->is_pci && error == -EEXIST)) {
         eal_failed(failure, error, spec->is_pci ? "rte_dev_probe" : "rte_vdev_init", spec->device);
         return false;
