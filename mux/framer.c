@@ -77,6 +77,26 @@ struct mux_room mux_framer_room(const struct mux_framer *framer) {
     return (struct mux_room){framer->store.data + framer->end, framer->candidate - stored};
 }
 
+struct mux_room mux_framer_head_room(struct mux_framer *framer, size_t most) {
+    assert(most <= framer->store.len);
+    if (stored_bytes(framer) || framer->fed.len || framer->ended)
+        return (struct mux_room){NULL, 0};
+    framer->head = framer->end = 0;
+    return (struct mux_room){framer->store.data, most};
+}
+
+/* Twice what a small packet needs, a quarter more than a full one: moves stay linear. */
+static size_t store_for(size_t wanted) {
+    return 2 * wanted < MUX_STORE_MAX_BYTES ? 2 * wanted : MUX_STORE_MAX_BYTES;
+}
+
+size_t mux_framer_wanted(const struct mux_framer *framer) {
+    if (stored_bytes(framer) == 0 || framer->candidate <= stored_bytes(framer) ||
+        framer->head + framer->candidate <= framer->store.len)
+        return 0;
+    return store_for(framer->candidate);
+}
+
 void mux_framer_filled(struct mux_framer *framer, size_t len) {
     assert(framer->end + len <= framer->store.len);
     framer->end += len;
@@ -241,10 +261,8 @@ static bool gather(struct mux_framer *framer, const struct look *look, struct mu
         framer->head = framer->end = 0;
     size_t room = framer->store.len - framer->end;
     if (room == 0) {
-        /* twice what a small one needs, a quarter more than a full one: moves stay linear */
         frame->kind = MUX_FRAME_STORE;
-        frame->store_bytes =
-            2 * look->wanted < MUX_STORE_MAX_BYTES ? 2 * look->wanted : MUX_STORE_MAX_BYTES;
+        frame->store_bytes = store_for(look->wanted);
         return false;
     }
     size_t missing = look->wanted - stored_bytes(framer);

@@ -96,6 +96,16 @@ void mux_framer_move(struct mux_framer *framer, struct mux_room store);
  * it. mux_framer_filled() says how much came; then mux_framer_next() goes on.
  */
 struct mux_room mux_framer_room(const struct mux_framer *framer);
+
+/*
+ * Up to `most` bytes of the store for the head of what comes next, when nothing is stored: only
+ * after MUX_FRAME_NONE, {NULL, 0} otherwise. Then mux_framer_filled(), too.
+ */
+struct mux_room mux_framer_head_room(struct mux_framer *framer, size_t most);
+
+/* The store that the packet underway needs to be received into it; 0: none, or it has it. */
+size_t mux_framer_wanted(const struct mux_framer *framer);
+
 void mux_framer_filled(struct mux_framer *framer, size_t len);
 
 #endif

@@ -145,20 +145,24 @@ void mux_link_ended(struct mux_link *link, const char *reason) {
 }
 
 bool mux_link_wants_receive(const struct mux_link *link) {
-    return !link->ended && !link->close_reason && !link->predecessor &&
+    /* not before it is clear where the bytes shall go */
+    bool is_undecided = link->expects_large && !mux_list_empty(&link->active_node);
+    return !link->ended && !link->close_reason && !link->predecessor && !is_undecided &&
            link->inputs.count < LINK_INPUTS_MAX && mux_list_empty(&link->slot_node);
 }
 
 struct mux_room mux_link_offer(struct mux_link *link) {
     struct mux_room none = {NULL, 0};
-    if (!link->slot || link->ended || link->close_reason || link->inputs.count ||
-        link->offered_bytes || !mux_list_empty(&link->slot_node))
+    if (link->ended || link->close_reason || link->inputs.count || link->offered_bytes ||
+        !mux_list_empty(&link->slot_node))
         return none;
     /*
      * However little is missing: links that wait for a slot may have all receive buffers, and who
      * has a slot must get on without one.
      */
-    struct mux_room room = mux_framer_room(&link->framer);
+    struct mux_room room = link->slot ? mux_framer_room(&link->framer) : none;
+    if (!room.len && link->expects_large && mux_list_empty(&link->active_node))
+        room = mux_framer_head_room(&link->framer, HEAD_ROOM_BYTES);
     link->offered_bytes = room.len;
     return room;
 }
@@ -344,6 +348,9 @@ enum mux_link_step mux_link_next_input(struct mux_link *link) {
     }
     if (link->framer.candidate == 0)
         mux_link_leave_slot(link);
+    size_t store_bytes = link->expects_large && !link->ended ? mux_framer_wanted(&link->framer) : 0;
+    if (store_bytes)
+        return mux_link_get_store(link, store_bytes);
     if (link->is_given_up) {
         mux_list_append(&mux->buried, &link->away_node);
     } else if (link->ended) {
@@ -351,9 +358,9 @@ enum mux_link_step mux_link_next_input(struct mux_link *link) {
         mux_link_attend(link);
     } else if (mux_framer_chatter(&link->framer)) {
         mux_list_append(&mux->chatter, &link->chatter_node);
-    } else if (link->slot) {
-        mux_link_attend(link);
     }
+    if (link->slot || link->expects_large)
+        mux_link_attend(link);
     bool more = link->framer.candidate && !link->ended && !link->is_node && look_into_rest(link);
     return more ? MUX_LINK_MORE : MUX_LINK_IDLE;
 }

@@ -49,6 +49,13 @@
 /* Received buffers of one link that may wait here before it is paused: one in use, few behind. */
 #define LINK_INPUTS_MAX 4
 
+/*
+ * After a packet that fits no received buffer the next one is likely to be such, too: only its
+ * first bytes are received here, so that all the others can be received into a slot, not copied
+ * there. Enough for its length.
+ */
+#define HEAD_ROOM_BYTES 64
+
 /* Queues for the way down are made of these. */
 #define DOWN_BLOCK_BYTES ((size_t)16 << 10)
 #define DOWN_SPANS 4
@@ -107,6 +114,7 @@ struct mux_link {
     bool started; /* has a segment */
     bool ended;
     bool finished;
+    bool expects_large;      /* the last packet fitted no received buffer */
     bool has_frames;         /* a hello is the first or none */
     bool judged;             /* it has held its slot for the whole window */
     bool has_delivered;      /* something, in the windows before */

@@ -132,6 +132,13 @@ static bool must_fail_tests(const struct mux_link *link) {
     return link->framer.ended && (!link->is_node || link->is_given_up || link->is_leaving);
 }
 
+/* How it wants to receive depends on it. */
+static void expect_large(struct mux_link *link, bool large) {
+    if (link->expects_large != large)
+        mux_link_attend(link);
+    link->expects_large = large;
+}
+
 /* One frame of one link. */
 static enum mux_link_step step(struct mux_link *link) {
     struct mux_frame frame;
@@ -149,6 +156,7 @@ static enum mux_link_step step(struct mux_link *link) {
     case MUX_FRAME_STORE:
         return mux_link_get_store(link, frame.store_bytes);
     case MUX_FRAME_PACKET:
+        expect_large(link, frame.bytes.len > link->mux->config.input_bytes_max);
         bytes = forward_packet(link, &frame);
         break;
     case MUX_FRAME_CHATTER:

@@ -138,6 +138,41 @@ static void a_pinned_store_stops_only_its_own_link(void **state) {
     assert_true(mux_link_wants_receive(link));
 }
 
+/* After a packet that fits no buffer: the next one's head, and the rest of it into its slot. */
+static void large_ones_in_a_row_are_not_copied(void **state) {
+    (void)state;
+    struct mux_link *link = rig_connect();
+    size_t large = rig_packet(MIDDLE_BYTES, NULL);
+    assert_true(large > RIG_INPUT_BYTES);
+    assert_null(mux_link_offer(link).data);
+    for (unsigned i = 0; i < 4; i++) {
+        uint64_t before = rig_counter(MUX_COUNT_body_bytes_copied);
+        rig_give(link, packet_bytes, large);
+        rig_send_up();
+        uint64_t copied = rig_counter(MUX_COUNT_body_bytes_copied) - before;
+        assert_true(i == 0 || copied < 300); /* head, route, CRC, and what was read of the body */
+    }
+    assert_int_equal(rig_counter(MUX_COUNT_received_packets), 4);
+    size_t small = rig_packet(10, NULL);
+    rig_give(link, packet_bytes, small); /* in the room for a head */
+    assert_int_equal(rig_counter(MUX_COUNT_received_packets), 5);
+    assert_true(mux_link_wants_receive(link));
+    assert_null(mux_link_offer(link).data);
+}
+
+/* Under back-pressure nothing is received before it is clear where it shall go. */
+static void the_next_large_one_waits(void **state) {
+    (void)state;
+    struct mux_link *link = rig_connect();
+    size_t large = rig_packet(MIDDLE_BYTES, NULL);
+    for (size_t at = 0; mux_link_wants_receive(link); at++) {
+        assert_true(at < 12 * large);
+        rig_give(link, packet_bytes + at % large, 1);
+    }
+    rig_send_up();
+    assert_true(mux_link_wants_receive(link));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         RIG_TEST(a_header_takes_no_slot),
@@ -147,6 +182,8 @@ int main(void) {
         RIG_TEST(no_more_than_wait),
         RIG_TEST(crowded),
         RIG_TEST(a_pinned_store_stops_only_its_own_link),
+        RIG_TEST(large_ones_in_a_row_are_not_copied),
+        RIG_TEST(the_next_large_one_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
