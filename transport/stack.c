@@ -1,4 +1,5 @@
 #include "transport/stack.h"
+#include "transport/dpdk/dpdk.h"
 
 /* Given by the build: TRANSPORT_WITH_RDMA, TRANSPORT_WITH_DPDK. */
 const struct transport_ops *stack_ops(enum transport_via via) {
@@ -31,4 +32,14 @@ const char *stack_name(enum transport_via via) {
         break;
     }
     return "the kernel's sockets";
+}
+
+bool stack_list_ports(FILE *out) {
+#ifdef TRANSPORT_WITH_DPDK
+    dpdk_ports_print(out);
+    return true;
+#else
+    (void)out;
+    return false;
+#endif
 }

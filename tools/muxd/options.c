@@ -1,5 +1,7 @@
 #include "tools/muxd/options.h"
 
+#include "transport/stack.h"
+
 #include <errno.h>
 #include <getopt.h>
 #include <math.h>
@@ -40,7 +42,7 @@ static const char help[] =
     "                     both; --upstream rdma:HOST,from=ADDRESS leaves by the device of ADDRESS\n"
     "  dpdk:PORT,ip=ADDRESS/LEN[,gw=ADDRESS][,mac=MAC][,to=HOST]:PORTNUMBER\n"
     "                     TCP on a port that DPDK drives: a PCI address, or a virtual device with\n"
-    "                     its arguments; to=HOST for --upstream\n"
+    "                     its arguments; to=HOST for --upstream; --list-ports shows what is there\n"
     "  unix:PATH          a unix socket\n"
     "  mux:ENDPOINT       another muxd (--upstream only), that shall know us as a node and not\n"
     "                     take us for a worker: a lost connection then fails no test\n"
@@ -68,6 +70,7 @@ static const char help[] =
     "  --node-grace SECONDS     how long a node that was lost is waited for before its tests in\n"
     "                           progress are reported failed (default 30)\n"
     "  --exit-after N           end when N links have ended\n"
+    "  --list-ports             show the ports that dpdk: can use, and end\n"
     "  --help, --version\n"
     "\n"
     "Signals: TERM and HUP take what workers have sent so far, forward it and end; a second one,\n"
@@ -89,6 +92,7 @@ enum option_id {
     OPTION_DRAIN_TIMEOUT,
     OPTION_NODE_GRACE,
     OPTION_EXIT_AFTER,
+    OPTION_LIST_PORTS,
     OPTION_HELP,
     OPTION_VERSION,
 };
@@ -106,6 +110,7 @@ static const struct option long_options[] = {
     {"drain-timeout", required_argument, NULL, OPTION_DRAIN_TIMEOUT},
     {"node-grace", required_argument, NULL, OPTION_NODE_GRACE},
     {"exit-after", required_argument, NULL, OPTION_EXIT_AFTER},
+    {"list-ports", no_argument, NULL, OPTION_LIST_PORTS},
     {"help", no_argument, NULL, OPTION_HELP},
     {"version", no_argument, NULL, OPTION_VERSION},
     {NULL, 0, NULL, 0},
@@ -294,6 +299,15 @@ static bool consistent(const struct options *options) {
     return true;
 }
 
+/* Returns the exit code. */
+static int list_ports(void) {
+    if (stack_list_ports(stdout))
+        return 0;
+    fprintf(stderr, "muxd: --list-ports: this muxd was built without %s\n",
+            stack_name(TRANSPORT_VIA_DPDK));
+    return 1;
+}
+
 int options_parse(struct options *options, int argc, char **argv) {
     *options = (struct options){
         .memory_bytes = MEMORY_DEFAULT_BYTES,
@@ -307,6 +321,8 @@ int options_parse(struct options *options, int argc, char **argv) {
             fputs(help, stdout);
             return 0;
         }
+        if (id == OPTION_LIST_PORTS)
+            return list_ports();
         if (id == OPTION_VERSION) {
             puts("muxd " MUXD_VERSION);
             return 0;
