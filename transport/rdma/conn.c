@@ -32,6 +32,7 @@ void rc_conns_recycle(struct transport *transport) {
         queue_push(&transport->free_conns, link);
     }
     listeners_wake(transport);
+    requests_wake(transport);
 }
 
 void rc_conn_disconnect(struct transport_conn *conn) {

@@ -99,25 +99,27 @@ static void routed(struct transport_conn *conn) {
         connect_failed(conn, errno, "connect");
 }
 
-enum wire_kind rc_greet(struct transport_conn *conn, const struct rdma_conn_param *with) {
+void rc_greet(struct transport_conn *conn, const struct wire_hello *hello) {
+    unsigned credits = hello->credits < FLOW_CREDITS_MAX ? hello->credits : FLOW_CREDITS_MAX;
+    conn->message_most_bytes =
+        hello->message_bytes < SLOT_BYTES ? hello->message_bytes : SLOT_BYTES;
+    flow_init(&conn->flow, credits, CONN_CREDITS);
+}
+
+/* The other side's hello, in its answer. False: it is none of us. */
+static bool is_greeted(struct transport_conn *conn, const struct rdma_conn_param *with) {
     struct wire_hello hello;
     enum wire_kind kind = wire_get_hello(with->private_data, with->private_data_len, &hello);
-    if (kind != WIRE_HELLO_GOOD)
-        return kind;
-    unsigned credits = hello.credits < FLOW_CREDITS_MAX ? hello.credits : FLOW_CREDITS_MAX;
-    conn->message_most_bytes = hello.message_bytes < SLOT_BYTES ? hello.message_bytes : SLOT_BYTES;
-    flow_init(&conn->flow, credits, CONN_CREDITS);
-    return kind;
+    if (kind == WIRE_HELLO_GOOD)
+        rc_greet(conn, &hello);
+    else
+        connect_failed(conn, kind == WIRE_HELLO_OTHER ? EPROTONOSUPPORT : EPROTO, "connect");
+    return kind == WIRE_HELLO_GOOD;
 }
 
 static void established(struct transport_conn *conn, const struct rdma_cm_event *event) {
-    if (conn->stage == STAGE_CONNECTING) {
-        enum wire_kind kind = rc_greet(conn, &event->param.conn);
-        if (kind != WIRE_HELLO_GOOD) {
-            connect_failed(conn, kind == WIRE_HELLO_OTHER ? EPROTONOSUPPORT : EPROTO, "connect");
-            return;
-        }
-    }
+    if (conn->stage == STAGE_CONNECTING && !is_greeted(conn, &event->param.conn))
+        return;
     if (conn->stage != STAGE_OPEN)
         rc_conn_open(conn);
 }

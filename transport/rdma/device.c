@@ -37,9 +37,10 @@ static bool make_queues(struct rdma_device *device, struct transport_failure *fa
                                                                    : limits.max_qp_init_rd_atom;
     device->reads_max = reads < READS_MAX ? (unsigned)reads : READS_MAX;
     device->srq_max = limits.max_srq_wr < SRQ_MOST ? (unsigned)limits.max_srq_wr : SRQ_MOST;
-    device->completions_max = COMPLETIONS_LEAST;
-    device->cq =
-        ibv_create_cq(device->context, (int)device->completions_max, NULL, device->channel, 0);
+    device->completions_max = (unsigned)limits.max_cqe;
+    device->completions =
+        COMPLETIONS_LEAST < device->completions_max ? COMPLETIONS_LEAST : device->completions_max;
+    device->cq = ibv_create_cq(device->context, (int)device->completions, NULL, device->channel, 0);
     if (!device->cq)
         return fail(failure, "ibv_create_cq");
     struct ibv_srq_init_attr attributes = {.attr = {.max_wr = device->srq_max, .max_sge = 1}};
@@ -109,19 +110,20 @@ struct rdma_device *device_get(struct transport *transport, struct ibv_context *
 /* The completion queue never overflows: it has a place for every request that can be posted. */
 static bool make_completions(struct rdma_device *device, struct transport_failure *failure) {
     unsigned needed = device->receive.total + (device->conns + 1) * WORK_MAX;
-    unsigned count = device->completions_max;
-    if (device->receive.reserved + SLOTS_SURPLUS > device->srq_max) {
-        errno = ENOSPC;
-        return fail(failure, "ibv_post_srq_recv");
+    if (device->receive.reserved + SLOTS_SURPLUS > device->srq_max ||
+        needed > device->completions_max) {
+        errno = ENOSPC; /* more connections than the device has queues for */
+        return fail(failure, "ibv_resize_cq");
     }
-    while (count < needed)
-        count *= 2;
-    if (count == device->completions_max)
+    if (needed <= device->completions)
         return true;
+    unsigned twice = 2 * device->completions;
+    unsigned count = twice < needed ? needed : twice;
+    count = count < device->completions_max ? count : device->completions_max;
     errno = ibv_resize_cq(device->cq, (int)count);
     if (errno)
         return fail(failure, "ibv_resize_cq");
-    device->completions_max = count;
+    device->completions = count;
     return true;
 }
 

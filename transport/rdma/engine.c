@@ -91,6 +91,8 @@ static struct transport *rc_init(const struct transport_config *config,
     queue_init(&transport->gone_conns);
     queue_init(&transport->open_conns);
     queue_init(&transport->dirty);
+    queue_init(&transport->asking);
+    transport->intake.turn = requests_turn;
     queue_init(&transport->patient);
     if (make(transport, config, failure))
         return transport;

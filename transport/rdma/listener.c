@@ -1,11 +1,22 @@
 /*
- * Listening. Who asks for a connection gets it at once, as from a socket's backlog, whether or not
- * the user accepts now; it is told when it is set up, when the user accepts and has a place for it.
+ * Listening. Who asks for a connection gets it, as from a socket's backlog, whether or not the user
+ * accepts now; it is told when it is set up, when the user accepts and has a place for it. Up to
+ * BACKLOG are set up and not told; of those who ask beyond, REQUESTS_MAX wait for that.
  */
 #include "transport/rdma/rdma.h"
 #include <stdlib.h>
 
+/* Somebody who asked, and waits until it is taken in. */
+struct request {
+    struct queue_link link; /* in transport->asking */
+    struct transport_listener *listener;
+    struct rdma_cm_id *id;
+    struct wire_hello hello;
+    struct rdma_conn_param asked;
+};
+
 static bool accept_turn(struct task *task, struct transport_event *event);
+static void discard_requests(struct transport_listener *listener);
 
 static bool begin(struct transport_listener *listener, const struct transport_address *address,
                   struct transport_failure *failure) {
@@ -19,7 +30,7 @@ static bool begin(struct transport_listener *listener, const struct transport_ad
         transport_failed(failure, "rdma_set_option");
     else if (rdma_bind_addr(listener->id, at) != 0)
         transport_failed(failure, "rdma_bind_addr");
-    else if (rdma_listen(listener->id, BACKLOG) != 0)
+    else if (rdma_listen(listener->id, REQUESTS_MAX) != 0)
         transport_failed(failure, "rdma_listen");
     else /* of a certain device: better now than with the first client */
         return !listener->id->verbs ||
@@ -78,6 +89,7 @@ static void discard_arrived(struct transport_listener *listener) {
 
 void rc_close_listener(struct transport_listener *listener) {
     task_stop(&listener->task);
+    discard_requests(listener);
     discard_arrived(listener);
     if (listener->id)
         rdma_destroy_id(listener->id);
@@ -124,41 +136,84 @@ static bool accept_now(struct transport_conn *conn, const struct rdma_conn_param
     return false;
 }
 
-/* Who knows our hello is taken in. */
-static void take_in(struct transport_listener *listener, struct transport_conn *conn,
-                    const struct rdma_cm_event *event) {
+static void take_in(struct transport_conn *conn, const struct request *request) {
+    struct transport_listener *listener = request->listener;
     struct transport_failure failure;
     conn->listener = listener;
     conn->stage = STAGE_ACCEPTING;
-    conn->id = event->id;
+    conn->id = request->id;
     conn->id->context = conn;
     listener->transport->arrived++;
     set_ack_timeout(conn->id);
+    rc_greet(conn, &request->hello);
     rc_peer_describe(&conn->peer, rdma_get_peer_addr(conn->id));
-    if (accept_now(conn, &event->param.conn, &failure))
+    if (accept_now(conn, &request->asked, &failure))
         return;
-    struct rdma_cm_id *id = conn->id;
     if (conn->device)
         device_leave(conn);
     conn->id = NULL; /* rejected below */
     rc_conn_discard(conn);
-    reject(id, WIRE_NO_RESOURCES);
+    reject(request->id, WIRE_NO_RESOURCES);
     refuse(listener, &failure);
+}
+
+static void forget_request(struct request *request) {
+    queue_remove(&request->link);
+    request->listener->transport->requests--;
+    free(request);
+}
+
+bool requests_turn(struct task *task, struct transport_event *event) {
+    struct transport *transport = queue_entry(task, struct transport, intake);
+    (void)event;
+    while (!queue_empty(&transport->asking) && transport->arrived < BACKLOG) {
+        struct queue_link *first = transport->asking.head.next;
+        struct request *request = queue_entry(first, struct request, link);
+        struct transport_conn *conn = rc_conn_new(transport, TRANSPORT_POOL_SHARED);
+        if (!conn)
+            break;
+        take_in(conn, request);
+        forget_request(request);
+    }
+    return false;
+}
+
+void requests_wake(struct transport *transport) {
+    if (!queue_empty(&transport->asking) && transport->arrived < BACKLOG)
+        task_wake(&transport->ready, &transport->intake);
 }
 
 void listener_request(struct transport_listener *listener, const struct rdma_cm_event *event) {
     struct transport *transport = listener->transport;
-    struct transport_conn *conn;
-    if (transport->arrived == BACKLOG || !(conn = rc_conn_new(transport, TRANSPORT_POOL_SHARED))) {
+    const struct rdma_conn_param *asked = &event->param.conn;
+    struct wire_hello hello;
+    if (wire_get_hello(asked->private_data, asked->private_data_len, &hello) != WIRE_HELLO_GOOD) {
+        reject(event->id, WIRE_UNKNOWN_VERSION);
+        return;
+    }
+    struct request *request = transport->requests < REQUESTS_MAX ? malloc(sizeof *request) : NULL;
+    if (!request) {
         reject(event->id, WIRE_FULL);
         return;
     }
-    if (rc_greet(conn, &event->param.conn) == WIRE_HELLO_GOOD) {
-        take_in(listener, conn, event);
-        return;
+    *request = (struct request){
+        .listener = listener, .id = event->id, .hello = hello, .asked = event->param.conn};
+    queue_push(&transport->asking, &request->link);
+    transport->requests++;
+    requests_wake(transport);
+}
+
+/* Those that this listener has not answered. */
+static void discard_requests(struct transport_listener *listener) {
+    struct queue_link *head = &listener->transport->asking.head, *next;
+    for (struct queue_link *link = head->next; link != head; link = next) {
+        struct request *request = queue_entry(link, struct request, link);
+        next = link->next;
+        if (request->listener != listener)
+            continue;
+        rdma_destroy_id(request->id);
+        forget_request(request);
     }
-    rc_conn_discard(conn);
-    reject(event->id, WIRE_UNKNOWN_VERSION);
 }
 
 void listener_arrived(struct transport_conn *conn) {
@@ -173,6 +228,7 @@ void listener_forget(struct transport_conn *conn) {
         queue_remove(&conn->link);
     conn->listener = NULL;
     conn->transport->arrived--;
+    requests_wake(conn->transport);
 }
 
 void listeners_wake(struct transport *transport) {
@@ -196,6 +252,8 @@ static bool accept_turn(struct task *task, struct transport_event *event) {
     struct transport *transport = listener->transport;
     if (listener->refused)
         return refused(listener, event);
+    if (queue_empty(&listener->arrived))
+        return false;
     if (transport->conns_told == transport->conns_max) {
         queue_push(&transport->starved, &task->link);
         return false;

@@ -51,8 +51,11 @@
 #define CONN_CREDITS_MAX 64
 #define CONN_STAGING_MAX 32
 
-/* Work requests a connection may have in its send queue; some are kept for controls. */
-#define WORK_MAX 64
+/*
+ * Work requests a connection may have in its send queue; some are kept for controls. Each may need
+ * a place in the device's completion queue: rxe has 32767, enough for 790 connections.
+ */
+#define WORK_MAX 32
 #define WORK_FOR_CONTROLS 8
 
 /* So many requests share one completion. */
@@ -78,6 +81,9 @@
 
 /* Connections set up and not yet told to the user: as a socket's backlog. */
 #define BACKLOG 128
+
+/* Who waits for one of those places: what net.core.somaxconn allows a socket. */
+#define REQUESTS_MAX 4096
 
 #define NS_PER_S UINT64_C(1000000000)
 
@@ -119,6 +125,7 @@ struct rdma_device {
     unsigned posted;  /* slots in the shared receive queue */
     unsigned claimed; /* messages that peers may send; posted is never less */
     unsigned srq_max;
+    unsigned completions; /* places in cq, and how many the device can make */
     unsigned completions_max;
     unsigned conns;
     unsigned reads_max; /* at a time, as responder and as initiator */
@@ -276,9 +283,12 @@ struct transport {
     unsigned conns_told;
     unsigned conns_fresh; /* from here on never used */
     unsigned listeners;
-    unsigned arrived; /* connections set up and not told */
-    bool rested;      /* descriptors may have something since */
-    unsigned polls;   /* since the connection manager was asked */
+    unsigned arrived;    /* connections taken in and not told */
+    struct queue asking; /* requests that wait to be taken in */
+    unsigned requests;
+    struct task intake;
+    bool rested;    /* descriptors may have something since */
+    unsigned polls; /* since the connection manager was asked */
     uint64_t keepalive_ns;
 };
 
@@ -345,7 +355,7 @@ void cm_events_take(struct transport *transport);
 
 /* Our hello, and the peer's: what it takes. */
 void hello_put(uint8_t *out);
-enum wire_kind rc_greet(struct transport_conn *conn, const struct rdma_conn_param *with);
+void rc_greet(struct transport_conn *conn, const struct wire_hello *hello);
 
 void set_ack_timeout(struct rdma_cm_id *id);
 
@@ -367,6 +377,10 @@ void listener_request(struct transport_listener *listener, const struct rdma_cm_
 /* A connection is there, or is not to be told any more. */
 void listener_arrived(struct transport_conn *conn);
 void listener_forget(struct transport_conn *conn);
+
+/* Those who asked are taken in, as far as there are places. */
+bool requests_turn(struct task *task, struct transport_event *event);
+void requests_wake(struct transport *transport);
 
 /* Places are free again. */
 void listeners_wake(struct transport *transport);
