@@ -91,6 +91,7 @@ static struct transport *dpdk_init(const struct transport_config *config,
     exists = true;
     queue_init(&transport->ready);
     queue_init(&transport->starved);
+    queue_init(&transport->acks_now);
     queue_init(&transport->acks);
     queue_init(&transport->free_conns);
     queue_init(&transport->gone_conns);

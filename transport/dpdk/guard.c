@@ -107,13 +107,13 @@ static bool admit_opening(struct transport *transport) {
     return true;
 }
 
-bool guard_admits(struct transport *transport, const struct filter_tcp *tcp) {
+bool guard_admits(struct transport *transport, const struct filter_tcp *tcp, struct tcp_pcb **pcb) {
     if (pieces_taken() > FRAMES_TAKEN_MAX)
         drop_reordered();
-    const struct tcp_pcb *pcb = find_pcb(tcp);
-    if (!pcb)
+    *pcb = find_pcb(tcp);
+    if (!*pcb)
         return !tcp->syn || tcp->ack || admit_opening(transport);
-    if (is_sound(pcb, tcp))
+    if (is_sound(*pcb, tcp))
         return true;
     dpdk_counters.segments_refused++;
     return false;
@@ -127,6 +127,10 @@ void guard_timers(void) {
     for (struct tcp_pcb *pcb = tcp_active_pcbs; pcb; pcb = pcb->next)
         if (pcb->persist_backoff > 0 && (!pcb->unsent || pcb->unacked))
             pcb->persist_backoff = 0;
+}
+
+bool guard_is_open(const struct tcp_pcb *pcb) {
+    return pcb && tcp_active_pcbs == pcb;
 }
 
 void guard_census(struct transport *transport, uint64_t now_ns) {

@@ -103,6 +103,7 @@ struct transport_conn {
     struct queue lent;
     struct queue_link ack; /* in the queue of those that owe the peer one */
     uint64_t ack_due_ns;
+    uint32_t ack_bytes;         /* that came since */
     struct mux_buffer *granted; /* a buffer came back while this one waited longest */
     struct mux_room room;       /* receive_into()'s; len 0: none */
 
@@ -141,7 +142,8 @@ struct transport {
     struct queue free_conns;
     struct queue gone_conns; /* free with the next poll(): until then the user looks at them */
     struct transport_conn *conns;
-    struct queue acks; /* connections, the one that is due first in front */
+    struct queue acks_now; /* connections that owe an acknowledgement: with this pass, and ... */
+    struct queue acks;     /* ... in a while, the one that is due first in front */
     unsigned conns_max;
     unsigned conns_used; /* of conns_max; those that wait to be accepted are not among them */
     unsigned pending;
@@ -195,7 +197,12 @@ size_t inbox_copy(struct transport_conn *conn, struct mux_room room);
 void inbox_clear(struct transport_conn *conn);
 
 /* guard.c: what lwIP does not do against peers that mean harm */
-bool guard_admits(struct transport *transport, const struct filter_tcp *tcp);
+
+/* May lwIP see it? *pcb: the connection that it belongs to, first in lwIP's list; NULL: none. */
+bool guard_admits(struct transport *transport, const struct filter_tcp *tcp, struct tcp_pcb **pcb);
+
+/* After lwIP has seen it: does the connection still exist? */
+bool guard_is_open(const struct tcp_pcb *pcb);
 void guard_timers(void);
 void guard_census(struct transport *transport, uint64_t now_ns);
 void guard_linger(struct transport *transport);
@@ -251,7 +258,14 @@ void dpdk_receive_wake(struct transport_conn *conn);
 void dpdk_receive_stop(struct transport_conn *conn);
 err_t receive_callback(void *argument, struct tcp_pcb *pcb, struct pbuf *chain, err_t error);
 
-/* Acknowledgements that lwIP would put off for longer. When the next is due; UINT64_MAX: none. */
+/*
+ * lwIP acknowledges every second segment at once. Around its input of one, so that it only notes
+ * that it owes an acknowledgement: one a pass, for all that came, costs less.
+ */
+bool receive_hold_ack(struct tcp_pcb *pcb, const struct filter_tcp *tcp);
+void receive_owe_ack(struct tcp_pcb *pcb);
+
+/* Those that are due. When the next is; UINT64_MAX: none. */
 void receive_acknowledge(struct transport *transport, uint64_t now_ns);
 uint64_t receive_due_ns(const struct transport *transport);
 

@@ -24,18 +24,27 @@ static void run_timers(void) {
 }
 
 /* What arrived is fed to lwIP, and its timers run. */
-void dpdk_pass(struct transport *transport) {
-    uint64_t now_ns = dpdk_now_ns(transport);
+static void pass_in(struct transport *transport, uint64_t now_ns) {
     unsigned frames = 0;
     for (unsigned i = 0; i < transport->ports_count; i++)
         frames += port_receive(transport->ports[i]);
     if (frames > 0)
         transport->busy_ns = now_ns;
-    receive_acknowledge(transport, now_ns);
     run_timers();
     guard_census(transport, now_ns);
+}
+
+/* What lwIP has to send leaves. */
+static void pass_out(struct transport *transport, uint64_t now_ns) {
+    receive_acknowledge(transport, now_ns);
     for (unsigned i = 0; i < transport->ports_count; i++)
         port_flush(transport->ports[i]);
+}
+
+void dpdk_pass(struct transport *transport) {
+    uint64_t now_ns = dpdk_now_ns(transport);
+    pass_in(transport, now_ns);
+    pass_out(transport, now_ns);
 }
 
 unsigned dpdk_poll(struct transport *transport, uint64_t deadline_ns,
@@ -44,12 +53,12 @@ unsigned dpdk_poll(struct transport *transport, uint64_t deadline_ns,
     dpdk_conns_recycle(transport);
     if (transport->ports_count == 0)
         return 0;
-    dpdk_pass(transport);
+    uint64_t now_ns = dpdk_now_ns(transport);
+    pass_in(transport, now_ns);
     unsigned count = tasks_serve(&transport->ready, events, most);
-    for (unsigned i = 0; i < transport->ports_count; i++)
-        port_flush(transport->ports[i]);
+    pass_out(transport, now_ns);
     if (count > 0)
-        transport->busy_ns = dpdk_now_ns(transport);
+        transport->busy_ns = now_ns;
     return count;
 }
 

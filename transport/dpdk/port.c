@@ -270,17 +270,23 @@ bool port_own_ip(const struct port *port, const ip_addr_t *remote, ip_addr_t *ow
 
 static void input_frame(struct port *port, const struct nic_frame *frame) {
     struct filter_tcp tcp;
+    struct tcp_pcb *pcb = NULL;
     enum filter_kind kind = filter_frame(&port->filter, frame->data, frame->len, &tcp);
-    if (kind == FILTER_DROPPED || (kind == FILTER_TCP && !guard_admits(port->transport, &tcp))) {
+    bool admitted =
+        kind == FILTER_TCP ? guard_admits(port->transport, &tcp, &pcb) : kind == FILTER_OTHER;
+    if (!admitted) {
         dpdk_counters.frames_filtered += kind == FILTER_DROPPED;
         nic_free(frame->mbuf);
         return;
     }
     if (kind == FILTER_TCP)
         learn(port, &tcp, frame->data + DPDK_MAC_BYTES);
+    bool owes = receive_hold_ack(pcb, &tcp);
     struct pbuf *pbuf = piece_of_frame(frame);
     if (port->netif.input(pbuf, &port->netif) != ERR_OK)
         pbuf_free(pbuf);
+    if (owes && guard_is_open(pcb))
+        receive_owe_ack(pcb);
 }
 
 /* What we sent to ourselves; lwIP has put it aside. */

@@ -154,15 +154,38 @@ bool dpdk_receive_turn(struct task *task, struct transport_event *event) {
     return is_alone(conn) ? lend(conn, event, buffer) : gather(conn, event, buffer);
 }
 
-static void owe_ack(struct transport_conn *conn) {
+bool receive_hold_ack(struct tcp_pcb *pcb, const struct filter_tcp *tcp) {
+    bool owes = pcb && pcb->recv == receive_callback && tcp->len > 0 &&
+                tcp->sequence == pcb->rcv_nxt && pcb->flags & TF_ACK_DELAY;
+    if (owes)
+        tcp_clear_flags(pcb, TF_ACK_DELAY);
+    return owes;
+}
+
+/* lwIP may have thrown the segment away: what was owed before it still is. */
+void receive_owe_ack(struct tcp_pcb *pcb) {
+    tcp_set_flags(pcb, TF_ACK_DELAY);
+}
+
+/* For two segments at the end of this pass, for less a little later: perhaps an answer carries it.
+ */
+static void note_ack(struct transport_conn *conn, size_t len) {
     struct transport *transport = conn->transport;
-    if (queue_linked(&conn->ack))
+    if (!queue_linked(&conn->ack)) {
+        conn->ack_bytes = 0;
+        conn->ack_due_ns = dpdk_now_ns(transport) + ACK_DELAY_NS;
+        queue_push(&transport->acks, &conn->ack);
+    }
+    conn->ack_bytes += (uint32_t)len;
+    if (conn->ack_bytes < 2 * conn->pcb->mss)
         return;
-    conn->ack_due_ns = dpdk_now_ns(transport) + ACK_DELAY_NS;
-    queue_push(&transport->acks, &conn->ack);
+    queue_remove(&conn->ack);
+    queue_push(&transport->acks_now, &conn->ack);
 }
 
 uint64_t receive_due_ns(const struct transport *transport) {
+    if (!queue_empty(&transport->acks_now))
+        return 0;
     return queue_empty(&transport->acks)
                ? UINT64_MAX
                : queue_entry(transport->acks.head.next, struct transport_conn, ack)->ack_due_ns;
@@ -170,10 +193,11 @@ uint64_t receive_due_ns(const struct transport *transport) {
 
 void receive_acknowledge(struct transport *transport, uint64_t now_ns) {
     while (receive_due_ns(transport) <= now_ns) {
-        struct queue_link *link = queue_pop(&transport->acks);
+        struct queue_link *link = queue_pop(&transport->acks_now);
+        link = link ? link : queue_pop(&transport->acks);
         struct transport_conn *conn = queue_entry(link, struct transport_conn, ack);
         if (!(conn->pcb->flags & TF_ACK_DELAY))
-            continue;
+            continue; /* some other segment has carried it */
         tcp_ack_now(conn->pcb);
         tcp_output(conn->pcb);
     }
@@ -181,6 +205,7 @@ void receive_acknowledge(struct transport *transport, uint64_t now_ns) {
 
 err_t receive_callback(void *argument, struct tcp_pcb *pcb, struct pbuf *chain, err_t error) {
     struct transport_conn *conn = argument;
+    size_t len = chain ? chain->tot_len : 0;
     (void)error;
     if (!chain) {
         conn->fin = true;
@@ -192,7 +217,7 @@ err_t receive_callback(void *argument, struct tcp_pcb *pcb, struct pbuf *chain, 
         dpdk_conn_fail(conn, ENOMEM);
         return ERR_ABRT;
     } else {
-        owe_ack(conn);
+        note_ack(conn, len);
     }
     dpdk_receive_wake(conn);
     return ERR_OK;
