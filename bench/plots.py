@@ -5,7 +5,7 @@ import math
 COLOURS = {"muxd": "#0b6e4f", "muxd-epoll": "#5aa88c", "null": "#8a94a0", "haproxy": "#2f6fb5",
            "socat": "#7d5ba6", "python": "#d9a400", "rsyslog": "#c0562f", "nats": "#b03a6f",
            "direct": "#444c56", "netperf": "#222", "iperf3": "#222"}
-BAR, LABEL, WIDTH = 20, 90, 500
+BAR, LABEL, WIDTH = 20, 110, 500
 PLOT_WIDTH, PLOT_HEIGHT, MARGIN = 400, 220, 50
 
 
@@ -24,6 +24,7 @@ def svg(width, height, parts):
 
 def bars(title, rows, figure, factor):
     """One bar a contestant; one that is far longer than the median is cut off, and says so."""
+    rows = [row for row in rows if figure in row]
     if not rows:
         return ""
     values = [row[figure] * factor for row in rows]

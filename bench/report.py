@@ -10,7 +10,10 @@ VETH_CAVEAT = (
     "Links marked emulated are pairs of network namespaces joined by veth, shaped by tbf, on one machine. "
     "They show what software costs, in ratios. They cannot show what a card does: its offloads (the "
     "kernel hands whole 64 KiB segments from one side to the other), zero-copy send, RDMA, interrupts. "
-    "Much of the receiver's work is billed to the sender's CPU, and the other way round.")
+    "Much of the receiver's work is billed to the sender's CPU, and the other way round. rdma-guest is a "
+    "machine in software, with RDMA in software: every instruction is dear there, and only figures of the "
+    "same table compare; a card does in hardware what the emulated device does in the guest's kernel. "
+    "dpdk-veth is a port of DPDK's on a veth, offloads off: a card's driver costs less.")
 METHOD = (
     "Contestants take turns within each round; figures are medians over the rounds, with the range. The "
     "relay has one core, load and sink another. CPU is the relay's own (rusage), with its children. The "
@@ -136,7 +139,7 @@ def cells_of(row):
     spread = row["range"]["goodput_bits_per_s"]
     return (row["link"], row["contestant"], number(row["packets_per_s"]),
             f"{rate_name(row['goodput_bits_per_s'])} ({rate_name(spread[0])} - {rate_name(spread[1])})",
-            number(row["cpu_ns_per_packet"]), number(row.get("cpu_user_ns_per_packet")),
+            number(row.get("cpu_ns_per_packet")), number(row.get("cpu_user_ns_per_packet")),
             number(row.get("cpu_system_ns_per_packet")), number(row["cpu_ns_per_byte"] * 1000 if "cpu_ns_per_byte" in row else None),
             number(row.get("p50_us")), number(row.get("p99_us")), number(row.get("added_p99_us")))
 
@@ -161,15 +164,19 @@ def markdown(results):
     machine = results["machine"]
     lines = [f"{machine['cpu']}, {machine['cpus']} cores, Linux {machine['kernel']}, "
              f"{machine['congestion_control']}, {results['rounds']} round(s), commit {results['commit']}:", ""]
-    names = list(dict.fromkeys(row["contestant"] for row in results["rows"] if row["workers"] > 1))
+    links = [link["name"] for link in results["links"]]
+    measured = [row for row in results["rows"] if row["link"] in links]
+    names = list(dict.fromkeys(row["contestant"] for row in measured if row["workers"] > 1))
     lines += [f"| link | work | {' | '.join(names)} |", "|---|---|" + "---:|" * len(names)]
-    for (link, cell), rows in grouped(results["rows"]):
+    for (link, cell), rows in grouped(measured):
         figures = {row["contestant"]: short_figures(row) for row in rows}
         if rows[0]["workers"] > 1:
             lines.append(f"| {link} | {cell} | {' | '.join(figures.get(name, '') for name in names)} |")
-    for row in results["rows"]:
+    for row in measured:
         if row["workers"] == 1 and row["packet_bytes"] > 1:
             lines += ["", f"{row['contestant']} on {row['link']}: {rate_name(row['goodput_bits_per_s'])}."]
+    for text in results["stacks"]:
+        lines += ["", text]
     lines += ["", "| goal | measured | wanted | |", "|---|---:|---:|---|"]
     lines += [f"| {' | '.join(line)} |" for line in goal_lines(Rows(results["rows"]))]
     return "\n".join(lines) + "\n"
