@@ -136,7 +136,9 @@ static bool parse_dpdk(const char *text, struct endpoint *endpoint, char *why, s
     if (port_text && !parse_port(port_text, &endpoint->port))
         return refuse(why, why_bytes, "'%s': '%s' is no port number (0 to 65535)", endpoint->text,
                       port_text);
-    return dpdk_spec_parse(endpoint->name, &spec, why, why_bytes);
+    char reason[ENDPOINT_TEXT_BYTES];
+    return dpdk_spec_parse(endpoint->name, &spec, reason, sizeof reason) ||
+           refuse(why, why_bytes, "'%s': %s", endpoint->text, reason);
 }
 
 bool endpoint_parse(const char *text, struct endpoint *endpoint, char *why, size_t why_bytes) {

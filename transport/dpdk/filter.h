@@ -6,7 +6,7 @@
  *
  * Let in: ARP; ICMP and ICMPv6 echo requests; what IPv6 needs to find its neighbours; TCP. Not:
  * fragments, IP options, addresses that no peer can have, our own addresses as a source (lwIP would
- * answer itself), TCP options where none belong. Pure functions.
+ * answer itself), TCP options where none belong. Pure functions, in every build.
  */
 #ifndef TRANSPORT_DPDK_FILTER_H
 #define TRANSPORT_DPDK_FILTER_H

@@ -183,13 +183,10 @@ bool dpdk_spec_parse(const char *text, struct dpdk_spec *spec, char *why, size_t
     if (!parse_items(copy, spec, why, why_bytes))
         return false;
     if (spec->addresses_count == 0)
-        return refuse(
-            why, why_bytes,
-            "'%s' has no address: the kernel knows nothing of a port of DPDK's, which gets "
-            "its own by ip=ADDRESS/LEN",
-            text);
+        return refuse(why, why_bytes,
+                      "a port of DPDK's has addresses of its own: expected ip=ADDRESS/LEN");
     if (spec->has_gateway && !has_family(spec, AF_INET))
-        return refuse(why, why_bytes, "'%s' has a gateway, but no IPv4 address", text);
+        return refuse(why, why_bytes, "a gateway, but no IPv4 address");
     return true;
 }
 
