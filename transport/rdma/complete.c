@@ -72,7 +72,7 @@ static void take_done(struct rdma_device *device, const struct ibv_wc *completio
     struct transport_conn *conn = &device->transport->conns[completion->wr_id << 1 >> 33];
     unsigned number = (uint32_t)completion->wr_id;
     assert(number - conn->work_first < work_used(conn));
-    enum work_kind kind = conn->work[number % WORK_MAX].kind;
+    enum work_kind kind = conn->work[number % WORK_RING].kind;
     bool ok = completion->status == IBV_WC_SUCCESS;
     work_over(conn, number, ok);
     if (!ok)

@@ -5,8 +5,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-/* Eight slots for each of 8000 connections; the queue itself is allocated at once. */
-#define SRQ_MOST 65536
+/* Six slots for each of 5000 connections; the queue itself is allocated at once. */
+#define SRQ_MOST 32768
 
 /* Completions at first; doubled as connections come. */
 #define COMPLETIONS_LEAST 4096
@@ -148,7 +148,7 @@ static bool make_conn(struct rdma_device *device, struct transport_conn *conn,
         !slots_reserve(&device->staging, &conn->staging_share, CONN_STAGING, failure) ||
         !make_completions(device, failure))
         return false;
-    conn->work = calloc(WORK_MAX, sizeof *conn->work);
+    conn->work = calloc(WORK_RING, sizeof *conn->work);
     if (!conn->work)
         return fail(failure, "calloc");
     return create_qp(device, conn, INLINE_MAX) || create_qp(device, conn, 0) ||

@@ -19,7 +19,7 @@
 
 #include "transport/rdma/wire.h"
 
-#define FLOW_CONTROLS_MAX 4
+#define FLOW_CONTROLS_MAX 3
 #define FLOW_CONTROLS_ANSWER 2
 
 /* Most credits a peer can hold: what it claims beyond is a lie. */

@@ -44,8 +44,8 @@
 #define READ_LEAST_BYTES 8192
 
 /* Slots that every connection has: a burst of a small test's events goes without asking. */
-#define CONN_CREDITS 4
-#define CONN_STAGING 2
+#define CONN_CREDITS 3
+#define CONN_STAGING 1
 
 /* Slots that one connection may get of the surplus: 256 KiB, as much as a socket buffer. */
 #define CONN_CREDITS_MAX 64
@@ -53,9 +53,11 @@
 
 /*
  * Work requests a connection may have in its send queue; some are kept for controls. Each may need
- * a place in the device's completion queue: rxe has 32767, enough for 790 connections.
+ * a place in the device's completion queue: rxe has 32767, enough for 840 connections. One less
+ * than a power of two, as devices round up what they are asked for and one.
  */
-#define WORK_MAX 32
+#define WORK_RING 32
+#define WORK_MAX (WORK_RING - 1)
 #define WORK_FOR_CONTROLS 8
 
 /* So many requests share one completion. */

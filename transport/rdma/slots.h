@@ -19,8 +19,8 @@
 /* 1 MiB: a registration costs some microseconds and an entry in the device's tables. */
 #define SLOTS_PER_CHUNK 256
 
-/* 4 MiB for bursts: some sixty connections at full speed. */
-#define SLOTS_SURPLUS 1024
+/* 2 MiB for bursts: some ten connections at full speed, more at less. */
+#define SLOTS_SURPLUS 512
 
 struct slot {
     uint8_t *data;

@@ -25,7 +25,7 @@ static struct ibv_send_wr *add(struct transport_conn *conn, const struct work *w
     unsigned number = conn->work_next++;
     struct ibv_send_wr *request = &batch->requests[batch->count];
     uint64_t index = (uint64_t)(conn - conn->transport->conns);
-    conn->work[number % WORK_MAX] = *work;
+    conn->work[number % WORK_RING] = *work;
     *request = (struct ibv_send_wr){.wr_id = WORK_ID | index << 32 | number,
                                     .sg_list = &batch->pieces[batch->count]};
     batch->count++;
@@ -34,7 +34,7 @@ static struct ibv_send_wr *add(struct transport_conn *conn, const struct work *w
 
 static void sign(struct transport_conn *conn, struct ibv_send_wr *request) {
     request->send_flags |= IBV_SEND_SIGNALED;
-    conn->work[(uint32_t)request->wr_id % WORK_MAX].signalled = true;
+    conn->work[(uint32_t)request->wr_id % WORK_RING].signalled = true;
     conn->unsignalled = 0;
 }
 
@@ -120,7 +120,7 @@ static void one_over(struct transport_conn *conn, const struct work *work, bool 
 void work_over(struct transport_conn *conn, unsigned last, bool ok) {
     while (conn->work_first != last + 1) {
         bool worked = ok || (conn->work_first != last && !conn->error);
-        one_over(conn, &conn->work[conn->work_first % WORK_MAX], worked);
+        one_over(conn, &conn->work[conn->work_first % WORK_RING], worked);
         conn->work_first++;
     }
 }
@@ -129,7 +129,7 @@ void work_over(struct transport_conn *conn, unsigned last, bool ok) {
 static void not_posted(struct transport_conn *conn, unsigned first, int error) {
     while (conn->work_next != first) {
         conn->work_next--;
-        one_over(conn, &conn->work[conn->work_next % WORK_MAX], false);
+        one_over(conn, &conn->work[conn->work_next % WORK_RING], false);
     }
     rc_conn_break(conn, error, "send");
 }
