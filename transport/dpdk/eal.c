@@ -41,8 +41,8 @@ static bool quiet_log(void) {
 void eal_failed(struct transport_failure *failure, int error, const char *operation,
                 const char *object) {
     static char text[256];
-    snprintf(text, sizeof text, "%s %s%s%s%s", operation, object, *last_log ? " (" : "", last_log,
-             *last_log ? ")" : "");
+    snprintf(text, sizeof text, "%s%s%s%s%s%s", operation, *object ? " " : "", object,
+             *last_log ? " (" : "", last_log, *last_log ? ")" : "");
     last_log[0] = '\0';
     failure->error = error < 0 ? -error : error;
     failure->operation = text;
@@ -119,5 +119,6 @@ bool eal_start(const struct dpdk_spec *spec, struct transport_failure *failure) 
         return false;
     }
     started = true;
+    last_log[0] = '\0'; /* complaints of no consequence */
     return true;
 }

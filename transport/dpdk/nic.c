@@ -2,6 +2,7 @@
 #include "transport/dpdk/eal.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_tun.h>
 #include <net/if.h>
 #include <pthread.h>
 #include <rte_bus_vdev.h>
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 /* Frames that a port's own rings hold. */
@@ -66,39 +68,56 @@ static bool is_driver(const struct dpdk_spec *spec, const char *name) {
     return strncmp(spec->device, name, strlen(name)) == 0;
 }
 
-/* Drivers answer -1 to all that the kernel forbids: what it is, the kernel says if asked first. */
-static bool kernel_allows(const struct dpdk_spec *spec, struct transport_failure *failure) {
-    char interface[IFNAMSIZ];
-    int fd = -1;
-    find_argument(spec, "iface", interface, sizeof interface);
-    if (is_driver(spec, "net_tap")) {
-        fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
-        if (fd < 0)
-            eal_failed(failure, errno, "open", "/dev/net/tun");
-    } else if (is_driver(spec, "net_af_packet") || is_driver(spec, "net_af_xdp")) {
-        if (if_nametoindex(interface) == 0) {
-            eal_failed(failure, ENODEV, "finding the interface that iface= names for",
-                       spec->device);
-            return false;
-        }
-        fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
-        if (fd < 0)
-            eal_failed(failure, errno, "socket AF_PACKET for", spec->device);
-    } else {
-        return true;
-    }
+/* A tap of any name, gone at once. */
+static bool may_tap(struct transport_failure *failure) {
+    struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI};
+    int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+    bool allowed = fd >= 0 && ioctl(fd, TUNSETIFF, &request) == 0;
+    if (!allowed)
+        eal_failed(failure, errno, "making a tap by", "/dev/net/tun");
     if (fd >= 0)
         close(fd);
-    return fd >= 0;
+    return allowed;
 }
 
-/* The interface's ring in the kernel: room for a burst of some milliseconds. */
-static void complete_arguments(const struct dpdk_spec *spec, char *arguments, size_t bytes) {
-    static const char *const defaults[][2] = {
-        {"framesz", "2048"}, {"blocksz", "65536"}, {"framecnt", "4096"}};
+static bool may_capture(const struct dpdk_spec *spec, struct transport_failure *failure) {
+    char interface[IFNAMSIZ];
+    find_argument(spec, "iface", interface, sizeof interface);
+    if (if_nametoindex(interface) == 0) {
+        eal_failed(failure, ENODEV, "finding the interface that iface= names for", spec->device);
+        return false;
+    }
+    int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        eal_failed(failure, errno, "socket AF_PACKET for", spec->device);
+        return false;
+    }
+    close(fd);
+    return true;
+}
+
+/* Drivers answer -1 to all that the kernel forbids: what it is, the kernel says if asked first. */
+static bool kernel_allows(const struct dpdk_spec *spec, struct transport_failure *failure) {
+    if (is_driver(spec, "net_tap"))
+        return may_tap(failure);
+    if (is_driver(spec, "net_af_packet") || is_driver(spec, "net_af_xdp"))
+        return may_capture(spec, failure);
+    return true;
+}
+
+/*
+ * The interface's ring in the kernel: room for bursts of some milliseconds; a quarter of it where a
+ * user may not lock so much memory.
+ */
+static const char *const ring_frames[] = {"4096", "1024"};
+
+#define RING_SIZES (sizeof ring_frames / sizeof *ring_frames)
+
+static void complete_arguments(const struct dpdk_spec *spec, const char *frames, char *arguments,
+                               size_t bytes) {
+    const char *const defaults[][2] = {
+        {"framesz", "2048"}, {"blocksz", "65536"}, {"framecnt", frames}};
     size_t len = (size_t)snprintf(arguments, bytes, "%s", spec->arguments);
-    if (!is_driver(spec, "net_af_packet"))
-        return;
     for (size_t i = 0; i < sizeof defaults / sizeof *defaults; i++) {
         char given[8];
         find_argument(spec, defaults[i][0], given, sizeof given);
@@ -108,17 +127,26 @@ static void complete_arguments(const struct dpdk_spec *spec, char *arguments, si
     }
 }
 
+static int make_virtual(const struct dpdk_spec *spec) {
+    char arguments[2 * ENDPOINT_TEXT_BYTES];
+    int error = -1;
+    if (!is_driver(spec, "net_af_packet"))
+        return rte_vdev_init(spec->device, spec->arguments);
+    for (size_t i = 0; i < RING_SIZES && error; i++) {
+        complete_arguments(spec, ring_frames[i], arguments, sizeof arguments);
+        error = rte_vdev_init(spec->device, arguments);
+    }
+    return error;
+}
+
 /* Drivers start threads, too, which are not to take signals. */
 static int make_device(const struct dpdk_spec *spec) {
-    char arguments[2 * ENDPOINT_TEXT_BYTES];
     sigset_t all, before;
-    complete_arguments(spec, arguments, sizeof arguments);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int result =
-        spec->is_pci ? rte_dev_probe(spec->device) : rte_vdev_init(spec->device, arguments);
+    int error = spec->is_pci ? rte_dev_probe(spec->device) : make_virtual(spec);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return result;
+    return error;
 }
 
 static void remove_device(const struct nic *nic) {
