@@ -15,12 +15,6 @@ static bool answer_is_due(const struct transport_conn *conn) {
     return conn->answer_due && conn->reads == 0;
 }
 
-/* Credits are worth a message when the peer has none, or a good part of all. */
-static bool credits_are_due(const struct transport_conn *conn) {
-    unsigned owed = conn->flow.owed;
-    return owed > 0 && (owed == conn->flow.granted || owed * 4 >= conn->window);
-}
-
 static uint8_t flags_due(const struct transport_conn *conn) {
     if (answer_is_due(conn))
         return WIRE_ANSWER;
@@ -42,8 +36,8 @@ static void note_sent(struct transport_conn *conn, uint8_t flags) {
 /* False: nothing is due, or it cannot go now; completions and controls of the peer's come first. */
 static bool send_one(struct transport_conn *conn) {
     struct wire_head head = {.flags = flags_due(conn)};
-    bool due =
-        head.flags || conn->done > 0 || credits_are_due(conn) || flow_owes_answer(&conn->flow);
+    bool due = head.flags || conn->done > 0 || flow_owes_credits(&conn->flow, conn->window) ||
+               flow_owes_answer(&conn->flow);
     if (!due || conn->stage != STAGE_OPEN || !flow_may_send_control(&conn->flow))
         return false;
     bool has_taken = head.flags & (WIRE_CLOSE | WIRE_ANSWER);

@@ -47,6 +47,11 @@ static inline void flow_grant(struct flow *flow) {
     flow->owed++;
 }
 
+/* Credits are worth a control when the peer has none, or a good part of the window. */
+static inline bool flow_owes_credits(const struct flow *flow, unsigned window) {
+    return flow->owed > 0 && (flow->owed == flow->granted || flow->owed * 4 >= window);
+}
+
 /* A control is due, if for nothing else, to tell that the peer's have been taken. */
 static inline bool flow_owes_answer(const struct flow *flow) {
     return flow->controls_in >= FLOW_CONTROLS_ANSWER;
