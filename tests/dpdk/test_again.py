@@ -35,7 +35,6 @@ class Tree(OnPort):
 class Hostile(OnPort):
     good_stream_beside = test_hostile.Hostile.good_stream_beside
     test_headers_of_large_packets = test_hostile.Hostile.test_headers_of_large_packets
-    test_half_packets = test_hostile.Hostile.test_half_packets
 
 
 if __name__ == "__main__":

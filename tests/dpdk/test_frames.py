@@ -4,7 +4,7 @@ import random
 import frames
 from port import *
 
-FUZZ_SECONDS = 30
+FUZZ_SECONDS = int(os.environ.get("MUXD_FUZZ_SECONDS", "30"))
 BURST, PAUSE_SECONDS = 64, 0.004  # a port that drops frames for want of time would be no test of what they hold
 CONNECT_SECONDS = 0.1
 STRANGER4, STRANGER6 = "10.9.0.77", "fd09::77"
