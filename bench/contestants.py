@@ -1,5 +1,6 @@
 """Who is measured, how each is started, and what it does less than muxd."""
 import os
+import resource
 import shutil
 
 LISTEN_PORT = 7533
@@ -62,6 +63,8 @@ class Haproxy(Contestant):
     name = program = "haproxy"
     less = "TCP mode: does not parse, one upstream connection for each worker"
     framing = "stream"
+    # it ends at once where the limit of open files, two for each worker, cannot be had
+    workers_most = resource.getrlimit(resource.RLIMIT_NOFILE)[1] // 2 - 64
 
     def command(self, build, link, cell, scratch):
         path = os.path.join(scratch, "haproxy.cfg")

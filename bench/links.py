@@ -191,6 +191,9 @@ class Emulated:
         return self
 
     def _configure(self, namespace, interface, address):
+        # what ended must not keep the ports from the next ten thousand connections
+        run("ip", "netns", "exec", namespace, "sh", "-c", "cd /proc/sys/net/ipv4 && "
+            "echo 10000 65000 >ip_local_port_range && echo 1000 >tcp_max_tw_buckets")
         run("ip", "-n", namespace, "link", "set", interface, "mtu", str(self.mtu), "up")
         run("ip", "-n", namespace, "addr", "add", address, "dev", interface)
         if self.rate:

@@ -1,5 +1,6 @@
 #include "tools/muxd/options.h"
 
+#include "transport/dpdk/spec.h"
 #include "transport/stack.h"
 
 #include <errno.h>
@@ -168,6 +169,13 @@ static bool parse_endpoint(const char *option, const char *value, struct endpoin
     return false;
 }
 
+/* Does the endpoint of a port of DPDK's say whom to connect to? */
+static bool has_to(const struct endpoint *endpoint) {
+    struct dpdk_spec spec;
+    char why[256];
+    return dpdk_spec_parse(endpoint->name, &spec, why, sizeof why) && spec.to[0];
+}
+
 static bool add_listen(struct options *options, const char *value) {
     if (options->listen_count == OPTIONS_LISTEN_MAX)
         return wrong("--listen", value, "at most 64 of them");
@@ -179,6 +187,8 @@ static bool add_listen(struct options *options, const char *value) {
         return false;
     if (endpoint->kind == ENDPOINT_FILE)
         return wrong("--listen", value, "a place that workers connect to, not a file");
+    if (endpoint->kind == ENDPOINT_DPDK && has_to(endpoint))
+        return wrong("--listen", value, "no to= here (it is for --upstream)");
     options->listen_count++;
     return true;
 }
@@ -199,6 +209,8 @@ static bool set_upstream(struct options *options, const char *value) {
         endpoint_is_address(&options->upstream) && options->upstream.kind != ENDPOINT_UNIX;
     if (has_port && options->upstream.port == 0)
         return wrong("--upstream", value, "a port to connect to, not 0");
+    if (options->upstream.kind == ENDPOINT_DPDK && !has_to(&options->upstream))
+        return wrong("--upstream", value, "to=HOST, which is connected to");
     struct stat status;
     bool is_file = options->upstream.kind == ENDPOINT_FILE;
     if (is_file && stat(options->upstream.name, &status) == 0 && S_ISDIR(status.st_mode))
