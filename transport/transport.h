@@ -89,8 +89,14 @@ struct transport_config {
     unsigned reserve_buffers; /* so many of them go to TRANSPORT_POOL_RESERVE (at least 1) */
     unsigned conns_max;       /* most connections at a time, all kinds together */
     struct mux_room
-        arena;       /* what gather lists are sent from, `memory` included: to be registered with a
-                        device, once. Spans that lie elsewhere are copied by who needs that */
+        arena; /* what gather lists are sent from, `memory` included: to be registered with a
+                  device, once. Spans that lie elsewhere are copied by who needs that */
+    /*
+     * May this peer connect? Asked by who can before there is a connection (REFUSED with EACCES
+     * follows when not); the user asks for himself when it is ACCEPTED. NULL: everybody.
+     */
+    bool (*allowed)(const void *user, const struct sockaddr_storage *peer);
+    const void *allowed_user;
     struct sim *sim; /* the simulator's world, for a transport in it; else NULL */
     const struct transport_part *parts; /* of transport_mixed; else NULL */
     unsigned parts_count;

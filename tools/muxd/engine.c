@@ -76,6 +76,11 @@ static bool choose_parts(const struct options *options, struct log *log,
     return true;
 }
 
+static bool peer_allowed(const void *user, const struct sockaddr_storage *peer) {
+    const struct options *options = user;
+    return allow_has(&options->allow, peer);
+}
+
 /* Cuts what receives into even shares; the rest is the mux's. */
 static void share_arena(struct engine *engine, const struct options *options,
                         struct transport_part *parts, unsigned count) {
@@ -92,6 +97,8 @@ static void share_arena(struct engine *engine, const struct options *options,
             .reserve_buffers = RESERVE_BUFFERS,
             .conns_max = options->links_max + OTHER_CONNS,
             .arena = *arena,
+            .allowed = peer_allowed,
+            .allowed_user = options,
         };
     engine->memory = (struct mux_room){arena->data + count * share, arena->len - count * share};
 }
