@@ -155,6 +155,17 @@ static void disconnected(struct transport_conn *conn) {
     rc_conn_break(conn, ECONNRESET, "receive");
 }
 
+/* The machine waits until all who use the device have let go of it. */
+static void removed(struct transport_conn *conn) {
+    struct transport *transport = conn->transport;
+    struct ibv_context *context = conn->id->verbs;
+    if (conn->stage == STAGE_OPEN)
+        rc_conn_break(conn, ENODEV, "receive");
+    else
+        not_set_up(conn, ENODEV, "connect");
+    device_removed(transport, context);
+}
+
 static void on_conn(struct transport_conn *conn, const struct rdma_cm_event *event) {
     int error = event->status < 0 ? -event->status : ETIMEDOUT;
     switch (event->event) {
@@ -184,7 +195,7 @@ static void on_conn(struct transport_conn *conn, const struct rdma_cm_event *eve
         disconnected(conn);
         break;
     case RDMA_CM_EVENT_DEVICE_REMOVAL:
-        rc_conn_break(conn, ENODEV, "receive");
+        removed(conn);
         break;
     default: /* a change of address, the end of a time wait: nothing to be done */
         break;
@@ -201,8 +212,12 @@ static void on_event(const struct rdma_cm_event *event) {
         return;
     }
     struct cm_owner *owner = event->id->context;
-    if (owner->is_listener) /* its device was removed; it is the user's to close */
-        return;
+    if (owner->is_listener) {
+        struct transport_listener *listener = (struct transport_listener *)owner;
+        if (event->event == RDMA_CM_EVENT_DEVICE_REMOVAL && event->id == listener->id)
+            listener_removed(listener);
+        return; /* of who asked, and was not taken in: what becomes of it, accepting tells */
+    }
     struct transport_conn *conn = (struct transport_conn *)owner;
     if (!is_past(conn, event))
         on_conn(conn, event);

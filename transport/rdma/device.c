@@ -96,15 +96,33 @@ static struct rdma_device *device_open(struct transport *transport, struct ibv_c
     return NULL;
 }
 
-struct rdma_device *device_get(struct transport *transport, struct ibv_context *context,
-                               struct transport_failure *failure) {
+static struct rdma_device *find(struct transport *transport, const struct ibv_context *context) {
     struct queue_link *head = &transport->devices.head;
     for (struct queue_link *link = head->next; link != head; link = link->next) {
         struct rdma_device *device = queue_entry(link, struct rdma_device, link);
         if (device->context == context)
             return device;
     }
-    return device_open(transport, context, failure);
+    return NULL;
+}
+
+struct rdma_device *device_get(struct transport *transport, struct ibv_context *context,
+                               struct transport_failure *failure) {
+    struct rdma_device *device = find(transport, context);
+    return device ? device : device_open(transport, context, failure);
+}
+
+static void close_if_unused(struct rdma_device *device) {
+    if (device->removed && device->conns == 0)
+        device_close(device);
+}
+
+void device_removed(struct transport *transport, struct ibv_context *context) {
+    struct rdma_device *device = find(transport, context);
+    if (!device)
+        return;
+    device->removed = true;
+    close_if_unused(device);
 }
 
 /* The completion queue never overflows: it has a place for every request that can be posted. */
@@ -221,6 +239,7 @@ void device_leave(struct transport_conn *conn) {
     queue_remove(&conn->open_link);
     device->conns--;
     conn->device = NULL;
+    close_if_unused(device);
 }
 
 void device_claim(struct rdma_device *device, unsigned count) {

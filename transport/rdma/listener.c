@@ -115,6 +115,15 @@ static void refuse(struct transport_listener *listener, const struct transport_f
     wake(listener);
 }
 
+void listener_removed(struct transport_listener *listener) {
+    struct ibv_context *context = listener->id->verbs;
+    discard_requests(listener);
+    rdma_destroy_id(listener->id);
+    listener->id = NULL;
+    refuse(listener, &(struct transport_failure){ENODEV, "listen"});
+    device_removed(listener->transport, context);
+}
+
 static bool accept_now(struct transport_conn *conn, const struct rdma_conn_param *asked,
                        struct transport_failure *failure) {
     uint8_t hello[WIRE_HELLO_BYTES];

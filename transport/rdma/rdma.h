@@ -132,6 +132,7 @@ struct rdma_device {
     unsigned conns;
     unsigned reads_max; /* at a time, as responder and as initiator */
     bool armed;
+    bool removed; /* from the machine: closed with its last connection */
     struct transport_conn *by_qp[QP_BUCKETS];
 };
 
@@ -310,6 +311,9 @@ struct rdma_device *device_get(struct transport *transport, struct ibv_context *
                                struct transport_failure *failure);
 void device_close(struct rdma_device *device);
 
+/* It is taken from the machine, which waits for us to let go of it. */
+void device_removed(struct transport *transport, struct ibv_context *context);
+
 /* A queue pair for conn->id, with all that belongs to it. False with *failure, nothing left. */
 bool device_join(struct rdma_device *device, struct transport_conn *conn,
                  struct transport_failure *failure);
@@ -372,6 +376,9 @@ struct transport_listener *rc_listen(struct transport *transport,
 void rc_accept(struct transport_listener *listener, bool on);
 void rc_close_listener(struct transport_listener *listener);
 void *rc_listener_user(const struct transport_listener *listener);
+
+/* Its device is gone: it hears of nobody any more, and the user of that. */
+void listener_removed(struct transport_listener *listener);
 
 /* A connection is asked for. */
 void listener_request(struct transport_listener *listener, const struct rdma_cm_event *event);
