@@ -10,7 +10,7 @@ from harness import *
 
 BUILD = os.environ["BUILD"]
 NEAR, NEAR6 = "10.9.0.1", "[fd09::1]"  # of ib0; what connects to them comes from ib1
-MEMORY = ("--memory", "24M")  # several muxd in a machine of 256 MiB
+MEMORY = ("--memory", "16M")  # all of it pinned, and the machine has 256 MiB for all
 
 
 def run(*argv, patience=PATIENCE):

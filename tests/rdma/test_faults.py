@@ -20,13 +20,13 @@ class Faults(Cabled):
         return supervisor, top
 
     def send_steadily(self, muxd, packets):
-        """In the background: some 5 MB a second, so that it goes on whatever happens meanwhile."""
+        """In the background: some 2 MB a second, so that it goes on whatever happens meanwhile."""
         def work():
             with connect(muxd.addresses[0]) as sock:
                 sock.settimeout(None)
                 for one in packets:
                     sock.sendall(one)
-                    time.sleep(len(one) / 5e6)
+                    time.sleep(len(one) / 2e6)
         thread = threading.Thread(target=work, daemon=True)
         thread.start()
         return thread
@@ -36,9 +36,9 @@ class Faults(Cabled):
         stats = os.path.join(self.folder(), "stats")
         supervisor, top = self.supervised()
         leaf = self.muxd("--upstream", top.addresses[0], *MEMORY, "--stats-json", stats)
-        sent = numbered(1500, lambda i: i % 9 * 2000)
+        sent = numbered(1000, lambda i: i % 9 * 2000)
         thread = self.send_steadily(leaf, sent)
-        before = supervisor.read_until(lambda s: len(s) > 2 << 20)
+        before = supervisor.read_until(lambda s: len(s) > 1 << 20)
         top.process.kill()
         before = supervisor.read_until(lambda s: False, before)
         leaf.wait_log("lost")
@@ -87,30 +87,35 @@ class Faults(Cabled):
         self.same_streams(read(path), streams)
 
     def test_the_cable_is_pulled(self):
-        """All is lost for a while: the node below notices, comes back by itself, and nothing is missing that
-        it was not told had arrived."""
+        """All is lost for a while. The node below notices and comes back by itself; nothing comes twice, and
+        what is missing it knows to be in doubt."""
+        path = os.path.join(self.folder(), "stats")
         supervisor, top = self.supervised()
-        leaf = self.muxd("--upstream", "mux:" + top.addresses[0], *MEMORY)
+        leaf = self.muxd("--upstream", "mux:" + top.addresses[0], *MEMORY, "--stats-json", path)
         top.wait_log("is node ")
         worker = self.socket(leaf.addresses[0])
         worker.sendall(packet(test_id="before"))
         supervisor.read_events(1)
         loss(100)
-        worker.sendall(b"".join(numbered(1000, lambda i: 100)))
+        sent = numbered(1000, lambda i: 100)
+        worker.sendall(b"".join(sent))
         leaf.wait_log("lost")
         loss(0)
         stream = supervisor.read_until(lambda s: b"t999" in s)
-        names = [event["test_id"] for event in oracle.decode(stream) if event["file_name"] == "f"]
-        self.assertEqual(names, ["t%d" % i for i in range(1000)])
-        worker.sendall(packet(test_id="after"))
-        supervisor.read_until(lambda s: b"after" in s)
+        arrived = [int(event["test_id"][1:]) for event in oracle.decode(stream) if event["file_name"] == "f"]
+        self.assertEqual(arrived, list(range(arrived[0], len(sent))))
+        missing = sum(len(packet(test_id="t%d" % i, file_name="f", file_bytes=bytes(100), route_code="0"))
+                      for i in range(arrived[0]))
+        self.assertLessEqual(missing, self.fresh_stats(leaf, path)["muxd_in_doubt_bytes_total"])
 
     def test_nobody_reads(self):
         """The worker is held, memory stays bounded; later all goes on, byte for byte."""
         supervisor, top = self.supervised()
         leaf = self.muxd("--upstream", top.addresses[0], *MEMORY)
         worker = self.socket(leaf.addresses[0])
-        resident = [muxd.resident_bytes() for muxd in (top, leaf)]
+        worker.sendall(packet(test_id="first"))
+        supervisor.read_events(1)
+        resident = [muxd.resident_bytes() for muxd in (top, leaf)]  # with all that is pinned
         blocks = [packet(test_id="t%d" % i, file_name="f", file_bytes=bytes([i & 255]) * size)
                   for i, size in enumerate([100] * 500 + [20000] * 10 + [200000])]
         block, sent, still = b"".join(blocks), 0, time.monotonic()
@@ -123,7 +128,7 @@ class Faults(Cabled):
                 time.sleep(0.01)
             self.assertLess(sent, 100 << 20, "the worker was never held")
         for muxd, begin in zip((top, leaf), resident):
-            self.assertLess(muxd.resident_bytes() - begin, 32 << 20)
+            self.assertLess(muxd.resident_bytes() - begin, 4 << 20)
         worker.setblocking(True)
         rest = block[sent % len(block):]
         thread = threading.Thread(target=worker.sendall, args=(rest,), daemon=True)
@@ -137,18 +142,19 @@ class Faults(Cabled):
         thread.join(PATIENCE)
 
     def test_the_device_goes_away(self):
-        """Removed under load, and there again: the node comes back."""
+        """Its connections are lost. This kernel's device is gone only when who used it has ended."""
         supervisor, top = self.supervised()
-        leaf = self.muxd("--upstream", "mux:" + top.addresses[0], *MEMORY)
+        leaf = self.muxd("--upstream", "mux:" + top.addresses[0], *MEMORY, "--drain-timeout", "1")
         top.wait_log("is node ")
-        worker = self.socket(leaf.addresses[0])
-        worker.sendall(packet(test_id="before"))
-        supervisor.read_events(1)
-        must("rdma", "link", "delete", "rxe1")
+        removal = subprocess.Popen(["rdma", "link", "delete", "rxe1"])
+        self.addCleanup(must, "rdma", "link", "add", "rxe1", "type", "rxe", "netdev", "ib1")
+        self.addCleanup(removal.wait)
+        self.addCleanup(leaf.close)
         leaf.wait_log("lost")
-        must("rdma", "link", "add", "rxe1", "type", "rxe", "netdev", "ib1")
-        worker.sendall(packet(test_id="after"))
-        supervisor.read_until(lambda s: b"after" in s)
+        top.wait_log("is unreachable")
+        self.assertEqual(leaf.end(), 0)
+        self.assertEqual(removal.wait(PATIENCE), 0)
+        self.assertEqual(top.end(), 0)
 
 
 if __name__ == "__main__":

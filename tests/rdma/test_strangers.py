@@ -4,6 +4,49 @@ from cable import *
 STRANGER = os.path.join(BUILD, "tests/rdma/stranger")
 
 
+# What two muxd say to each other, by transport/rdma/wire.h.
+STREAM, END, CLOSE = 1, 2, 4
+
+
+def hello(version=1, size=16, message_bytes=4096, credits=8, magic=b"muxdRDMA"):
+    return magic + struct.pack("<4H", version, size, message_bytes, credits)
+
+
+def head(flags, controls=0, credits=0, done=0, spans=0):
+    return struct.pack("<BBHHH", flags, controls, credits, done, spans)
+
+
+def span(address=4096, key=1, length=65536, before=0, lead=0):
+    return struct.pack("<QIIHHI", address, key, length, before, lead, 0)
+
+
+WORD = packet(test_id="word")
+BAD = {
+    "empty": [b""],
+    "half a head": [head(STREAM)[:7]],
+    "an unknown flag": [head(64)],
+    "a stream of nothing": [head(STREAM)],
+    "a table cut off": [head(STREAM, spans=2) + span()],
+    "a table too large": [head(STREAM, spans=33) + 33 * span()],
+    "a span of no length": [head(STREAM, spans=1) + span(length=0)],
+    "a span behind the end": [head(STREAM, spans=1) + span(before=2) + b"x"],
+    "spans in the wrong order": [head(STREAM, spans=2) + span(before=1) + span(before=0) + b"xx"],
+    "a lead that is not there": [head(STREAM, spans=1) + span(before=1, lead=2) + b"x"],
+    "an address that wraps": [head(STREAM, spans=1) + span(address=2 ** 64 - 1)],
+    "memory that nobody may read": [head(STREAM, spans=1) + span()],
+    "more credits than there can be": [head(0, credits=1000)] * 2,
+    "controls that were not sent": [head(0, controls=200)],
+    "done with what was not announced": [head(0, done=7)],
+    "a stream after its end": [head(END), head(STREAM) + WORD],
+    "a close without a count": [head(CLOSE)],
+    "a control with a body": [head(0) + b"x"],
+    "a message too long": [head(STREAM) + bytes(60000)],
+    "more messages than credits": [head(STREAM) + b"x"] * 60,
+    "more controls than places": [head(0)] * 60,
+}
+
+
+
 class Strangers(Cabled):
     def listening(self):
         return self.muxd(*MEMORY, listen=("rdma:%s:0" % NEAR,))
@@ -26,10 +69,51 @@ class Strangers(Cabled):
 
     def test_hellos_of_another_kind(self):
         muxd = self.listening()
-        for hello in ("", "00", "ff" * 56, "6d757864" * 14, "00" * 56):
-            status, said = run(STRANGER, NEAR, str(muxd.port), hello)
-            self.assertEqual((status, said), (0, "rejected\n"), hello)
+        for wrong in (b"", b"\0", bytes(56), b"\xff" * 56, b"muxd" * 14, hello()[:12], hello(magic=b"muxdrdma"),
+                      hello(version=0), hello(version=2), hello(size=15), hello(size=17),
+                      hello(message_bytes=0), hello(message_bytes=1023), hello(credits=0)):
+            status, said = run(STRANGER, NEAR, str(muxd.port), wrong.hex())
+            self.assertEqual((status, said), (0, "rejected\n"), wrong)
         self.lives(muxd)
+
+    def test_a_stranger_can_speak_it(self):
+        """Or the tests below would show nothing."""
+        muxd = self.listening()
+        status, said = run(STRANGER, NEAR, str(muxd.port), hello().hex(), (head(STREAM) + WORD).hex(), head(END).hex())
+        self.assertEqual((status, said), (0, "accepted\ndisconnected\n"))
+        self.assertEqual(muxd.end(), 0)
+        event, = python_events(muxd.stream())
+        self.assertEqual((event["test_id"], event["route_code"]), ("word", "0"))
+
+    def test_messages_of_another_kind(self):
+        """Each costs the stranger its connection, and nobody else anything."""
+        muxd = self.listening()
+        other = subprocess.Popen([MUX, "send", muxd.addresses[0]], stdin=subprocess.PIPE)
+        self.addCleanup(other.wait)
+        self.addCleanup(other.kill)
+        other.stdin.write(WORD)
+        other.stdin.flush()
+        self.until(lambda: count_packets(muxd.stream()) == 1, "the other's packet")
+        for what, messages in BAD.items():
+            status, said = run(STRANGER, NEAR, str(muxd.port), hello().hex(), *[one.hex() for one in messages])
+            self.assertEqual((status, said), (0, "accepted\ndisconnected\n"), what)
+        self.not_ready = counted("*rnr*")  # some came without being asked for
+        other.stdin.write(WORD)
+        other.stdin.close()
+        self.assertEqual(other.wait(PATIENCE), 0)
+        self.lives(muxd)
+
+    def test_one_that_says_nothing(self):
+        """It does not hold up the end."""
+        muxd = self.listening()
+        silent = subprocess.Popen([STRANGER, NEAR, str(muxd.port), hello().hex()], stdout=subprocess.PIPE, text=True)
+        self.addCleanup(silent.stdout.close)
+        self.addCleanup(silent.wait)
+        self.addCleanup(silent.kill)
+        self.assertEqual(silent.stdout.readline(), "accepted\n")
+        begin = time.monotonic()
+        self.assertEqual(muxd.end(), 0)
+        self.assertLess(time.monotonic() - begin, 10)
 
     def test_a_muxd_calls_a_stranger(self):
         """rping accepts anybody: its answer is no muxd's, and the node says so."""
@@ -71,6 +155,7 @@ class WithoutDevice(Cabled):
             must("rdma", "link", "delete", "rxe" + number)
             self.addCleanup(must, "rdma", "link", "add", "rxe" + number, "type", "rxe", "netdev",
                             "ib" + number)
+        self.not_ready = 0  # their counts have gone with them
 
     def test_tcp_is_there(self):
         port = free_port()
