@@ -88,9 +88,10 @@ static void error_callback(void *argument, err_t error) {
  * seen one that is large enough.
  */
 static void steady_segment_size(struct tcp_pcb *pcb) {
-    u16_t largest = NIC_MTU_BYTES - (IP_IS_V6_VAL(pcb->remote_ip) ? 40 : 20) - 20;
-    if (pcb->mss > largest)
-        pcb->mss = largest;
+    const struct netif *netif = netif_get_by_index(pcb->netif_idx);
+    u16_t headers = (IP_IS_V6_VAL(pcb->remote_ip) ? 40 : 20) + 20;
+    if (netif && pcb->mss > netif->mtu - headers)
+        pcb->mss = netif->mtu - headers;
     if (pcb->snd_wnd_max < 2 * TCP_MSS)
         pcb->snd_wnd_max = 2 * TCP_MSS;
 }

@@ -1,8 +1,7 @@
 #include "transport/dpdk/nic.h"
 #include "transport/dpdk/eal.h"
+#include "transport/dpdk/kernel.h"
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/if_tun.h>
 #include <net/if.h>
 #include <pthread.h>
 #include <rte_bus_vdev.h>
@@ -14,11 +13,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 /* Frames that a port's own rings hold. */
 #define RING_FRAMES 1024
+
+/* What the ring of an interface in the kernel holds at most. */
+#define DRAIN_BURSTS (4096 / NIC_BURST)
 
 /* Per thread, so that the pool is rarely asked. */
 #define CACHE_FRAMES 256
@@ -31,6 +31,8 @@ struct nic {
     uint16_t id;
     bool is_pci;
     char device[ENDPOINT_TEXT_BYTES];
+    char interface[IFNAMSIZ];       /* of the kernel's; "": none */
+    struct kernel_interface before; /* as we found it */
     struct rte_mbuf *queued[NIC_BURST];
     uint16_t queued_count;
 };
@@ -68,41 +70,28 @@ static bool is_driver(const struct dpdk_spec *spec, const char *name) {
     return strncmp(spec->device, name, strlen(name)) == 0;
 }
 
-/* A tap of any name, gone at once. */
-static bool may_tap(struct transport_failure *failure) {
-    struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI};
-    int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
-    bool allowed = fd >= 0 && ioctl(fd, TUNSETIFF, &request) == 0;
-    if (!allowed)
-        eal_failed(failure, errno, "making a tap by", "/dev/net/tun");
-    if (fd >= 0)
-        close(fd);
-    return allowed;
-}
-
-static bool may_capture(const struct dpdk_spec *spec, struct transport_failure *failure) {
-    char interface[IFNAMSIZ];
-    find_argument(spec, "iface", interface, sizeof interface);
-    if (if_nametoindex(interface) == 0) {
-        eal_failed(failure, ENODEV, "finding the interface that iface= names for", spec->device);
-        return false;
-    }
-    int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
-    if (fd < 0) {
-        eal_failed(failure, errno, "socket AF_PACKET for", spec->device);
-        return false;
-    }
-    close(fd);
-    return true;
+/* Does the device live on an interface of the kernel's that is there already? */
+static bool uses_interface(const struct dpdk_spec *spec) {
+    return is_driver(spec, "net_af_packet") || is_driver(spec, "net_af_xdp");
 }
 
 /* Drivers answer -1 to all that the kernel forbids: what it is, the kernel says if asked first. */
-static bool kernel_allows(const struct dpdk_spec *spec, struct transport_failure *failure) {
-    if (is_driver(spec, "net_tap"))
-        return may_tap(failure);
-    if (is_driver(spec, "net_af_packet") || is_driver(spec, "net_af_xdp"))
-        return may_capture(spec, failure);
-    return true;
+static bool kernel_allows(struct nic *nic, const struct dpdk_spec *spec,
+                          struct transport_failure *failure) {
+    if (is_driver(spec, "net_tap") && !kernel_may_tap()) {
+        eal_failed(failure, errno, "making a tap for", spec->device);
+        return false;
+    }
+    if (!uses_interface(spec))
+        return true;
+    find_argument(spec, "iface", nic->interface, sizeof nic->interface);
+    if (!kernel_interface(nic->interface, &nic->before)) {
+        eal_failed(failure, errno, "finding the interface that iface= names for", spec->device);
+        return false;
+    }
+    if (!kernel_may_capture())
+        eal_failed(failure, errno, "socket AF_PACKET for", spec->device);
+    return kernel_may_capture();
 }
 
 /*
@@ -173,13 +162,15 @@ static const char *configure(struct nic *nic, int *error) {
 
 /*
  * An AF_PACKET socket collects the frames of all interfaces, loopback included, until it is bound:
- * those are not for us.
+ * those are not for us. A busy network never lets it run empty.
  */
 static void drain(struct nic *nic) {
     struct rte_mbuf *frames[NIC_BURST];
-    uint16_t count;
-    while ((count = rte_eth_rx_burst(nic->id, 0, frames, NIC_BURST)) > 0)
+    uint16_t count = NIC_BURST;
+    for (unsigned bursts = 0; count > 0 && bursts < DRAIN_BURSTS; bursts++) {
+        count = rte_eth_rx_burst(nic->id, 0, frames, NIC_BURST);
         rte_pktmbuf_free_bulk(frames, count);
+    }
 }
 
 static bool start(struct nic *nic, const struct dpdk_spec *spec,
@@ -208,9 +199,8 @@ static bool probe(struct nic *nic, const struct dpdk_spec *spec,
     nic->is_pci = spec->is_pci;
     strcpy(nic->device, spec->device);
     int error = make_device(spec);
-    if (error ==
-        -1) /* unknown to all drivers, or refused by one; what the kernel forbids was told */
-        error = -ENODEV;
+    /* Unknown to all drivers, or refused by one; what the kernel forbids was told. */
+    error = error == -1 ? -ENODEV : error;
     if (error && !(spec->is_pci && error == -EEXIST)) {
         eal_failed(failure, error, spec->is_pci ? "rte_dev_probe" : "rte_vdev_init", spec->device);
         return false;
@@ -221,17 +211,20 @@ static bool probe(struct nic *nic, const struct dpdk_spec *spec,
     return false;
 }
 
+static bool open_as(struct nic *nic, const struct dpdk_spec *spec, size_t private_bytes,
+                    struct transport_failure *failure) {
+    return eal_start(spec, failure) && kernel_allows(nic, spec, failure) &&
+           make_pool(private_bytes, failure) && probe(nic, spec, failure);
+}
+
 struct nic *nic_open(const struct dpdk_spec *spec, size_t private_bytes,
                      struct transport_failure *failure) {
-    if (!eal_start(spec, failure) || !kernel_allows(spec, failure) ||
-        !make_pool(private_bytes, failure))
-        return NULL;
     struct nic *nic = calloc(1, sizeof *nic);
     if (!nic) {
         eal_failed(failure, ENOMEM, "calloc", "");
         return NULL;
     }
-    if (probe(nic, spec, failure))
+    if (open_as(nic, spec, private_bytes, failure))
         return nic;
     free(nic);
     return NULL;
@@ -239,11 +232,24 @@ struct nic *nic_open(const struct dpdk_spec *spec, size_t private_bytes,
 
 void nic_close(struct nic *nic) {
     nic_flush(nic);
-    rte_eth_promiscuous_disable(nic->id);
+    if (!nic->before.is_promiscuous)
+        rte_eth_promiscuous_disable(nic->id);
     rte_eth_dev_stop(nic->id);
     rte_eth_dev_close(nic->id);
     remove_device(nic);
     free(nic);
+}
+
+unsigned nic_mtu_bytes(const struct nic *nic) {
+    uint16_t mtu = NIC_MTU_BYTES;
+    unsigned least = nic->interface[0] ? nic->before.mtu_bytes : NIC_MTU_BYTES;
+    if (rte_eth_dev_get_mtu(nic->id, &mtu) == 0 && mtu < least)
+        least = mtu;
+    return least < NIC_MTU_BYTES ? least : NIC_MTU_BYTES;
+}
+
+bool nic_is_gone(const struct nic *nic) {
+    return nic->interface[0] && if_nametoindex(nic->interface) != nic->before.index;
 }
 
 bool nic_mac(const struct nic *nic, uint8_t mac[DPDK_MAC_BYTES]) {

@@ -17,7 +17,7 @@
 /* Frames taken from a port at a time: as many as its drivers fetch and fill in one go. */
 #define NIC_BURST 64
 
-/* Largest frame without its checksum: Ethernet's. */
+/* Largest packet, and largest frame without its checksum: Ethernet's. */
 #define NIC_MTU_BYTES 1500
 #define NIC_FRAME_MOST_BYTES (14 + NIC_MTU_BYTES)
 
@@ -44,6 +44,12 @@ void nic_close(struct nic *nic);
 
 /* The port's own address in Ethernet: a card's; false when it has none of its own. */
 bool nic_mac(const struct nic *nic, uint8_t mac[DPDK_MAC_BYTES]);
+
+/* Of the interface or card, at most NIC_MTU_BYTES. */
+unsigned nic_mtu_bytes(const struct nic *nic);
+
+/* Has the interface of the kernel's that the port was opened on vanished? */
+bool nic_is_gone(const struct nic *nic);
 
 /* Up to `most` (at most NIC_BURST) frames, each in one piece. */
 unsigned nic_receive(struct nic *nic, struct nic_frame *frames, unsigned most);

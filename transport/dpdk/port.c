@@ -10,6 +10,10 @@
 /* Frames fed to lwIP before anything else has its turn. */
 #define FRAMES_PER_PASS (4 * NIC_BURST)
 
+/* Every network of IP carries so much. */
+#define MTU_LEAST_BYTES_4 576
+#define MTU_LEAST_BYTES_6 1280
+
 /*
  * Where answers go: to the station that the last segment came from. lwIP's own tables have ten
  * entries in Debian's build, fewer than a farm has machines; without an entry here they are asked.
@@ -125,7 +129,7 @@ static err_t init_netif(struct netif *netif) {
     memcpy(netif->name, "dp", 2);
     memcpy(netif->hwaddr, port->filter.mac, DPDK_MAC_BYTES);
     netif->hwaddr_len = DPDK_MAC_BYTES;
-    netif->mtu = NIC_MTU_BYTES;
+    netif->mtu = (u16_t)nic_mtu_bytes(port->nic);
     netif->output = output4;
     netif->output_ip6 = output6;
     netif->linkoutput = send_frame;
@@ -189,9 +193,12 @@ static struct port *port_open(struct transport *transport, const struct dpdk_spe
     uint8_t mac[DPDK_MAC_BYTES];
     choose_mac(port, mac);
     filter_init(&port->filter, spec, mac);
-    if (add_netif(port))
+    bool large = nic_mtu_bytes(port->nic) >=
+                 (port->filter.in6_count > 0 ? MTU_LEAST_BYTES_6 : MTU_LEAST_BYTES_4);
+    if (large && add_netif(port))
         return port;
-    lwip_failed(failure, ERR_MEM, "netif_add");
+    *failure = (struct transport_failure){large ? ENOMEM : EMSGSIZE,
+                                          large ? "netif_add" : "using the port's small MTU"};
     nic_close(port->nic);
     free(port);
     return NULL;

@@ -1,8 +1,7 @@
 /* Which ports there are, without a start of DPDK's. */
 #include "transport/dpdk/dpdk.h"
-#include "transport/dpdk/spec.h"
+#include "transport/dpdk/kernel.h"
 #include <dirent.h>
-#include <fcntl.h>
 #include <net/if.h>
 #include <rte_build_config.h>
 #include <stdlib.h>
@@ -70,30 +69,19 @@ static bool has_driver(const char *name) {
 /* One on each of the kernel's interfaces, which goes on using it. */
 static void print_interfaces(FILE *out) {
     struct if_nameindex *list = if_nameindex();
-    int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
     unsigned count = 0;
-    for (struct if_nameindex *item = list; fd >= 0 && item && item->if_index; item++)
+    for (struct if_nameindex *item = list; item && item->if_index; item++)
         if (strcmp(item->if_name, "lo") != 0)
             fprintf(out, "dpdk:net_af_packet%u,iface=%s," ADDRESS_AND_PORT "\n", count++,
                     item->if_name);
-    if (fd >= 0)
-        close(fd);
     if (list)
         if_freenameindex(list);
 }
 
-static void print_tap(FILE *out) {
-    int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
-    if (fd < 0)
-        return;
-    close(fd);
-    fprintf(out, "dpdk:net_tap0,iface=NAME," ADDRESS_AND_PORT "\n");
-}
-
 void dpdk_ports_print(FILE *out) {
     print_cards(out);
-    if (has_driver("net_af_packet"))
+    if (has_driver("net_af_packet") && kernel_may_capture())
         print_interfaces(out);
-    if (has_driver("net_tap"))
-        print_tap(out);
+    if (has_driver("net_tap") && kernel_may_tap())
+        fprintf(out, "dpdk:net_tap0,iface=NAME," ADDRESS_AND_PORT "\n");
 }

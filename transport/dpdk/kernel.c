@@ -1,0 +1,52 @@
+#include "transport/dpdk/kernel.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Keeps errno. */
+static void close_quietly(int fd) {
+    int error = errno;
+    if (fd >= 0)
+        close(fd);
+    errno = error;
+}
+
+bool kernel_may_tap(void) {
+    struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI};
+    int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+    bool allowed = fd >= 0 && ioctl(fd, TUNSETIFF, &request) == 0;
+    close_quietly(fd);
+    return allowed;
+}
+
+bool kernel_may_capture(void) {
+    int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+    close_quietly(fd);
+    return fd >= 0;
+}
+
+bool kernel_interface(const char *name, struct kernel_interface *interface) {
+    struct ifreq flags = {0}, mtu = {0};
+    if (strlen(name) >= sizeof flags.ifr_name) {
+        errno = ENODEV;
+        return false;
+    }
+    strcpy(flags.ifr_name, name);
+    strcpy(mtu.ifr_name, name);
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool known =
+        fd >= 0 && ioctl(fd, SIOCGIFFLAGS, &flags) == 0 && ioctl(fd, SIOCGIFMTU, &mtu) == 0;
+    *interface = (struct kernel_interface){.mtu_bytes = (unsigned)mtu.ifr_mtu,
+                                           .is_promiscuous = flags.ifr_flags & IFF_PROMISC};
+    close_quietly(fd);
+    if (!known)
+        return false;
+    interface->index = if_nametoindex(name);
+    return interface->index != 0;
+}
