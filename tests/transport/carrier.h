@@ -12,7 +12,8 @@ struct carrier {
     bool one_channel; /* an error shows in both directions: sockets, not pipes */
     bool is_tcp;
     bool is_rdma;
-    bool is_wire; /* bytes cross a cable: RDMA, or TCP by a stack that is not the kernel's, with the kernel as another host */
+    bool is_wire; /* bytes cross a cable: RDMA, or TCP by a stack that is not the kernel's, with the
+                     kernel as another host */
 
     /* NULL, or why this carrier is missing on this machine. */
     const char *(*missing)(void);
