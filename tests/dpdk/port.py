@@ -57,12 +57,12 @@ class PortCase(Case):
             self.same(events, wanted.pop(events[0]["test_id"]), events[0]["test_id"])
 
 
-def worker_stream(name, rng, packets=20):
+def worker_stream(name, rng, packets=20, output_most=30000):
     """A worker's stream; its first test is called by its name."""
     events = [dict(test_id=name)]
     for k in range(packets):
         output = rng.random() < 0.3
         events.append(dict(test_id="%s.t%d" % (name, k // 2), test_status="success" if k % 2 else "inprogress",
                            file_name="log" if output else None,
-                           file_bytes=rng.randbytes(rng.choice((10, 1000, 30000))) if output else None))
+                           file_bytes=rng.randbytes(rng.choice((10, 1000, output_most))) if output else None))
     return b"".join(packet(**event) for event in events)
