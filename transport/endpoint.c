@@ -247,12 +247,8 @@ bool endpoint_is_address(const struct endpoint *endpoint) {
     return endpoint->kind != ENDPOINT_FILE && endpoint->kind != ENDPOINT_STDIO;
 }
 
-unsigned endpoint_resolve_rdma(const struct endpoint *endpoint, struct transport_address *addresses,
-                               unsigned most) {
-    if (endpoint->kind != ENDPOINT_TCP || !interface_carries_rdma("/sys/class", endpoint->name))
-        return 0;
-    return by_rdma(endpoint, addresses,
-                   interface_addresses(endpoint->name, endpoint->port, addresses, most));
+bool endpoint_offers_rdma(const struct endpoint *endpoint) {
+    return endpoint->kind == ENDPOINT_TCP && interface_carries_rdma("/sys/class", endpoint->name);
 }
 
 unsigned endpoint_resolve(const struct endpoint *endpoint, bool listening,

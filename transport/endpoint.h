@@ -89,11 +89,8 @@ unsigned endpoint_resolve(const struct endpoint *endpoint, bool listening,
 /* Is this a place in a network, which endpoint_resolve() finds, or a unix socket? */
 bool endpoint_is_address(const struct endpoint *endpoint);
 
-/*
- * Of an interface to listen on that also carries an RDMA device: its addresses by RDMA. 0: none.
- */
-unsigned endpoint_resolve_rdma(const struct endpoint *endpoint, struct transport_address *addresses,
-                               unsigned most);
+/* Is it an interface that also carries an RDMA device? Its addresses can be listened on by both. */
+bool endpoint_offers_rdma(const struct endpoint *endpoint);
 
 /*
  * A sentence about the interface that this endpoint names, for the log, e.g. "ib0 is InfiniBand

@@ -50,10 +50,9 @@ static bool is_asked_for(const struct options *options, enum transport_via via, 
 
 /* An interface that carries RDMA offers it. */
 static bool is_offered(const struct options *options, enum transport_via via) {
-    struct transport_address address;
     bool offered = false;
     for (unsigned i = 0; i < options->listen_count; i++)
-        offered = offered || endpoint_resolve_rdma(&options->listen[i], &address, 1) > 0;
+        offered = offered || endpoint_offers_rdma(&options->listen[i]);
     return offered && via == TRANSPORT_VIA_RDMA;
 }
 

@@ -294,27 +294,35 @@ static struct transport_listener *listen_when_ready(struct muxd *muxd,
     }
 }
 
-static bool listen_on(struct muxd *muxd, const struct endpoint *endpoint,
-                      const struct transport_address *address, bool is_interface,
-                      bool *open_to_all) {
-    struct transport_failure failure;
+/* *address becomes the one that is really listened on. */
+static bool listen_at(struct muxd *muxd, struct transport_address *address, bool is_interface,
+                      bool *open_to_all, struct transport_failure *failure) {
     struct transport_address bound;
     char text[ENDPOINT_TEXT_BYTES];
     struct transport_listener *listener =
         is_interface
-            ? listen_when_ready(muxd, address, &bound, &failure)
-            : muxd->engine.ops->listen(muxd->engine.transport, address, NULL, &bound, &failure);
-    if (!listener) {
-        address_text(address, text, sizeof text);
-        log_text(&muxd->log, "muxd: --listen %s: %s: %s: %s\n", endpoint->text, text,
-                 failure.operation, strerror(failure.error));
+            ? listen_when_ready(muxd, address, &bound, failure)
+            : muxd->engine.ops->listen(muxd->engine.transport, address, NULL, &bound, failure);
+    if (!listener)
         return false;
-    }
     node_add_listener(muxd->node, listener);
     address_text(&bound, text, sizeof text);
     log_text(&muxd->log, "listening on %s\n", text);
     *open_to_all = *open_to_all || !address_is_local(&bound);
+    *address = bound;
     return true;
+}
+
+static bool listen_on(struct muxd *muxd, const struct endpoint *endpoint,
+                      struct transport_address *address, bool is_interface, bool *open_to_all) {
+    struct transport_failure failure;
+    char text[ENDPOINT_TEXT_BYTES];
+    if (listen_at(muxd, address, is_interface, open_to_all, &failure))
+        return true;
+    address_text(address, text, sizeof text);
+    log_text(&muxd->log, "muxd: --listen %s: %s: %s: %s\n", endpoint->text, text, failure.operation,
+             strerror(failure.error));
+    return false;
 }
 
 static bool listen_on_stdin(struct muxd *muxd) {
@@ -328,18 +336,26 @@ static bool listen_on_stdin(struct muxd *muxd) {
     return conn && node_adopt(muxd->node, conn, false);
 }
 
-/* Beside TCP, where the interface carries it; without it TCP does. */
-static void offer_rdma(struct muxd *muxd, const struct endpoint *endpoint, bool *open_to_all) {
-    struct transport_address addresses[ADDRESSES_MAX];
-    unsigned count = endpoint_resolve_rdma(endpoint, addresses, ADDRESSES_MAX);
-    if (count > 0 && !stack_ops(TRANSPORT_VIA_RDMA)) {
+/* The same addresses and ports as by TCP, where the interface carries it; without it TCP does. */
+static void offer_rdma(struct muxd *muxd, const struct endpoint *endpoint,
+                       struct transport_address *addresses, unsigned count, bool *open_to_all) {
+    struct transport_failure failure;
+    char text[ENDPOINT_TEXT_BYTES];
+    if (!endpoint_offers_rdma(endpoint))
+        return;
+    if (!stack_ops(TRANSPORT_VIA_RDMA)) {
         log_text(&muxd->log, "muxd: %s carries RDMA, but this muxd was built without %s\n",
                  endpoint->name, stack_name(TRANSPORT_VIA_RDMA));
         return;
     }
-    for (unsigned i = 0; i < count; i++)
-        if (!listen_on(muxd, endpoint, &addresses[i], true, open_to_all))
-            return;
+    for (unsigned i = 0; i < count; i++) {
+        addresses[i].via = TRANSPORT_VIA_RDMA;
+        if (listen_at(muxd, &addresses[i], true, open_to_all, &failure))
+            continue;
+        address_text(&addresses[i], text, sizeof text);
+        log_text(&muxd->log, "muxd: %s is not offered, only TCP is: %s: %s\n", text,
+                 failure.operation, strerror(failure.error));
+    }
 }
 
 static bool listen_on_endpoint(struct muxd *muxd, const struct endpoint *endpoint,
@@ -357,8 +373,7 @@ static bool listen_on_endpoint(struct muxd *muxd, const struct endpoint *endpoin
     for (unsigned i = 0; i < count; i++)
         if (!listen_on(muxd, endpoint, &addresses[i], is_interface, open_to_all))
             return false;
-    if (count > 0)
-        offer_rdma(muxd, endpoint, open_to_all);
+    offer_rdma(muxd, endpoint, addresses, count, open_to_all);
     return count > 0;
 }
 
