@@ -21,10 +21,16 @@ struct transport_conn *dpdk_conn_new(struct transport *transport, enum transport
                                     .pool = &transport->pools.of[pool],
                                     .in.turn = dpdk_receive_turn,
                                     .out.turn = dpdk_send_turn,
+                                    .window_bytes = WINDOW_LEAST_BYTES,
                                     .closed.turn = closed_turn};
     queue_init(&conn->inbox);
     queue_init(&conn->lent);
     return conn;
+}
+
+void dpdk_conn_free(struct transport_conn *conn) {
+    window_end(conn);
+    queue_push(&conn->transport->free_conns, &conn->link);
 }
 
 void dpdk_conns_recycle(struct transport *transport) {
@@ -41,10 +47,9 @@ void dpdk_conns_recycle(struct transport *transport) {
 
 /* Nobody has waited for it to be accepted long enough to see it. */
 static void forget_pending(struct transport_conn *conn) {
-    struct transport *transport = conn->transport;
     queue_remove(&conn->link);
-    transport->pending--;
-    queue_push(&transport->free_conns, &conn->link);
+    conn->transport->pending--;
+    dpdk_conn_free(conn);
 }
 
 void dpdk_conn_fail(struct transport_conn *conn, int error) {
@@ -213,9 +218,10 @@ struct transport_conn *dpdk_connect(struct transport *transport,
     conn->connecting = true;
     conn->out.turn = connect_turn;
     if (!begin_connect(conn, port, address, failure)) {
-        queue_push(&transport->free_conns, &conn->link);
+        dpdk_conn_free(conn);
         return NULL;
     }
+    window_begin(conn, TCP_WND);
     transport->conns_used++;
     dpdk_describe_peer(conn, address);
     return conn;
@@ -237,6 +243,7 @@ static void leave(struct transport_conn *conn) {
     struct tcp_pcb *pcb = conn->pcb;
     bool reset = !queue_empty(&conn->inbox) || conn->refers;
     dpdk_conn_forget_pcb(conn);
+    pcb->rcv_wnd = TCP_WND_MAX(pcb); /* less would mean to lwIP that not all was read */
     if (reset || tcp_close(pcb) != ERR_OK)
         tcp_abort(pcb);
 }
@@ -259,6 +266,7 @@ static bool closed_turn(struct task *task, struct transport_event *event) {
     event->conn = conn;
     event->sent_bytes = conn->sending ? conn->sent_bytes : 0;
     event->in_doubt_bytes = conn->in_doubt_bytes;
+    window_end(conn);
     queue_push(&conn->transport->gone_conns, &conn->link);
     return true;
 }

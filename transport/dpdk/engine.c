@@ -66,6 +66,7 @@ static bool make(struct transport *transport, const struct transport_config *con
     }
     if (!pools_init(&transport->pools, config, transport, dpdk_buffer_returned, failure))
         return false;
+    transport->windows_max_bytes = config->memory.len;
     size_t largest = NIC_MTU_BYTES;
     transport->caps = (struct transport_caps){
         .gather_max = GATHER_MAX,

@@ -61,8 +61,9 @@ static struct tcp_pcb *find_pcb(const struct filter_tcp *tcp) {
 static bool is_sound(const struct tcp_pcb *pcb, const struct filter_tcp *tcp) {
     if (pcb->state == SYN_SENT)
         return true;
-    if (pcb->state == SYN_RCVD && tcp->syn && tcp->ack)
-        return false;
+    if (pcb->state == SYN_RCVD && tcp->syn)
+        return false; /* lwIP's timer repeats the answer; a second one would meet a changed window
+                       */
     int64_t ahead = (int32_t)(tcp->sequence - pcb->rcv_nxt);
     if (ahead <= 0)
         return ahead > -SEQUENCE_FAR;
@@ -127,6 +128,13 @@ void guard_timers(void) {
     for (struct tcp_pcb *pcb = tcp_active_pcbs; pcb; pcb = pcb->next)
         if (pcb->persist_backoff > 0 && (!pcb->unsent || pcb->unacked))
             pcb->persist_backoff = 0;
+}
+
+/* A connection that a SYN has made stands first in the list. */
+void guard_opened(void) {
+    struct tcp_pcb *pcb = tcp_active_pcbs;
+    if (pcb && pcb->state == SYN_RCVD && pcb->rcv_wnd > WINDOW_LEAST_BYTES)
+        window_shut(pcb);
 }
 
 bool guard_is_open(const struct tcp_pcb *pcb) {

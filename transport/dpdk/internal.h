@@ -42,6 +42,13 @@
  */
 #define FRAMES_KEPT_MAX (NIC_FRAMES / 2)
 
+/*
+ * A connection's window when it begins: what a peer may send before anything was read. It grows as
+ * bytes are read, while all that the windows have grown by fits into config.memory.len: so no more
+ * waits in the inboxes than connections x WINDOW_LEAST_BYTES + config.memory.len.
+ */
+#define WINDOW_LEAST_BYTES (4 * TCP_MSS)
+
 /* With so many taken, bytes that came out of order are thrown away: they come again. */
 #define FRAMES_TAKEN_MAX (NIC_FRAMES / 4 * 3)
 
@@ -96,6 +103,7 @@ struct transport_conn {
     bool closing;
     bool lost;
 
+    uint32_t window_bytes; /* granted: may wait here, be lent, or be under way */
     bool receiving;
     bool fin;   /* the peer's has come */
     bool ended; /* and was told */
@@ -147,6 +155,8 @@ struct transport {
     unsigned conns_max;
     unsigned conns_used; /* of conns_max; those that wait to be accepted are not among them */
     unsigned pending;
+    size_t windows_max_bytes;   /* that windows may grow by, all together */
+    size_t windows_grown_bytes; /* and have */
     unsigned listeners;
     uint64_t busy_ns;       /* when something last came or went */
     uint64_t census_due_ns; /* of lwIP's connections that are not ours */
@@ -201,6 +211,9 @@ void inbox_clear(struct transport_conn *conn);
 /* May lwIP see it? *pcb: the connection that it belongs to, first in lwIP's list; NULL: none. */
 bool guard_admits(struct transport *transport, const struct filter_tcp *tcp, struct tcp_pcb **pcb);
 
+/* After lwIP has seen one that belonged to none. */
+void guard_opened(void);
+
 /* After lwIP has seen it: does the connection still exist? */
 bool guard_is_open(const struct tcp_pcb *pcb);
 void guard_timers(void);
@@ -237,6 +250,8 @@ void dpdk_close(struct transport_conn *conn);
 /* NULL when none is free. */
 struct transport_conn *dpdk_conn_new(struct transport *transport, enum transport_pool pool);
 void dpdk_conn_use_pcb(struct transport_conn *conn, struct tcp_pcb *pcb);
+/* It was never shown to the user, and lwIP has no part in it any more. */
+void dpdk_conn_free(struct transport_conn *conn);
 void dpdk_conns_recycle(struct transport *transport);
 
 void dpdk_describe_peer(struct transport_conn *conn, const struct transport_address *address);
@@ -257,6 +272,20 @@ bool dpdk_receive_turn(struct task *task, struct transport_event *event);
 void dpdk_receive_wake(struct transport_conn *conn);
 void dpdk_receive_stop(struct transport_conn *conn);
 err_t receive_callback(void *argument, struct tcp_pcb *pcb, struct pbuf *chain, err_t error);
+
+/* window.c */
+void window_begin(struct transport_conn *conn, uint32_t bytes);
+void window_end(struct transport_conn *conn);
+
+/* The user has read so much: the peer may send as much again, or more. */
+void window_open(struct transport_conn *conn, size_t len);
+
+/* Does the peer not know by far how much it may send? */
+bool window_is_news(const struct transport_conn *conn);
+
+/* A SYN has just made this connection, and its answer waits in `frame`: its window is small. */
+void window_shut(struct tcp_pcb *pcb);
+void window_write(uint8_t *frame, size_t len);
 
 /*
  * lwIP acknowledges every second segment at once. Around its input of one, so that it only notes

@@ -26,6 +26,7 @@ static err_t accept_callback(void *argument, struct tcp_pcb *pcb, err_t error) {
     address_from_ip(&address, &pcb->remote_ip, pcb->remote_port);
     dpdk_describe_peer(conn, &address);
     dpdk_conn_use_pcb(conn, pcb);
+    window_begin(conn, pcb->rcv_wnd); /* larger than the least for what comes from ourselves */
     conn->listener = listener;
     queue_push(&listener->pending, &conn->link);
     transport->pending++;
@@ -119,7 +120,7 @@ static void reset_pending(struct transport_listener *listener) {
         }
         inbox_clear(conn);
         transport->pending--;
-        queue_push(&transport->free_conns, &conn->link);
+        dpdk_conn_free(conn);
     }
 }
 

@@ -118,6 +118,7 @@ static err_t send_frame(struct netif *netif, struct pbuf *pbuf) {
         return ERR_MEM;
     }
     pbuf_copy_partial(pbuf, room, pbuf->tot_len, 0);
+    window_write(room, pbuf->tot_len);
     dpdk_counters.frames_unsent += nic_queue(port->nic, mbuf);
     dpdk_counters.frames_sent++;
     dpdk_counters.framed_copied_bytes += pbuf->tot_len;
@@ -294,6 +295,8 @@ static void input_frame(struct port *port, const struct nic_frame *frame) {
         pbuf_free(pbuf);
     if (owes && guard_is_open(pcb))
         receive_owe_ack(pcb);
+    if (kind == FILTER_TCP && !pcb)
+        guard_opened();
 }
 
 /* What we sent to ourselves; lwIP has put it aside. */

@@ -50,13 +50,17 @@ void dpdk_buffer_returned(struct pool *pool, struct mux_buffer *buffer) {
     task_wake(&conn->transport->ready, &conn->in);
 }
 
-/* The peer may send so many bytes more. */
+/* Acknowledged with this pass. */
+static void ack_now(struct transport_conn *conn) {
+    if (queue_linked(&conn->ack))
+        queue_remove(&conn->ack);
+    queue_push(&conn->transport->acks_now, &conn->ack);
+}
+
 static void open_window(struct transport_conn *conn, size_t len) {
-    while (conn->pcb && len > 0) {
-        u16_t now = len < UINT16_MAX ? (u16_t)len : UINT16_MAX;
-        tcp_recved(conn->pcb, now);
-        len -= now;
-    }
+    window_open(conn, len);
+    if (conn->pcb && window_is_news(conn))
+        ack_now(conn);
 }
 
 /* A frame comes back from the user. */
@@ -179,8 +183,7 @@ static void note_ack(struct transport_conn *conn, size_t len) {
     conn->ack_bytes += (uint32_t)len;
     if (conn->ack_bytes < 2 * conn->pcb->mss)
         return;
-    queue_remove(&conn->ack);
-    queue_push(&transport->acks_now, &conn->ack);
+    ack_now(conn);
 }
 
 uint64_t receive_due_ns(const struct transport *transport) {
@@ -196,7 +199,7 @@ void receive_acknowledge(struct transport *transport, uint64_t now_ns) {
         struct queue_link *link = queue_pop(&transport->acks_now);
         link = link ? link : queue_pop(&transport->acks);
         struct transport_conn *conn = queue_entry(link, struct transport_conn, ack);
-        if (!(conn->pcb->flags & TF_ACK_DELAY))
+        if (!(conn->pcb->flags & TF_ACK_DELAY) && !window_is_news(conn))
             continue; /* some other segment has carried it */
         tcp_ack_now(conn->pcb);
         tcp_output(conn->pcb);
