@@ -20,12 +20,8 @@ static void disarm(struct rdma_device *device) {
 static bool take_completions(struct transport *transport) {
     struct queue_link *head = &transport->devices.head;
     bool any = false;
-    for (struct queue_link *link = head->next; link != head; link = link->next) {
-        struct rdma_device *device = queue_entry(link, struct rdma_device, link);
-        if (device->armed && transport->rested)
-            disarm(device);
-        any |= completions_take(device);
-    }
+    for (struct queue_link *link = head->next; link != head; link = link->next)
+        any |= completions_take(queue_entry(link, struct rdma_device, link));
     return any;
 }
 
@@ -51,30 +47,35 @@ unsigned rc_poll(struct transport *transport, uint64_t deadline_ns, struct trans
     return count;
 }
 
-/* Anything from now on makes its channel's descriptor readable. */
+/*
+ * Anything from now on makes its channel's descriptor readable. What is there already is read now:
+ * who waits is woken once for it, and that may have been before.
+ */
 static void arm(struct transport *transport) {
     struct queue_link *head = &transport->devices.head;
     for (struct queue_link *link = head->next; link != head; link = link->next) {
         struct rdma_device *device = queue_entry(link, struct rdma_device, link);
+        if (device->armed)
+            disarm(device);
         if (!device->armed)
             device->armed = ibv_req_notify_cq(device->cq, 0) == 0;
     }
 }
 
 uint64_t rc_rest(struct transport *transport) {
-    bool busy = !queue_empty(&transport->ready) || !queue_empty(&transport->gone_conns);
-    transport->rested = true;
-    if (busy)
+    if (!queue_empty(&transport->ready) || !queue_empty(&transport->gone_conns))
         return 0;
     arm(transport);
-    if (take_completions(transport) || !queue_empty(&transport->ready)) {
-        controls_send(transport);
-        return 0;
-    }
+    bool any = take_completions(transport);
+    cm_events_take(transport);
+    controls_send(transport);
     uint64_t now_ns = rc_now_ns(transport);
     uint64_t close_ns = rc_close_timeouts(transport, now_ns);
     uint64_t probe_ns = rc_keepalive(transport, now_ns);
-    return !queue_empty(&transport->ready) ? 0 : close_ns < probe_ns ? close_ns : probe_ns;
+    if (any || !queue_empty(&transport->ready))
+        return 0;
+    transport->rested = true;
+    return close_ns < probe_ns ? close_ns : probe_ns;
 }
 
 unsigned rc_descriptors(const struct transport *transport, int *fds, unsigned most) {
