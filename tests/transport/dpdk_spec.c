@@ -22,6 +22,8 @@ static const struct {
      "net_tap0,iface=t9,ip=10.9.0.1/24", 7533, false, false},
     {"dpdk:0000:3b:00.0,ip=10.9.0.1/24:1", "0000:3b:00.0", "", "0000:3b:00.0,ip=10.9.0.1/24", 1,
      true, true},
+    {"dpdk:net_tap0,ip=10.9.0.1/24,gw=10.9.0.254:1", "net_tap0", "",
+     "net_tap0,ip=10.9.0.1/24,gw=10.9.0.254", 1, true, false},
     {"dpdk:3b:00.0,a=1,ip=10.9.0.1/24,b=2", "3b:00.0", "a=1,b=2", "3b:00.0,a=1,ip=10.9.0.1/24,b=2",
      7533, false, true},
     {"dpdk:net_x,ip=fd00::1/64:9", "net_x", "", "net_x,ip=fd00::1/64", 9, true, false},
@@ -93,6 +95,15 @@ static const char *const bad[][2] = {
     {"dpdk:net_tap0,ip=10.9.0.1/24:65536", "port number"},
     {"dpdk:net_tap0,ip=10.9.0.1/24:http", "port number"},
     {"dpdk:net_tap0,ip=10.9.0.1/24,iface=\x01", "character"},
+    {"dpdk:net_tap0,ip=10.9.0.1/24,gw=1.2.3.4", "network"},
+    {"dpdk:net_tap0,ip=10.9.0.1/24,gw=10.9.0.1", "another"},
+    {"dpdk:net_tap0,ip=10.9.0.1/24,gw=10.9.0.2,gw=10.9.0.3", "one gateway"},
+    {"dpdk:net_x,ip=10.9.0.1/24,mac=02:00:00:00:00:01,mac=02:00:00:00:00:02", "mac="},
+    {"dpdk:net_x,ip=10.9.0.1/24,to=a,to=b", "one host"},
+    {"dpdk:net_tap0,ip=10.9.0.1/24,:7533", "commas"},
+    {"dpdk:net_tap0,,ip=10.9.0.1/24", "commas"},
+    {"dpdk:net_af_packet0,iface=a,IP=10.9.0.1/24,ip=10.9.0.1/24", "no argument"},
+    {"dpdk:net_af_packet0,iface=a,qpairs=4,ip=10.9.0.1/24", "no argument"},
 };
 
 static void bad_ones_are_explained(void **state) {

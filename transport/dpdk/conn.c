@@ -1,6 +1,8 @@
 #include "transport/dpdk/internal.h"
 #include "transport/socket.h"
 
+#include "lwip/priv/tcp_priv.h"
+
 /* As transport/socket.c has it for the kernel's connections. */
 #define KEEPALIVE_IDLE_MS (60 * 1000)
 #define KEEPALIVE_INTERVAL_MS (20 * 1000)
@@ -99,6 +101,18 @@ static void steady_segment_size(struct tcp_pcb *pcb) {
         pcb->mss = netif->mtu - headers;
     if (pcb->snd_wnd_max < 2 * TCP_MSS)
         pcb->snd_wnd_max = 2 * TCP_MSS;
+}
+
+void dpdk_conns_fail(struct transport *transport, const struct netif *netif, int error) {
+    for (size_t i = 0; i < (size_t)transport->conns_max + BACKLOG_MAX; i++) {
+        struct transport_conn *conn = &transport->conns[i];
+        struct tcp_pcb *pcb = conn->pcb;
+        if (!pcb || pcb->netif_idx != netif_get_index(netif))
+            continue;
+        dpdk_conn_forget_pcb(conn);
+        tcp_abandon(pcb, 0);
+        dpdk_conn_fail(conn, error);
+    }
 }
 
 void dpdk_conn_use_pcb(struct transport_conn *conn, struct tcp_pcb *pcb) {

@@ -49,7 +49,8 @@ static bool make_conns(struct transport *transport, unsigned conns_max) {
 }
 
 static void dpdk_fini(struct transport *transport) {
-    assert(transport->conns_used == 0 && transport->pending == 0 && transport->listeners == 0);
+    assert(transport->conns_used == 0 && transport->pending == 0 &&
+           queue_empty(&transport->listeners));
     while (transport->ports_count > 0)
         port_close(transport->ports[--transport->ports_count]);
     pools_fini(&transport->pools);
@@ -90,6 +91,7 @@ static struct transport *dpdk_init(const struct transport_config *config,
         return NULL;
     }
     exists = true;
+    queue_init(&transport->listeners);
     queue_init(&transport->ready);
     queue_init(&transport->starved);
     queue_init(&transport->acks_now);
@@ -118,7 +120,7 @@ uint64_t dpdk_now_ns(const struct transport *transport) {
 }
 
 static void dpdk_stop(struct transport *transport) {
-    assert(transport->listeners == 0);
+    assert(queue_empty(&transport->listeners));
     dpdk_conns_recycle(transport);
     guard_linger(transport);
     guard_end();

@@ -43,11 +43,12 @@
 #define FRAMES_KEPT_MAX (NIC_FRAMES / 2)
 
 /*
- * A connection's window when it begins: what a peer may send before anything was read. It grows as
+ * A connection's window when it begins: what a peer may send before anything was read, and perhaps
+ * all that a worker has to say before it goes. It grows as
  * bytes are read, while all that the windows have grown by fits into config.memory.len: so no more
  * waits in the inboxes than connections x WINDOW_LEAST_BYTES + config.memory.len.
  */
-#define WINDOW_LEAST_BYTES (4 * TCP_MSS)
+#define WINDOW_LEAST_BYTES (8 * TCP_MSS)
 
 /* With so many taken, bytes that came out of order are thrown away: they come again. */
 #define FRAMES_TAKEN_MAX (NIC_FRAMES / 4 * 3)
@@ -133,6 +134,9 @@ struct transport_conn {
 
 struct transport_listener {
     struct transport *transport;
+    struct queue_link link; /* in the transport's listeners */
+    struct port *port;
+    int failed_error; /* of the port, to be told */
     struct tcp_pcb *pcb;
     struct task task;
     struct queue pending;
@@ -157,7 +161,7 @@ struct transport {
     unsigned pending;
     size_t windows_max_bytes;   /* that windows may grow by, all together */
     size_t windows_grown_bytes; /* and have */
-    unsigned listeners;
+    struct queue listeners;
     uint64_t busy_ns;       /* when something last came or went */
     uint64_t census_due_ns; /* of lwIP's connections that are not ours */
     unsigned half_open;     /* as the last census found, and those since */
@@ -190,6 +194,9 @@ bool port_has_ip(const struct port *port, const ip_addr_t *ip);
 unsigned port_receive(struct port *port);
 bool port_has_work(const struct port *port);
 void port_flush(struct port *port);
+
+/* Looks after the kernel's interface: without it all connections are lost; it may come back. */
+void port_watch(struct port *port, uint64_t now_ns);
 void port_close(struct port *port);
 
 /* piece.c */
@@ -238,6 +245,9 @@ void dpdk_close_listener(struct transport_listener *listener);
 void *dpdk_listener_user(const struct transport_listener *listener);
 void dpdk_listener_wake(struct transport_listener *listener);
 
+/* The port has gone: told once. Those on other ports are not concerned. */
+void dpdk_listeners_fail(struct port *port, struct transport *transport, int error);
+
 /* conn.c: how connections begin and end */
 struct transport_conn *dpdk_connect(struct transport *transport,
                                     const struct transport_address *address, void *user,
@@ -261,6 +271,9 @@ void dpdk_conn_forget_pcb(struct transport_conn *conn);
 
 /* No more bytes either way; told in its time. */
 void dpdk_conn_fail(struct transport_conn *conn, int error);
+
+/* All that lwIP has on this interface of its own. */
+void dpdk_conns_fail(struct transport *transport, const struct netif *netif, int error);
 bool dpdk_conn_lost(struct transport_conn *conn, struct transport_event *event,
                     const char *operation);
 

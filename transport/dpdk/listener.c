@@ -7,7 +7,7 @@
 static bool accept_turn(struct task *task, struct transport_event *event);
 
 void dpdk_listener_wake(struct transport_listener *listener) {
-    if (listener->accepting && !queue_empty(&listener->pending))
+    if (listener->failed_error || (listener->accepting && !queue_empty(&listener->pending)))
         task_wake(&listener->transport->ready, &listener->task);
 }
 
@@ -67,6 +67,7 @@ static bool begin_listen(struct transport_listener *listener,
         return false;
     }
     own = ip;
+    listener->port = port;
     listener->pcb = make_pcb(port, &own, number, failure);
     if (!listener->pcb)
         return false;
@@ -95,7 +96,7 @@ struct transport_listener *dpdk_listen(struct transport *transport,
         free(listener);
         return NULL;
     }
-    transport->listeners++;
+    queue_push(&transport->listeners, &listener->link);
     return listener;
 }
 
@@ -128,7 +129,7 @@ void dpdk_close_listener(struct transport_listener *listener) {
     task_stop(&listener->task);
     tcp_close(listener->pcb);
     reset_pending(listener);
-    listener->transport->listeners--;
+    queue_remove(&listener->link);
     free(listener);
 }
 
@@ -136,9 +137,32 @@ void *dpdk_listener_user(const struct transport_listener *listener) {
     return listener->user;
 }
 
+void dpdk_listeners_fail(struct port *port, struct transport *transport, int error) {
+    struct queue_link *link = transport->listeners.head.next;
+    for (; link != &transport->listeners.head; link = link->next) {
+        struct transport_listener *listener = queue_entry(link, struct transport_listener, link);
+        if (listener->port != port)
+            continue;
+        listener->failed_error = error;
+        dpdk_listener_wake(listener);
+    }
+}
+
+static bool port_failed(struct transport_listener *listener, struct transport_event *event) {
+    event->kind = TRANSPORT_REFUSED;
+    event->listener = listener;
+    event->error = listener->failed_error;
+    event->operation = "receiving on the port";
+    listener->failed_error = 0;
+    dpdk_listener_wake(listener);
+    return true;
+}
+
 static bool accept_turn(struct task *task, struct transport_event *event) {
     struct transport_listener *listener = queue_entry(task, struct transport_listener, task);
     struct transport *transport = listener->transport;
+    if (listener->failed_error)
+        return port_failed(listener, event);
     if (queue_empty(&listener->pending))
         return false; /* who waited has left */
     if (transport->conns_used == transport->conns_max) {

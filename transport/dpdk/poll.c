@@ -30,6 +30,8 @@ static void pass_in(struct transport *transport, uint64_t now_ns) {
         frames += port_receive(transport->ports[i]);
     if (frames > 0)
         transport->busy_ns = now_ns;
+    for (unsigned i = 0; i < transport->ports_count; i++)
+        port_watch(transport->ports[i], now_ns);
     run_timers();
     guard_census(transport, now_ns);
 }

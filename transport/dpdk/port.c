@@ -24,6 +24,9 @@
 /* An entry is good for so long after its last segment. */
 #define NEIGHBOR_SEC 60
 
+/* How often the kernel's interface is looked for. */
+#define WATCH_NS UINT64_C(1000000000)
+
 struct neighbor {
     uint8_t address[16]; /* IPv4: the first four bytes, the others 0 */
     uint8_t mac[DPDK_MAC_BYTES];
@@ -32,7 +35,8 @@ struct neighbor {
 
 struct port {
     struct transport *transport;
-    struct nic *nic;
+    struct nic *nic; /* NULL while the kernel's interface is away */
+    uint64_t watch_due_ns;
     struct netif netif;
     struct dpdk_spec spec;
     struct filter filter;
@@ -112,7 +116,8 @@ static err_t output6(struct netif *netif, struct pbuf *pbuf, const ip6_addr_t *t
 static err_t send_frame(struct netif *netif, struct pbuf *pbuf) {
     struct port *port = netif->state;
     void *mbuf;
-    uint8_t *room = pbuf->tot_len <= NIC_FRAME_MOST_BYTES ? nic_room(pbuf->tot_len, &mbuf) : NULL;
+    bool fits = port->nic && pbuf->tot_len <= NIC_FRAME_MOST_BYTES;
+    uint8_t *room = fits ? nic_room(pbuf->tot_len, &mbuf) : NULL;
     if (!room) {
         dpdk_counters.frames_unsent++;
         return ERR_MEM;
@@ -207,7 +212,8 @@ static struct port *port_open(struct transport *transport, const struct dpdk_spe
 
 void port_close(struct port *port) {
     netif_remove(&port->netif);
-    nic_close(port->nic);
+    if (port->nic)
+        nic_close(port->nic);
     free(port);
 }
 
@@ -310,7 +316,7 @@ unsigned port_receive(struct port *port) {
     unsigned count, total = 0;
     port->now_sec = (time_t)(dpdk_now_ns(port->transport) / 1000000000u) + 1; /* never 0 */
     do {
-        count = nic_receive(port->nic, frames, NIC_BURST);
+        count = port->nic ? nic_receive(port->nic, frames, NIC_BURST) : 0;
         for (unsigned i = 0; i < count; i++)
             input_frame(port, &frames[i]);
         total += count;
@@ -321,12 +327,36 @@ unsigned port_receive(struct port *port) {
 }
 
 bool port_has_work(const struct port *port) {
-    return port->netif.loop_first || nic_has_queued(port->nic);
+    return port->netif.loop_first || (port->nic && nic_has_queued(port->nic));
 }
 
 void port_flush(struct port *port) {
-    if (nic_has_queued(port->nic))
+    if (port->nic && nic_has_queued(port->nic))
         dpdk_counters.frames_unsent += nic_flush(port->nic);
+}
+
+static void lose(struct port *port) {
+    nic_close(port->nic);
+    port->nic = NULL;
+    dpdk_conns_fail(port->transport, &port->netif, ENODEV);
+    dpdk_listeners_fail(port, port->transport, ENODEV);
+}
+
+static void try_again(struct port *port) {
+    struct transport_failure failure; /* it is not there yet */
+    port->nic = nic_open(&port->spec, sizeof(struct piece), &failure);
+    if (port->nic)
+        port->netif.mtu = (u16_t)nic_mtu_bytes(port->nic);
+}
+
+void port_watch(struct port *port, uint64_t now_ns) {
+    if (now_ns < port->watch_due_ns)
+        return;
+    port->watch_due_ns = now_ns + WATCH_NS;
+    if (!port->nic)
+        try_again(port);
+    else if (nic_is_gone(port->nic))
+        lose(port);
 }
 
 #if !NO_SYS

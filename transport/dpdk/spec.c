@@ -106,6 +106,8 @@ static bool parse_ip(char *text, struct dpdk_spec *spec, char *why, size_t why_b
 }
 
 static bool parse_gateway(const char *text, struct dpdk_spec *spec, char *why, size_t why_bytes) {
+    if (spec->has_gateway)
+        return refuse(why, why_bytes, "'gw=%s': a port has one gateway", text);
     spec->has_gateway = inet_pton(AF_INET, text, &spec->gateway) == 1;
     return spec->has_gateway ||
            refuse(why, why_bytes,
@@ -113,7 +115,7 @@ static bool parse_gateway(const char *text, struct dpdk_spec *spec, char *why, s
 }
 
 static bool parse_mac(const char *text, struct dpdk_spec *spec, char *why, size_t why_bytes) {
-    bool good = strlen(text) == sizeof "00:00:00:00:00:00" - 1;
+    bool good = !spec->has_mac && strlen(text) == sizeof "00:00:00:00:00:00" - 1;
     for (size_t i = 0; good && text[i]; i++)
         good = i % 3 == 2 ? text[i] == ':' : isxdigit((unsigned char)text[i]);
     for (size_t i = 0; good && i < DPDK_MAC_BYTES; i++)
@@ -122,12 +124,14 @@ static bool parse_mac(const char *text, struct dpdk_spec *spec, char *why, size_
     spec->has_mac = good && !(spec->mac[0] & 1) && memcmp(spec->mac, none, sizeof none) != 0;
     return spec->has_mac ||
            refuse(why, why_bytes,
-                  "'mac=%s': expected the address of one station, 02:00:00:00:00:01", text);
+                  "'mac=%s': expected one address, of one station: 02:00:00:00:00:01", text);
 }
 
 /* Without the brackets that an IPv6 address has before a port number. */
 static bool parse_to(const char *text, struct dpdk_spec *spec, char *why, size_t why_bytes) {
     size_t len = strlen(text);
+    if (spec->to[0] != '\0')
+        return refuse(why, why_bytes, "'to=%s': there is one host to connect to", text);
     bool brackets = len > 2 && text[0] == '[' && text[len - 1] == ']';
     if (len == 0 || (!brackets && strpbrk(text, "[]")))
         return refuse(why, why_bytes, "'to=%s': expected a host", text);
@@ -136,8 +140,41 @@ static bool parse_to(const char *text, struct dpdk_spec *spec, char *why, size_t
     return true;
 }
 
+/*
+ * Of the devices that are used most, the arguments that make sense with one queue: a driver says of
+ * others only that it fails. Other devices' are theirs to judge.
+ */
+static const struct {
+    const char *driver;
+    const char *keys[5];
+} known[] = {
+    {"net_af_packet", {"iface", "blocksz", "framesz", "framecnt", "qdisc_bypass"}},
+    {"net_tap", {"iface", "remote"}},
+};
+
+static bool has_key(const char *const *keys, size_t count, const char *item) {
+    for (size_t i = 0; i < count && keys[i]; i++) {
+        size_t len = strlen(keys[i]);
+        if (strncmp(item, keys[i], len) == 0 && item[len] == '=')
+            return true;
+    }
+    return false;
+}
+
+static bool is_known(const struct dpdk_spec *spec, const char *item) {
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strncmp(spec->device, known[i].driver, strlen(known[i].driver)) == 0)
+            return has_key(known[i].keys, sizeof known[i].keys / sizeof *known[i].keys, item);
+    return true;
+}
+
 static bool parse_argument(const char *item, struct dpdk_spec *spec, char *why, size_t why_bytes) {
     size_t len = strlen(spec->arguments);
+    if (*item == '\0')
+        return refuse(why, why_bytes, "there is nothing between two commas");
+    if (!is_known(spec, item))
+        return refuse(why, why_bytes,
+                      "'%s' is no argument of %s's, nor ip=, gw=, mac= or to=", item, spec->device);
     for (const char *c = item; *c; c++)
         if (!isgraph((unsigned char)*c))
             return refuse(why, why_bytes, "'%s' has a character that no device's argument has",
@@ -173,6 +210,19 @@ static bool parse_items(char *text, struct dpdk_spec *spec, char *why, size_t wh
     return true;
 }
 
+/* In the port's own network, and not the port. */
+static bool gateway_is_near(const struct dpdk_spec *spec, char *why, size_t why_bytes) {
+    bool near = !spec->has_gateway;
+    for (unsigned i = 0; i < spec->addresses_count && !near; i++) {
+        const struct dpdk_ip *ip = &spec->addresses[i];
+        uint32_t differs = ntohl(ip->in4.s_addr ^ spec->gateway.s_addr);
+        near = ip->family == AF_INET && differs != 0 && differs >> (32 - ip->prefix_bits) == 0;
+    }
+    return near || refuse(why, why_bytes,
+                          "the gateway is not another address in the network of the port's IPv4 "
+                          "address");
+}
+
 bool dpdk_spec_parse(const char *text, struct dpdk_spec *spec, char *why, size_t why_bytes) {
     char copy[ENDPOINT_TEXT_BYTES];
     *spec = (struct dpdk_spec){0};
@@ -185,9 +235,7 @@ bool dpdk_spec_parse(const char *text, struct dpdk_spec *spec, char *why, size_t
     if (spec->addresses_count == 0)
         return refuse(why, why_bytes,
                       "a port of DPDK's has addresses of its own: expected ip=ADDRESS/LEN");
-    if (spec->has_gateway && !has_family(spec, AF_INET))
-        return refuse(why, why_bytes, "a gateway, but no IPv4 address");
-    return true;
+    return gateway_is_near(spec, why, why_bytes);
 }
 
 static bool is_number(const char *text) {
