@@ -62,8 +62,7 @@ static bool is_sound(const struct tcp_pcb *pcb, const struct filter_tcp *tcp) {
     if (pcb->state == SYN_SENT)
         return true;
     if (pcb->state == SYN_RCVD && tcp->syn)
-        return false; /* lwIP's timer repeats the answer; a second one would meet a changed window
-                       */
+        return false; /* a second one would meet a changed window; the timer answers again */
     int64_t ahead = (int32_t)(tcp->sequence - pcb->rcv_nxt);
     if (ahead <= 0)
         return ahead > -SEQUENCE_FAR;

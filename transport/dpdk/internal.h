@@ -43,10 +43,10 @@
 #define FRAMES_KEPT_MAX (NIC_FRAMES / 2)
 
 /*
- * A connection's window when it begins: what a peer may send before anything was read, and perhaps
- * all that a worker has to say before it goes. It grows as
- * bytes are read, while all that the windows have grown by fits into config.memory.len: so no more
- * waits in the inboxes than connections x WINDOW_LEAST_BYTES + config.memory.len.
+ * A connection's window when it begins: what a peer may send before anything was read, perhaps all
+ * that a worker has to say before it goes. It grows as bytes are read, as long as all that windows
+ * have grown by fits into config.memory.len: so no more waits in the inboxes than
+ * connections x WINDOW_LEAST_BYTES + config.memory.len.
  */
 #define WINDOW_LEAST_BYTES (8 * TCP_MSS)
 

@@ -1,5 +1,6 @@
 /* A port of DPDK's as an interface of lwIP's. */
 #include "transport/dpdk/internal.h"
+#include "transport/dpdk/neighbor.h"
 #include <stdlib.h>
 #include <time.h>
 
@@ -14,24 +15,8 @@
 #define MTU_LEAST_BYTES_4 576
 #define MTU_LEAST_BYTES_6 1280
 
-/*
- * Where answers go: to the station that the last segment came from. lwIP's own tables have ten
- * entries in Debian's build, fewer than a farm has machines; without an entry here they are asked.
- * A power of two.
- */
-#define NEIGHBORS 4096
-
-/* An entry is good for so long after its last segment. */
-#define NEIGHBOR_SEC 60
-
 /* How often the kernel's interface is looked for. */
 #define WATCH_NS UINT64_C(1000000000)
-
-struct neighbor {
-    uint8_t address[16]; /* IPv4: the first four bytes, the others 0 */
-    uint8_t mac[DPDK_MAC_BYTES];
-    time_t seen_sec; /* 0: never */
-};
 
 struct port {
     struct transport *transport;
@@ -41,20 +26,12 @@ struct port {
     struct dpdk_spec spec;
     struct filter filter;
     time_t now_sec;
-    struct neighbor neighbors[NEIGHBORS];
+    struct neighbors neighbors;
 };
 
 struct netif *port_netif(struct port *port) {
     return &port->netif;
 }
-
-static uint64_t hash_bytes(uint64_t state, const void *data, size_t len) {
-    for (const uint8_t *byte = data; len > 0; byte++, len--)
-        state = (state ^ *byte) * 0x100000001b3u; /* FNV-1a */
-    return state;
-}
-
-#define HASH_START 0xcbf29ce484222325u
 
 /* A card's own MAC; otherwise one that is the same each time, and no vendor's. */
 static void choose_mac(const struct port *port, uint8_t mac[DPDK_MAC_BYTES]) {
@@ -72,43 +49,27 @@ static void choose_mac(const struct port *port, uint8_t mac[DPDK_MAC_BYTES]) {
     mac[0] = (uint8_t)((mac[0] & 0xfc) | 2);
 }
 
-static struct neighbor *neighbor_of(struct port *port, const uint8_t address[16]) {
-    uint64_t hash = hash_bytes(HASH_START, address, 16);
-    return &port->neighbors[(hash ^ hash >> 32) & (NEIGHBORS - 1)];
-}
-
 static void learn(struct port *port, const struct filter_tcp *tcp, const uint8_t *mac) {
-    uint8_t address[16] = {0};
-    memcpy(address, tcp->source, tcp->family == AF_INET ? 4 : 16);
-    struct neighbor *neighbor = neighbor_of(port, address);
-    memcpy(neighbor->address, address, sizeof address);
-    memcpy(neighbor->mac, mac, DPDK_MAC_BYTES);
-    neighbor->seen_sec = port->now_sec;
+    neighbor_learn(&port->neighbors, tcp->source, tcp->family == AF_INET ? 4 : 16, mac,
+                   port->now_sec);
 }
 
-/* NULL: nobody with this address was heard of lately. */
-static const struct eth_addr *learned(struct port *port, const void *data, size_t len) {
-    uint8_t address[16] = {0};
-    memcpy(address, data, len);
-    const struct neighbor *neighbor = neighbor_of(port, address);
-    bool known = neighbor->seen_sec != 0 && port->now_sec - neighbor->seen_sec < NEIGHBOR_SEC &&
-                 memcmp(neighbor->address, address, sizeof address) == 0;
-    return known ? (const struct eth_addr *)(const void *)neighbor->mac : NULL;
-}
-
-static err_t output_to(struct netif *netif, struct pbuf *pbuf, const struct eth_addr *mac,
-                       u16_t type) {
-    return ethernet_output(netif, pbuf, (const struct eth_addr *)(const void *)netif->hwaddr, mac,
-                           type);
+static err_t output_to(struct netif *netif, struct pbuf *pbuf, const uint8_t *mac, u16_t type) {
+    struct eth_addr from, to;
+    memcpy(&from, netif->hwaddr, sizeof from);
+    memcpy(&to, mac, sizeof to);
+    return ethernet_output(netif, pbuf, &from, &to, type);
 }
 
 static err_t output4(struct netif *netif, struct pbuf *pbuf, const ip4_addr_t *to) {
-    const struct eth_addr *mac = learned(netif->state, &to->addr, sizeof to->addr);
+    const struct port *port = netif->state;
+    const uint8_t *mac = neighbor_mac(&port->neighbors, &to->addr, sizeof to->addr, port->now_sec);
     return mac ? output_to(netif, pbuf, mac, ETHTYPE_IP) : etharp_output(netif, pbuf, to);
 }
 
 static err_t output6(struct netif *netif, struct pbuf *pbuf, const ip6_addr_t *to) {
-    const struct eth_addr *mac = learned(netif->state, to->addr, sizeof to->addr);
+    const struct port *port = netif->state;
+    const uint8_t *mac = neighbor_mac(&port->neighbors, to->addr, sizeof to->addr, port->now_sec);
     return mac ? output_to(netif, pbuf, mac, ETHTYPE_IPV6) : ethip6_output(netif, pbuf, to);
 }
 
@@ -314,7 +275,7 @@ static void receive_own(struct port *port) {
 unsigned port_receive(struct port *port) {
     struct nic_frame frames[NIC_BURST];
     unsigned count, total = 0;
-    port->now_sec = (time_t)(dpdk_now_ns(port->transport) / 1000000000u) + 1; /* never 0 */
+    port->now_sec = (time_t)(dpdk_now_ns(port->transport) / 1000000000u);
     do {
         count = port->nic ? nic_receive(port->nic, frames, NIC_BURST) : 0;
         for (unsigned i = 0; i < count; i++)

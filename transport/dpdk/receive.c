@@ -171,8 +171,7 @@ void receive_owe_ack(struct tcp_pcb *pcb) {
     tcp_set_flags(pcb, TF_ACK_DELAY);
 }
 
-/* For two segments at the end of this pass, for less a little later: perhaps an answer carries it.
- */
+/* For two segments with this pass, for less a little later: perhaps an answer carries it. */
 static void note_ack(struct transport_conn *conn, size_t len) {
     struct transport *transport = conn->transport;
     if (!queue_linked(&conn->ack)) {
