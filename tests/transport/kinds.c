@@ -45,6 +45,14 @@ static struct engine_kind kinds[] = {
     {.name = "rdma", .via = TRANSPORT_VIA_RDMA},
     {.name = "dpdk", .via = TRANSPORT_VIA_DPDK, .far = &kernel},
     {.name = "dpdk-connects", .ops = &transport_epoll, .far = &port},
+    {.name = "uring+rdma",
+     .ops = &transport_mixed,
+     .parts_count = 2,
+     .parts = {{TRANSPORT_VIA_KERNEL, &transport_uring}, {TRANSPORT_VIA_RDMA, NULL}}},
+    {.name = "epoll+rdma",
+     .ops = &transport_mixed,
+     .parts_count = 2,
+     .parts = {{TRANSPORT_VIA_KERNEL, &transport_epoll}, {TRANSPORT_VIA_RDMA, NULL}}},
     /* what listens and connects runs beside; what is attached is the first's, which waits */
     {.name = "epoll+beside",
      .ops = &transport_mixed,
@@ -56,14 +64,25 @@ static struct engine_kind kinds[] = {
      .parts = {{TRANSPORT_VIA_RDMA, &transport_uring}, {TRANSPORT_VIA_KERNEL, &beside}}},
 };
 
+/* What the table leaves open is the build's. */
+static void complete(struct engine_kind *kind) {
+    if (!kind->ops)
+        kind->ops = stack_ops(kind->via);
+    for (unsigned i = 0; i < kind->parts_count; i++) {
+        if (!kind->parts[i].ops)
+            kind->parts[i].ops = stack_ops(kind->parts[i].via);
+        if (!kind->parts[i].ops)
+            kind->ops = NULL;
+    }
+}
+
 const struct engine_kind *engine_kind(const char *name) {
     make_beside();
     port.ops = stack_ops(TRANSPORT_VIA_DPDK);
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         if (strcmp(kinds[i].name, name) != 0)
             continue;
-        if (!kinds[i].ops)
-            kinds[i].ops = stack_ops(kinds[i].via);
+        complete(&kinds[i]);
         return &kinds[i];
     }
     return NULL;
