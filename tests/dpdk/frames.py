@@ -2,6 +2,7 @@
 import random
 import socket
 import struct
+import time
 
 ETH_P_ALL, ETH_P_IP, ETH_P_ARP, ETH_P_IPV6 = 0x0003, 0x0800, 0x0806, 0x86DD
 ICMP, IGMP, TCP, UDP, ICMPV6 = 1, 2, 6, 17, 58
@@ -100,15 +101,89 @@ class Wire:
         except socket.timeout:
             return None
 
-    def find_mac(self, mac, sender, target, patience=5):
-        """Who has `target`, an IPv4 address? Asked for `sender`."""
-        self.send(ethernet(BROADCAST, mac, ETH_P_ARP, arp(1, mac, sender, bytes(6), target)))
-        answer = self.receive(lambda f: f[12:14] == b"\x08\x06" and f[20:22] == b"\0\2" and f[28:32] == target,
-                              patience)
-        return answer and answer[22:28]
+    def find_mac(self, mac, sender, target):
+        """Who has `target`, an IPv4 address? Asked for `sender`, some times, as hosts do."""
+        for _ in range(5):
+            self.send(ethernet(BROADCAST, mac, ETH_P_ARP, arp(1, mac, sender, bytes(6), target)))
+            answer = self.receive(lambda f: f[12:14] == b"\x08\x06" and f[20:22] == b"\0\2" and
+                                  f[28:32] == target, 1)
+            if answer:
+                return answer[22:28]
+        return None
 
     def close(self):
         self.socket.close()
+
+
+class Peer:
+    """
+    One TCP connection over IPv4 from `own` to `to`, each a (MAC, address), that does exactly what it is told: it
+    acknowledges nothing by itself, and sends what no kernel would.
+    """
+
+    def __init__(self, interface, own, to, source_port, port):
+        self.wire = Wire(interface)
+        self.own, self.to, self.source_port, self.port = own, to, source_port, port
+        self.next = 1000  # our sequence number
+        self.expected = self.acknowledged = self.window = 0
+        self.heard = []  # (sequence, flags, data) of all that came
+
+    def say(self, data=b"", *, at=0, flags=ACK, window=65535, options=b"", acknowledge=None):
+        """Sends bytes that follow on what was sent; `at` another place they are out of order, and do not count."""
+        (mac, own), (to_mac, to) = self.own, self.to
+        acknowledge = self.expected if acknowledge is None else acknowledge
+        segment = tcp(own, to, self.source_port, self.port, self.next + at, acknowledge, flags, data, window=window,
+                      options=options)
+        self.wire.send(ethernet(to_mac, mac, ETH_P_IP, ipv4(own, to, TCP, segment)))
+        if at == 0:
+            self.next += len(data)
+
+    def listen(self, seconds):
+        """Takes in what comes within so long, and returns it."""
+        fresh, end = [], time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            frame = self.wire.receive(self._is_ours, left)
+            if frame:
+                fresh.append(self._segment(frame))
+        self.heard += fresh
+        return fresh
+
+    def _is_ours(self, frame):
+        return frame[12:14] == b"\x08\0" and frame[23] == TCP and \
+            frame[34:38] == struct.pack("!HH", self.port, self.source_port)
+
+    def _segment(self, frame):
+        sequence, acknowledged, offset, flags, self.window = struct.unpack("!IIBBH", frame[38:50])
+        end = ETHERNET_BYTES + int.from_bytes(frame[16:18], "big")
+        data = frame[34 + (offset >> 4) * 4:end]
+        self.acknowledged = max(self.acknowledged, acknowledged)
+        if sequence == self.expected or flags & SYN:
+            self.expected = sequence + len(data) + bool(flags & (SYN | FIN))
+        return sequence, flags, data
+
+    def open(self, window=65535, options=b"\x02\x04\x05\xb4"):
+        """The handshake; the MSS is 1460."""
+        self.say(flags=SYN, window=window, options=options, acknowledge=0)
+        self.next += 1
+        for _ in range(50):
+            if self.listen(0.1):
+                break
+        assert self.expected, "the port does not answer"
+        self.say(window=window)
+
+    def fill(self, leave):
+        """Sends until the window has room for `leave` bytes and no more."""
+        for _ in range(1000):
+            fresh = self.listen(0.02)
+            room = self.acknowledged + self.window - self.next
+            if room > leave:
+                self.say(b"x" * min(1460, room - leave))
+            elif not fresh and self.acknowledged == self.next:
+                return room
+        raise AssertionError("the window does not close")
+
+    def close(self):
+        self.wire.close()
 
 
 class Stranger:
