@@ -54,8 +54,9 @@ static void *zeroed(size_t count, size_t size) {
 }
 
 void check_init(struct check *check, enum framing framing, uint32_t packet_bytes, uint32_t workers,
-                bool timed) {
-    *check = (struct check){.framing = framing, .workers = workers, .timed = timed};
+                const char *prefix, bool timed) {
+    *check =
+        (struct check){.framing = framing, .workers = workers, .prefix = prefix, .timed = timed};
     check->cycle = cycle_packets(packet_bytes, workers);
     check->worker = zeroed(workers, sizeof *check->worker);
     check->place_taken = zeroed(workers, sizeof *check->place_taken);
@@ -123,11 +124,19 @@ static bool read_decimal(const uint8_t *at, size_t len, uint32_t *value) {
     return len > 0 && len < 9;
 }
 
-static const char *read_fields(struct cursor *cursor, unsigned flags, bool routed,
+/* What begins all route codes, and then the worker's own. */
+static bool read_route(const uint8_t *route, size_t len, const char *prefix, uint32_t *worker) {
+    size_t prefix_len = strlen(prefix);
+    return len > prefix_len && memcmp(route, prefix, prefix_len) == 0 &&
+           read_decimal(route + prefix_len, len - prefix_len, worker);
+}
+
+/* prefix NULL: there is no route code. */
+static const char *read_fields(struct cursor *cursor, unsigned flags, const char *prefix,
                                struct seen *seen) {
     uint32_t len;
-    if ((flags & 0xFA88) != 0x2A80 || !!(flags & 0x0400) != routed)
-        return routed ? "flags (no route code?)" : "flags";
+    if ((flags & 0xFA88) != 0x2A80 || !!(flags & 0x0400) != !!prefix)
+        return prefix ? "flags (no route code?)" : "flags";
     const uint8_t *seconds = take(cursor, 4);
     uint32_t nanoseconds = take_varint(cursor);
     seen->sent_ns = seconds ? read_u32(seconds) * UINT64_C(1000000000) + nanoseconds : 0;
@@ -143,16 +152,16 @@ static const char *read_fields(struct cursor *cursor, unsigned flags, bool route
         take_string(cursor, &len);
         take_string(cursor, &len);
     }
-    if (routed) {
+    if (prefix) {
         const uint8_t *route = take_string(cursor, &len);
-        if (!route || !read_decimal(route, len, &seen->worker))
+        if (!route || !read_route(route, len, prefix, &seen->worker))
             return "its route code";
     }
     return cursor->bad || cursor->at != cursor->end ? "its fields' lengths" : NULL;
 }
 
 /* Bytes of the packet in front, 0 when it is not whole yet, -1 with *why set. */
-static int64_t read_packet(const uint8_t *data, size_t len, bool routed, struct seen *seen,
+static int64_t read_packet(const uint8_t *data, size_t len, const char *prefix, struct seen *seen,
                            const char **why) {
     if (len < 6)
         return 0;
@@ -168,7 +177,7 @@ static int64_t read_packet(const uint8_t *data, size_t len, bool routed, struct 
     if (crc32_gzip_refl(0, data, total - CRC_BYTES) != read_u32(cursor.end))
         return -1;
     seen->bytes = total;
-    *why = read_fields(&cursor, (unsigned)data[1] << 8 | data[2], routed, seen);
+    *why = read_fields(&cursor, (unsigned)data[1] << 8 | data[2], prefix, seen);
     return *why ? -1 : (int64_t)total;
 }
 
@@ -189,7 +198,7 @@ static int64_t read_nats(const uint8_t *data, size_t len, struct seen *seen, con
         return data[0] == '-' ? -1 : body - data;
     if (body - data < 11 || !read_decimal(data + 6, 5, &seen->worker))
         return -1;
-    int64_t packet = read_packet(body, (size_t)(data + len - body), false, seen, why);
+    int64_t packet = read_packet(body, (size_t)(data + len - body), NULL, seen, why);
     if (packet <= 0)
         return packet;
     int64_t total = body - data + packet + 2;
@@ -271,7 +280,8 @@ static int64_t take_one(struct check *check, const uint8_t *data, size_t len, ui
     else if (check->framing == FRAMING_SYSLOG)
         bytes = read_syslog(data, len, &seen, &why);
     else
-        bytes = read_packet(data, len, check->framing == FRAMING_SUBUNIT, &seen, &why);
+        bytes = read_packet(data, len, check->framing == FRAMING_SUBUNIT ? check->prefix : NULL,
+                            &seen, &why);
     if (bytes < 0)
         bytes = fail(check, why, seen.worker);
     if (bytes > 0 && is_packet && take_packet(check, &seen) < 0)

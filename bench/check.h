@@ -15,6 +15,7 @@ struct check {
     enum framing framing;
     uint32_t workers;
     uint32_t cycle;
+    const char *prefix; /* of all route codes; "" where one muxd gives them */
     struct check_worker *worker;
     bool *place_taken; /* by which route a place in the cycle was begun: each only once */
     uint32_t ended;    /* workers whose last packet came */
@@ -26,7 +27,7 @@ struct check {
 };
 
 void check_init(struct check *check, enum framing framing, uint32_t packet_bytes, uint32_t workers,
-                bool timed);
+                const char *prefix, bool timed);
 
 /*
  * Takes whole packets (messages, records) out of `data` and returns how many bytes it took;

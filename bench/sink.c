@@ -127,11 +127,11 @@ static void subscribe(int fd) {
 }
 
 static char *parse(int argc, char **argv, enum framing *framing, uint32_t *packet_bytes,
-                   uint32_t *workers, bool *timed) {
+                   uint32_t *workers, const char **prefix, bool *timed) {
     static const struct option options[] = {{"listen", 1, NULL, 'l'},  {"connect", 1, NULL, 'c'},
                                             {"bytes", 1, NULL, 'b'},   {"workers", 1, NULL, 'w'},
                                             {"framing", 1, NULL, 'f'}, {"timed", 0, NULL, 't'},
-                                            {NULL, 0, NULL, 0}};
+                                            {"prefix", 1, NULL, 'p'},  {NULL, 0, NULL, 0}};
     char *place = NULL;
     for (int option, known = 0; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (option == 'l' || option == 'c')
@@ -140,6 +140,8 @@ static char *parse(int argc, char **argv, enum framing *framing, uint32_t *packe
             *packet_bytes = (uint32_t)atoi(optarg);
         else if (option == 'w')
             *workers = (uint32_t)atoi(optarg);
+        else if (option == 'p')
+            *prefix = optarg;
         else if (option == 't')
             *timed = true;
         else if (option == 'f')
@@ -156,15 +158,16 @@ static char *parse(int argc, char **argv, enum framing *framing, uint32_t *packe
 int main(int argc, char **argv) {
     enum framing framing = FRAMING_SUBUNIT;
     uint32_t packet_bytes = 100, workers = 16;
+    const char *prefix = "";
     bool timed = false;
-    char *place = parse(argc, argv, &framing, &packet_bytes, &workers, &timed);
+    char *place = parse(argc, argv, &framing, &packet_bytes, &workers, &prefix, &timed);
     if (!place || workers == 0) {
         fprintf(stderr, "usage: bench-sink --listen PORT|--connect HOST:PORT [--workers N] "
-                        "[--bytes N] [--framing F] [--timed]\n");
+                        "[--bytes N] [--framing F] [--prefix ROUTE/] [--timed]\n");
         return 2;
     }
     raise_file_limit();
-    check_init(&check, framing, packet_bytes, workers, timed);
+    check_init(&check, framing, packet_bytes, workers, prefix, timed);
     buffer_bytes = READ_BYTES + packet_room(packet_bytes);
     int epoll = epoll_create1(0), listener = -1;
     char *port = strrchr(place, ':');

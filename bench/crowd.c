@@ -1,7 +1,7 @@
 /*
- * crowd ENDPOINT COUNT FILE: many workers in one process. Opens COUNT connections, says "connected"
- * when all are open, sends the file on each and ends when the other side has closed all. Exit code
- * 1 if one was lost.
+ * bench-crowd ENDPOINT COUNT FILE TIMES: many workers in one process, over a transport. Opens COUNT
+ * connections, says "connected" when all are open, sends the file TIMES times on each, says how
+ * many seconds it took until the other side had closed all. Exit code 1 if one was lost.
  */
 #include "transport/stack.h"
 #include "transport/transport.h"
@@ -24,10 +24,12 @@ static struct {
     struct mux_span file;
     struct mux_gather gather;
     unsigned count, begun, connecting, connected, closed;
+    unsigned times;
+    unsigned *sent; /* by connection: how often the file */
 } crowd;
 
 static void die(const char *operation, const char *why) {
-    fprintf(stderr, "crowd: %s: %s\n", operation, why);
+    fprintf(stderr, "bench-crowd: %s: %s\n", operation, why);
     exit(1);
 }
 
@@ -71,10 +73,19 @@ static void make_transport(const char *path) {
 static void connect_more(void) {
     struct transport_failure failure;
     for (; crowd.begun < crowd.count && crowd.connecting < CONNECTING_MOST; crowd.begun++) {
-        if (!crowd.ops->connect(crowd.transport, &crowd.address, NULL, &failure))
+        if (!crowd.ops->connect(crowd.transport, &crowd.address, &crowd.sent[crowd.begun],
+                                &failure))
             die(failure.operation, strerror(failure.error));
         crowd.connecting++;
     }
+}
+
+static void send_again(struct transport_conn *conn) {
+    unsigned *sent = crowd.ops->user(conn);
+    if ((*sent)++ < crowd.times)
+        crowd.ops->send(conn, &crowd.gather);
+    else
+        crowd.ops->finish(conn);
 }
 
 static void handle(const struct transport_event *event, struct transport_conn **conns) {
@@ -87,7 +98,7 @@ static void handle(const struct transport_event *event, struct transport_conn **
         mux_buffer_release(event->buffer);
         break;
     case TRANSPORT_SENT:
-        crowd.ops->finish(event->conn);
+        send_again(event->conn);
         break;
     case TRANSPORT_ENDED:
         crowd.ops->close(event->conn);
@@ -96,7 +107,7 @@ static void handle(const struct transport_event *event, struct transport_conn **
         crowd.closed++;
         break;
     default:
-        fprintf(stderr, "crowd: %u connected, %u closed\n", crowd.connected, crowd.closed);
+        fprintf(stderr, "bench-crowd: %u connected, %u closed\n", crowd.connected, crowd.closed);
         die(event->operation, strerror(event->error));
     }
 }
@@ -109,10 +120,12 @@ static void step(struct transport_conn **conns) {
 }
 
 int main(int argc, char **argv) {
-    crowd.count = argc == 4 ? (unsigned)atoi(argv[2]) : 0;
+    crowd.count = argc == 5 ? (unsigned)atoi(argv[2]) : 0;
+    crowd.times = crowd.count ? (unsigned)atoi(argv[4]) : 0;
     struct transport_conn **conns = calloc(crowd.count + 1, sizeof(struct transport_conn *));
-    if (crowd.count == 0 || !conns) {
-        fprintf(stderr, "usage: crowd ENDPOINT COUNT FILE\n");
+    crowd.sent = calloc(crowd.count + 1, sizeof *crowd.sent);
+    if (crowd.times == 0 || !conns || !crowd.sent) {
+        fprintf(stderr, "usage: bench-crowd ENDPOINT COUNT FILE TIMES\n");
         return 2;
     }
     find(argv[1]);
@@ -123,13 +136,16 @@ int main(int argc, char **argv) {
     }
     puts("connected");
     fflush(stdout);
+    uint64_t begin_ns = crowd.ops->now_ns(crowd.transport);
     for (unsigned i = 0; i < crowd.count; i++) {
         crowd.ops->receive(conns[i], true);
-        crowd.ops->send(conns[i], &crowd.gather);
+        send_again(conns[i]);
     }
     while (crowd.closed < crowd.count)
         step(conns);
+    printf("%.6f\n", (double)(crowd.ops->now_ns(crowd.transport) - begin_ns) / 1e9);
     free(conns);
+    free(crowd.sent);
     crowd.ops->stop(crowd.transport);
     crowd.ops->fini(crowd.transport);
     return 0;
