@@ -1,6 +1,7 @@
 #include "transport/dpdk/kernel.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_packet.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -32,21 +33,29 @@ bool kernel_may_capture(void) {
 }
 
 bool kernel_interface(const char *name, struct kernel_interface *interface) {
-    struct ifreq flags = {0}, mtu = {0};
-    if (strlen(name) >= sizeof flags.ifr_name) {
+    struct ifreq request = {0};
+    if (strlen(name) >= sizeof request.ifr_name) {
         errno = ENODEV;
         return false;
     }
-    strcpy(flags.ifr_name, name);
-    strcpy(mtu.ifr_name, name);
+    strcpy(request.ifr_name, name);
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    bool known =
-        fd >= 0 && ioctl(fd, SIOCGIFFLAGS, &flags) == 0 && ioctl(fd, SIOCGIFMTU, &mtu) == 0;
-    *interface = (struct kernel_interface){.mtu_bytes = (unsigned)mtu.ifr_mtu,
-                                           .is_promiscuous = flags.ifr_flags & IFF_PROMISC};
+    bool known = fd >= 0 && ioctl(fd, SIOCGIFMTU, &request) == 0;
+    *interface = (struct kernel_interface){.mtu_bytes = (unsigned)request.ifr_mtu};
     close_quietly(fd);
     if (!known)
         return false;
     interface->index = if_nametoindex(name);
     return interface->index != 0;
+}
+
+int kernel_promiscuous(const struct kernel_interface *interface) {
+    const struct packet_mreq membership = {.mr_ifindex = (int)interface->index,
+                                           .mr_type = PACKET_MR_PROMISC};
+    int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0); /* protocol 0: receives nothing */
+    if (fd < 0 ||
+        setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &membership, sizeof membership) == 0)
+        return fd;
+    close_quietly(fd);
+    return -1;
 }

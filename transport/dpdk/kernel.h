@@ -16,9 +16,14 @@ bool kernel_may_capture(void);
 struct kernel_interface {
     unsigned index;
     unsigned mtu_bytes;
-    bool is_promiscuous;
 };
 
 bool kernel_interface(const char *name, struct kernel_interface *interface);
+
+/*
+ * The interface takes frames for every MAC until the descriptor that is returned is closed, by the
+ * end of the process at the latest; others who want the same are not disturbed. -1 on failure.
+ */
+int kernel_promiscuous(const struct kernel_interface *interface);
 
 #endif

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Frames that a port's own rings hold. */
 #define RING_FRAMES 1024
@@ -33,6 +34,7 @@ struct nic {
     char device[ENDPOINT_TEXT_BYTES];
     char interface[IFNAMSIZ];       /* of the kernel's; "": none */
     struct kernel_interface before; /* as we found it */
+    int promiscuous_fd;             /* -1: none */
     struct rte_mbuf *queued[NIC_BURST];
     uint16_t queued_count;
 };
@@ -89,9 +91,10 @@ static bool kernel_allows(struct nic *nic, const struct dpdk_spec *spec,
         eal_failed(failure, errno, "finding the interface that iface= names for", spec->device);
         return false;
     }
-    if (!kernel_may_capture())
-        eal_failed(failure, errno, "socket AF_PACKET for", spec->device);
-    return kernel_may_capture();
+    nic->promiscuous_fd = kernel_promiscuous(&nic->before); /* our MAC is not the interface's */
+    if (nic->promiscuous_fd < 0)
+        eal_failed(failure, errno, "listening to all frames for", spec->device);
+    return nic->promiscuous_fd >= 0;
 }
 
 /*
@@ -186,8 +189,7 @@ static bool start(struct nic *nic, const struct dpdk_spec *spec,
         rte_eth_dev_close(nic->id);
         return false;
     }
-    /* A MAC of our own reaches us so; drivers that know no such mode pass all anyway. */
-    if (!spec->is_pci || spec->has_mac)
+    if (spec->is_pci && spec->has_mac)
         rte_eth_promiscuous_enable(nic->id);
     rte_eth_allmulticast_enable(nic->id);
     drain(nic);
@@ -211,6 +213,13 @@ static bool probe(struct nic *nic, const struct dpdk_spec *spec,
     return false;
 }
 
+/* What is the kernel's, and ours. */
+static void leave(struct nic *nic) {
+    if (nic->promiscuous_fd >= 0)
+        close(nic->promiscuous_fd);
+    free(nic);
+}
+
 static bool open_as(struct nic *nic, const struct dpdk_spec *spec, size_t private_bytes,
                     struct transport_failure *failure) {
     return eal_start(spec, failure) && kernel_allows(nic, spec, failure) &&
@@ -224,20 +233,21 @@ struct nic *nic_open(const struct dpdk_spec *spec, size_t private_bytes,
         eal_failed(failure, ENOMEM, "calloc", "");
         return NULL;
     }
+    nic->promiscuous_fd = -1;
     if (open_as(nic, spec, private_bytes, failure))
         return nic;
-    free(nic);
+    leave(nic);
     return NULL;
 }
 
 void nic_close(struct nic *nic) {
     nic_flush(nic);
-    if (!nic->before.is_promiscuous)
+    if (nic->is_pci)
         rte_eth_promiscuous_disable(nic->id);
     rte_eth_dev_stop(nic->id);
     rte_eth_dev_close(nic->id);
     remove_device(nic);
-    free(nic);
+    leave(nic);
 }
 
 unsigned nic_mtu_bytes(const struct nic *nic) {
