@@ -166,3 +166,11 @@ def summarize(samples):
                     for key in keys}
     row["rounds"] = len(samples)
     return row
+
+
+def stack_results(link, cells, samples, table):
+    """What bench/rdma and bench/dpdk hand to bench/run; samples: {work: {contestant: its samples}}."""
+    rows = [{"link": link, "contestant": who, "packet_bytes": cells[work].bytes, "workers": cells[work].workers,
+             "write_bytes": cells[work].write_bytes, "rate": 0, **summarize(taken)}
+            for work, rows_of in samples.items() for who, taken in rows_of.items()]
+    return {"rows": rows, "table": table}

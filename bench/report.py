@@ -136,9 +136,9 @@ def add_latency(rows):
 
 
 def cells_of(row):
-    spread = row["range"]["goodput_bits_per_s"]
-    return (row["link"], row["contestant"], number(row["packets_per_s"]),
-            f"{rate_name(row['goodput_bits_per_s'])} ({rate_name(spread[0])} - {rate_name(spread[1])})",
+    spread = row["range"].get("goodput_bits_per_s")
+    return (row["link"], row["contestant"], number(row.get("packets_per_s")),
+            f"{rate_name(row['goodput_bits_per_s'])} ({rate_name(spread[0])} - {rate_name(spread[1])})" if spread else "",
             number(row.get("cpu_ns_per_packet")), number(row.get("cpu_user_ns_per_packet")),
             number(row.get("cpu_system_ns_per_packet")), number(row["cpu_ns_per_byte"] * 1000 if "cpu_ns_per_byte" in row else None),
             number(row.get("p50_us")), number(row.get("p99_us")), number(row.get("added_p99_us")))
