@@ -118,18 +118,16 @@ uint64_t rc_close_timeouts(struct transport *transport, uint64_t now_ns) {
 }
 
 /*
- * Says goodbye. What has come and nobody will read is dropped, and the peer is told so. If it may
- * be reading what was announced it is asked how far it came; so sent_bytes is exact.
+ * Says goodbye, and how much of the peer's stream was told: what has come beyond is dropped. If the
+ * peer may be reading what was announced it is asked how far it came; so sent_bytes is exact.
  */
 void rc_close(struct transport_conn *conn) {
     assert(!conn->closing);
-    conn->left_unread = rc_receive_has_bytes(conn);
     rc_receive_stop(conn);
     task_stop(&conn->out);
     conn->closing = true;
     conn->asked = conn->announced_first != conn->announced_next;
-    while (conn->stage == STAGE_OPEN && conn->unread)
-        rc_receive_drop(conn);
+    rc_receive_drop(conn);
     if (must_wait(conn)) {
         conn->patience_ns = rc_now_ns(conn->transport) + CLOSE_PATIENCE_NS;
         queue_push(&conn->transport->patient, &conn->patience_link);
@@ -146,7 +144,7 @@ static void report_sent(struct transport_conn *conn, struct transport_event *eve
     uint64_t begin = conn->stream_bytes - conn->gather_posted_bytes;
     event->sent_bytes = conn->sending ? conn->gather_posted_bytes : 0;
     event->in_doubt_bytes = rc_unacknowledged(conn);
-    if (!conn->answered || conn->answer_bytes > conn->stream_bytes)
+    if (!conn->answered)
         return;
     event->in_doubt_bytes = 0;
     if (conn->sending)

@@ -19,8 +19,7 @@ static uint8_t flags_due(const struct transport_conn *conn) {
     if (answer_is_due(conn))
         return WIRE_ANSWER;
     if (conn->closing && !conn->close_sent)
-        return (uint8_t)(WIRE_CLOSE | (conn->asked ? WIRE_ASK : 0) |
-                         (conn->left_unread ? WIRE_UNREAD : 0));
+        return conn->asked ? WIRE_CLOSE | WIRE_ASK : WIRE_CLOSE;
     return end_is_due(conn) ? WIRE_END : 0;
 }
 
@@ -70,7 +69,7 @@ void controls_send(struct transport *transport) {
 /* Nothing of the peer's stream follows, nor will it take any more of mine. */
 static void take_close(struct transport_conn *conn, const struct wire_message *message) {
     conn->peer_closed = true;
-    conn->peer_left_unread = message->head.flags & WIRE_UNREAD;
+    conn->peer_left_unread = message->taken < conn->stream_bytes;
     conn->answer_due = message->head.flags & WIRE_ASK;
     conn->answer_bytes = message->taken;
     conn->answered = true;
@@ -79,6 +78,10 @@ static void take_close(struct transport_conn *conn, const struct wire_message *m
 }
 
 void control_receive(struct transport_conn *conn, const struct wire_message *message) {
+    if (message->taken > conn->stream_bytes) {
+        rc_conn_break(conn, EPROTO, "receive");
+        return;
+    }
     if (message->head.flags & WIRE_END)
         conn->peer_ended = true;
     if (message->head.flags & WIRE_ANSWER) {

@@ -206,6 +206,7 @@ struct transport_conn {
     bool peer_closed;
     bool peer_left_unread;
     bool answer_due;
+    bool dropped;        /* what was not told will not be */
     struct slot *unread; /* messages in their order */
     struct slot **unread_end;
     struct slots_share receive_share;
@@ -215,8 +216,8 @@ struct transport_conn {
     struct fill fills[FILLS_MAX];
     unsigned fill_first; /* count up for ever */
     unsigned fill_next;
-    uint64_t taken_bytes;
-    unsigned done; /* announced spans that were read, and not yet told */
+    uint64_t taken_bytes; /* of it, laid out in fills */
+    unsigned done;        /* announced spans that were read, and not yet told */
 
     /* The stream to the peer. */
     size_t message_most_bytes; /* that the peer takes */
@@ -236,9 +237,8 @@ struct transport_conn {
 
     bool closing;
     bool close_sent;
-    bool left_unread; /* bytes of the peer's */
-    bool asked;       /* for an answer */
-    bool answered;    /* or known otherwise: answer_bytes */
+    bool asked;    /* for an answer */
+    bool answered; /* or known otherwise: answer_bytes */
     uint64_t answer_bytes;
     uint64_t patience_ns;
 
@@ -437,9 +437,8 @@ void rc_receive_cut(struct transport_conn *conn);
 /* How far the peer's stream has been read, or, now that the peer closes, will be told. */
 uint64_t rc_receive_taken_bytes(const struct transport_conn *conn);
 
-/* All that has come is dropped; nothing is in flight. */
+/* All that has come and was not told is dropped, but what READs are still in flight to. */
 void rc_receive_drop(struct transport_conn *conn);
-void fills_drop(struct transport_conn *conn);
 
 /* Are there bytes that can still be told? */
 bool rc_receive_has_bytes(const struct transport_conn *conn);

@@ -407,7 +407,7 @@ uint64_t rc_receive_taken_bytes(const struct transport_conn *conn) {
     return bytes;
 }
 
-void fills_drop(struct transport_conn *conn) {
+static void drop_fills(struct transport_conn *conn) {
     struct fill *fill;
     while ((fill = first_fill(conn)) && fill->reads == 0) {
         give_up_fill(conn, fill);
@@ -416,7 +416,10 @@ void fills_drop(struct transport_conn *conn) {
 }
 
 void rc_receive_drop(struct transport_conn *conn) {
+    for (unsigned i = conn->fill_first; !conn->dropped && i != conn->fill_next; i++)
+        conn->taken_bytes -= conn->fills[i % FILLS_MAX].len;
+    conn->dropped = true;
     while (conn->unread)
         drop_first(conn);
-    fills_drop(conn);
+    drop_fills(conn);
 }

@@ -108,8 +108,8 @@ static bool parse_stream(const uint8_t *bytes, size_t len, struct wire_message *
 
 /* Which controls there are; each may be empty but for what it brings in its head. */
 static bool is_control_known(uint8_t flags) {
-    uint8_t about_close = flags & (uint8_t) ~(WIRE_ASK | WIRE_UNREAD);
-    return flags == 0 || flags == WIRE_END || flags == WIRE_ANSWER || about_close == WIRE_CLOSE;
+    return flags == 0 || flags == WIRE_END || flags == WIRE_ANSWER || flags == WIRE_CLOSE ||
+           flags == (WIRE_CLOSE | WIRE_ASK);
 }
 
 static bool parse_control(const uint8_t *bytes, size_t len, struct wire_message *message) {

@@ -64,12 +64,11 @@ void wire_put_rejection(uint8_t *out, enum wire_reason reason);
 unsigned wire_get_rejection(const uint8_t *bytes, size_t len);
 
 enum wire_flags {
-    WIRE_STREAM = 1,  /* bytes of the stream: needs a credit */
-    WIRE_END = 2,     /* the sender's stream is at its end */
-    WIRE_CLOSE = 4,   /* the sender closes: nothing more of its stream can be read */
-    WIRE_ANSWER = 8,  /* to a CLOSE with ASK */
-    WIRE_ASK = 16,    /* with CLOSE: the announced spans can be read until an ANSWER comes */
-    WIRE_UNREAD = 32, /* with CLOSE: the sender leaves bytes of yours unread */
+    WIRE_STREAM = 1, /* bytes of the stream: needs a credit */
+    WIRE_END = 2,    /* the sender's stream is at its end */
+    WIRE_CLOSE = 4,  /* the sender closes: nothing more of its stream can be read */
+    WIRE_ANSWER = 8, /* to a CLOSE with ASK */
+    WIRE_ASK = 16,   /* with CLOSE: the announced spans can be read until an ANSWER comes */
 };
 
 struct wire_head {
