@@ -166,10 +166,12 @@ static void damaged_ones_do_no_harm(void **state) {
         for (int changes = rand() % 4; changes >= 0; changes--) {
             size_t len = strlen(text), at = (size_t)rand() % (len + 1);
             static const char likely[] = ":,[]/=.0159afx \x80";
-            if (rand() % 8 == 0 && len < ENDPOINT_TEXT_BYTES / 2)
-                memcpy(text + len, text + at, len - at + 1), text[len + len - at] = '\0';
-            else if (at < len)
+            if (rand() % 8 == 0 && len < ENDPOINT_TEXT_BYTES / 2) {
+                memcpy(text + len, text + at, len - at);
+                text[len + (len - at)] = '\0';
+            } else if (at < len) {
                 text[at] = likely[(size_t)rand() % sizeof likely];
+            }
         }
         if (endpoint_parse(text, &endpoint, why, sizeof why))
             assert_int_equal(why[0], '\0');
