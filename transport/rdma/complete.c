@@ -28,8 +28,8 @@ static void repost(struct rdma_device *device, struct slot *slot) {
 
 /* What the head of any message says. False: the peer broke the rules. */
 static bool take_head(struct transport_conn *conn, const struct wire_head *head) {
-    if (!flow_receive(&conn->flow, head) || !rc_send_done(conn, head->done))
-        return false;
+    if (!rc_send_done(conn, head->done) || !flow_receive(&conn->flow, head))
+        return false; /* and nothing is counted: the slot stays the peer's until it is cut off */
     if (head->credits > 0)
         rc_send_wake(conn);
     if (flow_owes_answer(&conn->flow) || head->controls > 0)

@@ -146,9 +146,10 @@ static void report_sent(struct transport_conn *conn, struct transport_event *eve
     event->in_doubt_bytes = rc_unacknowledged(conn);
     if (!conn->answered)
         return;
-    event->in_doubt_bytes = 0;
+    uint64_t taken = conn->answer_bytes;
+    event->in_doubt_bytes = taken < begin ? begin - taken : 0; /* sent before, and left unread */
     if (conn->sending)
-        event->sent_bytes = conn->answer_bytes > begin ? conn->answer_bytes - begin : 0;
+        event->sent_bytes = taken > begin ? taken - begin : 0;
 }
 
 static bool closed_turn(struct task *task, struct transport_event *event) {
@@ -169,7 +170,7 @@ uint64_t rc_keepalive(struct transport *transport, uint64_t now_ns) {
         return transport->keepalive_ns;
     for (struct queue_link *link = head->next; link != head; link = link->next) {
         struct transport_conn *conn = queue_entry(link, struct transport_conn, open_link);
-        if (conn->stage == STAGE_OPEN && work_used(conn) == 0)
+        if (conn->stage == STAGE_OPEN)
             work_probe(conn);
     }
     return transport->keepalive_ns = now_ns + KEEPALIVE_NS;

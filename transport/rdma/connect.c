@@ -145,10 +145,10 @@ static void not_set_up(struct transport_conn *conn, int error, const char *opera
         connect_failed(conn, error, operation);
 }
 
-/* What the peer sent before has been taken: completions come first in rc_poll(). */
+/* What the peer sent before is taken first. */
 static void disconnected(struct transport_conn *conn) {
-    if (conn->stage == STAGE_ACCEPTING) {
-        rc_conn_discard(conn);
+    if (conn->stage != STAGE_OPEN) {
+        not_set_up(conn, ECONNRESET, "connect");
         return;
     }
     completions_take(conn->device);
