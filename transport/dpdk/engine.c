@@ -1,8 +1,10 @@
 #include "transport/dpdk/internal.h"
 #include <stdlib.h>
+#include <sys/random.h>
 #include <time.h>
 
 #include "lwip/init.h"
+#include "lwip/priv/tcp_priv.h"
 
 #define NS_PER_SEC 1000000000u
 
@@ -78,6 +80,19 @@ static bool make(struct transport *transport, const struct transport_config *con
     return true;
 }
 
+/*
+ * Debian's lwIP begins with the same numbers in each process, for ports and for sequences, which
+ * grow by its ticks: so at least where they begin is nobody's to know.
+ */
+static void start_lwip(void) {
+    unsigned numbers[2] = {0};
+    if (getrandom(numbers, sizeof numbers, 0) != sizeof numbers)
+        assert(false); /* so few bytes are always there */
+    srand(numbers[0]);
+    lwip_init();
+    tcp_ticks = numbers[1];
+}
+
 static struct transport *dpdk_init(const struct transport_config *config,
                                    struct transport_failure *failure) {
     static bool lwip_runs;
@@ -103,7 +118,7 @@ static struct transport *dpdk_init(const struct transport_config *config,
         return NULL;
     }
     if (!lwip_runs)
-        lwip_init();
+        start_lwip();
     lwip_runs = true;
     return transport;
 }

@@ -23,8 +23,11 @@
 /* Many times the largest window. */
 #define SEQUENCE_FAR (INT64_C(1) << 24)
 
-/* How long stop() waits for peers to acknowledge what was sent to them. */
-#define LINGER_NS (3000 * UINT64_C(1000000))
+/*
+ * How long stop() waits for peers to acknowledge what was sent to them: many times a LAN's round
+ * trip. What is in doubt after it the connections' CLOSED has said.
+ */
+#define LINGER_NS (100 * UINT64_C(1000000))
 #define LINGER_PAUSE_NS 50000
 
 static bool is_for(const struct tcp_pcb *pcb, const struct filter_tcp *tcp) {

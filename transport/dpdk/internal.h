@@ -194,6 +194,7 @@ bool port_has_ip(const struct port *port, const ip_addr_t *ip);
 unsigned port_receive(struct port *port);
 bool port_has_work(const struct port *port);
 void port_flush(struct port *port);
+uint64_t port_missed(const struct port *port);
 
 /* Looks after the kernel's interface: without it all connections are lost; it may come back. */
 void port_watch(struct port *port, uint64_t now_ns);

@@ -4,10 +4,11 @@
 #include <linux/if_packet.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
-#include <stdio.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 /* Keeps errno. */
@@ -55,6 +56,19 @@ int kernel_promiscuous(const struct kernel_interface *interface) {
     int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0); /* protocol 0: receives nothing */
     if (fd < 0 ||
         setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &membership, sizeof membership) == 0)
+        return fd;
+    close_quietly(fd);
+    return -1;
+}
+
+/* An abstract unix socket. */
+int kernel_claim(const char *name) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t len = strnlen(name, KERNEL_NAME_BYTES);
+    memcpy(address.sun_path + 1, name, len);
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    socklen_t address_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + len);
+    if (fd < 0 || bind(fd, (const struct sockaddr *)&address, address_len) == 0)
         return fd;
     close_quietly(fd);
     return -1;

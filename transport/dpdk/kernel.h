@@ -26,4 +26,12 @@ bool kernel_interface(const char *name, struct kernel_interface *interface);
  */
 int kernel_promiscuous(const struct kernel_interface *interface);
 
+/*
+ * Takes a name, of up to KERNEL_NAME_BYTES, that only one process of this network namespace can
+ * have at a time: until the descriptor that is returned is closed. -1: EADDRINUSE, another one has
+ * it.
+ */
+#define KERNEL_NAME_BYTES 100
+int kernel_claim(const char *name);
+
 #endif

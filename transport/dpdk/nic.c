@@ -1,6 +1,7 @@
 #include "transport/dpdk/nic.h"
 #include "transport/dpdk/eal.h"
 #include "transport/dpdk/kernel.h"
+#include <arpa/inet.h>
 #include <errno.h>
 #include <net/if.h>
 #include <pthread.h>
@@ -35,6 +36,8 @@ struct nic {
     char interface[IFNAMSIZ];       /* of the kernel's; "": none */
     struct kernel_interface before; /* as we found it */
     int promiscuous_fd;             /* -1: none */
+    int claims[DPDK_ADDRESSES_MAX]; /* its addresses on that interface */
+    unsigned claims_count;
     struct rte_mbuf *queued[NIC_BURST];
     uint16_t queued_count;
 };
@@ -77,6 +80,24 @@ static bool uses_interface(const struct dpdk_spec *spec) {
     return is_driver(spec, "net_af_packet") || is_driver(spec, "net_af_xdp");
 }
 
+/* Two programs that answer for one address on one network would both get half of everything. */
+static bool claim(struct nic *nic, const struct dpdk_spec *spec,
+                  struct transport_failure *failure) {
+    for (unsigned i = 0; i < spec->addresses_count; i++) {
+        const struct dpdk_ip *ip = &spec->addresses[i];
+        char address[INET6_ADDRSTRLEN], name[KERNEL_NAME_BYTES];
+        inet_ntop(ip->family, ip->bytes, address, sizeof address);
+        snprintf(name, sizeof name, "muxd/dpdk/%s/%s", nic->interface, address);
+        nic->claims[i] = kernel_claim(name);
+        if (nic->claims[i] < 0) {
+            eal_failed(failure, errno, "taking this address on", nic->interface);
+            return false;
+        }
+        nic->claims_count++;
+    }
+    return true;
+}
+
 /* Drivers answer -1 to all that the kernel forbids: what it is, the kernel says if asked first. */
 static bool kernel_allows(struct nic *nic, const struct dpdk_spec *spec,
                           struct transport_failure *failure) {
@@ -91,6 +112,8 @@ static bool kernel_allows(struct nic *nic, const struct dpdk_spec *spec,
         eal_failed(failure, errno, "finding the interface that iface= names for", spec->device);
         return false;
     }
+    if (!claim(nic, spec, failure))
+        return false;
     nic->promiscuous_fd = kernel_promiscuous(&nic->before); /* our MAC is not the interface's */
     if (nic->promiscuous_fd < 0)
         eal_failed(failure, errno, "listening to all frames for", spec->device);
@@ -217,6 +240,8 @@ static bool probe(struct nic *nic, const struct dpdk_spec *spec,
 static void leave(struct nic *nic) {
     if (nic->promiscuous_fd >= 0)
         close(nic->promiscuous_fd);
+    while (nic->claims_count > 0)
+        close(nic->claims[--nic->claims_count]);
     free(nic);
 }
 
@@ -256,6 +281,11 @@ unsigned nic_mtu_bytes(const struct nic *nic) {
     if (rte_eth_dev_get_mtu(nic->id, &mtu) == 0 && mtu < least)
         least = mtu;
     return least < NIC_MTU_BYTES ? least : NIC_MTU_BYTES;
+}
+
+uint64_t nic_missed(const struct nic *nic) {
+    struct rte_eth_stats stats;
+    return rte_eth_stats_get(nic->id, &stats) == 0 ? stats.imissed + stats.rx_nombuf : 0;
 }
 
 bool nic_is_gone(const struct nic *nic) {

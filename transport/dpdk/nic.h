@@ -48,6 +48,9 @@ bool nic_mac(const struct nic *nic, uint8_t mac[DPDK_MAC_BYTES]);
 /* Of the interface or card, at most NIC_MTU_BYTES. */
 unsigned nic_mtu_bytes(const struct nic *nic);
 
+/* Frames that the port had no room for, as far as its driver knows. */
+uint64_t nic_missed(const struct nic *nic);
+
 /* Has the interface of the kernel's that the port was opened on vanished? */
 bool nic_is_gone(const struct nic *nic);
 

@@ -291,6 +291,10 @@ bool port_has_work(const struct port *port) {
     return port->netif.loop_first || (port->nic && nic_has_queued(port->nic));
 }
 
+uint64_t port_missed(const struct port *port) {
+    return port->nic ? nic_missed(port->nic) : 0;
+}
+
 void port_flush(struct port *port) {
     if (port->nic && nic_has_queued(port->nic))
         dpdk_counters.frames_unsent += nic_flush(port->nic);
