@@ -130,7 +130,11 @@ static bool read_span(struct transport_conn *conn, struct fill *fill, const stru
     }
     uint8_t *to = fill->bounce ? fill->bounce->data : fill->room.data;
     uint32_t key = fill->bounce ? fill->bounce->key : conn->device->arena->lkey;
-    size_t len = least(least(next->span.length, fill->room.len - fill->len), READ_MOST_BYTES);
+    size_t len = least(next->span.length, fill->room.len - fill->len);
+    if (!fill->buffer) /* it is told when so much of it is there; the user offers the rest anew */
+        len = least(len, READ_WINDOW_BYTES - conn->reading_bytes);
+    if (len == 0)
+        return false;
     struct wire_span part = next->span;
     part.length = (uint32_t)len;
     if (!work_read(conn, fill, &part, to + fill->len, key, len == next->span.length))
@@ -279,6 +283,8 @@ static bool may_begin(struct transport_conn *conn) {
         return !fill && next.literal_bytes > 0;
     if (!fill)
         return true;
+    if (conn->reading_bytes + fill->room.len > READ_WINDOW_BYTES)
+        return false;
     bool large = next.has_span && !next.begun && next.literal_bytes == 0 &&
                  next.span.length > fill->room.len;
     return fill->buffer && !large;

@@ -72,7 +72,8 @@ bool work_read(struct transport_conn *conn, struct fill *fill, const struct wire
                uint8_t *to, uint32_t key, bool is_last) {
     if (!has_room(conn, WORK_FOR_CONTROLS) || conn->reads == conn->device->reads_max)
         return false;
-    const struct work work = {.kind = WORK_READ, .fill = fill, .is_last = is_last};
+    const struct work work = {
+        .kind = WORK_READ, .fill = fill, .is_last = is_last, .bytes = from->length};
     struct ibv_send_wr *request = add(conn, &work);
     *request->sg_list = (struct ibv_sge){(uintptr_t)to, from->length, key};
     request->num_sge = 1;
@@ -81,6 +82,7 @@ bool work_read(struct transport_conn *conn, struct fill *fill, const struct wire
     request->wr.rdma.rkey = from->key;
     sign(conn, request);
     conn->reads++;
+    conn->reading_bytes += from->length;
     fill->reads++;
     return true;
 }
@@ -102,6 +104,7 @@ static void give_back_staging(struct transport_conn *conn, struct slot *slot) {
 
 static void read_over(struct transport_conn *conn, const struct work *work, bool ok) {
     conn->reads--;
+    conn->reading_bytes -= work->bytes;
     work->fill->reads--;
     work->fill->failed |= !ok;
     if (ok && work->is_last)
@@ -113,7 +116,7 @@ static void one_over(struct transport_conn *conn, const struct work *work, bool 
         read_over(conn, work, ok);
     if (work->staging)
         give_back_staging(conn, work->staging);
-    if (ok)
+    if (ok && work->kind == WORK_MESSAGE)
         conn->unacknowledged_bytes -= work->bytes;
 }
 
