@@ -25,8 +25,7 @@
 /* Per thread, so that the pool is rarely asked. */
 #define CACHE_FRAMES 256
 
-/* A port that takes nothing for so many tries in a row loses what is queued, as a full wire does.
- */
+/* A port that has not taken all in so many tries loses the rest, as a full wire does. */
 #define FLUSH_TRIES 64
 
 struct nic {
