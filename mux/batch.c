@@ -30,12 +30,16 @@ bool mux_batch_has_room(const struct mux_batch *batch, size_t copied_bytes, size
            batch->span_max - batch->gather.count >= packets * MUX_PIECES_MAX;
 }
 
-/* Room for so many copied bytes, which become part of the gather list. */
-static uint8_t *add_room(struct mux_batch *batch, size_t len) {
+/*
+ * Room for so many copied bytes, which become part of the gather list. `apart`: as a span of their
+ * own, so that a transport that lays out spans in the other side's buffers sees what belongs
+ * together.
+ */
+static uint8_t *add_room(struct mux_batch *batch, size_t len, bool apart) {
     uint8_t *at = batch->bytes + batch->used_bytes;
     assert(batch->capacity_bytes - batch->used_bytes >= len);
     batch->used_bytes += len;
-    if (batch->gather.count > 0) {
+    if (batch->gather.count > 0 && !apart) {
         struct mux_span *last = &batch->spans[batch->gather.count - 1];
         if (last->data + last->len == at) {
             last->len += len;
@@ -67,7 +71,10 @@ static size_t add_pieces(struct mux_batch *batch, const struct mux_pieces *piece
     for (size_t i = 0; i < pieces->count; i++) {
         struct mux_span piece = pieces->piece[i];
         if (piece.len < reference_least_bytes || !lies_in(piece, holder)) {
-            memcpy(add_room(batch, piece.len), piece.data, piece.len);
+            bool is_head = i + 1 < pieces->count &&
+                           pieces->piece[i + 1].len >= reference_least_bytes &&
+                           lies_in(pieces->piece[i + 1], holder);
+            memcpy(add_room(batch, piece.len, is_head), piece.data, piece.len);
             continue;
         }
         assert(batch->gather.count < batch->span_max);
@@ -83,7 +90,7 @@ size_t mux_batch_add(struct mux_batch *batch, const struct mux_pieces *pieces,
     batch->gather.len_bytes += pieces->len_bytes;
     if (pieces->len_bytes >= reference_least_bytes)
         return add_pieces(batch, pieces, holder, reference_least_bytes);
-    mux_pieces_copy(pieces, add_room(batch, pieces->len_bytes));
+    mux_pieces_copy(pieces, add_room(batch, pieces->len_bytes, false));
     return 0;
 }
 
