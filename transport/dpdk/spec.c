@@ -48,7 +48,8 @@ static bool parse_device(const char *text, struct dpdk_spec *spec, char *why, si
                       "virtual device (net_af_packet0,iface=IFACE; net_tap0,iface=NAME)",
                       text);
     bool is_short = spec->is_pci && strlen(text) < sizeof "0000:00:00.0" - 1;
-    snprintf(spec->device, sizeof spec->device, "%s%s", is_short ? "0000:" : "", text);
+    snprintf(spec->device, sizeof spec->device, "%s%.*s", is_short ? "0000:" : "",
+             DEVICE_NAME_BYTES, text);
     for (char *c = spec->device; spec->is_pci && *c; c++)
         *c = (char)tolower((unsigned char)*c); /* as DPDK calls it */
     return true;
