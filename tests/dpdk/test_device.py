@@ -101,7 +101,8 @@ class Device(PortCase):
 
     def test_idle(self):
         """A port that nothing comes to takes little of a core, unless that is asked for."""
-        for options, least, most in (((), 0, 0.5), (("--busy-poll-us", "1000000"), 0.4, 1.1)):
+        shares = []
+        for options in ((), ("--busy-poll-us", "1000000")):
             muxd = self.port(*options)
             sock = self.socket(WORKERS_AT)
             sock.sendall(packet(test_id="t"))
@@ -111,9 +112,10 @@ class Device(PortCase):
             for _ in range(IDLE_SECONDS * 4):  # within the second of busy polling there is always something
                 sock.sendall(packet(test_id="t"))
                 time.sleep(0.25)
-            used = (cpu_seconds(muxd.process.pid) - before) / IDLE_SECONDS
-            self.assertTrue(least <= used <= most, "%s: %.2f of a core" % (options, used))
+            shares.append((cpu_seconds(muxd.process.pid) - before) / IDLE_SECONDS)
             self.assertEqual(muxd.end(), 0)
+        idle, busy = shares  # of a core, which others may have the most of
+        self.assertLess(2 * idle, busy)
 
     def test_tap(self):
         """A device that muxd makes itself; it goes with it."""
