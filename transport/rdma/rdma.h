@@ -103,9 +103,9 @@
 #define RESOLVE_MS 4000
 
 /*
- * A lost packet is sent again after 4.096 us << 14, about 67 ms; six times in vain is the end: half
- * a second, in which a busy machine's software device was seen to be deaf for a fifth. rdma_cm's
- * own figure is seconds, and a count of 7 is for ever on rxe.
+ * A lost packet is sent again after 4.096 us << 14, about 67 ms; six times in vain is the end
+ * (three were seen to be too few for a software device on a busy machine). rdma_cm's own figure is
+ * seconds, and a count of 7 is for ever on rxe.
  */
 #define ACK_TIMEOUT 14
 #define RETRY_COUNT 6
