@@ -25,7 +25,7 @@ static bool register_memory(struct rdma_device *device, struct transport_failure
     slots_init(&device->staging, device->pd);
     device->arena = ibv_reg_mr(device->pd, arena.data, arena.len,
                                IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_READ);
-    return device->arena || fail(failure, "ibv_reg_mr");
+    return device->arena || fail(failure, "pinning memory (ulimit -l): ibv_reg_mr");
 }
 
 static bool make_queues(struct rdma_device *device, struct transport_failure *failure) {

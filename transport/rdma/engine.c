@@ -15,10 +15,8 @@ uint64_t rc_now_ns(const struct transport *transport) {
 static bool has_device(struct transport_failure *failure) {
     int count = 0;
     struct ibv_device **list = ibv_get_device_list(&count);
-    if (!list)
-        transport_failed(failure, "ibv_get_device_list");
-    else if (count == 0)
-        *failure = (struct transport_failure){ENODEV, "ibv_get_device_list"};
+    if (count == 0) /* ENOSYS without the kernel's module: no device either */
+        *failure = (struct transport_failure){ENODEV, "looking for RDMA devices"};
     if (list)
         ibv_free_device_list(list);
     return count > 0;
@@ -27,7 +25,7 @@ static bool has_device(struct transport_failure *failure) {
 static bool open_cm(struct transport *transport, struct transport_failure *failure) {
     transport->cm = rdma_create_event_channel();
     if (!transport->cm) {
-        transport_failed(failure, "rdma_create_event_channel");
+        transport_failed(failure, "opening /dev/infiniband/rdma_cm");
         return false;
     }
     int fd = transport->cm->fd;
@@ -57,6 +55,8 @@ static bool make(struct transport *transport, const struct transport_config *con
                                               .lent_max = pools_count(&transport->pools),
                                               .lent_bytes_max = config->buffer_bytes};
     transport->arena = config->arena.len > 0 ? config->arena : config->memory;
+    transport->allowed = config->allowed;
+    transport->allowed_user = config->allowed_user;
     return has_device(failure) && open_cm(transport, failure);
 }
 

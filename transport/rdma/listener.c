@@ -192,12 +192,27 @@ void requests_wake(struct transport *transport) {
         task_wake(&transport->ready, &transport->intake);
 }
 
+/* Asked before there is a queue pair: with one the peer could read the arena. */
+static bool is_allowed(const struct transport *transport, struct rdma_cm_id *id) {
+    const struct sockaddr *address = rdma_get_peer_addr(id);
+    struct sockaddr_storage peer = {0};
+    memcpy(&peer, address,
+           address->sa_family == AF_INET ? sizeof(struct sockaddr_in)
+                                         : sizeof(struct sockaddr_in6));
+    return !transport->allowed || transport->allowed(transport->allowed_user, &peer);
+}
+
 void listener_request(struct transport_listener *listener, const struct rdma_cm_event *event) {
     struct transport *transport = listener->transport;
     const struct rdma_conn_param *asked = &event->param.conn;
     struct wire_hello hello;
     if (wire_get_hello(asked->private_data, asked->private_data_len, &hello) != WIRE_HELLO_GOOD) {
         reject(event->id, WIRE_UNKNOWN_VERSION);
+        return;
+    }
+    if (!is_allowed(transport, event->id)) {
+        reject(event->id, WIRE_FORBIDDEN);
+        refuse(listener, &(struct transport_failure){EACCES, "accept"});
         return;
     }
     struct request *request = transport->requests < REQUESTS_MAX ? malloc(sizeof *request) : NULL;

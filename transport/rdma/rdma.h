@@ -276,6 +276,8 @@ struct transport {
     struct rdma_event_channel *cm;
     int epoll_fd; /* of the channels: one descriptor for who waits */
     struct mux_room arena;
+    bool (*allowed)(const void *user, const struct sockaddr_storage *peer); /* the config's */
+    const void *allowed_user;
     struct pools pools;
     struct transport_caps caps;
     struct queue devices;

@@ -44,7 +44,7 @@ static struct slots_chunk *chunk_new(struct ibv_pd *pd, struct transport_failure
     if (chunk->memory == MAP_FAILED)
         transport_failed(failure, "mmap");
     else if (!(chunk->mr = ibv_reg_mr(pd, chunk->memory, len, IBV_ACCESS_LOCAL_WRITE)))
-        transport_failed(failure, "ibv_reg_mr");
+        transport_failed(failure, "pinning memory (ulimit -l): ibv_reg_mr");
     else
         return chunk;
     chunk_free(chunk);

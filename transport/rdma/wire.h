@@ -45,6 +45,7 @@ enum wire_reason {
     WIRE_UNKNOWN_VERSION = 1,
     WIRE_FULL = 2,
     WIRE_NO_RESOURCES = 3,
+    WIRE_FORBIDDEN = 4,
 };
 
 enum wire_kind {
