@@ -34,7 +34,7 @@ static inline void mux_hash_absorb(struct mux_hash_state *s, uint64_t word) {
     s->v0 ^= word;
 }
 
-static inline uint32_t mux_hash(uint64_t key, struct mux_span bytes) {
+static inline uint64_t mux_hash(uint64_t key, struct mux_span bytes) {
     /* the paper's constants; both halves of its key are ours */
     struct mux_hash_state s = {key ^ 0x736f6d6570736575u, key ^ 0x646f72616e646f6du,
                                key ^ 0x6c7967656e657261u, key ^ 0x7465646279746573u};
@@ -52,7 +52,7 @@ static inline uint32_t mux_hash(uint64_t key, struct mux_span bytes) {
     mux_hash_round(&s);
     mux_hash_round(&s);
     mux_hash_round(&s);
-    return (uint32_t)(s.v0 ^ s.v1 ^ s.v2 ^ s.v3);
+    return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
 }
 
 #endif

@@ -158,7 +158,8 @@ static uint32_t salt_of(const struct mux_progress_list *list) {
 
 static uint32_t hash_of(const struct mux_progress *progress, const struct mux_progress_list *list,
                         struct mux_span route, struct mux_span test_id) {
-    return mux_hash(progress->hash_key, test_id) ^ mux_hash(~progress->hash_key, route) ^
+    return (uint32_t)(mux_hash(progress->hash_key, test_id) ^
+                      mux_hash(~progress->hash_key, route)) ^
            salt_of(list);
 }
 

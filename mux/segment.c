@@ -29,7 +29,7 @@ void mux_segments_fini(struct mux_segments *segments) {
 
 /* The host's entry, a new one if need be; NULL when the table is full. */
 static struct mux_segment_host *find_host(struct mux_segments *segments, const char *name) {
-    uint32_t at = mux_hash(segments->hash_key, mux_span_text(name)) % TABLE_COUNT;
+    uint32_t at = (uint32_t)(mux_hash(segments->hash_key, mux_span_text(name)) % TABLE_COUNT);
     while (segments->hosts[at].links && strcmp(segments->hosts[at].name, name) != 0)
         at = (at + 1) % TABLE_COUNT;
     struct mux_segment_host *host = &segments->hosts[at];

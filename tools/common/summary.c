@@ -40,7 +40,8 @@ uint64_t summary_ended(const struct summary *summary) {
     return ended;
 }
 
-static uint32_t hash_of(const struct summary *summary, const struct mux_packet *packet) {
+/* A test by its route and id; never 0. */
+static uint64_t hash_of(const struct summary *summary, const struct mux_packet *packet) {
     uint64_t key = summary->hash_key;
     return (mux_hash(~key, packet->route) ^ mux_hash(key, packet->test_id)) | 1;
 }
@@ -49,8 +50,12 @@ static uint32_t hash_of(const struct summary *summary, const struct mux_packet *
  * ---- tests that run ----
  */
 
-static struct running **find_running(struct summary *summary, uint32_t hash) {
-    struct running **at = &summary->buckets[hash % RUNNING_BUCKETS];
+static struct running **bucket_of(struct summary *summary, uint64_t hash) {
+    return &summary->buckets[(hash >> 1) % RUNNING_BUCKETS]; /* the last bit is set */
+}
+
+static struct running **find_running(struct summary *summary, uint64_t hash) {
+    struct running **at = bucket_of(summary, hash);
     while (*at && (*at)->hash != hash)
         at = &(*at)->next;
     return at;
@@ -64,7 +69,7 @@ static size_t keep(uint8_t *out, size_t most, struct mux_span name) {
 }
 
 static void begin_test(struct summary *summary, const struct mux_packet *packet, uint64_t now_ns) {
-    uint32_t hash = hash_of(summary, packet);
+    uint64_t hash = hash_of(summary, packet);
     struct running *running = summary->free_running;
     if (*find_running(summary, hash))
         return;
@@ -73,7 +78,7 @@ static void begin_test(struct summary *summary, const struct mux_packet *packet,
         return;
     }
     summary->free_running = running->next;
-    struct running **bucket = &summary->buckets[hash % RUNNING_BUCKETS];
+    struct running **bucket = bucket_of(summary, hash);
     running->hash = hash;
     running->started_ns = now_ns;
     running->route_len = keep(running->route, ROUTE_BYTES, packet->route);
@@ -102,7 +107,7 @@ static void end_test(struct summary *summary, const struct mux_packet *packet) {
  * ---- texts that belong to tests ----
  */
 
-static struct text *find_text(struct summary *summary, uint32_t hash) {
+static struct text *find_text(struct summary *summary, uint64_t hash) {
     for (unsigned i = 0; i < TEXTS_MAX; i++)
         if (summary->texts[i].hash == hash)
             return &summary->texts[i];
@@ -110,7 +115,7 @@ static struct text *find_text(struct summary *summary, uint32_t hash) {
 }
 
 /* A free one, or the one that was written to the longest ago. */
-static struct text *take_text(struct summary *summary, uint32_t hash) {
+static struct text *take_text(struct summary *summary, uint64_t hash) {
     struct text *text = find_text(summary, 0);
     for (unsigned i = 0; !text || (text->hash && i < TEXTS_MAX); i++)
         if (!text || summary->texts[i].used < text->used)
@@ -122,7 +127,7 @@ static struct text *take_text(struct summary *summary, uint32_t hash) {
 /* Keeps the tail of a test's text file: the last bytes that fit. */
 static void keep_text(struct summary *summary, const struct mux_packet *packet) {
     struct mux_span content = packet->file_content;
-    uint32_t hash = hash_of(summary, packet);
+    uint64_t hash = hash_of(summary, packet);
     struct text *text = find_text(summary, hash);
     if (!text)
         text = take_text(summary, hash);
@@ -200,10 +205,10 @@ static void take_notice(struct summary *summary, const struct mux_packet *packet
 }
 
 static void count_worker(struct summary *summary, struct mux_span route) {
-    uint32_t hash = mux_hash(summary->hash_key, route) | 1;
+    uint64_t hash = mux_hash(summary->hash_key, route) | 1;
     if (summary->workers_told || summary->route_count == ROUTES_MAX / 2)
         return;
-    uint32_t at = hash % ROUTES_MAX;
+    size_t at = (hash >> 1) % ROUTES_MAX;
     while (summary->routes[at] && summary->routes[at] != hash)
         at = (at + 1) % ROUTES_MAX;
     if (summary->routes[at])

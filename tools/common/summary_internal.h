@@ -26,8 +26,12 @@
 /* Lines that wait for the next redraw. */
 #define ABOVE_BYTES 65536
 
+/*
+ * Tests and workers are told apart by 64 bits of a keyed hash: with 32 one of a hundred runs with
+ * thousands of tests would take two for one.
+ */
 struct running {
-    uint32_t hash;
+    uint64_t hash;
     struct mux_list by_age; /* the oldest first */
     struct running *next;   /* in its bucket, or the next free one */
     uint64_t started_ns;
@@ -37,7 +41,7 @@ struct running {
 };
 
 struct text {
-    uint32_t hash; /* of route and test id; 0: free */
+    uint64_t hash; /* of route and test id; 0: free */
     uint64_t used; /* when, as a count */
     size_t len;
     uint8_t bytes[TAIL_BYTES];
@@ -54,7 +58,7 @@ struct summary {
     uint64_t untracked; /* began while the table was full */
     struct text texts[TEXTS_MAX];
     uint64_t text_uses;
-    uint32_t routes[ROUTES_MAX]; /* hashes; 0: free */
+    uint64_t routes[ROUTES_MAX]; /* hashes; 0: free */
     unsigned route_count;
     unsigned workers;
     unsigned workers_seen; /* in all, when workers_told */
