@@ -16,8 +16,7 @@
     "an interface, HOST:PORT, [v6]:PORT, rdma:HOST:PORT, dpdk:DEVICE,ip=ADDRESS/LEN:PORT, " \
     "unix:PATH, file:PATH or -"
 
-__attribute__((format(printf, 3, 4))) static bool refuse(char *why, size_t why_bytes,
-                                                         const char *format, ...) {
+bool endpoint_refuse(char *why, size_t why_bytes, const char *format, ...) {
     va_list list;
     va_start(list, format);
     vsnprintf(why, why_bytes, format, list);
@@ -39,10 +38,11 @@ static bool parse_path(const char *path, struct endpoint *endpoint, enum endpoin
                        char *why, size_t why_bytes) {
     endpoint->kind = kind;
     if (*path == '\0')
-        return refuse(why, why_bytes, "'%s' has no path after the colon", endpoint->text);
+        return endpoint_refuse(why, why_bytes, "'%s' has no path after the colon", endpoint->text);
     if (kind == ENDPOINT_UNIX && strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path))
-        return refuse(why, why_bytes, "'%s': the path of a unix socket has at most %zu bytes",
-                      endpoint->text, sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
+        return endpoint_refuse(why, why_bytes,
+                               "'%s': the path of a unix socket has at most %zu bytes",
+                               endpoint->text, sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
     strcpy(endpoint->name, path);
     return true;
 }
@@ -70,23 +70,25 @@ static bool parse_place(const char *text, struct endpoint *endpoint, char *why, 
     const char *port_text = NULL;
     endpoint->port = ENDPOINT_DEFAULT_PORT;
     if (*text == '\0')
-        return refuse(why, why_bytes, "'%s' names no place; expected " FORMS, endpoint->text);
+        return endpoint_refuse(why, why_bytes, "'%s' names no place; expected " FORMS,
+                               endpoint->text);
     if (*text == '[') {
         if (!split_brackets(text, endpoint, &port_text))
-            return refuse(why, why_bytes, "'%s': expected [v6-address] or [v6-address]:PORT",
-                          endpoint->text);
+            return endpoint_refuse(
+                why, why_bytes, "'%s': expected [v6-address] or [v6-address]:PORT", endpoint->text);
     } else if (strchr(text, ':') != strrchr(text, ':')) {
-        return refuse(why, why_bytes,
-                      "'%s' has several colons: an IPv6 address goes in brackets, as in [::1]:%u; "
-                      "expected " FORMS,
-                      endpoint->text, ENDPOINT_DEFAULT_PORT);
+        return endpoint_refuse(
+            why, why_bytes,
+            "'%s' has several colons: an IPv6 address goes in brackets, as in [::1]:%u; "
+            "expected " FORMS,
+            endpoint->text, ENDPOINT_DEFAULT_PORT);
     } else {
         split_colon(text, endpoint, &port_text);
     }
     endpoint->port_given = port_text != NULL;
     if (port_text && !parse_port(port_text, &endpoint->port))
-        return refuse(why, why_bytes, "'%s': '%s' is no port number (0 to 65535)", endpoint->text,
-                      port_text);
+        return endpoint_refuse(why, why_bytes, "'%s': '%s' is no port number (0 to 65535)",
+                               endpoint->text, port_text);
     return true;
 }
 
@@ -95,8 +97,8 @@ static bool parse_source(const char *text, struct endpoint *endpoint, char *why,
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST};
     struct addrinfo *list = NULL;
     if (getaddrinfo(text, NULL, &hints, &list) != 0 || !list)
-        return refuse(why, why_bytes, "'%s': from=%s: expected an IPv4 or IPv6 address",
-                      endpoint->text, text);
+        return endpoint_refuse(why, why_bytes, "'%s': from=%s: expected an IPv4 or IPv6 address",
+                               endpoint->text, text);
     memcpy(&endpoint->source, list->ai_addr, list->ai_addrlen);
     freeaddrinfo(list);
     return true;
@@ -127,25 +129,25 @@ static bool parse_dpdk(const char *text, struct endpoint *endpoint, char *why, s
     endpoint->kind = ENDPOINT_DPDK;
     endpoint->port = ENDPOINT_DEFAULT_PORT;
     if (!dpdk_spec_split(text, &len, &port_text))
-        return refuse(
+        return endpoint_refuse(
             why, why_bytes,
             "'%s': before a port number an IPv6 address goes in brackets: to=[fd00::1]:%u",
             endpoint->text, ENDPOINT_DEFAULT_PORT);
     memcpy(endpoint->name, text, len);
     endpoint->port_given = port_text != NULL;
     if (port_text && !parse_port(port_text, &endpoint->port))
-        return refuse(why, why_bytes, "'%s': '%s' is no port number (0 to 65535)", endpoint->text,
-                      port_text);
+        return endpoint_refuse(why, why_bytes, "'%s': '%s' is no port number (0 to 65535)",
+                               endpoint->text, port_text);
     char reason[ENDPOINT_TEXT_BYTES];
     return dpdk_spec_parse(endpoint->name, &spec, reason, sizeof reason) ||
-           refuse(why, why_bytes, "'%s': %s", endpoint->text, reason);
+           endpoint_refuse(why, why_bytes, "'%s': %s", endpoint->text, reason);
 }
 
 bool endpoint_parse(const char *text, struct endpoint *endpoint, char *why, size_t why_bytes) {
     *endpoint = (struct endpoint){0};
     if (strlen(text) >= sizeof endpoint->text)
-        return refuse(why, why_bytes, "'%.40s...' is longer than %zu bytes", text,
-                      sizeof endpoint->text - 1);
+        return endpoint_refuse(why, why_bytes, "'%.40s...' is longer than %zu bytes", text,
+                               sizeof endpoint->text - 1);
     strcpy(endpoint->text, text);
     if (strcmp(text, "-") == 0) {
         endpoint->kind = ENDPOINT_STDIO;
@@ -213,23 +215,24 @@ static unsigned resolve_place(const struct endpoint *endpoint, bool listening,
     if (exists && listening) {
         count = interface_addresses(endpoint->name, endpoint->port, addresses, most);
         if (count == 0)
-            refuse(why, why_bytes, "the interface %s has no IP address", endpoint->name);
+            endpoint_refuse(why, why_bytes, "the interface %s has no IP address", endpoint->name);
         return count;
     }
     int error = resolve_name(endpoint, listening, addresses, most, &count);
     if (count > 0)
         return count;
     if (exists) {
-        refuse(why, why_bytes,
-               "'%s' is an interface of this machine and no host name (%s): it can be listened on, "
-               "not connected to",
-               endpoint->name, name_error(error));
+        endpoint_refuse(
+            why, why_bytes,
+            "'%s' is an interface of this machine and no host name (%s): it can be listened on, "
+            "not connected to",
+            endpoint->name, name_error(error));
         return 0;
     }
     char names[ENDPOINT_TEXT_BYTES];
     interface_names(names, sizeof names);
-    refuse(why, why_bytes, "'%s' is neither an interface (%s) nor a host name: %s", endpoint->name,
-           names, error ? name_error(error) : "no address");
+    endpoint_refuse(why, why_bytes, "'%s' is neither an interface (%s) nor a host name: %s",
+                    endpoint->name, names, error ? name_error(error) : "no address");
     return 0;
 }
 
@@ -269,7 +272,7 @@ unsigned endpoint_resolve(const struct endpoint *endpoint, bool listening,
     case ENDPOINT_STDIO:
         break;
     }
-    refuse(why, why_bytes, "'%s' is no network address", endpoint->text);
+    endpoint_refuse(why, why_bytes, "'%s' is no network address", endpoint->text);
     return 0;
 }
 

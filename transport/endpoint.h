@@ -4,9 +4,11 @@
  *   ib0, ib0:7533        an interface: all its addresses (a bare name that an interface has)
  *   HOST:PORT, HOST      a name or an IPv4 address; [v6]:PORT, [v6]
  *   tcp:REST             any of the above, said aloud
- *   rdma:REST            any of the above by RDMA; to connect to: rdma:HOST:PORT,from=ADDRESS
- * leaves by the device that has ADDRESS dpdk:DEVICE,ip=ADDRESS/LEN[,...]:PORT TCP on a port of
- * DPDK's (transport/dpdk/spec.h); to connect to: ,to=HOST unix:PATH            a unix stream socket
+ *   rdma:REST            any of the above by RDMA; with ,from=ADDRESS behind it a connection leaves
+ *                        by the device that has this address
+ *   dpdk:DEVICE,ip=ADDRESS/LEN[,...]:PORT
+ *                        TCP on a port of DPDK's (transport/dpdk/spec.h); to connect: ,to=HOST
+ *   unix:PATH            a unix stream socket
  *   file:PATH            a file (upstream only)
  *   -                    stdin and stdout
  *
@@ -85,6 +87,10 @@ bool endpoint_parse(const char *text, struct endpoint *endpoint, char *why, size
 unsigned endpoint_resolve(const struct endpoint *endpoint, bool listening,
                           struct transport_address *addresses, unsigned most, char *why,
                           size_t why_bytes);
+
+/* Writes the sentence; always false. For whoever parses a part of an endpoint. */
+__attribute__((format(printf, 3, 4))) bool endpoint_refuse(char *why, size_t why_bytes,
+                                                           const char *format, ...);
 
 /* Is this a place in a network, which endpoint_resolve() finds, or a unix socket? */
 bool endpoint_is_address(const struct endpoint *endpoint);

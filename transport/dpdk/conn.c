@@ -20,8 +20,9 @@ struct transport_conn *dpdk_conn_new(struct transport *transport, enum transport
         return NULL;
     struct transport_conn *conn = queue_entry(link, struct transport_conn, link);
     *conn = (struct transport_conn){.transport = transport,
-                                    .pool = &transport->pools.of[pool],
-                                    .in.turn = dpdk_receive_turn,
+                                    .intake = {.task.turn = dpdk_receive_turn,
+                                               .ready = &transport->ready,
+                                               .pool = &transport->pools.of[pool]},
                                     .out.turn = dpdk_send_turn,
                                     .window_bytes = WINDOW_LEAST_BYTES,
                                     .closed.turn = closed_turn};
@@ -145,7 +146,7 @@ bool dpdk_conn_lost(struct transport_conn *conn, struct transport_event *event,
                     const char *operation) {
     assert(!conn->lost);
     conn->lost = true;
-    dpdk_receive_stop(conn);
+    intake_stop(&conn->intake);
     task_stop(&conn->out);
     event->kind = TRANSPORT_LOST;
     event->conn = conn;
@@ -265,7 +266,7 @@ static void leave(struct transport_conn *conn) {
 void dpdk_close(struct transport_conn *conn) {
     assert(!conn->closing);
     conn->closing = true;
-    dpdk_receive_stop(conn);
+    intake_stop(&conn->intake);
     task_stop(&conn->out);
     receive_disown(conn);
     if (conn->pcb)

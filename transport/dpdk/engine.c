@@ -67,7 +67,7 @@ static bool make(struct transport *transport, const struct transport_config *con
         transport_failed(failure, "calloc");
         return false;
     }
-    if (!pools_init(&transport->pools, config, transport, dpdk_buffer_returned, failure))
+    if (!pools_init(&transport->pools, config, transport, intake_buffer_returned, failure))
         return false;
     transport->windows_max_bytes = config->memory.len;
     size_t largest = NIC_MTU_BYTES;

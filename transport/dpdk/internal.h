@@ -19,9 +19,7 @@
 #include "transport/descriptor.h"
 #include "transport/dpdk/filter.h"
 #include "transport/dpdk/nic.h"
-#include "transport/pool.h"
-#include "transport/queue.h"
-#include "transport/task.h"
+#include "transport/intake.h"
 #include "transport/transport.h"
 
 #include "lwip/netif.h"
@@ -95,8 +93,7 @@ struct transport_conn {
     struct tcp_pcb *pcb;                 /* NULL: lwIP has no part in it any more */
     struct queue_link link;              /* free, gone, or waiting to be accepted */
     struct transport_listener *listener; /* while waiting to be accepted */
-    struct pool *pool;
-    struct task in;
+    struct intake intake;
     struct task out; /* sending; before that connecting */
     struct task closed;
 
@@ -105,16 +102,13 @@ struct transport_conn {
     bool lost;
 
     uint32_t window_bytes; /* granted: may wait here, be lent, or be under way */
-    bool receiving;
-    bool fin;   /* the peer's has come */
-    bool ended; /* and was told */
+    bool fin;              /* the peer's has come */
+    bool ended;            /* and was told */
     struct queue inbox;
     struct queue lent;
     struct queue_link ack; /* in the queue of those that owe the peer one */
     uint64_t ack_due_ns;
-    uint32_t ack_bytes;         /* that came since */
-    struct mux_buffer *granted; /* a buffer came back while this one waited longest */
-    struct mux_room room;       /* receive_into()'s; len 0: none */
+    uint32_t ack_bytes; /* that came since */
 
     bool sending;
     bool finishing;
@@ -281,10 +275,8 @@ bool dpdk_conn_lost(struct transport_conn *conn, struct transport_event *event,
 /* receive.c */
 void dpdk_receive(struct transport_conn *conn, bool on);
 void dpdk_receive_into(struct transport_conn *conn, struct mux_room room);
-void dpdk_buffer_returned(struct pool *pool, struct mux_buffer *buffer);
 bool dpdk_receive_turn(struct task *task, struct transport_event *event);
 void dpdk_receive_wake(struct transport_conn *conn);
-void dpdk_receive_stop(struct transport_conn *conn);
 err_t receive_callback(void *argument, struct tcp_pcb *pcb, struct pbuf *chain, err_t error);
 
 /* window.c */

@@ -9,45 +9,23 @@
 #define ACK_DELAY_NS 500000
 
 void dpdk_receive_wake(struct transport_conn *conn) {
-    bool wanted = conn->receiving && !conn->connecting && !conn->closing && !conn->lost;
+    bool wanted = conn->intake.on && !conn->connecting && !conn->closing && !conn->lost;
     bool some = !queue_empty(&conn->inbox) || (!conn->ended && (conn->fin || conn->failed_error));
     if (wanted && some)
-        task_wake(&conn->transport->ready, &conn->in);
-}
-
-void dpdk_receive_stop(struct transport_conn *conn) {
-    task_stop(&conn->in);
-    struct mux_buffer *buffer = conn->granted;
-    conn->granted = NULL;
-    if (buffer)
-        conn->pool->returned(conn->pool, buffer);
+        intake_wake(&conn->intake);
 }
 
 void dpdk_receive(struct transport_conn *conn, bool on) {
-    conn->receiving = on;
+    conn->intake.on = on;
     if (on)
         dpdk_receive_wake(conn);
     else
-        dpdk_receive_stop(conn);
+        intake_stop(&conn->intake);
 }
 
 void dpdk_receive_into(struct transport_conn *conn, struct mux_room room) {
-    assert(conn->receiving && conn->room.len == 0 && room.len > 0);
-    conn->room = room;
-    dpdk_receive_stop(conn); /* needs no buffer now, and waits for none */
+    intake_offer(&conn->intake, room);
     dpdk_receive_wake(conn);
-}
-
-/* Goes straight to who waits longest: nobody who comes later can take it first. */
-void dpdk_buffer_returned(struct pool *pool, struct mux_buffer *buffer) {
-    struct queue_link *link = queue_pop(&pool->waiting);
-    if (!link) {
-        pool_keep(pool, buffer);
-        return;
-    }
-    struct transport_conn *conn = queue_entry(link, struct transport_conn, in.link);
-    conn->granted = buffer;
-    task_wake(&conn->transport->ready, &conn->in);
 }
 
 /* Acknowledged with this pass. */
@@ -107,10 +85,10 @@ static bool received(struct transport_conn *conn, struct transport_event *event,
 }
 
 static bool receive_room(struct transport_conn *conn, struct transport_event *event) {
-    uint8_t *data = conn->room.data;
-    size_t len = inbox_copy(conn, conn->room);
-    conn->room.len = 0;
-    conn->receiving = false;
+    uint8_t *data = conn->intake.room.data;
+    size_t len = inbox_copy(conn, conn->intake.room);
+    conn->intake.room.len = 0;
+    conn->intake.on = false;
     open_window(conn, len);
     return received(conn, event, NULL, data, len);
 }
@@ -143,18 +121,17 @@ static bool is_alone(const struct transport_conn *conn) {
 }
 
 bool dpdk_receive_turn(struct task *task, struct transport_event *event) {
-    struct transport_conn *conn = queue_entry(task, struct transport_conn, in);
+    struct transport_conn *conn = queue_entry(task, struct transport_conn, intake.task);
     if (queue_empty(&conn->inbox))
         return no_bytes(conn, event);
-    if (conn->room.len > 0)
+    if (conn->intake.room.len > 0)
         return receive_room(conn, event);
-    struct mux_buffer *buffer = conn->granted ? conn->granted : pool_take(conn->pool);
+    struct mux_buffer *buffer = intake_buffer(&conn->intake);
     if (!buffer) {
-        queue_push(&conn->pool->waiting, &task->link);
+        intake_wait(&conn->intake);
         return false;
     }
-    conn->granted = NULL;
-    pool_lend(conn->pool, buffer);
+    pool_lend(conn->intake.pool, buffer);
     return is_alone(conn) ? lend(conn, event, buffer) : gather(conn, event, buffer);
 }
 

@@ -2,7 +2,6 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <netdb.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,15 +14,6 @@
 
 /* lwIP takes the first 64 bits of an IPv6 address for what is on the link. */
 #define PREFIX_BITS_6 64
-
-__attribute__((format(printf, 3, 4))) static bool refuse(char *why, size_t why_bytes,
-                                                         const char *format, ...) {
-    va_list list;
-    va_start(list, format);
-    vsnprintf(why, why_bytes, format, list);
-    va_end(list);
-    return false;
-}
 
 /* "hhhh:hh:hh.h" or "hh:hh.h" */
 static bool is_pci_address(const char *text) {
@@ -43,10 +33,11 @@ static bool parse_device(const char *text, struct dpdk_spec *spec, char *why, si
     for (const char *c = text; *c; c++)
         fits = fits && (isalnum((unsigned char)*c) || *c == '_' || (spec->is_pci && ispunct(*c)));
     if (!fits || (!spec->is_pci && strncmp(text, "net_", 4) != 0))
-        return refuse(why, why_bytes,
-                      "'%s' is no port of DPDK's: expected a PCI address (0000:3b:00.0) or a "
-                      "virtual device (net_af_packet0,iface=IFACE; net_tap0,iface=NAME)",
-                      text);
+        return endpoint_refuse(
+            why, why_bytes,
+            "'%s' is no port of DPDK's: expected a PCI address (0000:3b:00.0) or a "
+            "virtual device (net_af_packet0,iface=IFACE; net_tap0,iface=NAME)",
+            text);
     bool is_short = spec->is_pci && strlen(text) < sizeof "0000:00:00.0" - 1;
     snprintf(spec->device, sizeof spec->device, "%s%.*s", is_short ? "0000:" : "",
              DEVICE_NAME_BYTES, text);
@@ -85,7 +76,8 @@ static bool has_family(const struct dpdk_spec *spec, int family) {
 static bool parse_ip(char *text, struct dpdk_spec *spec, char *why, size_t why_bytes) {
     struct dpdk_ip *ip = &spec->addresses[spec->addresses_count];
     if (spec->addresses_count == DPDK_ADDRESSES_MAX)
-        return refuse(why, why_bytes, "more than %d addresses for one port", DPDK_ADDRESSES_MAX);
+        return endpoint_refuse(why, why_bytes, "more than %d addresses for one port",
+                               DPDK_ADDRESSES_MAX);
     char *slash = strchr(text, '/');
     bool good = slash != NULL;
     if (good) {
@@ -99,23 +91,25 @@ static bool parse_ip(char *text, struct dpdk_spec *spec, char *why, size_t why_b
         *slash = '/';
     }
     if (!good)
-        return refuse(why, why_bytes,
-                      "'ip=%s': expected an address of the port's own with the length of its "
-                      "network's prefix: 10.0.0.2/24 (/1 to /%d), fd00::2/%d",
-                      text, PREFIX_MOST_BITS_4, PREFIX_BITS_6);
+        return endpoint_refuse(
+            why, why_bytes,
+            "'ip=%s': expected an address of the port's own with the length of its "
+            "network's prefix: 10.0.0.2/24 (/1 to /%d), fd00::2/%d",
+            text, PREFIX_MOST_BITS_4, PREFIX_BITS_6);
     if (ip->family == AF_INET && has_family(spec, AF_INET))
-        return refuse(why, why_bytes, "'ip=%s': a port has one IPv4 address", text);
+        return endpoint_refuse(why, why_bytes, "'ip=%s': a port has one IPv4 address", text);
     spec->addresses_count++;
     return true;
 }
 
 static bool parse_gateway(const char *text, struct dpdk_spec *spec, char *why, size_t why_bytes) {
     if (spec->has_gateway)
-        return refuse(why, why_bytes, "'gw=%s': a port has one gateway", text);
+        return endpoint_refuse(why, why_bytes, "'gw=%s': a port has one gateway", text);
     spec->has_gateway = inet_pton(AF_INET, text, &spec->gateway) == 1;
     return spec->has_gateway ||
-           refuse(why, why_bytes,
-                  "'gw=%s': expected an IPv4 address (routers of IPv6 announce themselves)", text);
+           endpoint_refuse(
+               why, why_bytes,
+               "'gw=%s': expected an IPv4 address (routers of IPv6 announce themselves)", text);
 }
 
 static bool parse_mac(const char *text, struct dpdk_spec *spec, char *why, size_t why_bytes) {
@@ -127,18 +121,19 @@ static bool parse_mac(const char *text, struct dpdk_spec *spec, char *why, size_
     static const uint8_t none[DPDK_MAC_BYTES];
     spec->has_mac = good && !(spec->mac[0] & 1) && memcmp(spec->mac, none, sizeof none) != 0;
     return spec->has_mac ||
-           refuse(why, why_bytes,
-                  "'mac=%s': expected one address, of one station: 02:00:00:00:00:01", text);
+           endpoint_refuse(why, why_bytes,
+                           "'mac=%s': expected one address, of one station: 02:00:00:00:00:01",
+                           text);
 }
 
 /* Without the brackets that an IPv6 address has before a port number. */
 static bool parse_to(const char *text, struct dpdk_spec *spec, char *why, size_t why_bytes) {
     size_t len = strlen(text);
     if (spec->to[0] != '\0')
-        return refuse(why, why_bytes, "'to=%s': there is one host to connect to", text);
+        return endpoint_refuse(why, why_bytes, "'to=%s': there is one host to connect to", text);
     bool brackets = len > 2 && text[0] == '[' && text[len - 1] == ']';
     if (len == 0 || (!brackets && strpbrk(text, "[]")))
-        return refuse(why, why_bytes, "'to=%s': expected a host", text);
+        return endpoint_refuse(why, why_bytes, "'to=%s': expected a host", text);
     snprintf(spec->to, sizeof spec->to, "%.*s", (int)(brackets ? len - 2 : len),
              text + (brackets ? 1 : 0));
     return true;
@@ -175,14 +170,15 @@ static bool is_known(const struct dpdk_spec *spec, const char *item) {
 static bool parse_argument(const char *item, struct dpdk_spec *spec, char *why, size_t why_bytes) {
     size_t len = strlen(spec->arguments);
     if (*item == '\0')
-        return refuse(why, why_bytes, "there is nothing between two commas");
+        return endpoint_refuse(why, why_bytes, "there is nothing between two commas");
     if (!is_known(spec, item))
-        return refuse(why, why_bytes,
-                      "'%s' is no argument of %s's, nor ip=, gw=, mac= or to=", item, spec->device);
+        return endpoint_refuse(why, why_bytes,
+                               "'%s' is no argument of %s's, nor ip=, gw=, mac= or to=", item,
+                               spec->device);
     for (const char *c = item; *c; c++)
         if (!isgraph((unsigned char)*c))
-            return refuse(why, why_bytes, "'%s' has a character that no device's argument has",
-                          item);
+            return endpoint_refuse(why, why_bytes,
+                                   "'%s' has a character that no device's argument has", item);
     snprintf(spec->arguments + len, sizeof spec->arguments - len, "%s%s", len ? "," : "", item);
     return true;
 }
@@ -222,23 +218,24 @@ static bool gateway_is_near(const struct dpdk_spec *spec, char *why, size_t why_
         uint32_t differs = ntohl(ip->in4.s_addr ^ spec->gateway.s_addr);
         near = ip->family == AF_INET && differs != 0 && differs >> (32 - ip->prefix_bits) == 0;
     }
-    return near || refuse(why, why_bytes,
-                          "the gateway is not another address in the network of the port's IPv4 "
-                          "address");
+    return near ||
+           endpoint_refuse(why, why_bytes,
+                           "the gateway is not another address in the network of the port's IPv4 "
+                           "address");
 }
 
 bool dpdk_spec_parse(const char *text, struct dpdk_spec *spec, char *why, size_t why_bytes) {
     char copy[ENDPOINT_TEXT_BYTES];
     *spec = (struct dpdk_spec){0};
     if (strlen(text) >= sizeof copy)
-        return refuse(why, why_bytes, "a port's description has at most %zu bytes",
-                      sizeof copy - 1);
+        return endpoint_refuse(why, why_bytes, "a port's description has at most %zu bytes",
+                               sizeof copy - 1);
     strcpy(copy, text);
     if (!parse_items(copy, spec, why, why_bytes))
         return false;
     if (spec->addresses_count == 0)
-        return refuse(why, why_bytes,
-                      "a port of DPDK's has addresses of its own: expected ip=ADDRESS/LEN");
+        return endpoint_refuse(
+            why, why_bytes, "a port of DPDK's has addresses of its own: expected ip=ADDRESS/LEN");
     return gateway_is_near(spec, why, why_bytes);
 }
 
@@ -329,8 +326,8 @@ static unsigned remote_addresses(const struct endpoint *endpoint, const struct d
     if (list)
         freeaddrinfo(list);
     if (count == 0)
-        refuse(why, why_bytes, "'to=%s': %s", spec->to,
-               error ? gai_strerror(error) : "the port has no address of that family");
+        endpoint_refuse(why, why_bytes, "'to=%s': %s", spec->to,
+                        error ? gai_strerror(error) : "the port has no address of that family");
     return count;
 }
 
@@ -343,7 +340,8 @@ unsigned dpdk_spec_resolve(const struct endpoint *endpoint, bool listening,
     if (listening)
         return own_addresses(endpoint, &spec, addresses, most);
     if (spec.to[0] == '\0') {
-        refuse(why, why_bytes, "'%s' does not say what to connect to: add to=HOST", endpoint->text);
+        endpoint_refuse(why, why_bytes, "'%s' does not say what to connect to: add to=HOST",
+                        endpoint->text);
         return 0;
     }
     return remote_addresses(endpoint, &spec, addresses, most, why, why_bytes);

@@ -14,9 +14,12 @@ struct transport_conn *conn_new(struct transport *transport, enum transport_pool
     }
     struct transport_conn *conn = queue_entry(link, struct transport_conn, free_link);
     *conn = (struct transport_conn){.transport = transport,
-                                    .pool = &transport->pools.of[pool],
-                                    .in = {.fd = -1, .task.turn = receive_turn},
-                                    .out = {.fd = -1, .task.turn = send_turn},
+                                    .in.fd = -1,
+                                    .out.fd = -1,
+                                    .intake = {.task.turn = receive_turn,
+                                               .ready = &transport->ready,
+                                               .pool = &transport->pools.of[pool]},
+                                    .out_task.turn = send_turn,
                                     .closed.turn = closed_turn};
     transport->conns_open++;
     return conn;
@@ -49,8 +52,8 @@ bool conn_lost(struct transport_conn *conn, struct transport_event *event, int e
                const char *operation) {
     assert(!conn->lost);
     conn->lost = true;
-    receive_stop(conn);
-    task_stop(&conn->out.task);
+    intake_stop(&conn->intake);
+    task_stop(&conn->out_task);
     event->kind = TRANSPORT_LOST;
     event->conn = conn;
     event->error = error;
@@ -65,16 +68,16 @@ static bool begin_connect(struct transport_conn *conn, const struct transport_ad
     if (fd < 0)
         return false;
     conn->connecting = true;
-    conn->out.task.turn = connect_turn;
+    conn->out_task.turn = connect_turn;
     if (connect(fd, &address->any, address->len) == 0)
-        task_wake(&conn->transport->ready, &conn->out.task);
+        task_wake(&conn->transport->ready, &conn->out_task);
     else if (errno != EINPROGRESS) {
         conn->failed_error = errno;
-        task_wake(&conn->transport->ready, &conn->out.task);
+        task_wake(&conn->transport->ready, &conn->out_task);
     }
     if (!conn_use_socket(conn, fd)) {
         transport_failed(failure, "epoll_ctl");
-        task_stop(&conn->out.task);
+        task_stop(&conn->out_task);
         close(fd);
         return false;
     }
@@ -113,14 +116,14 @@ static int connect_result(const struct transport_conn *conn) {
 }
 
 static bool connect_turn(struct task *task, struct transport_event *event) {
-    struct transport_conn *conn = queue_entry(task, struct transport_conn, out.task);
+    struct transport_conn *conn = queue_entry(task, struct transport_conn, out_task);
     int error = connect_result(conn);
     if (error == EINPROGRESS)
         return false;
     if (error)
         return conn_lost(conn, event, error, "connect");
     conn->connecting = false;
-    conn->out.task.turn = send_turn;
+    conn->out_task.turn = send_turn;
     conn->out.ready = conn->in.ready = true;
     event->kind = TRANSPORT_CONNECTED;
     event->conn = conn;
@@ -233,8 +236,8 @@ struct transport_conn *epoll_attach(struct transport *transport, int in, int out
 void epoll_close(struct transport_conn *conn) {
     assert(!conn->closing);
     conn->closing = true;
-    receive_stop(conn);
-    task_stop(&conn->out.task);
+    intake_stop(&conn->intake);
+    task_stop(&conn->out_task);
     send_take_back(conn);
     conn->in_doubt_bytes = epoll_unacknowledged(conn);
     half_leave(conn, &conn->out);

@@ -28,7 +28,7 @@ static bool make(struct transport *transport, const struct transport_config *con
         return false;
     }
     return socket_reserve_open(&transport->reserve, failure) &&
-           pools_init(&transport->pools, config, transport, epoll_buffer_returned, failure);
+           pools_init(&transport->pools, config, transport, intake_buffer_returned, failure);
 }
 
 static void epoll_fini(struct transport *transport) {

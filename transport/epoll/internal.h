@@ -13,10 +13,8 @@
 #define TRANSPORT_EPOLL_INTERNAL_H
 
 #include "transport/descriptor.h"
-#include "transport/pool.h"
-#include "transport/queue.h"
+#include "transport/intake.h"
 #include "transport/socket.h"
-#include "transport/task.h"
 #include "transport/transport.h"
 #include <sys/epoll.h>
 #include <sys/uio.h>
@@ -39,7 +37,6 @@ extern const struct half_io plain_io;  /* regular files, devices that never bloc
 
 /* One direction of a connection. */
 struct half {
-    struct task task;
     const struct half_io *io;
     int fd; /* -1: none */
     bool owned;
@@ -53,17 +50,15 @@ struct transport_conn {
     struct queue_link free_link;
     struct half in;
     struct half out; /* the same fd for a socket; `in` owns and watches it */
+    struct intake intake;
+    struct task out_task; /* sending; before that connecting */
     struct task closed;
-    struct pool *pool;
 
     bool connecting;
     bool closing;
     bool lost;
 
-    bool receiving;
     bool ended;
-    struct mux_buffer *granted; /* a buffer came back while this one waited longest */
-    struct mux_room room;       /* receive_into()'s; len 0: none */
 
     bool sending;
     bool finishing; /* finish() was asked for */
@@ -161,10 +156,8 @@ void half_leave(struct transport_conn *conn, struct half *half);
 /* receive.c */
 void epoll_receive(struct transport_conn *conn, bool on);
 void epoll_receive_into(struct transport_conn *conn, struct mux_room room);
-void epoll_buffer_returned(struct pool *pool, struct mux_buffer *buffer);
 bool receive_turn(struct task *task, struct transport_event *event);
 void receive_wake(struct transport_conn *conn);
-void receive_stop(struct transport_conn *conn);
 
 /* send.c */
 void epoll_send(struct transport_conn *conn, const struct mux_gather *gather);

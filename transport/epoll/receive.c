@@ -1,44 +1,22 @@
 #include "transport/epoll/internal.h"
 
 void receive_wake(struct transport_conn *conn) {
-    bool wanted = conn->receiving && !conn->ended && !conn->connecting && !conn->lost;
+    bool wanted = conn->intake.on && !conn->ended && !conn->connecting && !conn->lost;
     if (wanted && !conn->closing && conn->in.fd >= 0 && conn->in.ready)
-        task_wake(&conn->transport->ready, &conn->in.task);
-}
-
-void receive_stop(struct transport_conn *conn) {
-    task_stop(&conn->in.task);
-    struct mux_buffer *buffer = conn->granted;
-    conn->granted = NULL;
-    if (buffer)
-        conn->pool->returned(conn->pool, buffer);
+        intake_wake(&conn->intake);
 }
 
 void epoll_receive(struct transport_conn *conn, bool on) {
-    conn->receiving = on;
+    conn->intake.on = on;
     if (on)
         receive_wake(conn);
     else
-        receive_stop(conn);
+        intake_stop(&conn->intake);
 }
 
 void epoll_receive_into(struct transport_conn *conn, struct mux_room room) {
-    assert(conn->receiving && conn->room.len == 0 && room.len > 0);
-    conn->room = room;
-    receive_stop(conn); /* needs no buffer now, and waits for none */
+    intake_offer(&conn->intake, room);
     receive_wake(conn);
-}
-
-/* Goes straight to who waits longest: nobody who comes later can take it first. */
-void epoll_buffer_returned(struct pool *pool, struct mux_buffer *buffer) {
-    struct queue_link *link = queue_pop(&pool->waiting);
-    if (!link) {
-        pool_keep(pool, buffer);
-        return;
-    }
-    struct transport_conn *conn = queue_entry(link, struct transport_conn, in.task.link);
-    conn->granted = buffer;
-    task_wake(&conn->transport->ready, &conn->in.task);
 }
 
 /* One read. A short one means empty, which spares the call that would say so. */
@@ -79,32 +57,31 @@ static bool received(struct transport_conn *conn, struct transport_event *event,
 }
 
 static bool receive_room(struct transport_conn *conn, struct transport_event *event) {
-    uint8_t *data = conn->room.data;
-    ssize_t len = read_half(&conn->in, conn->room);
+    uint8_t *data = conn->intake.room.data;
+    ssize_t len = read_half(&conn->in, conn->intake.room);
     if (len <= 0)
         return no_bytes(conn, event, len == 0, errno);
-    conn->room.len = 0;
-    conn->receiving = false;
+    conn->intake.room.len = 0;
+    conn->intake.on = false;
     return received(conn, event, NULL, data, (size_t)len);
 }
 
 bool receive_turn(struct task *task, struct transport_event *event) {
-    struct transport_conn *conn = queue_entry(task, struct transport_conn, in.task);
-    if (conn->room.len > 0)
+    struct transport_conn *conn = queue_entry(task, struct transport_conn, intake.task);
+    if (conn->intake.room.len > 0)
         return receive_room(conn, event);
-    struct mux_buffer *buffer = conn->granted ? conn->granted : pool_take(conn->pool);
+    struct mux_buffer *buffer = intake_buffer(&conn->intake);
     if (!buffer) {
-        queue_push(&conn->pool->waiting, &task->link);
+        intake_wait(&conn->intake);
         return false;
     }
-    conn->granted = NULL;
     const struct mux_room room = {buffer->data, buffer->size_bytes};
     ssize_t len = read_half(&conn->in, room);
     if (len > 0) {
-        pool_lend(conn->pool, buffer);
+        pool_lend(conn->intake.pool, buffer);
         return received(conn, event, buffer, buffer->data, (size_t)len);
     }
     int error = errno;
-    conn->pool->returned(conn->pool, buffer);
+    conn->intake.pool->returned(conn->intake.pool, buffer);
     return no_bytes(conn, event, len == 0, error);
 }

@@ -3,7 +3,7 @@
 void send_wake(struct transport_conn *conn) {
     bool wanted = (conn->sending && !conn->failed_error) || conn->connecting;
     if (wanted && !conn->lost && !conn->closing && conn->out.ready)
-        task_wake(&conn->transport->ready, &conn->out.task);
+        task_wake(&conn->transport->ready, &conn->out_task);
 }
 
 void epoll_send(struct transport_conn *conn, const struct mux_gather *gather) {
@@ -77,7 +77,7 @@ void send_take_back(struct transport_conn *conn) {
 static bool send_failed(struct transport_conn *conn, struct transport_event *event, int error) {
     send_take_back(conn);
     bool readable = conn->in.fd == conn->out.fd && !conn->ended;
-    if (!readable || (!conn->receiving && socket_unread(conn->in.fd) == 0))
+    if (!readable || (!conn->intake.on && socket_unread(conn->in.fd) == 0))
         return conn_lost(conn, event, error, "send");
     conn->failed_error = error;
     conn->in.ready = true;
@@ -110,7 +110,7 @@ static bool write_half(struct transport_conn *conn) {
 }
 
 bool send_turn(struct task *task, struct transport_event *event) {
-    struct transport_conn *conn = queue_entry(task, struct transport_conn, out.task);
+    struct transport_conn *conn = queue_entry(task, struct transport_conn, out_task);
     if (conn->sent_bytes < conn->gather.len_bytes && !write_half(conn))
         return send_failed(conn, event, errno);
     if (conn->sent_bytes == conn->gather.len_bytes)

@@ -16,8 +16,9 @@ struct transport_conn *rc_conn_new(struct transport *transport, enum transport_p
     if (!link)
         transport->conns_fresh++;
     *conn = (struct transport_conn){.transport = transport,
-                                    .pool = &transport->pools.of[pool],
-                                    .in.turn = rc_receive_turn,
+                                    .intake = {.task.turn = rc_receive_turn,
+                                               .ready = &transport->ready,
+                                               .pool = &transport->pools.of[pool]},
                                     .out.turn = rc_send_turn,
                                     .closed.turn = closed_turn};
     return conn;
@@ -58,7 +59,7 @@ bool rc_conn_tell_lost(struct transport_conn *conn, struct transport_event *even
                        const char *operation) {
     assert(!conn->lost);
     conn->lost = true;
-    rc_receive_stop(conn);
+    intake_stop(&conn->intake);
     task_stop(&conn->out);
     event->kind = TRANSPORT_LOST;
     event->conn = conn;
@@ -69,7 +70,7 @@ bool rc_conn_tell_lost(struct transport_conn *conn, struct transport_event *even
 
 /* All that the connection has of the kernel and of its device. */
 static void part(struct transport_conn *conn) {
-    task_stop(&conn->in);
+    task_stop(&conn->intake.task);
     task_stop(&conn->out);
     task_stop(&conn->closed);
     if (conn->device)
@@ -77,7 +78,9 @@ static void part(struct transport_conn *conn) {
     if (conn->id)
         rdma_destroy_id(conn->id);
     conn->id = NULL;
-    task_stop(&conn->in); /* what device_leave() took from the completion queue may have woken it */
+    task_stop(
+        &conn->intake
+             .task); /* what device_leave() took from the completion queue may have woken it */
     task_stop(&conn->out);
     task_stop(&conn->closed);
     if (queue_linked(&conn->dirty_link))
@@ -123,7 +126,7 @@ uint64_t rc_close_timeouts(struct transport *transport, uint64_t now_ns) {
  */
 void rc_close(struct transport_conn *conn) {
     assert(!conn->closing);
-    rc_receive_stop(conn);
+    intake_stop(&conn->intake);
     task_stop(&conn->out);
     conn->closing = true;
     conn->asked = conn->announced_first != conn->announced_next;

@@ -47,7 +47,7 @@ static bool make(struct transport *transport, const struct transport_config *con
         transport_failed(failure, "calloc");
         return false;
     }
-    if (!pools_init(&transport->pools, config, transport, rc_buffer_returned, failure))
+    if (!pools_init(&transport->pools, config, transport, intake_buffer_returned, failure))
         return false;
     transport->caps = (struct transport_caps){.gather_max = GATHER_MAX,
                                               .reference_least_bytes = READ_LEAST_BYTES,
@@ -92,7 +92,7 @@ static struct transport *rc_init(const struct transport_config *config,
     queue_init(&transport->open_conns);
     queue_init(&transport->dirty);
     queue_init(&transport->asking);
-    transport->intake.turn = requests_turn;
+    transport->taking_in.turn = requests_turn;
     queue_init(&transport->patient);
     if (make(transport, config, failure))
         return transport;

@@ -173,7 +173,7 @@ static void forget_request(struct request *request) {
 }
 
 bool requests_turn(struct task *task, struct transport_event *event) {
-    struct transport *transport = queue_entry(task, struct transport, intake);
+    struct transport *transport = queue_entry(task, struct transport, taking_in);
     (void)event;
     while (!queue_empty(&transport->asking) && transport->arrived < BACKLOG) {
         struct queue_link *first = transport->asking.head.next;
@@ -189,7 +189,7 @@ bool requests_turn(struct task *task, struct transport_event *event) {
 
 void requests_wake(struct transport *transport) {
     if (!queue_empty(&transport->asking) && transport->arrived < BACKLOG)
-        task_wake(&transport->ready, &transport->intake);
+        task_wake(&transport->ready, &transport->taking_in);
 }
 
 /* Asked before there is a queue pair: with one the peer could read the arena. */

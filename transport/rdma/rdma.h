@@ -26,11 +26,10 @@
 #define TRANSPORT_RDMA_RDMA_H
 
 #include "transport/descriptor.h"
-#include "transport/pool.h"
+#include "transport/intake.h"
 #include "transport/rdma/flow.h"
 #include "transport/rdma/slots.h"
 #include "transport/rdma/wire.h"
-#include "transport/task.h"
 #include "transport/transport.h"
 #include <rdma/rdma_cma.h>
 
@@ -185,10 +184,9 @@ struct transport_conn {
     struct rdma_cm_id *id;
     struct transport_conn *next_by_qp;
     struct transport_listener *listener; /* until told */
-    struct task in;
+    struct intake intake;
     struct task out;
     struct task closed;
-    struct pool *pool;
     enum stage stage;
     bool told; /* the user knows of it */
     bool lost; /* LOST was told */
@@ -206,7 +204,6 @@ struct transport_conn {
     unsigned inline_most;
 
     /* The peer's stream. */
-    bool receiving;
     bool ended;      /* told */
     bool peer_ended; /* nothing comes behind what is here */
     bool peer_closed;
@@ -217,8 +214,6 @@ struct transport_conn {
     struct slot **unread_end;
     struct slots_share receive_share;
     unsigned window; /* slots that it shall have */
-    struct mux_buffer *granted;
-    struct mux_room room; /* receive_into()'s; len 0: none */
     struct fill fills[FILLS_MAX];
     unsigned fill_first; /* count up for ever */
     unsigned fill_next;
@@ -297,9 +292,9 @@ struct transport {
     unsigned arrived;    /* connections taken in and not told */
     struct queue asking; /* requests that wait to be taken in */
     unsigned requests;
-    struct task intake;
-    bool rested;    /* descriptors may have something since */
-    unsigned polls; /* since the connection manager was asked */
+    struct task taking_in; /* of who asks */
+    bool rested;           /* descriptors may have something since */
+    unsigned polls;        /* since the connection manager was asked */
     uint64_t keepalive_ns;
 };
 
@@ -431,10 +426,8 @@ void rc_peer_describe(struct transport_peer *peer, const struct sockaddr *addres
 /* receive.c */
 void rc_receive(struct transport_conn *conn, bool on);
 void rc_receive_into(struct transport_conn *conn, struct mux_room room);
-void rc_buffer_returned(struct pool *pool, struct mux_buffer *buffer);
 bool rc_receive_turn(struct task *task, struct transport_event *event);
 void rc_receive_wake(struct transport_conn *conn);
-void rc_receive_stop(struct transport_conn *conn);
 
 /* A message of the stream, in its slot, which is charged to the connection. */
 void rc_receive_message(struct transport_conn *conn, struct slot *slot);

@@ -212,58 +212,35 @@ void rc_receive_wake(struct transport_conn *conn) {
         return;
     struct fill *fill = first_fill(conn);
     bool ready = fill && fill->reads == 0;
-    if (conn->receiving || ready)
-        task_wake(&conn->transport->ready, &conn->in);
-}
-
-void rc_receive_stop(struct transport_conn *conn) {
-    task_stop(&conn->in);
-    struct mux_buffer *buffer = conn->granted;
-    conn->granted = NULL;
-    if (buffer)
-        conn->pool->returned(conn->pool, buffer);
+    if (conn->intake.on || ready)
+        intake_wake(&conn->intake);
 }
 
 void rc_receive(struct transport_conn *conn, bool on) {
-    conn->receiving = on;
+    conn->intake.on = on;
     if (!on)
-        rc_receive_stop(conn);
+        intake_stop(&conn->intake);
     rc_receive_wake(conn);
 }
 
 void rc_receive_into(struct transport_conn *conn, struct mux_room room) {
-    assert(conn->receiving && conn->room.len == 0 && room.len > 0);
-    conn->room = room;
-    rc_receive_stop(conn); /* needs no buffer now, and waits for none */
+    intake_offer(&conn->intake, room);
     rc_receive_wake(conn);
-}
-
-/* Goes straight to who waits longest: nobody who comes later can take it first. */
-void rc_buffer_returned(struct pool *pool, struct mux_buffer *buffer) {
-    struct queue_link *link = queue_pop(&pool->waiting);
-    if (!link) {
-        pool_keep(pool, buffer);
-        return;
-    }
-    struct transport_conn *conn = queue_entry(link, struct transport_conn, in.link);
-    conn->granted = buffer;
-    task_wake(&conn->transport->ready, &conn->in);
 }
 
 /* A new fill over the room or a buffer; NULL: there is none, or what is there comes first. */
 static struct fill *begin_fill(struct transport_conn *conn) {
     struct fill *fill = &conn->fills[conn->fill_next % FILLS_MAX];
-    if (conn->room.len > 0) {
+    if (conn->intake.room.len > 0) {
         if (fills_count(conn) > 0)
             return NULL;
-        *fill = (struct fill){.room = conn->room};
+        *fill = (struct fill){.room = conn->intake.room};
         return fill;
     }
-    struct mux_buffer *buffer = conn->granted ? conn->granted : pool_take(conn->pool);
-    conn->granted = NULL;
+    struct mux_buffer *buffer = intake_buffer(&conn->intake);
     if (!buffer) {
         if (fills_count(conn) == 0)
-            queue_push(&conn->pool->waiting, &conn->in.link);
+            intake_wait(&conn->intake);
         return NULL;
     }
     *fill = (struct fill){.buffer = buffer, .room = {buffer->data, buffer->size_bytes}};
@@ -277,7 +254,7 @@ static struct fill *begin_fill(struct transport_conn *conn) {
 static bool may_begin(struct transport_conn *conn) {
     struct next next;
     const struct fill *fill = first_fill(conn);
-    if (!conn->receiving || !look(conn, &next) || fills_count(conn) == FILLS_MAX)
+    if (!conn->intake.on || !look(conn, &next) || fills_count(conn) == FILLS_MAX)
         return false;
     if (conn->error)
         return !fill && next.literal_bytes > 0;
@@ -300,7 +277,7 @@ static void give_up_fill(struct transport_conn *conn, struct fill *fill) {
     if (fill->bounce)
         release_bounce(conn, fill);
     if (fill->buffer)
-        conn->pool->returned(conn->pool, fill->buffer);
+        conn->intake.pool->returned(conn->intake.pool, fill->buffer);
 }
 
 static void plan(struct transport_conn *conn) {
@@ -314,7 +291,7 @@ static void plan(struct transport_conn *conn) {
             break;
         }
         if (!fill->buffer)
-            conn->room.len = 0;
+            conn->intake.room.len = 0;
         conn->fill_next++;
     }
     work_post(conn, true);
@@ -335,10 +312,10 @@ static bool tell(struct transport_conn *conn, struct transport_event *event) {
         release_bounce(conn, fill);
     }
     if (fill->buffer) {
-        pool_lend(conn->pool, fill->buffer);
-        conn->room.len = 0; /* an offer that was made meanwhile has lapsed */
+        pool_lend(conn->intake.pool, fill->buffer);
+        conn->intake.room.len = 0; /* an offer that was made meanwhile has lapsed */
     } else {
-        conn->receiving = false;
+        conn->intake.on = false;
     }
     rc_receive_wake(conn);
     rc_send_wake(conn); /* a failure of it may have waited for this */
@@ -354,22 +331,22 @@ static bool tell_ended(struct transport_conn *conn, struct transport_event *even
 }
 
 static bool end_comes_first(const struct transport_conn *conn) {
-    return conn->peer_ended && conn->receiving && !conn->ended && fills_count(conn) == 0;
+    return conn->peer_ended && conn->intake.on && !conn->ended && fills_count(conn) == 0;
 }
 
 /* All that came has been told: is there an end, or a loss, behind it? */
 static bool tell_what_is_behind(struct transport_conn *conn, struct transport_event *event) {
     if (conn->error && (!conn->peer_closed || fills_count(conn) > 0) && !end_comes_first(conn))
         return rc_conn_tell_lost(conn, event, conn->error, conn->operation);
-    if (conn->peer_closed && conn->peer_left_unread && conn->receiving && !conn->ended)
+    if (conn->peer_closed && conn->peer_left_unread && conn->intake.on && !conn->ended)
         return rc_conn_tell_lost(conn, event, ECONNRESET, "receive");
-    if ((conn->peer_ended || conn->peer_closed) && conn->receiving && !conn->ended)
+    if ((conn->peer_ended || conn->peer_closed) && conn->intake.on && !conn->ended)
         return tell_ended(conn, event);
     return false;
 }
 
 bool rc_receive_turn(struct task *task, struct transport_event *event) {
-    struct transport_conn *conn = queue_entry(task, struct transport_conn, in);
+    struct transport_conn *conn = queue_entry(task, struct transport_conn, intake.task);
     struct fill *fill = first_fill(conn);
     if (!fill || fill->reads > 0) {
         plan(conn);
@@ -377,7 +354,8 @@ bool rc_receive_turn(struct task *task, struct transport_event *event) {
     }
     if (fill && fill->reads == 0 && !fill->failed)
         return tell(conn, event);
-    if ((fill && !fill->failed) || queue_linked(&conn->in.link) || rc_receive_has_bytes(conn))
+    if ((fill && !fill->failed) || queue_linked(&conn->intake.task.link) ||
+        rc_receive_has_bytes(conn))
         return false;
     return tell_what_is_behind(conn, event);
 }

@@ -11,8 +11,9 @@ struct transport_conn *engine_conn_new(struct transport *transport, enum transpo
         return NULL;
     struct transport_conn *conn = queue_entry(link, struct transport_conn, free_link);
     *conn = (struct transport_conn){.transport = transport,
-                                    .pool = &transport->pools.of[pool],
-                                    .in.turn = engine_receive_turn,
+                                    .intake = {.task.turn = engine_receive_turn,
+                                               .ready = &transport->ready,
+                                               .pool = &transport->pools.of[pool]},
                                     .out.turn = engine_send_turn,
                                     .closed.turn = closed_turn};
     transport->conns_open++;
@@ -156,7 +157,7 @@ static void drop_received(struct transport_conn *conn) {
     conn->in_end->in->read -= conn->received.len;
     conn->received = (struct received){0};
     if (buffer)
-        conn->pool->returned(conn->pool, buffer);
+        conn->intake.pool->returned(conn->intake.pool, buffer);
 }
 
 void engine_close(struct transport_conn *conn) {

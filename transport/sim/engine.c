@@ -16,7 +16,7 @@ static bool make(struct transport *transport, const struct transport_config *con
     }
     for (unsigned i = 0; i < config->conns_max; i++)
         queue_push(&transport->free_conns, &transport->conns[i].free_link);
-    return pools_init(&transport->pools, config, transport, engine_buffer_returned, failure);
+    return pools_init(&transport->pools, config, transport, intake_buffer_returned, failure);
 }
 
 static void engine_fini(struct transport *transport) {

@@ -7,10 +7,8 @@
 #define TRANSPORT_SIM_INTERNAL_H
 
 #include "transport/descriptor.h"
-#include "transport/pool.h"
-#include "transport/queue.h"
+#include "transport/intake.h"
 #include "transport/sim/sim.h"
-#include "transport/task.h"
 
 /* clock.c: what will happen when. Those due at the same time come in an order of chance. */
 struct sim_timer {
@@ -161,19 +159,16 @@ struct received {
 struct transport_conn {
     struct transport *transport;
     struct queue_link free_link;
-    struct task in, out, closed;
+    struct intake intake;
+    struct task out, closed;
     struct sim_end *in_end, *out_end; /* the same for a socket */
-    struct pool *pool;
     bool borrowed;
     bool connecting;
     bool closing;
     bool lost;
-    bool receiving;
     bool ended;
     bool sending;
     bool finishing;
-    struct mux_buffer *granted; /* a buffer came back while this one waited longest */
-    struct mux_room room;
     struct received received;
     struct mux_gather gather;
     size_t span; /* the first not yet sent whole, and how much of it is */
@@ -240,7 +235,6 @@ bool engine_conn_lost(struct transport_conn *conn, struct transport_event *event
 /* receive.c */
 void engine_receive(struct transport_conn *conn, bool on);
 void engine_receive_into(struct transport_conn *conn, struct mux_room room);
-void engine_buffer_returned(struct pool *pool, struct mux_buffer *buffer);
 bool engine_receive_turn(struct task *task, struct transport_event *event);
 void engine_receive_wake(struct transport_conn *conn);
 void engine_receive_stop(struct transport_conn *conn);

@@ -8,68 +8,51 @@ static bool receives(const struct transport_conn *conn) {
 void engine_receive_wake(struct transport_conn *conn) {
     bool told = conn->received.len == 0;
     bool failed = told && conn->failed_error && receives(conn) && !end_has_bytes(conn->in_end);
-    bool comes = told && conn->receiving && receives(conn) && end_is_readable(conn->in_end);
+    bool comes = told && conn->intake.on && receives(conn) && end_is_readable(conn->in_end);
     if (!told || failed || comes)
-        task_wake(&conn->transport->ready, &conn->in);
+        intake_wake(&conn->intake);
 }
 
 void engine_receive_stop(struct transport_conn *conn) {
-    struct mux_buffer *buffer = conn->granted;
-    conn->granted = NULL;
-    if (conn->received.len == 0) /* what has come is told all the same */
-        task_stop(&conn->in);
-    if (buffer)
-        conn->pool->returned(conn->pool, buffer);
+    intake_stop(&conn->intake);
+    if (conn->received.len > 0) /* what has come is told all the same */
+        intake_wake(&conn->intake);
 }
 
 void engine_receive(struct transport_conn *conn, bool on) {
-    conn->receiving = on;
+    conn->intake.on = on;
     if (!on)
         engine_receive_stop(conn);
     engine_receive_wake(conn); /* off: a failed send is told though */
 }
 
 void engine_receive_into(struct transport_conn *conn, struct mux_room room) {
-    assert(conn->receiving && conn->room.len == 0 && room.len > 0);
-    conn->room = room;
-    engine_receive_stop(conn); /* needs no buffer now, and waits for none */
+    intake_offer(&conn->intake, room);
     engine_receive_early(conn);
     engine_receive_wake(conn);
 }
 
-/* Goes straight to who waits longest: nobody who comes later can take it first. */
-void engine_buffer_returned(struct pool *pool, struct mux_buffer *buffer) {
-    struct queue_link *link = queue_pop(&pool->waiting);
-    if (!link) {
-        pool_keep(pool, buffer);
-        return;
-    }
-    struct transport_conn *conn = queue_entry(link, struct transport_conn, in.link);
-    conn->granted = buffer;
-    task_wake(&conn->transport->ready, &conn->in);
-}
-
 /* Reads what is there into the room, or else into the buffer. */
 static void read_into(struct transport_conn *conn, struct mux_buffer *buffer) {
-    struct mux_room room = conn->room;
+    struct mux_room room = conn->intake.room;
     if (room.len == 0)
         room = (struct mux_room){buffer->data, buffer->size_bytes};
     ssize_t len = sim_read(conn->in_end, room.data, room.len);
     assert(len > 0);
-    conn->received = (struct received){conn->room.len ? NULL : buffer, (size_t)len};
+    conn->received = (struct received){conn->intake.room.len ? NULL : buffer, (size_t)len};
 }
 
 void engine_receive_early(struct transport_conn *conn) {
     struct sim *sim = conn->transport->sim;
     struct mux_buffer *buffer = NULL;
-    bool waits = queue_linked(&conn->in.link); /* for its turn or for a buffer */
-    if (waits || !receives(conn) || !conn->receiving || conn->failed_error ||
+    bool waits = queue_linked(&conn->intake.task.link); /* for its turn or for a buffer */
+    if (waits || !receives(conn) || !conn->intake.on || conn->failed_error ||
         !end_has_bytes(conn->in_end) || !sim_chance(sim, sim->faults.early))
         return;
-    if (conn->room.len == 0 && !(buffer = pool_take(conn->pool)))
+    if (conn->intake.room.len == 0 && !(buffer = pool_take(conn->intake.pool)))
         return;
     read_into(conn, buffer);
-    task_wake(&conn->transport->ready, &conn->in);
+    intake_wake(&conn->intake);
 }
 
 /* Tells of what was received. A room that was offered meanwhile has lapsed. */
@@ -79,13 +62,13 @@ static bool tell(struct transport_conn *conn, struct transport_event *event) {
     event->conn = conn;
     event->buffer = received.buffer;
     event->bytes =
-        mux_span(received.buffer ? received.buffer->data : conn->room.data, received.len);
+        mux_span(received.buffer ? received.buffer->data : conn->intake.room.data, received.len);
     conn->received = (struct received){0};
-    conn->room.len = 0;
+    conn->intake.room.len = 0;
     if (received.buffer)
-        pool_lend(conn->pool, received.buffer);
+        pool_lend(conn->intake.pool, received.buffer);
     else
-        conn->receiving = false;
+        conn->intake.on = false;
     engine_receive_wake(conn);
     return true;
 }
@@ -107,21 +90,18 @@ static bool no_bytes(struct transport_conn *conn, struct transport_event *event)
 }
 
 bool engine_receive_turn(struct task *task, struct transport_event *event) {
-    struct transport_conn *conn = queue_entry(task, struct transport_conn, in);
-    struct mux_buffer *buffer = conn->granted;
+    struct transport_conn *conn = queue_entry(task, struct transport_conn, intake.task);
+    struct mux_buffer *buffer = NULL;
     if (conn->received.len > 0)
         return tell(conn, event);
-    conn->granted = NULL;
     if (!end_has_bytes(conn->in_end)) {
-        if (buffer)
-            conn->pool->returned(conn->pool, buffer);
+        intake_stop(&conn->intake); /* a buffer was granted for nothing */
         return no_bytes(conn, event);
     }
-    assert(!buffer || conn->receiving);
-    if (!conn->receiving) /* they came after a failed send, and are told before it */
+    if (!conn->intake.on) /* they came after a failed send, and are told before it */
         return false;
-    if (conn->room.len == 0 && !buffer && !(buffer = pool_take(conn->pool))) {
-        queue_push(&conn->pool->waiting, &task->link);
+    if (conn->intake.room.len == 0 && !(buffer = intake_buffer(&conn->intake))) {
+        intake_wait(&conn->intake);
         return false;
     }
     read_into(conn, buffer);

@@ -71,7 +71,7 @@ void engine_send(struct transport_conn *conn, const struct mux_gather *gather) {
  */
 static bool send_failed(struct transport_conn *conn, struct transport_event *event, int error) {
     bool readable = conn->in_end == conn->out_end && !conn->ended &&
-                    (conn->receiving || end_has_bytes(conn->in_end));
+                    (conn->intake.on || end_has_bytes(conn->in_end));
     if (!readable && conn->received.len == 0)
         return engine_conn_lost(conn, event, error, "send");
     conn->failed_error = error;
