@@ -18,6 +18,7 @@ class Contestant:
     name = less = program = ""
     framing = "subunit"
     slow = False
+    emulated_only = False
     workers_most = 1 << 20
     packet_most = 1 << 30
     sink_connects = False
@@ -25,8 +26,9 @@ class Contestant:
     def found(self, _build):
         return bool(shutil.which(self.program, path=os.environ["PATH"] + ":/usr/sbin:/sbin"))
 
-    def fits(self, cell):
-        return cell.workers <= self.workers_most and cell.bytes <= self.packet_most
+    def fits(self, link, cell):
+        return ((link.emulated or not self.emulated_only) and cell.workers <= self.workers_most and
+                cell.bytes <= self.packet_most)
 
     def command(self, build, link, cell, scratch):
         raise NotImplementedError
@@ -150,15 +152,21 @@ class Nats(Contestant):
 
 
 class Direct(Contestant):
-    """No relay: what the link, the load and the sink can do, the two on a core each."""
+    """No relay: what the link, the load and the sink can do, the two on a core each, or on one."""
 
-    name = "direct"
-    less = "no relay at all: load and sink alone; its CPU is the sink's"
     framing = "stream"
+
+    def __init__(self, name, one_core):
+        self.name, self.one_core = name, one_core
+        self.emulated_only = one_core
+        self.less = "no relay at all: load and sink alone; its CPU is the sink's"
+        if one_core:
+            self.less += ". They share a core, as beside a relay: what no relay can surpass here"
 
     def found(self, _build):
         return True
 
 
-ALL = [Muxd("uring"), Muxd("epoll"), Null(), Haproxy(), Socat(), Natural(), Rsyslog(), Nats(), Direct()]
+ALL = [Muxd("uring"), Muxd("epoll"), Null(), Haproxy(), Socat(), Natural(), Rsyslog(), Nats(), Direct("direct", False),
+       Direct("one core", True)]
 BY_NAME = {contestant.name: contestant for contestant in ALL}

@@ -13,6 +13,7 @@ import time
 
 PREFIX = "muxd-bench-"
 PEER_PORT = 7534
+SAID_BYTES = 1 << 16
 PATIENCE = 60  # seconds for one line of a program of ours; a run that takes longer has failed
 
 
@@ -72,7 +73,7 @@ class Local(Lines):
     def __init__(self, argv, cpu, namespace=None):
         self.name = os.path.basename(argv[2] if argv[0] == "env" else argv[0])
         inside = ["ip", "netns", "exec", namespace] if namespace else []
-        self.errors = tempfile.TemporaryFile(mode="w+", errors="replace")
+        self.errors = tempfile.TemporaryFile()
         self.process = subprocess.Popen([*inside, "taskset", "-c", str(cpu), *argv], text=True, stderr=self.errors,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.pid = self.process.pid
@@ -80,9 +81,9 @@ class Local(Lines):
         super().__init__(self.process.stdout, self.process.stdin)
 
     def said(self):
-        """The end of what it wrote to stderr."""
-        self.errors.seek(0)
-        return "; ".join(self.errors.read().strip().splitlines()[-3:])
+        """The end of what it wrote to stderr. Not by seek(): the file's offset is the program's, too."""
+        written = os.pread(self.errors.fileno(), SAID_BYTES, 0).decode(errors="replace")
+        return "; ".join(written.strip().splitlines()[-3:])
 
     def cpu_seconds(self):
         return time.clock_gettime(~self.pid << 3 | 2)  # the process's own clock, CPUCLOCK_SCHED
@@ -148,6 +149,22 @@ def read(path, default=""):
         return default
 
 
+def cpus():
+    """(the relay's, the load's and the sink's): different ones if there are two."""
+    usable = sorted(os.sched_getaffinity(0))
+    return usable[0], usable[-1]
+
+
+def steer(interface, cpu, *inside):
+    """
+    What the interface receives is worked on by this CPU, as a machine does it with its own. By itself a veth
+    lets the sender's do it, so that a relay would pay for the TCP of its peers.
+    """
+    digits = f"{1 << cpu:x}"
+    words = [digits[max(0, end - 8):end] for end in range(len(digits), 0, -8)]
+    run(*inside, "sh", "-c", f"echo {','.join(reversed(words))} >/sys/class/net/{interface}/queues/rx-0/rps_cpus")
+
+
 class Emulated:
     """
     Two namespaces, `farm` with the workers and the supervisor, `hub` with the relay, and two equal
@@ -170,6 +187,7 @@ class Emulated:
         self.farm_address, self.hub_address, self.sink_address = "10.77.1.1", "10.77.1.2", "10.77.2.1"
 
     def __enter__(self):
+        relay_cpu, load_cpu = cpus()
         sweep()
         try:
             for namespace in (self.farm, self.hub):
@@ -181,8 +199,10 @@ class Emulated:
             for interface, subnet in ((self.interface, 1), ("up0", 2)):
                 run("ip", "-n", self.farm, "link", "add", interface, "type", "veth", "peer", "name",
                     interface, "netns", self.hub)
-                for namespace, host in ((self.farm, 1), (self.hub, 2)):
+                for namespace, host, cpu in ((self.farm, 1, load_cpu), (self.hub, 2, relay_cpu)):
                     self._configure(namespace, interface, f"10.77.{subnet}.{host}/24")
+                    if relay_cpu != load_cpu:
+                        steer(interface, cpu, "ip", "netns", "exec", namespace)
             for address in (self.hub_address, "10.77.2.2"):  # up, and the neighbours known
                 run("ip", "netns", "exec", self.farm, sys.executable, "-c", REFUSED, address)
         except BaseException:

@@ -7,7 +7,7 @@ import tempfile
 import time
 
 import contestants
-from links import Failed, read
+from links import Failed, cpus, read
 
 MIX = 0
 SLOW_PACKETS = 40000  # for a contestant that needs some 20 us for each
@@ -30,12 +30,6 @@ class Cell:
         size = "mix" if self.bytes == MIX else f"{self.bytes} B"
         write = f"{self.write_bytes} B writes" if self.write_bytes else "1 a write"
         return f"{size} x {self.workers}, {write}" + (f", {self.rate}/s" if self.rate else "")
-
-
-def cpus():
-    """(the relay's, the load's and the sink's): different ones if there are two."""
-    usable = sorted(os.sched_getaffinity(0))
-    return usable[0], usable[-1]
 
 
 def listens(pid, port):
@@ -74,7 +68,8 @@ class Run:
         self.seconds = seconds
         self.relay_cpu, self.load_cpu = cpus()
         self.started = []
-        self.direct = contestant.name == "direct"
+        self.direct = isinstance(contestant, contestants.Direct)
+        self.sink_cpu = self.relay_cpu if self.direct and not contestant.one_core else self.load_cpu
 
     def _started(self, program):
         self.started.append(program)
@@ -91,8 +86,8 @@ class Run:
         argv = [f"{self.build}/bench/bench-sink", *place, *self._work()]
         if self.cell.rate and self.contestant.framing in ("subunit", "stream"):
             argv.append("--timed")
-        start, cpu = (self.link.on_hub, self.relay_cpu) if self.direct else (self.link.on_farm, self.load_cpu)
-        sink = self._started(start(argv, cpu))
+        start = self.link.on_hub if self.direct else self.link.on_farm
+        sink = self._started(start(argv, self.sink_cpu))
         sink.line()
         return sink
 

@@ -8,9 +8,6 @@
 #include "lwip/ethip6.h"
 #include "netif/ethernet.h"
 
-/* Frames fed to lwIP before anything else has its turn. */
-#define FRAMES_PER_PASS (4 * NIC_BURST)
-
 /* Every network of IP carries so much. */
 #define MTU_LEAST_BYTES_4 576
 #define MTU_LEAST_BYTES_6 1280
@@ -274,17 +271,13 @@ static void receive_own(struct port *port) {
 
 unsigned port_receive(struct port *port) {
     struct nic_frame frames[NIC_BURST];
-    unsigned count, total = 0;
     port->now_sec = (time_t)(dpdk_now_ns(port->transport) / 1000000000u);
-    do {
-        count = port->nic ? nic_receive(port->nic, frames, NIC_BURST) : 0;
-        for (unsigned i = 0; i < count; i++)
-            input_frame(port, &frames[i]);
-        total += count;
-    } while (count == NIC_BURST && total < FRAMES_PER_PASS);
-    dpdk_counters.frames_received += total;
+    unsigned count = port->nic ? nic_receive(port->nic, frames, NIC_BURST) : 0;
+    for (unsigned i = 0; i < count; i++)
+        input_frame(port, &frames[i]);
+    dpdk_counters.frames_received += count;
     receive_own(port);
-    return total;
+    return count;
 }
 
 bool port_has_work(const struct port *port) {
