@@ -178,6 +178,7 @@ class Emulated:
         "eth0": (1500, "1gbit", "gigabit Ethernet, shaped to 1 Gbit/s"),
     }
     emulated = True
+    steered = False  # it costs an interrupt between CPUs for each packet
 
     def __init__(self, name):
         self.name = name
@@ -201,7 +202,7 @@ class Emulated:
                     interface, "netns", self.hub)
                 for namespace, host, cpu in ((self.farm, 1, load_cpu), (self.hub, 2, relay_cpu)):
                     self._configure(namespace, interface, f"10.77.{subnet}.{host}/24")
-                    if relay_cpu != load_cpu:
+                    if self.steered and relay_cpu != load_cpu:
                         steer(interface, cpu, "ip", "netns", "exec", namespace)
             for address in (self.hub_address, "10.77.2.2"):  # up, and the neighbours known
                 run("ip", "netns", "exec", self.farm, sys.executable, "-c", REFUSED, address)
