@@ -121,6 +121,8 @@ void mux_link_received(struct mux_link *link, struct mux_buffer *buffer, struct 
     link->offered_bytes = 0;
     if (mux_framer_stored(&link->framer) == 0)
         mux_link_leave_slot(link); /* a batch may still refer to its bytes */
+    if (link->buffer_bytes < buffer->size_bytes)
+        link->buffer_bytes = buffer->size_bytes;
     mux_input_append(link->mux, &link->inputs, buffer, bytes);
     if (!mux_link_wants_receive(link))
         mux_link_attend(link);

@@ -45,7 +45,7 @@ struct mux_config {
                                                   they came; must not call back */
 };
 
-#define MUX_INPUT_MAX_BYTES 65536
+#define MUX_INPUT_MAX_BYTES 131072
 #define MUX_GATHER_MIN 64
 
 /* NULL: out of memory, or config.memory is below MUX_MEMORY_MIN_BYTES. */

@@ -156,7 +156,7 @@ static enum mux_link_step step(struct mux_link *link) {
     case MUX_FRAME_STORE:
         return mux_link_get_store(link, frame.store_bytes);
     case MUX_FRAME_PACKET:
-        expect_large(link, frame.bytes.len > link->mux->config.input_bytes_max);
+        expect_large(link, frame.bytes.len > link->buffer_bytes);
         bytes = forward_packet(link, &frame);
         break;
     case MUX_FRAME_CHATTER:

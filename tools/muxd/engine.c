@@ -15,6 +15,12 @@
 /* Bytes of a receive buffer: several hundred small packets, and 1/128 of the least pool. */
 #define RECEIVE_BUFFER_BYTES ((size_t)32 << 10)
 
+/*
+ * RDMA reads into several ahead, but into one assembly slot at a time: so that attachments of 64
+ * KiB lie whole in a buffer (0.83 instead of 0.66 of ib_send_bw in the guest).
+ */
+#define RDMA_RECEIVE_BUFFER_BYTES ((size_t)128 << 10)
+
 /* Receive buffers that only the upstream may use, so that a flood cannot starve the way down. */
 #define RESERVE_BUFFERS 4
 
@@ -88,11 +94,12 @@ static void share_arena(struct engine *engine, const struct options *options,
     if (share > RECEIVE_MOST_BYTES)
         share = RECEIVE_MOST_BYTES;
     share /= count;
-    share -= share % RECEIVE_BUFFER_BYTES;
+    share -= share % RDMA_RECEIVE_BUFFER_BYTES;
     for (unsigned i = 0; i < count; i++)
         parts[i].config = (struct transport_config){
             .memory = {arena->data + i * share, share},
-            .buffer_bytes = RECEIVE_BUFFER_BYTES,
+            .buffer_bytes = parts[i].via == TRANSPORT_VIA_RDMA ? RDMA_RECEIVE_BUFFER_BYTES
+                                                               : RECEIVE_BUFFER_BYTES,
             .reserve_buffers = RESERVE_BUFFERS,
             .conns_max = options->links_max + OTHER_CONNS,
             .arena = *arena,
