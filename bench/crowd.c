@@ -13,7 +13,7 @@
 
 #define RECEIVE_BYTES (1 << 20) /* nothing comes back but the end */
 #define BUFFER_BYTES 4096
-#define FILE_MOST_BYTES (1 << 20)
+#define FILE_MOST_BYTES (4 << 20)
 #define CONNECTING_MOST 32 /* at a time: a listener's queue of requests is short */
 #define EVENTS_MAX 64
 
@@ -51,6 +51,8 @@ static void make_transport(const char *path) {
         die(path, strerror(errno));
     crowd.file.data = arena + 2 * RECEIVE_BYTES;
     crowd.file.len = fread(arena + 2 * RECEIVE_BYTES, 1, FILE_MOST_BYTES, stream);
+    if (fgetc(stream) != EOF)
+        die(path, strerror(EFBIG));
     fclose(stream);
     crowd.gather =
         (struct mux_gather){.spans = &crowd.file, .count = 1, .len_bytes = crowd.file.len};
