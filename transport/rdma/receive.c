@@ -299,6 +299,17 @@ static void plan(struct transport_conn *conn) {
         grant(conn);
 }
 
+/*
+ * The next READs are on their way while the user works on what it is told. Not of a span for which
+ * it may have room; literal bytes wait, perhaps more come to them.
+ */
+static void read_ahead(struct transport_conn *conn) {
+    struct next next;
+    size_t buffer_bytes = conn->intake.pool->buffers[0].size_bytes;
+    if (look(conn, &next) && next.has_span && (next.begun || next.span.length <= buffer_bytes))
+        plan(conn);
+}
+
 /* The first fill is told. */
 static bool tell(struct transport_conn *conn, struct transport_event *event) {
     struct fill *fill = first_fill(conn);
@@ -314,6 +325,7 @@ static bool tell(struct transport_conn *conn, struct transport_event *event) {
     if (fill->buffer) {
         pool_lend(conn->intake.pool, fill->buffer);
         conn->intake.room.len = 0; /* an offer that was made meanwhile has lapsed */
+        read_ahead(conn);
     } else {
         conn->intake.on = false;
     }
