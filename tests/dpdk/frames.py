@@ -91,15 +91,17 @@ class Wire:
         self.socket.send(frame)
 
     def receive(self, wanted, patience):
-        """The first frame for which wanted(frame) is true; None: none came."""
-        self.socket.settimeout(patience)
+        """The first frame for which wanted(frame) is true; None: none came, whatever else did."""
+        until = time.monotonic() + patience
         try:
-            while True:
+            while (left := until - time.monotonic()) > 0:
+                self.socket.settimeout(left)
                 frame, origin = self.socket.recvfrom(65536)
                 if origin[2] != socket.PACKET_OUTGOING and wanted(frame):
                     return frame
         except socket.timeout:
-            return None
+            pass
+        return None
 
     def find_mac(self, mac, sender, target):
         """Who has `target`, an IPv4 address? Asked for `sender`, some times, as hosts do."""
