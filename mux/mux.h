@@ -45,6 +45,7 @@ struct mux_config {
                                                   they came; must not call back */
 };
 
+/* The largest receive buffer of all transports: RDMA's. */
 #define MUX_INPUT_MAX_BYTES 131072
 #define MUX_GATHER_MIN 64
 

@@ -20,6 +20,24 @@ class Tree(Cabled):
         sizes = [0, 1, 255, 1000, 4095, 4096, 8191, 8192, 8193, 65535, 65536, 65537, 300000, 1 << 20]
         self.carry([stream_of(i, len(sizes), lambda k: sizes[k]) for i in range(4)], 60)
 
+    def test_bodies_in_one_piece_are_not_copied(self):
+        """TCP in and RDMA out, RDMA in and TCP out: only what is around a body is."""
+        count, body, around_bytes = 20, os.urandom(20000), 100
+        supervisor, folder = self.upstream(), self.folder()
+        top = self.muxd("--upstream", supervisor.endpoint, *MEMORY, "--stats-json", folder + "/top",
+                        listen=("rdma:%s:0" % NEAR,))
+        supervisor.accept()
+        leaf = self.muxd("--upstream", top.addresses[0], *MEMORY, "--stats-json", folder + "/leaf")
+        worker = self.socket(leaf.addresses[0])
+        for _ in range(count):
+            worker.sendall(packet(test_id="t", file_name="log", file_bytes=body))
+            event, = supervisor.read_events(1)
+            self.assertEqual(base64.b64decode(event["file_b64"]), body)
+        for muxd, name in ((leaf, "leaf"), (top, "top")):
+            counters = self.fresh_stats(muxd, os.path.join(folder, name))
+            self.assertGreaterEqual(counters["muxd_body_bytes_referenced_total"], count * len(body), name)
+            self.assertLess(counters["muxd_body_bytes_copied_total"], count * around_bytes, name)
+
     def test_ipv6(self):
         self.carry([stream_of(0, 50, lambda k: 1000 * k)], place=NEAR6)
 
