@@ -4,7 +4,7 @@ import math
 
 COLOURS = {"muxd": "#0b6e4f", "muxd-epoll": "#5aa88c", "null": "#8a94a0", "haproxy": "#2f6fb5",
            "socat": "#7d5ba6", "python": "#d9a400", "rsyslog": "#c0562f", "nats": "#b03a6f",
-           "direct": "#444c56", "netperf": "#222", "iperf3": "#222"}
+           "direct": "#444c56", "one core": "#6b7480", "netperf": "#222", "iperf3": "#222"}
 BAR, LABEL, WIDTH = 20, 110, 500
 PLOT_WIDTH, PLOT_HEIGHT, MARGIN = 400, 220, 50
 

@@ -64,16 +64,20 @@ static bool lies_in(struct mux_span piece, const struct mux_buffer *buffer) {
            piece.data + piece.len <= buffer->data + buffer->size_bytes;
 }
 
+static bool is_referenced(struct mux_span piece, const struct mux_buffer *holder,
+                          size_t reference_least_bytes) {
+    return piece.len >= reference_least_bytes && lies_in(piece, holder);
+}
+
 /* Returns how many bytes were referenced. */
 static size_t add_pieces(struct mux_batch *batch, const struct mux_pieces *pieces,
                          struct mux_buffer *holder, size_t reference_least_bytes) {
     size_t referenced = 0;
     for (size_t i = 0; i < pieces->count; i++) {
         struct mux_span piece = pieces->piece[i];
-        if (piece.len < reference_least_bytes || !lies_in(piece, holder)) {
+        if (!is_referenced(piece, holder, reference_least_bytes)) {
             bool is_head = i + 1 < pieces->count &&
-                           pieces->piece[i + 1].len >= reference_least_bytes &&
-                           lies_in(pieces->piece[i + 1], holder);
+                           is_referenced(pieces->piece[i + 1], holder, reference_least_bytes);
             memcpy(add_room(batch, piece.len, is_head), piece.data, piece.len);
             continue;
         }

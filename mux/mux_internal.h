@@ -118,7 +118,7 @@ struct mux_link {
     bool has_frames;         /* a hello is the first or none */
     bool judged;             /* it has held its slot for the whole window */
     bool has_delivered;      /* something, in the windows before */
-    size_t buffer_bytes;     /* the largest buffer that it has received */
+    size_t buffer_bytes;     /* the largest buffer that it has received: stacks differ in theirs */
     size_t window_bytes;     /* received in it */
     int64_t credit_bytes;    /* deficit round robin; a large packet makes it a debt */
     uint64_t received_ns;    /* its last bytes */
