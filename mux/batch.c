@@ -25,11 +25,6 @@ void mux_batch_clear(struct mux_batch *batch) {
     batch->gather = (struct mux_gather){batch->spans, 0, 0};
 }
 
-bool mux_batch_has_room(const struct mux_batch *batch, size_t copied_bytes, size_t packets) {
-    return batch->capacity_bytes - batch->used_bytes >= copied_bytes &&
-           batch->span_max - batch->gather.count >= packets * MUX_PIECES_MAX;
-}
-
 /*
  * Room for so many copied bytes, which become part of the gather list. `apart`: as a span of their
  * own, so that a transport that lays out spans in the other side's buffers sees what belongs
@@ -37,17 +32,7 @@ bool mux_batch_has_room(const struct mux_batch *batch, size_t copied_bytes, size
  */
 static uint8_t *add_room(struct mux_batch *batch, size_t len, bool apart) {
     uint8_t *at = batch->bytes + batch->used_bytes;
-    assert(batch->capacity_bytes - batch->used_bytes >= len);
-    batch->used_bytes += len;
-    if (batch->gather.count > 0 && !apart) {
-        struct mux_span *last = &batch->spans[batch->gather.count - 1];
-        if (last->data + last->len == at) {
-            last->len += len;
-            return at;
-        }
-    }
-    assert(batch->gather.count < batch->span_max);
-    batch->spans[batch->gather.count++] = mux_span(at, len);
+    mux_batch_extend(batch, len, apart);
     return at;
 }
 

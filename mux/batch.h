@@ -23,7 +23,11 @@ bool mux_batch_init(struct mux_batch *batch, struct mux_room bytes, size_t span_
 void mux_batch_fini(struct mux_batch *batch);
 
 /* Is there room for packets that need so many copied bytes in all? */
-bool mux_batch_has_room(const struct mux_batch *batch, size_t copied_bytes, size_t packets);
+static inline bool mux_batch_has_room(const struct mux_batch *batch, size_t copied_bytes,
+                                      size_t packets) {
+    return batch->capacity_bytes - batch->used_bytes >= copied_bytes &&
+           batch->span_max - batch->gather.count >= packets * MUX_PIECES_MAX;
+}
 
 /*
  * Adds one packet. Pieces of at least reference_least_bytes that lie in `holder` (may be NULL) are
@@ -31,6 +35,33 @@ bool mux_batch_has_room(const struct mux_batch *batch, size_t copied_bytes, size
  */
 size_t mux_batch_add(struct mux_batch *batch, const struct mux_pieces *pieces,
                      struct mux_buffer *holder, size_t reference_least_bytes);
+
+/* Where a packet may be written in one piece: see mux_batch_filled(). */
+static inline struct mux_room mux_batch_room(const struct mux_batch *batch) {
+    return (struct mux_room){batch->bytes + batch->used_bytes,
+                             batch->capacity_bytes - batch->used_bytes};
+}
+
+/* The next `len` copied bytes become part of the last span, or (`apart`) one of their own. */
+static inline void mux_batch_extend(struct mux_batch *batch, size_t len, bool apart) {
+    const uint8_t *at = batch->bytes + batch->used_bytes;
+    struct mux_span *next = &batch->spans[batch->gather.count];
+    assert(batch->capacity_bytes - batch->used_bytes >= len);
+    batch->used_bytes += len;
+    if (batch->gather.count > 0 && !apart && next[-1].data + next[-1].len == at) {
+        next[-1].len += len;
+        return;
+    }
+    assert(batch->gather.count < batch->span_max);
+    *next = mux_span(at, len);
+    batch->gather.count++;
+}
+
+/* A packet of so many bytes was written there. */
+static inline void mux_batch_filled(struct mux_batch *batch, size_t len) {
+    mux_batch_extend(batch, len, false);
+    batch->gather.len_bytes += len;
+}
 
 /* Releases what is held and starts anew. */
 void mux_batch_clear(struct mux_batch *batch);

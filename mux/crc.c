@@ -150,11 +150,11 @@ uint32_t mux_crc_multiply(uint32_t a, uint32_t b) {
     return pclmul ? multiply_pclmul(a, b) : multiply_portable(a, b);
 }
 
-static uint32_t power_from(const struct powers *powers, uint32_t bytes) {
+static inline uint32_t power_from(const struct powers *powers, uint32_t bytes) {
+    if (bytes < POWER_LOW_COUNT)
+        return powers->low[bytes];
     uint32_t low = bytes % POWER_LOW_COUNT, high = bytes / POWER_LOW_COUNT;
     assert(high < POWER_HIGH_COUNT);
-    if (high == 0)
-        return powers->low[low];
     return mux_crc_multiply(powers->low[low], powers->high[high]);
 }
 
@@ -166,8 +166,9 @@ uint32_t mux_crc_power_inverse(uint32_t bytes) {
     return power_from(&inverse, bytes);
 }
 
-static uint32_t power(int32_t bytes) {
-    return bytes < 0 ? mux_crc_power_inverse((uint32_t)-bytes) : mux_crc_power((uint32_t)bytes);
+static inline uint32_t power(int32_t bytes) {
+    return bytes < 0 ? power_from(&inverse, (uint32_t)-bytes)
+                     : power_from(&forward, (uint32_t)bytes);
 }
 
 uint32_t mux_crc_place(uint32_t a, int32_t a_bytes, uint32_t b, int32_t b_bytes) {

@@ -292,10 +292,8 @@ static bool take_whole(struct mux_framer *framer, struct mux_frame *frame) {
     return true;
 }
 
-void mux_framer_next(struct mux_framer *framer, struct mux_frame *frame) {
+MUX_RARE void take_other(struct mux_framer *framer, struct mux_frame *frame) {
     struct look look;
-    if (take_whole(framer, frame))
-        return;
     do {
         struct view view = view_of(framer);
         frame->kind = MUX_FRAME_NONE;
@@ -315,4 +313,9 @@ void mux_framer_next(struct mux_framer *framer, struct mux_frame *frame) {
     } while (true);
     if (frame->kind == MUX_FRAME_NONE)
         framer->flush = false;
+}
+
+void mux_framer_next(struct mux_framer *framer, struct mux_frame *frame) {
+    if (!take_whole(framer, frame))
+        take_other(framer, frame);
 }

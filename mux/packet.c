@@ -1,6 +1,5 @@
 #include "mux/packet_internal.h"
 
-#include "mux/bytes.h"
 #include "mux/crc.h"
 
 #define SECONDS_BYTES 4
@@ -52,6 +51,27 @@ const char *mux_status_text(enum mux_status status) {
 
 static unsigned read_flags(const uint8_t *packet) {
     return (unsigned)packet[1] << 8 | packet[2];
+}
+
+enum mux_error mux_header_read_short(struct mux_span bytes, uint32_t *length,
+                                     uint32_t *header_bytes) {
+    const uint8_t *at = bytes.data;
+    if (bytes.len > 0 && at[0] != MUX_SIGNATURE)
+        return MUX_ERROR_HEADER;
+    if (bytes.len > 1 && at[1] >> 4 != MUX_FLAG_VERSION_2 >> 12)
+        return MUX_ERROR_HEADER;
+    if (bytes.len > 2 && at[2] & MUX_FLAG_ZERO)
+        return MUX_ERROR_HEADER;
+    if (bytes.len <= MUX_HEADER_FIXED_BYTES)
+        return MUX_ERROR_SHORT_HEADER;
+    unsigned width = (at[MUX_HEADER_FIXED_BYTES] >> 6) + 1u;
+    if (width > MUX_HEADER_MAX_BYTES - MUX_HEADER_FIXED_BYTES)
+        return MUX_ERROR_HEADER;
+    if (!mux_number_read(mux_span(at + MUX_HEADER_FIXED_BYTES, bytes.len - MUX_HEADER_FIXED_BYTES),
+                         length))
+        return MUX_ERROR_SHORT_HEADER;
+    *header_bytes = MUX_HEADER_FIXED_BYTES + width;
+    return *length < *header_bytes + MUX_CRC_BYTES ? MUX_ERROR_HEADER : MUX_OK;
 }
 
 enum mux_error mux_header_parse(struct mux_span bytes, uint32_t *length, uint32_t *header_bytes) {
@@ -148,6 +168,7 @@ bool mux_packet_verify(struct mux_span bytes) {
 struct fields {
     const uint8_t *at, *end;
     uint32_t tags_max;
+    const uint8_t *strings_at, *strings_end; /* test id to file name, numbers between */
 };
 
 static inline bool take_number(struct fields *fields, uint32_t *value) {
@@ -168,11 +189,16 @@ static inline bool take_number(struct fields *fields, uint32_t *value) {
 
 MUX_INLINE enum mux_error take_counted(struct fields *fields, struct mux_span *out,
                                        enum mux_error past_end) {
-    uint32_t len;
-    if (!take_number(fields, &len))
-        return MUX_ERROR_NUMBER;
-    if (len > (size_t)(fields->end - fields->at))
-        return past_end;
+    size_t left = (size_t)(fields->end - fields->at);
+    uint32_t len = *fields->at; /* at the end it is the CRC's first byte */
+    if (len < 1u << 6 && len < left) {
+        fields->at++;
+    } else {
+        if (!take_number(fields, &len))
+            return MUX_ERROR_NUMBER;
+        if (len > (size_t)(fields->end - fields->at))
+            return past_end;
+    }
     *out = mux_span(fields->at, len);
     fields->at += len;
     return MUX_OK;
@@ -180,8 +206,10 @@ MUX_INLINE enum mux_error take_counted(struct fields *fields, struct mux_span *o
 
 /* A field that only some packets have; without it *out is absent. */
 MUX_INLINE enum mux_error take_string(struct fields *fields, bool is_there, struct mux_span *out) {
+    if (is_there)
+        return take_counted(fields, out, MUX_ERROR_STRING);
     *out = mux_span(NULL, 0);
-    return is_there ? take_counted(fields, out, MUX_ERROR_STRING) : MUX_OK;
+    return MUX_OK;
 }
 
 static inline enum mux_error take_timestamp(struct fields *fields, struct mux_packet *packet) {
@@ -223,16 +251,19 @@ static inline enum mux_error take_tags(struct fields *fields, struct mux_packet 
 
 static inline enum mux_error take_file(struct fields *fields, bool is_there,
                                        struct mux_packet *packet) {
-    packet->file_content = mux_span(NULL, 0);
     enum mux_error error = take_string(fields, is_there, &packet->file_name);
-    return error || !is_there ? error
-                              : take_counted(fields, &packet->file_content, MUX_ERROR_CONTENT);
+    fields->strings_end = fields->at;
+    if (!error && is_there)
+        return take_counted(fields, &packet->file_content, MUX_ERROR_CONTENT);
+    packet->file_content = mux_span(NULL, 0);
+    return error;
 }
 
 /* All fields in the order of the wire; *route_at gets what was left before the route. */
 MUX_INLINE enum mux_error take_fields(struct fields *fields, struct mux_packet *packet,
                                       unsigned flags, const uint8_t **route_at) {
     enum mux_error error = take_timestamp(fields, packet);
+    fields->strings_at = fields->at;
     if (!error)
         error = take_string(fields, flags & MUX_FLAG_TEST_ID, &packet->test_id);
     if (!error)
@@ -253,14 +284,14 @@ MUX_INLINE enum mux_error take_fields(struct fields *fields, struct mux_packet *
  * The fields of a whole packet whose header was read; strings are not looked at. Constant time but
  * for the tags: MUX_ERROR_STRING when there are more than tags_max. On an error only packet->tags
  * is sure to be set: data != NULL when the packet fits all the same, in the sense of
- * mux_packet_fits(), which does not walk tags.
+ * mux_packet_fits(), which does not walk tags. *strings: from the test id to the file name's end.
  */
 MUX_INLINE enum mux_error walk_fields(struct mux_span bytes, uint32_t header_bytes,
                                       uint32_t tags_max, struct mux_packet *packet,
-                                      struct mux_layout *layout) {
+                                      struct mux_layout *layout, struct mux_span *strings) {
     unsigned flags = read_flags(bytes.data);
     struct fields fields = {bytes.data + header_bytes, bytes.data + bytes.len - MUX_CRC_BYTES,
-                            tags_max};
+                            tags_max, NULL, NULL};
     const uint8_t *route_at;
     packet->status = (enum mux_status)(flags & MUX_FLAG_STATUS_MASK);
     packet->runnable = flags & MUX_FLAG_RUNNABLE;
@@ -271,13 +302,15 @@ MUX_INLINE enum mux_error walk_fields(struct mux_span bytes, uint32_t header_byt
     enum mux_error error = take_fields(&fields, packet, flags, &route_at);
     *layout =
         (struct mux_layout){(uint32_t)bytes.len, header_bytes, (uint32_t)(route_at - bytes.data)};
+    *strings = mux_span(fields.strings_at, (size_t)(fields.strings_end - fields.strings_at));
     return error;
 }
 
 /* However many tags it has. */
-static enum mux_error walk_all(struct mux_span bytes, uint32_t header_bytes,
-                               struct mux_packet *packet, struct mux_layout *layout) {
-    return walk_fields(bytes, header_bytes, UINT32_MAX, packet, layout);
+MUX_RARE enum mux_error walk_all(struct mux_span bytes, uint32_t header_bytes,
+                                 struct mux_packet *packet, struct mux_layout *layout,
+                                 struct mux_span *strings) {
+    return walk_fields(bytes, header_bytes, UINT32_MAX, packet, layout, strings);
 }
 
 static inline bool next_tag(struct mux_span *tags, struct mux_span *tag) {
@@ -304,7 +337,7 @@ static enum mux_error check_tags(struct mux_span tags) {
     return error;
 }
 
-static enum mux_error check_each(const struct mux_packet *packet) {
+MUX_RARE enum mux_error check_each(const struct mux_packet *packet) {
     enum mux_error error = mux_string_check(packet->test_id);
     if (!error)
         error = check_tags(packet->tags);
@@ -315,26 +348,18 @@ static enum mux_error check_each(const struct mux_packet *packet) {
     return error ? error : mux_string_check(packet->route);
 }
 
-/* *run, if it has begun, reaches to the field's end. */
-static inline void extend(struct mux_span *run, struct mux_span field) {
-    if (!field.data)
-        return;
-    if (!run->data)
-        run->data = field.data;
-    run->len = (size_t)(field.data - run->data) + field.len;
-}
-
 /*
  * Test id, tags, mime and file name stand one behind the other, only numbers between them. When all
- * that is plain ASCII, so is each of them: one look instead of many.
+ * that is plain ASCII, so is each of them: one look instead of many. The first number, which may
+ * well be none, is left out.
  */
-static enum mux_error check_strings(const struct mux_packet *packet) {
-    struct mux_span run = packet->test_id;
-    extend(&run, packet->tags);
-    extend(&run, packet->mime);
-    extend(&run, packet->file_name);
-    bool is_plain =
-        mux_string_is_plain(run) && (packet->route.len == 0 || mux_string_is_plain(packet->route));
+MUX_INLINE enum mux_error check_strings(const struct mux_packet *packet, struct mux_span strings) {
+    if (packet->test_id.data) {
+        strings.len -= (size_t)(packet->test_id.data - strings.data);
+        strings.data = packet->test_id.data;
+    }
+    bool is_plain = mux_string_is_plain(strings) &&
+                    (packet->route.len == 0 || mux_string_is_plain(packet->route));
     return is_plain ? MUX_OK : check_each(packet);
 }
 
@@ -356,20 +381,23 @@ static inline bool first_number_fits(struct mux_span bytes, uint32_t header_byte
 
 enum mux_error mux_packet_judge(struct mux_span bytes, uint32_t header_bytes, bool trusted,
                                 struct mux_packet *packet, struct mux_layout *layout) {
+    struct mux_span strings;
     if (!first_number_fits(bytes, header_bytes))
         return MUX_ERROR_HEADER;
-    enum mux_error error = walk_fields(bytes, header_bytes, TAGS_WALKED_FIRST, packet, layout);
+    enum mux_error error =
+        walk_fields(bytes, header_bytes, TAGS_WALKED_FIRST, packet, layout, &strings);
     if (error && !packet->tags.data)
         return MUX_ERROR_HEADER;
     if (!verify(bytes))
         return MUX_ERROR_CRC;
     if (error)
-        error = walk_all(bytes, header_bytes, packet, layout);
-    return error || trusted ? error : check_strings(packet);
+        error = walk_all(bytes, header_bytes, packet, layout, &strings);
+    return error || trusted ? error : check_strings(packet, strings);
 }
 
-enum mux_error mux_packet_parse_trusted(struct mux_span bytes, struct mux_packet *packet,
-                                        struct mux_layout *layout) {
+/* `bytes` is exactly the packet. */
+static enum mux_error parse(struct mux_span bytes, struct mux_packet *packet,
+                            struct mux_layout *layout, struct mux_span *strings) {
     uint32_t length, header_bytes;
     struct mux_layout unused;
     enum mux_error error = mux_header_parse(bytes, &length, &header_bytes);
@@ -377,13 +405,20 @@ enum mux_error mux_packet_parse_trusted(struct mux_span bytes, struct mux_packet
         return error;
     if (length != bytes.len)
         return length > bytes.len ? MUX_ERROR_SHORT_PACKET : MUX_ERROR_LEFT_OVER;
-    return walk_all(bytes, header_bytes, packet, layout ? layout : &unused);
+    return walk_all(bytes, header_bytes, packet, layout ? layout : &unused, strings);
+}
+
+enum mux_error mux_packet_parse_trusted(struct mux_span bytes, struct mux_packet *packet,
+                                        struct mux_layout *layout) {
+    struct mux_span strings;
+    return parse(bytes, packet, layout, &strings);
 }
 
 enum mux_error mux_packet_parse(struct mux_span bytes, struct mux_packet *packet,
                                 struct mux_layout *layout) {
-    enum mux_error error = mux_packet_parse_trusted(bytes, packet, layout);
-    return error ? error : check_strings(packet);
+    struct mux_span strings;
+    enum mux_error error = parse(bytes, packet, layout, &strings);
+    return error ? error : check_strings(packet, strings);
 }
 
 bool mux_tag_next(struct mux_span *tags, struct mux_span *tag) {

@@ -2,34 +2,31 @@
 #ifndef MUX_PACKET_INTERNAL_H
 #define MUX_PACKET_INTERNAL_H
 
+#include "mux/bytes.h"
 #include "mux/packet.h"
 
 #define MUX_HEADER_FIXED_BYTES 3 /* signature and flags */
 
+/* Signature and version, and the bit that must be zero: of a packet's first four bytes. */
+#define MUX_HEADER_MASK 0xFFF00800u
+#define MUX_HEADER_BITS ((uint32_t)MUX_SIGNATURE << 24 | (uint32_t)MUX_FLAG_VERSION_2 << 8)
+
+/* mux_header_parse() of less than the smallest packet: byte after byte. */
+enum mux_error mux_header_read_short(struct mux_span bytes, uint32_t *length,
+                                     uint32_t *header_bytes);
+
 /* mux_header_parse(), compiled into the loops over a link's bytes. */
 static inline enum mux_error mux_header_read(struct mux_span bytes, uint32_t *length,
                                              uint32_t *header_bytes) {
-    const uint8_t *at = bytes.data;
-    if (bytes.len > 0 && at[0] != MUX_SIGNATURE)
-        return MUX_ERROR_HEADER;
-    if (bytes.len > 1 && at[1] >> 4 != MUX_FLAG_VERSION_2 >> 12)
-        return MUX_ERROR_HEADER;
-    if (bytes.len > 2 && at[2] & MUX_FLAG_ZERO)
-        return MUX_ERROR_HEADER;
-    if (bytes.len <= MUX_HEADER_FIXED_BYTES)
-        return MUX_ERROR_SHORT_HEADER;
-    unsigned width = (at[MUX_HEADER_FIXED_BYTES] >> 6) + 1u;
-    if (width > MUX_HEADER_MAX_BYTES - MUX_HEADER_FIXED_BYTES)
-        return MUX_ERROR_HEADER;
-    uint32_t value;
-    if (!mux_number_read(mux_span(at + MUX_HEADER_FIXED_BYTES, bytes.len - MUX_HEADER_FIXED_BYTES),
-                         &value))
-        return MUX_ERROR_SHORT_HEADER;
-    if (value < MUX_PACKET_MIN_BYTES || value < MUX_HEADER_FIXED_BYTES + width + MUX_CRC_BYTES)
-        return MUX_ERROR_HEADER;
-    *length = value;
-    *header_bytes = MUX_HEADER_FIXED_BYTES + width;
-    return MUX_OK;
+    if (bytes.len < MUX_PACKET_MIN_BYTES)
+        return mux_header_read_short(bytes, length, header_bytes);
+    uint32_t number = mux_read_be32(bytes.data + MUX_HEADER_FIXED_BYTES);
+    uint32_t width = (number >> 30) + 1, end = MUX_HEADER_FIXED_BYTES + width;
+    *length = (number & MUX_NUMBER_MAX) >> 8 * (4 - width);
+    *header_bytes = end;
+    bool is_header = (mux_read_be32(bytes.data) & MUX_HEADER_MASK) == MUX_HEADER_BITS &&
+                     end <= MUX_HEADER_MAX_BYTES && *length >= end + MUX_CRC_BYTES;
+    return is_header ? MUX_OK : MUX_ERROR_HEADER;
 }
 
 /*

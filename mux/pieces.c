@@ -21,10 +21,7 @@ size_t mux_packet_bytes(const struct mux_packet *packet, struct mux_span segment
         len += mux_number_bytes(packet->tag_count) + packet->tags.len;
     len += counted_bytes(packet->test_id) + counted_bytes(packet->mime);
     len += counted_bytes(packet->file_name) + counted_bytes(packet->file_content);
-    if (packet->route.data || segment.data) {
-        size_t routed = mux_routed_bytes(packet->route, segment);
-        len += mux_number_bytes(routed) + routed;
-    }
+    len += mux_route_field_bytes(packet->route, segment);
     return mux_length_with_number(len);
 }
 
@@ -58,7 +55,8 @@ enum mux_error mux_packet_gather_prefixed(const struct mux_packet *packet, struc
     size_t length = mux_packet_bytes(packet, segment);
     if (length > MUX_PACKET_MAX_BYTES)
         return MUX_ERROR_TOO_LARGE;
-    mux_pieces_add_head(pieces, flags_of(packet) | (segment.data ? MUX_FLAG_ROUTE : 0), length);
+    unsigned flags = flags_of(packet) | (segment.data ? MUX_FLAG_ROUTE : 0);
+    mux_pieces_add_head(pieces, mux_head_of(flags, length), length);
     if (packet->has_timestamp) {
         mux_pieces_add_be32(pieces, packet->seconds);
         mux_pieces_add_number(pieces, packet->nanoseconds);

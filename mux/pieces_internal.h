@@ -4,15 +4,19 @@
 
 #include "mux/bytes.h"
 #include "mux/packet.h"
+#include "mux/route.h"
 
 /* Spans of a large packet up to this length are copied: no more than its numbers and CRC need. */
 #define MUX_PIECES_SHORT_BYTES 16
 
-/* A packet's length when all but LENGTH's own bytes are `without`; too large a one when none fits.
+/*
+ * A packet's length when all but LENGTH's own bytes are `without`; too large a one when none fits.
  */
 static inline size_t mux_length_with_number(size_t without) {
-    size_t width = mux_number_bytes(without + 1);
-    return without + (mux_number_bytes(without + width) == width ? width : width + 1);
+    return without + (without + 1 < 1u << 6    ? 1
+                      : without + 2 < 1u << 14 ? 2
+                      : without + 3 < 1u << 22 ? 3
+                                               : 4);
 }
 
 /*
@@ -30,6 +34,53 @@ void mux_pieces_seal(struct mux_pieces *pieces);
 
 /* A packet as it is: one piece. */
 void mux_pieces_whole(struct mux_pieces *pieces, struct mux_span bytes);
+
+/* Signature, flags and LENGTH: the first `len` bytes of a big-endian word. */
+struct mux_head {
+    uint64_t word;
+    unsigned len;
+};
+
+static inline struct mux_head mux_head_of(unsigned flags, size_t length) {
+    unsigned width = mux_number_bytes(length);
+    uint64_t number = (uint64_t)(width - 1) << (8 * width - 2) | length;
+    return (struct mux_head){(uint64_t)MUX_SIGNATURE << 56 | (uint64_t)flags << 40 |
+                                 number << 8 * (5 - width),
+                             3 + width};
+}
+
+/* To 8 bytes of room, of which head.len are used. */
+static inline void mux_head_write(uint8_t *out, struct mux_head head) {
+    mux_write_be64(out, head.word);
+}
+
+/* The route code's length with a segment in front of it: "c", "c/" and "c/r". */
+static inline size_t mux_routed_bytes(struct mux_span route, struct mux_span segment) {
+    if (!segment.data)
+        return route.len;
+    return segment.len + (route.data ? 1 + route.len : 0);
+}
+
+/* All of the route field; 0: there is none. */
+static inline size_t mux_route_field_bytes(struct mux_span route, struct mux_span segment) {
+    size_t routed = mux_routed_bytes(route, segment);
+    return route.data || segment.data ? mux_number_bytes(routed) + routed : 0;
+}
+
+/*
+ * All of a route field that stands before the route itself: its number, the segment if there is
+ * one, and the '/' between them. At most MUX_ROUTE_START_MAX_BYTES; returns how many.
+ */
+#define MUX_ROUTE_START_MAX_BYTES (4 + MUX_SEGMENT_MAX_BYTES + 1)
+MUX_INLINE size_t mux_route_start_write(uint8_t *out, struct mux_span route,
+                                        struct mux_span segment) {
+    uint8_t *at = out + mux_number_write(out, (uint32_t)mux_routed_bytes(route, segment));
+    mux_copy(at, segment.data, segment.len);
+    at += segment.len;
+    if (route.data && segment.data)
+        *at++ = '/';
+    return (size_t)(at - out);
+}
 
 /*
  * In this order: head with flags and LENGTH, the body (which stays where it is), the route field,
@@ -78,11 +129,7 @@ static inline void mux_pieces_add_number(struct mux_pieces *pieces, size_t value
 }
 
 static inline void mux_pieces_add_be32(struct mux_pieces *pieces, uint32_t value) {
-    uint8_t *at = mux_pieces_scratch_end(pieces);
-    at[0] = (uint8_t)(value >> 24);
-    at[1] = (uint8_t)(value >> 16);
-    at[2] = (uint8_t)(value >> 8);
-    at[3] = (uint8_t)value;
+    mux_write_be32(mux_pieces_scratch_end(pieces), value);
     mux_pieces_add_scratch(pieces, 4);
 }
 
@@ -93,41 +140,19 @@ static inline void mux_pieces_clear(struct mux_pieces *pieces, size_t short_byte
     pieces->scratch_len = 0;
 }
 
-static inline void mux_pieces_add_head(struct mux_pieces *pieces, unsigned flags, size_t length) {
-    uint8_t *head = pieces->scratch;
+static inline void mux_pieces_add_head(struct mux_pieces *pieces, struct mux_head head,
+                                       size_t length) {
     mux_pieces_clear(pieces, length <= MUX_PIECES_SCRATCH_BYTES ? length : MUX_PIECES_SHORT_BYTES);
-    head[0] = MUX_SIGNATURE;
-    head[1] = (uint8_t)(flags >> 8);
-    head[2] = (uint8_t)flags;
-    mux_pieces_add_scratch(pieces, 3 + mux_number_write(head + 3, (uint32_t)length));
-}
-
-/* The route code's length with a segment in front of it: "c", "c/" and "c/r". */
-static inline size_t mux_routed_bytes(struct mux_span route, struct mux_span segment) {
-    if (!segment.data)
-        return route.len;
-    return segment.len + (route.data ? 1 + route.len : 0);
+    mux_head_write(pieces->scratch, head);
+    mux_pieces_add_scratch(pieces, head.len);
 }
 
 MUX_INLINE void mux_pieces_add_route(struct mux_pieces *pieces, struct mux_span route,
                                      struct mux_span segment) {
+    uint8_t *at = mux_pieces_scratch_end(pieces);
     if (!route.data && !segment.data)
         return;
-    uint8_t *begin = mux_pieces_scratch_end(pieces), *at = begin;
-    size_t routed = mux_routed_bytes(route, segment);
-    at += mux_number_write(at, (uint32_t)routed);
-    if (segment.len > pieces->short_bytes) {
-        mux_pieces_add_scratch(pieces, (size_t)(at - begin));
-        mux_pieces_add_lent(pieces, segment);
-        begin = at;
-    } else {
-        mux_copy(at, segment.data, segment.len);
-        at += segment.len;
-    }
-    if (route.data && segment.data)
-        *at++ = '/';
-    if (at > begin)
-        mux_pieces_add_scratch(pieces, (size_t)(at - begin));
+    mux_pieces_add_scratch(pieces, mux_route_start_write(at, route, segment));
     mux_pieces_add_span(pieces, route);
 }
 

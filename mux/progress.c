@@ -1,4 +1,5 @@
 #include "mux/progress.h"
+#include "mux/bytes.h"
 #include "mux/hash.h"
 
 #include <stdlib.h>
@@ -200,7 +201,7 @@ static void read_whole_name(struct mux_progress_cell *cell, struct mux_progress_
 }
 
 /* Another one begins. */
-static void no_longer_alone(struct mux_progress *progress, struct mux_progress_cell *cell) {
+MUX_RARE void no_longer_alone(struct mux_progress *progress, struct mux_progress_cell *cell) {
     struct mux_progress_name name;
     read_whole_name(cell, &name);
     cell->head.is_alone = false;
@@ -259,8 +260,10 @@ static bool see_alone(struct mux_progress *progress, struct mux_progress_list *l
     return true;
 }
 
-static bool see_many(struct mux_progress *progress, struct mux_progress_list *list, bool begins,
-                     const struct mux_packet *packet) {
+/* Not inlined: the usual case would save registers for it. */
+__attribute__((noinline)) static bool see_many(struct mux_progress *progress,
+                                               struct mux_progress_list *list, bool begins,
+                                               const struct mux_packet *packet) {
     uint32_t hash = hash_of(progress, list, packet->route, packet->test_id);
     struct mux_progress_cell *cell = find(progress, list, hash, packet);
     if (!begins && cell)

@@ -13,10 +13,12 @@ enum mux_error mux_prefix_init(struct mux_prefix *prefix, struct mux_span segmen
         return error;
     if (memchr(segment.data, '/', segment.len))
         return MUX_ERROR_STRING;
-    uint8_t number[4];
-    unsigned width = mux_number_write(number, (uint32_t)segment.len);
+    uint8_t bare[MUX_ROUTE_START_MAX_BYTES];
     prefix->segment = segment;
-    prefix->crc_bare = mux_crc(mux_crc(0, mux_span(number, width)), segment);
+    prefix->bare_bytes = (uint32_t)mux_route_start_write(bare, mux_span(NULL, 0), segment);
+    prefix->bare_crc = mux_crc(0, mux_span(bare, prefix->bare_bytes));
+    if (prefix->bare_bytes <= sizeof prefix->bare)
+        memcpy(prefix->bare, bare, prefix->bare_bytes);
     return MUX_OK;
 }
 
@@ -25,28 +27,44 @@ struct mux_span mux_route_first(struct mux_span route) {
     return slash ? mux_span(route.data, (size_t)(slash - route.data)) : route;
 }
 
-/* Of a packet: head (to the end of LENGTH), body, old route field, CRC. */
+/* Of a packet: head, body, old route field, CRC. */
 struct parts {
-    struct mux_span head;
+    struct mux_head head;
     struct mux_span body;
     struct mux_span route_field;
-    unsigned flags;
-    uint32_t length;
     uint32_t crc;
 };
 
 static inline struct parts take_apart(struct mux_span bytes, const struct mux_layout *layout) {
     size_t crc_offset = bytes.len - MUX_CRC_BYTES;
     return (struct parts){
-        .head = mux_span(bytes.data, layout->body_offset),
+        .head = {mux_read_be64(bytes.data), layout->body_offset},
         .body =
             mux_span(bytes.data + layout->body_offset, layout->route_offset - layout->body_offset),
         .route_field =
             mux_span(bytes.data + layout->route_offset, crc_offset - layout->route_offset),
-        .flags = (unsigned)bytes.data[1] << 8 | bytes.data[2],
-        .length = layout->length,
         .crc = mux_read_be32(bytes.data + crc_offset),
     };
+}
+
+/* What a packet becomes when its route field has so many bytes; 0: when it has none. */
+struct shape {
+    struct mux_head head;
+    size_t field_bytes;
+    size_t length;
+};
+
+static inline struct shape shape_of(const struct parts *parts, size_t field_bytes) {
+    unsigned flags = (unsigned)(parts->head.word >> 40) & 0xFFFF & (unsigned)~MUX_FLAG_ROUTE;
+    size_t length = mux_length_with_number(3 + parts->body.len + field_bytes + MUX_CRC_BYTES);
+    flags |= field_bytes ? MUX_FLAG_ROUTE : 0;
+    return (struct shape){mux_head_of(flags, length), field_bytes, length};
+}
+
+static uint32_t crc_of_head(struct mux_head head) {
+    uint8_t bytes[8];
+    mux_head_write(bytes, head);
+    return mux_crc(0, mux_span(bytes, head.len));
 }
 
 /* What a new head adds to the CRC, and how many bytes of its own and behind it follow that. */
@@ -59,61 +77,43 @@ struct change {
  * Nearly always LENGTH keeps its width of one or two bytes: then at most the head's last four bytes
  * differ, and these are their own residue. Else CRCs are needed.
  */
-static inline struct change head_change(const struct parts *parts, struct mux_span new_head,
-                                        unsigned flags, size_t length) {
+static inline struct change head_change(const struct parts *parts, struct mux_head head) {
     uint32_t body_bytes = (uint32_t)parts->body.len;
-    size_t width = parts->head.len - 3;
-    if (parts->head.len != new_head.len || width > 2)
-        return (struct change){mux_crc(0, parts->head) ^ mux_crc(0, new_head), body_bytes};
-    uint32_t bits = (parts->flags ^ flags) << 8 * width | (parts->length ^ (uint32_t)length);
+    if (parts->head.len != head.len || head.len > 5)
+        return (struct change){crc_of_head(parts->head) ^ crc_of_head(head), body_bytes};
+    uint32_t bits = (uint32_t)((parts->head.word ^ head.word) >> (64 - 8 * head.len));
     return (struct change){__builtin_bswap32(bits), 4 + body_bytes};
 }
 
-/* The route field was added last; it is in the scratch as a whole if it is not long. */
-static inline uint32_t crc_of_field(const struct mux_pieces *pieces, const uint8_t *at,
-                                    size_t bytes) {
-    if (at + bytes == pieces->scratch + pieces->scratch_len)
-        return mux_crc(0, mux_span(at, bytes));
-    uint32_t crc = 0;
-    size_t before = pieces->len_bytes - bytes;
-    for (size_t i = 0; i < pieces->count; i++) {
-        struct mux_span piece = pieces->piece[i];
-        size_t skipped = before < piece.len ? before : piece.len;
-        before -= skipped;
-        if (skipped < piece.len)
-            crc = mux_crc(crc, mux_span(piece.data + skipped, piece.len - skipped));
-    }
-    return crc;
+/*
+ * The CRC that follows from the stored one, which covers the old head and route field: the old
+ * field's CRC is taken out, what was before it moves by the difference of their lengths, the new
+ * one's is put in; the head's change moves by all that stands behind it.
+ */
+static inline uint32_t new_crc(const struct parts *parts, const struct shape *shape,
+                               uint32_t field_crc) {
+    struct change change = head_change(parts, shape->head);
+    uint32_t old_field_crc = parts->route_field.len ? mux_crc(0, parts->route_field) : 0;
+    int32_t growth = (int32_t)shape->field_bytes - (int32_t)parts->route_field.len;
+    return mux_crc_place(parts->crc ^ old_field_crc, growth, change.crc,
+                         (int32_t)(change.bytes + shape->field_bytes)) ^
+           field_crc;
 }
 
-/*
- * Head, body and the route field `segment`/`route` with the CRC that follows from the stored one,
- * which covers the old ones: the old route field's CRC is taken out, what was before it moves by
- * the difference of their lengths, the new one's is put in; the head's change moves by all that
- * stands behind it.
- */
+/* The packet in pieces; its body stays where it is. `bare_crc`: the field's without a route. */
 MUX_INLINE enum mux_error rebuild(const struct parts *parts, struct mux_span route,
-                                  struct mux_span segment, const struct mux_prefix *bare,
+                                  struct mux_span segment, uint32_t bare_crc,
                                   struct mux_pieces *pieces) {
-    size_t routed = mux_routed_bytes(route, segment);
-    size_t field = route.data || segment.data ? mux_number_bytes(routed) + routed : 0;
-    size_t length = mux_length_with_number(3 + parts->body.len + field + MUX_CRC_BYTES);
-    if (length > MUX_PACKET_MAX_BYTES)
+    struct shape shape = shape_of(parts, mux_route_field_bytes(route, segment));
+    if (shape.length > MUX_PACKET_MAX_BYTES)
         return MUX_ERROR_TOO_LARGE;
-    unsigned flags =
-        field ? parts->flags | MUX_FLAG_ROUTE : parts->flags & (unsigned)~MUX_FLAG_ROUTE;
-    mux_pieces_add_head(pieces, flags, length);
-    struct change change = head_change(parts, pieces->piece[0], flags, length);
+    mux_pieces_add_head(pieces, shape.head, shape.length);
     mux_pieces_add_lent(pieces, parts->body);
-    const uint8_t *field_at = mux_pieces_scratch_end(pieces);
+    struct mux_span start = mux_span(mux_pieces_scratch_end(pieces), shape.field_bytes - route.len);
     mux_pieces_add_route(pieces, route, segment);
-    uint32_t old_field_crc = parts->route_field.len ? mux_crc(0, parts->route_field) : 0;
-    uint32_t field_crc = bare ? bare->crc_bare : crc_of_field(pieces, field_at, field);
-    int32_t growth = (int32_t)field - (int32_t)parts->route_field.len;
-    uint32_t crc = mux_crc_place(parts->crc ^ old_field_crc, growth, change.crc,
-                                 (int32_t)(change.bytes + field));
-    mux_pieces_add_be32(pieces, crc ^ field_crc);
-    assert(pieces->len_bytes == length);
+    uint32_t field_crc = route.data ? mux_crc(mux_crc(0, start), route) : bare_crc;
+    mux_pieces_add_be32(pieces, new_crc(parts, &shape, field_crc));
+    assert(pieces->len_bytes == shape.length);
     return MUX_OK;
 }
 
@@ -121,9 +121,37 @@ enum mux_error mux_prefix_apply(const struct mux_prefix *prefix, struct mux_span
                                 const struct mux_packet *packet, const struct mux_layout *layout,
                                 struct mux_pieces *pieces) {
     struct parts parts = take_apart(bytes, layout);
-    if (!packet->route.data)
-        return rebuild(&parts, mux_span(NULL, 0), prefix->segment, prefix, pieces);
-    return rebuild(&parts, packet->route, prefix->segment, NULL, pieces);
+    return rebuild(&parts, packet->route, prefix->segment, prefix->bare_crc, pieces);
+}
+
+/* Returns the field's CRC. There is room for sizeof prefix->bare, however short it is. */
+static inline uint32_t write_field(const struct mux_prefix *prefix, struct mux_span route,
+                                   uint8_t *out) {
+    if (!route.data && prefix->bare_bytes <= sizeof prefix->bare) {
+        memcpy(out, prefix->bare, sizeof prefix->bare);
+        return prefix->bare_crc;
+    }
+    size_t start_bytes = mux_route_start_write(out, route, prefix->segment);
+    mux_copy(out + start_bytes, route.data, route.len);
+    return mux_crc(0, mux_span(out, start_bytes + route.len));
+}
+
+size_t mux_prefix_write(const struct mux_prefix *prefix, struct mux_span bytes,
+                        const struct mux_packet *packet, const struct mux_layout *layout,
+                        uint8_t *out) {
+    struct parts parts = take_apart(bytes, layout);
+    struct mux_span route = packet->route;
+    struct shape shape = shape_of(&parts, route.data ? mux_route_field_bytes(route, prefix->segment)
+                                                     : prefix->bare_bytes);
+    if (shape.length > MUX_PACKET_MAX_BYTES)
+        return 0;
+    /* in this order: head and field may write more than they have */
+    mux_head_write(out, shape.head);
+    uint8_t *crc_at = out + shape.length - MUX_CRC_BYTES;
+    uint32_t field_crc = write_field(prefix, route, crc_at - shape.field_bytes);
+    mux_write_be32(crc_at, new_crc(&parts, &shape, field_crc));
+    memcpy(out + shape.head.len, parts.body.data, parts.body.len);
+    return shape.length;
 }
 
 void mux_strip(struct mux_span bytes, const struct mux_packet *packet,
@@ -140,7 +168,7 @@ void mux_strip(struct mux_span bytes, const struct mux_packet *packet,
     if (route.len > segment->len + 1)
         rest = mux_span(route.data + segment->len + 1, route.len - segment->len - 1);
     /* a shorter route cannot make the packet too large */
-    enum mux_error error = rebuild(&parts, rest, mux_span(NULL, 0), NULL, pieces);
+    enum mux_error error = rebuild(&parts, rest, mux_span(NULL, 0), 0, pieces);
     assert(!error);
     (void)error;
 }

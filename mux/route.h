@@ -17,7 +17,10 @@
 /* A segment with what can be computed once. The text must live as long. */
 struct mux_prefix {
     struct mux_span segment;
-    uint32_t crc_bare; /* of the route field that is just this segment, number included */
+    /* the route field that is just this segment, number included: of packets that had none */
+    uint32_t bare_crc;
+    uint32_t bare_bytes;
+    uint8_t bare[16]; /* if it is not longer */
 };
 
 /* Errors: MUX_ERROR_TOO_LARGE, MUX_ERROR_NUL, MUX_ERROR_UTF8; MUX_ERROR_STRING (empty, or with
@@ -27,11 +30,21 @@ enum mux_error mux_prefix_init(struct mux_prefix *prefix, struct mux_span segmen
 /*
  * `bytes` is a whole packet, `packet` and `layout` what mux_packet_parse() found in it.
  * No route becomes "segment"; "" becomes "segment/"; "r" becomes "segment/r".
- * The pieces point into bytes and into prefix. MUX_ERROR_TOO_LARGE: see mux_prefix_split().
+ * The pieces point into bytes. MUX_ERROR_TOO_LARGE: see mux_prefix_split().
  */
 enum mux_error mux_prefix_apply(const struct mux_prefix *prefix, struct mux_span bytes,
                                 const struct mux_packet *packet, const struct mux_layout *layout,
                                 struct mux_pieces *pieces);
+
+/*
+ * The same, written in one piece to `out`, which has room for bytes.len + MUX_PREFIX_GROWTH_BYTES
+ * and does not overlap: for packets so small that a copy costs less than pieces.
+ * Returns the packet's length; 0: too large.
+ */
+#define MUX_PREFIX_GROWTH_BYTES 264 /* a segment, '/', a number of 4 bytes; 2 more for LENGTH */
+size_t mux_prefix_write(const struct mux_prefix *prefix, struct mux_span bytes,
+                        const struct mux_packet *packet, const struct mux_layout *layout,
+                        uint8_t *out);
 
 /*
  * For a packet that would grow past the limit: two packets with its file content shared between

@@ -56,7 +56,14 @@ static inline size_t plain_bytes(struct mux_span string) {
 }
 
 bool mux_string_is_plain(struct mux_span string) {
-    return plain_bytes(string) == string.len;
+    const size_t step = sizeof(vector);
+    if (string.len < step)
+        return plain_short(string);
+    const uint8_t *last = string.data + string.len - step; /* overlaps the one before */
+    vector plain = plain_vector(last);
+    for (const uint8_t *at = string.data; at < last; at += step)
+        plain &= plain_vector(at);
+    return is_all(plain);
 }
 
 size_t mux_utf8_character(struct mux_span bytes) {

@@ -18,6 +18,13 @@ static struct mux_buffer *holder_of(struct mux_link *link, const struct mux_fram
     return held < mux->config.inputs_max / 2 ? link->inputs.first->buffer : NULL;
 }
 
+static void count_forwarded(struct mux *mux, unsigned packets, size_t bytes, size_t referenced) {
+    MUX_COUNT(&mux->counters, forwarded_packets, packets);
+    MUX_COUNT(&mux->counters, forwarded_bytes, bytes);
+    MUX_COUNT(&mux->counters, body_bytes_referenced, referenced);
+    MUX_COUNT(&mux->counters, body_bytes_copied, bytes - referenced);
+}
+
 /* Queues packets; returns their bytes. */
 static size_t forward(struct mux_link *link, const struct mux_frame *frame,
                       const struct mux_pieces *packets, unsigned count) {
@@ -29,10 +36,7 @@ static size_t forward(struct mux_link *link, const struct mux_frame *frame,
             mux_batch_add(mux->fill, &packets[i], holder, mux->config.reference_least_bytes);
         bytes += packets[i].len_bytes;
     }
-    MUX_COUNT(&mux->counters, forwarded_packets, count);
-    MUX_COUNT(&mux->counters, forwarded_bytes, bytes);
-    MUX_COUNT(&mux->counters, body_bytes_referenced, referenced);
-    MUX_COUNT(&mux->counters, body_bytes_copied, bytes - referenced);
+    count_forwarded(mux, count, bytes, referenced);
     return bytes;
 }
 
@@ -84,8 +88,27 @@ static bool is_trackable(const struct mux_link *link, const struct mux_packet *p
            (!mux_string_check(packet->test_id) && !mux_string_check(packet->route));
 }
 
-static size_t forward_packet(struct mux_link *link, const struct mux_frame *frame) {
+/* Most packets: copied once, on the way into the batch. */
+static size_t forward_small(struct mux_link *link, const struct mux_frame *frame) {
+    struct mux *mux = link->mux;
+    struct mux_room room = mux_batch_room(mux->fill);
+    assert(room.len >= frame->bytes.len + MUX_PREFIX_GROWTH_BYTES);
+    size_t bytes =
+        mux_prefix_write(&link->prefix, frame->bytes, &frame->packet, &frame->layout, room.data);
+    mux_batch_filled(mux->fill, bytes);
+    count_forwarded(mux, 1, bytes, 0);
+    return bytes;
+}
+
+/* Its body may leave from the buffer it came in. */
+static size_t forward_large(struct mux_link *link, const struct mux_frame *frame) {
     struct mux_pieces packet;
+    if (mux_prefix_apply(&link->prefix, frame->bytes, &frame->packet, &frame->layout, &packet))
+        return forward_split(link, frame);
+    return forward(link, frame, &packet, 1);
+}
+
+static size_t forward_packet(struct mux_link *link, const struct mux_frame *frame) {
     struct mux *mux = link->mux;
     MUX_COUNT(&mux->counters, received_packets, 1);
     bool may_be_word = link->is_node || !link->has_frames;
@@ -94,9 +117,8 @@ static size_t forward_packet(struct mux_link *link, const struct mux_frame *fram
     if (!is_trackable(link, &frame->packet) ||
         !mux_progress_see(&mux->tests, &link->tests, &frame->packet))
         MUX_COUNT(&mux->counters, tests_untracked, 1);
-    if (mux_prefix_apply(&link->prefix, frame->bytes, &frame->packet, &frame->layout, &packet))
-        return forward_split(link, frame);
-    return forward(link, frame, &packet, 1);
+    return frame->bytes.len < mux->config.reference_least_bytes ? forward_small(link, frame)
+                                                                : forward_large(link, frame);
 }
 
 /* The segment in front of a test's route, as in every packet of the link. */

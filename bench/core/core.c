@@ -87,33 +87,30 @@ static void run_floor(struct work *work) {
     use(work->out);
 }
 
-static void patch(struct work *work, unsigned i, struct mux_pieces *pieces) {
-    const struct parsed *parsed = &work->parsed[i];
-    struct mux_packet packet;
-    packet.route = parsed->route; /* of the fields only this one is looked at */
-    must(!mux_prefix_apply(&work->prefix, parsed->bytes, &packet, &parsed->layout, pieces));
-}
-
 static void run_forward(struct work *work) {
     size_t used = 0;
     for (unsigned i = 0; i < work->packets; i++) {
-        const struct mux_span *bytes = &work->parsed[i].bytes;
+        const struct parsed *parsed = &work->parsed[i];
         uint32_t length, header_bytes;
-        struct mux_pieces pieces;
-        must(!mux_header_parse(*bytes, &length, &header_bytes) && mux_packet_verify(*bytes));
-        patch(work, i, &pieces);
-        if (used + pieces.len_bytes > OUT_BYTES)
+        struct mux_packet packet;
+        must(!mux_header_parse(parsed->bytes, &length, &header_bytes) &&
+             mux_packet_verify(parsed->bytes));
+        if (used + length + MUX_PREFIX_GROWTH_BYTES > OUT_BYTES)
             used = 0;
-        mux_pieces_copy(&pieces, work->out + used);
-        used += pieces.len_bytes;
+        packet.route = parsed->route; /* of the fields only this one is looked at */
+        used += mux_prefix_write(&work->prefix, parsed->bytes, &packet, &parsed->layout,
+                                 work->out + used);
     }
     use(work->out);
 }
 
 static void run_patch(struct work *work) {
     for (unsigned i = 0; i < work->packets; i++) {
+        const struct parsed *parsed = &work->parsed[i];
+        struct mux_packet packet;
         struct mux_pieces pieces;
-        patch(work, i, &pieces);
+        packet.route = parsed->route;
+        must(!mux_prefix_apply(&work->prefix, parsed->bytes, &packet, &parsed->layout, &pieces));
         use(&pieces);
     }
 }
