@@ -154,12 +154,13 @@ class Run:
 
 
 def summarize(samples):
-    """Medians of what was measured, and the range of each."""
-    keys = [key for key in samples[0] if all(key in sample for sample in samples)]
+    """Medians of what was measured, the range of each, and each round's own: for ratios within a round."""
+    keys = [key for key in samples[0] if key != "round" and all(key in sample for sample in samples)]
     row = {key: statistics.median(sample[key] for sample in samples) for key in keys}
     row["range"] = {key: [min(sample[key] for sample in samples), max(sample[key] for sample in samples)]
                     for key in keys}
     row["rounds"] = len(samples)
+    row["samples"] = samples
     return row
 
 

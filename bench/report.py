@@ -1,5 +1,7 @@
 """What a run comes to: table.md, report.html with plots, the goals, the comparison with an older run."""
 import html
+import statistics
+from operator import sub, truediv
 
 import plots
 
@@ -15,8 +17,8 @@ VETH_CAVEAT = (
     "same table compare; a card does in hardware what the emulated device does in the guest's kernel. "
     "dpdk-veth is a port of DPDK's on a veth, offloads off: a card's driver costs less.")
 METHOD = (
-    "Contestants take turns within each round; figures are medians over the rounds, with the range. The "
-    "relay has one core, load and sink another. CPU is the relay's own (rusage), with its children. The "
+    "Contestants take turns within each round; figures are medians over the rounds, with the range; goals are "
+    "medians of the ratios within each round. The relay has one core, load and sink another. CPU is the relay's own (rusage), with its children. The "
     "sink checks every packet's CRC, route, and place in its worker's stream; a run that lost, doubled "
     "or reordered one has no figure. Goodput is in bytes of packets at the sink.")
 
@@ -64,8 +66,19 @@ class Rows:
         return self.rows.get((link, size, workers, write, paced, contestant))
 
     def ratio(self, figure, ours, theirs):
+        """Of two cells: the ratio of their medians."""
         one, other = self.get(*ours), self.get(*theirs)
         return one[figure] / other[figure] if one and other and other.get(figure) and figure in one else None
+
+    def paired(self, figure, compare, link, peer, cell):
+        """
+        muxd and a peer on the same cell: the median of what compare() says of each round. The two ran seconds
+        apart, so a machine that slows down for a minute slows both.
+        """
+        ours, theirs = ({sample["round"]: sample[figure] for sample in (row or {}).get("samples", ())
+                         if figure in sample} for row in (self.get(link, "muxd", *cell), self.get(link, peer, *cell)))
+        both = [compare(ours[turn], theirs[turn]) for turn in ours.keys() & theirs.keys() if theirs[turn]]
+        return statistics.median(both) if both else None
 
     def netperf(self, link):
         return self.get(link, "netperf", 65536, 1) or self.get(link, "iperf3", 65536, 1)
@@ -82,8 +95,7 @@ def goals(rows):
             found.append((what, value, limit, direction))
 
     def cpu(what, peer, cell, limit):
-        add(f"CPU per packet against {peer}, {what}",
-            rows.ratio("cpu_ns_per_packet", ("ib0", "muxd", *cell), ("ib0", peer, *cell)), limit)
+        add(f"CPU per packet against {peer}, {what}", rows.paired("cpu_ns_per_packet", truediv, "ib0", peer, cell), limit)
 
     for peer, limits in (("null", (1.15, 0.8, 1.0)), ("haproxy", (0.95, 0.75, 1.0))):
         cpu("100 B, 5 KB writes, 16 workers", peer, small, limits[0])
@@ -95,7 +107,7 @@ def goals(rows):
         rows.ratio("cpu_ns_per_packet", ("ib0", "muxd", 100, 2000, 5000), ("ib0", "muxd", *small)), 2)
     for name, cell, limit in (("100 B", small, 0.5), ("64 KiB", large, 0.6)):
         add(f"throughput against no relay, {name}, 16 workers",
-            rows.ratio("packets_per_s", ("ib0", "muxd", *cell), ("ib0", "direct", *cell)), limit, "least")
+            rows.paired("packets_per_s", truediv, "ib0", "direct", cell), limit, "least")
     for link, limit in (("eth0", 0.97), ("ib0-sdr", 0.95)):
         for name, cell in (("100 B", small), ("64 KiB", large)):
             ours, theirs = rows.get(link, "muxd", *cell), rows.netperf(link)
@@ -104,13 +116,10 @@ def goals(rows):
                 limit, "least")
     for peer in ("haproxy", "socat"):
         add(f"throughput on ib0 against {peer}, 64 KiB",
-            rows.ratio("goodput_bits_per_s", ("ib0", "muxd", *large), ("ib0", peer, *large)), 1, "least")
+            rows.paired("goodput_bits_per_s", truediv, "ib0", peer, large), 1, "least")
         add(f"CPU per byte on ib0 against {peer}, 64 KiB",
-            rows.ratio("cpu_ns_per_byte", ("ib0", "muxd", *large), ("ib0", peer, *large)), 1)
-    half, alone = rows.get("ib0", "muxd", *paced), rows.get("ib0", "direct", *paced)
-    # where no relay at all is slower than the limit, the machine is too busy to tell
-    if half and "added_p99_us" in half and alone["p99_us"] < LATENCY_LIMIT_US:
-        add("p99 added at half load, us", half["added_p99_us"], LATENCY_LIMIT_US)
+            rows.paired("cpu_ns_per_byte", truediv, "ib0", peer, large), 1)
+    add("p99 added at half load, us", rows.paired("p99_us", sub, "ib0", "direct", paced), LATENCY_LIMIT_US)
     return found
 
 
