@@ -112,11 +112,23 @@ static void check_split(const struct mux_prefix *prefix, const struct mux_packet
     free(copies[1]);
 }
 
+/* In one piece: the same bytes. */
+static void check_write(const struct mux_prefix *prefix, struct mux_span bytes,
+                        const struct mux_packet *packet, const struct mux_layout *layout,
+                        struct mux_span routed) {
+    uint8_t *out = malloc(bytes.len + MUX_PREFIX_GROWTH_BYTES);
+    assert(out);
+    size_t len = mux_prefix_write(prefix, bytes, packet, layout, out);
+    assert(mux_span_equal(mux_span(out, len), routed));
+    free(out);
+}
+
 static void check_prefix(const struct mux_prefix *prefix, struct mux_span bytes,
                          const struct mux_packet *packet, const struct mux_layout *layout) {
     struct mux_pieces pieces;
     if (mux_prefix_apply(prefix, bytes, packet, layout, &pieces)) {
         assert(bytes.len + prefix->segment.len + MUX_HEADER_MAX_BYTES > MUX_PACKET_MAX_BYTES);
+        check_write(prefix, bytes, packet, layout, mux_span(NULL, 0));
         if (mux_packet_verify(bytes))
             check_split(prefix, packet);
         return;
@@ -125,6 +137,7 @@ static void check_prefix(const struct mux_prefix *prefix, struct mux_span bytes,
     uint8_t *copy = copy_pieces(&pieces);
     struct mux_span routed = mux_span(copy, pieces.len_bytes);
     struct mux_span route = expected_route(prefix->segment, packet->route);
+    check_write(prefix, bytes, packet, layout, routed);
     check_routed(routed, packet, &route);
     assert(mux_packet_verify(routed) == right);
     check_strip(routed, prefix->segment, packet, right);

@@ -78,6 +78,17 @@ static void assert_pieces_are(const struct mux_pieces *pieces, const struct wire
 
 /* ---- prefixing ---- */
 
+/* In one piece, into memory that is no larger than it must be. */
+static void check_write(const struct mux_prefix *prefix, const struct parsed *parsed,
+                        const struct wire *expected) {
+    uint8_t *out = malloc(parsed->bytes.len + MUX_PREFIX_GROWTH_BYTES);
+    assert_non_null(out);
+    size_t len = mux_prefix_write(prefix, parsed->bytes, &parsed->packet, &parsed->layout, out);
+    assert_int_equal(len, expected->len > MUX_PACKET_MAX_BYTES ? 0 : expected->len);
+    assert_memory_equal(out, expected->data, len);
+    free(out);
+}
+
 static void check_prefix(struct mux_span bytes, struct mux_span segment) {
     struct parsed parsed = parse(bytes);
     struct mux_prefix prefix = prefix_of(segment);
@@ -86,6 +97,7 @@ static void check_prefix(struct mux_span bytes, struct mux_span segment) {
     struct mux_pieces pieces;
     enum mux_error error =
         mux_prefix_apply(&prefix, bytes, &parsed.packet, &parsed.layout, &pieces);
+    check_write(&prefix, &parsed, &expected);
     if (expected.len > MUX_PACKET_MAX_BYTES) {
         assert_int_equal(error, MUX_ERROR_TOO_LARGE);
     } else {

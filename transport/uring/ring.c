@@ -89,8 +89,12 @@ static struct __kernel_timespec rest_until(uint64_t deadline_ns, uint64_t now_ns
                                       (long long)(rest_ns % NS_PER_S)};
 }
 
-/* Completions gather for so long, or until there are so many. */
-#define GATHER_US 200
+/*
+ * Completions gather for so long, or until there are so many. Of 256 workers with 47,000 packets/s
+ * a packet takes 10.9 us of CPU and 150 us to the sink in the median; with 200 us 9.2 and 235, with
+ * 50 us 12.4 and 115, without 13 and 105.
+ */
+#define GATHER_US 100
 #define GATHER_COMPLETIONS 64
 
 static int wait_gathering(struct io_uring *ring, uint64_t deadline_ns, uint64_t now_ns) {
