@@ -11,7 +11,7 @@
 #define MUX_HEADER_MASK 0xFFF00800u
 #define MUX_HEADER_BITS ((uint32_t)MUX_SIGNATURE << 24 | (uint32_t)MUX_FLAG_VERSION_2 << 8)
 
-/* mux_header_parse() of less than the smallest packet: byte after byte. */
+/* mux_header_parse() of less than the smallest packet. */
 enum mux_error mux_header_read_short(struct mux_span bytes, uint32_t *length,
                                      uint32_t *header_bytes);
 

@@ -41,7 +41,8 @@ enum mux_error mux_prefix_apply(const struct mux_prefix *prefix, struct mux_span
  * and does not overlap: for packets so small that a copy costs less than pieces.
  * Returns the packet's length; 0: too large.
  */
-#define MUX_PREFIX_GROWTH_BYTES 264 /* a segment, '/', a number of 4 bytes; 2 more for LENGTH */
+#define MUX_PREFIX_GROWTH_BYTES \
+    (MUX_SEGMENT_MAX_BYTES + 7) /* '/', the field's number, 2 of LENGTH */
 size_t mux_prefix_write(const struct mux_prefix *prefix, struct mux_span bytes,
                         const struct mux_packet *packet, const struct mux_layout *layout,
                         uint8_t *out);
