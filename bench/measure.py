@@ -84,16 +84,19 @@ class Run:
         if self.contestant.sink_connects:
             place = ["--connect", f"{self.link.hub_address}:{contestants.LISTEN_PORT}"]
         argv = [f"{self.build}/bench/bench-sink", *place, *self._work()]
-        if self.cell.rate and self.contestant.framing in ("subunit", "stream"):
-            argv.append("--timed")
+        timed = self.cell.rate and self.contestant.framing in ("subunit", "stream")
         start = self.link.on_hub if self.direct else self.link.on_farm
-        sink = self._started(start(argv, self.sink_cpu))
+        sink = self._started(start(argv + ["--timed"] * timed, self.sink_cpu))
         sink.line()
+        if timed:
+            sink.go_first()
         return sink
 
     def _relay(self, scratch):
         argv = self.contestant.command(self.build, self.link, self.cell, scratch)
         relay = self._started(self.link.on_hub(argv, self.relay_cpu))
+        if self.cell.rate:
+            relay.go_first()
         wait_until_listening(relay, contestants.LISTEN_PORT)
         return relay
 

@@ -17,10 +17,12 @@ VETH_CAVEAT = (
     "same table compare; a card does in hardware what the emulated device does in the guest's kernel. "
     "dpdk-veth is a port of DPDK's on a veth, offloads off: a card's driver costs less.")
 METHOD = (
-    "Contestants take turns within each round; figures are medians over the rounds, with the range; goals are "
-    "medians of the ratios within each round. The relay has one core, load and sink another. CPU is the relay's own (rusage), with its children. The "
-    "sink checks every packet's CRC, route, and place in its worker's stream; a run that lost, doubled "
-    "or reordered one has no figure. Goodput is in bytes of packets at the sink.")
+    "Contestants take turns within each round; figures are medians over the rounds, with the range; goals "
+    "are medians of the ratios within each round. The relay has one core, load and sink another. CPU is the "
+    "relay's own (rusage), with its children. The sink checks every packet's CRC, route, and place in its "
+    "worker's stream; a run that lost, doubled or reordered one has no figure. Goodput is in bytes of "
+    "packets at the sink. Where latency is measured relay and sink run before all else on their cores "
+    "(SCHED_FIFO).")
 
 
 def cell_name(row):
