@@ -147,8 +147,10 @@ static void set_damage(struct mux_frame *frame, struct mux_span bytes, enum mux_
 }
 
 /* A whole candidate. False: it does not fit. */
-static bool judge_whole(bool trusted, struct mux_frame *frame, struct mux_span bytes,
-                        uint32_t header_bytes) {
+MUX_INLINE bool judge_whole(bool trusted, struct mux_frame *frame, struct mux_span bytes,
+                            uint32_t header_bytes) {
+    if (!mux_first_number_fits(bytes, header_bytes))
+        return false;
     enum mux_error error =
         mux_packet_judge(bytes, header_bytes, trusted, &frame->packet, &frame->layout);
     if (error == MUX_ERROR_HEADER)
@@ -292,7 +294,9 @@ static bool take_whole(struct mux_framer *framer, struct mux_frame *frame) {
     return true;
 }
 
-MUX_RARE void take_other(struct mux_framer *framer, struct mux_frame *frame) {
+/* Not inlined: whole packets would save registers for it. */
+__attribute__((noinline)) static void take_other(struct mux_framer *framer,
+                                                 struct mux_frame *frame) {
     struct look look;
     do {
         struct view view = view_of(framer);

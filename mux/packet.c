@@ -356,27 +356,9 @@ MUX_INLINE enum mux_error check_strings(const struct mux_packet *packet, struct 
     return is_plain ? MUX_OK : check_each(packet);
 }
 
-/*
- * Without a timestamp the first field begins with a number, of bytes or of tags. Chance bytes that
- * look like a header mostly fail here, before anything else was done.
- */
-static inline bool first_number_fits(struct mux_span bytes, uint32_t header_bytes) {
-    const unsigned fields =
-        MUX_FLAG_TEST_ID | MUX_FLAG_TAGS | MUX_FLAG_MIME | MUX_FLAG_FILE | MUX_FLAG_ROUTE;
-    unsigned flags = read_flags(bytes.data);
-    size_t body_bytes = bytes.len - MUX_CRC_BYTES - header_bytes;
-    if (flags & MUX_FLAG_TIMESTAMP || !(flags & fields))
-        return true;
-    uint32_t word = mux_read_be32(bytes.data + header_bytes);
-    unsigned width = (word >> 30) + 1;
-    return ((word & MUX_NUMBER_MAX) >> 8 * (4 - width)) + width <= body_bytes;
-}
-
 enum mux_error mux_packet_judge(struct mux_span bytes, uint32_t header_bytes, bool trusted,
                                 struct mux_packet *packet, struct mux_layout *layout) {
     struct mux_span strings;
-    if (!first_number_fits(bytes, header_bytes))
-        return MUX_ERROR_HEADER;
     enum mux_error error =
         walk_fields(bytes, header_bytes, TAGS_WALKED_FIRST, packet, layout, &strings);
     if (error && !packet->tags.data)

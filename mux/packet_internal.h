@@ -20,19 +20,37 @@ static inline enum mux_error mux_header_read(struct mux_span bytes, uint32_t *le
                                              uint32_t *header_bytes) {
     if (bytes.len < MUX_PACKET_MIN_BYTES)
         return mux_header_read_short(bytes, length, header_bytes);
+    if ((mux_read_be32(bytes.data) & MUX_HEADER_MASK) != MUX_HEADER_BITS)
+        return MUX_ERROR_HEADER; /* first: of chance bytes hardly any come further */
     uint32_t number = mux_read_be32(bytes.data + MUX_HEADER_FIXED_BYTES);
     uint32_t width = (number >> 30) + 1, end = MUX_HEADER_FIXED_BYTES + width;
     *length = (number & MUX_NUMBER_MAX) >> 8 * (4 - width);
     *header_bytes = end;
-    bool is_header = (mux_read_be32(bytes.data) & MUX_HEADER_MASK) == MUX_HEADER_BITS &&
-                     end <= MUX_HEADER_MAX_BYTES && *length >= end + MUX_CRC_BYTES;
-    return is_header ? MUX_OK : MUX_ERROR_HEADER;
+    bool fits = end <= MUX_HEADER_MAX_BYTES && *length >= end + MUX_CRC_BYTES;
+    return fits ? MUX_OK : MUX_ERROR_HEADER;
+}
+
+/*
+ * Without a timestamp the first field begins with a number, of bytes or of tags. Chance bytes that
+ * look like a header mostly fail here, before anything else was done.
+ */
+static inline bool mux_first_number_fits(struct mux_span bytes, uint32_t header_bytes) {
+    const unsigned fields =
+        MUX_FLAG_TEST_ID | MUX_FLAG_TAGS | MUX_FLAG_MIME | MUX_FLAG_FILE | MUX_FLAG_ROUTE;
+    unsigned flags = (unsigned)bytes.data[1] << 8 | bytes.data[2];
+    size_t body_bytes = bytes.len - MUX_CRC_BYTES - header_bytes;
+    if (flags & MUX_FLAG_TIMESTAMP || !(flags & fields))
+        return true;
+    uint32_t word = mux_read_be32(bytes.data + header_bytes);
+    unsigned width = (word >> 30) + 1;
+    return ((word & MUX_NUMBER_MAX) >> 8 * (4 - width)) + width <= body_bytes;
 }
 
 /*
  * Oracle rules 2 to 4 for a whole candidate whose header was read. MUX_OK: a packet;
  * MUX_ERROR_HEADER: it does not fit, as mux_packet_fits() says; another error: it is damage.
- * `trusted`: strings may hold any bytes. Constant time for what does not fit, else linear.
+ * `trusted`: strings may hold any bytes. Constant time for what does not fit, else linear. Asked
+ * only when mux_first_number_fits().
  */
 enum mux_error mux_packet_judge(struct mux_span bytes, uint32_t header_bytes, bool trusted,
                                 struct mux_packet *packet, struct mux_layout *layout);
