@@ -2,6 +2,7 @@
 import os
 import resource
 import shutil
+import subprocess
 
 LISTEN_PORT = 7533
 SINK_PORT = 7600
@@ -104,7 +105,10 @@ class Natural(Contestant):
     workers_most = 256
 
     def found(self, _build):
-        return os.system(f"{PYTHON} -c 'import subunit, testtools' 2>/dev/null") == 0
+        if not os.path.exists(PYTHON):
+            return False
+        asked = [PYTHON, "-c", "import subunit, testtools"]
+        return subprocess.run(asked, stderr=subprocess.DEVNULL).returncode == 0
 
     def command(self, build, link, cell, scratch):
         return [PYTHON, f"{HERE}/natural.py", str(LISTEN_PORT), link.sink_address, str(SINK_PORT),

@@ -13,6 +13,7 @@ import time
 
 PREFIX = "muxd-bench-"
 PEER_PORT = 7534
+ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 SAID_BYTES = 1 << 16
 PATIENCE = 60  # seconds for one line of a program of ours; a run that takes longer has failed
 
@@ -235,7 +236,11 @@ class Emulated:
                 "tbf", "rate", self.rate, "burst", "512kb", "latency", "40ms")
 
     def __exit__(self, *_):
-        remove(self.farm, self.hub)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)  # a second Ctrl-C waits until all is removed
+        try:
+            remove(self.farm, self.hub)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def on_hub(self, argv, cpu):
         return Local(argv, cpu, self.hub)
@@ -255,11 +260,18 @@ class Hardware:
     def __init__(self, name, host):
         self.name = self.interface = name
         self.farm_address = self.sink_address = host
-        route = run("ip", "-o", "route", "get", socket.gethostbyname(host))
+        try:
+            route = run("ip", "-o", "route", "get", socket.gethostbyname(host))
+        except (OSError, subprocess.SubprocessError) as error:
+            raise SystemExit(f"bench/run: --link {name}={host}: no way to this IPv4 host: {error}") from None
         found = re.search(r"dev (\S+).* src (\S+)", route)
         if not found or found[1] != name:
             raise SystemExit(f"bench/run: --link {name}={host}: {host} is not reached over {name}")
         self.hub_address = found[2]
+        try:
+            socket.create_connection((host, PEER_PORT), timeout=5).close()
+        except OSError as error:
+            raise SystemExit(f"bench/run: no bench/peer at {host}, port {PEER_PORT}: {error}") from None
 
     def __enter__(self):
         return self

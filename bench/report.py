@@ -271,6 +271,14 @@ control {html.escape(machine['congestion_control'])}.</p>
 """
 
 
+def check(old):
+    """Raises KeyError, TypeError or ValueError for what compare() cannot read."""
+    for row in old["rows"]:
+        key(row), cell_name(row), row["rounds"]
+        for figure, (low, high) in row["range"].items():
+            float(low), float(high), float(row[figure])
+
+
 def compare(old, new):
     """Each figure's change since an older run: it counts when the ranges do not meet."""
     before = {key(row): row for row in old["rows"]}
@@ -282,5 +290,7 @@ def compare(old, new):
             low, high = row["range"][figure]
             apart = low > past["range"][figure][1] or high < past["range"][figure][0]
             change = row[figure] / past[figure] - 1
+            known = min(row["rounds"], past["rounds"]) > 1
+            noise = "" if known and apart else " (within the noise)" if known else " (one round: noise unknown)"
             yield (f"{row['link']}, {cell_name(row)}, {row['contestant']}: {figure}", number(past[figure]),
-                   number(row[figure]), f"{change:+.0%}" + ("" if apart else " (within the noise)"))
+                   number(row[figure]), f"{change:+.0%}{noise}")
