@@ -45,6 +45,7 @@ class Lines:
         threading.Thread(target=self._read, args=(reader,), daemon=True).start()
 
     def _read(self, reader):
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)  # they are the main thread's, which may have them wait
         try:
             for line in reader:
                 self.lines.put(line.strip())

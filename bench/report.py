@@ -98,7 +98,8 @@ def goals(rows):
             found.append((what, value, limit, direction))
 
     def cpu(what, peer, cell, limit):
-        add(f"CPU per packet against {peer}, {what}", rows.paired("cpu_ns_per_packet", truediv, "ib0", peer, cell), limit)
+        add(f"CPU per packet against {peer}, {what}",
+            rows.paired("cpu_ns_per_packet", truediv, "ib0", peer, cell), limit)
 
     for peer, limits in (("null", (1.15, 0.8, 1.0)), ("haproxy", (0.95, 0.75, 1.0))):
         cpu("100 B, 5 KB writes, 16 workers", peer, small, limits[0])

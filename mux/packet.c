@@ -49,10 +49,6 @@ const char *mux_status_text(enum mux_status status) {
     return text[status];
 }
 
-static unsigned read_flags(const uint8_t *packet) {
-    return (unsigned)packet[1] << 8 | packet[2];
-}
-
 enum mux_error mux_header_read_short(struct mux_span bytes, uint32_t *length,
                                      uint32_t *header_bytes) {
     /* what is missing is what refutes nothing: a good header's bytes, a LENGTH that is not small */
@@ -121,7 +117,7 @@ static bool tags_fit(struct walk *walk) {
 }
 
 bool mux_packet_fits(struct mux_span bytes, uint32_t length, uint32_t header_bytes) {
-    unsigned flags = read_flags(bytes.data);
+    unsigned flags = mux_flags_read(bytes.data);
     struct walk walk = {bytes.data, header_bytes, length - MUX_CRC_BYTES, bytes.len};
     enum step step = STEP_ON;
     if (flags & MUX_FLAG_TIMESTAMP)
@@ -171,11 +167,10 @@ static inline bool take_number(struct fields *fields, uint32_t *value) {
         *value = *fields->at++;
         return true;
     }
-    uint32_t word = mux_read_be32(fields->at); /* there are four bytes, of the CRC if need be */
-    unsigned width = (word >> 30) + 1;
+    unsigned width;
+    *value = mux_number_at(fields->at, &width); /* there are four bytes, of the CRC if need be */
     if (width > (size_t)(fields->end - fields->at))
         return false;
-    *value = (word & MUX_NUMBER_MAX) >> 8 * (4 - width);
     fields->at += width;
     return true;
 }
@@ -282,7 +277,7 @@ MUX_INLINE enum mux_error take_fields(struct fields *fields, struct mux_packet *
 MUX_INLINE enum mux_error walk_fields(struct mux_span bytes, uint32_t header_bytes,
                                       uint32_t tags_max, struct mux_packet *packet,
                                       struct mux_layout *layout, struct mux_span *strings) {
-    unsigned flags = read_flags(bytes.data);
+    unsigned flags = mux_flags_read(bytes.data);
     struct fields fields = {bytes.data + header_bytes, bytes.data + bytes.len - MUX_CRC_BYTES,
                             tags_max, NULL, NULL};
     const uint8_t *route_at;

@@ -11,6 +11,18 @@
 #define MUX_HEADER_MASK 0xFFF00800u
 #define MUX_HEADER_BITS ((uint32_t)MUX_SIGNATURE << 24 | (uint32_t)MUX_FLAG_VERSION_2 << 8)
 
+/* Of a packet of which at least its header is there. */
+static inline unsigned mux_flags_read(const uint8_t *packet) {
+    return (unsigned)packet[1] << 8 | packet[2];
+}
+
+/* A number where four bytes can be read, whether or not it has so many: *width says how many. */
+static inline uint32_t mux_number_at(const uint8_t *at, unsigned *width) {
+    uint32_t word = mux_read_be32(at);
+    *width = (word >> 30) + 1;
+    return (word & MUX_NUMBER_MAX) >> 8 * (4 - *width);
+}
+
 /* mux_header_parse() of less than the smallest packet. */
 enum mux_error mux_header_read_short(struct mux_span bytes, uint32_t *length,
                                      uint32_t *header_bytes);
@@ -22,9 +34,9 @@ static inline enum mux_error mux_header_read(struct mux_span bytes, uint32_t *le
         return mux_header_read_short(bytes, length, header_bytes);
     if ((mux_read_be32(bytes.data) & MUX_HEADER_MASK) != MUX_HEADER_BITS)
         return MUX_ERROR_HEADER; /* first: of chance bytes hardly any come further */
-    uint32_t number = mux_read_be32(bytes.data + MUX_HEADER_FIXED_BYTES);
-    uint32_t width = (number >> 30) + 1, end = MUX_HEADER_FIXED_BYTES + width;
-    *length = (number & MUX_NUMBER_MAX) >> 8 * (4 - width);
+    unsigned width;
+    *length = mux_number_at(bytes.data + MUX_HEADER_FIXED_BYTES, &width);
+    uint32_t end = MUX_HEADER_FIXED_BYTES + width;
     *header_bytes = end;
     bool fits = end <= MUX_HEADER_MAX_BYTES && *length >= end + MUX_CRC_BYTES;
     return fits ? MUX_OK : MUX_ERROR_HEADER;
@@ -37,13 +49,12 @@ static inline enum mux_error mux_header_read(struct mux_span bytes, uint32_t *le
 static inline bool mux_first_number_fits(struct mux_span bytes, uint32_t header_bytes) {
     const unsigned fields =
         MUX_FLAG_TEST_ID | MUX_FLAG_TAGS | MUX_FLAG_MIME | MUX_FLAG_FILE | MUX_FLAG_ROUTE;
-    unsigned flags = (unsigned)bytes.data[1] << 8 | bytes.data[2];
+    unsigned flags = mux_flags_read(bytes.data), width;
     size_t body_bytes = bytes.len - MUX_CRC_BYTES - header_bytes;
     if (flags & MUX_FLAG_TIMESTAMP || !(flags & fields))
         return true;
-    uint32_t word = mux_read_be32(bytes.data + header_bytes);
-    unsigned width = (word >> 30) + 1;
-    return ((word & MUX_NUMBER_MAX) >> 8 * (4 - width)) + width <= body_bytes;
+    uint32_t number = mux_number_at(bytes.data + header_bytes, &width);
+    return number + width <= body_bytes;
 }
 
 /*
