@@ -71,7 +71,7 @@ struct mux_link *mux_link_open(struct mux *mux, const struct mux_link_config *co
     mux_list_init(&link->node_node);
     mux_list_init(&link->away_node);
     mux_framer_init(&link->framer, (struct mux_room){tail, TAIL_BYTES});
-    mux_progress_open(&link->tests, LINK_TESTS_CELLS);
+    mux_progress_open(&mux->tests, &link->tests, MUX_PROGRESS_WORKER);
     mux_link_attend(link);
     return link;
 }

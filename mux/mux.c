@@ -124,6 +124,20 @@ static bool share_memory(struct mux *mux) {
            mux->large_slots.count > 0;
 }
 
+static unsigned common_cells_of(size_t wanted) {
+    return wanted < TESTS_COMMON_CELLS_MAX ? (unsigned)wanted : TESTS_COMMON_CELLS_MAX;
+}
+
+static bool make_tests(struct mux *mux) {
+    const struct mux_config *config = &mux->config;
+    const unsigned common_cells[MUX_PROGRESS_KINDS] = {
+        [MUX_PROGRESS_WORKER] = common_cells_of(config->memory.len / WORKERS_TESTS_SHARE_BYTES),
+        [MUX_PROGRESS_NODE] = common_cells_of(config->memory.len / NODES_TESTS_SHARE_BYTES),
+    };
+    return mux_progress_init(&mux->tests, config->links_max, common_cells, config->hash_key,
+                             &mux->counters.value[MUX_COUNT_tests_untracked]);
+}
+
 static bool make_tables(struct mux *mux) {
     const struct mux_config *config = &mux->config;
     mux->directory_count = 2 * (size_t)config->links_max;
@@ -137,8 +151,7 @@ static bool make_tables(struct mux *mux) {
         mux->inputs[i].next = mux->free_inputs;
         mux->free_inputs = &mux->inputs[i];
     }
-    unsigned cells = TESTS_CELLS_LEAST + TESTS_CELLS_PER_LINK * config->links_max;
-    return mux_progress_init(&mux->tests, cells, config->hash_key) &&
+    return make_tests(mux) &&
            mux_segments_init(&mux->segments, config->segment_by, config->hash_key);
 }
 

@@ -69,13 +69,13 @@
 #define PEER_TEXT_BYTES 128
 
 /*
- * Tests in progress that a worker's link may have, in cells (progress.c): some forty; most run one
- * at a time. All links together have room for a few each, since memory for all of them at the
- * same time would be 8 KiB a link.
+ * Tests in progress (progress.h): what links have in common beyond their own cells, one cell for so
+ * many bytes of config.memory. With muxd's default some 131,000 for workers, and twice that for
+ * nodes, each of which carries the tests of many.
  */
-#define LINK_TESTS_CELLS 48
-#define TESTS_CELLS_PER_LINK 6
-#define TESTS_CELLS_LEAST 3072
+#define WORKERS_TESTS_SHARE_BYTES 1024
+#define NODES_TESTS_SHARE_BYTES 512
+#define TESTS_COMMON_CELLS_MAX (1u << 22) /* of a kind: 800 MiB */
 
 #define REASON_BYTES 160
 

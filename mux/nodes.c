@@ -88,7 +88,7 @@ static void welcome(struct mux_link *link) {
     }
     link->is_node = true;
     link->framer.trusted = true;
-    link->tests.cells_max = mux->tests.count / 2;
+    mux_progress_open(&mux->tests, &link->tests, MUX_PROGRESS_NODE);
     mux_list_append(&mux->nodes, &link->node_node);
     MUX_COUNT(&mux->counters, nodes_connected, 1);
     if (!old)

@@ -2,6 +2,7 @@
 #include "mux/mux_internal.h"
 #include "mux/report.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 static bool fill_has_room(const struct mux *mux) {
@@ -83,7 +84,7 @@ static size_t forward_split(struct mux_link *link, const struct mux_frame *frame
 }
 
 /* What is reported as failed must be readable: strings of a trusted link are not known to be. */
-static bool is_trackable(const struct mux_link *link, const struct mux_packet *packet) {
+static bool is_readable(const struct mux_link *link, const struct mux_packet *packet) {
     return !link->framer.trusted || packet->status != MUX_STATUS_INPROGRESS ||
            (!mux_string_check(packet->test_id) && !mux_string_check(packet->route));
 }
@@ -114,9 +115,7 @@ static size_t forward_packet(struct mux_link *link, const struct mux_frame *fram
     bool may_be_word = link->is_node || !link->has_frames;
     if (may_be_word && mux_node_says(link, &frame->packet))
         return 0;
-    if (!is_trackable(link, &frame->packet) ||
-        !mux_progress_see(&mux->tests, &link->tests, &frame->packet))
-        MUX_COUNT(&mux->counters, tests_untracked, 1);
+    mux_progress_see(&mux->tests, &link->tests, &frame->packet, is_readable(link, &frame->packet));
     return frame->bytes.len < mux->config.reference_least_bytes ? forward_small(link, frame)
                                                                 : forward_large(link, frame);
 }
@@ -130,22 +129,50 @@ static struct mux_span full_route(const struct mux_link *link, struct mux_span r
     return mux_span(out, (size_t)len);
 }
 
-/* A test that was in progress when its link ended has failed. False: there is none (left). */
+#define MESSAGE_BYTES (REASON_BYTES + PEER_TEXT_BYTES + 96)
+
+_Static_assert(MUX_PROGRESS_ROUTE_BYTES + MUX_SEGMENT_TEXT_BYTES + 1 <= MUX_REPORT_ROUTE_MAX_BYTES,
+               "a remembered test's route fits a report, this node's segment in front");
+_Static_assert(MUX_PROGRESS_NAME_BYTES + MUX_SEGMENT_TEXT_BYTES + MESSAGE_BYTES + 256 <=
+                   FRAME_COPIED_BYTES,
+               "a remembered test's report is copied into the batch");
+
+/* What was in progress when its link ended has failed: why it ended, then `what`. */
+static void forward_failure(struct mux_link *link, const char *what, struct mux_span test_id,
+                            struct mux_span route) {
+    struct mux_frame frame = {0};
+    struct mux_pieces packet;
+    char text[MESSAGE_BYTES];
+    snprintf(text, sizeof text, "%s%s%s%s %s\n", link->is_node ? "" : "worker ",
+             link->is_node ? "" : link->peer, link->is_node ? "" : ": ", link->reason, what);
+    mux_report_message(MUX_STATUS_FAIL, mux_span_text(text), test_id, route, &packet);
+    link->credit_bytes -= (int64_t)forward(link, &frame, &packet, 1);
+}
+
+/* The tests that have no name here, all in one. False: there are none. */
+static bool fail_unnamed(struct mux_link *link) {
+    char what[64];
+    uint64_t count = mux_progress_take_unnamed(&link->tests);
+    if (!count)
+        return false;
+    snprintf(what, sizeof what, "and %" PRIu64 " more tests were in progress", count);
+    mux_log(link->mux, "%s (link %s) ended: its tests in progress are reported failed, %s",
+            link->peer, link->segment, what);
+    MUX_COUNT(&link->mux->counters, tests_failed, count);
+    forward_failure(link, what, mux_span(NULL, 0), mux_span_text(link->segment));
+    return true;
+}
+
+/* A test that was in progress when its link ended. False: there is none (left). */
 static bool fail_test(struct mux_link *link) {
     struct mux *mux = link->mux;
     struct mux_progress_name name;
-    struct mux_pieces packet;
-    struct mux_frame frame = {0};
-    char route[MUX_REPORT_ROUTE_MAX_BYTES], reason[REASON_BYTES + PEER_TEXT_BYTES + 64];
+    char route[MUX_REPORT_ROUTE_MAX_BYTES];
     if (!mux_progress_take(&mux->tests, &link->tests, &name))
-        return false;
-    snprintf(reason, sizeof reason, "%s%s%s%s while this test was in progress\n",
-             link->is_node ? "" : "worker ", link->is_node ? "" : link->peer,
-             link->is_node ? "" : ": ", link->reason);
-    mux_report_message(MUX_STATUS_FAIL, mux_span_text(reason), name.test_id,
-                       full_route(link, name.route, route), &packet);
+        return fail_unnamed(link);
     MUX_COUNT(&mux->counters, tests_failed, 1);
-    link->credit_bytes -= (int64_t)forward(link, &frame, &packet, 1);
+    forward_failure(link, "while this test was in progress", name.test_id,
+                    full_route(link, name.route, route));
     return true;
 }
 
