@@ -360,6 +360,37 @@ static void tests_with_bad_names(void **state) {
     assert_non_null(strstr(rig_log, "and 1 more tests were in progress"));
 }
 
+/* Strangers that say hello and hold all they can get: a worker has its own, and so has a node. */
+static void hostile_nodes(void **state) {
+    (void)state;
+    static const char *const identities[] = {"a1", "a2", "a3", "a4"};
+    char id[16];
+    for (unsigned i = 0; i < 4; i++) {
+        struct mux_link *link = connect_node(identities[i], "stranger");
+        for (unsigned test = 0; test < 10000; test++) {
+            snprintf(id, sizeof id, "t%u", test);
+            give_status(link, id, MUX_STATUS_INPROGRESS);
+            if (test % 1000 == 0)
+                rig_send_up();
+        }
+    }
+    assert_true(rig_counter(MUX_COUNT_tests_untracked) > 0);
+    struct mux_link *dead[] = {rig_connect(), connect_node("b1", "leaf")};
+    for (unsigned i = 0; i < 2; i++) {
+        uint64_t failed = rig_counter(MUX_COUNT_tests_failed);
+        for (unsigned test = 0; test < 2000; test++) {
+            snprintf(id, sizeof id, "t%u", test);
+            give_status(dead[i], id, MUX_STATUS_INPROGRESS);
+        }
+        *rig_log = '\0';
+        lose(dead[i]);
+        rig_run(now_ns + GRACE_NS);
+        rig_send_up();
+        assert_int_equal(rig_counter(MUX_COUNT_tests_failed), failed + 2000);
+        assert_null(strstr(rig_log, "more tests"));
+    }
+}
+
 #define NODE_TEST(name) cmocka_unit_test_setup_teardown(name, open_nodes, rig_close)
 
 int main(void) {
@@ -381,6 +412,7 @@ int main(void) {
         NODE_TEST(no_room_but_for_who_is_away),
         NODE_TEST(superseded_at_the_end),
         NODE_TEST(tests_with_bad_names),
+        NODE_TEST(hostile_nodes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

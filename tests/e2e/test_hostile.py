@@ -73,6 +73,37 @@ class Hostile(Case):
         self.assertLess(time.monotonic() - begin, 15)
 
 
+    def test_strangers_fill_the_table_of_tests(self):
+        """All but two links hold as many tests as they can get; a worker that comes then dies."""
+        muxd = self.muxd("--memory", "16M", "--max-links", "40")
+        begin = lambda count: b"".join(packet(test_id="t%d" % i, test_status="inprogress")
+                                       for i in range(count))
+        many = begin(3000)
+        strangers = [self.socket(muxd.addresses[0]) for _ in range(38)]
+        for sock in strangers:
+            sock.sendall(many)
+        self.until(lambda: count_packets(muxd.stream()) == 38 * 3000, "the strangers' tests")
+        names = ["t%d" % i for i in range(200)] + ["l%d" % i * 100 for i in range(16)]
+        names.append("x" * 5000)
+        sock = self.socket(muxd.addresses[0])
+        sock.sendall(b"".join(packet(test_id=n, test_status="inprogress") for n in names))
+        self.finish(sock)
+        greedy = self.socket(muxd.addresses[0])
+        greedy.sendall(begin(30000))
+        greedy.sendall(packet(test_id="t29999", test_status="success"))
+        self.finish(greedy)
+        muxd.wait_log(r"link 39\) ended: .* and \d+ more tests were in progress$")
+        links = by_segment(oracle.decode(muxd.stream()))
+        fails = [e for e in links["38"] if e["test_status"] == "fail"]
+        self.assertEqual([e["test_id"] for e in fails], names)
+        fails = [e for e in links["39"] if e["test_status"] == "fail"]
+        more = int(re.search(r" and (\d+) more tests were in progress\n$", text(fails.pop()))[1])
+        self.assertEqual(len(fails) + more, 29999)
+        self.assertGreater(len(fails), 200)
+        for sock in strangers:
+            self.finish(sock)
+        self.assertEqual(muxd.end(), 0)
+
     def test_fifty_attachments_in_little_memory(self):
         """50 workers with 4 MiB each at once under --memory 16M: whole, and memory stays bounded."""
         muxd = self.muxd("--memory", "16M", "--exit-after", "50")
