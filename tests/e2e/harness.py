@@ -1,6 +1,7 @@
 """What the end-to-end tests share: a muxd, workers, an upstream, two independent readers of streams."""
 import base64
 import collections
+import errno
 import io
 import json
 import os
@@ -225,8 +226,8 @@ def free_port():
 class Upstream:
     """A supervisor on TCP that can be killed and come back on the same port."""
 
-    def __init__(self, receive_bytes=None):
-        self.listener = socket.create_server(("127.0.0.1", 0))
+    def __init__(self, receive_bytes=None, port=0):
+        self.listener = socket.create_server(("127.0.0.1", port))
         if receive_bytes:
             self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
         self.port = self.listener.getsockname()[1]
@@ -274,9 +275,9 @@ class Upstream:
 class Cable:
     """Between a node and the one above it: can be cut (both ends get a reset) and mended."""
 
-    def __init__(self, to):
+    def __init__(self, to, port=0):
         self.to = to
-        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener = socket.create_server(("127.0.0.1", port))
         self.endpoint = "mux:127.0.0.1:%d" % self.listener.getsockname()[1]
         self.is_cut = False
         self.pairs = []
@@ -331,6 +332,42 @@ class Cable:
         self.cut()
 
 
+TWO_ADDRESSES = "two-addresses"
+
+
+class BlackHole:
+    """A port of ::1 whose packets vanish: its backlog is full. The port of 127.0.0.1 is free: a name
+    with both has a dead address in front of a good one."""
+
+    def __init__(self):
+        self.listener = socket.socket(socket.AF_INET6)
+        self.listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        while True:
+            with socket.create_server(("127.0.0.1", 0)) as server:
+                self.port = server.getsockname()[1]
+            try:
+                self.listener.bind(("::1", self.port))
+                break
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+        self.listener.listen(0)
+        self.held = []
+        for _ in range(6):
+            sock = socket.socket(socket.AF_INET6)
+            sock.setblocking(False)
+            sock.connect_ex(("::1", self.port))
+            self.held.append(sock)
+
+    @property
+    def place(self):
+        return "%s:%d" % (TWO_ADDRESSES, self.port)
+
+    def close(self):
+        for sock in (*self.held, self.listener):
+            sock.close()
+
+
 def reset(sock):
     """Closes it so that the peer gets a reset, other threads' calls on it included."""
     try:
@@ -379,6 +416,31 @@ class Case(unittest.TestCase):
         upstream = Upstream(**keywords)
         self.addCleanup(upstream.close)
         return upstream
+
+    def black_hole(self):
+        try:
+            hole = BlackHole()
+        except OSError as error:
+            self.lacks("no IPv6 here: %s" % error)
+        self.addCleanup(hole.close)
+        return hole
+
+    def two_addresses(self):
+        """For muxd(wrapper=): a name for ::1 and 127.0.0.1, in a mount namespace of its own."""
+        path = os.path.join(self.folder(), "hosts")
+        with open(path, "w") as file:
+            file.write("::1 %s\n127.0.0.1 %s\n" % (TWO_ADDRESSES, TWO_ADDRESSES))
+        wrapper = ("unshare", "-m", "sh", "-c",
+                   "mount --bind %s /etc/hosts && exec \"$@\"" % path, "sh")
+        if subprocess.run([*wrapper, "true"], stderr=subprocess.DEVNULL).returncode:
+            self.lacks("no right to make a mount namespace")
+        return wrapper
+
+    def lacks(self, what):
+        """What this machine cannot do is skipped, but in CI it must be there."""
+        if os.environ.get("MUXD_CI"):
+            self.fail(what)
+        self.skipTest(what)
 
     def socket(self, address):
         sock = connect(address)

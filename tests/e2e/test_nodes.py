@@ -45,6 +45,46 @@ class Nodes(Case):
         supervisor.sock.sendall(packet(file_name="stdin", file_bytes=b"x", route_code="0/0"))
         self.assertEqual(worker.recv(100), packet(file_name="stdin", file_bytes=b"x"))
 
+    def test_a_flap_beside_a_dead_address(self):
+        """The name has an address whose packets vanish: the one that worked is asked first, well
+        within the grace."""
+        hole = self.black_hole()
+        supervisor = self.upstream()
+        top = self.muxd("--upstream", supervisor.endpoint)
+        supervisor.accept()
+        cable = Cable(top.addresses[0], port=hole.port)
+        self.addCleanup(cable.close)
+        leaf = self.muxd("--upstream", "mux:" + hole.place, wrapper=self.two_addresses())
+        worker = self.worker(leaf, test_id="t", test_status="inprogress")
+        supervisor.read_events(1)
+        for _ in range(3):
+            cable.cut()
+            top.wait_log("is unreachable")
+            cable.mend()
+            top.wait_log("is back")
+        worker.sendall(packet(test_id="t", test_status="success"))
+        events = supervisor.read_events(4)
+        self.assertEqual([e["test_status"] for e in events], [None, None, None, "success"])
+
+    def test_an_address_of_somebody_else(self):
+        """The first address is no muxd: it is refused, and the next one asked at once."""
+        stranger = self.black_hole()
+        while stranger.held:
+            stranger.held.pop().close()
+        stranger.listener.listen(5)
+        answers = packet(test_id="I am no muxd")
+        top = self.muxd()
+        cable = Cable(top.addresses[0], port=stranger.port)
+        self.addCleanup(cable.close)
+        leaf = self.muxd("--upstream", "mux:" + stranger.place, wrapper=self.two_addresses())
+        worker = self.worker(leaf, test_id="t")
+        sock, _ = stranger.listener.accept()
+        self.addCleanup(sock.close)
+        sock.sendall(answers)
+        leaf.wait_log("it has not answered: is it a muxd")
+        top.wait_log("is node ")
+        self.until(lambda: count_packets(top.stream()) == 1, "the packet")
+
     def test_a_node_that_does_not_come_back(self):
         supervisor, top, cable, leaf = self.tree("--node-grace", "0.5")
         worker = self.worker(leaf, test_id="t", test_status="inprogress")

@@ -23,6 +23,47 @@ class UpstreamTests(Case):
         self.assertEqual([e["test_id"] for e in upstream.read_events(100)],
                          ["t%d" % i for i in range(100)])
 
+    def test_absent_for_long(self):
+        """The same reason is not told again with each attempt."""
+        path = self.folder() + "/stats"
+        muxd = self.muxd("--upstream", "tcp:127.0.0.1:%d" % free_port(), "--stats-json", path)
+        muxd.wait_log("not reached: connect: Connection refused$")
+        self.until(lambda: self.fresh_stats(muxd, path)["muxd_upstream_losses_total"] > 3,
+                   "four attempts")
+        self.assertEqual(muxd.end(), 0)
+        self.assertEqual(sum("not reached" in line for line in muxd.log), 1, muxd.log)
+
+    def test_a_dead_address_in_front(self):
+        """Packets to the first address vanish: it is said what is tried, and the second is taken."""
+        hole = self.black_hole()
+        upstream = self.upstream(port=hole.port)
+        muxd = self.muxd("--upstream", hole.place, wrapper=self.two_addresses())
+        self.socket(muxd.addresses[0]).sendall(packet(test_id="t"))
+        upstream.accept()
+        muxd.wait_log(r"upstream %s: trying \[::1\]:%d, 127.0.0.1:%d$"
+                      % (hole.place, hole.port, hole.port))
+        muxd.wait_log("connected to 127.0.0.1:%d$" % hole.port)
+        self.assertEqual([e["test_id"] for e in upstream.read_events(1)], ["t"])
+
+    def test_one_address_refuses(self):
+        """The other is taken at once, and the log says which refused."""
+        upstream = self.upstream()
+        muxd = self.muxd("--upstream", "%s:%d" % (TWO_ADDRESSES, upstream.port),
+                         wrapper=self.two_addresses())
+        upstream.accept()
+        muxd.wait_log(r"not reached: connect: .* \(\[::1\]:%d\)$" % upstream.port)
+
+    def test_no_address_answers(self):
+        """Each is told with its reason; TERM is not held up."""
+        hole = self.black_hole()
+        muxd = self.muxd("--upstream", hole.place, "--node-grace", "1",
+                         wrapper=self.two_addresses())
+        refused = r"not reached: connect: Connection refused \(127.0.0.1:%d\)" % hole.port
+        silent = r"not reached: connect: Connection timed out \(\[::1\]:%d\)" % hole.port
+        muxd.wait_log(refused)
+        muxd.wait_log(silent)
+        self.assertEqual(muxd.end(), 0)
+
     def kill_under_load(self, end, taken_of):
         """Ends the upstream while a worker sends. end(upstream): all that was read until then. The
         next connection goes on at a whole packet, and no byte is missing that is not in doubt."""
@@ -118,12 +159,13 @@ class UpstreamTests(Case):
         try:
             silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             self.addCleanup(silent.close)
-            silent.bind(("127.0.0.77", 53))
+            server = "127.77.%d.%d" % divmod(os.getpid() % 65000, 256)  # tests run side by side
+            silent.bind((server, 53))
         except PermissionError:
             self.skipTest("no right to be a name server")
         path = os.path.join(self.folder(), "resolv.conf")
         with open(path, "w") as file:
-            file.write("nameserver 127.0.0.77\noptions timeout:10\n")
+            file.write("nameserver %s\noptions timeout:10\n" % server)
         wrapper = ("unshare", "-m", "sh", "-c",
                    "mount --bind %s /etc/resolv.conf && exec \"$@\"" % path, "sh")
         if subprocess.run([*wrapper, "true"], stderr=subprocess.DEVNULL).returncode:

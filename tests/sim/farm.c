@@ -93,20 +93,22 @@ static void show_link(void *user, const char *segment, const char *peer, bool ca
     place->segments[place->segment_count++] = place->farm->id_by_port[port];
 }
 
-static struct transport_conn *open_upstream(void *user, void *conn_user, bool *connected, char *why,
-                                            size_t why_bytes) {
+static unsigned upstream_addresses(void *user, struct transport_address *addresses, char *why,
+                                   size_t why_bytes) {
+    const struct place *place = user;
+    (void)why, (void)why_bytes;
+    addresses[0] = place->parent ? place->parent->address : place->farm->sink.address;
+    return 1;
+}
+
+static struct transport_conn *connect_upstream(void *user, const struct transport_address *address,
+                                               void *conn_user, struct transport_failure *failure) {
     struct place *place = user;
     struct farm *farm = place->farm;
-    struct transport_failure failure = {0};
-    const struct transport_address *address =
-        place->parent ? &place->parent->address : &farm->sink.address;
-    *connected = false;
     struct transport_conn *conn =
-        transport_sim.connect(place->transport, address, conn_user, &failure);
-    if (!conn) {
-        snprintf(why, why_bytes, "%s: %s", failure.operation, strerror(failure.error));
+        transport_sim.connect(place->transport, address, conn_user, failure);
+    if (!conn)
         return NULL;
-    }
     struct sim_end *end = sim_conn_end(conn);
     if (place->uplink_count == FARM_UPLINKS_MAX)
         farm_fail(farm, "node %u: connects too often", place->index);
@@ -157,7 +159,8 @@ static void make_node(struct place *place, size_t buffer_bytes, unsigned buffers
         .upstream_text = place->parent ? "its parent" : "the sink",
         .user = place,
         .log = say,
-        .open_upstream = open_upstream,
+        .upstream_addresses = upstream_addresses,
+        .connect = connect_upstream,
         .show_link = show_link,
         .allowed = allowed,
     };

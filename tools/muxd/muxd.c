@@ -1,5 +1,6 @@
 /* muxd: one node as a daemon. Options, listeners, the upstream's places, signals; node.c does the
  * rest. */
+#include "tools/common/dialer.h"
 #include "tools/common/standard.h"
 #include "tools/muxd/engine.h"
 #include "tools/muxd/log.h"
@@ -179,17 +180,16 @@ static struct transport_conn *open_file(struct muxd *muxd, void *conn_user, char
     return conn;
 }
 
-static struct transport_conn *connect_upstream(struct muxd *muxd, void *conn_user, char *why,
-                                               size_t why_bytes) {
-    struct transport_address address;
-    struct transport_failure failure;
-    if (!resolver_next(muxd->resolver, &address, why, why_bytes))
-        return NULL;
-    struct transport_conn *conn =
-        muxd->engine.ops->connect(muxd->engine.transport, &address, conn_user, &failure);
-    if (!conn)
-        snprintf(why, why_bytes, "%s: %s", failure.operation, strerror(failure.error));
-    return conn;
+static unsigned upstream_addresses(void *user, struct transport_address *addresses, char *why,
+                                   size_t why_bytes) {
+    struct muxd *muxd = user;
+    return resolver_addresses(muxd->resolver, addresses, DIALER_ADDRESSES_MAX, why, why_bytes);
+}
+
+static struct transport_conn *connect_upstream(void *user, const struct transport_address *address,
+                                               void *conn_user, struct transport_failure *failure) {
+    struct muxd *muxd = user;
+    return muxd->engine.ops->connect(muxd->engine.transport, address, conn_user, failure);
 }
 
 /* stdin, unless workers write to it or a person does. */
@@ -197,18 +197,14 @@ static int way_down(const struct muxd *muxd) {
     return muxd->stdin_taken || isatty(STDIN_FILENO) ? -1 : STDIN_FILENO;
 }
 
-static struct transport_conn *open_upstream(void *user, void *conn_user, bool *connected, char *why,
+static struct transport_conn *open_upstream(void *user, void *conn_user, char *why,
                                             size_t why_bytes) {
     struct muxd *muxd = user;
     const struct options *options = &muxd->options;
-    *connected = true;
-    if (!options->upstream_given || options->upstream.kind == ENDPOINT_STDIO)
-        return attach(muxd, way_down(muxd), STDOUT_FILENO, true, TRANSPORT_POOL_RESERVE, "stdout",
-                      conn_user, why, why_bytes);
-    if (options->upstream.kind == ENDPOINT_FILE)
+    if (options->upstream_given && options->upstream.kind == ENDPOINT_FILE)
         return open_file(muxd, conn_user, why, why_bytes);
-    *connected = false;
-    return connect_upstream(muxd, conn_user, why, why_bytes);
+    return attach(muxd, way_down(muxd), STDOUT_FILENO, true, TRANSPORT_POOL_RESERVE, "stdout",
+                  conn_user, why, why_bytes);
 }
 
 /*
@@ -244,6 +240,11 @@ static void introduce(struct node_config *config) {
     config->mux.hash_key = random[3];
 }
 
+/* Is the upstream one that is connected to? */
+static bool has_places(const struct options *options) {
+    return options->upstream_given && endpoint_is_address(&options->upstream);
+}
+
 static bool start_node(struct muxd *muxd) {
     const struct options *options = &muxd->options;
     struct node_config config = {
@@ -261,6 +262,8 @@ static bool start_node(struct muxd *muxd) {
         .upstream_text = options->upstream_given ? options->upstream.text : "stdout",
         .user = muxd,
         .log = say,
+        .upstream_addresses = has_places(options) ? upstream_addresses : NULL,
+        .connect = connect_upstream,
         .open_upstream = open_upstream,
         .show = muxd->screen ? show_packets : NULL,
         .show_link = muxd->screen ? show_link : NULL,
@@ -402,7 +405,7 @@ static bool choose_screen(struct muxd *muxd) {
 
 static bool resolve_upstream(struct muxd *muxd) {
     const struct endpoint *upstream = &muxd->options.upstream;
-    if (!muxd->options.upstream_given || !endpoint_is_address(upstream))
+    if (!has_places(&muxd->options))
         return true;
     muxd->resolver = resolver_start(upstream);
     if (!muxd->resolver)

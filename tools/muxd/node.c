@@ -194,7 +194,7 @@ static uint64_t least(uint64_t a, uint64_t b) {
 }
 
 static uint64_t poll_deadline(const struct node *node, uint64_t now_ns) {
-    uint64_t deadline_ns = least(mux_deadline_ns(node->mux), node->upstream.retry_at_ns);
+    uint64_t deadline_ns = least(mux_deadline_ns(node->mux), node_upstream_deadline_ns(node));
     deadline_ns = least(deadline_ns, node->tick_at_ns);
     if (node->phase == NODE_DRAINING && (!mux_busy(node->mux) || mux_stuck_holder(node->mux)))
         return 0;
@@ -248,7 +248,7 @@ static bool leave(struct node *node) {
     node_links_close_all(node);
     node_upstream_close(node);
     uint64_t now_ns = node->ops->now_ns(node->config.transport);
-    if (node->conn_count == 0 && !node->upstream.conn) {
+    if (node->conn_count == 0 && node_upstream_is_closed(node)) {
         count_unsent(node); /* what was in flight is settled */
         return false;
     }

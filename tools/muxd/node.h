@@ -39,10 +39,20 @@ struct node_config {
     void (*log)(void *user, const char *line);
 
     /*
-     * Connects or opens the upstream; *connected: it needs no CONNECTED event. NULL, and one
-     * sentence in `why`, when that fails at once.
+     * The upstream is a place: its addresses, at most DIALER_ADDRESSES_MAX. 0, and one sentence in
+     * `why`: they are not known (yet). Never blocks.
      */
-    struct transport_conn *(*open_upstream)(void *user, void *conn_user, bool *connected, char *why,
+    unsigned (*upstream_addresses)(void *user, struct transport_address *addresses, char *why,
+                                   size_t why_bytes);
+    /* Begins to connect to one of them: transport_ops.connect. */
+    struct transport_conn *(*connect)(void *user, const struct transport_address *address,
+                                      void *conn_user, struct transport_failure *failure);
+
+    /*
+     * The upstream is no place (upstream_addresses NULL) but a file or a pipe: opens it. NULL, and
+     * one sentence in `why`, when that fails.
+     */
+    struct transport_conn *(*open_upstream)(void *user, void *conn_user, char *why,
                                             size_t why_bytes);
 
     /* When not NULL there is no upstream: whole packets are shown to people, at once. */

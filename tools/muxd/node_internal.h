@@ -3,6 +3,7 @@
 #define MUXD_NODE_INTERNAL_H
 
 #include "mux/list.h"
+#include "tools/common/dialer.h"
 #include "tools/muxd/node.h"
 
 /* Every address of every interface given: far more than one machine has. */
@@ -33,7 +34,13 @@ struct node_link {
 
 struct node_upstream {
     struct node_conn base;
-    struct transport_conn *conn;
+    struct node_conn dialing; /* of connections that are attempts */
+    struct dialer dialer;
+    struct transport_conn *conn; /* NULL: there is none (yet) */
+    bool is_home;                /* it goes to the address that worked last ... */
+    bool tried_home_refused;     /* ... which refused before this one was tried */
+    bool worked;
+    bool rejected; /* the round goes on with the other addresses */
     bool connected;
     bool receiving;
     bool closing;
@@ -92,12 +99,19 @@ void node_link_end(struct node *node, struct mux_link *link);
 void node_upstream_init(struct node *node);
 /* Connects when it is time. */
 void node_upstream_open(struct node *node, uint64_t now_ns);
+/* When that must be looked at at the latest. */
+uint64_t node_upstream_deadline_ns(const struct node *node);
+/* Not who was wanted: closes it and tries the other addresses, this one again in the next round. */
+void node_upstream_reject(struct node *node, const char *operation, const char *why);
 /* Sends the next batch; false when there is none or it must wait. */
 bool node_upstream_send(struct node *node);
 /* Receiving from above goes on or pauses as the mux wishes. */
 void node_upstream_receive(struct node *node);
 /* Is all out and, where that can be known, acknowledged? */
 bool node_upstream_flushed(struct node *node);
+/* Closes it, and attempts to connect. */
 void node_upstream_close(struct node *node);
+/* Has the last event of all that was closed come? */
+bool node_upstream_is_closed(const struct node *node);
 
 #endif

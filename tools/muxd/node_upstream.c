@@ -2,21 +2,83 @@
 #include "tools/muxd/node_internal.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 /* The first wait after a loss, doubled each time up to the last. */
 #define BACKOFF_LEAST_NS 100000000u
 #define BACKOFF_MOST_NS 5000000000u
 
+/* A third of a node's grace is left for two more addresses that do not answer. */
+#define GRACE_SHARE 3
+
 static void handle_upstream(struct node *node, struct node_conn *conn,
                             const struct transport_event *event, uint64_t now_ns);
 
+/*
+ * ---- attempts ----
+ */
+
+static void handle_dialing(struct node *node, struct node_conn *conn,
+                           const struct transport_event *event, uint64_t now_ns) {
+    (void)conn;
+    dialer_handle(&node->upstream.dialer, event, now_ns);
+}
+
+static struct transport_conn *begin_connect(void *user, const struct transport_address *address,
+                                            void *conn_user, struct transport_failure *failure) {
+    struct node *node = user;
+    return node->config.connect(node->config.user, address, conn_user, failure);
+}
+
+static void say_trying(void *user, const char *addresses) {
+    struct node *node = user;
+    node_log(node, "upstream %s: trying %s", node->config.upstream_text, addresses);
+}
+
+static void say_failed(void *user, const char *address, const struct transport_failure *failure,
+                       unsigned told) {
+    struct node *node = user;
+    const char *text = node->config.upstream_text;
+    char place[ENDPOINT_TEXT_BYTES + 4] = "", times[32] = "";
+    MUX_COUNT(node->counters, upstream_losses, 1);
+    if (!strstr(text, address))
+        snprintf(place, sizeof place, " (%s)", address);
+    if (told > 1)
+        snprintf(times, sizeof times, ", %u times", told);
+    if (told)
+        node_log(node, "upstream %s not reached: %s: %s%s%s", text, failure->operation,
+                 strerror(failure->error), place, times);
+}
+
+static uint64_t attempt_most_ns(uint64_t grace_ns) {
+    uint64_t share_ns = grace_ns / GRACE_SHARE;
+    if (grace_ns == 0 || share_ns > DIALER_ATTEMPT_MOST_NS)
+        return DIALER_ATTEMPT_MOST_NS;
+    return share_ns > DIALER_STAGGER_NS ? share_ns : DIALER_STAGGER_NS;
+}
+
 void node_upstream_init(struct node *node) {
     struct node_upstream *up = &node->upstream;
+    const struct dialer_config config = {
+        .ops = node->ops,
+        .conn_user = &up->dialing,
+        .attempt_most_ns = attempt_most_ns(node->config.mux.node_grace_ns),
+        .user = node,
+        .connect = begin_connect,
+        .trying = say_trying,
+        .failed = say_failed,
+    };
+    dialer_init(&up->dialer, &config);
     up->base.handle = handle_upstream;
+    up->dialing.handle = handle_dialing;
     up->retry_at_ns = node->config.show ? UINT64_MAX : 0;
     up->backoff_ns = BACKOFF_LEAST_NS;
     up->random = node->config.seed | 1;
 }
+
+/*
+ * ---- connected, lost, and again ----
+ */
 
 /* Up to a quarter more, so that a thousand leaves do not come back in one instant (xorshift64). */
 static uint64_t jitter(struct node_upstream *up, uint64_t span_ns) {
@@ -44,29 +106,95 @@ static void retry_later(struct node *node, uint64_t now_ns) {
 static void connected(struct node *node) {
     struct node_upstream *up = &node->upstream;
     up->connected = true;
+    up->worked = false;
     up->connected_ns = node->ops->now_ns(node->config.transport);
     mux_up_connected(node->mux);
     MUX_COUNT(node->counters, upstream_connects, 1);
+}
+
+/* There is no upstream now, and it is time to look for one. */
+static void not_opened(struct node *node, const char *why, uint64_t now_ns) {
+    MUX_COUNT(node->counters, upstream_losses, 1);
+    node_log(node, "upstream %s: %s", node->config.upstream_text, why);
+    retry_later(node, now_ns);
+}
+
+static void open_file(struct node *node, uint64_t now_ns) {
+    struct node_upstream *up = &node->upstream;
+    char why[256];
+    up->conn = node->config.open_upstream(node->config.user, &up->base, why, sizeof why);
+    if (!up->conn) {
+        not_opened(node, why, now_ns);
+        return;
+    }
+    connected(node);
     if (node->counters->value[MUX_COUNT_upstream_losses])
-        node_log(node, "upstream %s: connected", node->config.upstream_text);
+        node_log(node, "upstream %s: open again", node->config.upstream_text);
+}
+
+static void begin_round(struct node *node, uint64_t now_ns) {
+    struct transport_address addresses[DIALER_ADDRESSES_MAX];
+    char why[256];
+    unsigned count = node->config.upstream_addresses(node->config.user, addresses, why, sizeof why);
+    if (count > 0)
+        dialer_start(&node->upstream.dialer, addresses, count, now_ns);
+    else
+        not_opened(node, why, now_ns);
+}
+
+/* One of the attempts came through. */
+static void take(struct node *node) {
+    struct node_upstream *up = &node->upstream;
+    bool was_told = up->dialer.told_trying || node->counters->value[MUX_COUNT_upstream_losses];
+    up->conn = dialer_take(&up->dialer, &up->base);
+    up->is_home = dialer_is_home(&up->dialer);
+    up->tried_home_refused = dialer_home_refused(&up->dialer);
+    if (was_told)
+        node_log(node, "upstream %s: connected to %s", node->config.upstream_text,
+                 node->ops->peer(up->conn)->text);
+    connected(node);
+}
+
+static void dial(struct node *node, uint64_t now_ns) {
+    struct node_upstream *up = &node->upstream;
+    dialer_run(&up->dialer, now_ns);
+    if (up->dialer.state == DIALER_FAILED) {
+        dialer_stop(&up->dialer);
+        retry_later(node, now_ns);
+    } else if (up->dialer.state == DIALER_CONNECTED) {
+        take(node);
+    }
+}
+
+/* A plain upstream works when it is connected, a node when it has answered our hello. */
+static void note_worked(struct node *node) {
+    struct node_upstream *up = &node->upstream;
+    if (!up->connected || up->worked || up->closing || !mux_up_accepted(node->mux))
+        return;
+    up->worked = true;
+    if (node->config.upstream_addresses)
+        dialer_worked(&up->dialer);
 }
 
 void node_upstream_open(struct node *node, uint64_t now_ns) {
     struct node_upstream *up = &node->upstream;
-    char why[256];
-    if (up->conn || now_ns < up->retry_at_ns || node->phase == NODE_LEAVING)
+    note_worked(node);
+    if (up->conn || node->phase == NODE_LEAVING)
         return;
-    up->retry_at_ns = UINT64_MAX;
-    bool at_once = false;
-    up->conn = node->config.open_upstream(node->config.user, &up->base, &at_once, why, sizeof why);
-    if (up->conn) {
-        if (at_once)
-            connected(node);
-        return;
+    if (now_ns >= up->retry_at_ns) {
+        up->retry_at_ns = UINT64_MAX;
+        if (node->config.upstream_addresses)
+            begin_round(node, now_ns);
+        else
+            open_file(node, now_ns);
     }
-    MUX_COUNT(node->counters, upstream_losses, 1);
-    node_log(node, "upstream %s: %s", node->config.upstream_text, why);
-    retry_later(node, now_ns);
+    dial(node, now_ns);
+}
+
+uint64_t node_upstream_deadline_ns(const struct node *node) {
+    const struct node_upstream *up = &node->upstream;
+    uint64_t dialer_ns = dialer_deadline_ns(&up->dialer);
+    return dialer_ns < up->retry_at_ns ? dialer_ns : up->retry_at_ns;
 }
 
 static void lost(struct node *node, const char *operation, const char *why) {
@@ -74,10 +202,14 @@ static void lost(struct node *node, const char *operation, const char *why) {
     if (up->closing)
         return;
     MUX_COUNT(node->counters, upstream_losses, 1);
-    node_log(node, "upstream %s %s: %s: %s", node->config.upstream_text,
-             up->connected ? "lost" : "not reached", operation, why);
+    node_log(node, "upstream %s lost: %s: %s", node->config.upstream_text, operation, why);
     up->closing = true;
     node->ops->close(up->conn);
+}
+
+void node_upstream_reject(struct node *node, const char *operation, const char *why) {
+    lost(node, operation, why);
+    node->upstream.rejected = node->config.upstream_addresses != NULL;
 }
 
 /*
@@ -100,12 +232,19 @@ static void closed(struct node *node, const struct transport_event *event, uint6
         up->in_doubt = true;
     if (was_steady(node, now_ns))
         up->backoff_ns = BACKOFF_LEAST_NS;
+    else if (!node->config.mux.upstream_is_node && node->config.upstream_addresses)
+        dialer_shun(&up->dialer);
     mux_up_lost(node->mux, up->sending ? event->sent_bytes : 0, now_ns);
     up->conn = NULL;
     up->connected = up->receiving = up->closing = up->sending = up->half_closed = false;
     up->finished = false;
-    if (node->phase != NODE_LEAVING)
+    if (node->phase == NODE_LEAVING)
+        return;
+    if (up->rejected)
+        dialer_reject(&up->dialer, now_ns);
+    else
         retry_later(node, now_ns);
+    up->rejected = false;
 }
 
 /* Once nothing more is sent up nobody is left below, and an answer could not be sent. */
@@ -122,9 +261,6 @@ static void handle_upstream(struct node *node, struct node_conn *conn,
                             const struct transport_event *event, uint64_t now_ns) {
     struct node_upstream *up = (struct node_upstream *)conn;
     switch (event->kind) {
-    case TRANSPORT_CONNECTED:
-        connected(node);
-        break;
     case TRANSPORT_RECEIVED:
         received(node, event);
         break;
@@ -177,7 +313,7 @@ void node_upstream_receive(struct node *node) {
         return;
     const char *reason = mux_up_close_reason(node->mux);
     if (reason) {
-        lost(node, "hello", reason);
+        node_upstream_reject(node, "hello", reason);
         return;
     }
     bool receive = mux_up_wants_receive(node->mux);
@@ -206,4 +342,9 @@ void node_upstream_close(struct node *node) {
     if (up->conn && !up->closing)
         node->ops->close(up->conn);
     up->closing = true;
+    dialer_stop(&up->dialer);
+}
+
+bool node_upstream_is_closed(const struct node *node) {
+    return !node->upstream.conn && dialer_is_quiet(&node->upstream.dialer);
 }

@@ -1,5 +1,6 @@
 #include "tools/muxd/options.h"
 
+#include "tools/common/dialer.h"
 #include "transport/dpdk/spec.h"
 #include "transport/stack.h"
 
@@ -24,6 +25,8 @@
 #define DRAIN_TIMEOUT_DEFAULT_NS ((uint64_t)5000000000)
 /* Longer than a switch or a routing protocol takes to find another way. */
 #define NODE_GRACE_DEFAULT_NS ((uint64_t)30000000000)
+static_assert(3 * DIALER_ATTEMPT_MOST_NS <= NODE_GRACE_DEFAULT_NS,
+              "an address that does not answer leaves time for others within the grace");
 #define SECONDS_MOST 86400.0
 
 static const char help[] =

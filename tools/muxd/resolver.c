@@ -15,8 +15,9 @@
 
 struct resolver {
     struct endpoint endpoint;
-    struct transport_address addresses[ADDRESSES_MAX]; /* the loop's, as `count` and `next` */
-    unsigned count, next;
+    struct transport_address addresses[ADDRESSES_MAX]; /* the loop's, as the next three */
+    unsigned count;
+    bool used; /* asked for once */
     char why[WHY_BYTES];
 
     pthread_mutex_t lock; /* of all below */
@@ -70,7 +71,6 @@ static void take(struct resolver *resolver) {
         return;
     memcpy(resolver->addresses, resolver->found, sizeof resolver->found);
     resolver->count = resolver->found_count;
-    resolver->next = 0;
 }
 
 struct resolver *resolver_start(const struct endpoint *endpoint) {
@@ -96,19 +96,17 @@ struct resolver *resolver_start(const struct endpoint *endpoint) {
     return NULL;
 }
 
-bool resolver_next(struct resolver *resolver, struct transport_address *address, char *why,
-                   size_t why_bytes) {
+unsigned resolver_addresses(struct resolver *resolver, struct transport_address *addresses,
+                            unsigned most, char *why, size_t why_bytes) {
     pthread_mutex_lock(&resolver->lock);
     take(resolver);
-    if (resolver->next == resolver->count) {
-        resolver->next = 0;
+    if (resolver->used)
         begin(resolver); /* no thread now: the known addresses, then again */
-    }
     pthread_mutex_unlock(&resolver->lock);
-    if (resolver->count == 0) {
+    resolver->used = true;
+    if (resolver->count == 0)
         snprintf(why, why_bytes, "%s", resolver->why);
-        return false;
-    }
-    *address = resolver->addresses[resolver->next++];
-    return true;
+    unsigned count = resolver->count < most ? resolver->count : most;
+    memcpy(addresses, resolver->addresses, count * sizeof *addresses);
+    return count;
 }

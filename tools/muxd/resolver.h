@@ -17,10 +17,11 @@ struct resolver;
 struct resolver *resolver_start(const struct endpoint *endpoint);
 
 /*
- * The next address to try: all in turn; when all have been tried the name is looked up again
- * meanwhile. False, and one sentence in `why`: there is none (yet). Never blocks.
+ * All addresses, as they were found last; from the second time on the name is looked up again
+ * meanwhile, for the next time. Returns how many, at most `most`; 0, and one sentence in `why`:
+ * there are none (yet). Never blocks.
  */
-bool resolver_next(struct resolver *resolver, struct transport_address *address, char *why,
-                   size_t why_bytes);
+unsigned resolver_addresses(struct resolver *resolver, struct transport_address *addresses,
+                            unsigned most, char *why, size_t why_bytes);
 
 #endif
