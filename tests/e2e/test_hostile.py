@@ -93,6 +93,7 @@ class Hostile(Case):
         greedy.sendall(packet(test_id="t29999", test_status="success"))
         self.finish(greedy)
         muxd.wait_log(r"link 39\) ended: .* and \d+ more tests were in progress$")
+        self.until(lambda: b"more tests were in progress" in muxd.stream(), "the count")
         links = by_segment(oracle.decode(muxd.stream()))
         fails = [e for e in links["38"] if e["test_status"] == "fail"]
         self.assertEqual([e["test_id"] for e in fails], names)
