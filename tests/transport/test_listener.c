@@ -82,11 +82,8 @@ static void listen_twice_fails(void **state) {
     world_close(world);
 }
 
-/* So many that an engine need not count them one by one: it may accept all who come at once. */
-#define PLACES_ENOUGH 20000
-
-static void pause_and_resume_accepting(void **state, unsigned conns_max) {
-    struct world *world = world_open(state, (struct world_options){.conns_max = conns_max});
+static void accept_pauses_and_resumes(void **state) {
+    struct world *world = world_open(state, (struct world_options){0});
     struct end *clients[5];
     carrier_listen(world);
     world->near->ops->accept(world->listener, false);
@@ -101,14 +98,6 @@ static void pause_and_resume_accepting(void **state, unsigned conns_max) {
     for (unsigned i = 0; i < 5; i++)
         WAIT(world, clients[i]->connected);
     world_close(world);
-}
-
-static void accept_pauses_and_resumes(void **state) {
-    pause_and_resume_accepting(state, 64);
-}
-
-static void accept_pauses_and_resumes_with_places_enough(void **state) {
-    pause_and_resume_accepting(state, PLACES_ENOUGH);
 }
 
 /* conns_max is used up; the others wait in the backlog and come when one is gone. */
@@ -136,8 +125,8 @@ static void more_than_conns_max_wait(void **state) {
 
 #define MANY 500
 
-static void connect_many(void **state, unsigned conns_max) {
-    struct world *world = world_open(state, (struct world_options){.conns_max = conns_max,
+static void many_at_once(void **state) {
+    struct world *world = world_open(state, (struct world_options){.conns_max = MANY + 10,
                                                                    .buffers = 64,
                                                                    .reserve_buffers = 32,
                                                                    .buffer_bytes = 4096});
@@ -162,18 +151,38 @@ static void connect_many(void **state, unsigned conns_max) {
     world_close(world);
 }
 
-static void many_at_once(void **state) {
-    connect_many(state, MANY + 10);
-}
+/* So many that an engine need not count them one by one: it could accept all who come at once. */
+#define PLACES_ENOUGH 20000
 
-static void many_at_once_with_places_enough(void **state) {
-    connect_many(state, PLACES_ENOUGH);
+/* Accepts before bytes that wait as long as they do: for each poll() until the bytes are there. */
+#define ACCEPTS_FEW 8
+
+/* A crowd in the backlog does not stand in front of who is connected already. */
+static void bytes_do_not_wait_for_accepts(void **state) {
+    struct world *world = world_open(state, (struct world_options){.conns_max = PLACES_ENOUGH});
+    struct end *pair[2], *clients[MANY];
+    carrier_pair(world, pair);
+    world->near->ops->accept(world->listener, false);
+    world_run(world, 10);
+    for (unsigned i = 0; i < MANY; i++) {
+        clients[i] = carrier_connect(world);
+        WAIT(world, clients[i]->connected);
+    }
+    end_send(pair[1], 1000, 1000, 1000);
+    WAIT(world, pair[1]->out_sent == 1000);
+    unsigned before = world->near->accepted_count;
+    world->near->ops->accept(world->listener, true);
+    end_receive(pair[0], true);
+    WAIT(world, pair[0]->in_bytes == 1000);
+    assert_in_range(world->near->accepted_count - before, 0, ACCEPTS_FEW);
+    WAIT(world, world->near->accepted_count == 1 + MANY);
+    world_close(world);
 }
 
 #define CLIENTS 12
 
-static void use_up_descriptors(void **state, unsigned conns_max) {
-    struct world *world = world_open(state, (struct world_options){.conns_max = conns_max});
+static void out_of_descriptors(void **state) {
+    struct world *world = world_open(state, (struct world_options){0});
     struct end *pair[2], *clients[CLIENTS];
     carrier_pair(world, pair);
     world->near->ops->accept(world->listener, false);
@@ -208,14 +217,6 @@ static void use_up_descriptors(void **state, unsigned conns_max) {
     carrier_connect(world); /* and the listener lives */
     WAIT(world, world->near->accepted_count == before + 1);
     world_close(world);
-}
-
-static void out_of_descriptors(void **state) {
-    use_up_descriptors(state, 64);
-}
-
-static void out_of_descriptors_with_places_enough(void **state) {
-    use_up_descriptors(state, PLACES_ENOUGH);
 }
 
 /* Every connected TCP socket of this process, i.e. of both engines, has its options. */
@@ -314,27 +315,21 @@ int run_listener_tests(struct setup *setup) {
         TEST(many_at_once, setup),
         TEST(handles_hold_while_events_are_handled, setup),
     };
-    const struct CMUnitTest kernel_tests[] = {
-        TEST(accept_pauses_and_resumes_with_places_enough, setup),
-        TEST(many_at_once_with_places_enough, setup),
-    };
     const struct CMUnitTest descriptor_tests[] = {TEST(out_of_descriptors, setup)};
-    const struct CMUnitTest kernel_descriptor_tests[] = {
-        TEST(out_of_descriptors_with_places_enough, setup)};
+    const struct CMUnitTest socket_tests[] = {TEST(bytes_do_not_wait_for_accepts, setup)};
     const struct CMUnitTest tcp_tests[] = {TEST(urgent_bytes_are_bytes, setup)};
-    const struct CMUnitTest socket_tests[] = {TEST(tcp_options_are_set, setup)};
+    const struct CMUnitTest tcp_socket_tests[] = {TEST(tcp_options_are_set, setup)};
     bool is_wire = setup->carrier->is_wire, is_kernel = setup->host->is_kernel;
     int failed = RUN_TESTS(tests, setup);
     if (!is_wire)
         failed += RUN_TESTS(descriptor_tests, setup);
     if (!is_kernel)
         return failed;
-    failed += RUN_TESTS(kernel_tests, setup);
     if (!is_wire)
-        failed += RUN_TESTS(kernel_descriptor_tests, setup);
+        failed += RUN_TESTS(socket_tests, setup);
     if (setup->carrier->is_tcp)
         failed += RUN_TESTS(tcp_tests, setup);
     if (setup->carrier->is_tcp && !is_wire)
-        failed += RUN_TESTS(socket_tests, setup);
+        failed += RUN_TESTS(tcp_socket_tests, setup);
     return failed;
 }

@@ -1,43 +1,26 @@
-/* Listeners: one request accepts as long as there is somebody, if there are places enough. */
+/*
+ * Listeners: one accept for each in every poll(). A request that accepts again and again would
+ * take a whole backlog before anything else is looked at, and meanwhile nobody else is served: 25
+ * to 170 ms with 4,000 in the backlog.
+ */
 #include "transport/uring/uring.h"
 #include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-/*
- * One request takes a whole backlog (4096, socket.c) before we hear of it, and what comes
- * meanwhile. With fewer free places, connections are accepted one by one, so that those beyond the
- * last place stay in the backlog instead of being turned away.
- */
-#define BURST_PLACES 5120
-
-static unsigned places(const struct transport *transport) {
-    return transport->conns_max - transport->conns_open;
-}
-
-/* Completions not yet looked at may be connections, too. */
-static bool room_for_burst(const struct transport *transport) {
-    return places(transport) >= BURST_PLACES + io_uring_cq_ready(&transport->ring);
-}
-
 static bool must_stop(const struct transport_listener *listener) {
     const struct transport *transport = listener->transport;
-    return listener->closing || !listener->on || places(transport) == 0 ||
-           (listener->burst && !room_for_burst(transport));
+    return listener->closing || !listener->on || transport->conns_open == transport->conns_max;
 }
 
 static bool arm(struct transport_listener *listener) {
     struct io_uring_sqe *sqe = uring_op_begin(listener->transport, &listener->op);
     if (!sqe)
         return false;
-    int fd = listener->socket.fd;
-    listener->burst = !listener->poll_first && room_for_burst(listener->transport);
     if (listener->poll_first)
-        io_uring_prep_poll_add(sqe, fd, POLLIN);
-    else if (listener->burst)
-        io_uring_prep_multishot_accept(sqe, fd, NULL, NULL, SOCK_CLOEXEC);
+        io_uring_prep_poll_add(sqe, listener->socket.fd, POLLIN);
     else
-        io_uring_prep_accept(sqe, fd, NULL, NULL, SOCK_CLOEXEC);
+        io_uring_prep_accept(sqe, listener->socket.fd, NULL, NULL, SOCK_CLOEXEC);
     return true;
 }
 
@@ -49,7 +32,6 @@ static bool advance(struct transport_listener *listener) {
         free(listener);
         return true;
     }
-    listener->burst = false;
     return must_stop(listener) || listener->resting || arm(listener);
 }
 

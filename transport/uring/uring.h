@@ -130,7 +130,6 @@ struct transport_listener {
     struct listening_socket socket;
     bool on;
     bool closing;
-    bool burst;      /* the request in flight accepts without end */
     bool poll_first; /* accepting failed: wait until somebody is there before it is tried again */
     bool resting;    /* nothing can be accepted nor refused: not again before the next poll() */
 };
