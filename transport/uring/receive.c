@@ -4,6 +4,7 @@
  * it has come to its end. So no byte can overtake another.
  */
 #include "transport/uring/uring.h"
+#include <poll.h>
 #include <unistd.h>
 
 static struct transport_conn *conn_of(struct uring_op *op) {
@@ -50,6 +51,11 @@ static bool arm_room(struct transport_conn *conn) {
     struct io_uring_sqe *sqe = uring_op_begin(conn->transport, &receive->op);
     if (!sqe)
         return false;
+    receive->into_room = true;
+    if (receive->poll_first) {
+        io_uring_prep_poll_add(sqe, receive->fd, POLLIN);
+        return true;
+    }
     unsigned len = receive->room.len < URING_REQUEST_MAX_BYTES ? (unsigned)receive->room.len
                                                                : URING_REQUEST_MAX_BYTES;
     if (receive->how == URING_RECV_MULTISHOT)
@@ -58,7 +64,6 @@ static bool arm_room(struct transport_conn *conn) {
         io_uring_prep_read(sqe, receive->fd, receive->room.data, len, offset(receive));
     if (receive->is_device)
         sqe->flags |= IOSQE_ASYNC;
-    receive->into_room = true;
     return true;
 }
 
@@ -82,7 +87,10 @@ bool uring_receive_arm(struct transport_conn *conn, bool once) {
     struct io_uring_sqe *sqe = uring_op_begin(conn->transport, &receive->op);
     if (!sqe)
         return false;
-    prepare(receive, sqe, once);
+    if (receive->poll_first)
+        io_uring_prep_poll_add(sqe, receive->fd, POLLIN);
+    else
+        prepare(receive, sqe, once);
     receive->into_room = false;
     return true;
 }
@@ -138,21 +146,24 @@ static void end(struct transport_conn *conn, struct uring_events *out) {
 
 /* ENOBUFS and a cancelled request are no failures: what is wanted is begun again in its turn. */
 static bool is_failure(int result) {
-    return result != -ENOBUFS && result != -ECANCELED && result != -EINTR && result != -EAGAIN;
+    return result != -ENOBUFS && result != -ECANCELED && result != -EINTR;
 }
 
 static void complete(struct uring_op *op, int result, unsigned flags, struct uring_events *out) {
     struct transport_conn *conn = conn_of(op);
-    struct mux_buffer *buffer = uring_buffer_taken(conn->transport, conn->receive.pool, flags);
-    if (result > 0 && !conn->closing) {
+    struct uring_receive *receive = &conn->receive;
+    struct mux_buffer *buffer = uring_buffer_taken(conn->transport, receive->pool, flags);
+    bool polled = receive->poll_first;
+    receive->poll_first = !polled && result == -EAGAIN;
+    if (result > 0 && !polled && !conn->closing) {
         deliver(conn, buffer, (size_t)result, out);
         return;
     }
     if (buffer)
-        uring_buffer_back(conn->transport, conn->receive.pool, buffer);
+        uring_buffer_back(conn->transport, receive->pool, buffer);
     if (result == -ENOBUFS)
-        uring_buffers_scarce(conn->transport, conn->receive.pool);
-    if (conn->closing)
+        uring_buffers_scarce(conn->transport, receive->pool);
+    if (conn->closing || polled || receive->poll_first)
         return;
     if (result == 0)
         end(conn, out);

@@ -4,6 +4,7 @@
  * itself) is sent by the next one.
  */
 #include "transport/uring/uring.h"
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -52,6 +53,11 @@ static bool begin(struct transport_conn *conn) {
     struct io_uring_sqe *sqe = uring_op_begin(conn->transport, &send->op);
     if (!sqe)
         return false;
+    conn->transport->gathering.sends_in_flight++;
+    if (send->poll_first) {
+        io_uring_prep_poll_add(sqe, send->fd, POLLOUT);
+        return true;
+    }
     const struct msghdr *piece = next_piece(send);
     if (send->kind == DESCRIPTOR_SOCKET)
         io_uring_prep_sendmsg(sqe, send->fd, piece, MSG_WAITALL | MSG_NOSIGNAL);
@@ -60,7 +66,6 @@ static bool begin(struct transport_conn *conn) {
                              offset(send));
     if (send->is_device)
         sqe->flags |= IOSQE_ASYNC;
-    conn->transport->gathering.sends_in_flight++;
     return true;
 }
 
@@ -115,9 +120,13 @@ static void complete(struct uring_op *op, int result, unsigned flags, struct uri
     struct transport_conn *conn = conn_of(op);
     struct uring_send *send = &conn->send;
     conn->transport->gathering.sends_in_flight--;
+    bool polled = send->poll_first;
+    send->poll_first = !polled && result == -EAGAIN;
+    if (polled || send->poll_first)
+        return;
     if (result < 0) {
         /* cancelled or interrupted: what is left is sent again if it is still wanted */
-        if (result != -ECANCELED && result != -EINTR && result != -EAGAIN)
+        if (result != -ECANCELED && result != -EINTR)
             failed(conn, -result);
         return;
     }

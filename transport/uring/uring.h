@@ -84,6 +84,7 @@ struct uring_receive {
     bool is_file;
     int64_t file_offset; /* of a file: where the next read begins */
     bool into_room;      /* the request in flight receives into `room` */
+    bool poll_first;     /* somebody made it non-blocking, and nothing was there: wait for more */
     bool wanted;
     bool ended;
     bool draining;        /* a send failed: these bytes are still to come before LOST */
@@ -95,8 +96,9 @@ struct uring_send {
     int fd; /* -1: none */
     enum descriptor_kind kind;
     bool is_device;
-    bool active; /* from send() until SENT or CLOSED */
-    bool finish; /* wanted */
+    bool active;     /* from send() until SENT or CLOSED */
+    bool poll_first; /* somebody made it non-blocking, and it was full: wait for room */
+    bool finish;     /* wanted */
     bool finished;
     int error; /* why sending is over; 0: it is not */
     struct mux_gather gather;
