@@ -1,4 +1,5 @@
 #include "transport/socket.h"
+#include "transport/call.h"
 #include "transport/descriptor.h"
 #include "transport/endpoint.h"
 #include <arpa/inet.h>
@@ -234,7 +235,7 @@ void socket_reserve_close(struct socket_reserve *reserve) {
 bool socket_refuse(struct socket_reserve *reserve, int listening_fd) {
     struct transport_failure failure;
     socket_reserve_close(reserve);
-    int fd = accept4(listening_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int fd = call_accept(listening_fd, NULL, NULL);
     if (fd >= 0)
         close(fd);
     socket_reserve_open(reserve, &failure);

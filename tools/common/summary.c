@@ -1,9 +1,9 @@
 #include "mux/hash.h"
 #include "tools/common/summary_internal.h"
 #include "tools/common/text.h"
+#include "transport/call.h"
 
 #include <stdlib.h>
-#include <sys/random.h>
 
 /* What is shown of a failing test's traceback. */
 #define TAIL_LINES 12
@@ -14,7 +14,7 @@ struct summary *summary_create(uint64_t now_ns) {
     struct summary *summary = calloc(1, sizeof *summary);
     if (!summary)
         return NULL;
-    if (getrandom(&summary->hash_key, sizeof summary->hash_key, 0) < 0)
+    if (!call_random(&summary->hash_key, sizeof summary->hash_key))
         summary->hash_key = now_ns;
     mux_list_init(&summary->by_age);
     for (unsigned i = RUNNING_MAX; i-- > 0;) {

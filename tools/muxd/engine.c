@@ -1,5 +1,6 @@
 #include "tools/muxd/engine.h"
 
+#include "transport/call.h"
 #include "transport/stack.h"
 
 #include <errno.h>
@@ -122,10 +123,6 @@ static bool make(struct engine *engine, const struct transport_ops *first,
     return engine->transport != NULL;
 }
 
-static bool is_forbidden(const struct transport_failure *failure) {
-    return failure->error == EPERM || failure->error == ENOSYS || failure->error == EACCES;
-}
-
 /* --io auto takes epoll where io_uring is not to be had, with one line. */
 static bool make_transport(struct engine *engine, const struct options *options, struct log *log,
                            struct transport_part *parts, unsigned count) {
@@ -135,7 +132,7 @@ static bool make_transport(struct engine *engine, const struct options *options,
     bool made = make(engine, first, options, parts, count, &failure);
     if (!made && options->io == IO_AUTO) {
         log_text(log, "muxd: io_uring %s (%s: %s): using epoll\n",
-                 is_forbidden(&failure) ? "is forbidden here" : "does not work here",
+                 call_is_forbidden(failure.error) ? "is forbidden here" : "does not work here",
                  failure.operation, strerror(failure.error));
         first = &transport_epoll;
         made = make(engine, first, options, parts, count, &failure);

@@ -9,6 +9,7 @@
 #include "tools/muxd/resolver.h"
 #include "tools/muxd/screen.h"
 #include "tools/muxd/stats.h"
+#include "transport/call.h"
 #include "transport/stack.h"
 
 #include <errno.h>
@@ -19,7 +20,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -89,10 +89,22 @@ static void receive_signals(struct muxd *muxd) {
         muxd->signals_conn, (struct mux_room){muxd->signals_room, sizeof muxd->signals_room});
 }
 
+/* Nobody could end it in order any more: it ends now. */
+static void lost_signals(struct muxd *muxd, struct node *node,
+                         const struct transport_event *event) {
+    char line[128];
+    snprintf(line, sizeof line, "signals cannot be heard (%s: %s): ending as at TERM",
+             event->operation, strerror(event->error));
+    say(muxd, line);
+    node_terminate(node, false);
+}
+
 static void handle_signals(struct node *node, struct node_conn *conn,
                            const struct transport_event *event, uint64_t now_ns) {
     struct muxd *muxd = (struct muxd *)conn;
     (void)now_ns;
+    if (event->kind == TRANSPORT_LOST)
+        lost_signals(muxd, node, event);
     if (event->kind != TRANSPORT_RECEIVED)
         return;
     for (size_t i = 0; i < event->bytes.len; i++) {
@@ -106,9 +118,11 @@ static void handle_signals(struct node *node, struct node_conn *conn,
     receive_signals(muxd);
 }
 
-static bool catch_signals(void) {
-    if (pipe2(signal_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
+static bool catch_signals(struct muxd *muxd) {
+    if (call_pipe(signal_pipe) < 0) {
+        log_text(&muxd->log, "muxd: signals: pipe: %s\n", strerror(errno));
         return false;
+    }
     struct sigaction action = {.sa_handler = on_signal};
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
@@ -227,7 +241,7 @@ static void raise_descriptor_limit(struct muxd *muxd) {
 static void introduce(struct node_config *config) {
     uint64_t random[4];
     char identity[MUX_IDENTITY_BYTES], name[MUX_NODE_NAME_BYTES] = "";
-    if (getrandom(random, sizeof random, 0) != sizeof random) {
+    if (!call_random(random, sizeof random)) {
         struct timespec now;
         clock_gettime(CLOCK_REALTIME, &now);
         random[0] = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
@@ -409,7 +423,12 @@ static bool resolve_upstream(struct muxd *muxd) {
         return true;
     muxd->resolver = resolver_start(upstream);
     if (!muxd->resolver)
-        log_text(&muxd->log, "muxd: --upstream %s: no thread to look it up in\n", upstream->text);
+        log_text(&muxd->log, "muxd: --upstream %s: out of memory\n", upstream->text);
+    else if (resolver_blocks(muxd->resolver))
+        log_text(&muxd->log,
+                 "muxd: no thread can be made (is clone3 forbidden?): while the name of %s is "
+                 "looked up nothing else is done\n",
+                 upstream->text);
     return muxd->resolver != NULL;
 }
 
@@ -430,7 +449,7 @@ static bool start(struct muxd *muxd) {
     for (unsigned i = 0; i < muxd->options.listen_count; i++)
         muxd->stdin_taken |= muxd->options.listen[i].kind == ENDPOINT_STDIO;
     raise_descriptor_limit(muxd);
-    return catch_signals() && engine_start(&muxd->engine, &muxd->options, &muxd->log) &&
+    return catch_signals(muxd) && engine_start(&muxd->engine, &muxd->options, &muxd->log) &&
            choose_screen(muxd) && start_node(muxd) && watch_signals(muxd) &&
            resolve_upstream(muxd) && listen_everywhere(muxd);
 }

@@ -23,7 +23,8 @@ struct resolver {
     pthread_mutex_t lock; /* of all below */
     pthread_cond_t answered;
     bool running;
-    bool fresh; /* an answer that the loop has not taken */
+    bool blocks; /* the last look-up found no thread to run in */
+    bool fresh;  /* an answer that the loop has not taken */
     struct transport_address found[ADDRESSES_MAX];
     unsigned found_count;
     char found_why[WHY_BYTES];
@@ -46,19 +47,30 @@ static void *look_up(void *argument) {
     return NULL;
 }
 
-/* Signals are for the main thread. Called with the lock held; one look-up at a time. */
-static bool begin(struct resolver *resolver) {
+/* In a thread. Signals are for the main one. */
+static bool begin_beside(struct resolver *resolver) {
     pthread_t thread;
     sigset_t all, before;
-    if (resolver->running)
-        return true;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    resolver->running = pthread_create(&thread, NULL, look_up, resolver) == 0;
+    bool begun = pthread_create(&thread, NULL, look_up, resolver) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (resolver->running)
+    if (begun)
         pthread_detach(thread);
-    return resolver->running;
+    return begun;
+}
+
+/* Called with the lock held; one look-up at a time. */
+static void begin(struct resolver *resolver) {
+    if (resolver->running)
+        return;
+    resolver->running = true;
+    resolver->blocks = !begin_beside(resolver);
+    if (!resolver->blocks)
+        return;
+    pthread_mutex_unlock(&resolver->lock);
+    look_up(resolver);
+    pthread_mutex_lock(&resolver->lock);
 }
 
 /* Takes an answer over. A failed look-up leaves the addresses that were good before. */
@@ -82,18 +94,19 @@ struct resolver *resolver_start(const struct endpoint *endpoint) {
     pthread_mutex_init(&resolver->lock, NULL);
     pthread_cond_init(&resolver->answered, NULL);
     pthread_mutex_lock(&resolver->lock);
-    bool begun = begin(resolver);
+    begin(resolver);
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += FIRST_ANSWER_SECONDS;
     int error = 0;
-    while (begun && !resolver->fresh && error == 0)
+    while (!resolver->fresh && error == 0)
         error = pthread_cond_timedwait(&resolver->answered, &resolver->lock, &until);
     pthread_mutex_unlock(&resolver->lock);
-    if (begun)
-        return resolver;
-    free(resolver);
-    return NULL;
+    return resolver;
+}
+
+bool resolver_blocks(const struct resolver *resolver) {
+    return resolver->blocks;
 }
 
 unsigned resolver_addresses(struct resolver *resolver, struct transport_address *addresses,
@@ -101,7 +114,7 @@ unsigned resolver_addresses(struct resolver *resolver, struct transport_address 
     pthread_mutex_lock(&resolver->lock);
     take(resolver);
     if (resolver->used)
-        begin(resolver); /* no thread now: the known addresses, then again */
+        begin(resolver);
     pthread_mutex_unlock(&resolver->lock);
     resolver->used = true;
     if (resolver->count == 0)

@@ -1,3 +1,4 @@
+#include "transport/call.h"
 #include "transport/epoll/internal.h"
 #include <stdlib.h>
 #include <time.h>
@@ -22,9 +23,9 @@ static bool make(struct transport *transport, const struct transport_config *con
         transport_failed(failure, "calloc");
         return false;
     }
-    transport->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    transport->epoll_fd = call_epoll_create();
     if (transport->epoll_fd < 0) {
-        transport_failed(failure, "epoll_create1");
+        transport_failed(failure, "epoll_create");
         return false;
     }
     return socket_reserve_open(&transport->reserve, failure) &&

@@ -1,3 +1,4 @@
+#include "transport/call.h"
 #include "transport/epoll/internal.h"
 #include <limits.h>
 #include <poll.h>
@@ -41,14 +42,21 @@ static ssize_t polled_write(struct half *half, const struct iovec *pieces, int c
     return poll_now(half->fd, POLLOUT) ? write(half->fd, pieces->iov_base, len) : -1;
 }
 
-/* For what knows neither MSG_DONTWAIT nor RWF_NOWAIT: pipes before Linux 6.4, devices. */
+/*
+ * For what knows neither MSG_DONTWAIT nor RWF_NOWAIT: pipes before Linux 6.4, devices, all streams
+ * where the calls with that flag are forbidden.
+ */
 static const struct half_io polled_io = {.read = polled_read, .write = polled_write};
+
+static bool must_poll(int error) {
+    return error == EOPNOTSUPP || call_is_forbidden(error);
+}
 
 /* RWF_NOWAIT makes one call non-blocking, and leaves alone the flags that others share. */
 static ssize_t stream_read(struct half *half, struct mux_room room) {
     const struct iovec piece = {.iov_base = room.data, .iov_len = room.len};
     ssize_t len = preadv2(half->fd, &piece, 1, -1, RWF_NOWAIT);
-    if (len >= 0 || errno != EOPNOTSUPP)
+    if (len >= 0 || !must_poll(errno))
         return len;
     half->io = &polled_io;
     return polled_read(half, room);
@@ -56,7 +64,7 @@ static ssize_t stream_read(struct half *half, struct mux_room room) {
 
 static ssize_t stream_write(struct half *half, const struct iovec *pieces, int count) {
     ssize_t len = pwritev2(half->fd, pieces, count, -1, RWF_NOWAIT);
-    if (len >= 0 || errno != EOPNOTSUPP)
+    if (len >= 0 || !must_poll(errno))
         return len;
     half->io = &polled_io;
     return polled_write(half, pieces, count);

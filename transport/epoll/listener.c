@@ -1,3 +1,4 @@
+#include "transport/call.h"
 #include "transport/epoll/internal.h"
 #include <stdlib.h>
 #include <unistd.h>
@@ -108,7 +109,7 @@ static bool accept_turn(struct task *task, struct transport_event *event) {
         queue_push(&transport->starved, &task->link);
         return false;
     }
-    int fd = accept4(listener->socket.fd, &address.any, &address.len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int fd = call_accept(listener->socket.fd, &address.any, &address.len);
     if (fd < 0)
         return accept_failed(listener, event, errno);
     return accepted(listener, event, fd, &address);

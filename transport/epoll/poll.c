@@ -1,3 +1,4 @@
+#include "transport/call.h"
 #include "transport/epoll/internal.h"
 #include <limits.h>
 #include <time.h>
@@ -83,7 +84,7 @@ static int wait_until(struct transport *transport, struct epoll_event *entries,
     const struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / NS_PER_SEC),
                                      .tv_nsec = (long)(timeout_ns % NS_PER_SEC)};
     int count = epoll_pwait2(transport->epoll_fd, entries, ENTRIES_PER_WAIT, &timeout, NULL);
-    if (count >= 0 || (errno != ENOSYS && errno != EPERM)) /* EPERM: a container's filter */
+    if (count >= 0 || !call_is_forbidden(errno))
         return count;
     transport->coarse_timeouts = true;
     return wait_ms(transport, entries, timeout_ns);

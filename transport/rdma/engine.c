@@ -1,3 +1,4 @@
+#include "transport/call.h"
 #include "transport/rdma/rdma.h"
 #include <fcntl.h>
 #include <stdlib.h>
@@ -30,7 +31,7 @@ static bool open_cm(struct transport *transport, struct transport_failure *failu
     }
     int fd = transport->cm->fd;
     struct epoll_event entry = {.events = EPOLLIN};
-    transport->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    transport->epoll_fd = call_epoll_create();
     if (transport->epoll_fd < 0 || fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0 ||
         epoll_ctl(transport->epoll_fd, EPOLL_CTL_ADD, fd, &entry) < 0) {
         transport_failed(failure, "epoll_ctl");

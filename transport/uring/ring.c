@@ -38,6 +38,25 @@ static bool setup(struct transport *transport, const struct transport_config *co
     return false;
 }
 
+/* Where a profile lets a ring be made, but not entered, that is better known now. */
+static bool try_enter(struct transport *transport, struct transport_failure *failure) {
+    struct io_uring *ring = &transport->ring;
+    struct io_uring_cqe *cqe;
+    int result;
+    io_uring_prep_nop(io_uring_get_sqe(ring));
+    do
+        result = io_uring_submit_and_wait(ring, 1);
+    while (result == -EINTR);
+    if (result >= 0)
+        result = io_uring_peek_cqe(ring, &cqe);
+    if (result < 0) {
+        *failure = (struct transport_failure){-result, "io_uring_enter"};
+        return false;
+    }
+    io_uring_cqe_seen(ring, cqe);
+    return true;
+}
+
 /* What is used only where the kernel has it. All the rest came before DEFER_TASKRUN. */
 static bool probe(struct transport *transport, struct transport_failure *failure) {
     union {
@@ -57,7 +76,8 @@ static bool probe(struct transport *transport, struct transport_failure *failure
 
 bool uring_ring_make(struct transport *transport, const struct transport_config *config,
                      struct transport_failure *failure) {
-    if (!setup(transport, config, failure) || !probe(transport, failure))
+    if (!setup(transport, config, failure) || !try_enter(transport, failure) ||
+        !probe(transport, failure))
         return false;
     /* Saves the look-up of the ring's descriptor in each call. Not needed: may fail. */
     io_uring_register_ring_fd(&transport->ring);
