@@ -220,6 +220,51 @@ class Ending(Case):
                                   capture_output=True, timeout=PATIENCE)
             self.assertEqual(done.returncode, status, (redirection, done.stderr))
 
+    def test_help_that_cannot_be_written(self):
+        for option in ("--help", "--version"):
+            for redirection in ("> /dev/full", ">&-"):
+                done = subprocess.run(["sh", "-c", "exec %s %s %s" % (MUXD, option, redirection)],
+                                      capture_output=True, text=True, timeout=PATIENCE)
+                self.assertEqual(done.returncode, 1)
+                self.assertIn("muxd: stdout: ", done.stderr)
+
+    def test_descriptors_that_do_not_block(self):
+        """Somebody else who has them made them so: they are waited for, and nothing is burnt."""
+        stream = packet(test_id="t", file_name="f", file_bytes=bytes(5000)) * 500
+        for ends in (os.pipe, lambda: [end.detach() for end in socket.socketpair()]):
+            near, stdin = ends()
+            stdout, far = ends()
+            for fd in (near, stdin, stdout, far):
+                os.set_blocking(fd, False)
+            muxd = self.muxd(listen=("-",), stdin=near, stdout=far)
+            os.close(near)
+            os.close(far)
+            self.sleeps(muxd)  # nothing comes
+            got, writer = b"", threading.Thread(target=self.write_slowly, args=(stdin, stream))
+            writer.start()
+            self.sleeps(muxd)  # nothing is read
+            os.set_blocking(stdout, True)
+            with open(stdout, "rb") as file:
+                got = file.read()
+            writer.join(PATIENCE)
+            self.assertEqual(muxd.wait(), 0, muxd.log)
+            self.assertEqual(count_packets(got), 500)
+
+    def write_slowly(self, fd, stream):
+        os.set_blocking(fd, True)
+        with open(fd, "wb") as file:
+            file.write(stream)
+
+    def sleeps(self, muxd):
+        def ticks():
+            with open("/proc/%d/stat" % muxd.process.pid) as file:
+                return sum(map(int, file.read().rpartition(")")[2].split()[11:13]))
+        time.sleep(0.3)
+        before = ticks()
+        time.sleep(0.5)
+        self.assertIsNone(muxd.process.poll())
+        self.assertLess((ticks() - before) / os.sysconf("SC_CLK_TCK"), 0.25)
+
     def test_stdin_that_cannot_be_read(self):
         folder = os.open(self.folder(), os.O_RDONLY)
         done = subprocess.run([MUXD, "--io", IO, "--listen", "-"], stdin=folder,

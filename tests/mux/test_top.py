@@ -12,10 +12,25 @@ class Top(Case):
                   packet(test_id='b', test_status='fail', route_code='1/2') +
                   packet(test_id='c', test_status='inprogress', route_code='1/2') +
                   packet(test_id='d', test_status='exists', route_code='1/2'))
-        output = self.fine(mux('top', stream=stream)).decode()
+        output = self.fine(mux('top', stream=stream), 4).decode()
         self.assertEqual(output.splitlines(), [
             'FAIL  b  worker 1/2', '    Boom',
             '2 workers, tests: 1 passed, 1 failed, 0 skipped, 1 running'])
+
+    def test_exit_codes(self):
+        """How the run went: what is worst decides."""
+        def test(status, name='t'):
+            return packet(test_id=name, test_status=status)
+        began, fine = test('inprogress'), test('inprogress') + test('success')
+        damage = packet(test_id='a')[:-1] + b'?'
+        for stream, code in (
+                (fine, 0), (test('skip'), 0), (test('xfail'), 0), (test('exists') + fine, 0),
+                (fine + test('fail', 'u'), 4), (fine + test('uxsuccess', 'u'), 4),
+                (fine + test('inprogress', 'u'), 4), (began, 4), (test('fail') + fine, 4),
+                (b'', 5), (test('exists'), 5), (b'chatter\n', 5),
+                (packet(file_name='f', file_bytes=b'x'), 5),
+                (damage, 3), (fine + damage, 3), (test('fail') + damage, 3)):
+            self.fine(mux('top', stream=stream), code)
 
     def test_damage(self):
         output = self.fine(mux('top', stream=packet(test_id='a')[:-1] + b'?'), 3).decode()
@@ -26,7 +41,7 @@ class Top(Case):
         """Nothing has failed by it, but people want to know."""
         stream = packet(file_name='muxd', file_bytes=b'node leaf is unreachable',
                         mime_type='text/plain;charset=utf8')
-        output = self.fine(mux('top', stream=stream)).decode()
+        output = self.fine(mux('top', stream=stream), 5).decode()
         self.assertIn('NOTICE', output)
         self.assertIn('node leaf is unreachable', output)
         self.assertIn('0 failed', output)
@@ -34,7 +49,7 @@ class Top(Case):
     def test_corpora(self):
         for path in cases('valid', 'real', 'corrupt'):
             done = mux('top', stream=corpus.load(path + '.bin'))
-            self.assertIn(done.returncode, (0, 3), path)
+            self.assertIn(done.returncode, (0, 3, 4, 5), path)
             self.harmless(done.stdout)
 
     def test_more_running_than_are_shown(self):
@@ -42,7 +57,7 @@ class Top(Case):
         names = ['t%d' % i for i in range(6000)]
         begin = b''.join(packet(test_id=n, test_status='inprogress') for n in names)
         end = b''.join(packet(test_id=n, test_status='success') for n in names)
-        output = self.fine(mux('top', stream=begin)).decode()
+        output = self.fine(mux('top', stream=begin), 4).decode()
         self.assertIn('6000 running', output)
         output = self.fine(mux('top', stream=begin + end)).decode()
         self.assertIn('6000 passed', output)
@@ -59,7 +74,7 @@ class Top(Case):
                 time.sleep(1)
                 self.assertIsNone(process.poll())
                 lines = process.communicate(timeout=60)[0].decode().splitlines()
-            self.assertEqual(process.returncode, 0)
+            self.assertEqual(process.returncode, 4)
         self.assertEqual(lines[:-1], ['FAIL  %s  worker -' % n for n in names])
         self.assertIn('20000 failed', lines[-1])
 

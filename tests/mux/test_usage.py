@@ -1,12 +1,15 @@
 """Help, wrong usage, terminals, and a stdout that takes nothing."""
 import errno
 import os
+import select
 
 from command import *
 
-SUBCOMMANDS = ('cat', 'route', 'send', 'encode')
+SUBCOMMANDS = ('cat', 'top', 'route', 'send', 'encode')
 STREAM = packet(test_id='t', test_status='success') * 20000  # more than any buffer between
 JSON = b'{"test_id": "t"}\n' * 50000
+FAILURES = packet(test_id='t' * 50, test_status='fail') * 20000
+HELP = [['--help'], ['--version'], *([name, '--help'] for name in SUBCOMMANDS)]
 
 
 class Help(Case):
@@ -63,7 +66,7 @@ class Wrong(Case):
 
 class Stdout(Case):
     ALL = ((['cat'], STREAM), (['cat', '--json'], STREAM), (['route', '--strip'], STREAM),
-           (['encode'], JSON))
+           (['encode'], JSON), (['top'], FAILURES))
 
     def test_terminal(self):
         """Packets never reach one: refused, with a sentence."""
@@ -85,14 +88,59 @@ class Stdout(Case):
         """A disk that is full is an error with one sentence, met while writing or at the end."""
         path = self.file(packet(test_id='t'))
         few = ((['cat', path, path, '/nonexistent'], b''), (['cat', '--json'], b'chatter'),
-               (['route', '--strip'], packet(test_id='t')), (['encode'], b'{"test_id": "t"}\n'))
+               (['route', '--strip'], packet(test_id='t')), (['encode'], b'{"test_id": "t"}\n'),
+               (['top'], b''), *((arguments, b'') for arguments in HELP))
         for arguments, stream in self.ALL + few:
             with self.subTest(arguments), open('/dev/full', 'wb') as full:
                 done = subprocess.run([MUX, *arguments], input=stream, stdout=full,
                                       stderr=subprocess.PIPE, timeout=PATIENCE)
-                self.assertEqual(done.returncode, 1)
-                self.assertEqual(done.stderr.decode(),
-                                 'mux %s: stdout: No space left on device\n' % arguments[0])
+                self.refused(arguments, done, 'No space left on device')
+
+    def refused(self, arguments, done, why):
+        name = 'mux' if arguments[0].startswith('-') else 'mux ' + arguments[0]
+        self.assertEqual((done.returncode, done.stderr.decode()),
+                         (1, '%s: stdout: %s\n' % (name, why)))
+
+    def test_closed(self):
+        """What a parent has closed is an error as well, never a file that happens to be opened next."""
+        for arguments, stream in (*self.ALL, *((arguments, b'') for arguments in HELP)):
+            with self.subTest(arguments):
+                done = subprocess.run(['sh', '-c', 'exec "$@" >&-', 'sh', MUX, *arguments],
+                                      input=stream, stderr=subprocess.PIPE, timeout=PATIENCE)
+                self.refused(arguments, done, 'Bad file descriptor')
+
+    def test_that_does_not_block(self):
+        """Somebody else who has the pipe made it non-blocking: it is waited for, and all comes."""
+        for arguments, stream in self.ALL:
+            with self.subTest(arguments):
+                expected = mux(*arguments, stream=stream)
+                self.assertGreater(len(expected.stdout), 150000)  # a pipe's and a buffer's
+                self.assertEqual(self.read_late(arguments, stream),
+                                 (expected.returncode, expected.stdout))
+
+    def read_late(self, arguments, stream):
+        """(exit code, stdout) where that is a full pipe, non-blocking, for a moment."""
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        with open(self.file(stream), 'rb') as file:
+            process = self.start(*arguments, stdin=file, stdout=writer)
+        self.until(lambda: not select.select([], [writer], [], 0)[1], 'a full pipe')
+        self.sleeps(process)
+        os.close(writer)
+        with open(reader, 'rb') as file:
+            output = file.read()
+        self.assertEqual(process.stderr.read(), b'')
+        return process.wait(PATIENCE), output
+
+    def sleeps(self, process):
+        """It waits for the reader, without burning the CPU."""
+        def ticks():
+            with open('/proc/%d/stat' % process.pid) as file:
+                return sum(map(int, file.read().rpartition(')')[2].split()[11:13]))
+        before = ticks()
+        time.sleep(0.5)
+        self.assertIsNone(process.poll())
+        self.assertLess((ticks() - before) / os.sysconf('SC_CLK_TCK'), 0.25)
 
     def test_reader_gone(self):
         """As after `| head -1`: quiet."""

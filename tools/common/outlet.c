@@ -1,5 +1,7 @@
 #include "tools/common/outlet.h"
 
+#include "tools/common/output.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -23,6 +25,12 @@
 #define ASKED_PIPE_BYTES PIPE_BUF
 #define ASKED_TERMINAL_BYTES 1
 
+/* What was closed, or is open to be read only (see standard.h), shall fail, not be opened anew. */
+static bool is_writable(int fd) {
+    int flags = fcntl(fd, F_GETFL);
+    return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY;
+}
+
 /*
  * A terminal or a pipe opened a second time has its own flags. A regular file never blocks, and a
  * socket, which cannot be opened, is written to with MSG_DONTWAIT.
@@ -30,7 +38,8 @@
 void outlet_open(struct outlet *outlet, int fd) {
     struct stat status;
     *outlet = (struct outlet){.fd = fd};
-    if (fstat(fd, &status) < 0 || S_ISREG(status.st_mode) || S_ISSOCK(status.st_mode))
+    if (!is_writable(fd) || fstat(fd, &status) < 0 || S_ISREG(status.st_mode) ||
+        S_ISSOCK(status.st_mode))
         return;
     char path[64];
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
@@ -61,6 +70,11 @@ static ssize_t write_some(const struct outlet *outlet) {
     return write(outlet->fd, bytes, len < outlet->asked_bytes ? len : outlet->asked_bytes);
 }
 
+static void fail(struct outlet *outlet, int error) {
+    outlet->failed = true;
+    outlet->error = error;
+}
+
 bool outlet_flush(struct outlet *outlet) {
     while (outlet->start < outlet->end) {
         ssize_t written = write_some(outlet);
@@ -69,8 +83,7 @@ bool outlet_flush(struct outlet *outlet) {
         if (written < 0 && errno == EAGAIN)
             return false;
         if (written < 0) {
-            outlet->failed = true;
-            outlet->error = errno;
+            fail(outlet, errno);
             break;
         }
         outlet->start += (size_t)written;
@@ -83,9 +96,15 @@ static bool fits(const struct outlet *outlet, size_t len) {
     return len <= OUTLET_BYTES - (outlet->end - outlet->start);
 }
 
+static bool write_patiently(struct outlet *outlet, const char *text, size_t len) {
+    if (!outlet->failed && !output_write(outlet->fd, text, len))
+        fail(outlet, errno);
+    return !outlet->failed;
+}
+
 bool outlet_write(struct outlet *outlet, const char *text, size_t len) {
-    while (outlet->patient && !fits(outlet, len) && !outlet_flush(outlet))
-        wait_for_room(outlet, -1);
+    if (outlet->patient)
+        return write_patiently(outlet, text, len);
     if (outlet->failed || !fits(outlet, len))
         return false;
     if (outlet->end + len > OUTLET_BYTES) {
@@ -107,8 +126,6 @@ static int64_t clock_ns(void) {
 
 /* False: the reader has had its time. */
 static bool wait_for_reader(const struct outlet *outlet, int64_t end_ns) {
-    if (outlet->patient)
-        return wait_for_room(outlet, -1) || errno == EINTR;
     return clock_ns() < end_ns && wait_for_room(outlet, LAST_PAUSE_MS);
 }
 

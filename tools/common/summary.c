@@ -3,6 +3,7 @@
 #include "tools/common/text.h"
 #include "transport/call.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 /* What is shown of a failing test's traceback. */
@@ -26,11 +27,30 @@ struct summary *summary_create(uint64_t now_ns) {
     return summary;
 }
 
-void summary_finish(struct summary *summary, uint64_t now_ns) {
+bool summary_finish(struct summary *summary, uint64_t now_ns) {
     if (!summary)
-        return;
-    summary_view_close(summary, now_ns);
+        return true;
+    bool written = summary_view_close(summary, now_ns);
+    int error = errno;
     free(summary);
+    errno = error;
+    return written;
+}
+
+enum summary_verdict summary_verdict(const struct summary *summary) {
+    if (summary->damages > 0)
+        return SUMMARY_DAMAGED;
+    if (summary_failed(summary) > 0 || summary_running(summary) > 0)
+        return SUMMARY_FAILED;
+    return summary_ended(summary) > 0 ? SUMMARY_PASSED : SUMMARY_NOTHING;
+}
+
+uint64_t summary_failed(const struct summary *summary) {
+    return summary->by_status[MUX_STATUS_FAIL] + summary->by_status[MUX_STATUS_UXSUCCESS];
+}
+
+uint64_t summary_running(const struct summary *summary) {
+    return summary->running_count + summary->untracked;
 }
 
 uint64_t summary_ended(const struct summary *summary) {

@@ -16,8 +16,20 @@ struct summary;
 /* Writes to stdout. NULL: out of memory. */
 struct summary *summary_create(uint64_t now_ns);
 
-/* The last state and the totals; frees it. NULL is fine. */
-void summary_finish(struct summary *summary, uint64_t now_ns);
+/*
+ * The last state and the totals; frees it. NULL is fine. False: stdout is broken, errno says how.
+ * (A terminal that nobody reads is not.)
+ */
+bool summary_finish(struct summary *summary, uint64_t now_ns);
+
+/* How the run went, as far as it was seen. */
+enum summary_verdict {
+    SUMMARY_PASSED,  /* tests have ended, and all is well */
+    SUMMARY_FAILED,  /* a test has failed, succeeded against expectation, or has not ended */
+    SUMMARY_NOTHING, /* no test has ended */
+    SUMMARY_DAMAGED, /* damage was reported: whatever else there is, something is missing */
+};
+enum summary_verdict summary_verdict(const struct summary *summary);
 
 /* One packet of the stream. Its spans are not kept. */
 void summary_packet(struct summary *summary, const struct mux_packet *packet, uint64_t now_ns);

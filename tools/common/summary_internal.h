@@ -79,11 +79,14 @@ struct summary {
     char above[ABOVE_BYTES];
 };
 
-/* Tests that have ended. */
+/* Tests that have ended; those of them that failed; those that have begun and not ended. */
 uint64_t summary_ended(const struct summary *summary);
+uint64_t summary_failed(const struct summary *summary);
+uint64_t summary_running(const struct summary *summary);
 
 void summary_view_open(struct summary *summary, uint64_t now_ns);
-void summary_view_close(struct summary *summary, uint64_t now_ns);
+/* As summary_finish(). */
+bool summary_view_close(struct summary *summary, uint64_t now_ns);
 
 /* A line that stays. */
 __attribute__((format(printf, 2, 3))) void summary_line(struct summary *summary, const char *format,

@@ -2,6 +2,7 @@
 #include "tools/common/summary_internal.h"
 #include "tools/common/text.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -99,8 +100,7 @@ static void counts_text(const struct summary *summary, char *out, size_t out_byt
              "%u workers, tests: %" PRIu64 " passed, %" PRIu64 " failed, %" PRIu64 " skipped, "
              "%" PRIu64 " running%s",
              summary->workers, by[MUX_STATUS_SUCCESS] + by[MUX_STATUS_XFAIL],
-             by[MUX_STATUS_FAIL] + by[MUX_STATUS_UXSUCCESS], by[MUX_STATUS_SKIP],
-             summary->running_count + summary->untracked, damage);
+             summary_failed(summary), by[MUX_STATUS_SKIP], summary_running(summary), damage);
 }
 
 /*
@@ -169,9 +169,9 @@ static void add_picture(const struct summary *summary, struct frame *frame, uint
     for (const struct mux_list *at = summary->by_age.next; at != &summary->by_age && shown < most;
          at = at->next, shown++)
         add_running(frame, MUX_LIST_ITEM(at, struct running, by_age), now_ns);
-    if (most && shown < summary->running_count + summary->untracked) {
+    if (most && shown < summary_running(summary)) {
         snprintf(line, sizeof line, "          and %" PRIu64 " more",
-                 summary->running_count + summary->untracked - shown);
+                 summary_running(summary) - shown);
         add_line(frame, line);
     }
 }
@@ -236,7 +236,7 @@ uint64_t summary_tick(struct summary *summary, uint64_t now_ns) {
     return next_ns > now_ns ? next_ns : now_ns + REDRAW_NS; /* due, but nobody reads */
 }
 
-void summary_view_close(struct summary *summary, uint64_t now_ns) {
+bool summary_view_close(struct summary *summary, uint64_t now_ns) {
     outlet_drain(&summary->outlet);
     if (summary->live)
         draw(summary, false, now_ns); /* so that there is room for the totals */
@@ -246,4 +246,6 @@ void summary_view_close(struct summary *summary, uint64_t now_ns) {
     if (summary->live)
         draw(summary, false, now_ns);
     outlet_close(&summary->outlet);
+    errno = summary->outlet.error;
+    return !summary->outlet.failed; /* a terminal that nobody reads has not failed */
 }

@@ -1,4 +1,5 @@
 /* mux cat: a stream for people, or as JSON lines. */
+#include "tools/common/output.h"
 #include "tools/common/text.h"
 #include "tools/mux/event.h"
 #include "tools/mux/input.h"
@@ -125,7 +126,7 @@ static bool show_frame(void *user, const struct mux_frame *frame) {
 
 static bool flush(void *user) {
     (void)user;
-    return stdout_flush(&subcommand_cat);
+    return output_flush("mux cat");
 }
 
 static bool cat_file(struct cat *cat, const char *path) {
@@ -152,7 +153,6 @@ static int run(int argc, char **argv) {
     bool fine = optind < argc || cat_file(&cat, "-");
     for (int i = optind; i < argc && !ferror(stdout); i++)
         fine = cat_file(&cat, argv[i]) && fine;
-    fine = stdout_flush(&subcommand_cat) && fine;
     return !fine ? EXIT_FAILED : cat.damaged ? EXIT_DAMAGED : EXIT_FINE;
 }
 

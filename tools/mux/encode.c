@@ -1,4 +1,5 @@
 /* mux encode: JSON lines to subunit. */
+#include "tools/common/output.h"
 #include "tools/common/text.h"
 #include "tools/mux/event.h"
 #include "tools/mux/input.h"
@@ -95,7 +96,7 @@ static bool encode(struct lines *lines) {
         size_t room = sizeof lines->bytes - lines->end;
         if (room == 0)
             return wrong_line(lines, "longer than any packet needs; expected a newline");
-        if (input_silent(lines->fd, 0) && !stdout_flush(&subcommand_encode))
+        if (input_silent(lines->fd, 0) && !output_flush("mux encode"))
             return false;
         ssize_t len = input_read_some(lines->fd, lines->bytes + lines->end,
                                       room < READ_BYTES ? room : READ_BYTES);
@@ -128,8 +129,7 @@ static int run(int argc, char **argv) {
     lines.fd = open_input(&subcommand_encode, lines.path);
     if (lines.fd < 0)
         return EXIT_FAILED;
-    bool fine = encode(&lines);
-    return stdout_flush(&subcommand_encode) && fine ? EXIT_FINE : EXIT_FAILED;
+    return encode(&lines) ? EXIT_FINE : EXIT_FAILED;
 }
 
 const struct subcommand subcommand_encode = {"encode", "JSON lines to a subunit stream", help, run};

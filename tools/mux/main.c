@@ -1,3 +1,4 @@
+#include "tools/common/output.h"
 #include "tools/common/standard.h"
 #include "tools/mux/mux.h"
 
@@ -39,16 +40,6 @@ bool stdout_takes_binary(const struct subcommand *subcommand) {
     return false;
 }
 
-bool stdout_flush(const struct subcommand *subcommand) {
-    static bool told;
-    if (fflush(stdout) == 0 && !ferror(stdout))
-        return true;
-    if (!told && errno != EPIPE)
-        fprintf(stderr, "mux %s: stdout: %s\n", subcommand->name, strerror(errno));
-    told = true;
-    return false;
-}
-
 int open_input(const struct subcommand *subcommand, const char *path) {
     if (strcmp(path, "-") == 0)
         return STDIN_FILENO;
@@ -67,25 +58,31 @@ static void print_help(FILE *out) {
     fputs("\nmux SUBCOMMAND --help explains each; mux --version says which mux this is.\n", out);
 }
 
+/* What could not be written is an error, whatever else there is to say. */
+static int end(const char *who, int status) {
+    return output_flush(who) ? status : EXIT_FAILED;
+}
+
 /* getopt's messages begin with argv[0]. */
 static int run_subcommand(const struct subcommand *subcommand, int argc, char **argv) {
     char name[64];
     snprintf(name, sizeof name, "mux %s", subcommand->name);
     argv[0] = name;
-    return subcommand->run(argc, argv);
+    return end(name, subcommand->run(argc, argv));
 }
 
 int main(int argc, char **argv) {
     const char *name = argc > 1 ? argv[1] : "";
     standard_descriptors_open();
+    output_streams_open();
     signal(SIGPIPE, SIG_IGN);
     if (strcmp(name, "--help") == 0) {
         print_help(stdout);
-        return EXIT_FINE;
+        return end("mux", EXIT_FINE);
     }
     if (strcmp(name, "--version") == 0) {
         puts("mux " MUXD_VERSION);
-        return EXIT_FINE;
+        return end("mux", EXIT_FINE);
     }
     for (size_t i = 0; i < SUBCOMMANDS; i++)
         if (strcmp(name, subcommands[i]->name) == 0)

@@ -7,16 +7,18 @@
 /* Exit codes of every subcommand. */
 enum {
     EXIT_FINE = 0,
-    EXIT_FAILED = 1,  /* a file, a connection, a line of input: stderr says what */
-    EXIT_USAGE = 2,   /* wrong usage, or binary would reach a terminal */
-    EXIT_DAMAGED = 3, /* mux cat: the stream was damaged */
+    EXIT_FAILED = 1,       /* a file, a connection, a line of input: stderr says what */
+    EXIT_USAGE = 2,        /* wrong usage, or binary would reach a terminal */
+    EXIT_DAMAGED = 3,      /* mux cat, mux top: the stream was damaged */
+    EXIT_TESTS_FAILED = 4, /* mux top: tests have failed, or have not ended */
+    EXIT_NOTHING_RAN = 5,  /* mux top: no test has ended */
 };
 
 struct subcommand {
     const char *name;
-    const char *summary; /* a line in `mux --help` */
-    const char *help;    /* all of `mux NAME --help` */
-    int (*run)(int argc, char **argv);
+    const char *summary;               /* a line in `mux --help` */
+    const char *help;                  /* all of `mux NAME --help` */
+    int (*run)(int argc, char **argv); /* what is left in stdout is written out after it */
 };
 
 extern const struct subcommand subcommand_cat, subcommand_top, subcommand_route, subcommand_send,
@@ -33,12 +35,6 @@ int next_option(const struct subcommand *subcommand, int argc, char **argv,
 
 /* False, after a sentence on stderr, when stdout is a terminal: binary never goes there. */
 bool stdout_takes_binary(const struct subcommand *subcommand);
-
-/*
- * Flushes stdout; false when that fails or an earlier write did. The first time a sentence says
- * why, unless it is that the reader is gone; errno must still be that of the failed write.
- */
-bool stdout_flush(const struct subcommand *subcommand);
 
 /* Opens FILE, or stdin for "-". -1 after a sentence on stderr. */
 int open_input(const struct subcommand *subcommand, const char *path);

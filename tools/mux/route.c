@@ -1,5 +1,6 @@
 /* mux route: prefix or strip the route codes of a stream. */
 #include "mux/route.h"
+#include "tools/common/output.h"
 #include "tools/mux/input.h"
 
 #include <getopt.h>
@@ -75,7 +76,7 @@ static bool route_frame(void *user, const struct mux_frame *frame) {
 
 static bool flush(void *user) {
     (void)user;
-    return stdout_flush(&subcommand_route);
+    return output_flush("mux route");
 }
 
 static bool set_prefix(struct route *route, const char *segment) {
@@ -108,7 +109,7 @@ static int run(int argc, char **argv) {
     int error = input_read(STDIN_FILENO, &handler);
     if (error > 0)
         fprintf(stderr, "mux route: stdin: %s\n", strerror(error));
-    return stdout_flush(&subcommand_route) && error == 0 ? EXIT_FINE : EXIT_FAILED;
+    return error == 0 ? EXIT_FINE : EXIT_FAILED;
 }
 
 const struct subcommand subcommand_route = {

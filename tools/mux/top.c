@@ -2,6 +2,7 @@
 #include "tools/common/summary.h"
 #include "tools/mux/input.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,14 +24,14 @@ static const char help[] =
     "  tail -c +1 -f run.subunit | mux top              a run that somebody else gathers\n"
     "  mux top run.subunit                              how it ended\n"
     "\n"
-    "Exit codes: 0 all is well; 3 the stream was damaged; 1 the file could not be read; 2 wrong\n"
-    "usage.\n";
+    "Exit codes: 0 tests ran, and all is well; 4 tests failed, or had not ended; 5 no test ran (a\n"
+    "list of tests, an empty stream); 3 the stream or a worker's was damaged, whatever else it\n"
+    "says; 1 the file could not be read, or stdout not be written; 2 wrong usage.\n";
 
 static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
 
 struct top {
     struct summary *summary;
-    bool damaged;
 };
 
 static uint64_t clock_ns(void) {
@@ -51,7 +52,6 @@ static bool show_bytes(void *user, struct mux_span bytes) {
 
 static bool show_frame(void *user, const struct mux_frame *frame) {
     struct top *top = user;
-    top->damaged |= frame->kind == MUX_FRAME_DAMAGE;
     if (frame->kind != MUX_FRAME_PACKET)
         return input_report(frame, mux_span(NULL, 0), show_bytes, top);
     summary_packet(top->summary, &frame->packet, clock_ns());
@@ -65,8 +65,28 @@ static bool tick(void *user) {
     return true;
 }
 
+static int exit_code(const struct top *top) {
+    static const int codes[] = {[SUMMARY_PASSED] = EXIT_FINE,
+                                [SUMMARY_FAILED] = EXIT_TESTS_FAILED,
+                                [SUMMARY_NOTHING] = EXIT_NOTHING_RAN,
+                                [SUMMARY_DAMAGED] = EXIT_DAMAGED};
+    return codes[summary_verdict(top->summary)];
+}
+
+/*
+ * Reads on although stdout is broken: who is in front of us in the pipe (tee, into a file) must not
+ * break, too.
+ */
+static bool finish(struct top *top) {
+    if (summary_finish(top->summary, clock_ns()))
+        return true;
+    if (errno != EPIPE)
+        fprintf(stderr, "mux top: stdout: %s\n", strerror(errno));
+    return false;
+}
+
 static int run(int argc, char **argv) {
-    struct top top = {NULL, false};
+    struct top top = {NULL};
     struct input_handler handler = {show_frame, tick, TICK_MS, &top};
     int status;
     if (next_option(&subcommand_top, argc, argv, options, &status) != -1)
@@ -83,12 +103,13 @@ static int run(int argc, char **argv) {
     if (!top.summary)
         abort(); /* out of memory */
     int error = input_read(fd, &handler);
-    summary_finish(top.summary, clock_ns());
+    int code = exit_code(&top);
+    bool written = finish(&top);
     if (error > 0)
         fprintf(stderr, "mux top: %s: %s\n", path, strerror(error));
     if (fd != STDIN_FILENO)
         close(fd);
-    return error ? EXIT_FAILED : top.damaged ? EXIT_DAMAGED : EXIT_FINE;
+    return error || !written ? EXIT_FAILED : code;
 }
 
 const struct subcommand subcommand_top = {"top", "sums a run up while it happens", help, run};

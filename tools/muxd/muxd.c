@@ -1,6 +1,7 @@
 /* muxd: one node as a daemon. Options, listeners, the upstream's places, signals; node.c does the
  * rest. */
 #include "tools/common/dialer.h"
+#include "tools/common/output.h"
 #include "tools/common/standard.h"
 #include "tools/muxd/engine.h"
 #include "tools/muxd/log.h"
@@ -476,12 +477,22 @@ static void stop(struct muxd *muxd) {
     engine_unmap(&muxd->engine);
 }
 
+/* What people were to see could not be shown to its end. */
+static bool finish_screen(struct muxd *muxd) {
+    if (!muxd->engine.transport ||
+        screen_finish(muxd->screen, muxd->engine.ops->now_ns(muxd->engine.transport)))
+        return true;
+    log_text(&muxd->log, "muxd: stdout: %s\n", strerror(errno));
+    return false;
+}
+
 int main(int argc, char **argv) {
     static struct muxd muxd;
     standard_descriptors_open();
+    output_streams_open();
     int status = options_parse(&muxd.options, argc, argv);
-    if (status >= 0)
-        return status;
+    if (status >= 0) /* --help and the like */
+        return output_flush("muxd") ? status : EXIT_START_FAILED;
     log_open(&muxd.log);
     status = EXIT_START_FAILED;
     bool started = start(&muxd);
@@ -489,11 +500,10 @@ int main(int argc, char **argv) {
         node_terminate(muxd.node, true);
     while (muxd.node && node_step(muxd.node))
         ;
-    if (muxd.engine.transport)
-        screen_finish(muxd.screen, muxd.engine.ops->now_ns(muxd.engine.transport));
+    bool shown = finish_screen(&muxd);
     if (started) {
         write_stats(&muxd);
-        status = node_all_sent(muxd.node) ? 0 : EXIT_NOT_ALL_SENT;
+        status = node_all_sent(muxd.node) && shown ? 0 : EXIT_NOT_ALL_SENT;
     }
     stop(&muxd);
     log_close(&muxd.log);

@@ -2,6 +2,7 @@
 
 #include "mux/framer.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 struct screen {
@@ -25,12 +26,15 @@ struct screen *screen_create(uint64_t now_ns) {
     return screen;
 }
 
-void screen_finish(struct screen *screen, uint64_t now_ns) {
+bool screen_finish(struct screen *screen, uint64_t now_ns) {
     if (!screen)
-        return;
-    summary_finish(screen->summary, now_ns);
+        return true;
+    bool written = summary_finish(screen->summary, now_ns);
+    int error = errno;
     free(screen->store);
     free(screen);
+    errno = error;
+    return written;
 }
 
 struct summary *screen_summary(struct screen *screen) {
