@@ -6,11 +6,14 @@
  */
 #define CHATTER_WAITS_BYTES 1024
 
-/* Most chatter in one frame, whatever is fed at once: fits a packet and an output batch. */
-#define CHATTER_FRAME_BYTES 65536
-
 /* Waiting chatter is joined by what follows in steps of this: few looks, little overshoot. */
 #define CHATTER_STEP_BYTES 256
+
+_Static_assert(CHATTER_WAITS_BYTES + CHATTER_STEP_BYTES <= MUX_STORE_MIN_BYTES &&
+                   CHATTER_WAITS_BYTES < MUX_FRAME_CHATTER_MAX_BYTES,
+               "chatter that waits fits any store, and a frame");
+_Static_assert(MUX_PACKET_MAX_BYTES + MUX_STORE_MIN_BYTES <= MUX_STORE_MAX_BYTES,
+               "the largest store takes any packet");
 
 /* What is looked at: the store's bytes while there are any, else what was fed. */
 struct view {
@@ -192,7 +195,7 @@ static bool judge(const struct view *view, size_t at, struct mux_frame *frame, s
 static void scan(struct mux_framer *framer, const struct view *view, struct mux_frame *frame,
                  struct look *look) {
     size_t at = framer->chatter;
-    while (at < view->len && at < CHATTER_FRAME_BYTES) {
+    while (at < view->len && at < MUX_FRAME_CHATTER_MAX_BYTES) {
         if (view->data[at] == MUX_SIGNATURE && judge(view, at, frame, look))
             break;
         size_t width = framer->utf8 ? character(view, at) : 1;

@@ -20,6 +20,9 @@
  */
 #define MUX_STORE_MAX_BYTES (4194304 + 1048576)
 
+/* Most chatter in one frame, whatever is fed at once: fits a packet and an output batch. */
+#define MUX_FRAME_CHATTER_MAX_BYTES 65536
+
 enum mux_frame_kind {
     MUX_FRAME_NONE,    /* all that was fed is used up */
     MUX_FRAME_PACKET,  /* bytes, packet, layout: CRC and fields are good */

@@ -351,6 +351,8 @@ enum mux_link_step mux_link_next_input(struct mux_link *link) {
     if (link->framer.candidate == 0)
         mux_link_leave_slot(link);
     size_t store_bytes = link->expects_large && !link->ended ? mux_framer_wanted(&link->framer) : 0;
+    if (store_bytes && link->offered_bytes)
+        return MUX_LINK_IDLE; /* the store stays where it is until that is filled or has lapsed */
     if (store_bytes)
         return mux_link_get_store(link, store_bytes);
     if (link->is_given_up) {

@@ -33,7 +33,7 @@ void mux_message(struct mux *mux, enum mux_status status, uint64_t now_ns, const
     vsnprintf(reason, sizeof reason, format, arguments);
     va_end(arguments);
     mux_log(mux, "%s", reason);
-    /* links leave FRAME_COPIED_BYTES free in a full batch: enough for the burst of a second */
+    /* a batch that is full for a frame mostly has room for some messages */
     if (!mux_limiter_allow(&mux->messages, now_ns) ||
         !mux_batch_has_room(mux->fill, 2 * LINE_BYTES, 1)) {
         MUX_COUNT(&mux->counters, messages_suppressed, 1);
@@ -100,10 +100,19 @@ void mux_inputs_drop(struct mux *mux, struct mux_inputs *inputs) {
 }
 
 /*
- * How config.memory is shared out. The way down's store and one large slot are always there. A
- * twelfth for the way down: with muxd's default memory the largest packet fits into what it may
- * use of that.
+ * How config.memory is shared out. The way down's store and one large slot are always there. Of the
+ * rest a twelfth is for the way down: with muxd's default memory the largest packet fits into what
+ * it may use of that; and a twelfth for middle slots.
  */
+#define SHARES 12
+#define FIXED_BYTES (2 * BATCH_BYTES + MUX_STORE_MAX_BYTES)
+#define LEAST_REST_BYTES (MUX_MEMORY_MIN_BYTES - FIXED_BYTES)
+_Static_assert(FIXED_BYTES < MUX_MEMORY_MIN_BYTES, "the least memory has a rest to be shared");
+_Static_assert(LEAST_REST_BYTES / SHARES >= MIDDLE_SLOT_BYTES, "there is a middle slot");
+_Static_assert(LEAST_REST_BYTES / SHARES >= 3 * DOWN_BLOCK_BYTES, "a third of the blocks is one");
+_Static_assert(LEAST_REST_BYTES - 2 * (LEAST_REST_BYTES / SHARES) >= MUX_STORE_MAX_BYTES,
+               "there is a large slot");
+
 static bool share_memory(struct mux *mux) {
     struct mux_room rest = mux->config.memory;
     for (int i = 0; i < 2; i++) {
@@ -114,7 +123,7 @@ static bool share_memory(struct mux *mux) {
     }
     struct mux_room store = {rest.data, MUX_STORE_MAX_BYTES};
     rest = (struct mux_room){rest.data + store.len, rest.len - store.len};
-    const size_t twelfth = rest.len / 12;
+    const size_t twelfth = rest.len / SHARES;
     struct mux_room blocks = {rest.data, twelfth - twelfth % DOWN_BLOCK_BYTES};
     struct mux_room middle = {rest.data + blocks.len, twelfth - twelfth % MIDDLE_SLOT_BYTES};
     struct mux_room large = {middle.data + middle.len, rest.len - blocks.len - middle.len};

@@ -45,8 +45,10 @@ struct mux_config {
                                                   they came; must not call back */
 };
 
-/* The largest receive buffer of all transports: RDMA's. */
+/* The largest received buffer that can be copied whole into a batch. */
 #define MUX_INPUT_MAX_BYTES 131072
+
+/* What one frame becomes fits a gather list. */
 #define MUX_GATHER_MIN 64
 
 /* NULL: out of memory, or config.memory is below MUX_MEMORY_MIN_BYTES. */

@@ -9,6 +9,7 @@
 #include "mux/list.h"
 #include "mux/mux.h"
 #include "mux/progress.h"
+#include "mux/report.h"
 #include "mux/route.h"
 #include "mux/segment.h"
 #include "mux/slots.h"
@@ -23,13 +24,23 @@
 /* Bytes copied into a batch at most; some 3,000 small packets, one send. */
 #define BATCH_BYTES ((size_t)512 << 10)
 
+/* Most packets that one frame becomes: a damage report. */
+#define FRAME_PACKETS 3
+
 /*
- * One frame's most copied bytes: an input that is copied whole, or the pieces below the reference
- * threshold of two packets, with heads and routes.
+ * What each of them has beyond the frame's own bytes at most: a head, numbers, a CRC, the link's
+ * segment, a report's names and its reason.
  */
-#define FRAME_COPIED_BYTES ((size_t)128 << 10)
-#define FRAME_PACKETS 3 /* a damage report */
+#define FRAME_GROWTH_BYTES 512
+
+/* Most bytes of one frame that are copied into the batch: an input that is copied whole. */
+#define FRAME_COPIED_BYTES ((size_t)MUX_INPUT_MAX_BYTES + FRAME_PACKETS * FRAME_GROWTH_BYTES)
+
+/* Pieces that long are referenced where they can be, whatever the transport says. */
 #define REFERENCE_LEAST_MAX_BYTES 8192
+
+/* Of any length, in one packet: test id, tags, mime, file name, file content, route code. */
+#define PACKET_FIELDS 6
 
 /* Deficit round robin: what a link may send in its turn. About 100 small packets. */
 #define QUANTUM_BYTES 16384
@@ -78,6 +89,35 @@
 #define TESTS_COMMON_CELLS_MAX (1u << 22) /* of a kind: 800 MiB */
 
 #define REASON_BYTES 160
+
+/*
+ * How all these limits hang together: who changes one hears of the others.
+ */
+_Static_assert(MUX_PREFIX_GROWTH_BYTES <= FRAME_GROWTH_BYTES, "a packet with its segment");
+_Static_assert(MUX_SEGMENT_TEXT_BYTES + 128 <= FRAME_GROWTH_BYTES, "a report's names and reason");
+_Static_assert(MUX_SEGMENT_TEXT_BYTES - 1 <= MUX_SEGMENT_MAX_BYTES, "every segment is one");
+_Static_assert(FRAME_PACKETS >= MUX_REPORT_DAMAGE_PACKETS && FRAME_PACKETS >= 2,
+               "damage, and a packet that is split");
+_Static_assert(FRAME_COPIED_BYTES >= 2 * PACKET_FIELDS * (size_t)REFERENCE_LEAST_MAX_BYTES +
+                                         2 * MUX_PIECES_SCRATCH_BYTES,
+               "of a packet that is split no field may be long enough to be referenced");
+_Static_assert(FRAME_COPIED_BYTES >= MUX_FRAME_CHATTER_MAX_BYTES + FRAME_GROWTH_BYTES &&
+                   MUX_FRAME_CHATTER_MAX_BYTES <= MUX_REPORT_CHATTER_MAX_BYTES,
+               "chatter is one packet, and may lie where nothing can be referenced");
+_Static_assert(FRAME_COPIED_BYTES >= TAIL_BYTES + FRAME_PACKETS * FRAME_GROWTH_BYTES,
+               "from a link's own store all is copied");
+_Static_assert(FRAME_COPIED_BYTES >=
+                   MUX_PROGRESS_NAME_BYTES + REASON_BYTES + PEER_TEXT_BYTES + FRAME_GROWTH_BYTES,
+               "the report of a test that has failed is copied");
+_Static_assert(FRAME_GROWTH_BYTES <= MUX_PIECES_SCRATCH_BYTES, "growth is written into scratch");
+_Static_assert(2 * FRAME_COPIED_BYTES <= BATCH_BYTES, "a batch takes several frames of any kind");
+_Static_assert(FRAME_PACKETS *MUX_PIECES_MAX <= MUX_GATHER_MIN, "a frame fits an empty batch");
+_Static_assert(MUX_HEADER_MAX_BYTES <= HEAD_ROOM_BYTES && HEAD_ROOM_BYTES <= TAIL_BYTES,
+               "a packet's length is in its head, which goes into any store");
+_Static_assert(TAIL_BYTES <= MIDDLE_SLOT_BYTES && MIDDLE_SLOT_BYTES <= MUX_STORE_MAX_BYTES,
+               "a larger store takes what a smaller one has");
+_Static_assert(MUX_HELLO_PACKET_BYTES <= TAIL_BYTES && MUX_HELLO_PACKET_BYTES <= DOWN_QUEUE_BYTES,
+               "a hello needs no slot, and its answer fits a link's queue");
 
 struct mux_input {
     struct mux_buffer *buffer;

@@ -9,6 +9,9 @@
  */
 #define DAMAGE_PACKET_BYTES (MUX_PACKET_MAX_BYTES - MUX_REPORT_ROUTE_MAX_BYTES - 256)
 
+_Static_assert(2 * DAMAGE_PACKET_BYTES >= MUX_PACKET_MAX_BYTES, "two packets take all damage");
+_Static_assert(MUX_REPORT_CHATTER_MAX_BYTES <= DAMAGE_PACKET_BYTES, "one packet takes chatter");
+
 /*
  * What floods of damage and chatter provoke has its fields written down as on the wire, each with
  * its length in front (in octal): one piece instead of six.

@@ -89,10 +89,106 @@ static void not_what_has_ended(void **state) {
     assert_int_equal(rig_counter(MUX_COUNT_damage_bytes), 20 + 10 * small_bytes);
 }
 
+/*
+ * Half a packet for a middle slot; in it a whole one, larger than any buffer, and the head of one
+ * for a large slot. The room for the rest of the half one is with the transport.
+ */
+#define OUTER_BYTES 100000
+#define WHOLE_BYTES 70000
+#define NEXT_BYTES 1000000
+#define BEGUN_BYTES 500
+static size_t next_bytes;
+
+static struct mux_link *begun_around_others(struct mux_room *offered) {
+    struct mux_link *link = begun_with(OUTER_BYTES, BEGUN_BYTES);
+    rig_give(link, packet_bytes, rig_packet(WHOLE_BYTES, NULL));
+    next_bytes = rig_packet(NEXT_BYTES, NULL);
+    rig_give(link, packet_bytes, 100);
+    *offered = mux_link_offer(link);
+    assert_non_null(offered->data);
+    return link;
+}
+
+static void look_at_others(void) {
+    rig_run(now_ns + TWO_SECONDS_NS);
+    assert_int_equal(rig_counter(MUX_COUNT_abandoned_packets), 1);
+    assert_int_equal(rig_counter(MUX_COUNT_damage_bytes), BEGUN_BYTES);
+    assert_int_equal(rig_counter(MUX_COUNT_received_packets), 1);
+}
+
+/* The store must not move before that is over. */
+static void while_room_is_received_into(void **state) {
+    (void)state;
+    struct mux_room room;
+    struct mux_link *link = begun_around_others(&room);
+    look_at_others();
+    rig_send_up();
+    assert_null(mux_link_offer(link).data);
+    memcpy(room.data, packet_bytes + 100, 10);
+    mux_link_filled(link, 10, now_ns);
+    mux_run(mux, now_ns);
+    rig_give(link, packet_bytes + 110, next_bytes - 110);
+    assert_int_equal(rig_counter(MUX_COUNT_received_packets), 2);
+    assert_int_equal(rig_counter(MUX_COUNT_damage_bytes), BEGUN_BYTES);
+}
+
+/* Its bytes come in a buffer, which was under way. */
+static void while_room_lapses(void **state) {
+    (void)state;
+    struct mux_room room;
+    struct mux_link *link = begun_around_others(&room);
+    look_at_others();
+    rig_push(link, packet_bytes + 100, 900);
+    mux_run(mux, now_ns);
+    rig_send_up();
+    rig_give(link, packet_bytes + 1000, next_bytes - 1000);
+    assert_int_equal(rig_counter(MUX_COUNT_received_packets), 2);
+}
+
+static void while_room_is_given_up(void **state) {
+    (void)state;
+    struct mux_room room;
+    struct mux_link *link = begun_around_others(&room);
+    look_at_others();
+    mux_link_ended(link, "it ended");
+    rig_run(now_ns);
+    assert_true(mux_link_finished(link));
+    assert_int_equal(rig_counter(MUX_COUNT_damage_bytes), BEGUN_BYTES + 100);
+}
+
+/* It is to be closed, but what was offered may still be filled. */
+static void while_it_is_evicted(void **state) {
+    (void)state;
+    struct mux_room room, others;
+    struct mux_link *link = begun_around_others(&room);
+    for (unsigned i = 0; i < 2; i++) { /* one has the other middle slot, one waits */
+        begun_with(OUTER_BYTES, 9000);
+        rig_run(now_ns);
+    }
+    for (unsigned i = 0; i < 4 && !mux_link_close_reason(link); i++)
+        rig_run(mux_deadline_ns(mux));
+    assert_non_null(mux_link_close_reason(link));
+    rig_run(now_ns + TWO_SECONDS_NS);
+    others = mux_link_offer(link);
+    assert_null(others.data);
+    next_bytes = rig_packet(NEXT_BYTES, NULL);
+    memcpy(room.data, packet_bytes + 100, 10);
+    mux_link_filled(link, 10, now_ns);
+    mux_link_ended(link, "it ended");
+    rig_run(now_ns);
+    assert_true(mux_link_finished(link));
+    assert_int_equal(rig_counter(MUX_COUNT_received_packets), 1);
+    assert_int_equal(rig_counter(MUX_COUNT_damage_bytes), BEGUN_BYTES + 110);
+    rig_send_up();
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        RIG_TEST(after_two_seconds), RIG_TEST(whole_in_time),      RIG_TEST(when_it_has_doubled),
-        RIG_TEST(in_a_slot),         RIG_TEST(not_what_has_ended),
+        RIG_TEST(after_two_seconds),   RIG_TEST(whole_in_time),
+        RIG_TEST(when_it_has_doubled), RIG_TEST(in_a_slot),
+        RIG_TEST(not_what_has_ended),  RIG_TEST(while_room_is_received_into),
+        RIG_TEST(while_room_lapses),   RIG_TEST(while_room_is_given_up),
+        RIG_TEST(while_it_is_evicted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,9 +13,11 @@
 
 #include <stdlib.h>
 
-#define MODE_GATHER 3 /* two bits: how long a gather list may be */
-#define MODE_LEAST 12 /* two bits: from where on bodies are not copied */
-#define MODE_NODE 16  /* the upstream is a node */
+#define MODE_GATHER 3  /* two bits: how long a gather list may be */
+#define MODE_LEAST 12  /* two bits: from where on bodies are not copied */
+#define MODE_NODE 16   /* the upstream is a node */
+#define MODE_INPUTS 32 /* buffers are as large as may be */
+#define MODE_OFFERS 64 /* links are asked for room after each turn */
 
 #define OPERATIONS_MOST 200
 #define TICK_SHORT_NS 1000000u /* chatter waits 30 of them */
@@ -346,12 +348,21 @@ static void check_past(const struct node *node, const struct past *past) {
     free(have.bytes.data);
 }
 
+static struct node_setup setup_of(uint8_t mode) {
+    return (struct node_setup){
+        .reference_least_bytes = (size_t)64 << (mode & MODE_LEAST) / 2,
+        .gather_max = MUX_GATHER_MIN << (mode & MODE_GATHER),
+        .input_bytes = mode & MODE_INPUTS ? MUX_INPUT_MAX_BYTES : NODE_INPUT_BYTES,
+        .upstream_is_node = mode & MODE_NODE,
+        .offers = mode & MODE_OFFERS,
+    };
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static struct node node;
     struct script script = {mux_span(data, size)};
-    uint8_t mode = script_byte(&script);
-    node_open(&node, (size_t)64 << (mode & MODE_LEAST) / 2, MUX_GATHER_MIN << (mode & MODE_GATHER),
-              mode & MODE_NODE);
+    struct node_setup setup = setup_of(script_byte(&script));
+    node_open(&node, &setup);
     for (unsigned i = 0; script.rest.len && i < OPERATIONS_MOST; i++)
         operate(&node, &script);
     node_settle(&node);

@@ -141,7 +141,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct script cuts = {script_take(&script, script_byte(&script))};
     uint8_t *stream = copy_of(script.rest);
     repair_packets(stream, script.rest.len);
-    node_open(&node, SIZE_MAX, MUX_GATHER_MIN, false);
+    node_open(&node, &(struct node_setup){.reference_least_bytes = SIZE_MAX,
+                                          .gather_max = MUX_GATHER_MIN,
+                                          .input_bytes = NODE_INPUT_BYTES});
     mux_framer_init(&model.framer, (struct mux_room){store, sizeof store});
     connect_all(&node, mode);
     for (unsigned i = 0; i <= repeats; i++)

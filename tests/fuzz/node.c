@@ -31,17 +31,16 @@ static struct mux_buffer *lend(struct node *node, struct mux_span bytes, unsigne
     return buffer;
 }
 
-void node_open(struct node *node, size_t reference_least_bytes, unsigned gather_max,
-               bool upstream_is_node) {
-    *node = (struct node){.now_ns = 1};
+void node_open(struct node *node, const struct node_setup *setup) {
+    *node = (struct node){.setup = *setup, .now_ns = 1};
     struct mux_config config = {
         .memory = {memory, sizeof memory},
         .links_max = NODE_LINKS,
         .inputs_max = NODE_INPUTS + NODE_RESERVE_INPUTS,
-        .input_bytes_max = NODE_INPUT_BYTES,
-        .reference_least_bytes = reference_least_bytes,
-        .gather_max = gather_max,
-        .upstream_is_node = upstream_is_node,
+        .input_bytes_max = setup->input_bytes,
+        .reference_least_bytes = setup->reference_least_bytes,
+        .gather_max = setup->gather_max,
+        .upstream_is_node = setup->upstream_is_node,
         .node_grace_ns = NODE_GRACE_NS,
         .user = node,
         .log = say,
@@ -85,7 +84,7 @@ bool node_give(struct node *node, struct peer *peer, struct mux_span bytes) {
         memcpy(peer->offered.data, bytes.data, bytes.len);
         mux_link_filled(peer->link, bytes.len, node->now_ns);
     } else {
-        bytes.len = bytes.len < NODE_INPUT_BYTES ? bytes.len : NODE_INPUT_BYTES;
+        bytes.len = bytes.len < node->setup.input_bytes ? bytes.len : node->setup.input_bytes;
         struct mux_buffer *buffer = lend(node, bytes, NODE_INPUTS);
         if (!buffer)
             return false;
@@ -228,6 +227,8 @@ void node_run(struct node *node) {
             node_end(peer);
         if (mux_link_finished(link))
             disconnect(node, peer);
+        else if (node->setup.offers)
+            node_offer(peer);
     }
 }
 

@@ -9,8 +9,8 @@
 
 #define NODE_LINKS 6
 #define NODE_INPUTS 16
-#define NODE_RESERVE_INPUTS 4 /* for the upstream, as transports keep some */
-#define NODE_INPUT_BYTES 16384
+#define NODE_RESERVE_INPUTS 4  /* for the upstream, as transports keep some */
+#define NODE_INPUT_BYTES 16384 /* unless it is set up with larger ones */
 #define NODE_IDENTITY "0"
 #define NODE_GRACE_NS 1000000000u /* a lost node is waited for */
 
@@ -31,7 +31,16 @@ struct past {
 
 #define NODE_PASTS_MOST 64
 
+struct node_setup {
+    size_t reference_least_bytes;
+    unsigned gather_max;
+    size_t input_bytes; /* of a received buffer, at most */
+    bool upstream_is_node;
+    bool offers; /* after each turn links are asked for room, as muxd does */
+};
+
 struct node {
+    struct node_setup setup;
     struct mux *mux;
     uint64_t now_ns;
     unsigned buffers; /* lent to the mux */
@@ -42,8 +51,7 @@ struct node {
     struct bytes up; /* whole packets that the upstream has read */
 };
 
-void node_open(struct node *node, size_t reference_least_bytes, unsigned gather_max,
-               bool upstream_is_node);
+void node_open(struct node *node, const struct node_setup *setup);
 
 /* Everybody sends the rest, reads and ends; the upstream takes all. Then nothing may be left. */
 void node_settle(struct node *node);

@@ -23,6 +23,10 @@
  */
 #define RDMA_RECEIVE_BUFFER_BYTES ((size_t)128 << 10)
 
+_Static_assert(RDMA_RECEIVE_BUFFER_BYTES <= MUX_INPUT_MAX_BYTES &&
+                   RECEIVE_BUFFER_BYTES <= MUX_INPUT_MAX_BYTES,
+               "the mux takes every received buffer");
+
 /* Receive buffers that only the upstream may use, so that a flood cannot starve the way down. */
 #define RESERVE_BUFFERS 4
 
