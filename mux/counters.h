@@ -19,6 +19,8 @@
     X(connections_over_limit, COUNTER, "connections", "connections closed because of --max-links") \
     X(connections_refused, COUNTER, "connections", "connections closed for want of descriptors")   \
     X(connections_lost, COUNTER, "connections", "workers' connections that broke")                 \
+    X(connections_empty, COUNTER, "connections",                                                   \
+      "connections that ended without a byte, as health checks do")                                \
     X(received_bytes, COUNTER, "bytes", "bytes received from links")                               \
     X(received_packets, COUNTER, "packets", "good packets received from links")                    \
     X(chatter_bytes, COUNTER, "bytes", "bytes from links that were not subunit")                   \

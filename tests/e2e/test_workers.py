@@ -99,6 +99,27 @@ class Workers(Case):
         stats = self.stats(path)
         self.assertEqual((stats["muxd_connections_lost_total"], stats["muxd_damages_total"]), (1, 1))
 
+    def test_health_checks(self):
+        """Who connects and goes without a byte, in order or by a reset, is counted and costs no line."""
+        path = os.path.join(self.folder(), "stats")
+        folder = self.folder()
+        muxd = self.muxd("--stats-json", path, listen=("127.0.0.1:0", "unix:%s/s" % folder))
+        for i in range(40):
+            sock = connect(muxd.addresses[i % 4 == 3])
+            (reset if i % 2 else socket.socket.close)(sock)
+        self.until(lambda: self.fresh_stats(muxd, path)["muxd_connections_empty_total"] == 40,
+                   "the checks")
+        worker = muxd.connect()
+        worker.sendall(packet(test_id="t"))
+        self.finish(worker)
+        self.assertEqual(muxd.end(), 0)
+        self.assertFalse([line for line in muxd.log if "lost" in line], muxd.log)
+        stats = self.stats(path)
+        self.assertEqual((stats["muxd_connections_empty_total"], stats["muxd_connections_lost_total"]),
+                         (40, 0))
+        event, = python_events(muxd.stream())
+        self.assertEqual(event["route_code"], "0")
+
     def test_stestr_nested(self):
         """stestr's own routes stay behind the link's segment."""
         folder = self.folder()

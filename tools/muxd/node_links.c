@@ -115,12 +115,24 @@ static void close_conn(struct node *node, struct node_link *link, const char *re
     link->closing = true;
 }
 
-static void lose(struct node *node, struct node_link *link, const struct transport_event *event) {
+/* Nothing came by it: a health check, as balancers make them every few seconds. */
+static bool is_empty(const struct node_link *link) {
+    return !link->adopted && *mux_link_segment(link->link) == '\0';
+}
+
+static void log_lost(struct node *node, const struct node_link *link,
+                     const struct transport_event *event) {
     const char *segment = mux_link_segment(link->link);
-    MUX_COUNT(node->counters, connections_lost, 1);
     node_log(node, "%s%s%s%s lost: %s: %s", node->ops->peer(link->conn)->text,
              *segment ? " (link " : "", segment, *segment ? ")" : "", event->operation,
              strerror(event->error));
+}
+
+static void lose(struct node *node, struct node_link *link, const struct transport_event *event) {
+    if (!is_empty(link)) {
+        MUX_COUNT(node->counters, connections_lost, 1);
+        log_lost(node, link, event);
+    }
     link->lost_operation = event->operation;
     link->lost_error = event->error;
     node->input_failed = node->input_failed || link->adopted;
@@ -139,6 +151,8 @@ static void release(struct node *node, struct node_link *link) {
 /* Only now has the transport let go of all of the link's memory. */
 static void closed(struct node *node, struct node_link *link) {
     char reason[160];
+    MUX_COUNT(node->counters, connections_empty,
+              is_empty(link) && (link->ended || link->lost_error));
     show(node, link, false);
     link->conn = NULL;
     node->conn_count--;
