@@ -15,18 +15,16 @@
 /* A farm that connects at once must not meet a full backlog; the kernel cuts it to somaxconn. */
 #define LISTEN_BACKLOG 4096
 
-/* A silent link is asked after a minute: a NAT or firewall forgets idle ones after five or more. */
+/*
+ * A silent link is asked after a minute (a NAT or firewall forgets idle ones after five or more),
+ * and one whose host does not answer is lost a minute later. TCP_USER_TIMEOUT is not set: the
+ * kernel would wait for that instead, and apply it to a peer that answers but keeps its window
+ * shut, too. So a host that vanished with bytes under way is noticed by their retransmissions
+ * (tcp_retries2, a quarter of an hour), and back-pressure lasts as long as it wants.
+ */
 #define KEEPALIVE_IDLE_SEC 60
 #define KEEPALIVE_INTERVAL_SEC 20
 #define KEEPALIVE_PROBES 3
-
-/*
- * How long sent bytes may stay unacknowledged before the link counts as lost. The kernel applies it
- * to a peer that keeps its window shut, too, even if that peer answers: back-pressure longer than
- * this ends a link, and what its kernel holds is in doubt. So: longer than a supervisor is away for
- * repairs. A dead host is noticed sooner when it comes back: it answers with a reset.
- */
-#define USER_TIMEOUT_MS (60 * 60 * 1000)
 
 static bool is_tcp_family(int family) {
     return family == AF_INET || family == AF_INET6;
@@ -44,8 +42,7 @@ static bool set_tcp_options(int fd) {
            set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1) &&
            set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_SEC) &&
            set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_SEC) &&
-           set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES) &&
-           set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT_MS);
+           set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES);
 }
 
 /* A non-blocking stream socket with its options; -1 with *failure. */

@@ -226,7 +226,7 @@ static void tcp_options_are_set(void **state) {
     unsigned sockets = 0;
     carrier_pair(world, ends);
     for (int fd = 0; fd <= highest_descriptor(); fd++) {
-        int protocol, listens, value[4] = {0};
+        int protocol, listens, value[6] = {0};
         socklen_t len = sizeof protocol;
         if (getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) || protocol != IPPROTO_TCP)
             continue;
@@ -237,7 +237,12 @@ static void tcp_options_are_set(void **state) {
         getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &value[1], &len);
         getsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &value[2], &len);
         getsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &value[3], &len);
-        assert_true(value[0] && value[1] && value[2] > 0 && value[3] < 7200);
+        getsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &value[4], &len);
+        getsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &value[5], &len);
+        assert_true(value[0] && value[1]);
+        /* a dead host is noticed in two minutes; a user timeout would take the probes' place */
+        assert_int_equal(value[2], 0);
+        assert_true(value[3] + value[4] * value[5] <= 120);
         assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
         sockets++;
     }
