@@ -38,7 +38,7 @@ class Probe:
             self.process.stdin.close()
         except BrokenPipeError:
             pass  # it died, which was reported
-        self.process.wait(timeout=10)
+        self.process.wait(timeout=300)
         self.process.stdout.close()
 
     def ask(self, operation, stream, mode, seed=0):

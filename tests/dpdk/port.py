@@ -24,7 +24,7 @@ def upstream_endpoint(port):
 
 
 def ip(*argv):
-    return subprocess.run(["ip", *argv], check=True, capture_output=True, text=True, timeout=10).stdout
+    return subprocess.run(["ip", *argv], check=True, capture_output=True, text=True, timeout=PATIENCE).stdout
 
 
 def cpu_seconds(pid):

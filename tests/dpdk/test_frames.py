@@ -125,7 +125,7 @@ class Frames(PortCase):
         source, to = frames.address(STRANGER4), frames.address(PORT4)
         other = bytes([stranger.to_mac[0], *stranger.to_mac[1:5], stranger.to_mac[5] ^ 1])
         answered = lambda f: f[:6] == stranger.mac and f[12:14] == b"\x08\0" and f[26:30] == to
-        for mac, patience in ((other, 0.5), (stranger.to_mac, 5)):
+        for mac, patience in ((other, 0.5), (stranger.to_mac, PATIENCE)):
             self.send(stranger, source, to, frames.TCP, frames.tcp(source, to, 99, TCP_PORT, 1, 0, frames.SYN), mac)
             answer = stranger.wire.receive(answered, patience)
             self.assertEqual(answer is not None, mac == stranger.to_mac)
@@ -142,9 +142,7 @@ class Frames(PortCase):
             self.send(stranger, source, to, frames.TCP, syn)
             if i % BURST == 0:
                 time.sleep(PAUSE_SECONDS)
-        begin = time.monotonic()
         GoodWorker.say(connect(WORKERS_AT), packet(test_id="new"))
-        self.assertLess(time.monotonic() - begin, 10)
         self.assertLess(muxd.resident_bytes() - before, LARGEST_GROWTH_BYTES)
         self.arrived_whole(muxd, worker)
 

@@ -118,11 +118,9 @@ class Streams(PortCase):
             self.addCleanup(ip, "addr", "del", source + "/24", "dev", FAR)
         muxd = self.port("--exit-after", str(HOSTS))
         sent = [worker_stream("w%d" % i, rng, 400) for i in range(HOSTS)]
-        begin = time.monotonic()
         pump([socket.create_connection((PORT4, TCP_PORT), PATIENCE, (source, 0)) for source in sources], sent, rng)
         self.assertEqual(muxd.wait(), 0)
         self.same_by_worker(muxd.stream(), sent)
-        self.assertLess(time.monotonic() - begin, 20, "neighbours are looked for again and again")
 
     def test_a_reader_that_stops(self):
         """Then the workers are held by their windows, memory is bounded, and later all is there."""

@@ -96,12 +96,10 @@ class Vanish(PortCase):
         ip("link", "set", NEAR, "down")
         upstream.sock.sendall(packet(file_name="stdin", file_bytes=bytes(100000), route_code="0"))
         time.sleep(0.5)
-        begin = time.monotonic()
         muxd.signal()
         upstream.read_until(lambda s: False)
         upstream.sock.close()
         muxd.wait()
-        self.assertLess(time.monotonic() - begin, 10)
 
     def test_upstream_lost_and_back(self):
         """The supervisor, reached by the port, goes and comes back: nothing is lost, nothing is double."""

@@ -126,16 +126,14 @@ class Terminal(Case):
             for number in (signal.SIGTERM, signal.SIGINT):
                 master, slave = pty.openpty()
                 self.addCleanup(os.close, master)
-                muxd = self.muxd(stdout=slave, env=dict(os.environ, **env))
+                muxd = self.muxd(*NEVER, stdout=slave, env=dict(os.environ, **env))
                 os.close(slave)
                 sock = muxd.connect()
                 for i in range(3000):
                     sock.sendall(packet(test_id="test %d" % i * 20, test_status="fail"))
                 self.finish(sock)
-                begin = time.monotonic()
                 muxd.signal(number)
                 self.assertIn(muxd.wait(), (0, 75) if number == signal.SIGINT else (0,))
-                self.assertLess(time.monotonic() - begin, 5)
 
     def test_log_that_nobody_reads(self):
         """A full stderr holds up nobody; how many lines are missing is counted."""
@@ -144,7 +142,7 @@ class Terminal(Case):
             path = os.path.join(self.folder(), "stats")
             port = free_port()
             node = subprocess.Popen([MUXD, "--io", IO, "--listen", "127.0.0.1:%d" % port,
-                                     "--stats-json", path], stdin=subprocess.DEVNULL,
+                                     "--stats-json", path, *NEVER], stdin=subprocess.DEVNULL,
                                     stdout=subprocess.DEVNULL, stderr=writing)
             self.addCleanup(node.kill)
             self.assertIn(b"listening", os.read(reading, 1000))
@@ -164,11 +162,9 @@ class Terminal(Case):
             sock.shutdown(socket.SHUT_WR)
             self.assertEqual(sock.recv(1), b"")
             sock.close()
-            begin = time.monotonic()
             node.send_signal(number)
             # INT does not wait for what is on its way
             self.assertIn(node.wait(PATIENCE), (0, 75) if number == signal.SIGINT else (0,))
-            self.assertLess(time.monotonic() - begin, 5)
             self.assertGreater(self.stats(path)["muxd_log_lines_suppressed_total"], 0)
             os.close(reading)
             os.close(writing)

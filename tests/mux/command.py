@@ -18,7 +18,7 @@ import events
 from subunit.v2 import StreamResultToBytes
 
 MUX = os.environ['MUX']
-PATIENCE = 60  # seconds; what takes longer hangs
+PATIENCE = 300  # seconds; what takes longer hangs
 
 
 def mux(*arguments, stream=b'', **keywords):

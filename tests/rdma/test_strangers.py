@@ -48,8 +48,8 @@ BAD = {
 
 
 class Strangers(Cabled):
-    def listening(self):
-        return self.muxd(*MEMORY, listen=("rdma:%s:0" % NEAR,))
+    def listening(self, *options):
+        return self.muxd(*MEMORY, *options, listen=("rdma:%s:0" % NEAR,))
 
     def lives(self, muxd):
         """It still takes what a muxd sends."""
@@ -105,15 +105,13 @@ class Strangers(Cabled):
 
     def test_one_that_says_nothing(self):
         """It does not hold up the end."""
-        muxd = self.listening()
+        muxd = self.listening(*NEVER)
         silent = subprocess.Popen([STRANGER, NEAR, str(muxd.port), hello().hex()], stdout=subprocess.PIPE, text=True)
         self.addCleanup(silent.stdout.close)
         self.addCleanup(silent.wait)
         self.addCleanup(silent.kill)
         self.assertEqual(silent.stdout.readline(), "accepted\n")
-        begin = time.monotonic()
         self.assertEqual(muxd.end(), 0)
-        self.assertLess(time.monotonic() - begin, 10)
 
     def test_a_muxd_calls_a_stranger(self):
         """rping accepts anybody: its answer is no muxd's, and the node says so."""

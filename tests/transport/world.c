@@ -14,7 +14,7 @@
 
 /* A condition that has not come true by then never will; generous for sanitizers on busy machines.
  */
-#define PATIENCE_MS 20000
+#define PATIENCE_MS 300000
 
 #define EVENTS_MOST 64
 
