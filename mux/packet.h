@@ -70,6 +70,12 @@ const char *mux_error_text(enum mux_error error);
 /* "exists", "inprogress", ... as in python's events; NULL for MUX_STATUS_NONE. Static. */
 const char *mux_status_text(enum mux_status status);
 
+/* A time as people and other programs expect it. */
+struct mux_time {
+    uint64_t seconds; /* since 1970-01-01 UTC; up to 2^32, a second past what the wire can say */
+    uint32_t nanoseconds; /* 0..999999999 */
+};
+
 /* The fields of one packet. A span with data == NULL is a field that is not there. */
 struct mux_packet {
     enum mux_status status;
@@ -87,6 +93,13 @@ struct mux_packet {
     struct mux_span file_content; /* any bytes; there exactly when file_name is */
     struct mux_span route;        /* UTF-8, no NUL; segments with '/' between, nearest node first */
 };
+
+/* Seconds that the wire has in its nanoseconds are carried, as python-subunit does. */
+static inline struct mux_time mux_packet_time(const struct mux_packet *packet) {
+    const uint32_t second = 1000000000;
+    return (struct mux_time){(uint64_t)packet->seconds + packet->nanoseconds / second,
+                             packet->nanoseconds % second};
+}
 
 /*
  * Where a packet's parts lie, as mux_packet_parse() found them: what a router needs.

@@ -30,23 +30,58 @@ static void test_sequences(void **state) {
     SAME("a\x1b[", "a");
     SAME("a\x1b[12", "a");
     SAME("a\x1b]never ended\nb", "a\nb");
-    SAME("a\rb\tc\x07\x7f", "ab c??");
-    SAME("\xC2\x9B"
-         "2J",
-         "??2J"); /* C1 CSI */
-    SAME("\xE2\x80\xAE"
-         "x\xE2\x81\xA6",
-         "???x???"); /* marks that turn text around */
-    SAME("\xED\xA0\x80\xC0\x80\xF4\x90\x80\x80", "?????????");
-    SAME("cut \xE3\xB3", "cut ??");
+    SAME("a\rb\tc\x07\x7f", "ab c\\x07\\x7f");
+    SAME("\xED\xA0\x80\xC0\x80\xF4\x90\x80\x80", "\\xed\\xa0\\x80\\xc0\\x80\\xf4\\x90\\x80\\x80");
+    SAME("cut \xE3\xB3", "cut \\xe3\\xb3");
     SAME("", "");
+}
+
+/* What is not seen, or turns around what is, is named; tests/mux/test_unicode.py has all of it. */
+static void test_hidden(void **state) {
+    (void)state;
+    static const struct {
+        const char *in, *expected;
+    } hidden[] = {
+        {"\xC2\x9B"
+         "2J",
+         "\\u009b2J"}, /* C1 CSI */
+        {"\u202Ex\u2066", "\\u202ex\\u2066"},
+        {"a\u00ADb", "a\\u00adb"},
+        {"\u061C\u180E\uFFF9\uFFFA\uFFFB", "\\u061c\\u180e\\ufff9\\ufffa\\ufffb"},
+        {"\u115F\u1160\u3164\uFFA0", "\\u115f\\u1160\\u3164\\uffa0"},
+        {"\u200B\u200F\u2060\u206F\uFEFF", "\\u200b\\u200f\\u2060\\u206f\\ufeff"},
+        {"\uFE0F\u2028", "\\ufe0f\\u2028"},
+        {"\U000E0041\U0001D173", "\\U000e0041\\U0001d173"},
+    };
+    for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++)
+        same(hidden[i].in, strlen(hidden[i].in), hidden[i].expected);
+}
+
+static void test_marks(void **state) {
+    (void)state;
+    char in[4096] = "a", out[4096], expected[4096] = "a";
+    for (unsigned i = 0; i < 300; i++) {
+        strcat(in, "\u0301");
+        strcat(expected, i < 8 ? "\u0301" : "\\u0301");
+    }
+    text_clean(mux_span_text(in), true, out, sizeof out);
+    assert_string_equal(out, expected);
+    SAME("b\u0301\u0302c\u0303", "b\u0301\u0302c\u0303");
+    SAME("\u0301b\n\u0301", "\\u0301b\n\\u0301"); /* they would sit on what is not theirs */
+    SAME("b\u0301\u0301\u0301\u0301\u0301\u0301\u0301\u200D\u0301\u0301",
+         "b\u0301\u0301\u0301\u0301\u0301\u0301\u0301\\u200d\u0301\\u0301");
+}
+
+/* A name shows all: what is left out of two would make them look the same. */
+static void test_names(void **state) {
+    (void)state;
+    char out[64];
+    text_clean(mux_span_text("a\x1b[31m\r\n\tb"), false, out, sizeof out);
+    assert_string_equal(out, "a\\x1b[31m\\x0d\\x0a\\x09b");
 }
 
 static void test_lines(void **state) {
     (void)state;
-    char out[64];
-    text_clean(mux_span_text("a\nb"), false, out, sizeof out);
-    assert_string_equal(out, "a b");
     struct mux_span tail = text_tail(mux_span_text("1\n2\n3\n\n"), 2, 100);
     assert_int_equal(tail.len, 3);
     assert_memory_equal(tail.data, "2\n3", 3);
@@ -75,24 +110,26 @@ static void test_random_bytes(void **state) {
     struct random random = {1};
     for (int run = 0; run < 200000; run++) {
         uint8_t in[24];
-        char out[64];
+        char out[sizeof in * TEXT_GROWTH + 1];
         size_t len = random_below(&random, sizeof in);
         for (size_t i = 0; i < len; i++)
             in[i] = run & 1 ? (uint8_t)pieces[random_below(&random, sizeof pieces - 1)]
                             : (uint8_t)random_next(&random);
-        size_t written = text_clean(mux_span(in, len), true, out, sizeof out);
+        bool lines = random_below(&random, 2);
+        size_t written = text_clean(mux_span(in, len), lines, out, sizeof out);
         assert_int_equal(strlen(out), written);
         assert_int_equal(mux_string_check(mux_span(out, written)), MUX_OK);
         for (size_t i = 0; i < written; i++)
-            assert_true(out[i] == '\n' || ((unsigned char)out[i] >= 0x20 && out[i] != 0x7F));
+            assert_true((lines && out[i] == '\n') ||
+                        ((unsigned char)out[i] >= 0x20 && out[i] != 0x7F));
     }
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sequences),
-        cmocka_unit_test(test_lines),
-        cmocka_unit_test(test_capacity),
+        cmocka_unit_test(test_sequences),    cmocka_unit_test(test_hidden),
+        cmocka_unit_test(test_marks),        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_lines),        cmocka_unit_test(test_capacity),
         cmocka_unit_test(test_random_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -68,6 +68,14 @@ def as_python_reads(event):
     return event
 
 
+def carried(event):
+    """Seconds among the nanoseconds, which a packet may have, as they are shown."""
+    if event.timestamp is None:
+        return event
+    carry, nanoseconds = divmod(event.timestamp[1], 1000000000)
+    return event._replace(timestamp=(event.timestamp[0] + carry, nanoseconds))
+
+
 def routed(event, segment):
     route = event.route_code
     return event._replace(route_code=segment if route is None else segment + '/' + route)

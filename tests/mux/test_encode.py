@@ -62,15 +62,23 @@ class Lines(Case):
         done = mux('encode', stream=line(
             file_b64=base64.b64encode(content + b'x').decode(), **fields))
         self.assertEqual((done.returncode, done.stdout), (1, b''))
-        self.assertIn(b'line 1: ', done.stderr)
+        self.assertIn(b'line 1: too large for a packet of at most 4194303 bytes', done.stderr)
 
 
 class Wrong(Case):
     WRONG = (
-        (b'{', 'line 3: '),
+        (b'{', 'each object stands on a line of its own'),
         (b'[]', 'line 3: "event": expected a JSON object'),
         (b'{"test_id": 1}', '"test_id": expected a string or null'),
-        (b'{"test_id": "\\u0000"}', 'line 3: '),
+        (b'{"test_id": "\\u0000"}', '"test_id": expected a string without NUL'),
+        (b'{"mime_type": "a\\u0000"}', '"mime_type": expected a string without NUL'),
+        (b'{"route_code": "1/\\u0000"}', '"route_code": expected a string without NUL'),
+        (b'{"file_name": "a\\u0000", "file_b64": ""}', '"file_name": expected a string without NUL'),
+        (b'{"file_name": "a", "file_b64": "YQ=\\u0000"}', '"file_b64": expected base64'),
+        (b'{"test_tags": ["a", "\\u0000"]}', '"test_tags": expected strings without NUL'),
+        (b'{"test_status": "fail\\u0000"}', '"test_status": expected exists, inprogress'),
+        (b'{"test_status": "\\u0000"}', '"test_status": expected exists, inprogress'),
+        (b'{"test_id\\u0000": "a"}', 'NUL byte in object key'),
         (b'{"test_id": "\xff"}', 'line 3: '),
         (b'{"test_id": "\\ud800"}', 'line 3: '),
         (b'{"test_id": "a", "test_id": "b"}', 'line 3: '),
@@ -93,8 +101,11 @@ class Wrong(Case):
         (b'{"timestamp": [1]}', '"timestamp": expected [seconds'),
         (b'{"timestamp": [1, 2, 3]}', '"timestamp": expected [seconds'),
         (b'{"timestamp": [-1, 0]}', '"timestamp": expected [seconds'),
-        (b'{"timestamp": [4294967296, 0]}', '"timestamp": expected [seconds'),
-        (b'{"timestamp": [0, 1073741824]}', '"timestamp": expected [seconds'),
+        (b'{"timestamp": [4294967296, 73741824]}', '"timestamp": expected [seconds'),
+        (b'{"timestamp": [4294967296, -1]}', '(0 to 1073741823)'),
+        (b'{"timestamp": [4294967297, 0]}', '(0 to 4294967295)'),
+        (b'{"timestamp": [0, 1073741824]}', '(0 to 1073741823)'),
+        (b'{"timestamp": [0, 9223372036854775807]}', '"timestamp": expected [seconds'),
         (b'{"timestamp": [1.5, 0]}', '"timestamp": expected [seconds'),
         (b'[' * 100000, 'line 3: '),
         (b'\0', 'line 3: '),
@@ -114,9 +125,29 @@ class Wrong(Case):
 
     def test_largest_timestamp(self):
         """The edge of what test_wrong refuses."""
-        shown = self.fine(mux('cat', '--json', stream=self.fine(
-            mux('encode', stream=line(timestamp=[4294967295, 1073741823])))))
-        self.assertEqual(json.loads(shown)['timestamp'], [4294967295, 1073741823])
+        encoded = self.fine(mux('encode', stream=line(timestamp=[4294967295, 1073741823])))
+        shown = self.fine(mux('cat', '--json', stream=encoded))
+        self.assertEqual(json.loads(shown)['timestamp'], [4294967296, 73741823])
+        self.assertEqual(self.fine(mux('encode', stream=shown)), encoded)
+
+    def test_what_is_no_json(self):
+        for stream, expected in ((packet(test_id='a'), 'it looks like subunit v2'),
+                                 (b'test: a\nsuccess: a\n', 'it looks like subunit v1'),
+                                 (line(test_id='a').decode().encode('utf-16'), 'it looks like UTF-16'),
+                                 (b'{\n  "test_id": "a"\n}\n', 'jq -c')):
+            done = mux('encode', stream=stream)
+            self.assertEqual((done.returncode, done.stdout), (1, b''))
+            self.assertIn('line 1: ', done.stderr.decode())
+            self.assertIn(expected, done.stderr.decode())
+
+    def test_byte_order_mark(self):
+        self.assertEqual(self.fine(mux('encode', stream=b'\xef\xbb\xbf' + line(test_id='a', runnable=True))),
+                         packet(test_id='a'))
+
+    def test_limits_are_named(self):
+        text = self.fine(mux('encode', '--help')).decode()
+        for limit in ('4194303', '4294967295', '1073741823'):
+            self.assertIn(limit, text)
 
     def test_message_cannot_steer(self):
         """What it quotes of a line is harmless."""
@@ -130,7 +161,7 @@ class Wrong(Case):
         with open('/dev/zero') as zero:
             done = subprocess.run([MUX, 'encode'], stdin=zero, capture_output=True, timeout=PATIENCE)
         self.assertEqual((done.returncode, done.stdout), (1, b''))
-        self.assertIn(b'line 1: longer than any packet needs', done.stderr)
+        self.assertRegex(done.stderr, rb'line 1: longer than \d+ bytes, more than any packet needs')
 
 
 if __name__ == '__main__':

@@ -27,13 +27,16 @@ class Top(Case):
                 (fine, 0), (test('skip'), 0), (test('xfail'), 0), (test('exists') + fine, 0),
                 (fine + test('fail', 'u'), 4), (fine + test('uxsuccess', 'u'), 4),
                 (fine + test('inprogress', 'u'), 4), (began, 4), (test('fail') + fine, 4),
-                (b'', 5), (test('exists'), 5), (b'chatter\n', 5),
+                (test('exists'), 5), (test('exists') + b'chatter\n', 5),
                 (packet(file_name='f', file_bytes=b'x'), 5),
-                (damage, 3), (fine + damage, 3), (test('fail') + damage, 3)):
+                (fine + damage, 3), (test('fail') + damage, 3)):
             self.fine(mux('top', stream=stream), code)
+        for stream in (b'', b'chatter\n', damage):  # test_looks.py has what is said of them
+            self.assertEqual(mux('top', stream=stream).returncode, 3)
 
     def test_damage(self):
-        output = self.fine(mux('top', stream=packet(test_id='a')[:-1] + b'?'), 3).decode()
+        output = self.fine(mux('top', stream=packet(test_id='a')[:-1] + b'?' + packet(test_id='b')),
+                           3).decode()
         self.assertIn('0 failed', output)
         self.assertIn('1 x damage', output)
 

@@ -1,5 +1,7 @@
 #include "tools/common/output.h"
 
+#include "tools/common/text.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <stdint.h>
@@ -71,7 +73,7 @@ bool output_flush(const char *who) {
     if (fflush(stdout) == 0 && !ferror(stdout))
         return true;
     if (!told && stdout_error != EPIPE)
-        fprintf(stderr, "%s: stdout: %s\n", who, strerror(stdout_error));
+        text_complain("%s: stdout: %s", who, strerror(stdout_error));
     told = true;
     return false;
 }

@@ -1,10 +1,15 @@
 #include "tools/common/text.h"
 
 #include "mux/packet.h"
+#include "tools/common/unicode.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 
 #define ESCAPE 0x1B
+
+/* A sentence with a path or an argument in it; of longer ones the end is left out. */
+#define COMPLAINT_BYTES 8192
 
 /* The length of an escape sequence at the head of `bytes` (ECMA-48); at least 1. */
 static size_t escape_length(struct mux_span bytes) {
@@ -36,56 +41,100 @@ static size_t escape_length(struct mux_span bytes) {
     }
 }
 
-/* Length of a printable UTF-8 character of 2 to 4 bytes at the head, or 0. */
-static size_t wide_character(struct mux_span bytes) {
+/* So many marks of a character are drawn; no word of any language has more. */
+#define MARKS_MAX 8
+
+/* One character of the input, and how it is shown. */
+struct shown {
+    size_t used;
+    size_t len;
+    char text[sizeof "\\U0010ffff"];
+};
+
+__attribute__((format(printf, 2, 3))) static void write_shown(struct shown *shown,
+                                                              const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    shown->len = (size_t)vsnprintf(shown->text, sizeof shown->text, format, arguments);
+    va_end(arguments);
+}
+
+static uint32_t code_point(struct mux_span character) {
+    static const uint8_t lead_bits[] = {0, 0x7F, 0x1F, 0x0F, 0x07};
+    uint32_t value = character.data[0] & lead_bits[character.len];
+    for (size_t i = 1; i < character.len; i++)
+        value = value << 6 | (character.data[i] & 0x3F);
+    return value;
+}
+
+/* A character of UTF-8 beyond ASCII. *marks: how many the last character has got. */
+static void show_wide(struct mux_span character, unsigned *marks, struct shown *shown) {
+    uint32_t value = code_point(character);
+    enum unicode_kind kind = unicode_kind(value);
+    *marks = kind == UNICODE_MARK ? *marks + 1 : kind == UNICODE_SHOWN ? 0 : *marks;
+    shown->used = character.len;
+    if (kind == UNICODE_HIDDEN || *marks > MARKS_MAX) {
+        write_shown(shown, value > 0xFFFF ? "\\U%08x" : "\\u%04x", (unsigned)value);
+        return;
+    }
+    shown->len = character.len;
+    memcpy(shown->text, character.data, character.len);
+}
+
+static void show_byte(uint8_t byte, struct shown *shown) {
+    shown->used = shown->len = 1;
+    shown->text[0] = (char)byte;
+    if (byte < 0x20 || byte >= 0x7F)
+        write_shown(shown, "\\x%02x", byte);
+}
+
+/* In a text of lines these have a meaning that is no danger. */
+static bool show_layout(struct mux_span bytes, struct shown *shown) {
+    uint8_t byte = bytes.data[0];
+    if (byte != '\n' && byte != '\t' && byte != '\r' && byte != ESCAPE)
+        return false;
+    shown->used = byte == ESCAPE ? escape_length(bytes) : 1;
+    shown->len = byte == '\n' || byte == '\t';
+    shown->text[0] = byte == '\t' ? ' ' : '\n';
+    return true;
+}
+
+static void show_next(struct mux_span bytes, bool lines, unsigned *marks, struct shown *shown) {
     size_t width = mux_utf8_character(bytes);
-    if (width < 2)
-        return 0;
-    uint8_t lead = bytes.data[0], second = bytes.data[1];
-    bool c1 = lead == 0xC2 && second < 0xA0;
-    uint8_t third = width > 2 ? bytes.data[2] : 0;
-    /* U+2028..202E and U+2060..206F: separators and marks that turn text around or join it */
-    bool turns = lead == 0xE2 && ((second == 0x80 && third >= 0xA8 && third <= 0xAE) ||
-                                  (second == 0x81 && third >= 0xA0 && third <= 0xAF));
-    /* U+200B..200F, U+FEFF, U+E0000..E0FFF: not to be seen, so that two names look the same */
-    bool hidden = (lead == 0xE2 && second == 0x80 && third >= 0x8B && third <= 0x8F) ||
-                  (lead == 0xEF && second == 0xBB && third == 0xBF) ||
-                  (lead == 0xF3 && second == 0xA0);
-    return c1 || turns || hidden ? 0 : width;
+    if (width > 1) {
+        show_wide(mux_span(bytes.data, width), marks, shown);
+        return;
+    }
+    *marks = bytes.data[0] == '\n' ? MARKS_MAX : 0;
+    if (!lines || !show_layout(bytes, shown))
+        show_byte(bytes.data[0], shown);
 }
 
-static char shown_as(uint8_t byte, bool newlines) {
-    if (byte == '\n')
-        return newlines ? '\n' : ' ';
-    if (byte == '\t')
-        return ' ';
-    return byte >= 0x20 && byte < 0x7F ? (char)byte : '?';
-}
-
-size_t text_clean(struct mux_span bytes, bool newlines, char *out, size_t capacity) {
+size_t text_clean(struct mux_span bytes, bool lines, char *out, size_t capacity) {
     size_t len = 0;
+    unsigned marks = MARKS_MAX; /* at the beginning they would sit on what is not theirs */
     assert(capacity > 0);
     while (bytes.len > 0) {
-        size_t used = 1, width = 1;
-        if (bytes.data[0] == ESCAPE) {
-            used = escape_length(bytes);
-            width = 0;
-        } else if (bytes.data[0] == '\r') {
-            width = 0;
-        } else if (bytes.data[0] >= 0x80 && wide_character(bytes)) {
-            used = width = wide_character(bytes);
-        }
-        if (len + width >= capacity)
+        struct shown shown;
+        show_next(bytes, lines, &marks, &shown);
+        if (len + shown.len >= capacity)
             break;
-        if (used > 1 && width)
-            memcpy(out + len, bytes.data, width);
-        else if (width)
-            out[len] = shown_as(bytes.data[0], newlines);
-        len += width;
-        bytes = mux_span(bytes.data + used, bytes.len - used);
+        memcpy(out + len, shown.text, shown.len);
+        len += shown.len;
+        bytes = mux_span(bytes.data + shown.used, bytes.len - shown.used);
     }
     out[len] = '\0';
     return len;
+}
+
+void text_complain(const char *format, ...) {
+    static char raw[COMPLAINT_BYTES], clean[COMPLAINT_BYTES * TEXT_GROWTH];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(raw, sizeof raw, format, arguments);
+    va_end(arguments);
+    text_clean(mux_span_text(raw), false, clean, sizeof clean);
+    fprintf(stderr, "%s\n", clean);
 }
 
 struct mux_span text_tail(struct mux_span bytes, unsigned lines, size_t most) {
@@ -100,7 +149,7 @@ struct mux_span text_tail(struct mux_span bytes, unsigned lines, size_t most) {
 
 void text_show_tail(struct mux_span bytes, unsigned lines,
                     void (*show)(void *user, const char *line), void *user) {
-    static char clean[TEXT_TAIL_BYTES + 1];
+    static char clean[TEXT_TAIL_BYTES * TEXT_GROWTH + 1];
     struct mux_span tail = text_tail(bytes, lines, TEXT_TAIL_BYTES);
     if (tail.data > bytes.data) {
         char before[64];

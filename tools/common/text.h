@@ -7,12 +7,23 @@
 #include "mux/packet.h"
 
 /*
- * Writes `bytes` as text to out[0..capacity), NUL-terminated; returns its length. Printable ASCII
- * and UTF-8 stay; escape sequences (CSI, OSC and the like) are left out; a tab becomes a space;
- * other control characters, C1 ones too, and bytes that are not UTF-8 become '?'. Newlines stay if
- * `newlines`, else they become spaces. What does not fit is cut at a character.
+ * Writes `bytes` as text to out[0..capacity), NUL-terminated; returns its length. What is printable
+ * stays. Control characters and bytes that are not UTF-8 are shown as \x1b, characters that cannot
+ * be seen or that turn text around as \u202e or \U000e0041, and so are marks beyond the eighth on
+ * one character. In a text of `lines` newlines stay, a tab is a space, carriage returns and escape
+ * sequences (CSI, OSC and the like: colours) are left out; a name shows them, too. What does not
+ * fit is cut at a character.
  */
-size_t text_clean(struct mux_span bytes, bool newlines, char *out, size_t capacity);
+size_t text_clean(struct mux_span bytes, bool lines, char *out, size_t capacity);
+
+/* Clean text has at most so many bytes for one of the input's. */
+#define TEXT_GROWTH 4
+
+/*
+ * One line on stderr, whatever is in it (arguments, paths, reasons): as a name. The newline is
+ * added. Every message of a program at its user goes through here, muxd's log through log.h.
+ */
+__attribute__((format(printf, 1, 2))) void text_complain(const char *format, ...);
 
 /* Is a packet's file something to show to people as it is? */
 bool text_is_text(const struct mux_packet *packet);

@@ -29,16 +29,18 @@ static const char help[] =
     "Bytes that are not subunit are shown as file stdout. Damage is shown as events of the test\n"
     "subunit.parser, as python-subunit does. Nothing in a stream can steer the terminal.\n"
     "\n"
-    "Exit codes: 0 all is well; 3 the stream was damaged; 1 a file could not be read, or stdout "
-    "not\n"
-    "be written; 2 wrong usage.\n";
+    "A byte order mark of UTF-8 at the beginning is left out. When there is not one packet, as in\n"
+    "an empty file, one that is still packed, or subunit v1, stderr says what it looks like.\n"
+    "\n"
+    "Exit codes: 0 all is well; 3 the stream was damaged, or was none; 1 a file could not be\n"
+    "read, or stdout not be written; 2 wrong usage.\n";
 
 static const struct option options[] = {
     {"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
 
 struct cat {
     void (*print)(const struct mux_packet *packet);
-    bool damaged;
+    bool damaged; /* or not one packet was there */
 };
 
 static void print_json(const struct mux_packet *packet) {
@@ -68,12 +70,13 @@ static void print_tags(const struct mux_packet *packet) {
 }
 
 static void print_time(const struct mux_packet *packet) {
-    time_t seconds = packet->seconds;
+    struct mux_time when = mux_packet_time(packet);
+    time_t seconds = (time_t)when.seconds;
     struct tm tm;
     char text[32];
     if (packet->has_timestamp && gmtime_r(&seconds, &tm) &&
         strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm))
-        printf("  %s.%09uZ", text, packet->nanoseconds);
+        printf("  %s.%09uZ", text, when.nanoseconds);
 }
 
 static void print_line(void *user, const char *line) {
@@ -130,13 +133,17 @@ static bool flush(void *user) {
 }
 
 static bool cat_file(struct cat *cat, const char *path) {
-    struct input_handler handler = {show_frame, flush, -1, cat};
+    static struct input_seen seen;
+    struct input_handler handler = {show_frame, flush, -1, cat, &seen};
+    seen = (struct input_seen){0};
     int fd = open_input(&subcommand_cat, path);
     if (fd < 0)
         return false;
     int error = input_read(fd, &handler);
     if (error > 0)
-        fprintf(stderr, "mux cat: %s: %s\n", path, strerror(error));
+        text_complain("mux cat: %s: %s", path, strerror(error));
+    if (error == 0 && !input_was_stream(&subcommand_cat, path, &seen))
+        cat->damaged = true;
     if (fd != STDIN_FILENO)
         close(fd);
     return error == 0;

@@ -3,6 +3,7 @@
 #include "tools/common/text.h"
 #include "tools/mux/event.h"
 #include "tools/mux/input.h"
+#include "tools/mux/looks.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -28,6 +29,10 @@ static const char help[] =
     "\n"
     "Statuses: exists inprogress success uxsuccess skip fail xfail.\n"
     "\n"
+    "Limits, of the format: a packet is at most 4194303 bytes long, all fields and 8 to 10 bytes\n"
+    "more; seconds since 1970 go from 0 to 4294967295 (in 2106), nanoseconds from 0 to 1073741823\n"
+    "(mux cat carries 1000000000 and more into the seconds); strings hold no NUL.\n"
+    "\n"
     "  mux cat --json run.subunit | jq -c 'select(.test_status==\"fail\")' | mux encode > failed\n"
     "\n"
     "Exit codes: 0 all lines were written; 1 a line is wrong (what came before it is written) or\n"
@@ -45,10 +50,23 @@ struct lines {
 };
 
 static bool wrong_line(const struct lines *lines, const char *why) {
-    char clean[512];
-    text_clean(mux_span_text(why), false, clean, sizeof clean); /* it may quote the line */
-    fprintf(stderr, "mux encode: %s: line %zu: %s\n", lines->path, lines->number, clean);
+    text_complain("mux encode: %s: line %zu: %s", lines->path, lines->number, why);
     return false;
+}
+
+/* What is no JSON: what it is instead, or how it would be lines. `line` lies in lines->bytes. */
+static bool no_json(const struct lines *lines, struct mux_span line, const char *why) {
+    const uint8_t *end = (const uint8_t *)lines->bytes + lines->end;
+    char more[512];
+    if (line.data[0] == '{' || line.data[0] == '[')
+        snprintf(more, sizeof more,
+                 "%s (each object stands on a line of its own: jq -c . writes it so)", why);
+    else if (lines->number == 1)
+        snprintf(more, sizeof more, "%s: it looks like %s", why,
+                 looks_like(mux_span(line.data, (size_t)(end - line.data))));
+    else
+        snprintf(more, sizeof more, "%s", why);
+    return wrong_line(lines, more);
 }
 
 static bool encode_line(const struct lines *lines, struct mux_span line) {
@@ -58,9 +76,11 @@ static bool encode_line(const struct lines *lines, struct mux_span line) {
     size_t written;
     json_t *event = json_loadb((const char *)line.data, line.len,
                                JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
-    bool fine = event && event_encode(event, bytes, sizeof bytes, &written, why, sizeof why);
+    if (!event)
+        return no_json(lines, line, error.text);
+    bool fine = event_encode(event, bytes, sizeof bytes, &written, why, sizeof why);
     if (!fine)
-        wrong_line(lines, event ? why : error.text);
+        wrong_line(lines, why);
     json_decref(event);
     return fine && fwrite(bytes, 1, written, stdout) == written;
 }
@@ -72,6 +92,15 @@ static bool blank(struct mux_span line) {
     return true;
 }
 
+/* A byte order mark of UTF-8 at the beginning is left out. */
+static struct mux_span without_mark(struct mux_span line) {
+    static const char mark[] = "\xEF\xBB\xBF";
+    size_t len = sizeof mark - 1;
+    if (line.len < len || memcmp(line.data, mark, len) != 0)
+        return line;
+    return mux_span(line.data + len, line.len - len);
+}
+
 /* Encodes the lines that are there whole, at the end of the input also the last without newline. */
 static bool take_lines(struct lines *lines, bool at_end) {
     char *start = lines->bytes, *end = lines->bytes + lines->end;
@@ -81,6 +110,8 @@ static bool take_lines(struct lines *lines, bool at_end) {
         if (!newline && !at_end)
             break;
         struct mux_span line = mux_span(start, (size_t)((newline ? newline : end) - start));
+        if (lines->number == 1)
+            line = without_mark(line);
         if (!blank(line) && !encode_line(lines, line))
             return false;
         lines->number++;
@@ -91,17 +122,25 @@ static bool take_lines(struct lines *lines, bool at_end) {
     return true;
 }
 
+static bool too_long(const struct lines *lines) {
+    char why[128];
+    snprintf(why, sizeof why,
+             "longer than %d bytes, more than any packet needs; expected a newline",
+             LINE_MAX_BYTES);
+    return wrong_line(lines, why);
+}
+
 static bool encode(struct lines *lines) {
     while (true) {
         size_t room = sizeof lines->bytes - lines->end;
         if (room == 0)
-            return wrong_line(lines, "longer than any packet needs; expected a newline");
+            return too_long(lines);
         if (input_silent(lines->fd, 0) && !output_flush("mux encode"))
             return false;
         ssize_t len = input_read_some(lines->fd, lines->bytes + lines->end,
                                       room < READ_BYTES ? room : READ_BYTES);
         if (len < 0) {
-            fprintf(stderr, "mux encode: %s: %s\n", lines->path, strerror(errno));
+            text_complain("mux encode: %s: %s", lines->path, strerror(errno));
             return false;
         }
         lines->end += (size_t)len;
@@ -120,7 +159,7 @@ static int run(int argc, char **argv) {
         if (id == -2)
             return status;
     if (argc - optind > 1) {
-        fprintf(stderr, "mux encode: one file at most (mux encode --help)\n");
+        text_complain("mux encode: one file at most (mux encode --help)");
         return EXIT_USAGE;
     }
     if (!stdout_takes_binary(&subcommand_encode))

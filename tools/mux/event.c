@@ -33,8 +33,9 @@ static json_t *base64_or_null(struct mux_span content) {
 
 json_t *event_to_json(const struct mux_packet *packet) {
     const char *status = mux_status_text(packet->status);
-    json_t *timestamp = packet->has_timestamp ? json_pack("[I, I]", (json_int_t)packet->seconds,
-                                                          (json_int_t)packet->nanoseconds)
+    struct mux_time when = mux_packet_time(packet);
+    json_t *timestamp = packet->has_timestamp ? json_pack("[I, I]", (json_int_t)when.seconds,
+                                                          (json_int_t)when.nanoseconds)
                                               : json_null();
     return json_pack("{s:o, s:s?, s:o, s:b, s:o, s:o, s:b, s:o, s:o, s:o}", "test_id",
                      string_or_null(packet->test_id), "test_status", status, "test_tags",
@@ -44,6 +45,9 @@ json_t *event_to_json(const struct mux_packet *packet) {
                      string_or_null(packet->mime), "route_code", string_or_null(packet->route),
                      "timestamp", timestamp);
 }
+
+#define SECOND_NS 1000000000
+#define SECONDS_MOST ((json_int_t)UINT32_MAX)
 
 /* What an object is turned into a packet with. */
 struct reading {
@@ -70,12 +74,19 @@ static struct mux_span span_of(const json_t *string) {
     return mux_span(json_string_value(string), json_string_length(string));
 }
 
+/* Jansson has made sure that it is UTF-8. */
+static bool has_nul(const json_t *string) {
+    return strlen(json_string_value(string)) != json_string_length(string);
+}
+
 static bool read_string(struct reading *reading, const char *key, struct mux_span *out) {
     const json_t *value = get(reading, key);
     if (!value)
         return true;
     if (!json_is_string(value))
         return wrong(reading, key, "a string or null");
+    if (has_nul(value))
+        return wrong(reading, key, "a string without NUL");
     *out = span_of(value);
     return true;
 }
@@ -96,7 +107,7 @@ static bool read_status(struct reading *reading) {
     for (unsigned i = MUX_STATUS_EXISTS; i <= MUX_STATUS_XFAIL; i++) {
         enum mux_status status = (enum mux_status)i;
         if (json_is_string(value) &&
-            strcmp(json_string_value(value), mux_status_text(status)) == 0) {
+            mux_span_equal(span_of(value), mux_span_text(mux_status_text(status)))) {
             reading->packet.status = status;
             return true;
         }
@@ -106,7 +117,8 @@ static bool read_status(struct reading *reading) {
 }
 
 static bool read_timestamp(struct reading *reading) {
-    static const char expected[] = "[seconds since 1970, nanoseconds]";
+    static const char expected[] = "[seconds since 1970 (0 to 4294967295), nanoseconds (0 to "
+                                   "1073741823)]";
     const json_t *value = get(reading, "timestamp");
     if (!value)
         return true;
@@ -115,7 +127,13 @@ static bool read_timestamp(struct reading *reading) {
         return wrong(reading, "timestamp", expected);
     json_int_t seconds = json_integer_value(json_array_get(value, 0));
     json_int_t nanoseconds = json_integer_value(json_array_get(value, 1));
-    if (seconds < 0 || seconds > UINT32_MAX || nanoseconds < 0 || nanoseconds > MUX_NUMBER_MAX)
+    if (nanoseconds < 0 || nanoseconds > MUX_NUMBER_MAX)
+        return wrong(reading, "timestamp", expected);
+    if (seconds == SECONDS_MOST + 1 && nanoseconds <= MUX_NUMBER_MAX - SECOND_NS) {
+        seconds--; /* the wire's last second can hold a part of the next one */
+        nanoseconds += SECOND_NS;
+    }
+    if (seconds < 0 || seconds > SECONDS_MOST)
         return wrong(reading, "timestamp", expected);
     reading->packet.has_timestamp = true;
     reading->packet.seconds = (uint32_t)seconds;
@@ -135,8 +153,11 @@ static bool read_tags(struct reading *reading) {
         const json_t *tag = json_array_get(value, i);
         if (!json_is_string(tag))
             return wrong(reading, "test_tags", "a list of strings or null");
+        if (has_nul(tag))
+            return wrong(reading, "test_tags", "strings without NUL");
         if (mux_tag_append(reading->tags, MUX_PACKET_MAX_BYTES, &len, span_of(tag)))
-            return wrong(reading, "test_tags", "tags that fit in a packet");
+            return wrong(reading, "test_tags",
+                         "tags that fit in a packet of at most 4194303 bytes");
     }
     reading->packet.has_tags = true;
     reading->packet.tag_count = (uint32_t)json_array_size(value);
@@ -149,9 +170,10 @@ static bool read_content(struct reading *reading) {
     const json_t *value = get(reading, "file_b64");
     if (!value)
         return true;
-    if (!json_is_string(value) || json_string_length(value) % 4 != 0 ||
-        json_string_length(value) > 2 * (size_t)MUX_PACKET_MAX_BYTES)
+    if (!json_is_string(value) || json_string_length(value) % 4 != 0)
         return wrong(reading, "file_b64", expected);
+    if (json_string_length(value) > 2 * (size_t)MUX_PACKET_MAX_BYTES)
+        return wrong(reading, "file_b64", "content that fits in a packet of at most 4194303 bytes");
     const char *text = json_string_value(value);
     size_t len = json_string_length(value);
     size_t padding = len && text[len - 1] == '=' ? 1 + (text[len - 2] == '=') : 0;

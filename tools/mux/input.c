@@ -1,6 +1,7 @@
 #include "tools/mux/input.h"
 
 #include "mux/report.h"
+#include "tools/common/text.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -36,6 +37,8 @@ static bool take_frames(struct mux_framer *framer, const struct input_handler *h
         mux_framer_next(framer, &frame);
         if (frame.kind == MUX_FRAME_NONE)
             return true;
+        if (frame.kind == MUX_FRAME_PACKET && handler->seen)
+            handler->seen->packets++;
         if (frame.kind == MUX_FRAME_STORE)
             mux_framer_move(framer, framer->store);
         else if (!handler->frame(handler->user, &frame))
@@ -59,24 +62,75 @@ static bool pause_input(int fd, struct mux_framer *framer, const struct input_ha
     return true;
 }
 
+static const uint8_t byte_order_mark[] = {0xEF, 0xBB, 0xBF};
+
+static void see(struct input_seen *seen, struct mux_span bytes) {
+    size_t room = sizeof seen->head - seen->head_len;
+    size_t len = bytes.len < room ? bytes.len : room;
+    memcpy(seen->head + seen->head_len, bytes.data, len);
+    seen->head_len += len;
+    seen->bytes += bytes.len;
+}
+
+static bool take_bytes(struct mux_framer *framer, const struct input_handler *handler,
+                       struct mux_span bytes) {
+    if (handler->seen)
+        see(handler->seen, bytes);
+    mux_framer_feed(framer, bytes);
+    return take_frames(framer, handler);
+}
+
+/*
+ * Leaves a mark out at the beginning. Returns how many bytes are held back: they may become one.
+ */
+static size_t skip_mark(struct mux_span *bytes) {
+    const size_t whole = sizeof byte_order_mark;
+    size_t len = bytes->len < whole ? bytes->len : whole;
+    if (memcmp(bytes->data, byte_order_mark, len) != 0)
+        return 0;
+    if (len == whole)
+        *bytes = mux_span(bytes->data + whole, bytes->len - whole);
+    return len < whole ? len : 0;
+}
+
 int input_read(int fd, const struct input_handler *handler) {
     static uint8_t bytes[READ_BYTES];
     struct mux_framer framer;
+    bool at_beginning = handler->seen != NULL;
+    size_t held = 0;
+    ssize_t len;
     mux_framer_init(&framer, (struct mux_room){store, sizeof store});
-    while (true) {
+    do {
         if (!pause_input(fd, &framer, handler))
             return -1;
-        ssize_t len = input_read_some(fd, bytes, sizeof bytes);
+        len = input_read_some(fd, bytes + held, sizeof bytes - held);
         if (len < 0)
             return errno;
-        if (len == 0)
-            break;
-        mux_framer_feed(&framer, mux_span(bytes, (size_t)len));
-        if (!take_frames(&framer, handler))
+        struct mux_span read = mux_span(bytes, held + (size_t)len);
+        held = at_beginning && len > 0 ? skip_mark(&read) : 0;
+        at_beginning = held > 0;
+        if (held == 0 && read.len > 0 && !take_bytes(&framer, handler, read))
             return -1;
-    }
+    } while (len > 0);
     mux_framer_end(&framer);
     return take_frames(&framer, handler) && handler->pause(handler->user) ? 0 : -1;
+}
+
+bool input_was_stream(const struct subcommand *subcommand, const char *path,
+                      const struct input_seen *seen) {
+    const char *name = strcmp(path, "-") == 0 ? "stdin" : path;
+    struct mux_span head = mux_span(seen->head, seen->head_len);
+    if (seen->packets && !looks_packed(head))
+        return true;
+    if (seen->packets)
+        text_complain("mux %s: %s: what was found is not all that is in it: it looks like %s",
+                      subcommand->name, name, looks_packed(head));
+    else if (seen->bytes == 0)
+        text_complain("mux %s: %s: it is empty: not one subunit v2 packet", subcommand->name, name);
+    else
+        text_complain("mux %s: %s: not one subunit v2 packet in %llu bytes: it looks like %s",
+                      subcommand->name, name, (unsigned long long)seen->bytes, looks_like(head));
+    return false;
 }
 
 bool input_report(const struct mux_frame *frame, struct mux_span route,

@@ -2,9 +2,17 @@
 #ifndef TOOLS_MUX_INPUT_H
 #define TOOLS_MUX_INPUT_H
 
+#include "tools/mux/looks.h"
 #include "tools/mux/mux.h"
 
 #include <sys/types.h>
+
+/* What was read, for who shows it to people. */
+struct input_seen {
+    uint64_t bytes, packets;
+    size_t head_len;
+    uint8_t head[LOOKS_BYTES]; /* the first bytes */
+};
 
 struct input_handler {
     /* A frame; its spans are good until it returns. False: stop reading. */
@@ -13,6 +21,9 @@ struct input_handler {
     bool (*pause)(void *user);
     int pause_ms; /* while nothing comes it is told again as often; -1: once */
     void *user;
+    /* Zeroed; filled. A byte order mark of UTF-8 at the beginning is then left out. NULL: each byte
+     * counts. */
+    struct input_seen *seen;
 };
 
 /*
@@ -20,6 +31,13 @@ struct input_handler {
  * errno value when reading failed, or -1 when the handler stopped it.
  */
 int input_read(int fd, const struct input_handler *handler);
+
+/*
+ * Was it a stream? False, after a sentence on stderr that says what it looks like, when there was
+ * not one packet, or some in what is packed.
+ */
+bool input_was_stream(const struct subcommand *subcommand, const char *path,
+                      const struct input_seen *seen);
 
 /* Is nothing there to be read for so long? */
 bool input_silent(int fd, int timeout_ms);

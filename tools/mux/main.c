@@ -1,10 +1,11 @@
 #include "tools/common/output.h"
 #include "tools/common/standard.h"
+#include "tools/common/text.h"
+#include "tools/common/usage.h"
 #include "tools/mux/mux.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -16,14 +17,15 @@ static const struct subcommand *const subcommands[] = {
 
 int next_option(const struct subcommand *subcommand, int argc, char **argv,
                 const struct option *options, int *status) {
-    int id = getopt_long(argc, argv, "", options, NULL);
+    char program[64];
+    snprintf(program, sizeof program, "mux %s", subcommand->name);
+    int id = usage_next_option(program, argc, argv, options);
     if (id == 'h') {
         fputs(subcommand->help, stdout);
         *status = EXIT_FINE;
         return -2;
     }
     if (id == '?') {
-        fprintf(stderr, "mux %s --help lists the options\n", subcommand->name);
         *status = EXIT_USAGE;
         return -2;
     }
@@ -33,10 +35,9 @@ int next_option(const struct subcommand *subcommand, int argc, char **argv,
 bool stdout_takes_binary(const struct subcommand *subcommand) {
     if (!isatty(STDOUT_FILENO))
         return true;
-    fprintf(stderr,
-            "mux %s: packets are binary and stdout is a terminal: send them to a file or a "
-            "pipe (mux cat shows them)\n",
-            subcommand->name);
+    text_complain("mux %s: packets are binary and stdout is a terminal: send them to a file or a "
+                  "pipe (mux cat shows them)",
+                  subcommand->name);
     return false;
 }
 
@@ -45,7 +46,7 @@ int open_input(const struct subcommand *subcommand, const char *path) {
         return STDIN_FILENO;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        fprintf(stderr, "mux %s: %s: %s\n", subcommand->name, path, strerror(errno));
+        text_complain("mux %s: %s: %s", subcommand->name, path, strerror(errno));
     return fd;
 }
 
@@ -63,12 +64,19 @@ static int end(const char *who, int status) {
     return output_flush(who) ? status : EXIT_FAILED;
 }
 
-/* getopt's messages begin with argv[0]. */
 static int run_subcommand(const struct subcommand *subcommand, int argc, char **argv) {
     char name[64];
     snprintf(name, sizeof name, "mux %s", subcommand->name);
-    argv[0] = name;
     return end(name, subcommand->run(argc, argv));
+}
+
+static void complain_unknown(const char *name) {
+    const char *names[SUBCOMMANDS];
+    for (size_t i = 0; i < SUBCOMMANDS; i++)
+        names[i] = subcommands[i]->name;
+    const char *nearest = usage_nearest(name, names, SUBCOMMANDS);
+    text_complain("mux: there is no subcommand '%s'%s%s%s (mux --help lists them)", name,
+                  nearest ? "; did you mean mux " : "", nearest ? nearest : "", nearest ? "?" : "");
 }
 
 int main(int argc, char **argv) {
@@ -88,7 +96,8 @@ int main(int argc, char **argv) {
         if (strcmp(name, subcommands[i]->name) == 0)
             return run_subcommand(subcommands[i], argc - 1, argv + 1);
     if (*name)
-        fprintf(stderr, "mux: there is no subcommand '%s'\n\n", name);
-    print_help(stderr);
+        complain_unknown(name);
+    else
+        print_help(stderr);
     return EXIT_USAGE;
 }

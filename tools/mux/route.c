@@ -1,6 +1,7 @@
 /* mux route: prefix or strip the route codes of a stream. */
 #include "mux/route.h"
 #include "tools/common/output.h"
+#include "tools/common/text.h"
 #include "tools/mux/input.h"
 
 #include <getopt.h>
@@ -82,9 +83,8 @@ static bool flush(void *user) {
 static bool set_prefix(struct route *route, const char *segment) {
     enum mux_error error = mux_prefix_init(&route->prefix, mux_span_text(segment));
     if (error)
-        fprintf(stderr,
-                "mux route: --prefix '%s': a segment is 1 to %d bytes of UTF-8 without '/'\n",
-                segment, MUX_SEGMENT_MAX_BYTES);
+        text_complain("mux route: --prefix '%s': a segment is 1 to %d bytes of UTF-8 without '/'",
+                      segment, MUX_SEGMENT_MAX_BYTES);
     return !error;
 }
 
@@ -99,8 +99,8 @@ static int run(int argc, char **argv) {
         modes++;
     }
     if (modes != 1 || optind < argc) {
-        fprintf(stderr, "mux route: give --prefix SEGMENT or --strip, once; the stream comes from "
-                        "stdin (mux route --help)\n");
+        text_complain("mux route: give --prefix SEGMENT or --strip, once; the stream comes from "
+                      "stdin (mux route --help)");
         return EXIT_USAGE;
     }
     if (!stdout_takes_binary(&subcommand_route))
@@ -108,7 +108,7 @@ static int run(int argc, char **argv) {
     struct input_handler handler = {route_frame, flush, -1, &route};
     int error = input_read(STDIN_FILENO, &handler);
     if (error > 0)
-        fprintf(stderr, "mux route: stdin: %s\n", strerror(error));
+        text_complain("mux route: stdin: %s", strerror(error));
     return error == 0 ? EXIT_FINE : EXIT_FAILED;
 }
 

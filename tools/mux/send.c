@@ -1,4 +1,5 @@
 /* mux send: a stream to a node, and what comes back. */
+#include "tools/common/text.h"
 #include "tools/mux/mux.h"
 #include "transport/endpoint.h"
 #include "transport/socket.h"
@@ -80,7 +81,7 @@ struct sending {
 };
 
 static bool failed(struct sending *sending, const char *operation, int error) {
-    fprintf(stderr, "mux send: %s: %s: %s\n", sending->place, operation, strerror(error));
+    text_complain("mux send: %s: %s: %s", sending->place, operation, strerror(error));
     sending->failed = true;
     return false;
 }
@@ -171,7 +172,7 @@ static void from_input(struct sending *sending, const struct transport_event *ev
     } else if (event->kind == TRANSPORT_ENDED) {
         sending->input_over = true;
     } else if (event->kind == TRANSPORT_LOST) {
-        fprintf(stderr, "mux send: %s: %s\n", sending->path, strerror(event->error));
+        text_complain("mux send: %s: %s", sending->path, strerror(event->error));
         sending->failed = true;
     }
 }
@@ -300,7 +301,7 @@ static bool make_transport(struct sending *sending, enum transport_via via) {
     void *arena =
         mmap(NULL, 2 * RECEIVE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (via != TRANSPORT_VIA_KERNEL && !beside) {
-        fprintf(stderr, "mux send: this mux was built without %s\n", stack_name(via));
+        text_complain("mux send: this mux was built without %s", stack_name(via));
         return false;
     }
     sending->arena = (struct mux_room){arena, 2 * RECEIVE_BYTES};
@@ -335,7 +336,7 @@ static bool connect_endpoint(struct sending *sending, const char *text) {
     if (endpoint_parse(text, &endpoint, why, sizeof why))
         count = endpoint_resolve(&endpoint, false, addresses, ADDRESSES_MAX, why, sizeof why);
     if (count == 0) {
-        fprintf(stderr, "mux send: %s: %s\n", text, why);
+        text_complain("mux send: %s: %s", text, why);
         return false;
     }
     if (!make_transport(sending, addresses[0].via))
@@ -360,7 +361,7 @@ static bool open_ends(struct sending *sending, int input) {
     sending->input = attach(sending, input, -1, input == STDIN_FILENO, TRANSPORT_POOL_SHARED,
                             &input_end, &failure);
     if (!sending->input) {
-        fprintf(stderr, "mux send: %s: %s\n", sending->path, strerror(failure.error));
+        text_complain("mux send: %s: %s", sending->path, strerror(failure.error));
         return false;
     }
     sending->to_terminal = isatty(STDOUT_FILENO);
@@ -387,8 +388,8 @@ static void finish(struct sending *sending) {
 static bool closed_early(struct sending *sending) {
     if (sending->finished || !sending->remote_over)
         return false;
-    fprintf(stderr, "mux send: %s: receive: the other side closed before the stream's end\n",
-            sending->place);
+    text_complain("mux send: %s: receive: the other side closed before the stream's end",
+                  sending->place);
     return true;
 }
 
@@ -442,10 +443,10 @@ static void leave(struct sending *sending) {
 
 static void tell_dropped(const struct sending *sending) {
     if (sending->dropped_bytes && (sending->to_terminal || sending->stdout_error))
-        fprintf(stderr, "mux send: %llu bytes came back and were dropped: stdout: %s\n",
-                (unsigned long long)sending->dropped_bytes,
-                sending->to_terminal ? "a terminal takes no packets"
-                                     : strerror(sending->stdout_error));
+        text_complain("mux send: %llu bytes came back and were dropped: stdout: %s",
+                      (unsigned long long)sending->dropped_bytes,
+                      sending->to_terminal ? "a terminal takes no packets"
+                                           : strerror(sending->stdout_error));
 }
 
 static int run(int argc, char **argv) {
@@ -455,7 +456,7 @@ static int run(int argc, char **argv) {
         if (id == -2)
             return status;
     if (argc - optind < 1 || argc - optind > 2) {
-        fprintf(stderr, "mux send: where to? mux send ENDPOINT [FILE|-]\n");
+        text_complain("mux send: where to? mux send ENDPOINT [FILE|-]");
         return EXIT_USAGE;
     }
     sending.path = argc - optind == 2 ? argv[optind + 1] : "-";

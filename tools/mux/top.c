@@ -1,5 +1,6 @@
 /* mux top: a run as it happens, summed up. */
 #include "tools/common/summary.h"
+#include "tools/common/text.h"
 #include "tools/mux/input.h"
 
 #include <errno.h>
@@ -25,8 +26,10 @@ static const char help[] =
     "  mux top run.subunit                              how it ended\n"
     "\n"
     "Exit codes: 0 tests ran, and all is well; 4 tests failed, or had not ended; 5 no test ran (a\n"
-    "list of tests, an empty stream); 3 the stream or a worker's was damaged, whatever else it\n"
-    "says; 1 the file could not be read, or stdout not be written; 2 wrong usage.\n";
+    "list of tests); 3 the stream or a worker's was damaged, whatever else it says, or it was "
+    "none\n"
+    "(stderr says what it looks like); 1 the file could not be read, or stdout not be written; 2\n"
+    "wrong usage.\n";
 
 static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
 
@@ -81,18 +84,19 @@ static bool finish(struct top *top) {
     if (summary_finish(top->summary, clock_ns()))
         return true;
     if (errno != EPIPE)
-        fprintf(stderr, "mux top: stdout: %s\n", strerror(errno));
+        text_complain("mux top: stdout: %s", strerror(errno));
     return false;
 }
 
 static int run(int argc, char **argv) {
+    static struct input_seen seen;
     struct top top = {NULL};
-    struct input_handler handler = {show_frame, tick, TICK_MS, &top};
+    struct input_handler handler = {show_frame, tick, TICK_MS, &top, &seen};
     int status;
     if (next_option(&subcommand_top, argc, argv, options, &status) != -1)
         return status;
     if (argc - optind > 1) {
-        fprintf(stderr, "mux top: one file at a time\n");
+        text_complain("mux top: one file at a time");
         return EXIT_USAGE;
     }
     const char *path = optind < argc ? argv[optind] : "-";
@@ -106,9 +110,11 @@ static int run(int argc, char **argv) {
     int code = exit_code(&top);
     bool written = finish(&top);
     if (error > 0)
-        fprintf(stderr, "mux top: %s: %s\n", path, strerror(error));
+        text_complain("mux top: %s: %s", path, strerror(error));
     if (fd != STDIN_FILENO)
         close(fd);
+    if (error == 0 && written && !input_was_stream(&subcommand_top, path, &seen))
+        code = EXIT_DAMAGED;
     return error || !written ? EXIT_FAILED : code;
 }
 

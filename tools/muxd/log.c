@@ -31,16 +31,16 @@ static void suppress(struct log *log) {
 }
 
 void log_text(struct log *log, const char *format, ...) {
-    char text[LINE_BYTES];
+    char text[LINE_BYTES], clean[LINE_BYTES];
     va_list arguments;
     va_start(arguments, format);
-    int len = vsnprintf(text, sizeof text, format, arguments);
+    vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    if (len >= (int)sizeof text) {
-        len = (int)sizeof text - 1;
-        text[len - 1] = '\n';
-    }
-    if (!outlet_write(&log->outlet, text, (size_t)len))
+    struct mux_span line = mux_span_text(text);
+    line.len -= line.len && line.data[line.len - 1] == '\n';
+    size_t len = text_clean(line, false, clean, sizeof clean - 1);
+    clean[len] = '\n';
+    if (!outlet_write(&log->outlet, clean, len + 1))
         suppress(log);
 }
 

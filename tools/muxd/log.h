@@ -15,7 +15,7 @@ struct log {
 
 void log_open(struct log *log);
 
-/* Text of our own, as it is: for the start, whose lines are few. */
+/* A line, its newline at the end: for the start, whose lines are few. What it quotes is cleaned. */
 __attribute__((format(printf, 2, 3))) void log_text(struct log *log, const char *format, ...);
 
 /*

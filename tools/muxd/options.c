@@ -1,6 +1,8 @@
 #include "tools/muxd/options.h"
 
 #include "tools/common/dialer.h"
+#include "tools/common/text.h"
+#include "tools/common/usage.h"
 #include "transport/dpdk/spec.h"
 #include "transport/stack.h"
 
@@ -121,7 +123,7 @@ static const struct option long_options[] = {
 };
 
 static bool wrong(const char *option, const char *value, const char *expected) {
-    fprintf(stderr, "muxd: %s %s: expected %s\n", option, value, expected);
+    text_complain("muxd: %s %s: expected %s", option, value, expected);
     return false;
 }
 
@@ -168,7 +170,7 @@ static bool parse_endpoint(const char *option, const char *value, struct endpoin
     char why[256];
     if (endpoint_parse(value, endpoint, why, sizeof why))
         return true;
-    fprintf(stderr, "muxd: %s %s: %s\n", option, value, why);
+    text_complain("muxd: %s %s: %s", option, value, why);
     return false;
 }
 
@@ -254,7 +256,7 @@ static bool set_allow(struct options *options, const char *value) {
     char why[256];
     if (allow_add(&options->allow, value, why, sizeof why))
         return true;
-    fprintf(stderr, "muxd: --allow %s: %s\n", value, why);
+    text_complain("muxd: --allow %s: %s", value, why);
     return false;
 }
 
@@ -302,8 +304,8 @@ static bool consistent(const struct options *options) {
     for (unsigned i = 0; i < options->listen_count; i++)
         stdins += options->listen[i].kind == ENDPOINT_STDIO;
     if (options->listen_count == 0) {
-        fprintf(stderr, "muxd: where shall workers connect? Give --listen ib0, --listen :7533 or "
-                        "another endpoint (muxd --help lists them)\n");
+        text_complain("muxd: where shall workers connect? Give --listen ib0, --listen :7533 or "
+                      "another endpoint (muxd --help lists them)");
         return false;
     }
     if (stdins > 1)
@@ -318,8 +320,8 @@ static bool consistent(const struct options *options) {
 static int list_ports(void) {
     if (stack_list_ports(stdout))
         return 0;
-    fprintf(stderr, "muxd: --list-ports: this muxd was built without %s\n",
-            stack_name(TRANSPORT_VIA_DPDK));
+    text_complain("muxd: --list-ports: this muxd was built without %s",
+                  stack_name(TRANSPORT_VIA_DPDK));
     return 1;
 }
 
@@ -331,7 +333,7 @@ int options_parse(struct options *options, int argc, char **argv) {
         .node_grace_ns = NODE_GRACE_DEFAULT_NS,
     };
     int id;
-    while ((id = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+    while ((id = usage_next_option("muxd", argc, argv, long_options)) != -1) {
         if (id == OPTION_HELP) {
             fputs(help, stdout);
             return 0;
@@ -342,15 +344,12 @@ int options_parse(struct options *options, int argc, char **argv) {
             puts("muxd " MUXD_VERSION);
             return 0;
         }
-        if (!set(options, id, optarg)) {
-            if (id == '?')
-                fprintf(stderr, "muxd: muxd --help lists the options\n");
+        if (id == '?' || !set(options, id, optarg))
             return EXIT_USAGE;
-        }
     }
     if (optind < argc) {
-        fprintf(stderr, "muxd: '%s' stands alone; did you mean --listen %s?\n", argv[optind],
-                argv[optind]);
+        text_complain("muxd: '%s' stands alone; did you mean --listen %s?", argv[optind],
+                      argv[optind]);
         return EXIT_USAGE;
     }
     return consistent(options) ? -1 : EXIT_USAGE;
