@@ -1,6 +1,7 @@
 #include "tools/muxd/stats.h"
 
 #include "tools/common/outlet.h"
+#include "tools/common/output.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,6 +12,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* As many as the kernel follows. */
+#define LINKS_MAX 40
 
 static void add(json_t *object, const char *name, bool gauge, uint64_t value, const char *unit,
                 const char *help) {
@@ -34,13 +38,34 @@ static json_t *to_json(const struct mux_counters *counters, const struct transpo
     return object;
 }
 
-static bool write_file(const json_t *object, const char *path) {
+/* Closes and keeps errno; returns `fine`. */
+static bool closed(int fd, bool fine) {
+    int error = errno;
+    close(fd);
+    errno = error;
+    return fine;
+}
+
+/* What anybody may read under this umask, as a file that is made by its name. */
+static mode_t usual_mode(void) {
+    mode_t mask = umask(0);
+    umask(mask);
+    return 0666 & ~mask;
+}
+
+/* Whatever stands in the folder under any name is neither followed nor waited for: the name is new.
+ */
+static bool write_file(const char *text, const char *path) {
     char fresh[PATH_MAX];
-    if ((size_t)snprintf(fresh, sizeof fresh, "%s.new", path) >= sizeof fresh) {
+    if ((size_t)snprintf(fresh, sizeof fresh, "%s.XXXXXX", path) >= sizeof fresh) {
         errno = ENAMETOOLONG;
         return false;
     }
-    if (json_dump_file(object, fresh, JSON_INDENT(2)) == 0 && rename(fresh, path) == 0)
+    int fd = mkostemp(fresh, O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    bool fine = output_write(fd, text, strlen(text)) && fchmod(fd, usual_mode()) == 0;
+    if (closed(fd, fine) && rename(fresh, path) == 0)
         return true;
     int error = errno;
     unlink(fresh);
@@ -49,43 +74,82 @@ static bool write_file(const json_t *object, const char *path) {
 }
 
 /* A reader that does not read costs a moment, never more. */
-static bool write_to(const json_t *object, int fd) {
+static bool write_to(const char *text, int fd) {
     static struct outlet outlet;
-    char *text = json_dumps(object, JSON_INDENT(2));
     outlet_open(&outlet, fd);
-    errno = ENOMEM;
-    bool fine = text && outlet_write(&outlet, text, strlen(text)) && outlet_write(&outlet, "\n", 1);
-    fine = outlet_close(&outlet) && fine;
-    free(text);
-    return fine;
+    bool fine = outlet_write(&outlet, text, strlen(text));
+    return outlet_close(&outlet) && fine;
 }
 
 /* A pipe, a terminal, /dev/null: these are written to; only a regular file may be replaced. */
-static bool write_special(const json_t *object, const char *path) {
-    int fd = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+static bool write_special(const char *text, const char *path) {
+    struct stat status;
+    int fd = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return false;
-    bool fine = write_to(object, fd);
-    int error = errno;
-    close(fd);
-    errno = error;
-    return fine;
+    if (fstat(fd, &status) == 0 && !S_ISREG(status.st_mode))
+        return closed(fd, write_to(text, fd));
+    errno = EBUSY; /* it was something else just now */
+    return closed(fd, false);
 }
 
-static bool write_path(const json_t *object, const char *path) {
-    char target[PATH_MAX];
+/*
+ * One step behind a symbolic link, which stays. Only a link of our own or of root's: anybody may
+ * put one into /tmp. Who else's it is replaced. False: *path is no link to follow.
+ */
+static bool follow_link(char path[PATH_MAX]) {
+    char target[PATH_MAX], joined[PATH_MAX];
     struct stat status;
-    if (!realpath(path, target)) /* behind a symbolic link, which stays */
-        return errno == ENOENT && write_file(object, path);
-    if (stat(target, &status) == 0 && !S_ISREG(status.st_mode))
-        return write_special(object, target);
-    return write_file(object, target);
+    if (lstat(path, &status) < 0 || !S_ISLNK(status.st_mode) ||
+        (status.st_uid != 0 && status.st_uid != geteuid()))
+        return false;
+    ssize_t len = readlink(path, target, sizeof target - 1);
+    if (len <= 0)
+        return false;
+    target[len] = '\0';
+    char *slash = strrchr(path, '/');
+    int folder_len = *target == '/' || !slash ? 0 : (int)(slash - path) + 1;
+    if (snprintf(joined, sizeof joined, "%.*s%s", folder_len, path, target) >= PATH_MAX)
+        return false;
+    memcpy(path, joined, sizeof joined);
+    return true;
+}
+
+static bool write_path(const char *text, const char *name) {
+    char path[PATH_MAX];
+    struct stat status;
+    if (snprintf(path, sizeof path, "%s", name) >= PATH_MAX) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
+    unsigned links = 0;
+    while (follow_link(path))
+        if (++links > LINKS_MAX) {
+            errno = ELOOP;
+            return false;
+        }
+    bool is_special =
+        lstat(path, &status) == 0 && !S_ISREG(status.st_mode) && !S_ISLNK(status.st_mode);
+    return is_special ? write_special(text, path) : write_file(text, path);
+}
+
+/* With a newline at the end; NULL: out of memory. */
+static char *to_text(const json_t *object) {
+    char *text = json_dumps(object, JSON_INDENT(2)), *line = NULL;
+    if (text && asprintf(&line, "%s\n", text) < 0)
+        line = NULL;
+    free(text);
+    return line;
 }
 
 bool stats_write(const struct mux_counters *counters, const struct transport_count *counts,
                  unsigned counts_count, const char *path) {
     json_t *object = to_json(counters, counts, counts_count);
-    bool fine = strcmp(path, "-") == 0 ? write_to(object, STDOUT_FILENO) : write_path(object, path);
+    char *text = to_text(object);
     json_decref(object);
+    errno = ENOMEM;
+    bool fine =
+        text && (strcmp(path, "-") == 0 ? write_to(text, STDOUT_FILENO) : write_path(text, path));
+    free(text);
     return fine;
 }
