@@ -241,13 +241,13 @@ class Down(Sending):
             os.read(master, 1)
 
     def test_stdout_broken(self):
-        """What comes back is counted, the stream still goes up."""
+        """What comes back is counted, the stream still goes up; it is an error all the same."""
         with open('/dev/full', 'wb') as full:
             server, endpoint = self.serve(exchange(b'y' * 1000))
             done = subprocess.run([MUX, 'send', endpoint], input=LARGE, stdout=full,
                                   stderr=subprocess.PIPE, timeout=PATIENCE)
         self.assertTrue(server.close() == LARGE)
-        self.assertEqual(done.returncode, 0)
+        self.assertEqual(done.returncode, 1)
         self.assertEqual(done.stderr.decode(), 'mux send: 1000 bytes came back and were dropped: '
                          'stdout: No space left on device\n')
 

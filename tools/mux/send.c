@@ -44,7 +44,8 @@ static const char help[] =
     "ENDPOINT: HOST, HOST:PORT, [v6]:PORT, tcp:..., rdma:HOST:PORT or unix:PATH; the port is 7533\n"
     "unless given.\n"
     "\n"
-    "Exit codes: 0 all was sent; 1 it was not, stderr says why; 2 wrong usage.\n";
+    "Exit codes: 0 all was sent; 1 it was not, or what came back could not be written to stdout:\n"
+    "stderr says why; 2 wrong usage.\n";
 
 static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
 
@@ -466,7 +467,8 @@ static int run(int argc, char **argv) {
     bool fine = open_ends(&sending, input) && send_all(&sending);
     leave(&sending);
     tell_dropped(&sending);
-    return fine ? EXIT_FINE : EXIT_FAILED;
+    bool all_written = !sending.dropped_bytes || !sending.stdout_error;
+    return fine && all_written ? EXIT_FINE : EXIT_FAILED;
 }
 
 const struct subcommand subcommand_send = {"send", "sends a stream to a node", help, run};
