@@ -135,14 +135,14 @@ class Muxd:
     """A running muxd. stdout is kept in a file unless it is given."""
 
     def __init__(self, *options, listen=("127.0.0.1:0",), stdout=None, stdin=subprocess.DEVNULL,
-                 io_choice=IO, wrapper=(), env=None):
+                 io_choice=IO, wrapper=(), **keywords):
         self.out = tempfile.TemporaryFile()
         argv = [*wrapper, MUXD, "--io", io_choice, *options]
         for endpoint in listen:
             argv += ["--listen", endpoint]
         self.process = subprocess.Popen(
             argv, stdin=stdin, stdout=self.out if stdout is None else stdout,
-            stderr=subprocess.PIPE, text=True, env=env)
+            stderr=subprocess.PIPE, text=True, **keywords)
         self.addresses = []
         self.log = []
         self.lines = queue.Queue()

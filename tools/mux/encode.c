@@ -166,7 +166,7 @@ static int run(int argc, char **argv) {
         return EXIT_USAGE;
     lines.path = optind < argc ? argv[optind] : "-";
     lines.fd = open_input(&subcommand_encode, lines.path);
-    if (lines.fd < 0)
+    if (lines.fd < 0 || !stdout_mend(&subcommand_encode))
         return EXIT_FAILED;
     return encode(&lines) ? EXIT_FINE : EXIT_FAILED;
 }

@@ -1,5 +1,6 @@
 #include "tools/common/output.h"
 #include "tools/common/standard.h"
+#include "tools/common/tail.h"
 #include "tools/common/text.h"
 #include "tools/common/usage.h"
 #include "tools/mux/mux.h"
@@ -39,6 +40,16 @@ bool stdout_takes_binary(const struct subcommand *subcommand) {
                   "pipe (mux cat shows them)",
                   subcommand->name);
     return false;
+}
+
+bool stdout_mend(const struct subcommand *subcommand) {
+    struct tail tail;
+    char text[256];
+    tail_mend(STDOUT_FILENO, &tail);
+    tail_text(&tail, text, sizeof text);
+    if (*text)
+        fprintf(stderr, "mux %s: stdout: %s\n", subcommand->name, text);
+    return tail.state != TAIL_FAILED;
 }
 
 int open_input(const struct subcommand *subcommand, const char *path) {

@@ -36,6 +36,12 @@ int next_option(const struct subcommand *subcommand, int argc, char **argv,
 /* False, after a sentence on stderr, when stdout is a terminal: binary never goes there. */
 bool stdout_takes_binary(const struct subcommand *subcommand);
 
+/*
+ * Before packets are appended to stdout: ends half a packet there (tools/common/tail.h), and says
+ * so on stderr. False: that cannot be done.
+ */
+bool stdout_mend(const struct subcommand *subcommand);
+
 /* Opens FILE, or stdin for "-". -1 after a sentence on stderr. */
 int open_input(const struct subcommand *subcommand, const char *path);
 

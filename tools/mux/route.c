@@ -105,6 +105,8 @@ static int run(int argc, char **argv) {
     }
     if (!stdout_takes_binary(&subcommand_route))
         return EXIT_USAGE;
+    if (!stdout_mend(&subcommand_route))
+        return EXIT_FAILED;
     struct input_handler handler = {route_frame, flush, -1, &route};
     int error = input_read(STDIN_FILENO, &handler);
     if (error > 0)

@@ -7,6 +7,7 @@
 #include "tools/muxd/log.h"
 #include "tools/muxd/node.h"
 #include "tools/muxd/options.h"
+#include "tools/muxd/outfile.h"
 #include "tools/muxd/resolver.h"
 #include "tools/muxd/screen.h"
 #include "tools/muxd/stats.h"
@@ -50,6 +51,7 @@ struct muxd {
     struct node *node;
     struct screen *screen;
     bool stdin_taken;          /* by --listen - */
+    bool has_terminal;         /* a controlling one, when it was started */
     struct resolver *resolver; /* of the upstream's name; NULL: it has none */
 };
 
@@ -90,6 +92,20 @@ static void receive_signals(struct muxd *muxd) {
         muxd->signals_conn, (struct mux_room){muxd->signals_room, sizeof muxd->signals_room});
 }
 
+/*
+ * Whoever closes the terminal that we were started from means us, too; nobody else who sends HUP
+ * does: then a file was renamed (logrotate).
+ */
+static void hang_up(struct muxd *muxd, struct node *node) {
+    const struct options *options = &muxd->options;
+    if (muxd->has_terminal)
+        node_terminate(node, false);
+    else if (options->upstream_given && options->upstream.kind == ENDPOINT_FILE)
+        node_reopen_upstream(node);
+    else
+        say(muxd, "HUP: no file is written to that could be opened again (TERM ends muxd)");
+}
+
 /* Nobody could end it in order any more: it ends now. */
 static void lost_signals(struct muxd *muxd, struct node *node,
                          const struct transport_event *event) {
@@ -111,6 +127,8 @@ static void handle_signals(struct node *node, struct node_conn *conn,
     for (size_t i = 0; i < event->bytes.len; i++) {
         if (event->bytes.data[i] == SIGUSR1)
             write_stats(muxd);
+        else if (event->bytes.data[i] == SIGHUP)
+            hang_up(muxd, node);
         else
             node_terminate(node, event->bytes.data[i] == SIGINT);
     }
@@ -174,23 +192,25 @@ static struct transport_conn *attach(struct muxd *muxd, int in, int out, bool bo
     return conn;
 }
 
+/* What was there before must not swallow what is appended. */
+static bool mend_file(struct muxd *muxd, int fd, const char *name, char *why, size_t why_bytes) {
+    char line[PATH_MAX + 256];
+    if (!outfile_mend(fd, why, why_bytes))
+        return false;
+    snprintf(line, sizeof line, "upstream %s: %s", name, why);
+    if (*why)
+        say(muxd, line);
+    return true;
+}
+
 static struct transport_conn *open_file(struct muxd *muxd, void *conn_user, char *why,
                                         size_t why_bytes) {
     const char *path = muxd->options.upstream.name;
-    /* O_NONBLOCK only here: a named pipe without a reader must not hold the start up */
-    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0666);
-    if (fd < 0 || fcntl(fd, F_SETFL, O_APPEND) < 0) {
-        snprintf(why, why_bytes, "open: %s", strerror(errno));
-        return NULL;
-    }
-    if (isatty(fd)) {
-        snprintf(why, why_bytes, "it is a terminal, and packets are binary");
-        close(fd);
-        return NULL;
-    }
-    struct transport_conn *conn =
-        attach(muxd, -1, fd, false, TRANSPORT_POOL_RESERVE, path, conn_user, why, why_bytes);
-    if (!conn)
+    int fd = outfile_open(path, why, why_bytes);
+    struct transport_conn *conn = NULL;
+    if (fd >= 0 && mend_file(muxd, fd, muxd->options.upstream.text, why, why_bytes))
+        conn = attach(muxd, -1, fd, false, TRANSPORT_POOL_RESERVE, path, conn_user, why, why_bytes);
+    if (!conn && fd >= 0)
         close(fd);
     return conn;
 }
@@ -207,9 +227,18 @@ static struct transport_conn *connect_upstream(void *user, const struct transpor
     return muxd->engine.ops->connect(muxd->engine.transport, address, conn_user, failure);
 }
 
-/* stdin, unless workers write to it or a person does. */
+/* stdin, when it was asked for by "-", unless workers write to it or a person does. */
 static int way_down(const struct muxd *muxd) {
-    return muxd->stdin_taken || isatty(STDIN_FILENO) ? -1 : STDIN_FILENO;
+    bool is_asked_for = muxd->options.upstream_given && !muxd->stdin_taken;
+    return is_asked_for && !isatty(STDIN_FILENO) ? STDIN_FILENO : -1;
+}
+
+static struct transport_conn *open_stdout(struct muxd *muxd, void *conn_user, char *why,
+                                          size_t why_bytes) {
+    if (!mend_file(muxd, STDOUT_FILENO, "stdout", why, why_bytes))
+        return NULL;
+    return attach(muxd, way_down(muxd), STDOUT_FILENO, true, TRANSPORT_POOL_RESERVE, "stdout",
+                  conn_user, why, why_bytes);
 }
 
 static struct transport_conn *open_upstream(void *user, void *conn_user, char *why,
@@ -218,8 +247,7 @@ static struct transport_conn *open_upstream(void *user, void *conn_user, char *w
     const struct options *options = &muxd->options;
     if (options->upstream_given && options->upstream.kind == ENDPOINT_FILE)
         return open_file(muxd, conn_user, why, why_bytes);
-    return attach(muxd, way_down(muxd), STDOUT_FILENO, true, TRANSPORT_POOL_RESERVE, "stdout",
-                  conn_user, why, why_bytes);
+    return open_stdout(muxd, conn_user, why, why_bytes);
 }
 
 /*
@@ -446,7 +474,15 @@ static bool watch_signals(struct muxd *muxd) {
     return true;
 }
 
+static bool has_terminal(void) {
+    int fd = open("/dev/tty", O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
 static bool start(struct muxd *muxd) {
+    muxd->has_terminal = has_terminal();
     for (unsigned i = 0; i < muxd->options.listen_count; i++)
         muxd->stdin_taken |= muxd->options.listen[i].kind == ENDPOINT_STDIO;
     raise_descriptor_limit(muxd);

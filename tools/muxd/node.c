@@ -94,17 +94,13 @@ static void close_listeners(struct node *node) {
     node->listener_count = 0;
 }
 
-/* The time to read is over, and not because nothing more came. */
-static void count_cut(struct node *node) {
+void node_cut_links(struct node *node, const char *why) {
     unsigned count = node_links_not_ended(node);
     MUX_COUNT(node->counters, links_cut, count);
     node->cut = node->cut || count > 0;
     if (count)
-        node_log(
-            node,
-            "the time to read is over, but not all of %u links are silent: what they have sent "
-            "and was not received is lost",
-            count);
+        node_log(node, "%s: links cut off: %u; what they have sent and was not received is lost",
+                 why, count);
 }
 
 /* No more reading: what has come is forwarded, then the node ends. */
@@ -177,7 +173,7 @@ static void advance_phase(struct node *node, unsigned events, uint64_t now_ns) {
         bool quiet = events == 0 && (!mux_busy(node->mux) || mux_stuck_holder(node->mux));
         node->quiet_polls = quiet ? node->quiet_polls + 1 : 0;
         if (now_ns >= node->drain_until_ns) {
-            count_cut(node);
+            node_cut_links(node, "the time to read is over");
             begin_flush(node);
         } else if (node->quiet_polls >= DRAIN_QUIET_POLLS)
             drained(node);
@@ -235,7 +231,7 @@ static void count_unsent(struct node *node) {
         node_log(node, "ending with %" PRIu64 " bytes from %s for nobody", down_bytes,
                  node->config.upstream_text);
     node->counters->value[MUX_COUNT_unsent_bytes] = bytes;
-    if (bytes && !node->upstream.failed) /* else its loss has been told */
+    if (bytes)
         node_log(node, "ending with %" PRIu64 " bytes not sent to %s", bytes,
                  node->config.upstream_text);
 }

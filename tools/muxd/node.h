@@ -88,6 +88,12 @@ bool node_step(struct node *node);
  */
 void node_terminate(struct node *node, bool at_once);
 
+/*
+ * Closes an upstream that is a file, between two packets, and opens it again at once: it was
+ * renamed, and who did that wants the old one to be left alone. Nothing is lost by it.
+ */
+void node_reopen_upstream(struct node *node);
+
 /* Did all that was received go out? Meaningful when node_step() said false. */
 bool node_all_sent(const struct node *node);
 

@@ -50,6 +50,7 @@ struct node_upstream {
     bool in_doubt;    /* lost so while the node was ending: nobody will know */
     bool sending;
     bool failed; /* lost, and it cannot be had again */
+    bool reopen; /* to be closed when nothing is being sent, and opened at once */
     uint64_t retry_at_ns;
     uint64_t backoff_ns;
     uint64_t waited_ns; /* before this connection, but for the jitter */
@@ -85,6 +86,8 @@ __attribute__((format(printf, 2, 3))) void node_log(struct node *node, const cha
 
 /* node.c: a link is over; perhaps that ends the node. */
 void node_link_gone(struct node *node);
+/* Nothing more is read, and not because nothing more came. */
+void node_cut_links(struct node *node, const char *why);
 
 /* node_links.c */
 void node_link_accepted(struct node *node, struct transport_conn *conn);

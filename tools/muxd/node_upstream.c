@@ -93,6 +93,8 @@ static void retry_later(struct node *node, uint64_t now_ns) {
     if (!node->config.upstream_retry) {
         up->retry_at_ns = UINT64_MAX;
         up->failed = true;
+        if (node->phase < NODE_FLUSHING)
+            node_cut_links(node, "there is nowhere to send to any more");
         node->phase = NODE_LEAVING;
         return;
     }
@@ -240,11 +242,13 @@ static void closed(struct node *node, const struct transport_event *event, uint6
     up->finished = false;
     if (node->phase == NODE_LEAVING)
         return;
-    if (up->rejected)
+    if (up->reopen)
+        up->retry_at_ns = now_ns;
+    else if (up->rejected)
         dialer_reject(&up->dialer, now_ns);
     else
         retry_later(node, now_ns);
-    up->rejected = false;
+    up->rejected = up->reopen = false;
 }
 
 /* Once nothing more is sent up nobody is left below, and an answer could not be sent. */
@@ -299,12 +303,28 @@ bool node_upstream_send(struct node *node) {
         return show(node);
     if (!up->connected || up->closing || up->sending)
         return false;
+    if (up->reopen) {
+        up->closing = true;
+        node->ops->close(up->conn);
+        return false;
+    }
     const struct mux_gather *gather = mux_up_take(node->mux);
     if (!gather)
         return false;
     up->sending = true;
     node->ops->send(up->conn, gather);
     return true;
+}
+
+void node_reopen_upstream(struct node *node) {
+    struct node_upstream *up = &node->upstream;
+    if (node->phase != NODE_RUNNING)
+        return;
+    node_log(node, "upstream %s: opening it again", node->config.upstream_text);
+    if (up->conn)
+        up->reopen = true;
+    else
+        up->retry_at_ns = 0;
 }
 
 void node_upstream_receive(struct node *node) {

@@ -1,0 +1,242 @@
+"""Files that packets are appended to: half packets in them, rotation, full disks; files of counters."""
+import fcntl
+import os
+import pty
+import stat
+import subprocess
+import termios
+
+from harness import *
+
+HALF = packet(test_id="half", file_name="f", file_bytes=b"x" * 1000000)
+
+
+def size(path):
+    return os.path.getsize(path) if os.path.exists(path) else 0
+
+
+class Append(Case):
+    def read(self, path):
+        """Test ids in a file, as both readers see them."""
+        with open(path, "rb") as file:
+            stream = file.read()
+        ids = [event["test_id"] for event in python_events(stream)]
+        self.assertEqual(ids, [event["test_id"] for event in oracle.decode(stream)])
+        return [name for name in ids if name != "subunit.parser"]
+
+    def half_file(self):
+        path = os.path.join(self.folder(), "run.subunit")
+        with open(path, "wb") as file:
+            file.write(packet(test_id="before") + HALF[:100000])
+        return path
+
+    def append(self, path, count, *options, **keywords):
+        muxd = self.muxd("--exit-after", "1", *options, **keywords)
+        worker = muxd.connect()
+        worker.sendall(packet(test_id="after") * count)
+        self.finish(worker)
+        self.assertEqual(muxd.wait(), 0)
+        self.assertEqual(self.read(path), ["before"] + ["after"] * count)
+        return muxd.log
+
+    def test_behind_a_half_packet(self):
+        path = self.half_file()
+        log = self.append(path, 20000, "--upstream", "file:" + path)
+        self.assertTrue(any("upstream file:%s: it ended inside a packet, after 100000 bytes of it" % path
+                            in line for line in log), log)
+
+    def test_stdout_behind_a_half_packet(self):
+        path = self.half_file()
+        with open(path, "ab") as file:
+            log = self.append(path, 20000, stdout=file)
+        self.assertTrue(any("upstream stdout: it ended inside a packet" in line for line in log), log)
+
+    def test_half_packet_of_another_writer(self):
+        """The file is opened again after a loss: its end is looked at again."""
+        path = os.path.join(self.folder(), "run.subunit")
+        muxd = self.muxd("--upstream", "file:" + path)
+        worker = self.socket(muxd.addresses[0])
+        worker.sendall(packet(test_id="one"))
+        self.until(lambda: size(path), "the first packet")
+        hard = resource.prlimit(muxd.process.pid, resource.RLIMIT_FSIZE)[1]
+        resource.prlimit(muxd.process.pid, resource.RLIMIT_FSIZE, (1, hard))
+        worker.sendall(packet(test_id="two") * 100)
+        muxd.wait_log("lost: send: File too large")
+        with open(path, "ab") as file:
+            file.write(HALF[:5000])
+        resource.prlimit(muxd.process.pid, resource.RLIMIT_FSIZE, (hard, hard))
+        muxd.wait_log("it ended inside a packet, after 5000 bytes of it")
+        self.until(lambda: self.read(path) == ["one"] + ["two"] * 100, "what was held back")
+        self.assertEqual(muxd.end(), 0)
+
+    def test_named_pipe(self):
+        """Has no end to look at; its reader gets the stream."""
+        path = os.path.join(self.folder(), "fifo")
+        os.mkfifo(path)
+        reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        muxd = self.muxd("--upstream", "file:" + path, "--exit-after", "1")
+        worker = muxd.connect()
+        worker.sendall(packet(test_id="t"))
+        self.finish(worker)
+        self.assertEqual(muxd.wait(), 0)
+        with open(reader, "rb") as file:
+            self.assertEqual(count_packets(file.read()), 1)
+
+    def test_full_disk(self):
+        """What did not go out is in the log, with its bytes."""
+        with open("/dev/full", "wb") as full:
+            muxd = self.muxd(stdout=full)
+            stats = packet(test_id="t", route_code="0") * 10
+            self.socket(muxd.addresses[0]).sendall(packet(test_id="t") * 10)
+            muxd.wait_log("upstream stdout lost: send: No space left on device")
+            muxd.wait_log("links cut off: 1; what they have sent and was not received is lost")
+            unsent = muxd.wait_log("ending with ([0-9]+) bytes not sent to stdout")
+            self.assertEqual(int(unsent[1]) % (len(stats) // 10), 0)
+            self.assertEqual(muxd.wait(), 75)
+
+    def test_stdin_is_left_alone(self):
+        """Only --upstream - asks for a way down: a loop around muxd keeps its input."""
+        reading, writing = os.pipe()
+        os.write(writing, b"two\nthree\n")
+        muxd = self.muxd("--exit-after", "1", stdin=reading)
+        worker = muxd.connect()
+        worker.sendall(packet(test_id="t"))
+        self.finish(worker)
+        self.assertEqual(muxd.wait(), 0)
+        os.close(writing)
+        with open(reading, "rb") as file:
+            self.assertEqual(file.read(), b"two\nthree\n")
+
+
+class HangUp(Case):
+    def test_rotation(self):
+        """The file is renamed under load, and HUP sent: packets go on in a new one, none is lost."""
+        folder = self.folder()
+        path = os.path.join(folder, "run.subunit")
+        muxd = self.muxd("--upstream", "file:" + path, start_new_session=True)
+        stop = threading.Event()
+        sent = [0]
+        worker = self.socket(muxd.addresses[0])
+
+        def flood():
+            while not stop.is_set():
+                worker.sendall(b"".join(packet(test_id="t%d" % (sent[0] + i), file_name="f",
+                                               file_bytes=bytes(i * 100)) for i in range(50)))
+                sent[0] += 50
+        sender = threading.Thread(target=flood)
+        sender.start()
+        files = []
+        for number in range(5):
+            self.until(lambda: size(path) > 100000, "packets")
+            files.append("%s.%d" % (path, number))
+            os.rename(path, files[-1])
+            muxd.signal(signal.SIGHUP)
+            muxd.wait_log("opening it again")
+            self.until(lambda: os.path.exists(path), "a new file")
+        stop.set()
+        sender.join(PATIENCE)
+        self.assertEqual(muxd.end(), 0, muxd.log)
+        ids = []
+        for name in (*files, path):
+            with open(name, "rb") as file:
+                ids += [event["test_id"] for event in oracle.decode(file.read())]
+        self.assertEqual(ids, ["t%d" % i for i in range(sent[0])])
+
+    def test_rotation_while_it_cannot_be_written(self):
+        """HUP tries at once."""
+        folder = self.folder()
+        path = os.path.join(folder, "not yet", "run.subunit")
+        muxd = self.muxd("--upstream", "file:" + path, start_new_session=True)
+        self.socket(muxd.addresses[0]).sendall(packet(test_id="t"))
+        muxd.wait_log("open: No such file or directory")
+        os.mkdir(os.path.dirname(path))
+        muxd.signal(signal.SIGHUP)
+        self.until(lambda: size(path), "the packet")
+        self.assertEqual(muxd.end(), 0)
+
+    def test_no_file(self):
+        """There is nothing to open again: it goes on."""
+        muxd = self.muxd(start_new_session=True)
+        muxd.signal(signal.SIGHUP)
+        muxd.wait_log("HUP: no file is written to")
+        self.socket(muxd.addresses[0]).sendall(packet(test_id="t"))
+        self.until(lambda: count_packets(muxd.stream()) == 1, "the packet")
+        self.assertEqual(muxd.end(), 0)
+
+    def test_terminal(self):
+        """Whose terminal is closed ends as by TERM, with a file as well."""
+        path = os.path.join(self.folder(), "run.subunit")
+        master, slave = pty.openpty()
+        muxd = self.muxd("--upstream", "file:" + path, start_new_session=True,
+                         preexec_fn=lambda: fcntl.ioctl(slave, termios.TIOCSCTTY, 0))
+        os.close(slave)
+        self.socket(muxd.addresses[0]).sendall(packet(test_id="t"))
+        self.until(lambda: size(path), "the packet")
+        os.close(master)
+        self.assertEqual(muxd.wait(), 0)
+        with open(path, "rb") as file:
+            self.assertEqual(count_packets(file.read()), 1)
+
+
+class Counters(Case):
+    """--stats-json in a folder where others write, too."""
+
+    def write(self, path):
+        muxd = self.muxd("--stats-json", path)
+        muxd.signal(signal.SIGUSR1)
+        self.socket(muxd.addresses[0]).sendall(packet(test_id="t"))
+        self.until(lambda: count_packets(muxd.stream()) == 1, "the packet")
+        self.assertEqual(muxd.end(), 0)
+        return muxd.log
+
+    def test_traps_beside_it(self):
+        """What stands under any name beside it is neither written to nor waited for."""
+        folder = self.folder()
+        path = os.path.join(folder, "stats.json")
+        victim = os.path.join(folder, "victim")
+        with open(victim, "w") as file:
+            file.write("precious")
+        os.symlink(victim, path + ".new")
+        os.mkfifo(path + ".tmp")
+        self.write(path)
+        with open(victim) as file:
+            self.assertEqual(file.read(), "precious")
+        self.assertEqual(self.stats(path)["muxd_received_packets_total"], 1)
+        self.assertEqual(sorted(os.listdir(folder)),
+                         ["stats.json", "stats.json.new", "stats.json.tmp", "victim"])
+        mask = os.umask(0)
+        os.umask(mask)
+        self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o666 & ~mask)
+
+    def test_link_of_somebody_else(self):
+        """It is replaced, not followed; one of our own is followed and stays."""
+        folder = self.folder()
+        path = os.path.join(folder, "stats.json")
+        victim = os.path.join(folder, "victim")
+        for owner, follows in ((os.geteuid(), True), (65534, False)):
+            if owner and os.geteuid():
+                self.skipTest("no right to give a link away")
+            with open(victim, "w") as file:
+                file.write("precious")
+            os.symlink("victim", path)
+            os.lchown(path, owner, -1)
+            self.write(path)
+            self.assertEqual(os.path.islink(path), follows)
+            with open(victim) as file:
+                self.assertEqual(file.read() == "precious", not follows)
+            self.assertEqual(self.stats(path)["muxd_received_packets_total"], 1)
+            os.unlink(path)
+
+    def test_links_in_a_circle(self):
+        path = os.path.join(self.folder(), "a")
+        os.symlink("a", path)
+        self.assertTrue(any("Too many levels of symbolic links" in line for line in self.write(path)))
+
+    def test_pipe_that_nobody_reads(self):
+        path = os.path.join(self.folder(), "fifo")
+        os.mkfifo(path)
+        self.assertTrue(any("--stats-json" in line for line in self.write(path)))
+
+
+if __name__ == "__main__":
+    unittest.main()

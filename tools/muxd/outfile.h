@@ -1,0 +1,17 @@
+/* The file of --upstream file:PATH, and stdout where that is a file: packets are appended to it. */
+#ifndef MUXD_OUTFILE_H
+#define MUXD_OUTFILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Opens it to append, makes it if it is not there. -1 after a sentence in `why`. Never blocks. */
+int outfile_open(const char *path, char *why, size_t why_bytes);
+
+/*
+ * Makes sure that what is appended can be read: see tools/common/tail.h. True: `said` is a sentence
+ * for the log, or "". False: nothing may be appended, `said` tells why.
+ */
+bool outfile_mend(int fd, char *said, size_t said_bytes);
+
+#endif
