@@ -1,6 +1,7 @@
 #include "transport/endpoint.h"
 #include "transport/dpdk/spec.h"
 #include "transport/interface.h"
+#include "transport/mistake.h"
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
@@ -44,7 +45,7 @@ static bool parse_path(const char *path, struct endpoint *endpoint, enum endpoin
                                "'%s': the path of a unix socket has at most %zu bytes",
                                endpoint->text, sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
     strcpy(endpoint->name, path);
-    return true;
+    return mistake_check_path(endpoint, path, why, why_bytes);
 }
 
 /* "[v6]" or "[v6]:PORT": *port_text gets what follows the bracket's colon, or NULL. */
@@ -72,6 +73,8 @@ static bool parse_place(const char *text, struct endpoint *endpoint, char *why, 
     if (*text == '\0')
         return endpoint_refuse(why, why_bytes, "'%s' names no place; expected " FORMS,
                                endpoint->text);
+    if (!mistake_check_place(endpoint, text, why, why_bytes))
+        return false;
     if (*text == '[') {
         if (!split_brackets(text, endpoint, &port_text))
             return endpoint_refuse(
@@ -85,6 +88,8 @@ static bool parse_place(const char *text, struct endpoint *endpoint, char *why, 
     } else {
         split_colon(text, endpoint, &port_text);
     }
+    if (!mistake_check_host(endpoint, endpoint->name, why, why_bytes))
+        return false;
     endpoint->port_given = port_text != NULL;
     if (port_text && !parse_port(port_text, &endpoint->port))
         return endpoint_refuse(why, why_bytes, "'%s': '%s' is no port number (0 to 65535)",

@@ -130,11 +130,29 @@ class Listening(Case):
                 (("--listen", ":0", "--upstream", "127.0.0.1:0"), "port"),
                 (("--listen", ":0", "--upstream", "file:/tmp"), "directory"),
                 (("--listen", ":0", "--stats-json", "-"), "packets go to stdout"),
+                (("--listen", ":0", "--memory", "100KB"), "16M"),
+                (("--listen", ":0", "--memory", "64X"), "such as 256M or 1GiB"),
+                (("--listen", ":0", "--node-grace", "1e3"), "such as 5 or 0.5"),
+                (("--listen", "7533"), "did you mean :7533?"),
+                (("--listen", ":0", "--upstream", "mux:7533"), "did you mean :7533?"),
+                (("--listen", "/run/muxd.sock"), "did you mean unix:/run/muxd.sock"),
+                (("--listen", ":0", "--upstream", "out/run.subunit"), "file:out/run.subunit?"),
+                (("--listen", ":0", "--upstream", os.path.basename(__file__)),
+                 "did you mean file:%s?" % os.path.basename(__file__)),
+                (("--listen", ":0", "--upstream", "file:~/x"), "$HOME"),
+                (("--listen", "--upstream", "x"), "the one before it needs a value"),
+                (("--listen", ":0", "--upstraem", "x"), "did you mean --upstream?"),
+                (("--listen", ":0", "--stats-json"), "needs a value"),
+                (("--version=1",), "takes no value"),
+                (("--listen", "a\x1b[31m\u202e\n" + "\u0301" * 100), "a\\x1b[31m\\u202e\\x0a"),
+                (("--\u202e",), "--\\u202e"),
+                (("\u202e",), "'\\u202e' stands alone"),
                 (("--listen", "unix:" + "x" * 200), "unix:")]:
             done = run(*options)
             self.assertIn(done.returncode, (1, 2), options)
             self.assertIn(expected, done.stderr, options)
             self.assertEqual(done.stdout, "")
+            self.assertFalse(set("\x1b\u202e") & set(done.stderr))
         done = run("--help")
         self.assertEqual(done.returncode, 0)
         with open(os.path.join(HERE, "../../tools/muxd/options.c")) as file:
@@ -142,6 +160,12 @@ class Listening(Case):
         self.assertGreater(len(options), 5)
         for option in options:
             self.assertIn("--" + option, done.stdout)
+
+    def test_sizes_and_times(self):
+        """As people write them."""
+        for size, seconds in (("32M", "5"), ("32mb", "500ms"), ("32MiB", "2s"), ("0.03125GiB", "1min")):
+            muxd = self.muxd("--memory", size, "--drain-timeout", seconds, "--node-grace", seconds)
+            self.assertEqual(muxd.end(), 0)
 
     def test_allow(self):
         path = os.path.join(self.folder(), "s")

@@ -2,6 +2,7 @@
 #include "tools/common/text.h"
 #include "tools/mux/mux.h"
 #include "transport/endpoint.h"
+#include "transport/mistake.h"
 #include "transport/socket.h"
 #include "transport/stack.h"
 
@@ -331,10 +332,15 @@ static bool make_transport(struct sending *sending, enum transport_via via) {
 static bool connect_endpoint(struct sending *sending, const char *text) {
     struct endpoint endpoint;
     struct transport_address addresses[ADDRESSES_MAX];
-    char why[256];
+    char why[2 * ENDPOINT_TEXT_BYTES + 256];
     unsigned count = 0;
     snprintf(sending->place, sizeof sending->place, "%s", text);
-    if (endpoint_parse(text, &endpoint, why, sizeof why))
+    bool parsed = endpoint_parse(text, &endpoint, why, sizeof why);
+    if (parsed && !mistake_check_file(&endpoint, why, sizeof why)) {
+        text_complain("mux send: %s; a file is sent by mux send ENDPOINT FILE", why);
+        return false;
+    }
+    if (parsed)
         count = endpoint_resolve(&endpoint, false, addresses, ADDRESSES_MAX, why, sizeof why);
     if (count == 0) {
         text_complain("mux send: %s: %s", text, why);
@@ -457,7 +463,8 @@ static int run(int argc, char **argv) {
         if (id == -2)
             return status;
     if (argc - optind < 1 || argc - optind > 2) {
-        text_complain("mux send: where to? mux send ENDPOINT [FILE|-]");
+        text_complain("mux send: where to? mux send ENDPOINT [FILE|-], as in mux send build7:7533 "
+                      "run.subunit (mux send --help)");
         return EXIT_USAGE;
     }
     sending.path = argc - optind == 2 ? argv[optind + 1] : "-";

@@ -3,17 +3,21 @@
 #include "tools/common/dialer.h"
 #include "tools/common/text.h"
 #include "tools/common/usage.h"
+#include "tools/muxd/quantity.h"
 #include "transport/dpdk/spec.h"
+#include "transport/mistake.h"
 #include "transport/stack.h"
 
 #include <errno.h>
 #include <getopt.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
 #define EXIT_USAGE 2
+
+/* A sentence that quotes an endpoint twice. */
+#define WHY_BYTES (2 * ENDPOINT_TEXT_BYTES + 256)
 
 /* In front of the endpoint of an upstream that is a node. */
 #define NODE_PREFIX "mux:"
@@ -29,7 +33,7 @@
 #define NODE_GRACE_DEFAULT_NS ((uint64_t)30000000000)
 static_assert(3 * DIALER_ATTEMPT_MOST_NS <= NODE_GRACE_DEFAULT_NS,
               "an address that does not answer leaves time for others within the grace");
-#define SECONDS_MOST 86400.0
+#define TIME_MOST_NS ((uint64_t)86400 * 1000000000)
 
 static const char help[] =
     "usage: muxd --listen ENDPOINT... [--upstream ENDPOINT] [OPTION...]\n"
@@ -65,8 +69,9 @@ static const char help[] =
     "                           HOST, HOST.1, HOST.2, ... (default number)\n"
     "  --allow CIDR,...         networks that may connect (default: everybody)\n"
     "  --max-links N            most connections at a time (default 16384)\n"
-    "  --memory SIZE            for buffers, in bytes or with K, M, G (default 128M, least 16M);\n"
-    "                           when it is full the workers feel back-pressure\n"
+    "  --memory SIZE            for buffers (default 128M, least 16M); when it is full the "
+    "workers\n"
+    "                           feel back-pressure\n"
     "  --io auto|uring|epoll    how the kernel is talked to (default auto: io_uring where it is\n"
     "                           allowed, else epoll)\n"
     "  --busy-poll-us N         RDMA and DPDK: look for more this long before sleeping; costs a\n"
@@ -78,6 +83,10 @@ static const char help[] =
     "  --exit-after N           end when N links have ended\n"
     "  --list-ports             show the ports that dpdk: can use, and end\n"
     "  --help, --version\n"
+    "\n"
+    "SIZE is in bytes or with K, M, G, T, all powers of 1024 (KiB, kb, MB... are the same); "
+    "SECONDS\n"
+    "can have a unit of their own: ms, s, min, h.\n"
     "\n"
     "Signals: TERM takes what workers have sent so far, forwards it and ends; a second one, or\n"
     "INT, ends at once. USR1 writes the counters. HUP opens file:PATH again (after a rename), or\n"
@@ -144,32 +153,22 @@ static bool parse_count(const char *option, const char *value, uint64_t least, u
 }
 
 static bool parse_size(const char *option, const char *value, uint64_t *out) {
-    static const char suffixes[] = "KMG";
-    char *end;
-    errno = 0;
-    unsigned long long number = strtoull(value, &end, 10);
-    const char *suffix = *end ? strchr(suffixes, *end) : NULL;
-    unsigned shift = suffix ? 10 * (unsigned)(suffix - suffixes + 1) : 0;
-    bool fine = value[0] >= '0' && value[0] <= '9' && !errno && (!*end || (suffix && !end[1])) &&
-                number <= UINT64_MAX >> (shift + 8);
-    *out = fine ? (uint64_t)number << shift : 0;
-    if (*out < MEMORY_LEAST_BYTES)
-        return wrong(option, value, "a size of at least 16M, such as 256M or 1G");
+    if (!quantity_bytes(value, out) || *out < MEMORY_LEAST_BYTES)
+        return wrong(option, value, "a size of at least 16M, such as 256M or 1GiB");
     return true;
 }
 
 static bool parse_seconds(const char *option, const char *value, uint64_t *out_ns) {
-    char *end;
-    double seconds = strtod(value, &end);
-    if (end == value || *end || !isfinite(seconds) || seconds < 0 || seconds > SECONDS_MOST)
-        return wrong(option, value, "seconds from 0 to 86400, such as 5 or 0.5");
-    *out_ns = (uint64_t)(seconds * 1e9);
+    if (!quantity_ns(value, out_ns) || *out_ns > TIME_MOST_NS)
+        return wrong(option, value, "seconds from 0 to 86400, such as 5 or 0.5, or 500ms, 2min");
     return true;
 }
 
-static bool parse_endpoint(const char *option, const char *value, struct endpoint *endpoint) {
-    char why[256];
-    if (endpoint_parse(value, endpoint, why, sizeof why))
+/* `place`: the part of `value` that is the endpoint. */
+static bool parse_endpoint(const char *option, const char *value, const char *place,
+                           struct endpoint *endpoint) {
+    char why[WHY_BYTES];
+    if (endpoint_parse(place, endpoint, why, sizeof why))
         return true;
     text_complain("muxd: %s %s: %s", option, value, why);
     return false;
@@ -189,7 +188,7 @@ static bool add_listen(struct options *options, const char *value) {
         return wrong("--listen", value,
                      "no mux: here (it is for --upstream): nodes may connect to every listener");
     struct endpoint *endpoint = &options->listen[options->listen_count];
-    if (!parse_endpoint("--listen", value, endpoint))
+    if (!parse_endpoint("--listen", value, value, endpoint))
         return false;
     if (endpoint->kind == ENDPOINT_FILE)
         return wrong("--listen", value, "a place that workers connect to, not a file");
@@ -207,7 +206,7 @@ static bool set_upstream(struct options *options, const char *value) {
     const char *place = options->upstream_is_node ? value + strlen(NODE_PREFIX) : value;
     if (options->upstream_is_node && !*place)
         return wrong("--upstream", value, "mux:HOST:PORT or mux:unix:PATH");
-    if (!parse_endpoint("--upstream", place, &options->upstream))
+    if (!parse_endpoint("--upstream", value, place, &options->upstream))
         return false;
     if (options->upstream_is_node && !endpoint_is_address(&options->upstream))
         return wrong("--upstream", value, "mux:HOST:PORT or mux:unix:PATH");
@@ -217,6 +216,11 @@ static bool set_upstream(struct options *options, const char *value) {
         return wrong("--upstream", value, "a port to connect to, not 0");
     if (options->upstream.kind == ENDPOINT_DPDK && !has_to(&options->upstream))
         return wrong("--upstream", value, "to=HOST, which is connected to");
+    char why[WHY_BYTES];
+    if (!options->upstream_is_node && !mistake_check_file(&options->upstream, why, sizeof why)) {
+        text_complain("muxd: --upstream %s: %s", value, why);
+        return false;
+    }
     struct stat status;
     bool is_file = options->upstream.kind == ENDPOINT_FILE;
     if (is_file && stat(options->upstream.name, &status) == 0 && S_ISDIR(status.st_mode))

@@ -134,6 +134,9 @@ static bool parse_to(const char *text, struct dpdk_spec *spec, char *why, size_t
     bool brackets = len > 2 && text[0] == '[' && text[len - 1] == ']';
     if (len == 0 || (!brackets && strpbrk(text, "[]")))
         return endpoint_refuse(why, why_bytes, "'to=%s': expected a host", text);
+    if (text[strspn(text, "0123456789")] == '\0')
+        return endpoint_refuse(why, why_bytes,
+                               "'to=%s' is a number, no host; a port stands behind a colon", text);
     snprintf(spec->to, sizeof spec->to, "%.*s", (int)(brackets ? len - 2 : len),
              text + (brackets ? 1 : 0));
     return true;
