@@ -15,9 +15,13 @@
 
 #define TICK_LEAST_NS NS_PER_MS
 #define TICK_MOST_NS (500 * NS_PER_MS)
+#define MORTAL_TICK_NS (10 * NS_PER_MS) /* such a farm lives for minutes */
 
 /* After the faults have ended all must be through by then: keepalives, back-offs and stalls. */
 #define DRAIN_MOST_NS (120000 * NS_PER_MS)
+
+/* What those who wait for lost nodes need beside the grace: to notice, and to say so. */
+#define JUDGE_MOST_NS (30000 * NS_PER_MS)
 
 /* A farm that takes more steps runs in circles. */
 #define STEPS_MOST 20000000
@@ -126,8 +130,10 @@ static unsigned links_max(const struct farm *farm) {
     return farm->plan.workers + SPARE_LINKS;
 }
 
-static void make_transport(struct place *place, size_t buffer_bytes, unsigned buffers) {
+static void make_transport(struct place *place) {
     struct transport_failure failure = {0};
+    size_t buffer_bytes = place->buffer_bytes;
+    unsigned buffers = place->buffers;
     size_t received = (buffers * buffer_bytes + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
     place->memory = aligned_alloc(PAGE_BYTES, received + MUX_MEMORY_BYTES);
     assert(place->memory);
@@ -140,10 +146,11 @@ static void make_transport(struct place *place, size_t buffer_bytes, unsigned bu
     assert(place->transport);
 }
 
-static void make_node(struct place *place, size_t buffer_bytes, unsigned buffers) {
+static void make_node(struct place *place) {
     struct farm *farm = place->farm;
     char identity[MUX_IDENTITY_BYTES], name[MUX_NODE_NAME_BYTES];
-    size_t received = (buffers * buffer_bytes + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
+    size_t received =
+        (place->buffers * place->buffer_bytes + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
     struct node_config config = {
         .ops = &transport_sim,
         .transport = place->transport,
@@ -164,7 +171,8 @@ static void make_node(struct place *place, size_t buffer_bytes, unsigned buffers
         .show_link = show_link,
         .allowed = allowed,
     };
-    snprintf(identity, sizeof identity, "%x", place->index + 1);
+    snprintf(identity, sizeof identity, "%x",
+             place->death_count * FARM_NODES_MAX + place->index + 1);
     snprintf(name, sizeof name, "node%u", place->index);
     mux_hello_init(&config.mux.hello, identity, name);
     place->node = node_create(&config);
@@ -172,39 +180,51 @@ static void make_node(struct place *place, size_t buffer_bytes, unsigned buffers
         farm_fail(farm, "node %u cannot be made", place->index);
 }
 
+void farm_start_place(struct place *place) {
+    struct transport_address address = place->address;
+    struct transport_failure failure;
+    place->terminated = place->ended = false;
+    place->uplink_count = place->segment_count = 0;
+    make_transport(place);
+    make_node(place);
+    struct transport_listener *listener =
+        transport_sim.listen(place->transport, &address, NULL, &place->address, &failure);
+    if (!listener)
+        farm_fail(place->farm, "node %u cannot listen where it was before", place->index);
+    node_add_listener(place->node, listener);
+}
+
 static void make_place(struct farm *farm, unsigned index) {
     struct place *place = &farm->places[index];
-    struct transport_address any = farm->sink.address;
-    struct transport_failure failure;
-    size_t buffer_bytes = (size_t)512 << sim_random(farm->sim, 6);
-    unsigned buffers =
+    *place = (struct place){.farm = farm, .index = index, .address = farm->sink.address};
+    place->address.in4.sin_port = 0;
+    place->buffer_bytes = (size_t)512 << sim_random(farm->sim, 6);
+    place->buffers =
         2 * RESERVE_BUFFERS + (unsigned)sim_random(farm->sim, BUFFERS_MOST - 2 * RESERVE_BUFFERS);
-    *place = (struct place){.farm = farm, .index = index};
     if (index > 0) {
         /* the first ones make the depth, the others hang anywhere */
         unsigned deepest = index < farm->plan.levels ? index - 1 : farm->plan.levels - 2;
         place->parent =
             &farm->places[index < farm->plan.levels ? deepest
                                                     : sim_random(farm->sim, farm->plan.levels - 1)];
+        place->depth = place->parent->depth + 1;
     }
-    make_transport(place, buffer_bytes, buffers);
-    make_node(place, buffer_bytes, buffers);
-    any.in4.sin_port = 0;
-    node_add_listener(
-        place->node, transport_sim.listen(place->transport, &any, NULL, &place->address, &failure));
+    if (farm->plan.mortal)
+        place->next_fault_ns = sim_random(farm->sim, farm->plan.fault_every_ns);
+    farm_start_place(place);
 }
 
 /*
  * ---- a farm's life ----
  */
 
-static struct farm *farm_open(uint64_t seed) {
+static struct farm *farm_open(uint64_t seed, bool mortal) {
     struct farm *farm = calloc(1, sizeof *farm);
     assert(farm);
     farm->seed = seed;
     farm->sim = sim_create(seed, &sim_faultless);
     queue_init(&farm->runnable);
-    farm_plan(farm);
+    farm_plan(farm, mortal);
     struct sim_faults faults = sim_faultless;
     faults.early = (unsigned)sim_random(farm->sim, 2) * 300000;
     sim_set_faults(farm->sim, &faults);
@@ -216,16 +236,13 @@ static struct farm *farm_open(uint64_t seed) {
     for (unsigned i = 0; i < farm->plan.workers; i++)
         worker_init(&farm->workers[i], farm, i);
     farm->tick_ns = sim_now_ns(farm->sim);
-    farm->tick_step_ns = TICK_LEAST_NS;
+    farm->tick_step_ns = farm->plan.mortal ? MORTAL_TICK_NS : TICK_LEAST_NS;
     return farm;
 }
 
-static void end_place(struct place *place) {
+/* It is gone, with all that it had. */
+void farm_bury_place(struct place *place) {
     const struct mux_counters *counters = node_counters(place->node);
-    if (!node_all_sent(place->node))
-        farm_fail(place->farm, "node %u says that not all was sent", place->index);
-    if (counters->value[MUX_COUNT_unsent_bytes] || counters->value[MUX_COUNT_links_open])
-        farm_fail(place->farm, "node %u ended with unsent bytes or open links", place->index);
     for (unsigned i = 0; i < MUX_COUNTER_COUNT; i++)
         place->farm->totals->value[i] += counters->value[i];
     node_destroy(place->node);
@@ -237,6 +254,19 @@ static void end_place(struct place *place) {
     transport_sim.fini(place->transport);
     free(place->memory);
     place->ended = true;
+}
+
+/* It has ended after TERM. */
+static void end_place(struct place *place) {
+    const struct mux_counters *counters = node_counters(place->node);
+    uint64_t unsent = counters->value[MUX_COUNT_unsent_bytes];
+    if (unsent && node_all_sent(place->node))
+        farm_fail(place->farm, "node %u ended with unsent bytes and does not say so", place->index);
+    if (!place->farm->plan.mortal &&
+        (!node_all_sent(place->node) || counters->value[MUX_COUNT_links_open]))
+        farm_fail(place->farm, "node %u ended with unsent bytes or open links", place->index);
+    farm_bury_place(place);
+    mortal_ended(place);
 }
 
 static void farm_close(struct farm *farm) {
@@ -273,6 +303,8 @@ static bool act(struct farm *farm) {
 
 static void tick(struct farm *farm) {
     sink_tick(farm);
+    for (unsigned i = 0; i < farm->plan.nodes; i++)
+        mortal_tick(&farm->places[i]);
     for (unsigned i = 0; i < farm->plan.workers; i++)
         worker_tick(&farm->workers[i]);
     farm->tick_ns = sim_now_ns(farm->sim) + farm->tick_step_ns;
@@ -304,6 +336,8 @@ static bool is_through(const struct farm *farm, unsigned id, bool to_listener) {
 
 /* It has nothing to do, and nothing of its own is under way. */
 static bool is_quiet(const struct place *place) {
+    if (place->ended || place->runs_again_ns)
+        return false;
     if (place->uplink_count == 0 || sim_due(place->transport) || sim_lent(place->transport))
         return false;
     for (unsigned i = 0; i + 1 < place->uplink_count; i++)
@@ -340,7 +374,8 @@ static void heal(struct farm *farm) {
     farm->healed = true;
     farm->plan.worker_faults = farm->plan.node_faults = sim_faultless;
     for (unsigned i = 0; i < farm->plan.nodes; i++) {
-        const struct place *place = &farm->places[i];
+        struct place *place = &farm->places[i];
+        mortal_heal(place);
         if (place->uplink_count > 0)
             cut_if_corrupted(farm, place->uplinks[place->uplink_count - 1]);
     }
@@ -392,6 +427,11 @@ static bool active_over(const struct farm *farm) {
     return sim_now_ns(farm->sim) >= farm->plan.active_ns;
 }
 
+/* Those that have gone for good are given up. */
+static bool judgement_over(const struct farm *farm) {
+    return sim_now_ns(farm->sim) >= farm->judged_ns;
+}
+
 static bool all_ended(const struct farm *farm) {
     for (unsigned i = 0; i < farm->plan.nodes; i++)
         if (farm->places[i].terminated && !farm->places[i].ended)
@@ -409,14 +449,21 @@ static void terminate(struct farm *farm) {
     }
 }
 
-uint64_t farm_run(uint64_t seed, bool verbose, struct mux_counters *totals) {
-    is_verbose = verbose;
-    struct farm *farm = farm_open(seed);
+uint64_t farm_run(uint64_t seed, const struct farm_options *options, struct mux_counters *totals) {
+    is_verbose = options->verbose;
+    struct farm *farm = farm_open(seed, options->mortal);
     farm->totals = totals;
     run_until(farm, active_over, UINT64_MAX, "runs in circles");
     heal(farm);
+    if (farm->plan.mortal) {
+        farm->judged_ns = sim_now_ns(farm->sim) + farm->plan.node_grace_ns + JUDGE_MOST_NS;
+        run_until(farm, judgement_over, UINT64_MAX, "runs in circles");
+    }
     run_until(farm, drained, sim_now_ns(farm->sim) + DRAIN_MOST_NS, "does not drain");
-    check_farm(farm);
+    if (farm->plan.mortal)
+        verdicts_check(farm);
+    else
+        check_farm(farm);
     terminate(farm);
     uint64_t digest = sim_digest(farm->sim);
     farm_close(farm);

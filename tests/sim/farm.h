@@ -13,7 +13,8 @@
 #include "transport/sim/sim.h"
 
 #define FARM_NODES_MAX 24
-#define FARM_UPLINKS_MAX 64 /* connections that a node has ever had to its upstream */
+#define FARM_UPLINKS_MAX 256 /* connections that a node has ever had to its upstream */
+#define FARM_DEATHS_MAX 32   /* of the nodes at one place */
 #define FARM_SEGMENTS_MAX 4096
 #define FARM_PORTS 65536
 
@@ -61,9 +62,17 @@ struct plan {
     bool node_links;  /* nodes say hello to each other */
     uint64_t node_grace_ns;
     bool nobody_is_given_up;
-    bool flood; /* no faults: worker 0 has more than can go up, the others have little */
+    bool flood;  /* no faults: worker 0 has more than can go up, the others have little */
+    bool mortal; /* nodes are killed, ended, stopped and started again; little else breaks */
+    bool loses;  /* such a farm: connections between nodes break, too, with what is under way */
+    uint64_t fault_every_ns; /* of each of them, beside the time that it is left in peace */
     uint64_t active_ns;
     struct sim_faults worker_faults, node_faults;
+};
+
+/* A node has ended, or was killed, and another one was started in its place. */
+struct death {
+    uint64_t from_ns, until_ns; /* from TERM to its end; killed: the same */
 };
 
 /* A node and what it needs. */
@@ -73,14 +82,34 @@ struct place {
     struct place *parent; /* NULL: its upstream is the sink */
     struct transport *transport;
     struct node *node;
+    unsigned depth;
     bool terminated;
     bool ended;
     struct transport_address address;
     uint8_t *memory;
+    size_t buffer_bytes;
+    unsigned buffers;
+    struct death deaths[FARM_DEATHS_MAX];
+    unsigned death_count;
+    uint64_t next_fault_ns;
+    uint64_t runs_again_ns; /* a stopped one, or the next one in its place; 0: it runs */
     unsigned uplinks[FARM_UPLINKS_MAX]; /* ids of connections */
     unsigned uplink_count;
     unsigned segments[FARM_SEGMENTS_MAX]; /* ids of the links' connections */
     unsigned segment_count;
+};
+
+/* What became of a worker's test. Offsets are those of its packets' ends in the worker's stream. */
+struct test {
+    uint64_t begin_to, end_to; /* 0: it was not written */
+    uint64_t ended_ns;         /* when the worker's kernel had that */
+
+    /* at the sink */
+    uint64_t begun_ns;  /* the last time; 0: never */
+    struct bytes route; /* as it began then */
+    unsigned ended;     /* packets */
+    bool is_judged;     /* by a node: its worker is dead */
+    uint64_t judged_ns;
 };
 
 /* Somebody who connects to a node, sends and goes: one connection. */
@@ -90,12 +119,15 @@ struct worker {
     unsigned index;
     struct place *place;
     uint64_t start_ns;
+    uint64_t begun_ns, left_ns;
     uint64_t stall_until_ns;
     struct sim_end *end; /* NULL: before and after */
     unsigned id;         /* of its connection, once it has begun */
     bool begun, deaf, floods, lingers, finished, done;
     unsigned packets_left;
     unsigned tests_begun, tests_done;
+    struct test *tests; /* tests_begun */
+    unsigned ends_written;
     struct bytes out; /* all that it has to send so far */
     size_t written;
     struct range *chatter; /* what is not subunit; neighbours are one */
@@ -111,6 +143,7 @@ struct sink {
     struct sim_listener *listener;
     struct transport_address address;
     struct sim_end *end;
+    struct bytes up;   /* of this connection, what is not yet a whole packet */
     struct bytes down; /* what is to be sent on this connection */
     size_t down_sent;
     unsigned sent_packets;
@@ -139,6 +172,7 @@ struct farm {
     uint64_t tick_ns;      /* the next one */
     uint64_t tick_step_ns; /* grows while nothing happens */
     bool healed;
+    uint64_t judged_ns;          /* no lost node is waited for any more */
     struct mux_counters *totals; /* of all nodes of all farms */
 };
 
@@ -146,8 +180,14 @@ struct farm {
  * farm.c: runs one seed; on failure the process ends with how to run it again. Adds up what the
  * nodes counted. Returns the digest of all that went through the network: the same every time.
  */
-uint64_t farm_run(uint64_t seed, bool verbose, struct mux_counters *totals);
-void farm_plan(struct farm *farm); /* plan.c */
+struct farm_options {
+    bool verbose;
+    bool mortal; /* only such farms */
+};
+uint64_t farm_run(uint64_t seed, const struct farm_options *options, struct mux_counters *totals);
+void farm_plan(struct farm *farm, bool mortal); /* plan.c */
+void farm_start_place(struct place *place);
+void farm_bury_place(struct place *place);
 void farm_owns(struct farm *farm, struct sim_end *end, enum owner_kind kind, unsigned index);
 bool farm_likely(struct farm *farm, unsigned millionths);
 __attribute__((format(printf, 2, 3), noreturn)) void farm_fail(const struct farm *farm,
@@ -164,6 +204,16 @@ void sink_init(struct farm *farm);
 bool sink_act(struct farm *farm); /* false: there was nothing to do */
 void sink_tick(struct farm *farm);
 void sink_fini(struct farm *farm);
+
+/* mortal.c: faults of whole nodes. At a tick; and when all faults end. */
+void mortal_tick(struct place *place);
+void mortal_heal(struct place *place);
+/* It has ended after TERM. */
+void mortal_ended(struct place *place);
+
+/* check_verdicts.c: packets reach the sink; and at the end, what became of every test. */
+void verdicts_see(struct farm *farm);
+void verdicts_check(const struct farm *farm);
 
 /* check.h: what every node made of what it got. */
 void check_farm(struct farm *farm);

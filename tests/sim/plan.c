@@ -8,6 +8,9 @@
  */
 #define OUTAGE_MOST_NS (20000 * NS_PER_MS)
 
+/* What mortal.c may add up to, one after the other, before a node is back: see there. */
+#define MORTAL_GRACE_NS (60000 * NS_PER_MS)
+
 static uint64_t roll(struct farm *farm, uint64_t below) {
     return sim_random(farm->sim, below);
 }
@@ -59,8 +62,47 @@ static void plan_flood(struct farm *farm, struct plan *plan) {
                                           .delay_most_ns = (2 + roll(farm, 10)) * NS_PER_MS}};
 }
 
-void farm_plan(struct farm *farm) {
+/*
+ * Minutes in which nodes are killed, ended, stopped and started again, at every level. Both ends
+ * are told of every loss: else the grace might be over first.
+ */
+static void plan_mortal(struct farm *farm, struct plan *plan) {
+    *plan = (struct plan){.mortal = true,
+                          .node_links = true,
+                          .levels = 1 + (unsigned)roll(farm, 3),
+                          .workers = 1 + (unsigned)roll(farm, 40),
+                          .packets_most = 1 + (unsigned)roll(farm, 400),
+                          .content_most = (size_t)1 << (8 + roll(farm, 8)),
+                          .chatter = rate(farm, 300000),
+                          .large = rate(farm, 50000),
+                          .rest = (unsigned)roll(farm, MILLION),
+                          .stall = (unsigned)roll(farm, 200000),
+                          .die = rate(farm, 20000),
+                          .deaf = rate(farm, 600000),
+                          .down = rate(farm, MILLION),
+                          .down_most = (size_t)1 << (4 + roll(farm, 13)),
+                          .lazy = rate(farm, MILLION),
+                          .node_grace_ns = MORTAL_GRACE_NS,
+                          .active_ns = (20000 + roll(farm, 180000)) * NS_PER_MS,
+                          .fault_every_ns = (1000 + roll(farm, 60000)) * NS_PER_MS,
+                          .worker_faults = sim_faultless};
+    plan->nodes = plan->levels == 1 ? 1 : plan->levels + (unsigned)roll(farm, 4);
+    plan->node_faults = (struct sim_faults){.delay_least_ns = 1000,
+                                            .delay_most_ns = 2000 + roll(farm, 3 * NS_PER_MS),
+                                            .clog_most_ns = 1 + roll(farm, 400 * NS_PER_MS),
+                                            .clog = rate(farm, 100000),
+                                            .shorten = rate(farm, 500000),
+                                            .cut = rate(farm, 20000),
+                                            .refuse = rate(farm, 200000)};
+    plan->loses = plan->node_faults.cut > 0;
+}
+
+void farm_plan(struct farm *farm, bool mortal) {
     struct plan *plan = &farm->plan;
+    if (mortal) {
+        plan_mortal(farm, plan);
+        return;
+    }
     if (roll(farm, 40) == 0) {
         plan_flood(farm, plan);
         return;

@@ -1,8 +1,10 @@
 /*
- * usage: simulate [-v] [FIRST [COUNT]]
+ * usage: simulate [-v] [-m] [FIRST [COUNT]]
  *
  * Runs a farm (farm.h) with each of COUNT seeds from FIRST on; SIM_SEED in the environment: with
  * that one alone. Ends at the first that fails, and says how to run it again.
+ *   -v  the nodes' log
+ *   -m  only farms in which nodes are killed, ended, stopped and started again
  */
 #include "tests/sim/farm.h"
 #include <inttypes.h>
@@ -36,9 +38,14 @@ const char *__ubsan_default_options(void) {
 }
 
 int main(int argc, char **argv) {
+    (void)argc;
     const char *alone = getenv("SIM_SEED");
-    bool verbose = argc > 1 && strcmp(argv[1], "-v") == 0;
-    char **arguments = argv + 1 + verbose;
+    struct farm_options options = {0};
+    char **arguments = argv + 1;
+    for (; *arguments && **arguments == '-'; arguments++) {
+        options.verbose = options.verbose || strcmp(*arguments, "-v") == 0;
+        options.mortal = options.mortal || strcmp(*arguments, "-m") == 0;
+    }
     uint64_t first = *arguments ? strtoull(*arguments++, NULL, 10) : 1;
     uint64_t count = *arguments ? strtoull(*arguments, NULL, 10) : 1;
     if (alone) {
@@ -48,9 +55,10 @@ int main(int argc, char **argv) {
     struct mux_counters totals = {0};
     signal(SIGABRT, on_abort);
     for (uint64_t seed = first; seed < first + count; seed++) {
-        snprintf(again, sizeof again, "failed; again: SIM_SEED=%" PRIu64 " %s -v\n", seed, argv[0]);
-        uint64_t digest = farm_run(seed, verbose, &totals);
-        if (seed % TWICE_OF == 0 && farm_run(seed, false, &(struct mux_counters){0}) != digest) {
+        snprintf(again, sizeof again, "failed; again: SIM_SEED=%" PRIu64 " %s -v%s\n", seed,
+                 argv[0], options.mortal ? " -m" : "");
+        uint64_t digest = farm_run(seed, &options, &totals);
+        if (seed % TWICE_OF == 0 && farm_run(seed, &options, &(struct mux_counters){0}) != digest) {
             fprintf(stderr, "seed %" PRIu64 " did not give the same twice\n", seed);
             abort();
         }

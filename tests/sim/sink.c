@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define ROUTE_BYTES 128
+#define READ_BYTES 16384
 
 /* It does not make more than that when nobody takes it. */
 #define DOWN_AHEAD_BYTES (1 << 20)
@@ -28,7 +29,7 @@ static void hang_up(struct farm *farm) {
     struct sink *sink = &farm->sink;
     sim_close(sink->end);
     sink->end = NULL;
-    sink->down.len = sink->down_sent = 0;
+    sink->down.len = sink->down_sent = sink->up.len = 0;
     sink->ready = true; /* the next one may be there */
 }
 
@@ -37,14 +38,27 @@ void sink_fini(struct farm *farm) {
         hang_up(farm);
     sim_unlisten(farm->sink.listener);
     free(farm->sink.down.data);
+    free(farm->sink.up.data);
+}
+
+/* What comes up, to its end: what sim_read() says there. */
+static ssize_t read_up(struct farm *farm) {
+    struct sink *sink = &farm->sink;
+    ssize_t len;
+    while ((len = sim_read(sink->end, bytes_grow(&sink->up, READ_BYTES), READ_BYTES)) > 0) {
+        sink->up.len += (size_t)len;
+        if (farm->plan.mortal)
+            verdicts_see(farm);
+        else
+            sink->up.len = 0;
+    }
+    return len;
 }
 
 /* False: its connection is over. */
-static bool carry(struct sink *sink) {
-    uint8_t part[16384];
-    ssize_t len;
-    while ((len = sim_read(sink->end, part, sizeof part)) > 0)
-        ;
+static bool carry(struct farm *farm) {
+    struct sink *sink = &farm->sink;
+    ssize_t len = read_up(farm);
     if (len != -EAGAIN)
         return false;
     while (sink->down_sent < sink->down.len) {
@@ -64,7 +78,7 @@ bool sink_act(struct farm *farm) {
     sink->ready = false;
     if (!sink->end && (sink->end = sim_accept(sink->listener)))
         sim_end_watch(sink->end, ready, sink);
-    if (sink->end && !carry(sink))
+    if (sink->end && !carry(farm))
         hang_up(farm);
     return true;
 }

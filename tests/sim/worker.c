@@ -32,6 +32,9 @@ void worker_init(struct worker *worker, struct farm *farm, unsigned index) {
 }
 
 void worker_fini(struct worker *worker) {
+    for (unsigned i = 0; i < worker->tests_begun; i++)
+        free(worker->tests[i].route.data);
+    free(worker->tests);
     free(worker->out.data);
     free(worker->chatter);
     free(worker->abandoned);
@@ -44,6 +47,8 @@ static void leave(struct worker *worker) {
     sim_close(worker->end);
     worker->end = NULL;
     worker->done = true;
+    if (!worker->finished)
+        worker->left_ns = sim_now_ns(worker->farm->sim);
 }
 
 /*
@@ -61,9 +66,17 @@ static size_t content_len(const struct worker *worker) {
     return (size_t)sim_random(farm->sim, large ? farm->plan.content_most : 200);
 }
 
-/* The next packet of its tests: one begins, says something, or ends. */
-static void fill_packet(struct worker *worker, struct mux_packet *packet, char *id, size_t id_bytes,
-                        uint8_t *content) {
+static unsigned begin_test(struct worker *worker) {
+    unsigned test = worker->tests_begun++;
+    worker->tests = realloc(worker->tests, worker->tests_begun * sizeof *worker->tests);
+    assert(worker->tests);
+    worker->tests[test] = (struct test){0};
+    return test;
+}
+
+/* The next packet of its tests: one begins, says something, or ends. Returns which one. */
+static unsigned fill_packet(struct worker *worker, struct mux_packet *packet, char *id,
+                            size_t id_bytes, uint8_t *content) {
     struct sim *sim = worker->farm->sim;
     unsigned open = worker->tests_begun - worker->tests_done;
     unsigned what = (unsigned)sim_random(sim, 4);
@@ -71,7 +84,7 @@ static void fill_packet(struct worker *worker, struct mux_packet *packet, char *
     packet->status = MUX_STATUS_NONE;
     if (open == 0 || (what == 0 && open < 4)) {
         packet->status = MUX_STATUS_INPROGRESS;
-        test = worker->tests_begun++;
+        test = begin_test(worker);
     } else if (what == 1) {
         packet->status = sim_random(sim, 2) ? MUX_STATUS_SUCCESS : MUX_STATUS_FAIL;
         test = worker->tests_done++;
@@ -90,6 +103,7 @@ static void fill_packet(struct worker *worker, struct mux_packet *packet, char *
         packet->seconds = (uint32_t)sim_random(sim, UINT32_MAX);
         packet->nanoseconds = (uint32_t)sim_random(sim, 1000000000);
     }
+    return test;
 }
 
 /* All of one worker's packets have the same route, as those of one process have. */
@@ -129,12 +143,20 @@ static void set_marks(struct worker *worker) {
     }
 }
 
+/* Its tests end in the order in which they began. */
+static void note_ends(struct worker *worker) {
+    while (worker->ends_written < worker->tests_done &&
+           worker->tests[worker->ends_written].end_to <= worker->written)
+        worker->tests[worker->ends_written++].ended_ns = sim_now_ns(worker->farm->sim);
+}
+
 static void write_packet(struct worker *worker) {
     static uint8_t content[1 << 21];
     struct mux_packet packet = {.route = route_of(worker)};
     char id[64];
     size_t written;
-    fill_packet(worker, &packet, id, sizeof id, content);
+    unsigned number = fill_packet(worker, &packet, id, sizeof id, content);
+    struct test *test = &worker->tests[number];
     size_t most = packet.file_content.len + 256;
     uint8_t *out = bytes_grow(&worker->out, most);
     if (mux_packet_encode(&packet, out, most, &written))
@@ -145,6 +167,10 @@ static void write_packet(struct worker *worker) {
         written = 1 + (size_t)sim_random(worker->farm->sim, written - CRC_BYTES);
     }
     worker->out.len += written;
+    if (packet.status == MUX_STATUS_INPROGRESS)
+        test->begin_to = worker->out.len;
+    else if (packet.status != MUX_STATUS_NONE)
+        test->end_to = worker->out.len;
     if (worker->farm->plan.flood && !worker->floods)
         add_mark(worker);
 }
@@ -191,6 +217,7 @@ static void write_more(struct worker *worker) {
 
 static void begin(struct worker *worker) {
     worker->begun = true;
+    worker->begun_ns = sim_now_ns(worker->farm->sim);
     worker->end = sim_connect(worker->farm->sim, &worker->place->address);
     worker->id = sim_end_id(worker->end);
     sim_end_set_faults(worker->end, &worker->farm->plan.worker_faults);
@@ -219,6 +246,7 @@ static bool write_up(struct worker *worker) {
             return len == -EAGAIN;
         worker->written += (size_t)len;
         set_marks(worker);
+        note_ends(worker);
         if (farm_likely(farm, farm->plan.die))
             return false;
         if (farm_likely(farm, farm->plan.stall))
@@ -244,8 +272,10 @@ static bool finish(struct worker *worker) {
         linger(worker);
     if (sim_now_ns(worker->farm->sim) < worker->stall_until_ns)
         return true;
-    if (!worker->finished)
+    if (!worker->finished) {
         sim_finish(worker->end);
+        worker->left_ns = sim_now_ns(worker->farm->sim);
+    }
     worker->finished = true;
     struct sim_stream stream = sim_stream(worker->farm->sim, worker->id, true);
     return stream.read < stream.written;

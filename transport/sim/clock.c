@@ -180,8 +180,9 @@ bool clock_advance(struct sim *sim, uint64_t until_ns) {
 bool sim_advance(struct sim *sim, uint64_t until_ns) {
     struct queue_link *link = sim->transports.head.next;
     for (; link != &sim->transports.head; link = link->next) {
-        uint64_t wake_ns = queue_entry(link, struct transport, link)->wake_ns;
-        until_ns = wake_ns < until_ns ? wake_ns : until_ns;
+        const struct transport *transport = queue_entry(link, struct transport, link);
+        if (!transport->stopped && transport->wake_ns < until_ns)
+            until_ns = transport->wake_ns;
     }
     return until_ns <= sim->now_ns || clock_advance(sim, until_ns) || until_ns != UINT64_MAX;
 }

@@ -193,6 +193,7 @@ struct transport {
     struct sim *sim;
     struct queue_link link;
     uint64_t wake_ns; /* the deadline of the last poll(); 0: it brought something */
+    bool stopped;     /* see sim_stop() */
     struct pools pools;
     struct queue ready;
     struct queue starved; /* listeners that wait for a free connection */

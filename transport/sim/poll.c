@@ -34,6 +34,11 @@ unsigned engine_poll(struct transport *transport, uint64_t deadline_ns,
     return count;
 }
 
+void sim_stop(struct transport *transport, bool stopped) {
+    transport->stopped = stopped;
+}
+
 bool sim_due(const struct transport *transport) {
-    return !queue_empty(&transport->ready) || transport->wake_ns <= transport->sim->now_ns;
+    bool has_work = !queue_empty(&transport->ready) || transport->wake_ns <= transport->sim->now_ns;
+    return has_work && !transport->stopped;
 }

@@ -72,6 +72,12 @@ void sim_poll_waits(struct sim *sim, bool waits);
 bool sim_due(const struct transport *transport);
 
 /*
+ * The process of this transport does not run, as after SIGSTOP, or runs again: meanwhile it is
+ * never due, and its kernel goes on.
+ */
+void sim_stop(struct transport *transport, bool stopped);
+
+/*
  * Lets time pass until something happens in the network or a process is due, until_ns at the
  * latest. False: nothing ever will, and until_ns is UINT64_MAX.
  */

@@ -1,0 +1,143 @@
+/*
+ * No verdict on the living, none missing on the dead: what the sink hears of every test, while the
+ * nodes between its worker and the sink are killed, ended, stopped and started again.
+ */
+#include "tests/sim/check.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/*
+ * What is written so soon before the death of a node above may be lost with it, or with the
+ * connection to it: those below need so long to notice, stopped ones too, and to find another way.
+ */
+#define IN_DOUBT_NS (20000 * NS_PER_MS)
+
+/* Has a node above the worker's died since? */
+static bool has_died_above(const struct worker *worker, uint64_t since_ns) {
+    for (const struct place *place = worker->place->parent; place; place = place->parent)
+        for (unsigned i = 0; i < place->death_count; i++)
+            if (place->deaths[i].until_ns >= since_ns)
+                return true;
+    return false;
+}
+
+/*
+ * ---- as packets come ----
+ */
+
+static bool find_test(struct farm *farm, struct mux_span id, struct worker **worker,
+                      struct test **test) {
+    char text[64];
+    unsigned worker_index, test_index;
+    if (!id.data || id.len >= sizeof text)
+        return false;
+    memcpy(text, id.data, id.len);
+    text[id.len] = '\0';
+    if (sscanf(text, "w%u.t%u", &worker_index, &test_index) != 2)
+        return false;
+    *worker = &farm->workers[worker_index];
+    *test = &(*worker)->tests[test_index];
+    return true;
+}
+
+static void begins(struct farm *farm, struct test *test, const struct mux_packet *packet) {
+    if (test->ended)
+        farm_fail(farm, "%.*s begins after it has ended", (int)packet->test_id.len,
+                  (const char *)packet->test_id.data);
+    test->begun_ns = sim_now_ns(farm->sim);
+    test->route.len = 0;
+    memcpy(bytes_grow(&test->route, packet->route.len), packet->route.data, packet->route.len);
+    test->route.len = packet->route.len;
+}
+
+/* What a node has sent off before it found another way has begun elsewhere. */
+static void ends(struct farm *farm, const struct worker *worker, struct test *test,
+                 const struct mux_packet *packet) {
+    const char *id = (const char *)packet->test_id.data;
+    int id_len = (int)packet->test_id.len;
+    if (test->ended++)
+        farm_fail(farm, "%.*s ends twice", id_len, id);
+    if (!mux_span_equal(packet->route, mux_span(test->route.data, test->route.len)) &&
+        !farm->plan.loses && !has_died_above(worker, test->begun_ns))
+        farm_fail(farm, "%.*s ends as %.*s and began as %.*s", id_len, id, (int)packet->route.len,
+                  (const char *)packet->route.data, (int)test->route.len,
+                  (const char *)test->route.data);
+    test->is_judged = is_text(packet->file_name, "muxd");
+    test->judged_ns = sim_now_ns(farm->sim);
+}
+
+static void see(struct farm *farm, const struct mux_packet *packet) {
+    struct worker *worker;
+    struct test *test;
+    if (packet->status == MUX_STATUS_NONE || !find_test(farm, packet->test_id, &worker, &test))
+        return;
+    if (packet->status == MUX_STATUS_INPROGRESS)
+        begins(farm, test, packet);
+    else
+        ends(farm, worker, test, packet);
+}
+
+void verdicts_see(struct farm *farm) {
+    struct bytes *up = &farm->sink.up;
+    struct mux_span whole;
+    struct mux_packet packet;
+    uint32_t length, header_bytes;
+    size_t at = 0;
+    for (;; at += whole.len) {
+        struct mux_span rest = mux_span(up->data + at, up->len - at);
+        enum mux_error error = mux_header_parse(rest, &length, &header_bytes);
+        if (error == MUX_ERROR_SHORT_HEADER || (!error && length > rest.len))
+            break;
+        if (!packet_at(rest, &whole, &packet))
+            farm_fail(farm, "the root sends what is not a good packet");
+        see(farm, &packet);
+    }
+    memmove(up->data, up->data + at, up->len - at);
+    up->len -= at;
+}
+
+/*
+ * ---- at the end ----
+ */
+
+/* When the node that the worker was connected to began to end; UINT64_MAX: it lives. */
+static uint64_t node_died_ns(const struct worker *worker) {
+    const struct place *place = worker->place;
+    for (unsigned i = 0; i < place->death_count; i++)
+        if (place->deaths[i].until_ns >= worker->begun_ns)
+            return place->deaths[i].from_ns;
+    return UINT64_MAX;
+}
+
+static uint64_t least(uint64_t a, uint64_t b) {
+    return a < b ? a : b;
+}
+
+static void check_test(const struct farm *farm, const struct worker *worker, unsigned number) {
+    const struct test *test = &worker->tests[number];
+    uint64_t read = sim_stream(farm->sim, worker->id, true).read;
+    uint64_t died_ns = node_died_ns(worker);
+    bool has_begun = read >= test->begin_to;
+    bool has_ended = test->end_to && read >= test->end_to && died_ns == UINT64_MAX;
+    if (test->is_judged && test->judged_ns < least(worker->left_ns, died_ns))
+        farm_fail(farm, "w%u.t%u is reported failed and its worker lives", worker->index, number);
+    if (test->is_judged && has_ended)
+        farm_fail(farm, "w%u.t%u is reported failed and has ended itself", worker->index, number);
+    uint64_t said_ns = least(worker->left_ns, died_ns);
+    if (test->ended_ns)
+        said_ns = least(said_ns, test->ended_ns);
+    bool nobody_knows = died_ns != UINT64_MAX && (!worker->place->parent || !test->begun_ns);
+    if (has_begun && !test->ended && !nobody_knows && !farm->plan.loses &&
+        !has_died_above(worker, said_ns < IN_DOUBT_NS ? 0 : said_ns - IN_DOUBT_NS))
+        farm_fail(farm, "nothing is said of the end of w%u.t%u, at node %u", worker->index, number,
+                  worker->place->index);
+}
+
+void verdicts_check(const struct farm *farm) {
+    for (unsigned i = 0; i < farm->plan.workers; i++) {
+        const struct worker *worker = &farm->workers[i];
+        for (unsigned test = 0; test < worker->tests_begun; test++)
+            check_test(farm, worker, test);
+    }
+}

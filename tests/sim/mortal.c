@@ -1,0 +1,95 @@
+/*
+ * Nodes are killed, ended by TERM and stopped, and others are started in their place: at the same
+ * address, knowing nothing. Between two faults of one node there is peace, so that those that live
+ * always find a way up within the grace, whatever comes together on it.
+ */
+#include "tests/sim/farm.h"
+
+#define PEACE_NS (40000 * NS_PER_MS)
+#define DOWN_MOST_NS (4000 * NS_PER_MS)
+#define STOP_MOST_NS (6000 * NS_PER_MS)
+
+/*
+ * Longer than the grace, for those of which nobody above would lose patience: what is above is the
+ * root, which forgets all when it is killed, or nothing.
+ */
+#define LONG_STOP_MOST_NS (90000 * NS_PER_MS)
+#define LONG_STOP_DEPTH 1
+
+static void later(struct place *place, uint64_t *at_ns, uint64_t most_ns) {
+    struct sim *sim = place->farm->sim;
+    *at_ns = sim_now_ns(sim) + 1 + sim_random(sim, most_ns);
+}
+
+static struct death *add_death(struct place *place) {
+    if (place->death_count == FARM_DEATHS_MAX)
+        farm_fail(place->farm, "node %u dies too often", place->index);
+    struct death *death = &place->deaths[place->death_count++];
+    death->from_ns = death->until_ns = sim_now_ns(place->farm->sim);
+    return death;
+}
+
+/* As kill -9 looks from outside: its kernel closes all that it had. */
+static void kill_place(struct place *place) {
+    add_death(place);
+    node_terminate(place->node, true);
+    while (node_step(place->node))
+        ;
+    farm_bury_place(place);
+    later(place, &place->runs_again_ns, DOWN_MOST_NS);
+}
+
+static void term_place(struct place *place) {
+    add_death(place)->until_ns = UINT64_MAX;
+    place->terminated = true;
+    node_terminate(place->node, false);
+    node_step(place->node);
+}
+
+void mortal_ended(struct place *place) {
+    if (place->death_count == 0 || place->deaths[place->death_count - 1].until_ns != UINT64_MAX)
+        return; /* with the whole farm */
+    place->deaths[place->death_count - 1].until_ns = sim_now_ns(place->farm->sim);
+    later(place, &place->runs_again_ns, DOWN_MOST_NS);
+}
+
+static void stop_place(struct place *place) {
+    bool may_be_long = place->depth <= LONG_STOP_DEPTH && sim_random(place->farm->sim, 4) == 0;
+    later(place, &place->runs_again_ns, may_be_long ? LONG_STOP_MOST_NS : STOP_MOST_NS);
+    sim_stop(place->transport, true);
+}
+
+static void run_again(struct place *place) {
+    place->runs_again_ns = 0;
+    if (place->ended)
+        farm_start_place(place);
+    else
+        sim_stop(place->transport, false);
+    later(place, &place->next_fault_ns, place->farm->plan.fault_every_ns);
+    place->next_fault_ns += PEACE_NS;
+}
+
+static void strike(struct place *place) {
+    uint64_t what = sim_random(place->farm->sim, 3);
+    if (what == 0)
+        kill_place(place);
+    else if (what == 1)
+        term_place(place);
+    else
+        stop_place(place);
+}
+
+void mortal_tick(struct place *place) {
+    struct farm *farm = place->farm;
+    uint64_t now_ns = sim_now_ns(farm->sim);
+    if (place->runs_again_ns && now_ns >= place->runs_again_ns)
+        run_again(place);
+    bool is_well = !place->runs_again_ns && !place->terminated;
+    if (farm->plan.mortal && !farm->healed && is_well && now_ns >= place->next_fault_ns)
+        strike(place);
+}
+
+void mortal_heal(struct place *place) {
+    if (place->runs_again_ns)
+        run_again(place);
+}
