@@ -13,11 +13,11 @@
  */
 #define IN_DOUBT_NS (20000 * NS_PER_MS)
 
-/* Has a node above the worker's died since? */
+/* Has a node above the worker's died since, or were those below it told of that so late? */
 static bool has_died_above(const struct worker *worker, uint64_t since_ns) {
     for (const struct place *place = worker->place->parent; place; place = place->parent)
         for (unsigned i = 0; i < place->death_count; i++)
-            if (place->deaths[i].until_ns >= since_ns)
+            if (place->deaths[i].until_ns >= since_ns || place->deaths[i].told_ns >= since_ns)
                 return true;
     return false;
 }

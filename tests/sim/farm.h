@@ -73,6 +73,7 @@ struct plan {
 /* A node has ended, or was killed, and another one was started in its place. */
 struct death {
     uint64_t from_ns, until_ns; /* from TERM to its end; killed: the same */
+    uint64_t told_ns;           /* those below it were stopped until then and did not notice */
 };
 
 /* A node and what it needs. */

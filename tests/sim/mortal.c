@@ -29,6 +29,21 @@ static struct death *add_death(struct place *place) {
     return death;
 }
 
+/* A death above a stopped place may not be noticed before that runs again. */
+static void delay_news(const struct place *stopped) {
+    for (struct place *above = stopped->parent; above; above = above->parent) {
+        struct death *last = above->death_count ? &above->deaths[above->death_count - 1] : NULL;
+        if (last && last->told_ns < stopped->runs_again_ns)
+            last->told_ns = stopped->runs_again_ns;
+    }
+}
+
+static void delay_news_of_all(struct farm *farm) {
+    for (unsigned i = 0; i < farm->plan.nodes; i++)
+        if (farm->places[i].runs_again_ns)
+            delay_news(&farm->places[i]);
+}
+
 /* As kill -9 looks from outside: its kernel closes all that it had. */
 static void kill_place(struct place *place) {
     add_death(place);
@@ -37,6 +52,7 @@ static void kill_place(struct place *place) {
         ;
     farm_bury_place(place);
     later(place, &place->runs_again_ns, DOWN_MOST_NS);
+    delay_news_of_all(place->farm);
 }
 
 static void term_place(struct place *place) {
@@ -51,12 +67,14 @@ void mortal_ended(struct place *place) {
         return; /* with the whole farm */
     place->deaths[place->death_count - 1].until_ns = sim_now_ns(place->farm->sim);
     later(place, &place->runs_again_ns, DOWN_MOST_NS);
+    delay_news_of_all(place->farm);
 }
 
 static void stop_place(struct place *place) {
     bool may_be_long = place->depth <= LONG_STOP_DEPTH && sim_random(place->farm->sim, 4) == 0;
     later(place, &place->runs_again_ns, may_be_long ? LONG_STOP_MOST_NS : STOP_MOST_NS);
     sim_stop(place->transport, true);
+    delay_news(place);
 }
 
 static void run_again(struct place *place) {
