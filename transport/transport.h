@@ -35,6 +35,8 @@ enum transport_kind {
     TRANSPORT_CONNECTED, /* conn: connect() came through */
     TRANSPORT_RECEIVED,  /* conn, bytes, and buffer: one hold on it is now the user's. buffer NULL:
                             the bytes lie in the room given to receive_into() */
+    TRANSPORT_STARVED,   /* conn: it shall receive, but no buffer of its pool is free: it waits for
+                            one in its turn, or receive_into() gives it room. Once in each wait */
     TRANSPORT_ENDED,     /* conn: the peer sends no more (FIN, closed pipe). Sending may still work.
                             All that it sent has been received before */
     TRANSPORT_SENT,      /* conn: the gather list is sent whole, its memory is free */
@@ -186,7 +188,8 @@ struct transport_ops {
 
     /*
      * Turns receiving on or off; off at first. Bytes already received still come after off.
-     * With no free buffer a connection waits, and is served in turn when buffers come back.
+     * With no free buffer a connection waits (STARVED), and is served in turn when buffers come
+     * back.
      */
     void (*receive)(struct transport_conn *conn, bool on);
 

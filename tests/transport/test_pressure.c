@@ -88,6 +88,37 @@ static void held_buffers_pause_receiving(void **state) {
     world_close(world);
 }
 
+/* All buffers are held: who is told so goes on by room, and by buffers when there are some. */
+static void starved_ones_go_on_by_room(void **state) {
+    struct world *world = world_open(
+        state, (struct world_options){.buffers = 8, .reserve_buffers = 4, .buffer_bytes = 4096});
+    struct end *holder[2], *other[2];
+    carrier_pair(world, holder);
+    carrier_pair(world, other);
+    holder[1]->hold = true;
+    end_receive(holder[1], true);
+    end_send(holder[0], 500000, 50000, 20000);
+    WAIT(world, holder[1]->held_count == 4);
+    assert_true(world->far->ops->caps(world->far->transport)->receive_into);
+    end_receive(other[1], true);
+    end_send(other[0], 20000, 5000, 5000);
+    for (uint64_t before = 0; before < 10000; before = other[1]->in_bytes) {
+        WAIT(world, other[1]->starved_count > 0);
+        other[1]->starved_count = 0;
+        end_offer(other[1], 3000);
+        WAIT(world, other[1]->in_bytes > before);
+        end_receive(other[1], true);
+    }
+    assert_int_equal(holder[1]->held_count, 4);
+    WAIT(world, other[1]->starved_count > 0);
+    holder[1]->hold = false;
+    end_release_all(holder[1]);
+    WAIT(world, other[1]->in_bytes == 20000 && holder[1]->in_bytes == 500000);
+    assert_received_all(other[1], other[0]);
+    assert_received_all(holder[1], holder[0]);
+    world_close(world);
+}
+
 /* Buffers come back, and those they were meant for are not there any more: others get them. */
 static void buffers_pass_on_from_who_has_left(void **state) {
     struct world *world = world_open(
@@ -238,6 +269,7 @@ int run_pressure_tests(struct setup *setup) {
         TEST(nothing_comes_while_paused, setup),
         TEST(pause_and_resume_in_quick_succession, setup),
         TEST(held_buffers_pause_receiving, setup),
+        TEST(starved_ones_go_on_by_room, setup),
         TEST(buffers_pass_on_from_who_has_left, setup),
         TEST(waiting_ones_are_served_in_turn, setup),
         TEST(nobody_starves, setup),

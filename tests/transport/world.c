@@ -351,6 +351,9 @@ static void handle_conn(struct end *end, const struct transport_event *event) {
     case TRANSPORT_RECEIVED:
         on_received(end, event);
         break;
+    case TRANSPORT_STARVED:
+        end->starved_count++;
+        break;
     case TRANSPORT_ENDED:
         assert_false(end->ended);
         end->ended = true;

@@ -65,6 +65,7 @@ struct end {
     size_t room_len;
     size_t room_filled;
     unsigned lapsed;
+    unsigned starved_count;
 
     bool connected;
     bool ended;

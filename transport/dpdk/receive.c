@@ -129,7 +129,9 @@ bool dpdk_receive_turn(struct task *task, struct transport_event *event) {
     struct mux_buffer *buffer = intake_buffer(&conn->intake);
     if (!buffer) {
         intake_wait(&conn->intake);
-        return false;
+        event->kind = TRANSPORT_STARVED;
+        event->conn = conn;
+        return true;
     }
     pool_lend(conn->intake.pool, buffer);
     return is_alone(conn) ? lend(conn, event, buffer) : gather(conn, event, buffer);

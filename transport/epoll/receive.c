@@ -73,7 +73,9 @@ bool receive_turn(struct task *task, struct transport_event *event) {
     struct mux_buffer *buffer = intake_buffer(&conn->intake);
     if (!buffer) {
         intake_wait(&conn->intake);
-        return false;
+        event->kind = TRANSPORT_STARVED;
+        event->conn = conn;
+        return true;
     }
     const struct mux_room room = {buffer->data, buffer->size_bytes};
     ssize_t len = read_half(&conn->in, room);

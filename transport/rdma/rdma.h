@@ -188,9 +188,10 @@ struct transport_conn {
     struct task out;
     struct task closed;
     enum stage stage;
-    bool told; /* the user knows of it */
-    bool lost; /* LOST was told */
-    int error; /* why it is broken; 0: not */
+    bool told;    /* the user knows of it */
+    bool starved; /* waits for a buffer, and the user does not know */
+    bool lost;    /* LOST was told */
+    int error;    /* why it is broken; 0: not */
     const char *operation;
     bool disconnected; /* rdma_disconnect() was called */
 

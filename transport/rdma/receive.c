@@ -239,8 +239,10 @@ static struct fill *begin_fill(struct transport_conn *conn) {
     }
     struct mux_buffer *buffer = intake_buffer(&conn->intake);
     if (!buffer) {
-        if (fills_count(conn) == 0)
+        if (fills_count(conn) == 0) {
             intake_wait(&conn->intake);
+            conn->starved = true;
+        }
         return NULL;
     }
     *fill = (struct fill){.buffer = buffer, .room = {buffer->data, buffer->size_bytes}};
@@ -334,6 +336,13 @@ static bool tell(struct transport_conn *conn, struct transport_event *event) {
     return true;
 }
 
+static bool tell_starved(struct transport_conn *conn, struct transport_event *event) {
+    conn->starved = false;
+    event->kind = TRANSPORT_STARVED;
+    event->conn = conn;
+    return true;
+}
+
 static bool tell_ended(struct transport_conn *conn, struct transport_event *event) {
     conn->ended = true;
     event->kind = TRANSPORT_ENDED;
@@ -366,6 +375,8 @@ bool rc_receive_turn(struct task *task, struct transport_event *event) {
     }
     if (fill && fill->reads == 0 && !fill->failed)
         return tell(conn, event);
+    if (conn->starved)
+        return tell_starved(conn, event);
     if ((fill && !fill->failed) || queue_linked(&conn->intake.task.link) ||
         rc_receive_has_bytes(conn))
         return false;

@@ -102,7 +102,9 @@ bool engine_receive_turn(struct task *task, struct transport_event *event) {
         return false;
     if (conn->intake.room.len == 0 && !(buffer = intake_buffer(&conn->intake))) {
         intake_wait(&conn->intake);
-        return false;
+        event->kind = TRANSPORT_STARVED;
+        event->conn = conn;
+        return true;
     }
     read_into(conn, buffer);
     return tell(conn, event);

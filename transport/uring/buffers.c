@@ -40,6 +40,7 @@ static bool ring_make(struct transport *transport, struct pool *pool,
                       struct transport_failure *failure) {
     struct uring_buffer_ring *ring = ring_of(transport, pool);
     unsigned most = entries_for(pool->count);
+    queue_init(&ring->told);
     size_t bytes = most * sizeof(struct io_uring_buf);
     void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) {
@@ -112,29 +113,49 @@ void uring_buffers_scarce(struct transport *transport, enum transport_pool pool)
     transport->rings[pool].scarce = true;
 }
 
+/* Who was told has waited longer. */
+static struct queue_link *first_waiting(struct uring_buffer_ring *ring, struct pool *pool) {
+    struct queue *queue = queue_empty(&ring->told) ? &pool->waiting : &ring->told;
+    return queue_empty(queue) ? NULL : queue->head.next;
+}
+
+/* There is no buffer: those who have come to wait for one are told. */
+static void tell_starved(struct uring_buffer_ring *ring, struct pool *pool,
+                         struct uring_events *out) {
+    while (out->count < out->most && !queue_empty(&pool->waiting)) {
+        struct queue_link *link = queue_pop(&pool->waiting);
+        struct transport_conn *conn = queue_entry(link, struct transport_conn, receive.waiting);
+        queue_push(&ring->told, link);
+        if (conn->receive.wanted && !conn->lost && !conn->closing)
+            uring_event(out, TRANSPORT_STARVED)->conn = conn;
+    }
+}
+
 /*
  * Arming more than there are buffers would only bring their requests back with ENOBUFS, again and
  * again for thousands of connections; so each round serves as many as can be served. A multishot
  * request of one that is first in turn could take all buffers, in every turn; so while buffers are
  * scarce each gets one.
  */
-static bool serve(struct transport *transport, struct pool *pool) {
+static bool serve(struct transport *transport, struct pool *pool, struct uring_events *out) {
     struct uring_buffer_ring *ring = ring_of(transport, pool);
-    for (unsigned left = ring->count; left > 0 && !queue_empty(&pool->waiting); left--) {
-        struct queue_link *link = pool->waiting.head.next;
+    struct queue_link *link;
+    for (unsigned left = ring->count; left > 0 && (link = first_waiting(ring, pool)); left--) {
         struct transport_conn *conn = queue_entry(link, struct transport_conn, receive.waiting);
         if (!uring_receive_arm(conn, ring->scarce))
             return true;
         queue_remove(link);
     }
-    if (queue_empty(&pool->waiting))
+    if (ring->count == 0)
+        tell_starved(ring, pool, out);
+    if (!first_waiting(ring, pool))
         ring->scarce = false;
-    return ring->count > 0 && !queue_empty(&pool->waiting);
+    return ring->count > 0 && first_waiting(ring, pool);
 }
 
-bool uring_buffers_serve(struct transport *transport) {
+bool uring_buffers_serve(struct transport *transport, struct uring_events *out) {
     bool more = false;
     for (unsigned i = 0; i < TRANSPORT_POOLS; i++)
-        more |= serve(transport, &transport->pools.of[i]);
+        more |= serve(transport, &transport->pools.of[i], out);
     return more;
 }

@@ -77,7 +77,7 @@ static bool advance_conns(struct transport *transport, struct uring_events *out)
 /* Makes the requests that are wanted. False if there are more to make at once. */
 static bool advance(struct transport *transport, struct uring_events *out) {
     return uring_watches_advance(transport) && uring_listeners_advance(transport) &&
-           advance_conns(transport, out) && !uring_buffers_serve(transport);
+           advance_conns(transport, out) && !uring_buffers_serve(transport, out);
 }
 
 /* Turns completions into events while there is room for them. */

@@ -62,9 +62,10 @@ struct uring_op {
 struct uring_buffer_ring {
     struct io_uring_buf_ring *entries;
     size_t mapped_bytes;
-    unsigned most;  /* entries; a power of two */
-    unsigned count; /* buffers in it, as far as completions tell */
-    bool scarce;    /* one came back without a buffer, and not all have had their turn since */
+    unsigned most;     /* entries; a power of two */
+    unsigned count;    /* buffers in it, as far as completions tell */
+    bool scarce;       /* one came back without a buffer, and not all have had their turn since */
+    struct queue told; /* of pool->waiting: those that know, first in turn */
 };
 
 enum uring_receive_how {
@@ -78,7 +79,7 @@ struct uring_receive {
     int fd; /* -1: none */
     enum uring_receive_how how;
     enum transport_pool pool;
-    struct queue_link waiting; /* for a buffer, in pool->waiting */
+    struct queue_link waiting; /* for a buffer, in pool->waiting or ring->told */
     struct mux_room room;      /* receive_into(); data NULL: none */
     bool is_device;
     bool is_file;
@@ -239,10 +240,10 @@ void uring_buffer_back(struct transport *transport, enum transport_pool pool,
 void uring_buffers_scarce(struct transport *transport, enum transport_pool pool);
 
 /*
- * Lets connections that wait for a buffer receive, in turn, as many as there are buffers. True if
- * there are more to serve at once.
+ * Lets connections that wait for a buffer receive, in turn, as many as there are buffers; when
+ * there is none they are told. True if there are more to serve at once.
  */
-bool uring_buffers_serve(struct transport *transport);
+bool uring_buffers_serve(struct transport *transport, struct uring_events *out);
 
 /* receive.c */
 
