@@ -3,30 +3,24 @@
 
 #include <inttypes.h>
 
+#define SECOND_NS ((uint64_t)1000000000)
+
 /*
  * What a link must deliver while others wait for the slot it holds: 1 Mbit/s. Slower ones would
  * keep a slot for more than the half of a minute that the largest packet then takes.
  */
 #define SLOT_RATE_BYTES_PER_SECOND ((uint64_t)128 << 10)
 
-/* It is measured over so long: a worker may be without CPU time for a while. */
-#define SLOT_WINDOW_NS 2000000000u
-
-/* When more wait than there are slots. Longer than TCP needs to send a lost segment again. */
-#define SLOT_WINDOW_CROWDED_NS 1000000000u
-
 /*
- * When those who wait hold half of the receive buffers and nothing moves, everybody stands. A link
- * that had to wait was not received from: if it lives, more of its packet lies in our kernel, and
- * comes at once.
+ * It may fall behind that by so much, since a worker may be without CPU time for a while; by less
+ * the more wait for each slot. The least is longer than TCP needs to send a lost segment again. (A
+ * link that had to wait was not received from: if it lives, more of its packet lies in our kernel.)
  */
-#define SLOT_WINDOW_JAM_NS 20000000u
+#define SLOT_PATIENCE_NS (2 * SECOND_NS)
+#define SLOT_PATIENCE_LEAST_NS (SECOND_NS / 4)
 
-/* Who has sent something since it has its slot lives: its next bytes may need a round trip. */
-#define SLOT_SILENCE_NS 250000000u
-
-/* A window that ends so much too late was ours to miss, not the holder's. */
-#define SLOT_WINDOW_LATE_NS 100000000u
+/* When we come so much later than we wanted the time was ours to miss, not the holders'. */
+#define SLOT_LATE_NS (SECOND_NS / 10)
 
 static struct mux_slots *slots_for(struct mux *mux, size_t store_bytes) {
     return store_bytes <= mux->middle_slots.slot_bytes && mux->middle_slots.count
@@ -46,9 +40,8 @@ static void move_to_slot(struct mux_link *link, struct mux_slots *slots) {
     mux_framer_move(&link->framer, (struct mux_room){slot->data, slot->size_bytes});
     mux_link_release_slot(link);
     link->slot = slot;
-    link->judged = false; /* not in the window that is half over */
-    link->has_delivered = false;
-    slots->grants++;
+    link->slot_due_ns = UINT64_MAX; /* judged from now on, when others wait */
+    link->slot_bytes = 0;
     mux_list_append(&slots->holders, &link->holder_node);
 }
 
@@ -80,11 +73,26 @@ enum mux_link_step mux_link_get_store(struct mux_link *link, size_t store_bytes)
     return MUX_LINK_IDLE;
 }
 
-/* In order: first come, first granted. */
+/*
+ * First come, first granted. But every other slot is for a link that has sent whole packets before,
+ * so that a crowd of strangers cannot make a worker wait for all of them.
+ */
+static struct mux_link *next_waiting(struct mux_slots *slots) {
+    struct mux_list *at = slots->waiting.next;
+    slots->for_known = !slots->for_known;
+    while (slots->for_known && at != &slots->waiting) {
+        struct mux_link *link = MUX_LIST_ITEM(at, struct mux_link, slot_node);
+        if (link->is_known)
+            return link;
+        at = at->next;
+    }
+    return MUX_LIST_ITEM(slots->waiting.next, struct mux_link, slot_node);
+}
+
 static bool grant(struct mux_slots *slots) {
     bool granted = false;
     while (!mux_list_empty(&slots->waiting) && slots->free_count) {
-        struct mux_link *link = MUX_LIST_ITEM(slots->waiting.next, struct mux_link, slot_node);
+        struct mux_link *link = next_waiting(slots);
         mux_list_remove(&link->slot_node);
         move_to_slot(link, slots);
         mux_link_activate(link);
@@ -105,14 +113,20 @@ static bool is_waited_for(const struct mux_link *link) {
            !link->close_reason;
 }
 
-static void evict(struct mux_link *link, uint64_t window_ns) {
+void mux_link_delivered(struct mux_link *link, size_t len) {
+    link->slot_bytes += len;
+    if (link->slot_due_ns != UINT64_MAX)
+        link->slot_due_ns += len * SECOND_NS / SLOT_RATE_BYTES_PER_SECOND;
+}
+
+static void evict(struct mux_link *link) {
     struct mux *mux = link->mux;
     link->close_reason = "others waited for the memory of its large packet";
     MUX_COUNT(&mux->counters, links_evicted, 1);
     mux_log(mux,
-            "%s (link %s) is closed: others wait for the memory of its large packet, of which only "
-            "%zu bytes came in %" PRIu64 " ms",
-            link->peer, link->segment, link->window_bytes, window_ns / 1000000);
+            "%s (link %s) is closed: others wait for the memory of its large packet, of which it "
+            "sends less than 1 Mbit/s: %" PRIu64 " bytes since it got it",
+            link->peer, link->segment, link->slot_bytes);
     mux_link_attend(link);
 }
 
@@ -123,68 +137,54 @@ static unsigned waiting_count(const struct mux_slots *slots) {
     return count;
 }
 
-static bool is_pressed(const struct mux *mux, const struct mux_slots *slots) {
-    size_t inputs = 0;
-    for (const struct mux_list *at = slots->waiting.next; at != &slots->waiting; at = at->next)
-        inputs += MUX_LIST_ITEM(at, struct mux_link, slot_node)->inputs.count;
-    return inputs >= mux->config.inputs_max / 2;
+/* Of the slots that others wait for so many will come back by themselves. */
+static unsigned leaving_count(const struct mux_slots *slots) {
+    unsigned count = 0;
+    for (const struct mux_list *at = slots->holders.next; at != &slots->holders; at = at->next)
+        count += MUX_LIST_ITEM(at, struct mux_link, holder_node)->close_reason != NULL;
+    return count;
 }
 
-static void open_window(struct mux *mux, struct mux_slots *slots, bool was_open, uint64_t now_ns) {
-    bool is_crowded = waiting_count(slots) > slots->count;
-    slots->is_jam = is_pressed(mux, slots) && (slots->is_jam || (was_open && slots->grants == 0));
-    slots->window_ns = slots->is_jam ? SLOT_WINDOW_JAM_NS
-                       : is_crowded  ? SLOT_WINDOW_CROWDED_NS
-                                     : SLOT_WINDOW_NS;
-    slots->grants = 0;
-    slots->judge_at_ns = now_ns + slots->window_ns;
+static uint64_t patience_ns(const struct mux_slots *slots, unsigned waiting) {
+    uint64_t patience = SLOT_PATIENCE_NS * slots->count / (slots->count + waiting);
+    return patience > SLOT_PATIENCE_LEAST_NS ? patience : SLOT_PATIENCE_LEAST_NS;
+}
+
+/*
+ * Who has held theirs the longest are looked at first; no more are evicted than others wait.
+ * `anew`: whatever was owed is forgotten.
+ */
+static void judge_each(struct mux_slots *slots, bool anew, uint64_t now_ns) {
+    unsigned waiting = waiting_count(slots), leaving = leaving_count(slots);
+    uint64_t latest_ns = now_ns + patience_ns(slots, waiting);
+    slots->judge_at_ns = latest_ns;
     for (struct mux_list *at = slots->holders.next; at != &slots->holders; at = at->next) {
         struct mux_link *link = MUX_LIST_ITEM(at, struct mux_link, holder_node);
-        link->judged = true;
-        link->has_delivered = link->has_delivered || link->window_bytes > 0;
-        link->window_bytes = 0;
+        if (anew || !is_waited_for(link) || link->slot_due_ns > latest_ns)
+            link->slot_due_ns = latest_ns;
+        if (link->slot_due_ns <= now_ns && leaving < waiting) {
+            evict(link);
+            leaving++;
+        } else if (link->slot_due_ns <= now_ns) {
+            link->slot_due_ns = latest_ns;
+        } else if (link->slot_due_ns < slots->judge_at_ns) {
+            slots->judge_at_ns = link->slot_due_ns;
+        }
     }
 }
 
-static bool is_slow(const struct mux_slots *slots, const struct mux_link *link, uint64_t now_ns) {
-    if (!link->judged || !is_waited_for(link))
-        return false;
-    if (!slots->is_jam)
-        return link->window_bytes < SLOT_RATE_BYTES_PER_SECOND * slots->window_ns / 1000000000u;
-    return link->window_bytes == 0 &&
-           (!link->has_delivered || now_ns - link->received_ns >= SLOT_SILENCE_NS);
-}
-
-/* No more are evicted than wait: those who have held theirs the longest. */
-static void close_window(struct mux_slots *slots, uint64_t now_ns) {
-    unsigned waiting = waiting_count(slots);
-    for (struct mux_list *at = slots->holders.next; at != &slots->holders && waiting > 0;
-         at = at->next) {
-        struct mux_link *link = MUX_LIST_ITEM(at, struct mux_link, holder_node);
-        if (!is_slow(slots, link, now_ns))
-            continue;
-        evict(link, now_ns - slots->judge_at_ns + slots->window_ns);
-        waiting--;
-    }
-}
-
-static void judge(struct mux *mux, struct mux_slots *slots, uint64_t now_ns) {
-    if (mux_list_empty(&slots->waiting)) {
-        slots->judge_at_ns = UINT64_MAX;
-        slots->is_jam = false;
-        return;
-    }
-    bool is_open = slots->judge_at_ns != UINT64_MAX;
-    if (is_open && now_ns < slots->judge_at_ns)
-        return;
-    if (is_open && now_ns - slots->judge_at_ns < SLOT_WINDOW_LATE_NS)
-        close_window(slots, now_ns);
-    open_window(mux, slots, is_open, now_ns);
+static void judge(struct mux_slots *slots, uint64_t now_ns) {
+    bool others_wait = !mux_list_empty(&slots->waiting);
+    bool is_late = slots->judge_at_ns != UINT64_MAX && now_ns >= slots->judge_at_ns + SLOT_LATE_NS;
+    bool anew = slots->judge_at_ns == UINT64_MAX || is_late;
+    slots->judge_at_ns = UINT64_MAX;
+    if (others_wait)
+        judge_each(slots, anew, now_ns);
 }
 
 void mux_judge_holders(struct mux *mux, uint64_t now_ns) {
-    judge(mux, &mux->middle_slots, now_ns);
-    judge(mux, &mux->large_slots, now_ns);
+    judge(&mux->middle_slots, now_ns);
+    judge(&mux->large_slots, now_ns);
 }
 
 static struct mux_link *stuck_holder(const struct mux_slots *slots) {

@@ -88,6 +88,24 @@ struct mux_room mux_framer_head_room(struct mux_framer *framer, size_t most) {
     return (struct mux_room){framer->store.data, most};
 }
 
+struct mux_room mux_framer_spare_room(struct mux_framer *framer) {
+    if (framer->fed.len || framer->ended)
+        return (struct mux_room){NULL, 0};
+    mux_framer_move(framer, framer->store);
+    size_t len = framer->store.len - framer->end;
+    return (struct mux_room){len ? framer->store.data + framer->end : NULL, len};
+}
+
+size_t mux_framer_peek(const struct mux_framer *framer, uint8_t *out, size_t most) {
+    size_t stored = stored_bytes(framer) < most ? stored_bytes(framer) : most;
+    size_t fed = framer->fed.len < most - stored ? framer->fed.len : most - stored;
+    if (stored)
+        memcpy(out, framer->store.data + framer->head, stored);
+    if (fed)
+        memcpy(out + stored, framer->fed.data, fed);
+    return stored + fed;
+}
+
 /* Twice what a small packet needs, a quarter more than a full one: moves stay linear. */
 static size_t store_for(size_t wanted) {
     return 2 * wanted < MUX_STORE_MAX_BYTES ? 2 * wanted : MUX_STORE_MAX_BYTES;

@@ -106,6 +106,15 @@ struct mux_room mux_framer_room(const struct mux_framer *framer);
  */
 struct mux_room mux_framer_head_room(struct mux_framer *framer, size_t most);
 
+/*
+ * All of the store behind what is stored, which is moved to its front, for whatever comes next:
+ * only after MUX_FRAME_NONE, {NULL, 0} when nothing is left. Then mux_framer_filled(), too.
+ */
+struct mux_room mux_framer_spare_room(struct mux_framer *framer);
+
+/* Copies what it has been given and not used up, at most `most` bytes; returns how many. */
+size_t mux_framer_peek(const struct mux_framer *framer, uint8_t *out, size_t most);
+
 /* The store that the packet underway needs to be received into it; 0: none, or it has it. */
 size_t mux_framer_wanted(const struct mux_framer *framer);
 

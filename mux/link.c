@@ -68,6 +68,8 @@ struct mux_link *mux_link_open(struct mux *mux, const struct mux_link_config *co
     mux_list_init(&link->slot_node);
     mux_list_init(&link->holder_node);
     mux_list_init(&link->look_node);
+    mux_list_init(&link->starved_node);
+    mux_list_init(&link->fresh_node);
     mux_list_init(&link->node_node);
     mux_list_init(&link->away_node);
     mux_framer_init(&link->framer, (struct mux_room){tail, TAIL_BYTES});
@@ -109,8 +111,13 @@ static void came(struct mux_link *link, size_t len, uint64_t now_ns) {
     if (!link->started)
         start(link);
     MUX_COUNT(&link->mux->counters, received_bytes, len);
-    link->window_bytes += len;
+    if (link->slot)
+        mux_link_delivered(link, len);
+    if (!link->has_frames)
+        mux_list_append(&link->mux->fresh, &link->fresh_node);
     link->received_ns = now_ns;
+    link->by_room = false;
+    mux_list_remove(&link->starved_node);
     mux_list_remove(&link->chatter_node);
     mux_link_activate(link);
 }
@@ -141,6 +148,7 @@ void mux_link_ended(struct mux_link *link, const char *reason) {
         snprintf(link->reason, sizeof link->reason, "%s", reason);
     link->ended = true;
     mux_list_remove(&link->look_node);
+    mux_list_remove(&link->starved_node);
     link->offered_bytes = 0;
     mux_link_activate(link);
     mux_link_attend(link);
@@ -153,6 +161,45 @@ bool mux_link_wants_receive(const struct mux_link *link) {
            link->inputs.count < LINK_INPUTS_MAX && mux_list_empty(&link->slot_node);
 }
 
+void mux_link_starved(struct mux_link *link) {
+    if (!link->ended && !link->by_room)
+        mux_list_append(&link->mux->starved, &link->starved_node);
+}
+
+size_t mux_link_peek(const struct mux_link *link, uint8_t *out, size_t most) {
+    size_t len = mux_framer_peek(&link->framer, out, most);
+    const struct mux_input *input = link->inputs.first;
+    if (input && link->inputs.feeding)
+        input = input->next;
+    for (; input && len < most; input = input->next) {
+        size_t some = input->bytes.len < most - len ? input->bytes.len : most - len;
+        memcpy(out + len, input->bytes.data, some);
+        len += some;
+    }
+    return len;
+}
+
+void mux_links_feed_starved(struct mux *mux) {
+    size_t held = mux->inputs_used + mux->fill->held_count + mux->flight->held_count;
+    while (!mux_list_empty(&mux->starved) && held * INPUTS_HELD_SHARE >= mux->config.inputs_max) {
+        struct mux_link *link = MUX_LIST_ITEM(mux->starved.next, struct mux_link, starved_node);
+        mux_list_remove(&link->starved_node);
+        link->by_room = true;
+        if (link->slot || link->framer.candidate > TAIL_BYTES)
+            mux_link_activate(link); /* to get a slot, or room in the one it has */
+        mux_link_attend(link);
+    }
+}
+
+/* Room for what comes next, when nobody waits for the framer. */
+static struct mux_room room_in_tail(struct mux_link *link) {
+    if (!mux_list_empty(&link->active_node) || link->slot)
+        return (struct mux_room){NULL, 0};
+    if (link->by_room)
+        return mux_framer_spare_room(&link->framer);
+    return mux_framer_head_room(&link->framer, HEAD_ROOM_BYTES);
+}
+
 struct mux_room mux_link_offer(struct mux_link *link) {
     struct mux_room none = {NULL, 0};
     if (link->ended || link->close_reason || link->inputs.count || link->offered_bytes ||
@@ -163,8 +210,8 @@ struct mux_room mux_link_offer(struct mux_link *link) {
      * has a slot must get on without one.
      */
     struct mux_room room = link->slot ? mux_framer_room(&link->framer) : none;
-    if (!room.len && link->expects_large && mux_list_empty(&link->active_node))
-        room = mux_framer_head_room(&link->framer, HEAD_ROOM_BYTES);
+    if (!room.len && (link->expects_large || link->by_room))
+        room = room_in_tail(link);
     link->offered_bytes = room.len;
     return room;
 }
@@ -186,6 +233,8 @@ static void detach(struct mux_link *link) {
     mux_list_remove(&link->chatter_node);
     mux_list_remove(&link->slot_node);
     mux_list_remove(&link->look_node);
+    mux_list_remove(&link->starved_node);
+    mux_list_remove(&link->fresh_node);
     mux_inputs_drop(mux, &link->inputs);
     mux_link_release_slot(link);
     size_t undelivered = mux_down_drop(link);
@@ -334,6 +383,13 @@ enum mux_link_step mux_link_refused(struct mux_link *link) {
     return MUX_LINK_IDLE;
 }
 
+/* The store that the rest of the packet underway is to be received into; 0: it needs none. */
+static size_t wanted_store(const struct mux_link *link) {
+    bool in_tail = !link->slot && !link->expects_large && link->framer.candidate <= TAIL_BYTES;
+    bool by_room = link->expects_large || link->by_room;
+    return by_room && !in_tail && !link->ended ? mux_framer_wanted(&link->framer) : 0;
+}
+
 enum mux_link_step mux_link_next_input(struct mux_link *link) {
     struct mux *mux = link->mux;
     bool was_paused = !mux_link_wants_receive(link);
@@ -350,7 +406,7 @@ enum mux_link_step mux_link_next_input(struct mux_link *link) {
     }
     if (link->framer.candidate == 0)
         mux_link_leave_slot(link);
-    size_t store_bytes = link->expects_large && !link->ended ? mux_framer_wanted(&link->framer) : 0;
+    size_t store_bytes = wanted_store(link);
     if (store_bytes && link->offered_bytes)
         return MUX_LINK_IDLE; /* the store stays where it is until that is filled or has lapsed */
     if (store_bytes)
@@ -363,7 +419,7 @@ enum mux_link_step mux_link_next_input(struct mux_link *link) {
     } else if (mux_framer_chatter(&link->framer)) {
         mux_list_append(&mux->chatter, &link->chatter_node);
     }
-    if (link->slot || link->expects_large)
+    if (link->slot || link->expects_large || link->by_room)
         mux_link_attend(link);
     bool more = link->framer.candidate && !link->ended && !link->is_node && look_into_rest(link);
     return more ? MUX_LINK_MORE : MUX_LINK_IDLE;

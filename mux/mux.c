@@ -53,6 +53,7 @@ void mux_input_append(struct mux *mux, struct mux_inputs *inputs, struct mux_buf
     struct mux_input *input = mux->free_inputs;
     assert(input && bytes.len <= mux->config.input_bytes_max);
     mux->free_inputs = input->next;
+    mux->inputs_used++;
     *input = (struct mux_input){buffer, bytes, NULL};
     if (inputs->last)
         inputs->last->next = input;
@@ -72,6 +73,7 @@ static void drop_first(struct mux *mux, struct mux_inputs *inputs) {
     mux_buffer_release(input->buffer);
     input->next = mux->free_inputs;
     mux->free_inputs = input;
+    mux->inputs_used--;
 }
 
 bool mux_input_next(struct mux *mux, struct mux_inputs *inputs, struct mux_framer *framer) {
@@ -207,6 +209,8 @@ struct mux *mux_create(const struct mux_config *config) {
     mux_list_init(&mux->buried);
     mux_list_init(&mux->chatter);
     mux_list_init(&mux->looks);
+    mux_list_init(&mux->starved);
+    mux_list_init(&mux->fresh);
     if (make_tables(mux) && share_memory(mux))
         return mux;
     free_all(mux);
@@ -249,6 +253,7 @@ void mux_run(struct mux *mux, uint64_t now_ns) {
     mux_judge_holders(mux, now_ns);
     mux_nodes_bury(mux);
     mux->is_due = false;
+    mux_links_feed_starved(mux);
 }
 
 void mux_end(struct mux *mux) {

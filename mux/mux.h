@@ -86,6 +86,9 @@ const char *mux_link_segment(const struct mux_link *link);
 void mux_link_received(struct mux_link *link, struct mux_buffer *buffer, struct mux_span bytes,
                        uint64_t now_ns);
 
+/* It shall receive, but its transport has no buffer for it: see mux_link_offer(). */
+void mux_link_starved(struct mux_link *link);
+
 /* `len` bytes were received into the room that mux_link_offer() gave; the offer is over. */
 void mux_link_filled(struct mux_link *link, size_t len, uint64_t now_ns);
 
@@ -113,7 +116,8 @@ bool mux_link_wants_receive(const struct mux_link *link);
 /*
  * Offers room that the next bytes may be received into; {NULL, 0}: none. The mux leaves it alone
  * until it is filled, or mux_link_received(), mux_link_ended() or mux_link_close() is called.
- * Links that wait for a slot may hold every input; those that have one get on by this offer alone.
+ * Links that wait for a slot may hold every input: those that have one get on by this offer alone,
+ * and those that are starved by room for a few packets in their own stores.
  */
 struct mux_room mux_link_offer(struct mux_link *link);
 

@@ -67,6 +67,13 @@
  */
 #define HEAD_ROOM_BYTES 64
 
+/*
+ * Links that find no free buffer receive into their own stores when the mux is who holds buffers:
+ * one of so many. (Else they come back to the transport soon. Several transports each have their
+ * own, the least of them a tenth of all.)
+ */
+#define INPUTS_HELD_SHARE 16
+
 /* Queues for the way down are made of these. */
 #define DOWN_BLOCK_BYTES ((size_t)16 << 10)
 #define DOWN_SPANS 4
@@ -149,6 +156,7 @@ struct mux_link {
     struct mux *mux;
     void *user;
     struct mux_list active_node, attention_node, chatter_node, slot_node, holder_node, look_node;
+    struct mux_list starved_node, fresh_node;
     struct mux_link *next; /* in its bucket of the directory, or in the free list */
     bool way_down;
     bool started; /* has a segment */
@@ -156,10 +164,11 @@ struct mux_link {
     bool finished;
     bool expects_large;      /* the last packet was larger than buffer_bytes */
     bool has_frames;         /* a hello is the first or none */
-    bool judged;             /* it has held its slot for the whole window */
-    bool has_delivered;      /* something, in the windows before */
+    bool is_known;           /* a whole packet came on it */
+    bool by_room;            /* no received buffer is free for it: it offers room of its own */
     size_t buffer_bytes;     /* the largest buffer that it has received: stacks differ in theirs */
-    size_t window_bytes;     /* received in it */
+    uint64_t slot_bytes;     /* received since it has its slot */
+    uint64_t slot_due_ns;    /* by then more must come while others wait for the slot */
     int64_t credit_bytes;    /* deficit round robin; a large packet makes it a debt */
     uint64_t received_ns;    /* its last bytes */
     uint64_t look_at_ns;     /* when it is in mux->looks */
@@ -242,12 +251,15 @@ struct mux {
 
     struct mux_input *inputs;
     struct mux_input *free_inputs;
+    unsigned inputs_used;
     struct mux_slots middle_slots, large_slots;
     struct mux_progress tests;
 
     struct mux_list active, attention;
     struct mux_list chatter; /* chatter that waits for its newline, by received_ns */
     struct mux_list looks;   /* packets underway, by look_at_ns */
+    struct mux_list starved; /* links for which no received buffer was free */
+    struct mux_list fresh;   /* of mux_link.fresh_node: something came, but no frame yet */
     struct mux_list pinned;  /* of mux_link.active_node: see MUX_LINK_PINNED */
     struct mux_batch batches[2];
     struct mux_batch *fill, *flight;
@@ -285,6 +297,10 @@ struct mux_link *mux_link_find(struct mux *mux, struct mux_span segment);
 /* Timers: chatter that has waited long enough, packets that have. */
 void mux_links_run(struct mux *mux, uint64_t now_ns);
 uint64_t mux_links_deadline_ns(const struct mux *mux);
+/* While this mux holds received buffers, links that found none receive into their own stores. */
+void mux_links_feed_starved(struct mux *mux);
+/* Copies what has come and is not used up, at most `most` bytes; returns how many. */
+size_t mux_link_peek(const struct mux_link *link, uint8_t *out, size_t most);
 /* A frame has come: what is underway, if anything, is another packet. */
 void mux_link_progressed(struct mux_link *link);
 
@@ -321,6 +337,8 @@ enum mux_link_step mux_link_get_store(struct mux_link *link, size_t store_bytes)
 /* After a frame: a slot that is no longer needed goes to who waits. */
 void mux_link_leave_slot(struct mux_link *link);
 void mux_link_release_slot(struct mux_link *link);
+/* So many bytes came for the packet in its slot. */
+void mux_link_delivered(struct mux_link *link, size_t len);
 /* Gives free slots to those who wait. False: to nobody. */
 bool mux_grant_slots(struct mux *mux);
 /* Evicts who holds a slot that others wait for and delivers too little. */

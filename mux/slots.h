@@ -1,6 +1,6 @@
 /*
  * Assembly slots: contiguous memory for packets that arrive in pieces, in two sizes, granted in
- * order. Few, because they are large: a link that needs one waits for it.
+ * order (see assembly.c). Few, because they are large: a link that needs one waits for it.
  */
 #ifndef MUX_SLOTS_H
 #define MUX_SLOTS_H
@@ -16,10 +16,8 @@ struct mux_slots {
     unsigned free_count;
     struct mux_list waiting; /* of mux_link.slot_node */
     struct mux_list holders; /* of mux_link.holder_node; the oldest first */
-    uint64_t judge_at_ns;    /* holders have so long to deliver; UINT64_MAX: nobody waits */
-    uint64_t window_ns;
-    unsigned grants; /* in this window */
-    bool is_jam;     /* nothing moves, and who waits holds half of all receive buffers */
+    bool for_known;          /* the slot granted last was for a link that had sent packets before */
+    uint64_t judge_at_ns;    /* the next holder must have delivered; UINT64_MAX: nobody waits */
 };
 
 /* Cuts `memory` into slots. False: out of memory. */

@@ -112,6 +112,7 @@ static size_t forward_large(struct mux_link *link, const struct mux_frame *frame
 static size_t forward_packet(struct mux_link *link, const struct mux_frame *frame) {
     struct mux *mux = link->mux;
     MUX_COUNT(&mux->counters, received_packets, 1);
+    link->is_known = true;
     bool may_be_word = link->is_node || !link->has_frames;
     if (may_be_word && mux_node_says(link, &frame->packet))
         return 0;
@@ -181,6 +182,11 @@ static bool must_fail_tests(const struct mux_link *link) {
     return link->framer.ended && (!link->is_node || link->is_given_up || link->is_leaving);
 }
 
+/* As long as it has received none its transport's are not known. */
+static bool fits_buffer(const struct mux_link *link, size_t len) {
+    return len <= (link->buffer_bytes ? link->buffer_bytes : link->mux->config.input_bytes_max);
+}
+
 /* How it wants to receive depends on it. */
 static void expect_large(struct mux_link *link, bool large) {
     if (link->expects_large != large)
@@ -188,15 +194,14 @@ static void expect_large(struct mux_link *link, bool large) {
     link->expects_large = large;
 }
 
-/* One frame of one link. */
-static enum mux_link_step step(struct mux_link *link) {
+static void has_a_frame(struct mux_link *link) {
+    link->has_frames = true;
+    mux_list_remove(&link->fresh_node);
+}
+
+/* One frame of one link, for which there is room. */
+static enum mux_link_step take_frame(struct mux_link *link) {
     struct mux_frame frame;
-    if (link->predecessor)
-        return MUX_LINK_IDLE; /* what came before comes first */
-    if (link->refused)
-        return mux_link_refused(link);
-    if (!fill_has_room(link->mux))
-        return MUX_LINK_FULL;
     mux_framer_next(&link->framer, &frame);
     size_t bytes = 0;
     switch (frame.kind) {
@@ -205,7 +210,7 @@ static enum mux_link_step step(struct mux_link *link) {
     case MUX_FRAME_STORE:
         return mux_link_get_store(link, frame.store_bytes);
     case MUX_FRAME_PACKET:
-        expect_large(link, frame.bytes.len > link->buffer_bytes);
+        expect_large(link, !fits_buffer(link, frame.bytes.len));
         bytes = forward_packet(link, &frame);
         break;
     case MUX_FRAME_CHATTER:
@@ -216,10 +221,45 @@ static enum mux_link_step step(struct mux_link *link) {
         break;
     }
     link->credit_bytes -= (int64_t)(bytes > FRAME_LEAST_BYTES ? bytes : FRAME_LEAST_BYTES);
-    link->has_frames = true;
+    if (!link->has_frames)
+        has_a_frame(link);
     mux_link_progressed(link);
     mux_link_leave_slot(link);
     return MUX_LINK_MORE;
+}
+
+static enum mux_link_step step(struct mux_link *link) {
+    if (link->predecessor)
+        return MUX_LINK_IDLE; /* what came before comes first */
+    if (link->refused)
+        return mux_link_refused(link);
+    return fill_has_room(link->mux) ? take_frame(link) : MUX_LINK_FULL;
+}
+
+/* Is the first that came on it a hello, whole? */
+static bool has_hello(const struct mux_link *link) {
+    uint8_t bytes[MUX_HELLO_PACKET_BYTES];
+    uint32_t length, header_bytes;
+    struct mux_packet packet;
+    struct mux_span head = mux_span(bytes, mux_link_peek(link, bytes, sizeof bytes));
+    if (mux_header_parse(head, &length, &header_bytes) || length > head.len)
+        return false;
+    head.len = length;
+    return mux_packet_verify(head) && !mux_packet_parse(head, &packet, NULL) &&
+           mux_hello_is(&packet);
+}
+
+/* No packet goes on, but a hello needs no room: an upstream that stands still is no reason for
+ * another node to think that we are none. */
+static void take_hellos(struct mux *mux) {
+    while (!mux_list_empty(&mux->fresh)) {
+        struct mux_link *link = MUX_LIST_ITEM(mux->fresh.next, struct mux_link, fresh_node);
+        mux_list_remove(&link->fresh_node);
+        if (!has_hello(link))
+            continue;
+        while (!link->has_frames)
+            take_frame(link);
+    }
 }
 
 /* A link's turn: until its credit is used up. */
@@ -237,6 +277,7 @@ void mux_up_run(struct mux *mux) {
             link->credit_bytes += QUANTUM_BYTES;
         switch (serve(link)) {
         case MUX_LINK_FULL:
+            take_hellos(mux);
             return; /* its turn goes on when there is room again */
         case MUX_LINK_MORE:
             mux_list_append(&mux->active, &link->active_node);

@@ -52,6 +52,94 @@ static void an_idle_holder_is_evicted(void **state) {
     assert_true(mux_deadline_ns(mux) == UINT64_MAX);
 }
 
+/* Bytes that drip are no delivery, however many links wait and whatever they hold. */
+static void a_dripping_holder_is_evicted(void **state) {
+    (void)state;
+    for (unsigned waiting = 1; waiting < RIG_LINKS - 1; waiting += 6) {
+        struct mux_link *holder = rig_connect(), *waiters[RIG_LINKS];
+        rig_packet(LARGE_BYTES, NULL);
+        rig_give(holder, packet_bytes, MORE_THAN_A_TAIL_BYTES);
+        for (unsigned i = 0; i < waiting; i++) {
+            waiters[i] = rig_connect();
+            for (unsigned at = 0; at < 3; at++)
+                rig_push(waiters[i], packet_bytes + at * 10000, 10000);
+            mux_run(mux, now_ns);
+        }
+        uint64_t since_ns = now_ns;
+        for (unsigned i = 0; i < 100 && !mux_link_close_reason(holder); i++) {
+            rig_give(holder, packet_bytes + MORE_THAN_A_TAIL_BYTES + i, 1);
+            rig_run(now_ns + SECOND_NS / 50);
+        }
+        assert_non_null(mux_link_close_reason(holder));
+        /* the more wait the sooner: 2 s shared by the slots and all who wait */
+        uint64_t patience_ns = 2 * SECOND_NS / (1 + waiting);
+        patience_ns = patience_ns < SECOND_NS / 4 ? SECOND_NS / 4 : patience_ns;
+        assert_in_range(now_ns - since_ns, patience_ns, patience_ns + SECOND_NS / 10);
+        mux_link_ended(holder, "it ended");
+        for (unsigned i = 0; i < waiting; i++)
+            mux_link_ended(waiters[i], "it ended");
+        for (unsigned i = 0; i < 2 * RIG_LINKS; i++) {
+            rig_run(now_ns);
+            rig_send_up();
+        }
+        mux_link_close(holder);
+        for (unsigned i = 0; i < waiting; i++) {
+            assert_true(mux_link_finished(waiters[i]));
+            mux_link_close(waiters[i]);
+        }
+    }
+}
+
+/* It may fall behind, here by a second: two, shared by the slot and who waits for it. */
+static void a_bursting_holder_stays(void **state) {
+    (void)state;
+    struct mux_link *holder, *waiter;
+    size_t len, at = MORE_THAN_A_TAIL_BYTES;
+    hold_and_wait(&holder, &waiter, &len);
+    for (unsigned i = 0; i < 6; i++) {
+        rig_give(holder, packet_bytes + at, 131072);
+        at += 131072;
+        for (unsigned step = 0; step < 9; step++)
+            rig_run(now_ns + SECOND_NS / 10);
+        assert_null(mux_link_close_reason(holder));
+    }
+    for (unsigned step = 0; step < 11; step++)
+        rig_run(now_ns + SECOND_NS / 10);
+    assert_non_null(mux_link_close_reason(holder));
+}
+
+/* A crowd of strangers waits; a link that has sent packets is next but one. */
+static void a_known_link_does_not_wait_for_a_crowd(void **state) {
+    (void)state;
+    struct mux_link *known[2], *strangers[10], *holder = rig_connect();
+    size_t small = rig_packet(10, NULL);
+    for (unsigned i = 0; i < 2; i++)
+        rig_give(known[i] = rig_connect(), packet_bytes, small);
+    size_t len = rig_packet(LARGE_BYTES, NULL);
+    rig_give(holder, packet_bytes, MORE_THAN_A_TAIL_BYTES);
+    for (unsigned i = 0; i < 10; i++)
+        rig_give(strangers[i] = rig_connect(), packet_bytes, MORE_THAN_A_TAIL_BYTES);
+    for (unsigned i = 0; i < 2; i++)
+        rig_give(known[i], packet_bytes, MORE_THAN_A_TAIL_BYTES);
+    unsigned grants = 0, got[2] = {0};
+    for (struct mux_link *at = holder; grants < 5; grants++) {
+        rig_give(at, packet_bytes + MORE_THAN_A_TAIL_BYTES, len - MORE_THAN_A_TAIL_BYTES);
+        rig_send_up();
+        at = NULL;
+        for (unsigned i = 0; i < 2; i++)
+            if (mux_link_wants_receive(known[i]) && !got[i]) {
+                at = known[i];
+                got[i] = grants + 1;
+            }
+        for (unsigned i = 0; i < 10 && !at; i++)
+            if (mux_link_wants_receive(strangers[i]) && mux_link_offer(strangers[i]).len > 100000)
+                at = strangers[i];
+        assert_non_null(at);
+    }
+    assert_in_range(got[0], 1, 2);
+    assert_in_range(got[1], 3, 4);
+}
+
 /* 1 Mbit/s is enough; and nobody is judged when nobody waits. */
 static void a_slow_but_steady_holder_stays(void **state) {
     (void)state;
@@ -177,6 +265,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         RIG_TEST(a_header_takes_no_slot),
         RIG_TEST(an_idle_holder_is_evicted),
+        RIG_TEST(a_dripping_holder_is_evicted),
+        RIG_TEST(a_bursting_holder_stays),
+        RIG_TEST(a_known_link_does_not_wait_for_a_crowd),
         RIG_TEST(a_slow_but_steady_holder_stays),
         RIG_TEST(our_own_delay_is_no_reason),
         RIG_TEST(no_more_than_wait),

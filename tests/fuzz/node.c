@@ -86,8 +86,10 @@ bool node_give(struct node *node, struct peer *peer, struct mux_span bytes) {
     } else {
         bytes.len = bytes.len < node->setup.input_bytes ? bytes.len : node->setup.input_bytes;
         struct mux_buffer *buffer = lend(node, bytes, NODE_INPUTS);
-        if (!buffer)
+        if (!buffer) {
+            mux_link_starved(peer->link);
             return false;
+        }
         mux_link_received(peer->link, buffer, mux_span(buffer->data, bytes.len), node->now_ns);
     }
     peer->offered = (struct mux_room){NULL, 0};

@@ -173,6 +173,9 @@ static void handle_link(struct node *node, struct node_conn *conn,
     case TRANSPORT_RECEIVED:
         received(node, link, event, now_ns);
         break;
+    case TRANSPORT_STARVED:
+        mux_link_starved(link->link);
+        break;
     case TRANSPORT_ENDED:
         end(link, "it closed its connection");
         break;
