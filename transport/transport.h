@@ -257,6 +257,12 @@ struct transport_ops {
     void *(*user)(const struct transport_conn *conn);
     void *(*listener_user)(const struct transport_listener *listener);
 
+    /*
+     * The kernel's descriptor that it is sent by, to ask about it, nothing else; -1: there is none.
+     * NULL where nobody asks.
+     */
+    int (*descriptor)(const struct transport_conn *conn);
+
     /* Who is at the other end; good until CLOSED. */
     const struct transport_peer *(*peer)(const struct transport_conn *conn);
 };

@@ -225,6 +225,46 @@ class Whole(Sending):
         self.assertEqual(server.close(), b'x')
 
 
+    def test_peer_that_drips(self):
+        """It has all, and goes on sending a byte now and then: it is left, and that is said."""
+        ended = threading.Event()
+
+        def serve(sock):
+            data = receive_all(sock)
+            try:
+                while not ended.wait(0.5):
+                    sock.sendall(b'.')
+            except OSError:
+                pass
+            return data
+        server, endpoint = self.serve(serve)
+        done = mux('send', endpoint, stream=b'x')
+        ended.set()
+        self.assertEqual(server.close(), b'x')
+        self.assertEqual((done.returncode, done.stderr.decode()),
+                         (0, 'mux send: %s: has all, but goes on sending a little: left\n' % endpoint))
+        self.assertRegex(done.stdout, rb'^\.+$')
+
+    def test_unix_socket_that_is_busy(self):
+        """One whose backlog is full is waited for, and stdin is read meanwhile."""
+        path = os.path.join(self.folder(), 'socket')
+        listener = socket.socket(socket.AF_UNIX)
+        self.addCleanup(listener.close)
+        listener.bind(path)
+        listener.listen(0)
+        first = socket.socket(socket.AF_UNIX)
+        first.connect(path)
+        send = self.start('send', 'unix:' + path)
+        send.stdin.write(b'x' * 1000000)  # more than a pipe holds
+        self.assertRegex(send.stderr.readline(), b'trying unix:')
+        listener.accept()[0].close()
+        first.close()
+        server = Server(listener, receive_all)
+        send.stdin.close()
+        self.assertEqual(send.wait(PATIENCE), 0)
+        self.assertEqual(len(server.close()), 1000000)
+
+
 class Down(Sending):
     def test_terminal(self):
         """On a terminal what comes back is counted, not shown."""
@@ -291,9 +331,9 @@ class Refused(Sending):
         self.assertEqual(done.stderr, b'mux send: /nonexistent/x: No such file or directory\n')
 
     def test_unreadable_file(self):
-        server, endpoint = self.serve(receive_all)
+        listener, endpoint = self.tcp4()  # perhaps connected to, perhaps not
+        self.addCleanup(listener.close)
         done = mux('send', endpoint, '/')
-        self.assertEqual(server.close(), b'')
         self.assertEqual((done.returncode, done.stderr), (1, b'mux send: /: Is a directory\n'))
 
     def test_reset(self):

@@ -54,6 +54,7 @@ static struct dialer_address entry_of(const struct dialer_address *before, unsig
         if (same(&before[i].address, address))
             entry = before[i];
     entry.choice = DIALER_UNTRIED;
+    entry.begun_ns = 0;
     return entry;
 }
 
@@ -135,10 +136,22 @@ static void tell_failed(struct dialer *dialer, struct dialer_address *entry,
     dialer->config.failed(dialer->config.user, text, failure, told);
 }
 
+/* The kernel queues no more connects to a unix socket: as if an attempt of TCP's still went on. */
+static bool is_busy(const struct dialer *dialer, const struct dialer_address *entry, int error,
+                    uint64_t now_ns) {
+    return error == EAGAIN && entry->address.any.sa_family == AF_UNIX &&
+           now_ns - entry->begun_ns < dialer->config.attempt_most_ns;
+}
+
 /* The next address is tried at once. */
 static void failed(struct dialer *dialer, unsigned index, const struct transport_failure *failure,
                    uint64_t now_ns) {
     struct dialer_address *entry = &dialer->addresses[index];
+    if (is_busy(dialer, entry, failure->error, now_ns)) {
+        entry->choice = DIALER_UNTRIED;
+        dialer->next_ns = now_ns + DIALER_BUSY_NS;
+        return;
+    }
     entry->choice = DIALER_GIVEN_UP;
     dialer->next_ns = now_ns;
     if (is_home(dialer, index))
@@ -152,6 +165,8 @@ static void begin(struct dialer *dialer, struct dialer_attempt *attempt, unsigne
     const struct dialer_config *config = &dialer->config;
     if (is_home(dialer, index))
         dialer->home_refused = false;
+    if (dialer->addresses[index].begun_ns == 0)
+        dialer->addresses[index].begun_ns = now_ns;
     struct transport_conn *conn = config->connect(config->user, &dialer->addresses[index].address,
                                                   config->conn_user, &failure);
     if (!conn) {

@@ -23,6 +23,9 @@
 /* One attempt: time for four SYNs (after 1, 3 and 7 s), and far less than a node's grace. */
 #define DIALER_ATTEMPT_MOST_NS UINT64_C(10000000000)
 
+/* A unix socket whose backlog is full is asked again so often, as long as an attempt may last. */
+#define DIALER_BUSY_NS UINT64_C(50000000)
+
 /* A reason that an address has failed for before is told again so often at most. */
 #define DIALER_REPEAT_NS UINT64_C(60000000000)
 
@@ -42,7 +45,8 @@ enum dialer_choice {
 struct dialer_address {
     struct transport_address address;
     enum dialer_choice choice;
-    int told_error; /* the reason told last, 0: none since it worked */
+    uint64_t begun_ns; /* in this round; 0: not yet */
+    int told_error;    /* the reason told last, 0: none since it worked */
     uint64_t told_ns;
     unsigned untold; /* so often since then for the same reason */
 };

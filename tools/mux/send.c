@@ -1,9 +1,10 @@
 /* mux send: a stream to a node, and what comes back. */
+#include "tools/common/dialer.h"
+#include "tools/common/resolver.h"
 #include "tools/common/text.h"
 #include "tools/mux/mux.h"
 #include "transport/endpoint.h"
 #include "transport/mistake.h"
-#include "transport/socket.h"
 #include "transport/stack.h"
 
 #include <errno.h>
@@ -21,23 +22,30 @@
 #define BUFFER_BYTES ((size_t)32 << 10)
 #define RESERVE_BUFFERS 32
 
-/* The place, stdin, stdout. */
-#define CONNS_MAX 8
+/* Attempts to connect, stdin, stdout. */
+#define CONNS_MAX (DIALER_ATTEMPTS_MAX + 4)
 #define EVENTS_MAX 16
-#define ADDRESSES_MAX 64
+#define ADDRESSES_MAX DIALER_ADDRESSES_MAX
 
 /* After the end: how often it is looked whether the peer's kernel has all ... */
 #define LOOK_NS 20000000u
 /* ... and how often then, with nothing coming back, until a peer that does not close is left. */
 #define LOOKS_MAX 100
 
+/* One that goes on sending after the end is left after so long, and a second more for each ... */
+#define LATE_MOST_NS UINT64_C(10000000000)
+/* ... of so many bytes: who drips is not waited for without end. */
+#define LATE_BYTES_PER_SECOND 65536
+#define NS_PER_SECOND UINT64_C(1000000000)
+
 static const char help[] =
     "usage: mux send ENDPOINT [FILE|-]\n"
     "\n"
     "Sends a stream, byte for byte, to a muxd (or to anything that listens): a file, or\n"
     "stdin as it comes. Ends when the other side has closed, or has acknowledged all and is\n"
-    "silent for 2 s; that it closes before the stream's end is a loss. What comes back, packets\n"
-    "for this worker, goes to stdout; on a terminal it is only counted.\n"
+    "silent for 2 s (or only drips for 10 s); that it closes before the stream's end is a loss.\n"
+    "What comes back, packets for this worker, goes to stdout; on a terminal it is only counted.\n"
+    "All addresses of a name are tried side by side; stdin is read meanwhile.\n"
     "\n"
     "  python3 -m subunit.run my.tests | mux send build7\n"
     "  mux send unix:/run/muxd.sock run.subunit\n"
@@ -52,7 +60,8 @@ static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {NULL,
 
 /* One direction: what was received and is still to be sent. */
 struct pump {
-    struct transport_conn *to;   /* NULL: nobody takes it, it is counted only */
+    struct transport_conn *to;   /* NULL: nobody takes it, it is counted only ... */
+    bool waits;                  /* ... or it is kept until there is a connection */
     struct mux_buffer **buffers; /* one for each span */
     struct mux_span *spans;
     unsigned count;
@@ -69,16 +78,18 @@ struct sending {
     struct transport *transport;
     struct mux_room arena;
     int socket; /* of the kernel's; -1: another stack */
+    struct dialer dialer;
     struct transport_conn *input, *remote, *output;
     unsigned open; /* connections that are not CLOSED */
     struct pump up, down;
-    bool connected;
     bool input_over, remote_over;
     bool finished; /* told the peer that nothing more comes */
     bool failed;
-    bool to_terminal; /* what comes back is counted only */
-    int stdout_error; /* errno: what comes back is counted only */
-    unsigned looks;   /* since the peer's kernel had all and something came back */
+    bool to_terminal;    /* what comes back is counted only */
+    int stdout_error;    /* errno: what comes back is counted only */
+    unsigned looks;      /* since the peer's kernel had all and something came back */
+    uint64_t late_ns;    /* waited for nothing but a peer that has all, */
+    uint64_t late_bytes; /* which sent so much meanwhile */
     uint64_t dropped_bytes;
 };
 
@@ -106,7 +117,7 @@ static bool is_empty(const struct pump *pump) {
 
 /* All that waits goes out as one list, when the last one has. */
 static void go_on(struct sending *sending, struct pump *pump) {
-    if (pump->sent_count > 0 || pump->count == 0)
+    if (pump->waits || pump->sent_count > 0 || pump->count == 0)
         return;
     struct mux_buffer **buffers = pump->buffers_sent;
     struct mux_span *spans = pump->spans_sent;
@@ -130,7 +141,7 @@ static void sent(struct pump *pump) {
 
 static void received(struct sending *sending, struct pump *pump,
                      const struct transport_event *event) {
-    if (!pump->to) {
+    if (!pump->to && !pump->waits) {
         sending->dropped_bytes += event->bytes.len;
         mux_buffer_release(event->buffer);
         return;
@@ -181,11 +192,9 @@ static void from_input(struct sending *sending, const struct transport_event *ev
 
 static void from_remote(struct sending *sending, const struct transport_event *event) {
     switch (event->kind) {
-    case TRANSPORT_CONNECTED:
-        sending->connected = true;
-        break;
     case TRANSPORT_RECEIVED:
         sending->looks = 0;
+        sending->late_bytes += sending->finished ? event->bytes.len : 0;
         received(sending, &sending->down, event);
         break;
     case TRANSPORT_ENDED:
@@ -217,7 +226,12 @@ static void from_output(struct sending *sending, const struct transport_event *e
     }
 }
 
-static struct end input_end = {from_input}, remote_end = {from_remote}, output_end = {from_output};
+static void from_dialing(struct sending *sending, const struct transport_event *event) {
+    dialer_handle(&sending->dialer, event, sending->ops->now_ns(sending->transport));
+}
+
+static struct end input_end = {from_input}, remote_end = {from_remote}, output_end = {from_output},
+                  dialing_end = {from_dialing};
 
 static void handle(struct sending *sending, const struct transport_event *event) {
     const struct end *end = sending->ops->user(event->conn);
@@ -245,21 +259,6 @@ static void close_all(struct sending *sending) {
  * ---- connecting ----
  */
 
-/* A connected, blocking socket; -1 after a sentence on stderr. */
-static int connect_socket(struct sending *sending, const struct transport_address *address) {
-    struct transport_failure failure;
-    int fd = socket_for_connect(address, &failure);
-    if (fd < 0) {
-        failed(sending, failure.operation, failure.error);
-        return -1;
-    }
-    if (fcntl(fd, F_SETFL, 0) == 0 && connect(fd, &address->any, address->len) == 0)
-        return fd;
-    failed(sending, "connect", errno);
-    close(fd);
-    return -1;
-}
-
 static struct transport_conn *attach(struct sending *sending, int in, int out, bool borrowed,
                                      enum transport_pool pool, struct end *end,
                                      struct transport_failure *failure) {
@@ -269,32 +268,10 @@ static struct transport_conn *attach(struct sending *sending, int in, int out, b
     return conn;
 }
 
-/* By a socket: what its peer has done with the bytes can be asked only there. */
-static bool connect_kernel(struct sending *sending, const struct transport_address *address) {
-    struct transport_failure failure;
-    sending->socket = connect_socket(sending, address);
-    if (sending->socket < 0)
-        return false;
-    sending->remote = attach(sending, sending->socket, sending->socket, false,
-                             TRANSPORT_POOL_RESERVE, &remote_end, &failure);
-    if (!sending->remote)
-        return failed(sending, failure.operation, failure.error);
-    return true;
-}
-
-/* By another stack. */
-static bool connect_beside(struct sending *sending, const struct transport_address *address) {
-    struct transport_failure failure;
-    sending->socket = -1;
-    sending->remote = sending->ops->connect(sending->transport, address, &remote_end, &failure);
-    if (!sending->remote)
-        return failed(sending, failure.operation, failure.error);
-    sending->open++;
-    while (!sending->connected && !sending->failed)
-        step(sending, UINT64_MAX);
-    if (!sending->connected)
-        close_all(sending);
-    return sending->connected;
+static enum transport_via via_of(const struct endpoint *endpoint) {
+    return endpoint->kind == ENDPOINT_RDMA   ? TRANSPORT_VIA_RDMA
+           : endpoint->kind == ENDPOINT_DPDK ? TRANSPORT_VIA_DPDK
+                                             : TRANSPORT_VIA_KERNEL;
 }
 
 /* The epoll engine, and beside it the stack that the place asks for. */
@@ -328,43 +305,95 @@ static bool make_transport(struct sending *sending, enum transport_via via) {
            failed(sending, "calloc", ENOMEM);
 }
 
-/* Tries every address of the endpoint. */
-static bool connect_endpoint(struct sending *sending, const char *text) {
-    struct endpoint endpoint;
-    struct transport_address addresses[ADDRESSES_MAX];
-    char why[2 * ENDPOINT_TEXT_BYTES + 256];
+static struct transport_conn *begin_connect(void *user, const struct transport_address *address,
+                                            void *conn_user, struct transport_failure *failure) {
+    struct sending *sending = user;
+    struct transport_conn *conn =
+        sending->ops->connect(sending->transport, address, conn_user, failure);
+    sending->open += conn != NULL;
+    return conn;
+}
+
+static void say_trying(void *user, const char *addresses) {
+    (void)user;
+    text_complain("mux send: trying %s", addresses);
+}
+
+static void say_failed(void *user, const char *address, const struct transport_failure *failure,
+                       unsigned told) {
+    (void)user;
+    if (told)
+        text_complain("mux send: %s: %s: %s", address, failure->operation,
+                      strerror(failure->error));
+}
+
+/* The name's addresses; its look-up may take long. 0 after a sentence, or when the input failed. */
+static unsigned look_up(struct sending *sending, const struct endpoint *endpoint,
+                        struct transport_address *addresses) {
+    char why[256] = "no thread to look it up in";
     unsigned count = 0;
-    snprintf(sending->place, sizeof sending->place, "%s", text);
-    bool parsed = endpoint_parse(text, &endpoint, why, sizeof why);
-    if (parsed && !mistake_check_file(&endpoint, why, sizeof why)) {
-        text_complain("mux send: %s; a file is sent by mux send ENDPOINT FILE", why);
+    struct resolver *resolver = resolver_start(endpoint);
+    if (resolver && resolver_is_waiting(resolver))
+        text_complain("mux send: %s: looking up the name", endpoint->text);
+    while (resolver && resolver_is_waiting(resolver) && !sending->failed)
+        step(sending, sending->ops->now_ns(sending->transport) + LOOK_NS);
+    if (resolver && !sending->failed)
+        count = resolver_addresses(resolver, addresses, ADDRESSES_MAX, why, sizeof why);
+    if (count == 0 && !sending->failed)
+        text_complain("mux send: %s: %s", endpoint->text, why);
+    return count;
+}
+
+/* Tries every address, and reads the input meanwhile. False: none answers, or the input failed. */
+static bool dial(struct sending *sending, const struct transport_address *addresses,
+                 unsigned count) {
+    struct dialer *dialer = &sending->dialer;
+    const struct dialer_config config = {
+        .ops = sending->ops,
+        .conn_user = &dialing_end,
+        .attempt_most_ns = DIALER_ATTEMPT_MOST_NS,
+        .user = sending,
+        .connect = begin_connect,
+        .trying = say_trying,
+        .failed = say_failed,
+    };
+    dialer_init(dialer, &config);
+    dialer_start(dialer, addresses, count, sending->ops->now_ns(sending->transport));
+    while (dialer->state == DIALER_TRYING && !sending->failed) {
+        step(sending, dialer_deadline_ns(dialer));
+        dialer_run(dialer, sending->ops->now_ns(sending->transport));
+    }
+    if (sending->failed || dialer->state == DIALER_FAILED) {
+        dialer_stop(dialer);
         return false;
     }
-    if (parsed)
-        count = endpoint_resolve(&endpoint, false, addresses, ADDRESSES_MAX, why, sizeof why);
-    if (count == 0) {
-        text_complain("mux send: %s: %s", text, why);
+    sending->remote = dialer_take(dialer, &remote_end);
+    address_text(dialer_taken(dialer), sending->place, sizeof sending->place);
+    return true;
+}
+
+/* Asked of the kernel: what its peer has done with the bytes. */
+static bool connect_endpoint(struct sending *sending, const struct endpoint *endpoint) {
+    struct transport_address addresses[ADDRESSES_MAX];
+    unsigned count = look_up(sending, endpoint, addresses);
+    if (count == 0 || !dial(sending, addresses, count))
         return false;
-    }
-    if (!make_transport(sending, addresses[0].via))
-        return false;
-    for (unsigned i = 0; i < count; i++) {
-        address_text(&addresses[i], sending->place, sizeof sending->place);
-        sending->failed = false;
-        if (addresses[i].via == TRANSPORT_VIA_KERNEL ? connect_kernel(sending, &addresses[i])
-                                                     : connect_beside(sending, &addresses[i]))
-            return true;
-    }
-    return false;
+    sending->socket = sending->ops->descriptor(sending->remote);
+    sending->up.to = sending->remote;
+    sending->up.waits = false;
+    sending->ops->receive(sending->remote, true);
+    go_on(sending, &sending->up);
+    return true;
 }
 
 /*
  * ---- sending, and the end ----
  */
 
+/* The input is read from now on, whether or not there is a connection for it. */
 static bool open_ends(struct sending *sending, int input) {
     struct transport_failure failure;
-    sending->up.to = sending->remote;
+    sending->up.waits = true;
     sending->input = attach(sending, input, -1, input == STDIN_FILENO, TRANSPORT_POOL_SHARED,
                             &input_end, &failure);
     if (!sending->input) {
@@ -379,7 +408,6 @@ static bool open_ends(struct sending *sending, int input) {
     }
     sending->down.to = sending->output;
     sending->ops->receive(sending->input, true);
-    sending->ops->receive(sending->remote, true);
     return true;
 }
 
@@ -417,21 +445,39 @@ static uint64_t unacknowledged(const struct sending *sending) {
     return ioctl(sending->socket, SIOCOUTQ, &unsent) < 0 ? 1 : (uint64_t)unsent;
 }
 
-/* Has the peer all, and is there nothing left to wait for? */
-static bool done(struct sending *sending) {
-    if (!sending->finished || !is_empty(&sending->down) || unacknowledged(sending) > 0)
+/* Has the peer all, and is what it sent written? */
+static bool all_through(const struct sending *sending) {
+    return sending->finished && is_empty(&sending->down) && unacknowledged(sending) == 0;
+}
+
+/* The peer has all, and goes on sending, but little. */
+static bool drips(const struct sending *sending) {
+    uint64_t allowed_ns =
+        LATE_MOST_NS + sending->late_bytes * NS_PER_SECOND / LATE_BYTES_PER_SECOND;
+    if (sending->late_ns < allowed_ns)
         return false;
-    return sending->remote_over || ++sending->looks > LOOKS_MAX;
+    text_complain("mux send: %s: has all, but goes on sending a little: left", sending->place);
+    return true;
+}
+
+/* Is there nothing left to wait for? */
+static bool done(struct sending *sending) {
+    if (!all_through(sending))
+        return false;
+    return sending->remote_over || ++sending->looks > LOOKS_MAX || drips(sending);
 }
 
 static bool send_all(struct sending *sending) {
     bool all = false;
     while (!all) {
         uint64_t now_ns = sending->ops->now_ns(sending->transport);
+        finish(sending);
+        bool is_late = all_through(sending);
         step(sending, sending->finished ? now_ns + LOOK_NS : UINT64_MAX);
+        if (is_late)
+            sending->late_ns += sending->ops->now_ns(sending->transport) - now_ns;
         if (sending->failed || closed_early(sending))
             return false;
-        finish(sending);
         all = done(sending);
         int error = sending->finished ? socket_error(sending) : 0;
         if (error)
@@ -456,8 +502,23 @@ static void tell_dropped(const struct sending *sending) {
                                            : strerror(sending->stdout_error));
 }
 
+static bool parse_place(const char *text, struct endpoint *endpoint) {
+    char why[2 * ENDPOINT_TEXT_BYTES + 256];
+    bool fine = endpoint_parse(text, endpoint, why, sizeof why);
+    if (fine && !mistake_check_file(endpoint, why, sizeof why)) {
+        text_complain("mux send: %s; a file is sent by mux send ENDPOINT FILE", why);
+        return false;
+    }
+    if (fine && !endpoint_is_address(endpoint))
+        fine = endpoint_refuse(why, sizeof why, "'%s' is no network address", text);
+    if (!fine)
+        text_complain("mux send: %s: %s", text, why);
+    return fine;
+}
+
 static int run(int argc, char **argv) {
     static struct sending sending;
+    struct endpoint endpoint;
     int status, id;
     while ((id = next_option(&subcommand_send, argc, argv, options, &status)) != -1)
         if (id == -2)
@@ -468,10 +529,13 @@ static int run(int argc, char **argv) {
         return EXIT_USAGE;
     }
     sending.path = argc - optind == 2 ? argv[optind + 1] : "-";
+    const char *text = argv[optind];
+    snprintf(sending.place, sizeof sending.place, "%s", text);
     int input = open_input(&subcommand_send, sending.path);
-    if (input < 0 || !connect_endpoint(&sending, argv[optind]))
+    if (input < 0 || !parse_place(text, &endpoint) || !make_transport(&sending, via_of(&endpoint)))
         return EXIT_FAILED;
-    bool fine = open_ends(&sending, input) && send_all(&sending);
+    bool fine =
+        open_ends(&sending, input) && connect_endpoint(&sending, &endpoint) && send_all(&sending);
     leave(&sending);
     tell_dropped(&sending);
     bool all_written = !sending.dropped_bytes || !sending.stdout_error;

@@ -93,6 +93,10 @@ static void *epoll_user(const struct transport_conn *conn) {
     return conn->user;
 }
 
+static int epoll_descriptor(const struct transport_conn *conn) {
+    return conn->out.fd;
+}
+
 static const struct transport_peer *epoll_peer(const struct transport_conn *conn) {
     return &conn->peer;
 }
@@ -120,5 +124,6 @@ const struct transport_ops transport_epoll = {
     .set_user = epoll_set_user,
     .user = epoll_user,
     .listener_user = epoll_listener_user,
+    .descriptor = epoll_descriptor,
     .peer = epoll_peer,
 };

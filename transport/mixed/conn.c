@@ -141,6 +141,10 @@ void *mixed_user(const struct transport_conn *conn) {
     return conn->user;
 }
 
+int mixed_descriptor(const struct transport_conn *conn) {
+    return conn->ops->descriptor ? conn->ops->descriptor(conn->inner) : -1;
+}
+
 const struct transport_peer *mixed_peer(const struct transport_conn *conn) {
     return conn->ops->peer(conn->inner);
 }

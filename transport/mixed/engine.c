@@ -154,5 +154,6 @@ const struct transport_ops transport_mixed = {
     .set_user = mixed_set_user,
     .user = mixed_user,
     .listener_user = mixed_listener_user,
+    .descriptor = mixed_descriptor,
     .peer = mixed_peer,
 };

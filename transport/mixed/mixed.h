@@ -77,6 +77,7 @@ uint64_t mixed_unacknowledged(const struct transport_conn *conn);
 void mixed_close(struct transport_conn *conn);
 void mixed_set_user(struct transport_conn *conn, void *user);
 void *mixed_user(const struct transport_conn *conn);
+int mixed_descriptor(const struct transport_conn *conn);
 const struct transport_peer *mixed_peer(const struct transport_conn *conn);
 
 /* An event of a part's becomes one of the user's. */

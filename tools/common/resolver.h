@@ -1,10 +1,10 @@
 /*
- * The addresses of the upstream's name. A look-up can take half a minute when a name server is
- * down, so it runs in a thread of its own; the event loop only ever takes what is there. Where no
- * thread can be made (a profile that forbids clone3) the loop waits for the look-up.
+ * The addresses of a name that is connected to. A look-up can take half a minute when a name server
+ * is down, so it runs in a thread of its own; the event loop only ever takes what is there. Where
+ * no thread can be made (a profile that forbids clone3) the loop waits for the look-up.
  */
-#ifndef MUXD_RESOLVER_H
-#define MUXD_RESOLVER_H
+#ifndef RESOLVER_H
+#define RESOLVER_H
 
 #include "transport/endpoint.h"
 
@@ -27,5 +27,8 @@ bool resolver_blocks(const struct resolver *resolver);
  */
 unsigned resolver_addresses(struct resolver *resolver, struct transport_address *addresses,
                             unsigned most, char *why, size_t why_bytes);
+
+/* Is the first answer still to come? */
+bool resolver_is_waiting(struct resolver *resolver);
 
 #endif

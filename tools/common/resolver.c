@@ -1,4 +1,4 @@
-#include "tools/muxd/resolver.h"
+#include "tools/common/resolver.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -83,6 +83,13 @@ static void take(struct resolver *resolver) {
         return;
     memcpy(resolver->addresses, resolver->found, sizeof resolver->found);
     resolver->count = resolver->found_count;
+}
+
+bool resolver_is_waiting(struct resolver *resolver) {
+    pthread_mutex_lock(&resolver->lock);
+    bool waiting = resolver->running && !resolver->fresh && resolver->count == 0;
+    pthread_mutex_unlock(&resolver->lock);
+    return waiting;
 }
 
 struct resolver *resolver_start(const struct endpoint *endpoint) {
