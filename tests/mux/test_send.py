@@ -286,10 +286,10 @@ class Down(Sending):
         os.set_blocking(writer, False)
         server, endpoint = self.serve(exchange(LARGE))
         send = self.start('send', endpoint, stdout=writer)
-        os.close(writer)
         send.stdin.write(b'x')
         send.stdin.close()
-        time.sleep(0.5)  # the pipe is full now
+        self.until(lambda: not select.select([], [writer], [], 0)[1], 'a full pipe')
+        os.close(writer)
         with open(reader, 'rb') as file:
             self.assertTrue(file.read() == LARGE)
         self.assertEqual(send.wait(PATIENCE), 0, send.stderr.read())
