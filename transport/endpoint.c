@@ -212,14 +212,50 @@ static const char *name_error(int error) {
     return error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error);
 }
 
+/* Does its name stand for a place in an IP network? */
+static bool is_place(const struct endpoint *endpoint) {
+    return endpoint->kind == ENDPOINT_TCP || endpoint->kind == ENDPOINT_RDMA;
+}
+
+bool endpoint_is_interface(const struct endpoint *endpoint) {
+    return is_place(endpoint) && interface_exists(endpoint->name);
+}
+
+bool endpoint_may_be_interface(const struct endpoint *endpoint) {
+    return is_place(endpoint) && interface_name_is_usual(endpoint->name);
+}
+
+/* By RDMA, which rdma_cm finds by the addresses of IP. */
+static unsigned by_rdma(const struct endpoint *endpoint, struct transport_address *addresses,
+                        unsigned count) {
+    for (unsigned i = 0; i < count; i++) {
+        addresses[i].via = TRANSPORT_VIA_RDMA;
+        addresses[i].source = endpoint->source;
+    }
+    return count;
+}
+
+bool endpoint_interface_addresses(const struct endpoint *endpoint,
+                                  struct transport_address *addresses, unsigned most,
+                                  unsigned *count, struct transport_failure *failure) {
+    bool read =
+        interface_addresses(endpoint->name, endpoint->port, addresses, most, count, failure);
+    if (endpoint->kind == ENDPOINT_RDMA)
+        by_rdma(endpoint, addresses, *count);
+    return read;
+}
+
 static unsigned resolve_place(const struct endpoint *endpoint, bool listening,
                               struct transport_address *addresses, unsigned most, char *why,
                               size_t why_bytes) {
     bool exists = interface_exists(endpoint->name);
     unsigned count = 0;
     if (exists && listening) {
-        count = interface_addresses(endpoint->name, endpoint->port, addresses, most);
-        if (count == 0)
+        struct transport_failure failure;
+        if (!endpoint_interface_addresses(endpoint, addresses, most, &count, &failure))
+            endpoint_refuse(why, why_bytes, "the addresses of %s cannot be read: %s: %s",
+                            endpoint->name, failure.operation, strerror(failure.error));
+        else if (count == 0)
             endpoint_refuse(why, why_bytes, "the interface %s has no IP address", endpoint->name);
         return count;
     }
@@ -239,16 +275,6 @@ static unsigned resolve_place(const struct endpoint *endpoint, bool listening,
     endpoint_refuse(why, why_bytes, "'%s' is neither an interface (%s) nor a host name: %s",
                     endpoint->name, names, error ? name_error(error) : "no address");
     return 0;
-}
-
-/* By RDMA, which rdma_cm finds by the addresses of IP. */
-static unsigned by_rdma(const struct endpoint *endpoint, struct transport_address *addresses,
-                        unsigned count) {
-    for (unsigned i = 0; i < count; i++) {
-        addresses[i].via = TRANSPORT_VIA_RDMA;
-        addresses[i].source = endpoint->source;
-    }
-    return count;
 }
 
 bool endpoint_is_address(const struct endpoint *endpoint) {
@@ -282,8 +308,7 @@ unsigned endpoint_resolve(const struct endpoint *endpoint, bool listening,
 }
 
 bool endpoint_describe_interface(const struct endpoint *endpoint, char *out, size_t out_bytes) {
-    bool is_place = endpoint->kind == ENDPOINT_TCP || endpoint->kind == ENDPOINT_RDMA;
-    return is_place && interface_exists(endpoint->name) &&
+    return endpoint_is_interface(endpoint) &&
            interface_describe("/sys/class/net", endpoint->name, out, out_bytes);
 }
 
@@ -305,6 +330,14 @@ void address_text(const struct transport_address *address, char *out, size_t out
         snprintf(out, out_bytes, "%s[%s]:%s", stack, host, port);
     else
         snprintf(out, out_bytes, "%s%s:%s", stack, host, port);
+}
+
+bool address_same_ip(const struct transport_address *a, const struct transport_address *b) {
+    if (a->any.sa_family != b->any.sa_family)
+        return false;
+    return a->any.sa_family == AF_INET ? a->in4.sin_addr.s_addr == b->in4.sin_addr.s_addr
+                                       : IN6_ARE_ADDR_EQUAL(&a->in6.sin6_addr, &b->in6.sin6_addr) &&
+                                             a->in6.sin6_scope_id == b->in6.sin6_scope_id;
 }
 
 bool address_is_local(const struct transport_address *address) {

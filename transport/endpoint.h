@@ -22,6 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 #include <sys/un.h>
 
 #define ENDPOINT_DEFAULT_PORT 7533
@@ -62,6 +63,9 @@ struct transport_address {
     char dpdk_port[TRANSPORT_PORT_TEXT_BYTES]; /* DPDK: the port and its own addresses, as written:
                                                   "net_tap0,iface=tap0,ip=10.0.0.1/24" */
     struct sockaddr_storage source; /* RDMA, to connect from; AF_UNSPEC: as the kernel routes */
+    bool mode_given, group_given;   /* unix, to listen on: who may connect ... */
+    mode_t mode;                    /* ... else as the umask says */
+    gid_t group;
     socklen_t len;
     union {
         struct sockaddr any;
@@ -88,6 +92,22 @@ unsigned endpoint_resolve(const struct endpoint *endpoint, bool listening,
                           struct transport_address *addresses, unsigned most, char *why,
                           size_t why_bytes);
 
+/* Is its name that of an interface of this machine? */
+bool endpoint_is_interface(const struct endpoint *endpoint);
+
+/* Could its name be nothing else, so that an interface that is not there may come? */
+bool endpoint_may_be_interface(const struct endpoint *endpoint);
+
+struct transport_failure;
+
+/*
+ * The interface's addresses to listen on, at most `most`; *count is 0 when it has none. False with
+ * *failure: they cannot be read.
+ */
+bool endpoint_interface_addresses(const struct endpoint *endpoint,
+                                  struct transport_address *addresses, unsigned most,
+                                  unsigned *count, struct transport_failure *failure);
+
 /* Writes the sentence; always false. For whoever parses a part of an endpoint. */
 __attribute__((format(printf, 3, 4))) bool endpoint_refuse(char *why, size_t why_bytes,
                                                            const char *format, ...);
@@ -106,6 +126,9 @@ bool endpoint_describe_interface(const struct endpoint *endpoint, char *out, siz
 
 /* "10.0.0.7:7533", "[fe80::1%ib0]:7533", "rdma:10.0.0.7:7533", "unix:/run/muxd.sock" */
 void address_text(const struct transport_address *address, char *out, size_t out_bytes);
+
+/* Two of IP: but for the port, are they the same? */
+bool address_same_ip(const struct transport_address *a, const struct transport_address *b);
 
 /* Loopback or unix: nobody outside this machine can reach it. */
 bool address_is_local(const struct transport_address *address);

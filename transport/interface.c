@@ -1,6 +1,6 @@
 #include "transport/interface.h"
+#include <ctype.h>
 #include <dirent.h>
-#include <ifaddrs.h>
 #include <limits.h>
 #include <net/if.h>
 #include <net/if_arp.h>
@@ -16,32 +16,77 @@ bool interface_exists(const char *name) {
     return *name != '\0' && if_nametoindex(name) != 0;
 }
 
-static bool copy_address(const struct sockaddr *from, uint16_t port, struct transport_address *to) {
-    *to = (struct transport_address){0};
-    if (from && from->sa_family == AF_INET) {
-        to->len = sizeof to->in4;
-        memcpy(&to->in4, from, sizeof to->in4);
-        to->in4.sin_port = htons(port);
-    } else if (from && from->sa_family == AF_INET6) {
-        to->len = sizeof to->in6;
-        memcpy(&to->in6, from, sizeof to->in6);
-        to->in6.sin6_port = htons(port);
-    }
-    return to->len > 0;
+/* How udev goes on behind its two letters for a kind of interface: "enp3s0", "ibs5", "eno1". */
+static bool is_udev_name(const char *rest) {
+    if (rest[0] == 'x') /* its hardware address */
+        return isxdigit((unsigned char)rest[1]);
+    return strchr("bcdiopPsuv", rest[0]) && isdigit((unsigned char)rest[1]);
 }
 
-unsigned interface_addresses(const char *name, uint16_t port, struct transport_address *addresses,
-                             unsigned most) {
-    struct ifaddrs *list;
-    unsigned count = 0;
-    if (getifaddrs(&list) != 0)
-        return 0;
-    for (struct ifaddrs *item = list; item && count < most; item = item->ifa_next)
-        if (strcmp(item->ifa_name, name) == 0 &&
-            copy_address(item->ifa_addr, port, &addresses[count]))
-            count++;
-    freeifaddrs(list);
-    return count;
+/* Digits behind a dot at most: the number of a VLAN. */
+static bool has_no_domain(const char *rest) {
+    const char *dot = strchr(rest, '.');
+    return !dot || (dot[1] != '\0' && dot[1 + strspn(dot + 1, "0123456789")] == '\0');
+}
+
+bool interface_name_is_usual(const char *name) {
+    static const char *const udev_kinds[] = {"en", "ib", "sl", "wl", "ww"};
+    static const char *const kernel_kinds[] = {"bond", "br",  "dummy", "eth",  "hsn", "ib",  "tap",
+                                               "team", "tun", "veth",  "vlan", "wg",  "wlan"};
+    if (strlen(name) >= IF_NAMESIZE || strpbrk(name, "/: \t") || !has_no_domain(name))
+        return false;
+    for (size_t i = 0; i < sizeof kernel_kinds / sizeof *kernel_kinds; i++) {
+        size_t len = strlen(kernel_kinds[i]);
+        if (strncmp(name, kernel_kinds[i], len) == 0 && isdigit((unsigned char)name[len]))
+            return true;
+    }
+    for (size_t i = 0; i < sizeof udev_kinds / sizeof *udev_kinds; i++)
+        if (strncmp(name, udev_kinds[i], 2) == 0 && name[2] != '\0' && is_udev_name(name + 2))
+            return true;
+    return false;
+}
+
+/* Addresses are gathered from the machine's. */
+struct wanted {
+    unsigned interface;
+    uint16_t port;
+    struct transport_address *addresses;
+    unsigned most, count;
+};
+
+static void gather(void *user, const struct netlink_address *found) {
+    struct wanted *wanted = user;
+    if (found->interface != wanted->interface || wanted->count == wanted->most)
+        return;
+    struct transport_address *address = &wanted->addresses[wanted->count++];
+    *address = found->address;
+    address->in4.sin_port = htons(wanted->port); /* in6 has it at the same place */
+}
+
+bool interface_addresses(const char *name, uint16_t port, struct transport_address *addresses,
+                         unsigned most, unsigned *count, struct transport_failure *failure) {
+    struct wanted wanted = {if_nametoindex(name), port, addresses, most, 0};
+    bool read = netlink_each_address(gather, &wanted, failure);
+    *count = wanted.count;
+    return read;
+}
+
+struct search {
+    const struct transport_address *address;
+    enum netlink_address_state state;
+};
+
+static void compare(void *user, const struct netlink_address *found) {
+    struct search *search = user;
+    if (address_same_ip(&found->address, search->address))
+        search->state = found->state;
+}
+
+enum netlink_address_state interface_address_state(const struct transport_address *address) {
+    struct search search = {address, NETLINK_ADDRESS_ABSENT};
+    struct transport_failure failure;
+    netlink_each_address(compare, &search, &failure);
+    return search.state;
 }
 
 void interface_names(char *names, size_t names_bytes) {

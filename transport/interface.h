@@ -4,16 +4,26 @@
 #ifndef TRANSPORT_INTERFACE_H
 #define TRANSPORT_INTERFACE_H
 
-#include "transport/endpoint.h"
+#include "transport/netlink.h"
 
 bool interface_exists(const char *name);
 
 /*
- * Writes the interface's IPv4 and IPv6 addresses (link-local ones with their scope) with this port.
- * Returns how many, at most `most`; 0 when it has none.
+ * Could only an interface have this name: one that the kernel or udev gives ("ib0", "enp3s0",
+ * "eth0.100")? Others, as administrators give them, could be a host's as well, or mistyped.
  */
-unsigned interface_addresses(const char *name, uint16_t port, struct transport_address *addresses,
-                             unsigned most);
+bool interface_name_is_usual(const char *name);
+
+/*
+ * Writes the interface's IPv4 and IPv6 addresses (link-local ones with their scope) with this port,
+ * at most `most`; *count is 0 when it has none or does not exist. False with *failure: they could
+ * not be read.
+ */
+bool interface_addresses(const char *name, uint16_t port, struct transport_address *addresses,
+                         unsigned most, unsigned *count, struct transport_failure *failure);
+
+/* Whether some interface has this IP address, and whether it can be bound. */
+enum netlink_address_state interface_address_state(const struct transport_address *address);
 
 /* "lo, eth0": all interfaces, for an error's text; cut at names_bytes. */
 void interface_names(char *names, size_t names_bytes);

@@ -7,7 +7,9 @@
 #include <linux/sockios.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -64,18 +66,6 @@ int socket_for_connect(const struct transport_address *address, struct transport
     return make_socket(address->any.sa_family, failure);
 }
 
-/* Does nobody listen on this unix socket's file? Only a refused connect says so. */
-static bool is_stale(const struct transport_address *address, struct stat *st) {
-    if (lstat(address->un.sun_path, st) != 0 || !S_ISSOCK(st->st_mode))
-        return false;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return false;
-    bool refused = connect(fd, &address->any, address->len) != 0 && errno == ECONNREFUSED;
-    close(fd);
-    return refused;
-}
-
 /* Removes the file at `path` if it is still the one that `was` describes. */
 static bool remove_if_same(const char *path, dev_t device, ino_t inode) {
     struct stat now;
@@ -83,72 +73,190 @@ static bool remove_if_same(const char *path, dev_t device, ino_t inode) {
            unlink(path) == 0;
 }
 
-static bool bind_unix(int fd, const struct transport_address *address,
-                      struct listening_socket *listening) {
-    struct stat st;
-    if (bind(fd, &address->any, address->len) != 0) {
-        if (errno != EADDRINUSE)
-            return false;
-        bool replaced = is_stale(address, &st) &&
-                        remove_if_same(address->un.sun_path, st.st_dev, st.st_ino) &&
-                        bind(fd, &address->any, address->len) == 0;
-        if (!replaced) {
-            errno = EADDRINUSE;
-            return false;
-        }
-    }
-    if (lstat(address->un.sun_path, &st) != 0)
+/* Does the process run? One that has ended and is not yet waited for does not. */
+static bool is_running(pid_t pid) {
+    char path[32], text[512] = "";
+    if (kill(pid, 0) != 0 && errno == ESRCH)
         return false;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *stream = fopen(path, "re");
+    if (!stream)
+        return true;
+    size_t len = fread(text, 1, sizeof text - 1, stream);
+    fclose(stream);
+    text[len] = '\0';
+    const char *state = strrchr(text, ')'); /* behind the name, which may hold anything */
+    return !state || state[1] == '\0' || (state[2] != 'Z' && state[2] != 'X');
+}
+
+/* Who is at the other end of a connected unix socket, if it runs; 0: nobody, or unknown. */
+static pid_t running_peer(int fd) {
+    struct ucred cred;
+    socklen_t len = sizeof cred;
+    bool known = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0 && cred.pid > 0;
+    return known && is_running(cred.pid) ? cred.pid : 0;
+}
+
+/* Does nobody listen on this unix socket's file? Only a refused connect says so. Else *holder. */
+static bool is_stale(const struct transport_address *address, struct stat *st, pid_t *holder) {
+    *holder = 0;
+    if (lstat(address->un.sun_path, st) != 0 || !S_ISSOCK(st->st_mode))
+        return false;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return false;
+    bool connected = connect(fd, &address->any, address->len) == 0;
+    bool refused = !connected && errno == ECONNREFUSED;
+    if (connected)
+        *holder = running_peer(fd);
+    close(fd);
+    return refused;
+}
+
+/*
+ * The directory is locked from the look at what is there until we listen: of several who start at
+ * once each would remove the others' new socket as a stale one. Nothing is left behind, and the
+ * kernel unlocks when a process dies. -1 where there is no lock to be had (no right to read the
+ * directory, some network file systems): then only that race is open. False: somebody else has it,
+ * for an instant.
+ */
+static bool lock_directory(const char *path, int *lock, struct transport_failure *failure) {
+    char directory[sizeof(struct sockaddr_un)] = ".";
+    const char *slash = strrchr(path, '/');
+    if (slash)
+        snprintf(directory, sizeof directory, "%.*s", slash == path ? 1 : (int)(slash - path),
+                 path);
+    *lock = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (*lock < 0 || flock(*lock, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+        return true;
+    *failure = (struct transport_failure){EADDRINUSE, "locking its directory", 0};
+    close(*lock);
+    return false;
+}
+
+/* The file's mode comes from the umask, which io_uring's threads share; they make no files. */
+static bool bind_path(int fd, const struct transport_address *address) {
+    mode_t before = 0;
+    if (address->mode_given)
+        before = umask(~address->mode & 0777);
+    bool bound = bind(fd, &address->any, address->len) == 0;
+    int error = errno;
+    if (address->mode_given)
+        umask(before);
+    errno = error;
+    return bound;
+}
+
+/* What is there is removed if it is a stale socket. */
+static bool replace(int fd, const struct transport_address *address,
+                    struct transport_failure *failure) {
+    struct stat st;
+    pid_t holder;
+    if (!is_stale(address, &st, &holder)) {
+        *failure = (struct transport_failure){EADDRINUSE, "bind", holder};
+        return false;
+    }
+    if (!remove_if_same(address->un.sun_path, st.st_dev, st.st_ino)) {
+        transport_failed(failure, "removing a stale socket");
+        return false;
+    }
+    if (bind_path(fd, address))
+        return true;
+    transport_failed(failure, "bind");
+    return false;
+}
+
+/* Notes which file was made, and gives it its group. Nobody can connect yet. */
+static bool finish_path(const struct transport_address *address, struct listening_socket *listening,
+                        struct transport_failure *failure) {
+    struct stat st;
+    int fd = open(address->un.sun_path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) != 0) {
+        transport_failed(failure, "stat");
+        if (fd >= 0)
+            close(fd);
+        return false;
+    }
     listening->path_device = st.st_dev;
     listening->path_inode = st.st_ino;
-    return true;
+    bool done =
+        !address->group_given ||
+        (S_ISSOCK(st.st_mode) && fchownat(fd, "", (uid_t)-1, address->group, AT_EMPTY_PATH) == 0);
+    if (!done)
+        transport_failed(failure, "giving it to its group");
+    close(fd);
+    return done;
 }
 
-static bool bind_tcp(int fd, const struct transport_address *address) {
-    if (!set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1))
-        return false;
-    if (address->any.sa_family == AF_INET6 && !set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1))
-        return false;
-    return bind(fd, &address->any, address->len) == 0;
-}
-
-static bool bind_and_listen(const struct transport_address *address,
-                            struct listening_socket *listening, struct transport_failure *failure) {
-    bool is_unix = address->any.sa_family == AF_UNIX;
-    bool bound =
-        is_unix ? bind_unix(listening->fd, address, listening) : bind_tcp(listening->fd, address);
-    if (!bound) {
+static bool bind_unix(int fd, const struct transport_address *address,
+                      struct listening_socket *listening, struct transport_failure *failure) {
+    bool bound = bind_path(fd, address);
+    if (!bound && errno != EADDRINUSE) {
         transport_failed(failure, "bind");
         return false;
     }
-    listening->bound = *address;
+    return (bound || replace(fd, address, failure)) && finish_path(address, listening, failure);
+}
+
+static bool bind_tcp(int fd, const struct transport_address *address,
+                     struct transport_failure *failure) {
+    bool bound =
+        set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) &&
+        (address->any.sa_family != AF_INET6 || set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)) &&
+        bind(fd, &address->any, address->len) == 0;
+    if (!bound)
+        transport_failed(failure, "bind");
+    return bound;
+}
+
+static bool listens(struct listening_socket *listening, struct transport_failure *failure) {
     listening->bound.len = sizeof listening->bound.storage;
-    bool listens = listen(listening->fd, LISTEN_BACKLOG) == 0 &&
-                   getsockname(listening->fd, &listening->bound.any, &listening->bound.len) == 0;
-    if (!listens) {
-        transport_failed(failure, "listen");
-        if (is_unix)
-            remove_if_same(address->un.sun_path, listening->path_device, listening->path_inode);
-    }
-    return listens;
+    if (listen(listening->fd, LISTEN_BACKLOG) == 0 &&
+        getsockname(listening->fd, &listening->bound.any, &listening->bound.len) == 0)
+        return true;
+    transport_failed(failure, "listen");
+    return false;
+}
+
+static bool listen_unix(const struct transport_address *address, struct listening_socket *listening,
+                        struct transport_failure *failure) {
+    int lock;
+    if (!lock_directory(address->un.sun_path, &lock, failure))
+        return false;
+    bool done =
+        bind_unix(listening->fd, address, listening, failure) && listens(listening, failure);
+    if (!done && listening->path_inode)
+        remove_if_same(address->un.sun_path, listening->path_device, listening->path_inode);
+    if (lock >= 0)
+        close(lock);
+    return done;
 }
 
 bool socket_listen(const struct transport_address *address, struct listening_socket *listening,
                    struct transport_failure *failure) {
-    *listening = (struct listening_socket){.fd = make_socket(address->any.sa_family, failure)};
+    *listening = (struct listening_socket){.fd = make_socket(address->any.sa_family, failure),
+                                           .bound = *address};
     if (listening->fd < 0)
         return false;
-    if (!bind_and_listen(address, listening, failure)) {
+    bool done = address->any.sa_family == AF_UNIX
+                    ? listen_unix(address, listening, failure)
+                    : bind_tcp(listening->fd, address, failure) && listens(listening, failure);
+    if (!done) {
         close(listening->fd);
         listening->fd = -1;
-        return false;
     }
-    return true;
+    return done;
 }
 
+/*
+ * The path first: it is ours as long as the socket answers, and while the socket is there no new
+ * file can have its inode. Then, as a request of io_uring's may keep the socket open for a while,
+ * nobody shall get in any more.
+ */
 void socket_unlisten(struct listening_socket *listening) {
     if (listening->bound.any.sa_family == AF_UNIX)
         remove_if_same(listening->bound.un.sun_path, listening->path_device, listening->path_inode);
+    shutdown(listening->fd, SHUT_RDWR);
     close(listening->fd);
     listening->fd = -1;
 }

@@ -20,8 +20,9 @@ struct listening_socket {
 /*
  * Listens on an address; the socket is non-blocking. SO_REUSEADDR, IPV6_V6ONLY; accepted sockets
  * inherit the TCP options from it, so that accepting costs no further calls. A unix socket's file
- * that refuses connects is removed first; one that answers, or that is no socket, gives EADDRINUSE
- * and is left alone. False with *failure: "socket", "bind", "listen", ...
+ * has its mode and group before anybody can connect. One that is there already and refuses connects
+ * is removed first; one that answers, or that is no socket, gives EADDRINUSE and is left alone. Of
+ * several who start at once one listens. False with *failure: "socket", "bind", "listen", ...
  */
 bool socket_listen(const struct transport_address *address, struct listening_socket *listening,
                    struct transport_failure *failure);

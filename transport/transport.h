@@ -23,6 +23,7 @@
 
 #include "mux/buffer.h"
 #include "transport/endpoint.h"
+#include <sys/types.h>
 
 struct transport;          /* an engine: one thread, one ring or one epoll set */
 struct transport_listener; /* opaque, the engine's own */
@@ -116,6 +117,8 @@ struct transport_part {
 struct transport_failure {
     int error;             /* errno value */
     const char *operation; /* "bind", "io_uring_setup", ...: static */
+    pid_t holder;          /* EADDRINUSE: the process that listens there; 0: unknown, or it is gone
+                              and the kernel has not yet let go of its socket */
 };
 
 /* Most of them that a transport has. */

@@ -173,6 +173,33 @@ static void addresses_are_found(void **state) {
     assert_true(address_is_local(&addresses[0]));
 }
 
+static void usual_names_are_known(void **state) {
+    (void)state;
+    static const char *const usual[] = {
+        "ib0",      "ib12",     "ibp3s0", "ibs5",   "eth0",
+        "eth0.100", "enp3s0f1", "eno1",   "ens192", "enx0a1b2c3d4e5f",
+        "enP2p1s0", "bond0",    "br0.7",  "hsn3",   "wlp2s0"};
+    static const char *const others[] = {
+        "",         "ib",     "ibo",      "nosuch0", "engine1",         "ensemble1",
+        "br-1",     "eth0.x", "eth0.1.2", "eth0.",   "build7",          "localhost",
+        "storage0", "eth0/1", "10.0.0.5", "ib0 ",    "enx0a1b2c3d4e5f6"};
+    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
+        assert_true(interface_name_is_usual(usual[i]));
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        assert_false(interface_name_is_usual(others[i]));
+}
+
+/* What the kernel's list says of addresses that every machine has, and of one that none has. */
+static void states_of_addresses_are_known(void **state) {
+    (void)state;
+    struct transport_address addresses[MOST];
+    char why[400];
+    assert_int_equal(resolve("127.0.0.1", true, addresses, why), 1);
+    assert_int_equal(interface_address_state(&addresses[0]), NETLINK_ADDRESS_READY);
+    assert_int_equal(resolve("192.0.2.77", true, addresses, why), 1);
+    assert_int_equal(interface_address_state(&addresses[0]), NETLINK_ADDRESS_ABSENT);
+}
+
 static void interface_means_its_addresses(void **state) {
     (void)state;
     struct transport_address addresses[MOST];
@@ -190,8 +217,10 @@ static void interface_means_its_addresses(void **state) {
 /* Any interface of this machine that has none: one that is down, most often. */
 static const char *interface_without_address(struct if_nameindex *interfaces) {
     struct transport_address address;
+    struct transport_failure failure;
+    unsigned count;
     for (struct if_nameindex *item = interfaces; item && item->if_name; item++)
-        if (interface_addresses(item->if_name, 1, &address, 1) == 0)
+        if (interface_addresses(item->if_name, 1, &address, 1, &count, &failure) && count == 0)
             return item->if_name;
     return NULL;
 }
@@ -322,6 +351,8 @@ int main(void) {
         cmocka_unit_test(bad_ones_are_explained),
         cmocka_unit_test(long_ones_are_refused),
         cmocka_unit_test(addresses_are_found),
+        cmocka_unit_test(usual_names_are_known),
+        cmocka_unit_test(states_of_addresses_are_known),
         cmocka_unit_test(interface_means_its_addresses),
         cmocka_unit_test(interface_without_address_is_explained),
         cmocka_unit_test(everywhere_is_every_family),

@@ -159,7 +159,5 @@ void uring_accept(struct transport_listener *listener, bool on) {
 
 void uring_close_listener(struct transport_listener *listener) {
     listener->closing = true;
-    /* The request in flight keeps the socket open for a while; nobody shall get in by then. */
-    shutdown(listener->socket.fd, SHUT_RDWR);
     socket_unlisten(&listener->socket);
 }
