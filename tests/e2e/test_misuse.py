@@ -75,7 +75,7 @@ class Listening(Case):
 
     def test_everything_that_can_be_listened_on(self):
         path = os.path.join(self.folder(), "s")
-        listen = ["127.0.0.1:0", "unix:" + path, "tcp:localhost:0"]
+        listen = ["127.0.0.1:0", "unix:" + path, "tcp:127.0.0.2:0"]
         if os.path.exists("/proc/net/if_inet6"):
             listen.append("[::1]:0")
         muxd = self.muxd(listen=listen)
@@ -181,7 +181,7 @@ class Listening(Case):
 
     def test_open_to_everybody_is_said_once(self):
         for options, count in ((("--allow", "127.0.0.1"), 0), ((), 1)):
-            muxd = self.muxd(*options, listen=("0.0.0.0:0", "0.0.0.0:0"))
+            muxd = self.muxd(*options, listen=("0.0.0.0:0", "0.0.0.0:%d" % free_port()))
             self.assertEqual(muxd.end(), 0)
             self.assertEqual(sum("--allow" in line for line in muxd.log), count, muxd.log)
 
@@ -240,7 +240,7 @@ class Listening(Case):
         self.assertIn(b"turned away", log)
 
     def test_segment_by_host(self):
-        muxd = self.muxd("--segment-by", "host", listen=("127.0.0.1:0", "127.0.0.1:0"))
+        muxd = self.muxd("--segment-by", "host", listen=("127.0.0.1:0", "127.0.0.1:%d" % free_port()))
         for i in range(3):
             sock = self.socket(muxd.addresses[i % 2])
             sock.sendall(packet(test_id="t%d" % i))

@@ -97,6 +97,13 @@ static void show_link(void *user, const char *segment, const char *peer, bool ca
     place->segments[place->segment_count++] = place->farm->id_by_port[port];
 }
 
+static void stop_listening(void *user) {
+    struct place *place = user;
+    if (place->listener)
+        transport_sim.close_listener(place->listener);
+    place->listener = NULL;
+}
+
 static unsigned upstream_addresses(void *user, struct transport_address *addresses, char *why,
                                    size_t why_bytes) {
     const struct place *place = user;
@@ -169,6 +176,7 @@ static void make_node(struct place *place) {
         .upstream_addresses = upstream_addresses,
         .connect = connect_upstream,
         .show_link = show_link,
+        .stop_listening = stop_listening,
         .allowed = allowed,
     };
     snprintf(identity, sizeof identity, "%x",
@@ -187,11 +195,10 @@ void farm_start_place(struct place *place) {
     place->uplink_count = place->segment_count = 0;
     make_transport(place);
     make_node(place);
-    struct transport_listener *listener =
+    place->listener =
         transport_sim.listen(place->transport, &address, NULL, &place->address, &failure);
-    if (!listener)
+    if (!place->listener)
         farm_fail(place->farm, "node %u cannot listen where it was before", place->index);
-    node_add_listener(place->node, listener);
 }
 
 static void make_place(struct farm *farm, unsigned index) {

@@ -82,6 +82,7 @@ struct place {
     unsigned index;
     struct place *parent; /* NULL: its upstream is the sink */
     struct transport *transport;
+    struct transport_listener *listener; /* NULL: closed */
     struct node *node;
     unsigned depth;
     bool terminated;

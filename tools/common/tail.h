@@ -30,8 +30,7 @@ struct tail {
 
 /*
  * Looks at what stands in front of where `fd` will write next, at most TAIL_LOOK_BYTES of it, and
- * ends half a packet there. Blocks while it reads, for half a second at most when it finds half a
- * packet and for two when somebody else does the same.
+ * ends half a packet there. Blocks while it reads, and for a moment when it finds half a packet.
  */
 void tail_mend(int fd, struct tail *tail);
 

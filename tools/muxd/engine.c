@@ -60,11 +60,14 @@ static bool is_asked_for(const struct options *options, enum transport_via via, 
     return options->upstream_given && via_of(&options->upstream) == via;
 }
 
-/* An interface that carries RDMA offers it. */
+/* An interface that carries RDMA offers it; one that is still to come may. */
 static bool is_offered(const struct options *options, enum transport_via via) {
     bool offered = false;
-    for (unsigned i = 0; i < options->listen_count; i++)
-        offered = offered || endpoint_offers_rdma(&options->listen[i]);
+    for (unsigned i = 0; i < options->listen_count; i++) {
+        const struct endpoint *endpoint = &options->listen[i];
+        bool may_come = endpoint_may_be_interface(endpoint) && !endpoint_is_interface(endpoint);
+        offered = offered || may_come || endpoint_offers_rdma(endpoint);
+    }
     return offered && via == TRANSPORT_VIA_RDMA;
 }
 
@@ -165,7 +168,13 @@ bool engine_start(struct engine *engine, const struct options *options, struct l
         !map_arena(engine, options->memory_bytes, log))
         return false;
     share_arena(engine, options, parts, count);
+    for (unsigned i = 0; i < count; i++)
+        engine->vias |= 1U << parts[i].via;
     return make_transport(engine, options, log, parts, count);
+}
+
+bool engine_has(const struct engine *engine, enum transport_via via) {
+    return engine->vias & 1U << via;
 }
 
 void engine_unmap(struct engine *engine) {

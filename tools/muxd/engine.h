@@ -14,6 +14,7 @@ struct engine {
     struct transport *transport;
     struct mux_room arena;
     struct mux_room memory; /* the part of it that is left for the mux */
+    unsigned vias;          /* bit i: it has a part for enum transport_via i */
 };
 
 /*
@@ -21,6 +22,9 @@ struct engine {
  * by listen() and connect(); one that the build lacks only where an endpoint asks for it by name.
  */
 bool engine_start(struct engine *engine, const struct options *options, struct log *log);
+
+/* Is there a part for such addresses? Only then may they be listened on or connected to. */
+bool engine_has(const struct engine *engine, enum transport_via via);
 
 /* After the transport's fini(). */
 void engine_unmap(struct engine *engine);

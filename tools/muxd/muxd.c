@@ -5,6 +5,7 @@
 #include "tools/common/resolver.h"
 #include "tools/common/standard.h"
 #include "tools/muxd/engine.h"
+#include "tools/muxd/listeners.h"
 #include "tools/muxd/log.h"
 #include "tools/muxd/node.h"
 #include "tools/muxd/options.h"
@@ -30,16 +31,10 @@
 #define EXIT_NOT_ALL_SENT 75 /* EX_TEMPFAIL */
 
 /* Descriptors besides connections: listeners, the engine's, files. */
-#define OTHER_DESCRIPTORS 512
-
-#define ADDRESSES_MAX 64
+#define OTHER_DESCRIPTORS (LISTENERS_MAX + 256)
 
 /* How often a log that nobody reads is tried. */
 #define LOG_RETRY_NS 200000000u
-
-/* An interface's new IPv6 address is usable after a second or two: at most 4 s are waited. */
-#define ADDRESS_TRIES 40
-#define ADDRESS_PAUSE_NS 100000000
 
 struct muxd {
     struct node_conn signals; /* first: see handle_signals() */
@@ -49,6 +44,9 @@ struct muxd {
     struct log log;
     struct engine engine;
     struct node *node;
+    struct listeners *listeners;
+    bool serves; /* something is listened on, or will be: the upstream is opened */
+    bool deaf;   /* nothing could be listened on */
     struct screen *screen;
     bool stdin_taken;          /* by --listen - */
     bool has_terminal;         /* a controlling one, when it was started */
@@ -172,13 +170,38 @@ static void show_link(void *user, const char *segment, const char *peer, bool ca
     summary_worker(screen_summary(muxd->screen), segment, peer, came);
 }
 
-/* What nobody read when it was written is tried again. */
+/* Called again and again, first at the start: then false means that the start has failed. */
+static bool listen_where_possible(struct muxd *muxd, uint64_t now_ns, uint64_t *next_ns) {
+    enum listeners_state state = listeners_tick(muxd->listeners, now_ns, next_ns);
+    if (state == LISTENERS_OPEN && !muxd->serves) {
+        muxd->serves = true;
+        node_begin_upstream(muxd->node);
+    }
+    return state != LISTENERS_FAILED;
+}
+
+static void stop_listening(void *user) {
+    struct muxd *muxd = user;
+    if (muxd->listeners)
+        listeners_stop(muxd->listeners);
+}
+
+static uint64_t least(uint64_t a, uint64_t b) {
+    return a < b ? a : b;
+}
+
+/* What nobody read when it was written is tried again, and what could not be listened on. */
 static uint64_t tick(void *user, uint64_t now_ns) {
     struct muxd *muxd = user;
+    uint64_t listen_ns = UINT64_MAX;
+    if (muxd->listeners && !muxd->deaf && !listen_where_possible(muxd, now_ns, &listen_ns)) {
+        muxd->deaf = true;
+        node_terminate(muxd->node, true);
+    }
     uint64_t log_ns = outlet_flush(&muxd->log.outlet) ? UINT64_MAX : now_ns + LOG_RETRY_NS;
     uint64_t screen_ns =
         muxd->screen ? summary_tick(screen_summary(muxd->screen), now_ns) : UINT64_MAX;
-    return log_ns < screen_ns ? log_ns : screen_ns;
+    return least(listen_ns, least(log_ns, screen_ns));
 }
 
 static struct transport_conn *attach(struct muxd *muxd, int in, int out, bool borrowed,
@@ -310,7 +333,9 @@ static bool start_node(struct muxd *muxd) {
         .open_upstream = open_upstream,
         .show = muxd->screen ? show_packets : NULL,
         .show_link = muxd->screen ? show_link : NULL,
+        .upstream_waits = true,
         .tick = tick,
+        .stop_listening = stop_listening,
         .allowed = peer_allowed,
     };
     introduce(&config);
@@ -320,55 +345,6 @@ static bool start_node(struct muxd *muxd) {
     else
         log_text(&muxd->log, "muxd: out of memory for %u links\n", options->links_max);
     return muxd->node != NULL;
-}
-
-/*
- * An interface that has just come up has IPv6 addresses that cannot be bound yet (duplicate address
- * detection, RFC 4862): they are waited for.
- */
-static struct transport_listener *listen_when_ready(struct muxd *muxd,
-                                                    const struct transport_address *address,
-                                                    struct transport_address *bound,
-                                                    struct transport_failure *failure) {
-    const struct timespec pause = {0, ADDRESS_PAUSE_NS};
-    for (unsigned tries = 1;; tries++) {
-        struct transport_listener *listener =
-            muxd->engine.ops->listen(muxd->engine.transport, address, NULL, bound, failure);
-        if (listener || failure->error != EADDRNOTAVAIL || tries == ADDRESS_TRIES)
-            return listener;
-        nanosleep(&pause, NULL);
-    }
-}
-
-/* *address becomes the one that is really listened on. */
-static bool listen_at(struct muxd *muxd, struct transport_address *address, bool is_interface,
-                      bool *open_to_all, struct transport_failure *failure) {
-    struct transport_address bound;
-    char text[ENDPOINT_TEXT_BYTES];
-    struct transport_listener *listener =
-        is_interface
-            ? listen_when_ready(muxd, address, &bound, failure)
-            : muxd->engine.ops->listen(muxd->engine.transport, address, NULL, &bound, failure);
-    if (!listener)
-        return false;
-    node_add_listener(muxd->node, listener);
-    address_text(&bound, text, sizeof text);
-    log_text(&muxd->log, "listening on %s\n", text);
-    *open_to_all = *open_to_all || !address_is_local(&bound);
-    *address = bound;
-    return true;
-}
-
-static bool listen_on(struct muxd *muxd, const struct endpoint *endpoint,
-                      struct transport_address *address, bool is_interface, bool *open_to_all) {
-    struct transport_failure failure;
-    char text[ENDPOINT_TEXT_BYTES];
-    if (listen_at(muxd, address, is_interface, open_to_all, &failure))
-        return true;
-    address_text(address, text, sizeof text);
-    log_text(&muxd->log, "muxd: --listen %s: %s: %s: %s\n", endpoint->text, text, failure.operation,
-             strerror(failure.error));
-    return false;
 }
 
 static bool listen_on_stdin(struct muxd *muxd) {
@@ -382,56 +358,13 @@ static bool listen_on_stdin(struct muxd *muxd) {
     return conn && node_adopt(muxd->node, conn, false);
 }
 
-/* The same addresses and ports as by TCP, where the interface carries it; without it TCP does. */
-static void offer_rdma(struct muxd *muxd, const struct endpoint *endpoint,
-                       struct transport_address *addresses, unsigned count, bool *open_to_all) {
-    struct transport_failure failure;
-    char text[ENDPOINT_TEXT_BYTES];
-    if (!endpoint_offers_rdma(endpoint))
-        return;
-    if (!stack_ops(TRANSPORT_VIA_RDMA)) {
-        log_text(&muxd->log, "muxd: %s carries RDMA, but this muxd was built without %s\n",
-                 endpoint->name, stack_name(TRANSPORT_VIA_RDMA));
-        return;
-    }
-    for (unsigned i = 0; i < count; i++) {
-        addresses[i].via = TRANSPORT_VIA_RDMA;
-        if (listen_at(muxd, &addresses[i], true, open_to_all, &failure))
-            continue;
-        address_text(&addresses[i], text, sizeof text);
-        log_text(&muxd->log, "muxd: %s is not offered, only TCP is: %s: %s\n", text,
-                 failure.operation, strerror(failure.error));
-    }
-}
-
-static bool listen_on_endpoint(struct muxd *muxd, const struct endpoint *endpoint,
-                               bool *open_to_all) {
-    struct transport_address addresses[ADDRESSES_MAX];
-    char why[256];
-    if (endpoint->kind == ENDPOINT_STDIO)
-        return listen_on_stdin(muxd);
-    bool is_interface = endpoint_describe_interface(endpoint, why, sizeof why);
-    if (is_interface)
-        log_text(&muxd->log, "muxd: %s\n", why);
-    unsigned count = endpoint_resolve(endpoint, true, addresses, ADDRESSES_MAX, why, sizeof why);
-    if (count == 0)
-        log_text(&muxd->log, "muxd: --listen %s: %s\n", endpoint->text, why);
-    for (unsigned i = 0; i < count; i++)
-        if (!listen_on(muxd, endpoint, &addresses[i], is_interface, open_to_all))
-            return false;
-    offer_rdma(muxd, endpoint, addresses, count, open_to_all);
-    return count > 0;
-}
-
 static bool listen_everywhere(struct muxd *muxd) {
-    bool open_to_all = false;
-    for (unsigned i = 0; i < muxd->options.listen_count; i++)
-        if (!listen_on_endpoint(muxd, &muxd->options.listen[i], &open_to_all))
-            return false;
-    if (open_to_all && muxd->options.allow.count == 0)
-        log_text(&muxd->log, "muxd: anybody who can reach these addresses may send results; "
-                             "--allow CIDR,... limits that\n");
-    return true;
+    uint64_t next_ns;
+    if (muxd->stdin_taken && !listen_on_stdin(muxd))
+        return false;
+    muxd->listeners = listeners_create(&muxd->options, &muxd->engine, &muxd->log);
+    return muxd->listeners &&
+           listen_where_possible(muxd, muxd->engine.ops->now_ns(muxd->engine.transport), &next_ns);
 }
 
 /*
@@ -491,10 +424,12 @@ static bool start(struct muxd *muxd) {
            resolve_upstream(muxd) && listen_everywhere(muxd);
 }
 
-/* The last connection: its last event is awaited, as for every other. */
-static void close_signals(struct muxd *muxd) {
+/* A connection of our own: its last event is awaited, as for every other. */
+static void close_own(struct muxd *muxd, struct transport_conn *conn) {
     struct transport_event event = {.kind = TRANSPORT_RECEIVED};
-    muxd->engine.ops->close(muxd->signals_conn);
+    if (!conn)
+        return;
+    muxd->engine.ops->close(conn);
     while (event.kind != TRANSPORT_CLOSED)
         if (muxd->engine.ops->poll(muxd->engine.transport, UINT64_MAX, &event, 1) &&
             event.kind == TRANSPORT_RECEIVED && event.buffer)
@@ -502,14 +437,17 @@ static void close_signals(struct muxd *muxd) {
 }
 
 static void stop(struct muxd *muxd) {
-    if (muxd->signals_conn)
-        close_signals(muxd);
+    close_own(muxd, muxd->signals_conn);
+    if (muxd->listeners)
+        close_own(muxd, listeners_news(muxd->listeners));
     if (muxd->engine.transport)
         muxd->engine.ops->stop(muxd->engine.transport);
     if (muxd->node)
         node_destroy(muxd->node);
     if (muxd->engine.transport)
         muxd->engine.ops->fini(muxd->engine.transport);
+    if (muxd->listeners)
+        listeners_destroy(muxd->listeners);
     engine_unmap(&muxd->engine);
 }
 
@@ -537,7 +475,7 @@ int main(int argc, char **argv) {
     while (muxd.node && node_step(muxd.node))
         ;
     bool shown = finish_screen(&muxd);
-    if (started) {
+    if (started && !muxd.deaf) {
         write_stats(&muxd);
         status = node_all_sent(muxd.node) && shown ? 0 : EXIT_NOT_ALL_SENT;
     }

@@ -61,7 +61,7 @@ struct node *node_create(const struct node_config *config) {
         return NULL;
     }
     node->counters = mux_counters_of(node->mux);
-    node->tick_at_ns = UINT64_MAX;
+    node->tick_at_ns = config->tick ? 0 : UINT64_MAX;
     node_upstream_init(node);
     return node;
 }
@@ -73,11 +73,6 @@ void node_destroy(struct node *node) {
     free(node);
 }
 
-void node_add_listener(struct node *node, struct transport_listener *listener) {
-    assert(node->listener_count < NODE_LISTENERS_MAX);
-    node->listeners[node->listener_count++] = listener;
-}
-
 struct mux_counters *node_counters(struct node *node) {
     return node->counters;
 }
@@ -86,12 +81,6 @@ bool node_all_sent(const struct node *node) {
     return mux_up_pending_bytes(node->mux) == 0 && mux_unframed_bytes(node->mux) == 0 &&
            !node->upstream.unconfirmed && !node->upstream.in_doubt && !node->upstream.failed &&
            !node->cut && !node->input_failed;
-}
-
-static void close_listeners(struct node *node) {
-    for (unsigned i = 0; i < node->listener_count; i++)
-        node->ops->close_listener(node->listeners[i]);
-    node->listener_count = 0;
 }
 
 void node_cut_links(struct node *node, const char *why) {
@@ -109,7 +98,7 @@ static void begin_flush(struct node *node) {
         return;
     node->phase = NODE_FLUSHING;
     mux_end(node->mux);
-    close_listeners(node);
+    node->config.stop_listening(node->config.user);
     node_links_close_all(node);
 }
 
@@ -240,7 +229,7 @@ static void count_unsent(struct node *node) {
  */
 static bool leave(struct node *node) {
     struct transport_event events[EVENTS_MAX];
-    close_listeners(node);
+    node->config.stop_listening(node->config.user);
     node_links_close_all(node);
     node_upstream_close(node);
     uint64_t now_ns = node->ops->now_ns(node->config.transport);

@@ -31,6 +31,7 @@ struct node_config {
     uint64_t exit_after_links; /* 0: for ever */
     bool exit_when_idle;       /* when the links that were adopted have ended: "--listen -" alone */
     bool upstream_retry;       /* reconnect; else a loss ends the node (stdout) */
+    bool upstream_waits;       /* for node_begin_upstream() */
     uint64_t seed;             /* of the back-off's jitter */
     const char *upstream_text; /* for log lines */
     void *user;
@@ -63,6 +64,12 @@ struct node_config {
     /* NULL, or called at every step; returns when it wants to be called again at the latest. */
     uint64_t (*tick)(void *user, uint64_t now_ns);
 
+    /*
+     * Nobody shall connect any more: the owner closes its listeners. They are made with any user;
+     * the node serves whatever they accept. Can be called more than once.
+     */
+    void (*stop_listening)(void *user);
+
     /* May this peer connect? */
     bool (*allowed)(void *user, const struct transport_peer *peer);
 };
@@ -73,8 +80,8 @@ struct node *node_create(const struct node_config *config);
 /* After node_step() said false. The transport is stopped and finished by its owner. */
 void node_destroy(struct node *node);
 
-/* Listeners are made by the owner, with any user; the node serves whatever they accept. */
-void node_add_listener(struct node *node, struct transport_listener *listener);
+/* Of one that waits with its upstream: from now on it is opened. */
+void node_begin_upstream(struct node *node);
 
 /* A connection that is there already (stdin) becomes a link. False: no room. */
 bool node_adopt(struct node *node, struct transport_conn *conn, bool way_down);

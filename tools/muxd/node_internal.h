@@ -6,9 +6,6 @@
 #include "tools/common/dialer.h"
 #include "tools/muxd/node.h"
 
-/* Every address of every interface given: far more than one machine has. */
-#define NODE_LISTENERS_MAX 256
-
 enum node_phase {
     NODE_RUNNING,
     NODE_DRAINING, /* reads what is there right now */
@@ -71,8 +68,6 @@ struct node {
     unsigned quiet_polls;
     uint64_t tick_at_ns;
     uint64_t drain_until_ns, flush_until_ns;
-    struct transport_listener *listeners[NODE_LISTENERS_MAX];
-    unsigned listener_count;
     struct node_link *links;
     unsigned links_touched;
     struct node_link *free_links;

@@ -71,9 +71,14 @@ void node_upstream_init(struct node *node) {
     dialer_init(&up->dialer, &config);
     up->base.handle = handle_upstream;
     up->dialing.handle = handle_dialing;
-    up->retry_at_ns = node->config.show ? UINT64_MAX : 0;
+    up->retry_at_ns = node->config.show || node->config.upstream_waits ? UINT64_MAX : 0;
     up->backoff_ns = BACKOFF_LEAST_NS;
     up->random = node->config.seed | 1;
+}
+
+void node_begin_upstream(struct node *node) {
+    if (!node->config.show)
+        node->upstream.retry_at_ns = 0;
 }
 
 /*

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -62,7 +63,11 @@ static const char help[] =
     "\"listening on ADDRESS\".\n"
     "\n"
     "Options:\n"
-    "  --listen ENDPOINT        where workers connect; can be given many times\n"
+    "  --listen ENDPOINT        where workers connect; can be given many times. What cannot be\n"
+    "                           listened on now is said, and tried again\n"
+    "  --listen-mode MODE       who may connect to unix sockets, such as 660 (default: as the\n"
+    "                           umask says)\n"
+    "  --listen-group GROUP     the group that unix sockets belong to\n"
     "  --upstream ENDPOINT      where the one stream goes; default: stdout (stdin is left alone),\n"
     "                           or on a terminal a live summary\n"
     "  --segment-by number|host what a worker is called in route codes: 0, 1, 2, ... or\n"
@@ -97,6 +102,8 @@ static const char help[] =
 
 enum option_id {
     OPTION_LISTEN = 256,
+    OPTION_LISTEN_MODE,
+    OPTION_LISTEN_GROUP,
     OPTION_UPSTREAM,
     OPTION_SEGMENT_BY,
     OPTION_ALLOW,
@@ -115,6 +122,8 @@ enum option_id {
 
 static const struct option long_options[] = {
     {"listen", required_argument, NULL, OPTION_LISTEN},
+    {"listen-mode", required_argument, NULL, OPTION_LISTEN_MODE},
+    {"listen-group", required_argument, NULL, OPTION_LISTEN_GROUP},
     {"upstream", required_argument, NULL, OPTION_UPSTREAM},
     {"segment-by", required_argument, NULL, OPTION_SEGMENT_BY},
     {"allow", required_argument, NULL, OPTION_ALLOW},
@@ -198,6 +207,31 @@ static bool add_listen(struct options *options, const char *value) {
     return true;
 }
 
+static bool set_listen_mode(struct options *options, const char *value) {
+    char *end;
+    unsigned long mode = strtoul(value, &end, 8);
+    if (value[0] < '0' || value[0] > '7' || *end || mode > 0777)
+        return wrong("--listen-mode", value, "permissions in octal, such as 660 or 0600");
+    options->listen_mode_given = true;
+    options->listen_mode = (mode_t)mode;
+    return true;
+}
+
+static bool set_listen_group(struct options *options, const char *value) {
+    const struct group *group = getgrnam(value);
+    uint64_t number;
+    options->listen_group_given = true;
+    if (group) {
+        options->listen_group = group->gr_gid;
+        return true;
+    }
+    if (value[0] < '0' || value[0] > '9')
+        return wrong("--listen-group", value, "the name or number of a group");
+    bool fine = parse_count("--listen-group", value, 0, UINT32_MAX - 1, &number);
+    options->listen_group = (gid_t)number;
+    return fine;
+}
+
 static bool set_upstream(struct options *options, const char *value) {
     if (options->upstream_given)
         return wrong("--upstream", value, "it to be given once");
@@ -271,6 +305,10 @@ static bool set(struct options *options, int id, const char *value) {
     switch (id) {
     case OPTION_LISTEN:
         return add_listen(options, value);
+    case OPTION_LISTEN_MODE:
+        return set_listen_mode(options, value);
+    case OPTION_LISTEN_GROUP:
+        return set_listen_group(options, value);
     case OPTION_UPSTREAM:
         return set_upstream(options, value);
     case OPTION_SEGMENT_BY:
@@ -305,9 +343,16 @@ static bool set(struct options *options, int id, const char *value) {
 
 /* What only the whole command line shows. */
 static bool consistent(const struct options *options) {
-    unsigned stdins = 0;
-    for (unsigned i = 0; i < options->listen_count; i++)
+    unsigned stdins = 0, paths = 0;
+    for (unsigned i = 0; i < options->listen_count; i++) {
         stdins += options->listen[i].kind == ENDPOINT_STDIO;
+        paths += options->listen[i].kind == ENDPOINT_UNIX;
+    }
+    if ((options->listen_mode_given || options->listen_group_given) && paths == 0) {
+        text_complain("muxd: --listen-mode and --listen-group are for unix sockets: give --listen "
+                      "unix:PATH");
+        return false;
+    }
     if (options->listen_count == 0) {
         text_complain("muxd: where shall workers connect? Give --listen ib0, --listen :7533 or "
                       "another endpoint (muxd --help lists them)");

@@ -5,6 +5,7 @@
 #include "mux/mux.h"
 #include "tools/muxd/allow.h"
 #include "transport/endpoint.h"
+#include <sys/types.h>
 
 #define OPTIONS_LISTEN_MAX 64
 
@@ -13,6 +14,9 @@ enum io_choice { IO_AUTO, IO_URING, IO_EPOLL };
 struct options {
     struct endpoint listen[OPTIONS_LISTEN_MAX];
     unsigned listen_count;
+    bool listen_mode_given, listen_group_given; /* of unix sockets */
+    mode_t listen_mode;
+    gid_t listen_group;
     bool upstream_given;
     struct endpoint upstream;
     enum io_choice io;
