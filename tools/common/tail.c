@@ -28,7 +28,7 @@ static_assert(TAIL_LOOK_BYTES > (size_t)3 * MUX_PACKET_MAX_BYTES, "as the commen
 
 #define ZEROS_BYTES 65536
 
-/* A packet without any field, and what is left of the look's bytes when that is all there is. */
+/* What half a header becomes at least: a packet without fields, whose CRC is wrong. */
 #define SHORT_PACKET_BYTES 16
 
 /* What a look found. */
@@ -221,7 +221,8 @@ void tail_text(const struct tail *tail, char *out, size_t out_bytes) {
                  tail->half_bytes, tail->zero_bytes);
         break;
     case TAIL_BUSY:
-        snprintf(out, out_bytes, "somebody else is writing to it: its end was not looked at");
+        snprintf(out, out_bytes,
+                 "it ends inside a packet that somebody else is writing: left alone");
         break;
     case TAIL_UNKNOWN:
         snprintf(out, out_bytes,

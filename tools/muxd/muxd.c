@@ -104,7 +104,7 @@ static void hang_up(struct muxd *muxd, struct node *node) {
         say(muxd, "HUP: no file is written to that could be opened again (TERM ends muxd)");
 }
 
-/* Nobody could end it in order any more: it ends now. */
+/* Nobody could end it in order any more: it ends by itself. */
 static void lost_signals(struct muxd *muxd, struct node *node,
                          const struct transport_event *event) {
     char line[128];
