@@ -407,8 +407,10 @@ enum mux_link_step mux_link_next_input(struct mux_link *link) {
     if (link->framer.candidate == 0)
         mux_link_leave_slot(link);
     size_t store_bytes = wanted_store(link);
-    if (store_bytes && link->offered_bytes)
-        return MUX_LINK_IDLE; /* the store stays where it is until that is filled or has lapsed */
+    if (store_bytes && link->offered_bytes) {
+        mux_link_attend(link); /* it receives on, into that room: only then may the store move */
+        return MUX_LINK_IDLE;
+    }
     if (store_bytes)
         return mux_link_get_store(link, store_bytes);
     if (link->is_given_up) {

@@ -8,6 +8,9 @@
 #include <string.h>
 
 #define BUFFERS_MOST 64
+#define BUFFER_BYTES_LEAST 512
+#define BUFFER_SIZES 9 /* each twice the one before: up to the largest that a mux takes */
+_Static_assert(BUFFER_BYTES_LEAST << (BUFFER_SIZES - 1) == MUX_INPUT_MAX_BYTES, "the largest");
 #define RESERVE_BUFFERS 4
 #define SPARE_LINKS 64
 #define OTHER_CONNS 2
@@ -205,7 +208,7 @@ static void make_place(struct farm *farm, unsigned index) {
     struct place *place = &farm->places[index];
     *place = (struct place){.farm = farm, .index = index, .address = farm->sink.address};
     place->address.in4.sin_port = 0;
-    place->buffer_bytes = (size_t)512 << sim_random(farm->sim, 6);
+    place->buffer_bytes = (size_t)BUFFER_BYTES_LEAST << sim_random(farm->sim, BUFFER_SIZES);
     place->buffers =
         2 * RESERVE_BUFFERS + (unsigned)sim_random(farm->sim, BUFFERS_MOST - 2 * RESERVE_BUFFERS);
     if (index > 0) {

@@ -50,6 +50,7 @@ struct plan {
     size_t content_most;   /* of a packet, now and then */
     unsigned chatter;      /* millionths of a worker's writes, as all below */
     unsigned large;
+    unsigned fitting; /* content about as large as a receive buffer */
     unsigned rest;    /* goes on after some milliseconds */
     unsigned stall;   /* goes on after some seconds */
     unsigned abandon; /* a packet stops in the middle and another one follows */
@@ -127,6 +128,7 @@ struct worker {
     unsigned id;         /* of its connection, once it has begun */
     bool begun, deaf, floods, lingers, finished, done;
     unsigned packets_left;
+    unsigned nest_left; /* packets that die inside each other: see worker.c */
     unsigned tests_begun, tests_done;
     struct test *tests; /* tests_begun */
     unsigned ends_written;

@@ -110,6 +110,7 @@ void farm_plan(struct farm *farm, bool mortal) {
     plan_shape(farm, plan);
     plan->chatter = rate(farm, 300000);
     plan->large = rate(farm, 50000);
+    plan->fitting = rate(farm, 200000);
     plan->rest = rate(farm, 2 * MILLION);
     plan->stall = rate(farm, 20000);
     plan->abandon = rate(farm, 50000);

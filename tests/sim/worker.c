@@ -11,6 +11,15 @@
 
 #define CRC_BYTES 4
 
+/*
+ * Three packets by writers that die one after the other: half of one that has a middle slot, in it
+ * a whole one that fits no receive buffer, and the beginning of one for a larger slot.
+ */
+enum { NEST_NONE, NEST_LAST, NEST_WHOLE, NEST_OUTER };
+#define NEST_OUTER_BYTES 100000
+#define NEST_LAST_BYTES 400000
+#define NEST_BEGUN_BYTES 4000 /* of the first and the last come so many at most */
+
 #define REST_MOST_NS (50 * NS_PER_MS)
 
 /* Longer than muxd waits before it looks into half a packet. */
@@ -60,9 +69,21 @@ static void random_bytes(struct sim *sim, uint8_t *out, size_t len) {
         out[i] = (uint8_t)sim_random(sim, 256);
 }
 
+static size_t content_in_nest(const struct worker *worker) {
+    if (worker->nest_left == NEST_WHOLE)
+        return worker->place->buffer_bytes + (size_t)sim_random(worker->farm->sim, 400);
+    return worker->nest_left == NEST_OUTER ? NEST_OUTER_BYTES : NEST_LAST_BYTES;
+}
+
+/* Now and then as much as fills one of the node's receive buffers, or almost, or not quite. */
 static size_t content_len(const struct worker *worker) {
     struct farm *farm = worker->farm;
-    bool large = sim_chance(farm->sim, farm->plan.large) && (!farm->plan.flood || worker->floods);
+    bool may_be_large = !farm->plan.flood || worker->floods;
+    bool large = sim_chance(farm->sim, farm->plan.large) && may_be_large;
+    if (worker->nest_left)
+        return content_in_nest(worker);
+    if (may_be_large && sim_chance(farm->sim, farm->plan.fitting))
+        return worker->place->buffer_bytes - 200 + (size_t)sim_random(farm->sim, 400);
     return (size_t)sim_random(farm->sim, large ? farm->plan.content_most : 200);
 }
 
@@ -92,7 +113,7 @@ static unsigned fill_packet(struct worker *worker, struct mux_packet *packet, ch
     snprintf(id, id_bytes, "w%u.t%u", worker->index, test);
     packet->test_id = mux_span_text(id);
     packet->runnable = true;
-    if (sim_random(sim, 2)) {
+    if (sim_random(sim, 2) || worker->nest_left) {
         packet->file_name = mux_span_text(sim_random(sim, 2) ? "log" : "traceback");
         packet->file_content = mux_span(content, content_len(worker));
         random_bytes(sim, content, packet->file_content.len);
@@ -118,7 +139,10 @@ static void note_abandoned(struct worker *worker) {
     worker->abandoned = realloc(worker->abandoned, (count + 1) * sizeof *worker->abandoned);
     assert(worker->abandoned);
     worker->abandoned[count] = worker->out.len;
-    if (sim_random(worker->farm->sim, 2)) {
+    if (worker->nest_left) {
+        worker->packets_left = worker->nest_left;
+        worker->lingers = true;
+    } else if (sim_random(worker->farm->sim, 2)) {
         worker->packets_left = 1 + (unsigned)sim_random(worker->farm->sim, 3);
         worker->lingers = true;
     }
@@ -155,17 +179,24 @@ static void write_packet(struct worker *worker) {
     struct mux_packet packet = {.route = route_of(worker)};
     char id[64];
     size_t written;
+    bool abandons = farm_likely(worker->farm, worker->farm->plan.abandon);
+    if (abandons && !worker->nest_left && sim_random(worker->farm->sim, 3) == 0)
+        worker->nest_left = NEST_OUTER;
+    if (worker->nest_left)
+        abandons = worker->nest_left != NEST_WHOLE;
     unsigned number = fill_packet(worker, &packet, id, sizeof id, content);
     struct test *test = &worker->tests[number];
     size_t most = packet.file_content.len + 256;
     uint8_t *out = bytes_grow(&worker->out, most);
     if (mux_packet_encode(&packet, out, most, &written))
         farm_fail(worker->farm, "worker %u: a packet cannot be encoded", worker->index);
-    if (farm_likely(worker->farm, worker->farm->plan.abandon)) {
+    if (abandons) {
         note_abandoned(worker);
         /* not so late that the next packet's first bytes might make it whole */
-        written = 1 + (size_t)sim_random(worker->farm->sim, written - CRC_BYTES);
+        size_t most_begun = worker->nest_left ? NEST_BEGUN_BYTES : written - CRC_BYTES;
+        written = 1 + (size_t)sim_random(worker->farm->sim, most_begun);
     }
+    worker->nest_left -= worker->nest_left > 0;
     worker->out.len += written;
     if (packet.status == MUX_STATUS_INPROGRESS)
         test->begin_to = worker->out.len;
