@@ -9,16 +9,25 @@
 
 /*
  * What is written so soon before the death of a node above may be lost with it, or with the
- * connection to it: those below need so long to notice, stopped ones too, and to find another way.
+ * connection to it: those below need so long to notice, and to find another way.
  */
-#define IN_DOUBT_NS (20000 * NS_PER_MS)
+#define BEFORE_DEATH_NS (20000 * NS_PER_MS)
 
-/* Has a node above the worker's died since, or were those below it told of that so late? */
-static bool has_died_above(const struct worker *worker, uint64_t since_ns) {
+/* And so long it may take to the top, beside the time for which nodes on the way are stopped. */
+#define UNDER_WAY_NS (30000 * NS_PER_MS)
+
+static uint64_t most(uint64_t a, uint64_t b) {
+    return a > b ? a : b;
+}
+
+/* Did a node above the worker's die in this time, or was its end noticed below in it? */
+static bool has_died_above(const struct worker *worker, uint64_t from_ns, uint64_t to_ns) {
     for (const struct place *place = worker->place->parent; place; place = place->parent)
-        for (unsigned i = 0; i < place->death_count; i++)
-            if (place->deaths[i].until_ns >= since_ns || place->deaths[i].told_ns >= since_ns)
+        for (unsigned i = 0; i < place->death_count; i++) {
+            const struct death *death = &place->deaths[i];
+            if (death->from_ns <= to_ns && most(death->until_ns, death->told_ns) >= from_ns)
                 return true;
+        }
     return false;
 }
 
@@ -59,7 +68,7 @@ static void ends(struct farm *farm, const struct worker *worker, struct test *te
     if (test->ended++)
         farm_fail(farm, "%.*s ends twice", id_len, id);
     if (!mux_span_equal(packet->route, mux_span(test->route.data, test->route.len)) &&
-        !farm->plan.loses && !has_died_above(worker, test->begun_ns))
+        !farm->plan.loses && !has_died_above(worker, test->begun_ns, sim_now_ns(farm->sim)))
         farm_fail(farm, "%.*s ends as %.*s and began as %.*s", id_len, id, (int)packet->route.len,
                   (const char *)packet->route.data, (int)test->route.len,
                   (const char *)test->route.data);
@@ -114,22 +123,29 @@ static uint64_t least(uint64_t a, uint64_t b) {
     return a < b ? a : b;
 }
 
+/* May what was said of a test's end at `said_ns`, or later by who waited for it, be lost? */
+static bool is_in_doubt(const struct farm *farm, const struct worker *worker, uint64_t said_ns,
+                        bool is_waited_for) {
+    uint64_t from_ns = said_ns < BEFORE_DEATH_NS ? 0 : said_ns - BEFORE_DEATH_NS;
+    uint64_t waited_ns = is_waited_for ? farm->plan.node_grace_ns : 0;
+    uint64_t to_ns = said_ns + waited_ns + farm->plan.stop_most_ns + UNDER_WAY_NS;
+    return farm->plan.loses || has_died_above(worker, from_ns, to_ns);
+}
+
 static void check_test(const struct farm *farm, const struct worker *worker, unsigned number) {
     const struct test *test = &worker->tests[number];
     uint64_t read = sim_stream(farm->sim, worker->id, true).read;
-    uint64_t died_ns = node_died_ns(worker);
+    uint64_t died_ns = node_died_ns(worker), over_ns = least(worker->left_ns, died_ns);
+    uint64_t said_ns = test->ended_ns ? least(over_ns, test->ended_ns) : over_ns;
+    bool has_died = died_ns != UINT64_MAX;
     bool has_begun = read >= test->begin_to;
-    bool has_ended = test->end_to && read >= test->end_to && died_ns == UINT64_MAX;
-    if (test->is_judged && test->judged_ns < least(worker->left_ns, died_ns))
+    bool has_ended = test->end_to && read >= test->end_to && !has_died;
+    bool nobody_knows = has_died && (!worker->place->parent || !test->begun_ns);
+    if (test->is_judged && test->judged_ns < over_ns)
         farm_fail(farm, "w%u.t%u is reported failed and its worker lives", worker->index, number);
     if (test->is_judged && has_ended)
         farm_fail(farm, "w%u.t%u is reported failed and has ended itself", worker->index, number);
-    uint64_t said_ns = least(worker->left_ns, died_ns);
-    if (test->ended_ns)
-        said_ns = least(said_ns, test->ended_ns);
-    bool nobody_knows = died_ns != UINT64_MAX && (!worker->place->parent || !test->begun_ns);
-    if (has_begun && !test->ended && !nobody_knows && !farm->plan.loses &&
-        !has_died_above(worker, said_ns < IN_DOUBT_NS ? 0 : said_ns - IN_DOUBT_NS))
+    if (has_begun && !test->ended && !nobody_knows && !is_in_doubt(farm, worker, said_ns, has_died))
         farm_fail(farm, "nothing is said of the end of w%u.t%u, at node %u", worker->index, number,
                   worker->place->index);
 }

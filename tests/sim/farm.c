@@ -219,9 +219,8 @@ static void make_place(struct farm *farm, unsigned index) {
                                                     : sim_random(farm->sim, farm->plan.levels - 1)];
         place->depth = place->parent->depth + 1;
     }
-    if (farm->plan.mortal)
-        place->next_fault_ns = sim_random(farm->sim, farm->plan.fault_every_ns);
     farm_start_place(place);
+    mortal_init(place);
 }
 
 /*

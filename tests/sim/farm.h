@@ -53,6 +53,7 @@ struct plan {
     unsigned fitting; /* content about as large as a receive buffer */
     unsigned rest;    /* goes on after some milliseconds */
     unsigned stall;   /* goes on after some seconds */
+    unsigned hang;    /* goes on when the faults end */
     unsigned abandon; /* a packet stops in the middle and another one follows */
     unsigned die;     /* ends in the middle */
     unsigned deaf;    /* never reads */
@@ -66,7 +67,9 @@ struct plan {
     bool flood;  /* no faults: worker 0 has more than can go up, the others have little */
     bool mortal; /* nodes are killed, ended, stopped and started again; little else breaks */
     bool loses;  /* such a farm: connections between nodes break, too, with what is under way */
-    uint64_t fault_every_ns; /* of each of them, beside the time that it is left in peace */
+    unsigned faults_most;    /* of each of them */
+    uint64_t fault_every_ns; /* beside the time that it is left in peace */
+    uint64_t stop_most_ns;   /* of those that may be stopped for long: see mortal.c */
     uint64_t active_ns;
     struct sim_faults worker_faults, node_faults;
 };
@@ -94,6 +97,7 @@ struct place {
     unsigned buffers;
     struct death deaths[FARM_DEATHS_MAX];
     unsigned death_count;
+    unsigned faults_left;
     uint64_t next_fault_ns;
     uint64_t runs_again_ns; /* a stopped one, or the next one in its place; 0: it runs */
     unsigned uplinks[FARM_UPLINKS_MAX]; /* ids of connections */
@@ -210,6 +214,7 @@ void sink_tick(struct farm *farm);
 void sink_fini(struct farm *farm);
 
 /* mortal.c: faults of whole nodes. At a tick; and when all faults end. */
+void mortal_init(struct place *place);
 void mortal_tick(struct place *place);
 void mortal_heal(struct place *place);
 /* It has ended after TERM. */

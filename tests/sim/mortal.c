@@ -9,11 +9,13 @@
 #define DOWN_MOST_NS (4000 * NS_PER_MS)
 #define STOP_MOST_NS (6000 * NS_PER_MS)
 
+/* So long a node may not have noticed that the one above it is another one now. */
+#define NEWS_NS (15000 * NS_PER_MS)
+
 /*
- * Longer than the grace, for those of which nobody above would lose patience: what is above is the
- * root, which forgets all when it is killed, or nothing.
+ * So near to the root a stop may be longer than the grace: nobody above loses patience, for that is
+ * the root, which forgets all when it is killed.
  */
-#define LONG_STOP_MOST_NS (90000 * NS_PER_MS)
 #define LONG_STOP_DEPTH 1
 
 static void later(struct place *place, uint64_t *at_ns, uint64_t most_ns) {
@@ -29,18 +31,20 @@ static struct death *add_death(struct place *place) {
     return death;
 }
 
-/* A death above a stopped place may not be noticed before that runs again. */
+/* A death above a stopped place, now or a moment ago, may not be noticed before that runs again. */
 static void delay_news(const struct place *stopped) {
+    uint64_t now_ns = sim_now_ns(stopped->farm->sim);
     for (struct place *above = stopped->parent; above; above = above->parent) {
         struct death *last = above->death_count ? &above->deaths[above->death_count - 1] : NULL;
-        if (last && last->told_ns < stopped->runs_again_ns)
+        bool is_news = last && (last->until_ns > now_ns || now_ns - last->until_ns < NEWS_NS);
+        if (is_news && last->told_ns < stopped->runs_again_ns)
             last->told_ns = stopped->runs_again_ns;
     }
 }
 
 static void delay_news_of_all(struct farm *farm) {
     for (unsigned i = 0; i < farm->plan.nodes; i++)
-        if (farm->places[i].runs_again_ns)
+        if (farm->places[i].runs_again_ns && !farm->places[i].ended)
             delay_news(&farm->places[i]);
 }
 
@@ -72,7 +76,8 @@ void mortal_ended(struct place *place) {
 
 static void stop_place(struct place *place) {
     bool may_be_long = place->depth <= LONG_STOP_DEPTH && sim_random(place->farm->sim, 4) == 0;
-    later(place, &place->runs_again_ns, may_be_long ? LONG_STOP_MOST_NS : STOP_MOST_NS);
+    later(place, &place->runs_again_ns,
+          may_be_long ? place->farm->plan.stop_most_ns : STOP_MOST_NS);
     sim_stop(place->transport, true);
     delay_news(place);
 }
@@ -87,7 +92,16 @@ static void run_again(struct place *place) {
     place->next_fault_ns += PEACE_NS;
 }
 
+void mortal_init(struct place *place) {
+    const struct plan *plan = &place->farm->plan;
+    if (!plan->mortal)
+        return;
+    place->faults_left = (unsigned)sim_random(place->farm->sim, plan->faults_most + 1);
+    later(place, &place->next_fault_ns, plan->fault_every_ns);
+}
+
 static void strike(struct place *place) {
+    place->faults_left--;
     uint64_t what = sim_random(place->farm->sim, 3);
     if (what == 0)
         kill_place(place);
@@ -103,7 +117,7 @@ void mortal_tick(struct place *place) {
     if (place->runs_again_ns && now_ns >= place->runs_again_ns)
         run_again(place);
     bool is_well = !place->runs_again_ns && !place->terminated;
-    if (farm->plan.mortal && !farm->healed && is_well && now_ns >= place->next_fault_ns)
+    if (place->faults_left && !farm->healed && is_well && now_ns >= place->next_fault_ns)
         strike(place);
 }
 

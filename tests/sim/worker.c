@@ -280,7 +280,9 @@ static bool write_up(struct worker *worker) {
         note_ends(worker);
         if (farm_likely(farm, farm->plan.die))
             return false;
-        if (farm_likely(farm, farm->plan.stall))
+        if (farm_likely(farm, farm->plan.hang))
+            worker->stall_until_ns = farm->plan.active_ns;
+        else if (farm_likely(farm, farm->plan.stall))
             worker->stall_until_ns = sim_now_ns(farm->sim) + sim_random(farm->sim, STALL_MOST_NS);
         else if (!worker->floods && farm_likely(farm, farm->plan.rest))
             worker->stall_until_ns = sim_now_ns(farm->sim) + sim_random(farm->sim, REST_MOST_NS);
