@@ -222,6 +222,12 @@ struct transport_ops {
     uint64_t (*unacknowledged)(const struct transport_conn *conn);
 
     /*
+     * Has our side received bytes that the user has not been given? (FIONREAD.) So a connection that
+     * its peer has left is closed only when all that we have acknowledged was read.
+     */
+    bool (*unread)(const struct transport_conn *conn);
+
+    /*
      * Ends the connection now; CLOSED follows from poll(). Never blocks. Once. Events of it that
      * were on their way may come before CLOSED: their buffers are the user's to give back.
      */

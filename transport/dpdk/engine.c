@@ -171,6 +171,7 @@ const struct transport_ops transport_dpdk = {
     .send = dpdk_send,
     .finish = dpdk_finish,
     .unacknowledged = dpdk_unacknowledged,
+    .unread = dpdk_unread,
     .close = dpdk_close,
     .descriptors = dpdk_descriptors,
     .rest = dpdk_rest,

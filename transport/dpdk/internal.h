@@ -314,6 +314,7 @@ void receive_disown(struct transport_conn *conn);
 void dpdk_send(struct transport_conn *conn, const struct mux_gather *gather);
 void dpdk_finish(struct transport_conn *conn);
 uint64_t dpdk_unacknowledged(const struct transport_conn *conn);
+bool dpdk_unread(const struct transport_conn *conn);
 bool dpdk_send_turn(struct task *task, struct transport_event *event);
 void dpdk_send_wake(struct transport_conn *conn);
 err_t sent_callback(void *argument, struct tcp_pcb *pcb, uint16_t len);

@@ -26,6 +26,10 @@ uint64_t dpdk_unacknowledged(const struct transport_conn *conn) {
     return len > 0 ? (uint64_t)len : 0;
 }
 
+bool dpdk_unread(const struct transport_conn *conn) {
+    return !queue_empty(&conn->inbox);
+}
+
 static void finish_now(struct transport_conn *conn) {
     if (!conn->pcb)
         return;

@@ -117,6 +117,7 @@ const struct transport_ops transport_epoll = {
     .send = epoll_send,
     .finish = epoll_finish,
     .unacknowledged = epoll_unacknowledged,
+    .unread = epoll_unread,
     .close = epoll_close,
     .watch = epoll_watch_other,
     .stop = epoll_stop,

@@ -163,6 +163,7 @@ void receive_wake(struct transport_conn *conn);
 void epoll_send(struct transport_conn *conn, const struct mux_gather *gather);
 void epoll_finish(struct transport_conn *conn);
 uint64_t epoll_unacknowledged(const struct transport_conn *conn);
+bool epoll_unread(const struct transport_conn *conn);
 bool send_turn(struct task *task, struct transport_event *event);
 void send_wake(struct transport_conn *conn);
 void send_take_back(struct transport_conn *conn);

@@ -36,6 +36,10 @@ uint64_t epoll_unacknowledged(const struct transport_conn *conn) {
     return knows ? socket_unacknowledged(conn->out.fd, conn->finished) : 0;
 }
 
+bool epoll_unread(const struct transport_conn *conn) {
+    return conn->in.fd >= 0 && !conn->connecting && socket_unread(conn->in.fd) > 0;
+}
+
 /* What is left of the gather list, as many pieces as go at a time. */
 static int pieces_left(const struct transport_conn *conn, struct iovec *pieces) {
     size_t skip = conn->span_sent_bytes;

@@ -129,6 +129,10 @@ uint64_t mixed_unacknowledged(const struct transport_conn *conn) {
     return conn->ops->unacknowledged(conn->inner);
 }
 
+bool mixed_unread(const struct transport_conn *conn) {
+    return conn->ops->unread(conn->inner);
+}
+
 void mixed_close(struct transport_conn *conn) {
     conn->ops->close(conn->inner);
 }

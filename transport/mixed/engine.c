@@ -147,6 +147,7 @@ const struct transport_ops transport_mixed = {
     .send = mixed_send,
     .finish = mixed_finish,
     .unacknowledged = mixed_unacknowledged,
+    .unread = mixed_unread,
     .close = mixed_close,
     .counts = mixed_counts,
     .stop = mixed_stop,

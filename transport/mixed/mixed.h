@@ -74,6 +74,7 @@ void mixed_receive_into(struct transport_conn *conn, struct mux_room room);
 void mixed_send(struct transport_conn *conn, const struct mux_gather *gather);
 void mixed_finish(struct transport_conn *conn);
 uint64_t mixed_unacknowledged(const struct transport_conn *conn);
+bool mixed_unread(const struct transport_conn *conn);
 void mixed_close(struct transport_conn *conn);
 void mixed_set_user(struct transport_conn *conn, void *user);
 void *mixed_user(const struct transport_conn *conn);

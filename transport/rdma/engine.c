@@ -148,6 +148,7 @@ const struct transport_ops transport_rdma = {
     .send = rc_send,
     .finish = rc_finish,
     .unacknowledged = rc_unacknowledged,
+    .unread = rc_unread,
     .close = rc_close,
     .descriptors = rc_descriptors,
     .rest = rc_rest,

@@ -449,6 +449,7 @@ bool rc_receive_has_bytes(const struct transport_conn *conn);
 void rc_send(struct transport_conn *conn, const struct mux_gather *gather);
 void rc_finish(struct transport_conn *conn);
 uint64_t rc_unacknowledged(const struct transport_conn *conn);
+bool rc_unread(const struct transport_conn *conn);
 bool rc_send_turn(struct task *task, struct transport_event *event);
 void rc_send_wake(struct transport_conn *conn);
 

@@ -32,6 +32,10 @@ uint64_t rc_unacknowledged(const struct transport_conn *conn) {
     return conn->unacknowledged_bytes + announced_bytes(conn);
 }
 
+bool rc_unread(const struct transport_conn *conn) {
+    return conn->unread || conn->fill_first != conn->fill_next;
+}
+
 bool rc_send_done(struct transport_conn *conn, unsigned count) {
     if (count > conn->announced_next - conn->announced_first)
         return false;

@@ -100,6 +100,7 @@ const struct transport_ops transport_sim = {
     .send = engine_send,
     .finish = engine_finish,
     .unacknowledged = engine_unacknowledged,
+    .unread = engine_unread,
     .close = engine_close,
     .stop = engine_stop,
     .fini = engine_fini,

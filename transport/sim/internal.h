@@ -247,6 +247,7 @@ void engine_receive_early(struct transport_conn *conn);
 void engine_send(struct transport_conn *conn, const struct mux_gather *gather);
 void engine_finish(struct transport_conn *conn);
 uint64_t engine_unacknowledged(const struct transport_conn *conn);
+bool engine_unread(const struct transport_conn *conn);
 bool engine_send_turn(struct task *task, struct transport_event *event);
 void engine_send_wake(struct transport_conn *conn);
 

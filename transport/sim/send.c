@@ -25,6 +25,10 @@ uint64_t engine_unacknowledged(const struct transport_conn *conn) {
     return conn->out_end && !conn->connecting ? end_unacknowledged(conn->out_end) : 0;
 }
 
+bool engine_unread(const struct transport_conn *conn) {
+    return conn->in_end && !conn->connecting && end_has_bytes(conn->in_end);
+}
+
 /* One write: moves on within the gather list. Not positive: nothing was written, or why not. */
 static ssize_t write_span(struct transport_conn *conn) {
     const struct mux_span *span = &conn->gather.spans[conn->span];

@@ -151,6 +151,7 @@ const struct transport_ops transport_uring = {
     .send = uring_send,
     .finish = uring_finish,
     .unacknowledged = uring_unacknowledged,
+    .unread = uring_unread,
     .close = uring_close,
     .watch = uring_watch,
     .stop = uring_stop,

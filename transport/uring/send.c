@@ -174,3 +174,8 @@ uint64_t uring_unacknowledged(const struct transport_conn *conn) {
     bool knows = send->fd >= 0 && !conn->connecting;
     return knows ? socket_unacknowledged(send->fd, send->finished) : 0;
 }
+
+bool uring_unread(const struct transport_conn *conn) {
+    int fd = conn->receive.fd;
+    return fd >= 0 && !conn->connecting && socket_unread(fd) > 0;
+}

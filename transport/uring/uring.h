@@ -274,6 +274,7 @@ void uring_send_take_back(struct uring_send *send);
 void uring_send(struct transport_conn *conn, const struct mux_gather *gather);
 void uring_finish(struct transport_conn *conn);
 uint64_t uring_unacknowledged(const struct transport_conn *conn);
+bool uring_unread(const struct transport_conn *conn);
 
 /* conn.c: connections from their first to their last event. */
 
