@@ -67,6 +67,11 @@
     X(nodes_lost, COUNTER, "nodes", "nodes that became unreachable")                               \
     X(nodes_returned, COUNTER, "nodes", "nodes that came back to their segment")                   \
     X(nodes_given_up, COUNTER, "nodes", "nodes that did not come back in time")                    \
+    X(nodes_moved, COUNTER, "nodes",                                                               \
+      "nodes that came another way, and were forgotten where they were")                           \
+    X(nodes_unknown, COUNTER, "nodes", "nodes further down for which there was no room")           \
+    X(loops, COUNTER, "loops", "links and upstreams refused because they close a loop")            \
+    X(tests_retold, COUNTER, "tests", "tests in progress told again to another upstream")          \
     X(nodes_cut_bytes, COUNTER, "bytes",                                                           \
       "bytes of packets in which a node was cut off, or that a refused one sent")                  \
     X(links_cut, COUNTER, "links",                                                                 \

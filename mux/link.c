@@ -47,16 +47,51 @@ static struct mux_link *take_free(struct mux *mux) {
         mux->free_links = link->next;
         return link;
     }
-    if (mux->links_touched < mux->config.links_max)
-        return &mux->links[mux->links_touched++];
-    mux_nodes_make_room(mux);
-    return NULL;
+    return mux->links_touched < mux->links_count ? &mux->links[mux->links_touched++] : NULL;
+}
+
+static bool take_place(struct mux_link *link) {
+    struct mux *mux = link->mux;
+    if (link->has_place)
+        return true;
+    if (mux->places_taken == mux->config.links_max)
+        return false;
+    mux->places_taken++;
+    link->has_place = true;
+    mux_list_remove(&link->spare_node);
+    return true;
+}
+
+void mux_link_give_place_back(struct mux_link *link) {
+    mux_list_remove(&link->spare_node);
+    link->mux->places_taken -= link->has_place;
+    link->has_place = false;
+}
+
+static void turn_away(struct mux_link *link, const char *why) {
+    link->refused = true;
+    link->is_turned_away = true;
+    link->close_reason = why;
+    mux_list_remove(&link->spare_node);
+    mux_link_activate(link);
+    mux_link_attend(link);
+}
+
+/* The one that has been silent the longest makes room for another one to say who it is. */
+static void turn_oldest_spare_away(struct mux *mux) {
+    if (!mux_list_empty(&mux->spares))
+        turn_away(MUX_LIST_ITEM(mux->spares.next, struct mux_link, spare_node),
+                  "all places for links are taken, and it said nothing");
 }
 
 struct mux_link *mux_link_open(struct mux *mux, const struct mux_link_config *config) {
-    struct mux_link *link = take_free(mux);
-    if (!link)
+    unsigned spares = mux->connection_count - mux->places_taken;
+    struct mux_link *link =
+        spares < mux->links_count - mux->config.links_max ? take_free(mux) : NULL;
+    if (!link) {
+        turn_oldest_spare_away(mux);
         return NULL;
+    }
     uint8_t *tail = mux->tails + (size_t)(link - mux->links) * TAIL_BYTES;
     *link = (struct mux_link){
         .mux = mux, .user = config->user, .way_down = config->way_down, .tail = tail};
@@ -70,10 +105,15 @@ struct mux_link *mux_link_open(struct mux *mux, const struct mux_link_config *co
     mux_list_init(&link->look_node);
     mux_list_init(&link->starved_node);
     mux_list_init(&link->fresh_node);
+    mux_list_init(&link->spare_node);
     mux_list_init(&link->node_node);
+    mux_list_init(&link->below);
     mux_list_init(&link->away_node);
     mux_framer_init(&link->framer, (struct mux_room){tail, TAIL_BYTES});
     mux_progress_open(&mux->tests, &link->tests, MUX_PROGRESS_WORKER);
+    mux->connection_count++;
+    if (!take_place(link))
+        mux_list_append(&mux->spares, &link->spare_node);
     mux_link_attend(link);
     return link;
 }
@@ -108,7 +148,7 @@ struct mux_link *mux_next_attention(struct mux *mux) {
 /* More of its stream is here: silence begins anew. */
 static void came(struct mux_link *link, size_t len, uint64_t now_ns) {
     assert(!link->ended && len > 0);
-    if (!link->started)
+    if (!link->started && take_place(link))
         start(link);
     MUX_COUNT(&link->mux->counters, received_bytes, len);
     if (link->slot)
@@ -221,6 +261,10 @@ const char *mux_link_close_reason(const struct mux_link *link) {
     return still_told ? NULL : link->close_reason;
 }
 
+bool mux_link_turned_away(const struct mux_link *link) {
+    return link->is_turned_away;
+}
+
 bool mux_link_finished(const struct mux_link *link) {
     return link->finished;
 }
@@ -248,12 +292,15 @@ static void detach(struct mux_link *link) {
 void mux_link_forget(struct mux_link *link) {
     struct mux *mux = link->mux;
     mux_progress_close(&mux->tests, &link->tests);
+    mux_below_clear(link);
+    mux->away_count -= link->is_away && !link->is_given_up;
     mux_list_remove(&link->active_node); /* given up, and back before its turn */
     mux_list_remove(&link->node_node);
     mux_list_remove(&link->away_node);
     if (link->predecessor)
-        link->predecessor->successor = NULL;
-    assert(!link->successor);
+        link->predecessor->successor = link->successor;
+    if (link->successor)
+        link->successor->predecessor = link->predecessor;
     if (link->started) {
         if (link->prefix.segment.data)
             leave_directory(link);
@@ -266,10 +313,9 @@ void mux_link_forget(struct mux_link *link) {
 
 void mux_link_close(struct mux_link *link) {
     detach(link);
-    bool may_return = !link->is_leaving && !link->mux->ending;
-    if (link->is_node && !link->predecessor && (link->successor || may_return))
-        mux_node_went(link);
-    else
+    mux_link_give_place_back(link);
+    link->mux->connection_count--;
+    if (!mux_node_went(link))
         mux_link_forget(link);
 }
 
@@ -425,4 +471,28 @@ enum mux_link_step mux_link_next_input(struct mux_link *link) {
         mux_link_attend(link);
     bool more = link->framer.candidate && !link->ended && !link->is_node && look_into_rest(link);
     return more ? MUX_LINK_MORE : MUX_LINK_IDLE;
+}
+
+void mux_link_has_frame(struct mux_link *link) {
+    link->has_frames = true;
+    mux_list_remove(&link->fresh_node);
+}
+
+enum mux_link_step mux_link_enter(struct mux_link *link) {
+    struct mux_frame frame;
+    bool has_bytes = link->inputs.first || mux_framer_stored(&link->framer);
+    if (has_bytes && take_place(link)) {
+        start(link);
+        return MUX_LINK_MORE;
+    }
+    mux_framer_next(&link->framer, &frame);
+    if (frame.kind == MUX_FRAME_NONE)
+        return mux_link_next_input(link);
+    if (frame.kind == MUX_FRAME_PACKET && mux_node_may_enter(link, &frame.packet)) {
+        start(link);
+        mux_node_says(link, &frame.packet);
+        mux_link_has_frame(link);
+    } else
+        turn_away(link, "all places for links are taken");
+    return MUX_LINK_MORE;
 }

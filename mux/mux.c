@@ -145,15 +145,17 @@ static bool make_tests(struct mux *mux) {
         [MUX_PROGRESS_WORKER] = common_cells_of(config->memory.len / WORKERS_TESTS_SHARE_BYTES),
         [MUX_PROGRESS_NODE] = common_cells_of(config->memory.len / NODES_TESTS_SHARE_BYTES),
     };
-    return mux_progress_init(&mux->tests, config->links_max, common_cells, config->hash_key,
+    return mux_progress_init(&mux->tests, mux->links_count, common_cells, config->hash_key,
                              &mux->counters.value[MUX_COUNT_tests_untracked]);
 }
 
 static bool make_tables(struct mux *mux) {
     const struct mux_config *config = &mux->config;
-    mux->directory_count = 2 * (size_t)config->links_max;
-    mux->links = calloc(config->links_max, sizeof *mux->links);
-    mux->tails = malloc((size_t)config->links_max * TAIL_BYTES);
+    mux->links_count = mux_connections_max(config->links_max);
+    mux->away_max = config->links_max;
+    mux->directory_count = 2 * (size_t)mux->links_count;
+    mux->links = calloc(mux->links_count, sizeof *mux->links);
+    mux->tails = malloc((size_t)mux->links_count * TAIL_BYTES);
     mux->directory = calloc(mux->directory_count, sizeof *mux->directory);
     mux->inputs = calloc(config->inputs_max, sizeof *mux->inputs);
     if (!mux->links || !mux->tails || !mux->directory || !mux->inputs)
@@ -162,7 +164,7 @@ static bool make_tables(struct mux *mux) {
         mux->inputs[i].next = mux->free_inputs;
         mux->free_inputs = &mux->inputs[i];
     }
-    return make_tests(mux) &&
+    return make_tests(mux) && mux_below_init(mux, mux->links_count, config->links_max) &&
            mux_segments_init(&mux->segments, config->segment_by, config->hash_key);
 }
 
@@ -175,6 +177,7 @@ static void free_all(struct mux *mux) {
     mux_slots_fini(&mux->middle_slots);
     mux_slots_fini(&mux->large_slots);
     mux_progress_fini(&mux->tests);
+    mux_below_fini(mux);
     mux_segments_fini(&mux->segments);
     free(mux->links);
     free(mux->tails);
@@ -194,7 +197,8 @@ struct mux *mux_create(const struct mux_config *config) {
     mux->config = *config;
     if (mux->config.reference_least_bytes > REFERENCE_LEAST_MAX_BYTES)
         mux->config.reference_least_bytes = REFERENCE_LEAST_MAX_BYTES;
-    mux_greeting_init(&mux->greeting, config);
+    mux_greeting_init(mux);
+    mux->promised_ns = UINT64_MAX;
     mux->messages = (struct mux_limiter){MESSAGES_PER_SECOND, MESSAGES_BURST, MESSAGES_BURST, 0};
     mux->damage_lines =
         (struct mux_limiter){DAMAGE_LINES_PER_SECOND, DAMAGE_LINES_BURST, DAMAGE_LINES_BURST, 0};
@@ -203,6 +207,7 @@ struct mux *mux_create(const struct mux_config *config) {
     mux_list_init(&mux->active);
     mux_list_init(&mux->pinned);
     mux_list_init(&mux->attention);
+    mux_list_init(&mux->spares);
     mux_list_init(&mux->nodes);
     mux_list_init(&mux->away);
     mux_list_init(&mux->superseded);
@@ -231,6 +236,7 @@ static void assert_all_back(const struct mux *mux) {
     assert(mux->large_slots.free_count == mux->large_slots.count);
     assert(mux->down.free_count == mux->down.block_count);
     assert(mux->tests.free_count == mux->tests.count);
+    assert(mux->below.count == 0 && mux->connection_count == 0 && mux->places_taken == 0);
 }
 
 void mux_destroy(struct mux *mux) {
@@ -242,7 +248,16 @@ struct mux_counters *mux_counters_of(struct mux *mux) {
     return &mux->counters;
 }
 
+/* This node was to be called earlier: it was stopped, or had no CPU time. */
+static void look_how_late(struct mux *mux, uint64_t now_ns) {
+    uint64_t due_ns = mux->promised_ns > mux->now_ns ? mux->promised_ns : mux->now_ns;
+    if (mux->promised_ns != UINT64_MAX && now_ns > due_ns && now_ns - due_ns >= LATE_NS)
+        mux_nodes_slept(mux, now_ns - due_ns, now_ns);
+    mux->promised_ns = UINT64_MAX;
+}
+
 void mux_run(struct mux *mux, uint64_t now_ns) {
+    look_how_late(mux, now_ns);
     mux->now_ns = now_ns;
     mux_links_run(mux, now_ns);
     mux_nodes_run(mux, now_ns);
@@ -256,15 +271,25 @@ void mux_run(struct mux *mux, uint64_t now_ns) {
     mux_links_feed_starved(mux);
 }
 
+void mux_send_off(struct mux *mux) {
+    uint8_t out[MUX_HELLO_PACKET_BYTES];
+    if (!mux->leaving)
+        mux->nodes_left = mux->below.count;
+    mux->leaving = true;
+    mux_nodes_tell(mux, mux_span(out, mux_goodbye_write(0, out)));
+}
+
 void mux_end(struct mux *mux) {
-    mux->ending = true;
+    if (!mux->leaving)
+        mux->nodes_left = mux->below.count;
+    mux->leaving = mux->ending = true;
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b) {
     return a < b ? a : b;
 }
 
-uint64_t mux_deadline_ns(const struct mux *mux) {
+static uint64_t deadline_ns_of(const struct mux *mux) {
     if (mux->is_due)
         return mux->now_ns;
     uint64_t deadline_ns = earlier(mux->middle_slots.judge_at_ns, mux->large_slots.judge_at_ns);
@@ -274,6 +299,11 @@ uint64_t mux_deadline_ns(const struct mux *mux) {
     if (mux->down.waiting)
         deadline_ns = earlier(deadline_ns, mux->down.wait_until_ns);
     return deadline_ns;
+}
+
+uint64_t mux_deadline_ns(struct mux *mux) {
+    mux->promised_ns = deadline_ns_of(mux);
+    return mux->promised_ns;
 }
 
 bool mux_busy(const struct mux *mux) {

@@ -37,10 +37,13 @@ struct mux_config {
     unsigned gather_max;          /* most spans in a gather list; at least MUX_GATHER_MIN */
     enum mux_segment_by segment_by;
     uint64_t hash_key;      /* random and secret: peers choose the names in tables */
-    struct mux_hello hello; /* this node */
+    uint64_t secret[2];     /* random: what nodes below are told to prove themselves with */
+    struct mux_hello hello; /* this node, as it tells upwards */
     bool upstream_is_node;  /* it is told hello and goodbye */
     uint64_t node_grace_ns; /* how long a lost node's segment and tests wait for it */
     void *user;
+    /* NULL, or has our kernel received bytes of this link that were not read yet? */
+    bool (*unread)(void *user, void *link_user);
     void (*log)(void *user, const char *line); /* one line, in which a peer's bytes may stand as
                                                   they came; must not call back */
 };
@@ -61,6 +64,16 @@ void mux_destroy(struct mux *mux);
 struct mux_counters *mux_counters_of(struct mux *mux);
 
 /*
+ * Most connections from below that a mux takes at a time: config.links_max places; as many nodes
+ * again that were here before, for each comes back to its segment whatever the places; and a few
+ * that have not said which of the two they are.
+ */
+#define MUX_SPARE_CONNECTIONS 64
+static inline unsigned mux_connections_max(unsigned links_max) {
+    return 2 * links_max + MUX_SPARE_CONNECTIONS;
+}
+
+/*
  * ---- links ----
  */
 
@@ -73,8 +86,8 @@ struct mux_link_config {
 };
 
 /*
- * NULL when config.links_max are in use: open, or kept for nodes that are away, of which one is
- * given up now. It has no segment before its first byte.
+ * NULL when there is no room for one more. A link has no segment before its first byte. When all of
+ * config.links_max are open, only a node that was here before may come in.
  */
 struct mux_link *mux_link_open(struct mux *mux, const struct mux_link_config *config);
 
@@ -128,6 +141,9 @@ struct mux_room mux_link_offer(struct mux_link *link);
  */
 const char *mux_link_close_reason(const struct mux_link *link);
 
+/* It is closed because all of config.links_max are open. */
+bool mux_link_turned_away(const struct mux_link *link);
+
 /* All that it sent is on its way up: it can be closed. */
 bool mux_link_finished(const struct mux_link *link);
 
@@ -141,14 +157,20 @@ void mux_link_sent(struct mux_link *link);
  * ---- the upstream ----
  */
 
-/* It was reached (again). A node is told a hello and gets packets when it has answered. */
-void mux_up_connected(struct mux *mux);
+/*
+ * It was reached (again). A node is told a hello and gets packets when it has answered.
+ * `may_be_other`: another node than before is as good, for that one is gone.
+ */
+void mux_up_connected(struct mux *mux, bool may_be_other);
 
 /* It takes packets: it is no node, or has answered. */
 bool mux_up_accepted(const struct mux *mux);
 
 /* Not NULL: it is to be closed, for it does not answer as a node does; why, as a clause. */
 const char *mux_up_close_reason(const struct mux *mux);
+
+/* It ends, and has said so: nothing more is taken, and its connection is to be finished. */
+bool mux_up_sent_off(const struct mux *mux);
 
 /* The next gather list to send up; NULL when there is nothing or one is in flight. */
 const struct mux_gather *mux_up_take(struct mux *mux);
@@ -189,7 +211,16 @@ uint64_t mux_down_pending_bytes(const struct mux *mux);
 void mux_run(struct mux *mux, uint64_t now_ns);
 
 /* When mux_run() wants to be called at the latest; UINT64_MAX: not by the clock. */
-uint64_t mux_deadline_ns(const struct mux *mux);
+uint64_t mux_deadline_ns(struct mux *mux);
+
+/*
+ * The node will end: nodes below are told, and end their streams after a whole packet, so that
+ * nothing of them is lost.
+ */
+void mux_send_off(struct mux *mux);
+
+/* Is one of those that were told still here? */
+bool mux_awaits_nodes(const struct mux *mux);
 
 /* The node ends: lost nodes are not waited for any more, nor reported. */
 void mux_end(struct mux *mux);

@@ -3,6 +3,7 @@
 #define MUX_MUX_INTERNAL_H
 
 #include "mux/batch.h"
+#include "mux/below.h"
 #include "mux/framer.h"
 #include "mux/hello.h"
 #include "mux/limiter.h"
@@ -86,6 +87,9 @@
 
 #define PEER_TEXT_BYTES 128
 
+/* A call that comes so much too late: this node did not run. */
+#define LATE_NS 100000000u
+
 /*
  * Tests in progress (progress.h): what links have in common beyond their own cells, one cell for so
  * many bytes of config.memory. With muxd's default some 131,000 for workers, and twice that for
@@ -157,9 +161,11 @@ struct mux_link {
     void *user;
     struct mux_list active_node, attention_node, chatter_node, slot_node, holder_node, look_node;
     struct mux_list starved_node, fresh_node;
-    struct mux_link *next; /* in its bucket of the directory, or in the free list */
+    struct mux_list spare_node; /* in mux->spares: see has_place */
+    struct mux_link *next;      /* in its bucket of the directory, or in the free list */
     bool way_down;
-    bool started; /* has a segment */
+    bool has_place; /* among config.links_max; the others must open with a known node's hello */
+    bool started;   /* has a segment */
     bool ended;
     bool finished;
     bool expects_large;      /* the last packet was larger than buffer_bytes */
@@ -182,17 +188,26 @@ struct mux_link {
     struct mux_down_queue down;
     struct mux_progress_list tests;
     const char *close_reason; /* it shall be closed; NULL: not */
+    bool is_turned_away;      /* for it had no place */
 
     /* nodes.c */
-    struct mux_hello hello;
+    char identity[MUX_IDENTITY_BYTES], name[MUX_NODE_NAME_BYTES];
     bool is_node;
+    bool proves;    /* it knows of proofs */
+    bool is_proven; /* it has shown what only the earlier connection was told */
+    bool has_said;  /* something behind its hello */
     bool refused;
-    bool is_leaving;  /* it has said goodbye */
-    bool is_away;     /* its connection is gone, its segment and tests are kept */
-    bool is_given_up; /* for too long */
+    bool is_leaving;            /* it has said goodbye */
+    uint32_t nodes_left;        /* below it, then: they go on */
+    bool is_moved;              /* it came another way: what was in progress here is told there */
+    bool is_away;               /* its connection is gone, its segment and tests are kept */
+    bool is_given_up;           /* for too long */
+    uint64_t since_ns, lost_ns; /* it was first here, and last */
     uint64_t away_until_ns;
-    uint64_t superseded_ns;
-    struct mux_link *successor, *predecessor; /* the same node's newer, older connection */
+    uint64_t superseded_ns; /* since then its silence counts */
+    struct mux_list below;  /* of mux_below_node.of_link: nodes that are reached by it */
+    unsigned below_further;
+    struct mux_link *successor, *predecessor; /* the same node's next newer, older connection */
     struct mux_list node_node;
     struct mux_list away_node; /* in away, superseded or buried */
 
@@ -229,10 +244,16 @@ enum mux_greeting_state {
 struct mux_greeting {
     enum mux_greeting_state state;
     bool in_flight;
-    const char *refusal; /* the answer cannot be understood */
+    bool may_be_other;   /* than the node of before */
+    bool sent_off;       /* it ends: nothing more goes to it */
+    const char *refusal; /* why this upstream cannot be used */
     uint64_t answer_by_ns;
-    uint8_t hello_bytes[MUX_HELLO_PACKET_BYTES], goodbye_bytes[MUX_HELLO_PACKET_BYTES];
-    struct mux_span hello, goodbye, span;
+    struct mux_hello hello;            /* with the proof for the node of before */
+    char identity[MUX_IDENTITY_BYTES]; /* what this node answers those below with */
+    char home[MUX_IDENTITY_BYTES];     /* the upstream that answered last; "": none */
+    char path[MUX_PATH_BYTES];         /* it, and the nodes above it */
+    uint8_t bytes[MUX_HELLO_PACKET_BYTES];
+    struct mux_span span;     /* hello or goodbye, in bytes */
     struct mux_gather gather; /* of span */
 };
 
@@ -244,7 +265,9 @@ struct mux {
 
     struct mux_link *links; /* config.links_max; touched only when first used */
     uint8_t *tails;
-    unsigned links_touched;
+    unsigned links_count, links_touched; /* see mux_connections_max() */
+    unsigned places_taken;               /* of config.links_max */
+    unsigned connection_count;
     struct mux_link *free_links;
     struct mux_link **directory;
     size_t directory_count;
@@ -264,15 +287,22 @@ struct mux {
     struct mux_batch batches[2];
     struct mux_batch *fill, *flight;
     bool in_flight;
-    bool ending; /* nobody is waited for any more */
-    bool is_due; /* a link has something to do since the last run */
+    bool leaving; /* nodes below were sent off */
+    bool ending;  /* nobody is waited for any more */
+    bool is_due;  /* a link has something to do since the last run */
     uint64_t now_ns;
+    uint64_t promised_ns; /* the deadline that the owner was last told */
 
+    struct mux_list spares;     /* of mux_link.spare_node: connections without a place, by age */
     struct mux_list nodes;      /* of mux_link.node_node */
     struct mux_list away;       /* of mux_link.away_node, by away_until_ns */
     struct mux_list superseded; /* of mux_link.away_node */
     struct mux_list buried;     /* of mux_link.away_node: to be forgotten after this round */
+    unsigned away_count, away_max;
+    uint32_t nodes_left; /* nodes below when this one began to end */
+    struct mux_below below;
     struct mux_greeting greeting;
+    unsigned retell_at; /* the next link whose tests are told again; links_touched: none */
 
     struct mux_down down;
 };
@@ -290,6 +320,13 @@ bool mux_input_next(struct mux *mux, struct mux_inputs *inputs, struct mux_frame
 uint64_t mux_inputs_bytes(const struct mux_inputs *inputs);
 void mux_inputs_drop(struct mux *mux, struct mux_inputs *inputs);
 
+enum mux_link_step {
+    MUX_LINK_MORE,   /* go on */
+    MUX_LINK_IDLE,   /* nothing to do until more comes, or a slot */
+    MUX_LINK_PINNED, /* nothing to do until the batch is sent that refers to its store */
+    MUX_LINK_FULL,   /* nobody has anything to do until a batch is sent */
+};
+
 /* link.c */
 void mux_link_activate(struct mux_link *link);
 void mux_link_attend(struct mux_link *link);
@@ -304,12 +341,6 @@ size_t mux_link_peek(const struct mux_link *link, uint8_t *out, size_t most);
 /* A frame has come: what is underway, if anything, is another packet. */
 void mux_link_progressed(struct mux_link *link);
 
-enum mux_link_step {
-    MUX_LINK_MORE,   /* go on */
-    MUX_LINK_IDLE,   /* nothing to do until more comes, or a slot */
-    MUX_LINK_PINNED, /* nothing to do until the batch is sent that refers to its store */
-    MUX_LINK_FULL,   /* nobody has anything to do until a batch is sent */
-};
 /* Its framer has used up what it had: the next input, or the end. */
 enum mux_link_step mux_link_next_input(struct mux_link *link);
 
@@ -320,14 +351,34 @@ void mux_link_take_segment(struct mux_link *link, struct mux_link *from);
 /* It is no link any more: its memory is free. */
 void mux_link_forget(struct mux_link *link);
 
+/* A test's route with its link's segment in front. */
+struct mux_span mux_link_full_route(const struct mux_link *link, struct mux_span route,
+                                    char out[MUX_REPORT_ROUTE_MAX_BYTES]);
+/* A node has a place of its own. */
+void mux_link_give_place_back(struct mux_link *link);
+/* The first one has come: no hello is looked for behind it. */
+void mux_link_has_frame(struct mux_link *link);
+/* One frame of a connection that has no place yet. */
+enum mux_link_step mux_link_enter(struct mux_link *link);
+
 /* nodes.c */
-/* A hello, as the first packet of a link, or a goodbye? Then it has been dealt with. */
+/* What this node alone can know for an identity: hexadecimal digits. */
+void mux_node_secret(const struct mux *mux, const char *identity, char out[MUX_IDENTITY_BYTES]);
+/* Is this the hello of a node that is known? */
+bool mux_node_may_enter(const struct mux_link *link, const struct mux_packet *packet);
+/* A hello as the first packet of a link, or another word of a node? Then it has been dealt with. */
 bool mux_node_says(struct mux_link *link, const struct mux_packet *packet);
-/* All links are in use: nodes that are away make room. */
-void mux_nodes_make_room(struct mux *mux);
-/* A node link's connection is gone. */
-void mux_node_went(struct mux_link *link);
+/* What comes from it has been here before: it is closed, in words. */
+void mux_link_refuse_loop(struct mux_link *link);
+/* Tells it upwards. False: not now. */
+bool mux_notice_up(struct mux_link *link, const struct mux_notice *notice, struct mux_span route);
+/* A packet goes down to every node that is here. */
+void mux_nodes_tell(struct mux *mux, struct mux_span bytes);
+/* A node link's connection is gone. True: the link is kept, or another one's now. */
+bool mux_node_went(struct mux_link *link);
 void mux_nodes_run(struct mux *mux, uint64_t now_ns);
+/* This node itself did not run for so long: nobody else is judged by it. */
+void mux_nodes_slept(struct mux *mux, uint64_t slept_ns, uint64_t now_ns);
 void mux_nodes_bury(struct mux *mux);
 uint64_t mux_nodes_deadline_ns(const struct mux *mux);
 
@@ -346,9 +397,18 @@ void mux_judge_holders(struct mux *mux, uint64_t now_ns);
 
 /* up.c */
 void mux_up_run(struct mux *mux);
+/* For another frame. */
+bool mux_fill_has_room(const struct mux *mux);
+
+/* retell.c */
+void mux_retell_begin(struct mux *mux);
+/* As far as the batch has room. */
+void mux_retell_run(struct mux *mux);
 
 /* greeting.c */
-void mux_greeting_init(struct mux_greeting *greeting, const struct mux_config *config);
+void mux_greeting_init(struct mux *mux);
+/* What this node answers a hello with, but for the secret. */
+void mux_greeting_answer(const struct mux *mux, struct mux_hello *answer);
 /* Hello or goodbye, if one is due. */
 const struct mux_gather *mux_greeting_take(struct mux *mux);
 /* The upstream was lost. */

@@ -117,6 +117,11 @@ bool mux_progress_walk_next(struct mux_progress *progress, struct mux_progress_l
 void mux_progress_move(struct mux_progress *progress, struct mux_progress_list *from,
                        struct mux_progress_list *to);
 
+/* Is a test in progress? */
+static inline bool mux_progress_any(const struct mux_progress_list *list) {
+    return !mux_list_empty(&list->tests) || list->unnamed;
+}
+
 /* Forgets all. */
 void mux_progress_close(struct mux_progress *progress, struct mux_progress_list *list);
 

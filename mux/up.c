@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-static bool fill_has_room(const struct mux *mux) {
+bool mux_fill_has_room(const struct mux *mux) {
     return mux_batch_has_room(mux->fill, FRAME_COPIED_BYTES, FRAME_PACKETS);
 }
 
@@ -109,6 +109,16 @@ static size_t forward_large(struct mux_link *link, const struct mux_frame *frame
     return forward(link, frame, &packet, 1);
 }
 
+/* No farm has so many nodes above each other: it has gone round. */
+static bool is_too_deep(struct mux_span route) {
+    unsigned depth = 1;
+    if (route.len < 2 * MUX_NODES_DEEP_MAX)
+        return false;
+    for (size_t i = 0; i < route.len; i++)
+        depth += route.data[i] == '/';
+    return depth > MUX_NODES_DEEP_MAX;
+}
+
 static size_t forward_packet(struct mux_link *link, const struct mux_frame *frame) {
     struct mux *mux = link->mux;
     MUX_COUNT(&mux->counters, received_packets, 1);
@@ -116,14 +126,18 @@ static size_t forward_packet(struct mux_link *link, const struct mux_frame *fram
     bool may_be_word = link->is_node || !link->has_frames;
     if (may_be_word && mux_node_says(link, &frame->packet))
         return 0;
+    if (is_too_deep(frame->packet.route)) {
+        mux_link_refuse_loop(link);
+        return 0;
+    }
     mux_progress_see(&mux->tests, &link->tests, &frame->packet, is_readable(link, &frame->packet));
     return frame->bytes.len < mux->config.reference_least_bytes ? forward_small(link, frame)
                                                                 : forward_large(link, frame);
 }
 
 /* The segment in front of a test's route, as in every packet of the link. */
-static struct mux_span full_route(const struct mux_link *link, struct mux_span route,
-                                  char out[MUX_REPORT_ROUTE_MAX_BYTES]) {
+struct mux_span mux_link_full_route(const struct mux_link *link, struct mux_span route,
+                                    char out[MUX_REPORT_ROUTE_MAX_BYTES]) {
     int len = snprintf(out, MUX_REPORT_ROUTE_MAX_BYTES, "%s%s%.*s", link->segment,
                        route.data ? "/" : "", (int)route.len, (const char *)route.data);
     assert(len < MUX_REPORT_ROUTE_MAX_BYTES);
@@ -173,13 +187,15 @@ static bool fail_test(struct mux_link *link) {
         return fail_unnamed(link);
     MUX_COUNT(&mux->counters, tests_failed, 1);
     forward_failure(link, "while this test was in progress", name.test_id,
-                    full_route(link, name.route, route));
+                    mux_link_full_route(link, name.route, route));
     return true;
 }
 
 /* Only the last hop to a process judges it dead. */
 static bool must_fail_tests(const struct mux_link *link) {
-    return link->framer.ended && (!link->is_node || link->is_given_up || link->is_leaving);
+    bool has_left_none = link->is_leaving && !link->nodes_left;
+    return link->framer.ended && !link->is_moved &&
+           (!link->is_node || link->is_given_up || has_left_none);
 }
 
 /* As long as it has received none its transport's are not known. */
@@ -192,11 +208,6 @@ static void expect_large(struct mux_link *link, bool large) {
     if (link->expects_large != large)
         mux_link_attend(link);
     link->expects_large = large;
-}
-
-static void has_a_frame(struct mux_link *link) {
-    link->has_frames = true;
-    mux_list_remove(&link->fresh_node);
 }
 
 /* One frame of one link, for which there is room. */
@@ -222,7 +233,7 @@ static enum mux_link_step take_frame(struct mux_link *link) {
     }
     link->credit_bytes -= (int64_t)(bytes > FRAME_LEAST_BYTES ? bytes : FRAME_LEAST_BYTES);
     if (!link->has_frames)
-        has_a_frame(link);
+        mux_link_has_frame(link);
     mux_link_progressed(link);
     mux_link_leave_slot(link);
     return MUX_LINK_MORE;
@@ -233,7 +244,9 @@ static enum mux_link_step step(struct mux_link *link) {
         return MUX_LINK_IDLE; /* what came before comes first */
     if (link->refused)
         return mux_link_refused(link);
-    return fill_has_room(link->mux) ? take_frame(link) : MUX_LINK_FULL;
+    if (!link->started)
+        return mux_link_enter(link);
+    return mux_fill_has_room(link->mux) ? take_frame(link) : MUX_LINK_FULL;
 }
 
 /* Is the first that came on it a hello, whole? */
@@ -257,8 +270,8 @@ static void take_hellos(struct mux *mux) {
         mux_list_remove(&link->fresh_node);
         if (!has_hello(link))
             continue;
-        while (!link->has_frames)
-            take_frame(link);
+        while (!link->has_frames && !link->refused)
+            link->started ? take_frame(link) : mux_link_enter(link);
     }
 }
 
@@ -271,6 +284,8 @@ static enum mux_link_step serve(struct mux_link *link) {
 }
 
 void mux_up_run(struct mux *mux) {
+    mux_below_say(mux);
+    mux_retell_run(mux);
     while (!mux_list_empty(&mux->active)) {
         struct mux_link *link = MUX_LIST_ITEM(mux->active.next, struct mux_link, active_node);
         if (link->credit_bytes <= 0)
@@ -303,7 +318,7 @@ static void clear_flight(struct mux *mux) {
 }
 
 const struct mux_gather *mux_up_take(struct mux *mux) {
-    if (mux->in_flight)
+    if (mux->in_flight || mux->greeting.sent_off)
         return NULL;
     const struct mux_gather *greeting = mux_greeting_take(mux);
     if (greeting || !mux_up_accepted(mux)) {

@@ -24,10 +24,19 @@ static void say(void *user, const char *line) {
     snprintf(rig_log, sizeof rig_log, "%s", line);
 }
 
+bool rig_unread;
+uint8_t rig_down[RIG_DOWN_BYTES];
+
+static bool is_unread(void *user, void *link_user) {
+    (void)user, (void)link_user;
+    return rig_unread;
+}
+
 static int open_rig(bool upstream_is_node) {
     memory = malloc(MUX_MEMORY_MIN_BYTES);
     now_ns = 1;
     *rig_log = '\0';
+    rig_unread = false;
     struct mux_config config = {
         .memory = {memory, MUX_MEMORY_MIN_BYTES},
         .links_max = RIG_LINKS,
@@ -38,6 +47,8 @@ static int open_rig(bool upstream_is_node) {
         .hello = {.version = MUX_HELLO_VERSION, .identity = "0e1f", .name = "rig"},
         .upstream_is_node = upstream_is_node,
         .node_grace_ns = 30 * SECOND_NS,
+        .secret = {3, 4},
+        .unread = is_unread,
         .log = say,
     };
     for (unsigned i = 0; i < RIG_INPUTS; i++)
@@ -145,6 +156,9 @@ size_t rig_read_down(struct mux_link *link) {
     size_t len = 0;
     const struct mux_gather *gather;
     while ((gather = mux_link_take(link))) {
+        for (size_t i = 0, at = len; i < gather->count; at += gather->spans[i++].len)
+            if (at + gather->spans[i].len <= sizeof rig_down)
+                memcpy(rig_down + at, gather->spans[i].data, gather->spans[i].len);
         len += gather->len_bytes;
         mux_link_sent(link);
     }

@@ -11,6 +11,7 @@
 #define RIG_INPUTS 64
 #define RIG_INPUT_BYTES 65536
 #define RIG_PACKET_BYTES 2000000
+#define RIG_DOWN_BYTES 4096
 #define SECOND_NS ((uint64_t)1000000000)
 
 /* One at a time; rig_open() and rig_close() are a cmocka test's setup and teardown. */
@@ -18,6 +19,8 @@ extern struct mux *mux;
 extern uint64_t now_ns;
 extern uint8_t packet_bytes[RIG_PACKET_BYTES]; /* made by rig_packet() */
 extern char rig_log[4096];                     /* the last log line */
+
+extern bool rig_unread; /* our kernel has more of a link whose connection is superseded */
 
 extern uint8_t *rig_up; /* what went up so far */
 extern size_t rig_up_bytes;
@@ -47,7 +50,8 @@ void rig_push(struct mux_link *link, const uint8_t *bytes, size_t len);
 /* The packet just made comes from the upstream. */
 void rig_give_down(size_t len);
 
-/* A link's connection takes all that waits for it; returns how many bytes. */
+/* A link's connection takes all that waits for it; returns how many bytes. The first: rig_down. */
+extern uint8_t rig_down[RIG_DOWN_BYTES];
 size_t rig_read_down(struct mux_link *link);
 
 /* All that is queued goes up. */

@@ -267,7 +267,7 @@ static void goodbye(void **state) {
     uint8_t bytes[MUX_HELLO_PACKET_BYTES];
     struct mux_link *link = connect_node("a1", "leaf");
     give_status(link, "t", MUX_STATUS_INPROGRESS);
-    rig_give(link, bytes, mux_goodbye_write(bytes));
+    rig_give(link, bytes, mux_goodbye_write(0, bytes));
     assert_up("t", "0/5", MUX_STATUS_INPROGRESS);
     assert_nothing_up();
     lose(link);
@@ -285,7 +285,7 @@ static void goodbye_and_end_at_once(void **state) {
     uint8_t bytes[MUX_HELLO_PACKET_BYTES];
     struct mux_link *link = connect_node("a1", "leaf");
     give_status(link, "t", MUX_STATUS_INPROGRESS);
-    rig_push(link, bytes, mux_goodbye_write(bytes));
+    rig_push(link, bytes, mux_goodbye_write(0, bytes));
     lose(link);
     assert_up("t", "0/5", MUX_STATUS_INPROGRESS);
     assert_up("t", "0/5", MUX_STATUS_FAIL);
@@ -296,30 +296,74 @@ static void a_worker_says_goodbye(void **state) {
     (void)state;
     uint8_t bytes[MUX_HELLO_PACKET_BYTES];
     struct mux_link *link = rig_connect();
-    rig_give(link, bytes, mux_goodbye_write(bytes));
+    rig_give(link, bytes, mux_goodbye_write(0, bytes));
     assert_up(NULL, "0", MUX_STATUS_NONE);
 }
 
-/* Nodes that are away use up links: the one that is away longest makes room for who comes. */
-static void no_room_but_for_who_is_away(void **state) {
+/* Nodes that are away take no worker's place, and strangers not the place of one known for longer.
+ */
+static void strangers_that_go(void **state) {
     (void)state;
     char identity[8];
-    for (unsigned i = 0; i < RIG_LINKS; i++) {
-        snprintf(identity, sizeof identity, "a%u", i);
-        struct mux_link *link = connect_node(identity, "leaf");
-        give_status(link, "t", MUX_STATUS_INPROGRESS);
+    struct mux_link *known = connect_node("aa", "known");
+    give_status(known, "t", MUX_STATUS_INPROGRESS);
+    rig_run(now_ns + SECOND_NS);
+    lose(known);
+    for (unsigned i = 0; i < 3 * RIG_LINKS; i++) {
+        snprintf(identity, sizeof identity, "b%u", i);
+        struct mux_link *link = connect_node(identity, "stranger");
+        if (i % 2)
+            give_status(link, "t", MUX_STATUS_INPROGRESS);
         lose(link);
-        rig_run(now_ns + SECOND_NS);
     }
-    rig_send_up();
-    up_at = rig_up_bytes;
+    assert_true(rig_counter(MUX_COUNT_nodes_given_up) > RIG_LINKS);
+    for (unsigned i = 0; i < RIG_LINKS; i++)
+        rig_give(rig_connect(), (const uint8_t *)"x\n", 2);
+    known = connect_node("aa", "known"); /* and it needs none of these places */
+    assert_string_equal(mux_link_segment(known), "0");
+    assert_non_null(strstr(rig_log, "is back"));
+}
+
+/* A connection for which there is no place is closed when it is not a known node's. */
+static void no_place(void **state) {
+    (void)state;
+    static const uint8_t word[] = "x\n";
+    struct mux_link *links[RIG_LINKS];
+    for (unsigned i = 0; i < RIG_LINKS; i++)
+        rig_give(links[i] = rig_connect(), word, 2);
+    struct mux_link *silent = rig_connect(), *worker = rig_connect();
+    rig_give(worker, word, 2);
+    assert_true(mux_link_turned_away(worker));
+    assert_non_null(mux_link_close_reason(worker));
+    assert_string_equal(mux_link_segment(worker), "");
+    struct mux_link *stranger = connect_node("b1", "stranger");
+    assert_true(mux_link_turned_away(stranger));
+    assert_int_equal(rig_counter(MUX_COUNT_nodes_connected), 0);
+    lose(links[3]);
+    rig_give(silent, word, 2); /* it gets what has become free */
+    assert_false(mux_link_turned_away(silent));
+    assert_string_equal(mux_link_segment(silent), "16");
+    lose(worker);
+    lose(stranger);
+    assert_int_equal(rig_counter(MUX_COUNT_links_open), RIG_LINKS);
+}
+
+/* Those that say nothing make room for who may be a node that returns. */
+static void silent_strangers(void **state) {
+    (void)state;
     struct mux_link_config config = {"peer", "", true, NULL};
-    assert_null(mux_link_open(mux, &config));
+    struct mux_link *first = NULL;
+    for (unsigned i = 0; i < RIG_LINKS; i++)
+        rig_give(rig_connect(), (const uint8_t *)"x\n", 2);
+    for (struct mux_link *link = rig_connect(); link; link = mux_link_open(mux, &config))
+        first = first ? first : link;
+    assert_true(mux_link_turned_away(first));
     rig_run(now_ns);
-    assert_up("t", "0/5", MUX_STATUS_FAIL);
-    assert_nothing_up();
+    mux_link_ended(first, "it was closed");
+    rig_run(now_ns);
+    assert_true(mux_link_finished(first));
+    mux_link_close(first);
     rig_connect();
-    assert_null(mux_link_open(mux, &config));
 }
 
 /* The old connection ends with this node: the new one's packets still go up, as the same link. */
@@ -409,7 +453,9 @@ int main(void) {
         NODE_TEST(goodbye),
         NODE_TEST(a_worker_says_goodbye),
         NODE_TEST(goodbye_and_end_at_once),
-        NODE_TEST(no_room_but_for_who_is_away),
+        NODE_TEST(strangers_that_go),
+        NODE_TEST(no_place),
+        NODE_TEST(silent_strangers),
         NODE_TEST(superseded_at_the_end),
         NODE_TEST(tests_with_bad_names),
         NODE_TEST(hostile_nodes),

@@ -156,24 +156,32 @@ class Nodes(Case):
         self.assertEqual(top.wait(), 0)
         self.assertEqual(supervisor.sock.recv(100), b"")
 
-    def test_more_nodes_than_links(self):
-        """Those that are away make room."""
+    def hello(self, identity, **more):
+        lines = {"version": 1, "identity": identity, "name": "x", **more}
+        return packet(file_name="muxd.hello",
+                      file_bytes="".join("%s=%s\n" % line for line in lines.items()).encode())
+
+    def test_away_while_all_places_are_taken(self):
+        """A worker takes no node's grace, and a node that comes back needs no worker's place."""
         supervisor = self.upstream()
-        muxd = self.muxd("--upstream", supervisor.endpoint, "--max-links", "2")
+        muxd = self.muxd("--upstream", supervisor.endpoint, "--max-links", "3")
         supervisor.accept()
-        for identity in b"ab", b"cd":
-            sock = self.socket(muxd.addresses[0])
-            sock.sendall(packet(file_name="muxd.hello", file_bytes=b"version=1\nidentity=%s\nname=x\n" %
-                                identity) + packet(test_id="t", test_status="inprogress"))
-            muxd.wait_log("is node ")
-            reset(sock)
-            muxd.wait_log("is unreachable")
-        self.worker(muxd, test_id="refused")
-        muxd.wait_log("is given up")
-        muxd.wait_log("is one more than --max-links 2")
-        self.worker(muxd, test_id="taken")
-        while not any(event["test_id"] == "taken" for event in supervisor.read_events(1)):
-            pass
+        node = self.socket(muxd.addresses[0])
+        node.sendall(self.hello("ab") + packet(test_id="t", test_status="inprogress"))
+        muxd.wait_log("is node ")
+        reset(node)
+        muxd.wait_log("is unreachable")
+        workers = [self.worker(muxd, test_id="w%d" % i) for i in range(4)]
+        muxd.wait_log("is one more than --max-links 3")
+        node = self.socket(muxd.addresses[0])
+        node.sendall(self.hello("ab") + packet(test_id="t", test_status="success"))
+        muxd.wait_log("is back")
+        events = []
+        while not events or events[-1]["test_status"] != "success":
+            events += supervisor.read_events(1)
+        self.assertEqual((events[-1]["test_id"], events[-1]["route_code"]), ("t", "0"))
+        self.assertNotIn("fail", [event["test_status"] for event in events])
+        self.assertEqual(len([e for e in events if e["test_id"] and e["test_id"][0] == "w"]), 3)
 
     def test_back_before_the_old_connection_is_gone(self):
         """Half-open: what came with the hello goes up without anything else happening."""

@@ -152,7 +152,7 @@ bool node_give_down(struct node *node, struct mux_span bytes) {
 
 void node_up_connected(struct node *node) {
     if (!node->flight)
-        mux_up_connected(node->mux);
+        mux_up_connected(node->mux, true);
 }
 
 void node_up_take(struct node *node) {

@@ -61,13 +61,14 @@ static void read_downlink(struct check *check, struct down *down, unsigned id) {
     }
 }
 
-/* The node's own answer to a hello. */
+/* The node's own words to another one. */
 static bool is_answer(const struct input *input, struct mux_span sent) {
     struct mux_packet packet;
     struct mux_span whole;
     return input->is_node && packet_at(sent, &whole, &packet) && !packet.route.data &&
            !packet.test_id.data &&
-           (is_text(packet.file_name, "muxd.hello") || is_text(packet.file_name, "muxd"));
+           (is_text(packet.file_name, "muxd.hello") || is_text(packet.file_name, "muxd.path") ||
+            is_text(packet.file_name, "muxd"));
 }
 
 /* The packet is among those expected, not before the ones that were delivered. */

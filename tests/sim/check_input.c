@@ -72,6 +72,18 @@ void expect_count(const struct check *check, enum mux_counter counter, uint64_t 
  * ---- one link's input ----
  */
 
+/* What a node says of those below it is told on in the other one's own words. */
+static void skip_notices(struct input *input) {
+    struct mux_span whole;
+    struct mux_packet packet;
+    while (input->is_node && input->at < input->stream.read &&
+           packet_at(
+               mux_span(input->stream.bytes + input->at, (size_t)(input->stream.read - input->at)),
+               &whole, &packet) &&
+           !packet.test_id.data && is_text(packet.file_name, "muxd.node"))
+        input->at += whole.len;
+}
+
 static void skip_hello(struct input *input) {
     struct mux_span whole;
     struct mux_packet packet;
@@ -80,6 +92,7 @@ static void skip_hello(struct input *input) {
         return;
     input->is_node = true;
     input->at = whole.len;
+    skip_notices(input);
 }
 
 void input_open(struct input *input, const struct farm *farm, unsigned id) {
@@ -142,6 +155,7 @@ static void take(struct input *input, struct mux_span bytes, bool damage) {
         input->run_from = input->at;
     }
     input->at = to;
+    skip_notices(input);
 }
 
 /* The node's list of tests in progress, kept once more. */
@@ -182,6 +196,7 @@ bool input_take_packet(struct input *input, struct mux_span sent, struct mux_spa
     end_run(input);
     see(input, &packet);
     input->at += whole.len;
+    skip_notices(input);
     return true;
 }
 

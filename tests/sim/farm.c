@@ -168,6 +168,7 @@ static void make_node(struct place *place) {
                 .links_max = links_max(farm),
                 .segment_by = MUX_SEGMENT_BY_NUMBER,
                 .hash_key = sim_random(farm->sim, UINT64_MAX),
+                .secret = {sim_random(farm->sim, UINT64_MAX), place->index},
                 .upstream_is_node = says_hello(place),
                 .node_grace_ns = farm->plan.node_grace_ns},
         .drain_timeout_ns = 10000 * NS_PER_MS,

@@ -110,7 +110,7 @@ static void share_arena(struct engine *engine, const struct options *options,
             .buffer_bytes = parts[i].via == TRANSPORT_VIA_RDMA ? RDMA_RECEIVE_BUFFER_BYTES
                                                                : RECEIVE_BUFFER_BYTES,
             .reserve_buffers = RESERVE_BUFFERS,
-            .conns_max = options->links_max + OTHER_CONNS,
+            .conns_max = mux_connections_max(options->links_max) + OTHER_CONNS,
             .arena = *arena,
             .allowed = peer_allowed,
             .allowed_user = options,

@@ -291,19 +291,21 @@ static void raise_descriptor_limit(struct muxd *muxd) {
 
 /* An identity that no other node has, nor this one when it is started again. */
 static void introduce(struct node_config *config) {
-    uint64_t random[4];
+    uint64_t random[6];
     char identity[MUX_IDENTITY_BYTES], name[MUX_NODE_NAME_BYTES] = "";
     if (!call_random(random, sizeof random)) {
         struct timespec now;
         clock_gettime(CLOCK_REALTIME, &now);
         random[0] = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-        random[1] = random[2] = random[3] = (uint64_t)getpid();
+        random[1] = random[2] = random[3] = random[4] = random[5] = (uint64_t)getpid();
     }
     snprintf(identity, sizeof identity, "%016" PRIx64 "%016" PRIx64, random[0], random[1]);
     gethostname(name, sizeof name - 1);
     mux_hello_init(&config->mux.hello, identity, name);
     config->seed = random[2];
     config->mux.hash_key = random[3];
+    config->mux.secret[0] = random[4];
+    config->mux.secret[1] = random[5];
 }
 
 /* Is the upstream one that is connected to? */

@@ -31,8 +31,14 @@ static void mux_says(void *user, const char *line) {
     node->config.log(node->config.user, line);
 }
 
+static bool is_unread(void *user, void *link_user) {
+    const struct node *node = user;
+    const struct node_link *link = link_user;
+    return link->conn && node->ops->unread(link->conn);
+}
+
 static bool make_links(struct node *node) {
-    unsigned count = node->config.mux.links_max;
+    unsigned count = mux_connections_max(node->config.mux.links_max);
     node->links = calloc(count, sizeof *node->links);
     if (!node->links)
         return false;
@@ -51,6 +57,7 @@ struct node *node_create(const struct node_config *config) {
     struct mux_config mux = config->mux;
     mux.user = node;
     mux.log = mux_says;
+    mux.unread = is_unread;
     mux.gather_max = caps->gather_max;
     mux.inputs_max = caps->lent_max;
     mux.input_bytes_max = caps->lent_bytes_max;
@@ -110,6 +117,7 @@ static void begin_drain(struct node *node, uint64_t now_ns, bool limited) {
     node->drain_until_ns = now_ns + node->config.drain_timeout_ns / 2;
     node->flush_until_ns = limited ? now_ns + node->config.drain_timeout_ns : UINT64_MAX;
     node->quiet_polls = 0;
+    mux_send_off(node->mux);
 }
 
 void node_terminate(struct node *node, bool at_once) {
@@ -154,19 +162,27 @@ static bool enough_ended(const struct node *node) {
     return node->config.exit_after_links && ended >= node->config.exit_after_links;
 }
 
+static bool has_taken_all(const struct node *node) {
+    return !mux_busy(node->mux) || mux_stuck_holder(node->mux);
+}
+
+/* Nodes below are told, and end of themselves: one that does not is waited for in vain, not cut. */
+static void advance_drain(struct node *node, bool quiet, uint64_t now_ns) {
+    node->quiet_polls = quiet ? node->quiet_polls + 1 : 0;
+    bool is_over = now_ns >= node->drain_until_ns;
+    if (is_over && !quiet) {
+        node_cut_links(node, "the time to read is over");
+        begin_flush(node);
+    } else if (is_over || (node->quiet_polls >= DRAIN_QUIET_POLLS && !mux_awaits_nodes(node->mux)))
+        drained(node);
+}
+
 /* Draining ends when nothing more comes; flushing when all is out. */
 static void advance_phase(struct node *node, unsigned events, uint64_t now_ns) {
     if (enough_ended(node))
         begin_drain(node, now_ns, false);
-    if (node->phase == NODE_DRAINING) {
-        bool quiet = events == 0 && (!mux_busy(node->mux) || mux_stuck_holder(node->mux));
-        node->quiet_polls = quiet ? node->quiet_polls + 1 : 0;
-        if (now_ns >= node->drain_until_ns) {
-            node_cut_links(node, "the time to read is over");
-            begin_flush(node);
-        } else if (node->quiet_polls >= DRAIN_QUIET_POLLS)
-            drained(node);
-    }
+    if (node->phase == NODE_DRAINING)
+        advance_drain(node, events == 0 && has_taken_all(node), now_ns);
     if (node->phase == NODE_FLUSHING) {
         bool out = node->open_count == 0 && node_upstream_flushed(node);
         if (out || now_ns >= node->flush_until_ns)
@@ -181,7 +197,7 @@ static uint64_t least(uint64_t a, uint64_t b) {
 static uint64_t poll_deadline(const struct node *node, uint64_t now_ns) {
     uint64_t deadline_ns = least(mux_deadline_ns(node->mux), node_upstream_deadline_ns(node));
     deadline_ns = least(deadline_ns, node->tick_at_ns);
-    if (node->phase == NODE_DRAINING && (!mux_busy(node->mux) || mux_stuck_holder(node->mux)))
+    if (node->phase == NODE_DRAINING && has_taken_all(node) && !mux_awaits_nodes(node->mux))
         return 0;
     if (node->phase == NODE_DRAINING)
         deadline_ns = least(deadline_ns, node->drain_until_ns);

@@ -36,6 +36,7 @@ struct node_upstream {
     struct transport_conn *conn; /* NULL: there is none (yet) */
     bool is_home;                /* it goes to the address that worked last ... */
     bool tried_home_refused;     /* ... which refused before this one was tried */
+    uint64_t left_ns;            /* when the one that worked last was lost */
     bool worked;
     bool rejected; /* the round goes on with the other addresses */
     bool connected;

@@ -12,7 +12,7 @@ static struct node_link *take_free(struct node *node) {
         node->free_links = link->next_free;
         return link;
     }
-    if (node->links_touched == node->config.mux.links_max)
+    if (node->links_touched == mux_connections_max(node->config.mux.links_max))
         return NULL;
     return &node->links[node->links_touched++];
 }
@@ -39,6 +39,13 @@ static void reject(struct node *node, struct transport_conn *conn) {
     node->ops->close(conn);
 }
 
+/* All places are taken. */
+static void count_over_limit(struct node *node, struct transport_conn *conn) {
+    MUX_COUNT(node->counters, connections_over_limit, 1);
+    node_log(node, "%s is one more than --max-links %u: closed", node->ops->peer(conn)->text,
+             node->config.mux.links_max);
+}
+
 static bool open_link(struct node *node, struct transport_conn *conn, bool way_down) {
     const struct transport_peer *peer = node->ops->peer(conn);
     struct node_link *link = take_free(node);
@@ -47,7 +54,7 @@ static bool open_link(struct node *node, struct transport_conn *conn, bool way_d
     struct mux_link_config config = {peer->text, peer->host, way_down, link};
     *link = (struct node_link){.base = {handle_link}, .conn = conn};
     link->link = mux_link_open(node->mux, &config);
-    if (!link->link) { /* the mux keeps some for nodes that are away */
+    if (!link->link) {
         put_free(node, link);
         return false;
     }
@@ -76,9 +83,7 @@ void node_link_accepted(struct node *node, struct transport_conn *conn) {
         node_log(node, "%s is not in --allow: closed", peer->text);
         reject(node, conn);
     } else if (!open_link(node, conn, true)) {
-        MUX_COUNT(node->counters, connections_over_limit, 1);
-        node_log(node, "%s is one more than --max-links %u: closed", peer->text,
-                 node->config.mux.links_max);
+        count_over_limit(node, conn);
         reject(node, conn);
     }
 }
@@ -216,6 +221,8 @@ void node_links_attend(struct node *node) {
         struct node_link *link = mux_link_user(next);
         attend(node, link);
         const char *reason = mux_link_close_reason(next);
+        if (reason && !link->closing && mux_link_turned_away(next))
+            count_over_limit(node, link->conn);
         if (reason)
             close_conn(node, link, reason);
         if (!mux_link_finished(next))

@@ -110,12 +110,23 @@ static void retry_later(struct node *node, uint64_t now_ns) {
         up->backoff_ns = BACKOFF_MOST_NS;
 }
 
+/*
+ * The node that we were with waits for us, for its grace: another one that has our tests meanwhile
+ * would contradict it. So that one is gone back to, unless nobody listens there any more, or
+ * somebody else does.
+ */
+static bool may_go_elsewhere(const struct node *node) {
+    const struct node_upstream *up = &node->upstream;
+    return up->is_home || up->tried_home_refused ||
+           up->connected_ns - up->left_ns >= node->config.mux.node_grace_ns;
+}
+
 static void connected(struct node *node) {
     struct node_upstream *up = &node->upstream;
     up->connected = true;
     up->worked = false;
     up->connected_ns = node->ops->now_ns(node->config.transport);
-    mux_up_connected(node->mux);
+    mux_up_connected(node->mux, may_go_elsewhere(node));
     MUX_COUNT(node->counters, upstream_connects, 1);
 }
 
@@ -241,6 +252,8 @@ static void closed(struct node *node, const struct transport_event *event, uint6
         up->backoff_ns = BACKOFF_LEAST_NS;
     else if (!node->config.mux.upstream_is_node && node->config.upstream_addresses)
         dialer_shun(&up->dialer);
+    if (up->worked)
+        up->left_ns = now_ns;
     mux_up_lost(node->mux, up->sending ? event->sent_bytes : 0, now_ns);
     up->conn = NULL;
     up->connected = up->receiving = up->closing = up->sending = up->half_closed = false;
@@ -279,7 +292,9 @@ static void handle_upstream(struct node *node, struct node_conn *conn,
         break;
     case TRANSPORT_ENDED:
         up->half_closed = true;
-        if (node->config.upstream_retry && !up->finished)
+        if (mux_up_sent_off(node->mux))
+            lost(node, "receive", "that node has ended");
+        else if (node->config.upstream_retry && !up->finished)
             lost(node, "receive", "the other side closed the connection");
         break;
     case TRANSPORT_LOST:
@@ -332,10 +347,22 @@ void node_reopen_upstream(struct node *node) {
         up->retry_at_ns = 0;
 }
 
+/* It ends, and takes what was sent: nothing more is, and it sees that. */
+static void go_off(struct node *node) {
+    struct node_upstream *up = &node->upstream;
+    if (!mux_up_sent_off(node->mux) || up->sending || up->finished)
+        return;
+    node_log(node, "upstream %s ends: what comes now waits for the next one",
+             node->config.upstream_text);
+    node->ops->finish(up->conn);
+    up->finished = true;
+}
+
 void node_upstream_receive(struct node *node) {
     struct node_upstream *up = &node->upstream;
     if (!up->connected || up->closing || up->half_closed)
         return;
+    go_off(node);
     const char *reason = mux_up_close_reason(node->mux);
     if (reason) {
         node_upstream_reject(node, "hello", reason);
