@@ -239,6 +239,8 @@ bool mux_notice_up(struct mux_link *link, const struct mux_notice *notice, struc
         mux_span(out, mux_notice_write(notice, mux_span(full, (size_t)len), out));
     struct mux_pieces pieces = {.piece = {bytes}, .count = 1, .len_bytes = bytes.len};
     mux_batch_add(mux->fill, &pieces, NULL, SIZE_MAX);
+    MUX_COUNT(&mux->counters, forwarded_packets, 1);
+    MUX_COUNT(&mux->counters, forwarded_bytes, pieces.len_bytes);
     return true;
 }
 

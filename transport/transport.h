@@ -222,8 +222,8 @@ struct transport_ops {
     uint64_t (*unacknowledged)(const struct transport_conn *conn);
 
     /*
-     * Has our side received bytes that the user has not been given? (FIONREAD.) So a connection that
-     * its peer has left is closed only when all that we have acknowledged was read.
+     * Has our side received bytes that the user has not been given? (FIONREAD.) So a connection
+     * that its peer has left is closed only when all that we have acknowledged was read.
      */
     bool (*unread)(const struct transport_conn *conn);
 

@@ -51,10 +51,10 @@ static void check_up_packet(struct check *check, struct mux_span sent) {
     size_t segment_len;
     if (!packet_at(sent, &whole, &packet))
         farm_fail(check->farm, "node %u sends what is not a good packet", place->index);
+    check->packets++;
     check->bytes += sent.len;
     if (!packet.test_id.data && is_text(packet.file_name, "muxd.node"))
         return;
-    check->packets++;
     if (!packet.route.data) {
         if (!is_text(packet.file_name, "muxd") || packet.test_id.data)
             farm_fail(check->farm, "node %u: a packet without route", place->index);
