@@ -48,7 +48,7 @@ bool stdout_mend(const struct subcommand *subcommand) {
     tail_mend(STDOUT_FILENO, &tail);
     tail_text(&tail, text, sizeof text);
     if (*text)
-        fprintf(stderr, "mux %s: stdout: %s\n", subcommand->name, text);
+        text_complain("mux %s: stdout: %s", subcommand->name, text);
     return tail.state != TAIL_FAILED;
 }
 
