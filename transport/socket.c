@@ -4,6 +4,7 @@
 #include "transport/endpoint.h"
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/sockios.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -318,6 +320,14 @@ uint64_t socket_unacknowledged(int fd, bool finished) {
 uint64_t socket_unread(int fd) {
     int bytes = 0;
     return ioctl(fd, FIONREAD, &bytes) == 0 && bytes > 0 ? (uint64_t)bytes : 0;
+}
+
+int socket_accept_limit(unsigned kept) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur > INT_MAX)
+        return INT_MAX;
+    rlim_t quarter = limit.rlim_cur / 4;
+    return (int)(limit.rlim_cur - (kept < quarter ? kept : quarter));
 }
 
 bool socket_accept_starved(int error) {

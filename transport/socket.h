@@ -57,6 +57,13 @@ uint64_t socket_unacknowledged(int fd, bool finished);
 /* Bytes received that wait to be read; 0 for anything but sockets and pipes. */
 uint64_t socket_unread(int fd);
 
+/*
+ * Descriptors from this one on are not for connections that are accepted: the last `kept` below the
+ * limit, at most a quarter of it. The kernel gives the lowest number that is free: one so high says
+ * that the others are in use.
+ */
+int socket_accept_limit(unsigned kept);
+
 /* True if accept() failed with this error for want of descriptors or memory: refuse, do not retry.
  */
 bool socket_accept_starved(int error);

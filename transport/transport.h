@@ -45,7 +45,8 @@ enum transport_kind {
                             most once. Bytes that came before it were received before it: a send
                             that fails while bytes wait to be read is reported after them, so with
                             receive() off not before it is on again. Also the answer to a connect()
-                            that failed */
+                            that failed; and the kernel's engines tell so that the reader of what
+                            is only written (a pipe) is gone, though nothing is being sent */
     TRANSPORT_CLOSED,    /* conn: the last event, after close(). sent_bytes: how much of a send in
                             flight the kernel had taken. in_doubt_bytes: taken by the kernel, on any
                             send, but not acknowledged by the peer's (SIOCOUTQ); 0 where no one can
@@ -91,6 +92,8 @@ struct transport_config {
     size_t buffer_bytes; /* size of a receive buffer */
     unsigned reserve_buffers; /* so many of them go to TRANSPORT_POOL_RESERVE (at least 1) */
     unsigned conns_max;       /* most connections at a time, all kinds together */
+    unsigned kept; /* so many of them, and of the process's descriptors, are not for accepting: a
+                      crowd of strangers must leave connect(), attach() and files some */
     struct mux_room
         arena; /* what gather lists are sent from, `memory` included: to be registered with a
                   device, once. Spans that lie elsewhere are copied by who needs that */

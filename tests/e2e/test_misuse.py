@@ -262,5 +262,52 @@ class Listening(Case):
             os.close(fd)
 
 
+class FewDescriptors(Case):
+    def limited(self, limit):
+        return ("sh", "-c", "ulimit -n %d && exec \"$@\"" % limit, "sh")
+
+    def test_hardly_any(self):
+        """It says what is missing and what to do."""
+        for limit in (5, 8, 20):
+            done = subprocess.run([*self.limited(limit), MUXD, "--io", IO, "--listen", "127.0.0.1:0"],
+                                  stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(b"the limit of open files (%d)" % limit, done.stderr)
+            self.assertIn(b"ulimit -n ", done.stderr)
+
+    def test_the_upstream_has_some_left(self):
+        """Strangers who take all that there are do not keep muxd from its upstream."""
+        for options in (), ("--max-links", "4"):
+            upstream = self.upstream()
+            muxd = self.muxd("--upstream", upstream.endpoint, *options, wrapper=self.limited(64))
+            upstream.accept()
+            stop = threading.Event()
+            storm = threading.Thread(target=self.storm, args=(muxd, stop), daemon=True)
+            storm.start()
+            try:
+                muxd.wait_log("turned away|--max-links")
+                for _ in range(3):
+                    reset(upstream.sock)
+                    upstream.accept()
+            finally:
+                stop.set()
+                storm.join(PATIENCE)
+            upstream.sock.close()
+            muxd.signal(signal.SIGINT)
+            muxd.wait()
+
+    def storm(self, muxd, stop):
+        socks = []
+        while not stop.is_set():
+            try:
+                socks.append(muxd.connect())
+            except OSError:
+                pass
+            if len(socks) > 200:
+                socks.pop(0).close()
+        for sock in socks:
+            sock.close()
+
+
 if __name__ == "__main__":
     unittest.main()

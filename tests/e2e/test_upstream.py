@@ -87,8 +87,9 @@ class UpstreamTests(Case):
         muxd.signal()
         after = upstream.read_until(lambda s: False, after)
         upstream.sock.close()
-        self.assertEqual(muxd.wait(), 0)
+        status = muxd.wait()
         stats = self.stats(path)
+        self.assertEqual(status, 75 if stats["muxd_in_doubt_bytes_total"] else 0)
         expected = b"".join(routed)
         self.assertTrue(expected.startswith(before))
         self.assertTrue(expected.endswith(after), "goes on with what comes next, to the end")
@@ -178,6 +179,53 @@ class UpstreamTests(Case):
         self.assertEqual(muxd.end(), 75)
         silent.settimeout(1)
         self.assertIn(b"no-such-host", silent.recv(1000))
+
+    def test_bytes_that_nobody_read(self):
+        """The upstream's kernel had taken all, its process goes without reading: not "all sent"."""
+        upstream = self.upstream()
+        muxd = self.muxd("--upstream", upstream.endpoint)
+        worker = muxd.connect()
+        worker.sendall(packet(test_id="t") * 10)
+        self.finish(worker)
+        sock = upstream.accept()
+        self.until(lambda: unread_bytes(sock) == 10 * len(packet(test_id="t", route_code="0")),
+                   "all to arrive")
+        sock.close()  # unread: a reset
+        muxd.wait_log("without reading all")
+        upstream.accept()
+        muxd.signal()
+        upstream.sock.close()
+        self.assertEqual(muxd.wait(), 75, muxd.log)
+
+    def test_reader_of_stdout_goes(self):
+        """Nothing is sent, and its going is noticed all the same: through a pipe or a socket."""
+        def a_pipe():
+            return [os.fdopen(fd, mode, 0) for fd, mode in zip(os.pipe(), ("rb", "wb"))]
+        for make in (a_pipe, socket.socketpair):
+            reading, writing = make()
+            muxd = self.muxd(stdout=writing)
+            writing.close()
+            reading.close()
+            self.assertEqual(muxd.wait(), 75, muxd.log)
+            self.assertTrue(any("stdout lost: send: Broken pipe" in line for line in muxd.log), muxd.log)
+
+    def test_reader_of_a_named_pipe_goes(self):
+        """And the next one is found."""
+        path = os.path.join(self.folder(), "fifo")
+        os.mkfifo(path)
+        reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        muxd = self.muxd("--upstream", "file:" + path)
+        worker = self.socket(muxd.addresses[0])
+        worker.sendall(packet(test_id="first"))
+        self.until(lambda: unread_bytes(reading), "the first packet")
+        os.close(reading)
+        muxd.wait_log("lost: send: Broken pipe")
+        reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        muxd.wait_log("open again")
+        worker.sendall(packet(test_id="second"))
+        self.until(lambda: unread_bytes(reading), "the second packet")
+        self.assertEqual(muxd.end(), 0)
+        os.close(reading)
 
     def test_file(self):
         path = os.path.join(self.folder(), "run.subunit")

@@ -1,5 +1,6 @@
 #include "tools/muxd/engine.h"
 
+#include "tools/common/dialer.h"
 #include "transport/call.h"
 #include "transport/stack.h"
 
@@ -32,6 +33,12 @@ _Static_assert(RDMA_RECEIVE_BUFFER_BYTES <= MUX_INPUT_MAX_BYTES &&
 
 /* Connections besides links: upstream, signals, some on their way to be closed. */
 #define OTHER_CONNS 64
+
+/* Of them, and of the descriptors, kept from strangers: the upstream's attempts, look-ups, files.
+ */
+#define KEPT 24
+static_assert(KEPT >= DIALER_ATTEMPTS_MAX && KEPT < OTHER_CONNS,
+              "the upstream can be connected to");
 
 /* The kernel's sockets, RDMA, DPDK. */
 #define PARTS_MAX 3
@@ -111,6 +118,7 @@ static void share_arena(struct engine *engine, const struct options *options,
                                                                : RECEIVE_BUFFER_BYTES,
             .reserve_buffers = RESERVE_BUFFERS,
             .conns_max = mux_connections_max(options->links_max) + OTHER_CONNS,
+            .kept = KEPT,
             .arena = *arena,
             .allowed = peer_allowed,
             .allowed_user = options,

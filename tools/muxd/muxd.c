@@ -32,6 +32,8 @@
 
 /* Descriptors besides connections: listeners, the engine's, files. */
 #define OTHER_DESCRIPTORS (LISTENERS_MAX + 256)
+/* Standard ones, signals, the engine's, a listener, the upstream, a look-up, a file, few links. */
+#define DESCRIPTORS_LEAST 24
 
 /* How often a log that nobody reads is tried. */
 #define LOG_RETRY_NS 200000000u
@@ -278,15 +280,20 @@ static struct transport_conn *open_upstream(void *user, void *conn_user, char *w
  */
 
 /* As many descriptors as --max-links needs, if the hard limit has them. */
-static void raise_descriptor_limit(struct muxd *muxd) {
+static bool raise_descriptor_limit(struct muxd *muxd) {
     struct rlimit limit;
     rlim_t wanted = muxd->options.links_max + OTHER_DESCRIPTORS;
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
-        return;
+        return true;
     limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
     if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < wanted)
         log_text(&muxd->log, "muxd: the limit of open files (%llu) allows fewer than %u links\n",
                  (unsigned long long)limit.rlim_cur, muxd->options.links_max);
+    if (limit.rlim_cur >= DESCRIPTORS_LEAST)
+        return true;
+    log_text(&muxd->log, "muxd: it needs at least %d: ulimit -n %d\n", DESCRIPTORS_LEAST,
+             DESCRIPTORS_LEAST);
+    return false;
 }
 
 /* An identity that no other node has, nor this one when it is started again. */
@@ -420,10 +427,10 @@ static bool start(struct muxd *muxd) {
     muxd->has_terminal = has_terminal();
     for (unsigned i = 0; i < muxd->options.listen_count; i++)
         muxd->stdin_taken |= muxd->options.listen[i].kind == ENDPOINT_STDIO;
-    raise_descriptor_limit(muxd);
-    return catch_signals(muxd) && engine_start(&muxd->engine, &muxd->options, &muxd->log) &&
-           choose_screen(muxd) && start_node(muxd) && watch_signals(muxd) &&
-           resolve_upstream(muxd) && listen_everywhere(muxd);
+    return raise_descriptor_limit(muxd) && catch_signals(muxd) &&
+           engine_start(&muxd->engine, &muxd->options, &muxd->log) && choose_screen(muxd) &&
+           start_node(muxd) && watch_signals(muxd) && resolve_upstream(muxd) &&
+           listen_everywhere(muxd);
 }
 
 /* A connection of our own: its last event is awaited, as for every other. */
@@ -479,7 +486,8 @@ int main(int argc, char **argv) {
     bool shown = finish_screen(&muxd);
     if (started && !muxd.deaf) {
         write_stats(&muxd);
-        status = node_all_sent(muxd.node) && shown ? 0 : EXIT_NOT_ALL_SENT;
+        bool all_sent = node_all_sent(muxd.node) && !node_in_doubt(muxd.node) && shown;
+        status = all_sent ? 0 : EXIT_NOT_ALL_SENT;
     }
     stop(&muxd);
     log_close(&muxd.log);

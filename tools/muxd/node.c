@@ -90,6 +90,10 @@ bool node_all_sent(const struct node *node) {
            !node->cut && !node->input_failed;
 }
 
+bool node_in_doubt(const struct node *node) {
+    return node->upstream.in_doubt || node->upstream.doubted;
+}
+
 void node_cut_links(struct node *node, const char *why) {
     unsigned count = node_links_not_ended(node);
     MUX_COUNT(node->counters, links_cut, count);

@@ -104,6 +104,9 @@ void node_reopen_upstream(struct node *node);
 /* Did all that was received go out? Meaningful when node_step() said false. */
 bool node_all_sent(const struct node *node);
 
+/* May a lost upstream not have read some of what was sent? */
+bool node_in_doubt(const struct node *node);
+
 struct mux_counters *node_counters(struct node *node);
 
 #endif

@@ -46,6 +46,9 @@ struct node_upstream {
     bool finished;    /* told that nothing more is sent */
     bool unconfirmed; /* sent, but the peer has not acknowledged it */
     bool in_doubt;    /* lost so while the node was ending: nobody will know */
+    bool doubted;     /* bytes were in doubt at any time */
+    bool sent;        /* something, on this connection */
+    uint64_t finished_ns;
     bool sending;
     bool failed; /* lost, and it cannot be had again */
     bool reopen; /* to be closed when nothing is being sent, and opened at once */

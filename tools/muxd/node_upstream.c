@@ -1,12 +1,16 @@
 /* A node's upstream: connect, lose, connect again; send batches, receive the way down. */
 #include "tools/muxd/node_internal.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 
 /* The first wait after a loss, doubled each time up to the last. */
 #define BACKOFF_LEAST_NS 100000000u
 #define BACKOFF_MOST_NS 5000000000u
+
+/* So long is waited at the end for an upstream to close, which shows that it has read all. */
+#define CLOSE_WAIT_NS UINT64_C(1000000000)
 
 /* A third of a node's grace is left for two more addresses that do not answer. */
 #define GRACE_SHARE 3
@@ -215,6 +219,11 @@ uint64_t node_upstream_deadline_ns(const struct node *node) {
     return dialer_ns < up->retry_at_ns ? dialer_ns : up->retry_at_ns;
 }
 
+/* Connected to, and no node, which would say what it has. */
+static bool is_plain_place(const struct node *node) {
+    return node->config.upstream_addresses && !node->config.mux.upstream_is_node;
+}
+
 static void lost(struct node *node, const char *operation, const char *why) {
     struct node_upstream *up = &node->upstream;
     if (up->closing)
@@ -246,18 +255,19 @@ static void closed(struct node *node, const struct transport_event *event, uint6
     if (event->in_doubt_bytes)
         node_log(node, "upstream %s: %" PRIu64 " bytes that it may not have read are in doubt",
                  node->config.upstream_text, event->in_doubt_bytes);
+    up->doubted = up->doubted || event->in_doubt_bytes > 0;
     if (event->in_doubt_bytes && node->phase != NODE_RUNNING)
         up->in_doubt = true;
     if (was_steady(node, now_ns))
         up->backoff_ns = BACKOFF_LEAST_NS;
-    else if (!node->config.mux.upstream_is_node && node->config.upstream_addresses)
+    else if (is_plain_place(node))
         dialer_shun(&up->dialer);
     if (up->worked)
         up->left_ns = now_ns;
     mux_up_lost(node->mux, up->sending ? event->sent_bytes : 0, now_ns);
     up->conn = NULL;
     up->connected = up->receiving = up->closing = up->sending = up->half_closed = false;
-    up->finished = false;
+    up->finished = up->sent = false;
     if (node->phase == NODE_LEAVING)
         return;
     if (up->reopen)
@@ -279,6 +289,17 @@ static void received(struct node *node, const struct transport_event *event) {
     mux_buffer_release(event->buffer);
 }
 
+/* The kernel resets a connection when its process is gone and bytes were unread: how many is not
+ * known. */
+static void note_reset(struct node *node, int error) {
+    struct node_upstream *up = &node->upstream;
+    if (error != ECONNRESET || !is_plain_place(node) || !up->sent || up->closing)
+        return;
+    up->doubted = true;
+    node_log(node, "upstream %s: has ended without reading all that was sent: the rest is in doubt",
+             node->config.upstream_text);
+}
+
 static void handle_upstream(struct node *node, struct node_conn *conn,
                             const struct transport_event *event, uint64_t now_ns) {
     struct node_upstream *up = (struct node_upstream *)conn;
@@ -288,6 +309,7 @@ static void handle_upstream(struct node *node, struct node_conn *conn,
         break;
     case TRANSPORT_SENT:
         up->sending = false;
+        up->sent = true;
         mux_up_sent(node->mux);
         break;
     case TRANSPORT_ENDED:
@@ -298,6 +320,7 @@ static void handle_upstream(struct node *node, struct node_conn *conn,
             lost(node, "receive", "the other side closed the connection");
         break;
     case TRANSPORT_LOST:
+        note_reset(node, event->error);
         lost(node, event->operation, strerror(event->error));
         break;
     case TRANSPORT_CLOSED:
@@ -374,6 +397,17 @@ void node_upstream_receive(struct node *node) {
     up->receiving = receive;
 }
 
+/*
+ * A plain upstream's kernel has all, but has it been read? One that reads to the end closes then;
+ * one that goes without having read sends a reset.
+ */
+static bool may_hear_of_reset(const struct node *node) {
+    const struct node_upstream *up = &node->upstream;
+    uint64_t now_ns = node->ops->now_ns(node->config.transport);
+    return is_plain_place(node) && up->sent && !up->half_closed &&
+           now_ns - up->finished_ns < CLOSE_WAIT_NS;
+}
+
 bool node_upstream_flushed(struct node *node) {
     struct node_upstream *up = &node->upstream;
     if (mux_up_pending_bytes(node->mux) || mux_busy(node->mux))
@@ -382,11 +416,13 @@ bool node_upstream_flushed(struct node *node) {
         return true;
     if (!up->finished && mux_up_leave(node->mux))
         return false;
-    if (!up->finished)
+    if (!up->finished) {
+        up->finished_ns = node->ops->now_ns(node->config.transport);
         node->ops->finish(up->conn);
+    }
     up->finished = true;
     up->unconfirmed = node->ops->unacknowledged(up->conn) > 0;
-    return !up->unconfirmed;
+    return !up->unconfirmed && !may_hear_of_reset(node);
 }
 
 void node_upstream_close(struct node *node) {

@@ -27,6 +27,7 @@ struct transport_conn *conn_new(struct transport *transport, enum transport_pool
 
 void conn_free(struct transport_conn *conn) {
     queue_push(&conn->transport->gone_conns, &conn->free_link);
+    conn->transport->conns_gone++;
     conn->transport->conns_open--;
 }
 
@@ -34,6 +35,7 @@ void conns_recycle(struct transport *transport) {
     struct queue_link *link;
     if (queue_empty(&transport->gone_conns))
         return;
+    transport->conns_gone = 0;
     while ((link = queue_pop(&transport->gone_conns)))
         queue_push(&transport->free_conns, link);
     while ((link = queue_pop(&transport->starved)))

@@ -19,6 +19,8 @@ static bool make_conns(struct transport *transport, unsigned count) {
 
 static bool make(struct transport *transport, const struct transport_config *config,
                  struct transport_failure *failure) {
+    transport->kept = config->kept;
+    transport->accept_limit = socket_accept_limit(config->kept);
     if (!make_conns(transport, config->conns_max)) {
         transport_failed(failure, "calloc");
         return false;

@@ -57,6 +57,7 @@ struct transport_conn {
     bool connecting;
     bool closing;
     bool lost;
+    bool hung_up; /* nobody reads what `out`, which is not read from, writes */
 
     bool ended;
 
@@ -99,6 +100,9 @@ struct transport {
     struct transport_conn *conns;
     unsigned conns_max;
     unsigned conns_open;
+    unsigned conns_gone; /* in gone_conns */
+    unsigned kept;       /* places that are not for accepting */
+    int accept_limit;    /* the first descriptor that is not */
     unsigned listeners;
 };
 

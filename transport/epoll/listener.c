@@ -85,6 +85,10 @@ static bool accept_failed(struct transport_listener *listener, struct transport_
 
 static bool accepted(struct transport_listener *listener, struct transport_event *event, int fd,
                      const struct transport_address *address) {
+    if (fd >= listener->transport->accept_limit) {
+        close(fd);
+        return refused(listener, event, EMFILE, "accept");
+    }
     struct transport_conn *conn = conn_new(listener->transport, TRANSPORT_POOL_SHARED);
     assert(conn); /* accept_turn() has looked */
     if (!conn_use_socket(conn, fd)) {
@@ -105,7 +109,7 @@ static bool accept_turn(struct task *task, struct transport_event *event) {
     struct transport_listener *listener = queue_entry(task, struct transport_listener, task);
     struct transport *transport = listener->transport;
     struct transport_address address = {.len = sizeof address.storage};
-    if (queue_empty(&transport->free_conns)) {
+    if (transport->conns_open + transport->conns_gone + transport->kept >= transport->conns_max) {
         queue_push(&transport->starved, &task->link);
         return false;
     }

@@ -42,6 +42,7 @@ static void note_conn(struct transport_conn *conn, enum watch watch, uint32_t ev
     }
     if (watch & WATCH_OUT && events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) {
         conn->out.ready = true;
+        conn->hung_up |= watch == WATCH_OUT && (events & (EPOLLHUP | EPOLLERR)) != 0;
         send_wake(conn);
     }
 }

@@ -41,6 +41,7 @@ static bool no_bytes(struct transport_conn *conn, struct transport_event *event,
     if (!end)
         return error != EAGAIN && conn_lost(conn, event, error, "receive");
     conn->ended = true;
+    send_wake(conn);
     event->kind = TRANSPORT_ENDED;
     event->conn = conn;
     return true;

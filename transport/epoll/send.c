@@ -1,7 +1,9 @@
 #include "transport/epoll/internal.h"
 
 void send_wake(struct transport_conn *conn) {
-    bool wanted = (conn->sending && !conn->failed_error) || conn->connecting;
+    bool heard_out = conn->in.fd < 0 || conn->ended; /* else what came before is received first */
+    bool news = conn->hung_up && heard_out && !conn->finishing;
+    bool wanted = (conn->sending && !conn->failed_error) || conn->connecting || news;
     if (wanted && !conn->lost && !conn->closing && conn->out.ready)
         task_wake(&conn->transport->ready, &conn->out_task);
 }
@@ -115,6 +117,8 @@ static bool write_half(struct transport_conn *conn) {
 
 bool send_turn(struct task *task, struct transport_event *event) {
     struct transport_conn *conn = queue_entry(task, struct transport_conn, out_task);
+    if (!conn->sending)
+        return conn_lost(conn, event, EPIPE, "send");
     if (conn->sent_bytes < conn->gather.len_bytes && !write_half(conn))
         return send_failed(conn, event, errno);
     if (conn->sent_bytes == conn->gather.len_bytes)

@@ -25,6 +25,7 @@ struct transport_conn *uring_conn_new(struct transport *transport, int in, int o
         .user = user,
         .receive = {.op = {.kind = &uring_receive_kind}, .fd = in, .pool = pool},
         .send = {.op = {.kind = &uring_send_kind}, .fd = out},
+        .hang_up = {.kind = &uring_reader_kind},
     };
     transport->conns_open++;
     return conn;
@@ -36,10 +37,12 @@ void uring_conn_drop(struct transport_conn *conn) {
         queue_remove(&conn->work);
     uring_receive_leave(&conn->receive);
     transport->conns_open--;
+    transport->conns_gone++;
     queue_push(&transport->retired, &conn->work);
 }
 
 void uring_conns_reclaim(struct transport *transport) {
+    transport->conns_gone = 0;
     queue_prepend(&transport->free, &transport->retired);
 }
 
@@ -136,6 +139,8 @@ static bool use_descriptors(struct transport_conn *conn, struct transport_failur
         !use_descriptor(conn->send.fd, &conn->send.kind, &out_pipe, &conn->send.is_device, failure))
         return false;
     receive->is_file = in_kind == DESCRIPTOR_FILE;
+    conn->watches_reader =
+        conn->send.fd >= 0 && conn->send.fd != receive->fd && conn->send.kind != DESCRIPTOR_FILE;
     if (receive->is_file)
         receive->file_offset = lseek(receive->fd, 0, SEEK_CUR);
     if (in_kind != DESCRIPTOR_SOCKET)
@@ -157,6 +162,7 @@ struct transport_conn *uring_attach(struct transport *transport, int in, int out
         return NULL;
     }
     socket_describe_attached(in >= 0 ? in : out, name, &conn->peer);
+    uring_conn_wake(conn);
     return conn;
 }
 
@@ -180,11 +186,17 @@ static void closed(struct transport_conn *conn, struct uring_events *out) {
     uring_conn_drop(conn);
 }
 
+static bool is_idle(const struct transport_conn *conn) {
+    return uring_op_idle(&conn->receive.op) && uring_op_idle(&conn->send.op) &&
+           uring_op_idle(&conn->hang_up);
+}
+
 static bool closing_advance(struct transport_conn *conn, struct uring_events *out) {
     if (!uring_op_stop(conn->transport, &conn->receive.op) ||
-        !uring_op_stop(conn->transport, &conn->send.op))
+        !uring_op_stop(conn->transport, &conn->send.op) ||
+        !uring_op_stop(conn->transport, &conn->hang_up))
         return false;
-    if (uring_op_idle(&conn->receive.op) && uring_op_idle(&conn->send.op))
+    if (is_idle(conn))
         closed(conn, out);
     return true;
 }
@@ -194,11 +206,12 @@ bool uring_conn_advance(struct transport_conn *conn, struct uring_events *out) {
         return closing_advance(conn, out);
     if (conn->connecting)
         return conn->lost || !uring_op_idle(&conn->send.op) || connect_begin(conn);
-    return uring_send_advance(conn) && uring_receive_advance(conn, out);
+    return uring_reader_advance(conn) && uring_send_advance(conn) &&
+           uring_receive_advance(conn, out);
 }
 
 void uring_conn_settle(struct transport_conn *conn, struct uring_events *out) {
-    if (conn->closing && uring_op_idle(&conn->receive.op) && uring_op_idle(&conn->send.op))
+    if (conn->closing && is_idle(conn))
         closed(conn, out);
     else
         uring_conn_wake(conn);

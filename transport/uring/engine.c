@@ -23,6 +23,8 @@ static bool make(struct transport *transport, const struct transport_config *con
                  struct transport_failure *failure) {
     transport->conns = calloc(config->conns_max, sizeof *transport->conns);
     transport->conns_max = config->conns_max;
+    transport->kept = config->kept;
+    transport->accept_limit = socket_accept_limit(config->kept);
     if (!transport->conns) {
         transport_failed(failure, "calloc");
         return false;

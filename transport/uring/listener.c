@@ -10,7 +10,8 @@
 
 static bool must_stop(const struct transport_listener *listener) {
     const struct transport *transport = listener->transport;
-    return listener->closing || !listener->on || transport->conns_open == transport->conns_max;
+    unsigned used = transport->conns_open + transport->conns_gone + transport->kept;
+    return listener->closing || !listener->on || used >= transport->conns_max;
 }
 
 static bool arm(struct transport_listener *listener) {
@@ -73,9 +74,11 @@ static void refused(struct transport_listener *listener, int error, struct uring
 }
 
 static void accepted(struct transport_listener *listener, int fd, struct uring_events *out) {
-    struct transport_failure failure;
+    struct transport_failure failure = {EMFILE, "accept"};
     struct transport_conn *conn =
-        uring_conn_new(listener->transport, fd, fd, TRANSPORT_POOL_SHARED, NULL, &failure);
+        fd < listener->transport->accept_limit
+            ? uring_conn_new(listener->transport, fd, fd, TRANSPORT_POOL_SHARED, NULL, &failure)
+            : NULL;
     if (!conn) {
         close(fd);
         refused(listener, failure.error, out);

@@ -87,7 +87,7 @@ bool uring_send_advance(struct transport_conn *conn) {
         return true;
     if (send->active)
         return begin(conn);
-    if (send->finish && !send->finished && send->fd >= 0)
+    if (send->finish && !send->finished && send->fd >= 0 && uring_op_idle(&conn->hang_up))
         end(conn);
     return true;
 }
@@ -149,6 +149,45 @@ static void settle(struct uring_op *op, struct uring_events *out) {
 }
 
 const struct uring_op_kind uring_send_kind = {complete, settle};
+
+/*
+ * ---- a reader that goes ----
+ */
+
+static struct transport_conn *written_by(struct uring_op *op) {
+    return queue_entry(op, struct transport_conn, hang_up);
+}
+
+bool uring_reader_advance(struct transport_conn *conn) {
+    if (conn->send.finish)
+        return uring_op_stop(conn->transport, &conn->hang_up);
+    bool heard_out = conn->receive.fd < 0 || conn->receive.ended; /* else that comes first */
+    if (!conn->watches_reader || !heard_out || conn->lost || !uring_op_idle(&conn->hang_up))
+        return true;
+    struct io_uring_sqe *sqe = uring_op_begin(conn->transport, &conn->hang_up);
+    if (!sqe)
+        return false;
+    io_uring_prep_poll_add(sqe, conn->send.fd, POLLERR | POLLHUP);
+    return true;
+}
+
+/* A send in flight finds it out by itself; what cannot be polled has no reader. */
+static void reader_complete(struct uring_op *op, int result, unsigned flags,
+                            struct uring_events *out) {
+    (void)flags;
+    struct transport_conn *conn = written_by(op);
+    if (result == -ECANCELED || result == -EINTR)
+        return;
+    conn->watches_reader = false;
+    if (result > 0 && !conn->send.active && !conn->send.finish)
+        uring_conn_lost(conn, EPIPE, "send", out);
+}
+
+static void reader_settle(struct uring_op *op, struct uring_events *out) {
+    uring_conn_settle(written_by(op), out);
+}
+
+const struct uring_op_kind uring_reader_kind = {reader_complete, reader_settle};
 
 void uring_send(struct transport_conn *conn, const struct mux_gather *gather) {
     struct uring_send *send = &conn->send;

@@ -116,7 +116,9 @@ struct transport_conn {
     void *user;
     struct queue_link work; /* in transport->work, ->retired or ->free */
     struct uring_receive receive;
-    struct uring_send send; /* its op also connects */
+    struct uring_send send;  /* its op also connects */
+    struct uring_op hang_up; /* waits for the reader of what is only written to go away */
+    bool watches_reader;
     bool borrowed;
     bool connecting;
     bool lost;
@@ -167,6 +169,9 @@ struct transport {
     unsigned conns_max;
     unsigned conns_made;  /* the first so many have been used */
     unsigned conns_open;  /* not yet CLOSED */
+    unsigned conns_gone;  /* CLOSED in the last poll() */
+    unsigned kept;        /* places that are not for accepting */
+    int accept_limit;     /* the first descriptor that is not */
     struct queue free;    /* conns to use again */
     struct queue retired; /* CLOSED in this poll(): free at the next */
     struct queue work;    /* conns that may have something to do */
@@ -270,6 +275,13 @@ bool uring_send_advance(struct transport_conn *conn);
 
 /* Takes what a failed send has left in a file back out of it. */
 void uring_send_take_back(struct uring_send *send);
+
+/*
+ * Hears of a reader that is gone while nothing is sent. As uring_receive_advance(). The request
+ * holds the descriptor open: it is stopped before that is closed.
+ */
+bool uring_reader_advance(struct transport_conn *conn);
+extern const struct uring_op_kind uring_reader_kind;
 
 void uring_send(struct transport_conn *conn, const struct mux_gather *gather);
 void uring_finish(struct transport_conn *conn);
