@@ -13,8 +13,8 @@
 #include "transport/sim/sim.h"
 
 #define FARM_NODES_MAX 24
-#define FARM_UPLINKS_MAX 256 /* connections that a node has ever had to its upstream */
-#define FARM_DEATHS_MAX 32   /* of the nodes at one place */
+#define FARM_UPLINKS_MAX 2048 /* connections that a node has ever had to its upstream */
+#define FARM_DEATHS_MAX 32    /* of the nodes at one place */
 #define FARM_SEGMENTS_MAX 4096
 #define FARM_PORTS 65536
 

@@ -98,6 +98,8 @@ static void plan_mortal(struct farm *farm, struct plan *plan) {
                                             .cut = rate(farm, 20000),
                                             .refuse = rate(farm, 200000)};
     plan->loses = plan->node_faults.cut > 0;
+    if (plan->loses) /* who is cut off while it is stopped cannot come back within the grace */
+        plan->stop_most_ns = NS_PER_MS;
 }
 
 void farm_plan(struct farm *farm, bool mortal) {
