@@ -28,10 +28,21 @@ static bool encode(struct mux_span line, uint8_t *out, size_t *written) {
     return fine;
 }
 
+/* JSON has the time as people read it: nanoseconds of a second and more are carried, if that fits.
+ */
+static struct mux_packet with_time_carried(struct mux_packet packet) {
+    struct mux_time time = mux_packet_time(&packet);
+    if (!packet.has_timestamp || time.seconds > UINT32_MAX)
+        return packet;
+    packet.seconds = (uint32_t)time.seconds;
+    packet.nanoseconds = time.nanoseconds;
+    return packet;
+}
+
 /* There and back: the same fields. The packet's strings are good: it was parsed. */
 static void check_packet(const struct mux_packet *packet) {
     static uint8_t out[OUT_BYTES];
-    struct mux_packet again;
+    struct mux_packet again, expected = with_time_carried(*packet);
     size_t written;
     json_t *event = event_to_json(packet);
     assert(event);
@@ -41,7 +52,7 @@ static void check_packet(const struct mux_packet *packet) {
     assert(encode(mux_span_text(line), out, &written));
     assert(mux_packet_verify(mux_span(out, written)));
     assert(mux_packet_parse(mux_span(out, written), &again, NULL) == MUX_OK);
-    assert(same_fields(packet, &again));
+    assert(same_fields(&expected, &again));
     free(line);
 }
 

@@ -104,7 +104,7 @@ static void plan_mortal(struct farm *farm, struct plan *plan) {
 
 void farm_plan(struct farm *farm, bool mortal) {
     struct plan *plan = &farm->plan;
-    if (mortal) {
+    if (mortal || roll(farm, 5) == 0) {
         plan_mortal(farm, plan);
         return;
     }
