@@ -197,6 +197,105 @@ class Nodes(Case):
         event, = supervisor.read_events(1)
         self.assertEqual((event["test_id"], event["route_code"]), ("two", "0"))
 
+    def three_levels(self, end_middle):
+        """The node in the middle ends and is started again; the leaf below it lives on."""
+        supervisor = self.upstream()
+        top = self.muxd("--upstream", supervisor.endpoint, "--node-grace", "600")
+        supervisor.accept()
+        place = "127.0.0.1:%d" % free_port()
+        middle = self.muxd("--upstream", "mux:" + top.addresses[0], listen=(place,))
+        leaf = self.muxd("--upstream", "mux:" + place, "--node-grace", "600")
+        worker = self.worker(leaf, test_id="t", test_status="inprogress")
+        event, = supervisor.read_events(1)
+        self.assertEqual((event["test_id"], event["route_code"]), ("t", "0/0/0"))
+        end_middle(middle)
+        self.muxd("--upstream", "mux:" + top.addresses[0], listen=(place,))
+        top.wait_log("a node below link 0/0 comes another way")
+        leaf.wait_log("another one than before")
+        worker.sendall(packet(test_id="t", test_status="success"))
+        events = []
+        while not events or events[-1]["test_status"] != "success":
+            events += supervisor.read_events(1)
+        self.assertEqual(events[-1]["route_code"], "1/0/0")
+        self.assertEqual([(e["test_status"], e["route_code"]) for e in events if e["test_id"]],
+                         [("inprogress", "1/0/0"), ("success", "1/0/0")])
+        # what is under way there now fails there, once
+        worker.sendall(packet(test_id="u", test_status="inprogress"))
+        reset(worker)
+        began, failed = supervisor.read_events(2)
+        self.assertEqual((failed["test_id"], failed["test_status"], failed["route_code"]),
+                         ("u", "fail", "1/0/0"))
+
+    def test_the_middle_ends_in_order(self):
+        self.three_levels(lambda middle: self.assertEqual(middle.end(), 0))
+
+    def test_the_middle_is_killed(self):
+        self.three_levels(lambda middle: middle.close())
+
+    def test_nothing_is_lost_when_the_middle_ends(self):
+        """Under load: it sends the nodes below it off, and reads to their end."""
+        supervisor = self.upstream()
+        top = self.muxd("--upstream", supervisor.endpoint, *NEVER)
+        supervisor.accept()
+        place = "127.0.0.1:%d" % free_port()
+        options = ("--upstream", "mux:" + top.addresses[0], *NEVER)
+        middle = self.muxd(*options, listen=(place,))
+        leaf = self.muxd("--upstream", "mux:" + place, *NEVER)
+        worker = self.socket(leaf.addresses[0])
+        count = 20000
+
+        def send():
+            for number in range(count):
+                worker.sendall(packet(test_id="t%05d" % number, test_status="success",
+                                      file_name="f", file_bytes=bytes(1000)))
+        stream = bytearray()
+
+        def read():
+            while data := supervisor.sock.recv(1 << 20):
+                stream.extend(data)
+        for target in send, read:
+            threading.Thread(target=target, daemon=True).start()
+        for number in 2000, 8000, 14000:
+            self.until(lambda: b"t%05d" % number in stream, "the first packets")
+            self.assertEqual(middle.end(), 0)
+            middle = self.muxd(*options, listen=(place,))
+        self.until(lambda: b"t%05d" % (count - 1) in stream, "the last packet")
+        events = [e for e in oracle.decode(bytes(stream)) if e["test_id"]]
+        self.assertEqual([e["test_id"] for e in events], ["t%05d" % n for n in range(count)])
+
+    def test_a_thief_of_an_identity(self):
+        """Without what only the first connection was told it is refused, and costs the node nothing."""
+        supervisor = self.upstream()
+        muxd = self.muxd("--upstream", supervisor.endpoint)
+        supervisor.accept()
+        node = self.socket(muxd.addresses[0])
+        node.sendall(self.hello("ab", proof="") + packet(test_id="t", test_status="inprogress"))
+        supervisor.read_events(1)
+        answer, = oracle.decode(node.recv(4096))
+        self.assertNotIn("identity=ab", text(answer))
+        secret = re.search("secret=([0-9a-f]+)", text(answer))[1]
+        for proof in ("", "00" * 16):
+            thief = self.socket(muxd.addresses[0])
+            thief.sendall(self.hello("ab", proof=proof) + packet(test_id="t", test_status="fail"))
+            muxd.wait_log("is refused as a node: its identity is in use")
+        back = self.socket(muxd.addresses[0])
+        back.sendall(self.hello("ab", proof=secret) + packet(test_id="t", test_status="success"))
+        event, = supervisor.read_events(1)
+        self.assertEqual((event["test_status"], event["route_code"]), ("success", "0"))
+
+    def test_two_that_are_above_each_other(self):
+        """Both say so, and nothing goes round."""
+        places = ["127.0.0.1:%d" % free_port() for _ in range(2)]
+        paths = [self.folder() + "/stats" for _ in range(2)]
+        nodes = [self.muxd("--upstream", "mux:" + places[1 - i], "--drain-timeout", "0.2",
+                           "--stats-json", paths[i], listen=(places[i],)) for i in range(2)]
+        self.worker(nodes[0], test_id="t", test_status="inprogress")
+        for node in nodes:
+            node.wait_log("a loop")
+        for node, path in zip(nodes, paths):
+            node.end()
+            self.assertLess(self.stats(path)["muxd_received_packets_total"], 100)
+
     def test_another_version(self):
         muxd = self.muxd()
         sock = self.socket(muxd.addresses[0])
