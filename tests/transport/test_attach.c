@@ -122,7 +122,7 @@ static void full_pipe_blocks_nobody(void **state) {
 }
 
 /* A terminal whose other side does not read may poll as writable and still block. */
-static void slow_terminal_blocks_nobody(void **state) {
+static void slow_side_blocks_nobody(void **state, bool is_master) {
     struct world *world = world_open(state, (struct world_options){0});
     int master, slave;
     assert_int_equal(openpty(&master, &slave, NULL, NULL, NULL), 0);
@@ -130,9 +130,10 @@ static void slow_terminal_blocks_nobody(void **state) {
     assert_int_equal(tcgetattr(slave, &raw), 0);
     cfmakeraw(&raw);
     assert_int_equal(tcsetattr(slave, TCSANOW, &raw), 0);
-    int flags = fcntl(slave, F_GETFL);
-    assert_int_equal(fcntl(master, F_SETFL, O_NONBLOCK), 0);
-    struct end *end = carrier_attach(world, world->near, slave, slave, true);
+    int ours = is_master ? master : slave, other = is_master ? slave : master;
+    int flags = fcntl(ours, F_GETFL);
+    assert_int_equal(fcntl(other, F_SETFL, O_NONBLOCK), 0);
+    struct end *end = carrier_attach(world, world->near, ours, ours, true);
     end_send(end, 200000, 50000, 50000);
     char part[300];
     uint64_t digested = DIGEST_START, in = 0;
@@ -140,7 +141,7 @@ static void slow_terminal_blocks_nobody(void **state) {
     while (in < 200000) {
         world_step(world); /* blocks for ever if the engine does */
         assert_true(world->near->ops->now_ns(world->near->transport) - started_ns < PATIENCE_NS);
-        ssize_t len = read(master, part, sizeof part);
+        ssize_t len = read(other, part, sizeof part);
         if (len > 0) {
             digested = digest(digested, (uint8_t *)part, (size_t)len);
             in += (uint64_t)len;
@@ -150,15 +151,24 @@ static void slow_terminal_blocks_nobody(void **state) {
     struct end all = {.in_bytes = in, .in_digest = digested};
     assert_received_all(&all, end);
     end_receive(end, true);
-    assert_int_equal(write(master, "typed", 5), 5);
+    assert_int_equal(write(other, "typed", 5), 5);
     WAIT(world, end->in_bytes == 5);
-    assert_int_equal(fcntl(slave, F_GETFL), flags);
+    assert_int_equal(fcntl(ours, F_GETFL), flags);
     end_close(end);
     WAIT(world, end->closed);
-    assert_true(is_open(slave));
+    assert_true(is_open(ours));
     close(slave);
     close(master);
     world_close(world);
+}
+
+static void slow_terminal_blocks_nobody(void **state) {
+    slow_side_blocks_nobody(state, false);
+}
+
+/* What a program on the terminal says and is told goes by this pair, not by a new one. */
+static void master_of_a_terminal_is_used_itself(void **state) {
+    slow_side_blocks_nobody(state, true);
 }
 
 static void terminal_is_closed_unless_borrowed(void **state) {
@@ -374,6 +384,7 @@ int run_attach_tests(struct setup *setup) {
         TEST(borrowed_socket_can_be_used_again, setup),
         TEST(full_pipe_blocks_nobody, setup),
         TEST(slow_terminal_blocks_nobody, setup),
+        TEST(master_of_a_terminal_is_used_itself, setup),
         TEST(terminal_is_closed_unless_borrowed, setup),
         TEST(attached_socket_has_its_peer, setup),
         TEST(file_is_written, setup),

@@ -1,6 +1,7 @@
 #include "transport/epoll/internal.h"
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 static bool connect_turn(struct task *task, struct transport_event *event);
@@ -143,7 +144,17 @@ static int reopen_terminal(int fd) {
     return open(path, (flags & O_ACCMODE) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 }
 
+/* To open that anew would make another terminal. */
+static bool is_master_of_terminal(int fd) {
+    int number;
+    return ioctl(fd, TIOCGPTN, &number) == 0;
+}
+
 static void use_terminal(struct half *half) {
+    if (is_master_of_terminal(half->fd)) {
+        half->io = &master_io;
+        return;
+    }
     int own = reopen_terminal(half->fd);
     half->io = &stream_io;
     if (own < 0)

@@ -32,6 +32,7 @@ struct half_io {
 };
 
 extern const struct half_io socket_io; /* MSG_DONTWAIT */
+extern const struct half_io master_io; /* the controlling side of a terminal */
 extern const struct half_io stream_io; /* RWF_NOWAIT; turns into polled_io where that is unknown */
 extern const struct half_io plain_io;  /* regular files, devices that never block, O_NONBLOCK */
 

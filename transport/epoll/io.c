@@ -70,6 +70,26 @@ static ssize_t stream_write(struct half *half, const struct iovec *pieces, int c
     return polled_write(half, pieces, count);
 }
 
+/*
+ * The controlling side of a terminal polls as writable when a byte of a keyboard's fits, and blocks
+ * when more does not. It is a person's typing: little enough for a byte at a time.
+ */
+static ssize_t master_write(struct half *half, const struct iovec *pieces, int count) {
+    (void)count;
+    const uint8_t *bytes = pieces->iov_base;
+    size_t len = 0;
+    while (len < pieces->iov_len && poll_now(half->fd, POLLOUT)) {
+        ssize_t written = write(half->fd, bytes + len, 1);
+        if (written < 0 && len == 0)
+            return -1;
+        if (written < 0)
+            break;
+        len++;
+    }
+    return len > 0 ? (ssize_t)len : -1;
+}
+
+const struct half_io master_io = {.read = polled_read, .write = master_write};
 const struct half_io socket_io = {
     .read = socket_read, .write = socket_write, .short_is_empty = true};
 const struct half_io stream_io = {.read = stream_read, .write = stream_write};
