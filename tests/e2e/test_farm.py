@@ -43,7 +43,6 @@ class Farm(Case):
         folder = self.folder()
         with open(os.path.join(folder, "test_demo.py"), "w") as file:
             file.write(PROGRAM)
-        signal.alarm(150)
         top = self.muxd("--upstream", "file:" + os.path.join(folder, "out"))
         cables, leaves = [], []
         for i in range(LEAVES):
@@ -73,7 +72,7 @@ class Farm(Case):
             for process in running:
                 self.addCleanup(process.kill)
             for process in running:
-                self.assertEqual(process.wait(100), 0)
+                self.assertEqual(process.wait(PATIENCE), 0)
         stop.set()
         cutter.join(PATIENCE)
         for leaf in leaves:

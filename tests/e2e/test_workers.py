@@ -134,7 +134,7 @@ class Workers(Case):
         muxd = self.muxd("--exit-after", "1")
         run = "PATH=/usr/bin:$PATH PYTHON=/usr/bin/python3 stestr run --subunit --concurrency 2"
         subprocess.run(["sh", "-c", "%s | %s send %s" % (run, MUX, muxd.addresses[0])], cwd=folder,
-                       check=True, timeout=60, stdout=subprocess.DEVNULL)
+                       check=True, timeout=PATIENCE, stdout=subprocess.DEVNULL)
         self.assertEqual(muxd.wait(), 0)
         events = python_events(muxd.stream())
         finals = {e["test_id"]: e["route_code"] for e in events if e["test_status"] == "success"}

@@ -99,7 +99,6 @@ class Tree(Cabled):
 
     def test_a_crowd(self):
         """500 workers at the same time."""
-        signal.alarm(150)
         count = 500
         folder = self.folder()
         stream = stream_of(0, 3, lambda k: 300 * k)
