@@ -18,8 +18,11 @@
 #define MUX_PROGRESS_ROUTE_BYTES 3584
 #define MUX_PROGRESS_NAME_BYTES (MUX_PROGRESS_TEST_ID_BYTES + MUX_PROGRESS_ROUTE_BYTES)
 
-/* A link's own cells; most names take one. As much as a worker with some threads needs. */
-#define MUX_PROGRESS_OWN_CELLS 48
+/*
+ * A link's own cells; most names take one. As much as a worker with some threads needs; more, for
+ * every link that there can be at once, small machines would not promise even untouched.
+ */
+#define MUX_PROGRESS_OWN_CELLS 24
 
 /* Links of these kinds do not compete: strangers that say hello take nothing from workers. */
 enum mux_progress_kind {
