@@ -95,6 +95,7 @@ static const char *take_path(struct mux *mux, const char *upstream, const char *
 static void enter_place(struct mux *mux, const struct mux_hello *answer) {
     struct mux_greeting *greeting = &mux->greeting;
     bool is_other = greeting->home[0] && strcmp(greeting->home, answer->identity) != 0;
+    greeting->is_other = is_other;
     memcpy(greeting->home, answer->identity, sizeof greeting->home);
     memcpy(greeting->hello.proof, answer->secret, sizeof greeting->hello.proof);
     greeting->state = MUX_GREETING_OPEN;
@@ -154,6 +155,10 @@ void mux_greeting_lost(struct mux *mux) {
     mux->greeting.sent_off = false;
     if (mux->config.upstream_is_node)
         mux->greeting.state = MUX_GREETING_AWAY;
+}
+
+bool mux_up_is_other(const struct mux *mux) {
+    return mux->greeting.is_other;
 }
 
 bool mux_up_accepted(const struct mux *mux) {

@@ -163,6 +163,9 @@ void mux_link_sent(struct mux_link *link);
  */
 void mux_up_connected(struct mux *mux, bool may_be_other);
 
+/* It answered as another node than the one before. */
+bool mux_up_is_other(const struct mux *mux);
+
 /* It takes packets: it is no node, or has answered. */
 bool mux_up_accepted(const struct mux *mux);
 

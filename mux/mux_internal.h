@@ -245,6 +245,7 @@ struct mux_greeting {
     enum mux_greeting_state state;
     bool in_flight;
     bool may_be_other;   /* than the node of before */
+    bool is_other;       /* it is another one than before */
     bool sent_off;       /* it ends: nothing more goes to it */
     const char *refusal; /* why this upstream cannot be used */
     uint64_t answer_by_ns;

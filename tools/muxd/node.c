@@ -91,7 +91,7 @@ bool node_all_sent(const struct node *node) {
 }
 
 bool node_in_doubt(const struct node *node) {
-    return node->upstream.in_doubt || node->upstream.doubted;
+    return node->upstream.in_doubt || node->upstream.doubted || node->upstream.was_reset;
 }
 
 void node_cut_links(struct node *node, const char *why) {

@@ -47,6 +47,7 @@ struct node_upstream {
     bool unconfirmed; /* sent, but the peer has not acknowledged it */
     bool in_doubt;    /* lost so while the node was ending: nobody will know */
     bool doubted;     /* bytes were in doubt at any time */
+    bool was_reset;   /* by a node, of which it is not known yet whether it lives */
     bool sent;        /* something, on this connection */
     uint64_t finished_ns;
     bool sending;

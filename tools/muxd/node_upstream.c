@@ -188,12 +188,26 @@ static void dial(struct node *node, uint64_t now_ns) {
     }
 }
 
+/* The node that reset the connection: is it gone, with what it had not read? */
+static void judge_reset(struct node *node) {
+    struct node_upstream *up = &node->upstream;
+    if (up->was_reset && mux_up_is_other(node->mux)) {
+        up->doubted = true;
+        node_log(node,
+                 "upstream %s: the node before has ended without reading all that was sent: "
+                 "the rest is in doubt",
+                 node->config.upstream_text);
+    }
+    up->was_reset = false;
+}
+
 /* A plain upstream works when it is connected, a node when it has answered our hello. */
 static void note_worked(struct node *node) {
     struct node_upstream *up = &node->upstream;
     if (!up->connected || up->worked || up->closing || !mux_up_accepted(node->mux))
         return;
     up->worked = true;
+    judge_reset(node);
     if (node->config.upstream_addresses)
         dialer_worked(&up->dialer);
 }
@@ -289,11 +303,18 @@ static void received(struct node *node, const struct transport_event *event) {
     mux_buffer_release(event->buffer);
 }
 
-/* The kernel resets a connection when its process is gone and bytes were unread: how many is not
- * known. */
+/*
+ * The kernel resets a connection when its process is gone and bytes were unread: how many is not
+ * known. A node that lives reads them all the same: there it is the next one that answers who
+ * tells.
+ */
 static void note_reset(struct node *node, int error) {
     struct node_upstream *up = &node->upstream;
-    if (error != ECONNRESET || !is_plain_place(node) || !up->sent || up->closing)
+    bool is_reset = error == ECONNRESET || error == EPIPE;
+    if (!is_reset || !node->config.upstream_addresses || !up->sent || up->closing)
+        return;
+    up->was_reset = up->was_reset || (node->config.mux.upstream_is_node && up->worked);
+    if (error != ECONNRESET || !is_plain_place(node))
         return;
     up->doubted = true;
     node_log(node, "upstream %s: has ended without reading all that was sent: the rest is in doubt",
