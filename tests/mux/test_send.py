@@ -293,9 +293,9 @@ class Down(Sending):
 
 
 class Refused(Sending):
-    def failure(self, endpoint, *patterns, stream=LARGE):
+    def failure(self, endpoint, *patterns, stream=LARGE, status=1):
         done = mux('send', endpoint, stream=stream)
-        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertEqual(done.returncode, status, done.stderr)
         for pattern in patterns:
             self.assertRegex(done.stderr.decode(), pattern)
         return done
@@ -318,12 +318,12 @@ class Refused(Sending):
                      '^mux send: unix:/nonexistent/socket: connect: No such file or directory\n$')
 
     def test_no_such_place(self):
-        for endpoint, why in (('nowhere.invalid:1', "'nowhere.invalid' is neither an interface"),
-                              ('127.0.0.1:x', "'x' is no port number"), ('::1', 'several colons'),
+        self.failure('nowhere.invalid:1', "'nowhere.invalid' is neither an interface")
+        for endpoint, why in (('127.0.0.1:x', "'x' is no port number"), ('::1', 'several colons'),
                               ('unix:', 'no path'), ('file:x', 'is no network address'),
                               ('-', 'is no network address'), ('', 'names no place')):
             with self.subTest(endpoint):
-                self.failure(endpoint, '^mux send: ', why)
+                self.failure(endpoint, '^mux send: ', why, status=2)
 
     def test_missing_file(self):
         done = mux('send', '127.0.0.1:1', '/nonexistent/x')

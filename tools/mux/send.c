@@ -531,8 +531,10 @@ static int run(int argc, char **argv) {
     sending.path = argc - optind == 2 ? argv[optind + 1] : "-";
     const char *text = argv[optind];
     snprintf(sending.place, sizeof sending.place, "%s", text);
+    if (!parse_place(text, &endpoint))
+        return EXIT_USAGE;
     int input = open_input(&subcommand_send, sending.path);
-    if (input < 0 || !parse_place(text, &endpoint) || !make_transport(&sending, via_of(&endpoint)))
+    if (input < 0 || !make_transport(&sending, via_of(&endpoint)))
         return EXIT_FAILED;
     bool fine =
         open_ends(&sending, input) && connect_endpoint(&sending, &endpoint) && send_all(&sending);
