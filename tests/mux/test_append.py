@@ -111,6 +111,20 @@ class Append(Case):
         """Pipes and devices have no end to look at."""
         self.assertEqual(self.append('/dev/null'), '')
 
+    def test_at_the_same_time(self):
+        """Several who begin to append: one of them ends the half packet, once."""
+        path = self.file(BEFORE + LARGE[:50000])
+        with open(path, 'ab') as file:
+            writers = [self.start('encode', stdout=file) for _ in range(4)]
+            for writer in writers:
+                writer.stdin.write(b'{"test_id": "after"}\n' * 2)
+                writer.stdin.close()
+            for writer in writers:
+                self.assertEqual(writer.wait(PATIENCE), 0)
+        self.assertEqual(sum(b'ended as damage' in w.stderr.read() for w in writers), 1)
+        self.assertEqual(self.ids(path), ['before'] + ['after'] * 8)
+        self.assertEqual(os.path.getsize(path), len(BEFORE) + len(LARGE) + 8 * len(AFTER))
+
     def test_route(self):
         path = self.file(SMALL[:-3])
         with open(path, 'ab') as file:

@@ -280,6 +280,21 @@ class Down(Sending):
         with self.assertRaises(OSError):  # hung up, and nothing was written
             os.read(master, 1)
 
+    def test_stdout_that_does_not_block(self):
+        """Somebody else who has the pipe made it non-blocking: it is waited for, and all comes."""
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        server, endpoint = self.serve(exchange(LARGE))
+        send = self.start('send', endpoint, stdout=writer)
+        send.stdin.write(b'x')
+        send.stdin.close()
+        self.until(lambda: not select.select([], [writer], [], 0)[1], 'a full pipe')
+        os.close(writer)
+        with open(reader, 'rb') as file:
+            self.assertTrue(file.read() == LARGE)
+        self.assertEqual(send.wait(PATIENCE), 0, send.stderr.read())
+        self.assertEqual(server.close(), b'x')
+
     def test_stdout_broken(self):
         """What comes back is counted, the stream still goes up; it is an error all the same."""
         with open('/dev/full', 'wb') as full:

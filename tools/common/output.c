@@ -16,9 +16,9 @@
 /* Why stdout cannot be written to; 0: it can. */
 static int stdout_error;
 
-static void wait_for_room(int fd) {
+static bool wait_for_room(int fd) {
     struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
-    poll(&poll_fd, 1, -1);
+    return poll(&poll_fd, 1, -1) >= 0 || errno == EINTR;
 }
 
 /* As write(2), but it is not interrupted and does not return before something is written. */
@@ -27,8 +27,8 @@ static ssize_t write_some(int fd, const char *bytes, size_t len) {
         ssize_t written = write(fd, bytes, len);
         if (written >= 0 || (errno != EINTR && errno != EAGAIN))
             return written;
-        if (errno == EAGAIN)
-            wait_for_room(fd);
+        if (errno == EAGAIN && !wait_for_room(fd))
+            return -1;
     }
 }
 

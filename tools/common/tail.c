@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,6 +26,9 @@ static_assert(TAIL_LOOK_BYTES > (size_t)3 * MUX_PACKET_MAX_BYTES, "as the commen
 /* Another writer who is at work has written more after so long. */
 #define PAUSE_NS 50000000
 #define LOOKS_MAX 10
+
+/* Who holds the lock looks at 16 MiB, waits for a pause and writes 4 MiB at most. */
+#define LOCK_TRIES_MAX 40
 
 #define ZEROS_BYTES 65536
 
@@ -181,8 +185,22 @@ static bool end_half(int fd, const struct half *half, struct tail *tail) {
     return write_zeros(fd, tail->zero_bytes);
 }
 
+/*
+ * Of several that start at the same time and append to the same file one ends it, the others wait.
+ * Where there are no such locks it goes without.
+ */
+static void lock(int reading) {
+    const struct timespec pause = {0, PAUSE_NS};
+    for (unsigned tries = 0; tries < LOCK_TRIES_MAX; tries++) {
+        if (flock(reading, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+            return;
+        nanosleep(&pause, NULL);
+    }
+}
+
 static enum tail_state mend(int fd, int reading, struct tail *tail) {
     struct half half;
+    lock(reading); /* until it is closed */
     if (look_until_still(fd, reading, tail, &half) < 0)
         return TAIL_UNKNOWN;
     if (tail->state == TAIL_BUSY)

@@ -30,7 +30,8 @@ struct tail {
 
 /*
  * Looks at what stands in front of where `fd` will write next, at most TAIL_LOOK_BYTES of it, and
- * ends half a packet there. Blocks while it reads, and for a moment when it finds half a packet.
+ * ends half a packet there. Blocks while it reads, for half a second at most when it finds half a
+ * packet and for two when somebody else does the same.
  */
 void tail_mend(int fd, struct tail *tail);
 
