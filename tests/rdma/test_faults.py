@@ -48,7 +48,7 @@ class Faults(Cabled):
         last = ("t%d" % (len(sent) - 1)).encode()
         after = supervisor.read_until(lambda s: last in s[-40000:])
         thread.join(PATIENCE)
-        self.assertEqual(leaf.end(), 0)
+        self.assertIn(leaf.end(), (0, 75))  # 75: what the killed one had not read is in doubt
         after = supervisor.read_until(lambda s: False, after)
         supervisor.sock.close()
         self.assertEqual(again.wait(), 0)
