@@ -50,7 +50,7 @@
  * What a frame takes of that at least: to find, check and send a packet of a few bytes costs as
  * much CPU as so many bytes in larger ones, so that no worker's turn is much longer than another's.
  */
-#define FRAME_LEAST_BYTES 64
+#define FRAME_LEAST_BYTES 80
 
 /* Chatter waits so long for its newline: below what a person at a debugger prompt notices. */
 #define CHATTER_SILENCE_NS 30000000u

@@ -11,7 +11,7 @@
 #define TURN_BYTES (16384 + 6000)
 
 /* However small they are: see FRAME_LEAST_BYTES. */
-#define TURN_PACKETS (16384 / 64)
+#define TURN_PACKETS ((16384 + 80 - 1) / 80)
 
 static void keep(struct mux_buffer *buffer) {
     (void)buffer;

@@ -31,7 +31,7 @@
 #define CHARGE_RATIO_MOST 2.2
 
 /* See FRAME_LEAST_BYTES in mux_internal.h. */
-#define CHARGED_LEAST_BYTES 64
+#define CHARGED_LEAST_BYTES 80
 
 #define STREAM_BYTES ((size_t)2 << 20)
 #define ROUNDS 5 /* the least counts: what disturbs only adds */
