@@ -56,7 +56,7 @@ class Strangers(Cabled):
         folder = self.folder()
         with open(os.path.join(folder, "in"), "wb") as file:
             file.write(packet(test_id="lives"))
-        self.assertEqual(run(MUX, "send", muxd.addresses[0], os.path.join(folder, "in")), (0, ""))
+        self.assertEqual(run(MUX, "send", muxd.addresses[0], os.path.join(folder, "in"))[0], 0)
         self.until(lambda: b"lives" in muxd.stream(), "the packet")
         self.assertEqual(muxd.end(), 0)
 
@@ -140,7 +140,7 @@ class Interface(Cabled):
         with open(path, "wb") as file:
             file.write(packet(test_id="t"))
         for endpoint in ("tcp:10.9.0.1:%d" % port, "rdma:10.9.0.1:%d" % port):
-            self.assertEqual(run(MUX, "send", endpoint, path), (0, ""))
+            self.assertEqual(run(MUX, "send", endpoint, path)[0], 0)  # it may say what it is trying
         self.assertEqual(muxd.wait(), 0)
         events = python_events(muxd.stream())
         self.assertEqual([(e["test_id"], e["route_code"]) for e in events], [("t", "0"), ("t", "1")])
