@@ -62,7 +62,7 @@ static bool take_place(struct mux_link *link) {
     return true;
 }
 
-void mux_link_give_place_back(struct mux_link *link) {
+static void give_place_back(struct mux_link *link) {
     mux_list_remove(&link->spare_node);
     link->mux->places_taken -= link->has_place;
     link->has_place = false;
@@ -313,7 +313,7 @@ void mux_link_forget(struct mux_link *link) {
 
 void mux_link_close(struct mux_link *link) {
     detach(link);
-    mux_link_give_place_back(link);
+    give_place_back(link);
     link->mux->connection_count--;
     if (!mux_node_went(link))
         mux_link_forget(link);

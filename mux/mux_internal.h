@@ -355,8 +355,6 @@ void mux_link_forget(struct mux_link *link);
 /* A test's route with its link's segment in front. */
 struct mux_span mux_link_full_route(const struct mux_link *link, struct mux_span route,
                                     char out[MUX_REPORT_ROUTE_MAX_BYTES]);
-/* A node has a place of its own. */
-void mux_link_give_place_back(struct mux_link *link);
 /* The first one has come: no hello is looked for behind it. */
 void mux_link_has_frame(struct mux_link *link);
 /* One frame of a connection that has no place yet. */
