@@ -283,11 +283,13 @@ class Ending(Case):
         self.assertEqual([e["route_code"] for e in python_events(muxd.stream())], ["0", "1", "2"])
 
     def test_closed_stdout(self):
+        """The reader goes while more waits for it than its pipe holds."""
         reading, writing = os.pipe()
         muxd = self.muxd(stdout=writing)
         os.close(writing)
+        self.socket(muxd.addresses[0]).sendall(packet(test_id="t") * 10000)
+        os.read(reading, 1)  # some of it has come
         os.close(reading)
-        self.socket(muxd.addresses[0]).sendall(packet(test_id="t"))
         self.assertEqual(muxd.wait(), 75)
         self.assertEqual(len(muxd.log), 4, muxd.log)  # where it listens, why it ends, who, what
         self.assertRegex(muxd.log[3], "ending with [0-9]+ bytes not sent to stdout")

@@ -73,10 +73,14 @@ class Unread(Case):
         self.finish(sock)
 
     def be_refused(self, address, count):
-        """Lines in the log."""
+        """Lines in the log: what is no hello has no place beyond --max-links."""
         for _ in range(count):
             sock = self.socket(address)
-            self.assertEqual(sock.recv(1), b"")
+            sock.sendall(b"x")
+            try:
+                self.assertEqual(sock.recv(1), b"")
+            except ConnectionResetError:
+                pass  # muxd left the byte unread
             sock.close()
 
     def fill(self, fd):
