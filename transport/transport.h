@@ -21,7 +21,7 @@
 #ifndef TRANSPORT_H
 #define TRANSPORT_H
 
-#include "mux/buffer.h"
+#include "mux/packet/buffer.h"
 #include "transport/endpoint.h"
 #include <sys/types.h>
 

@@ -14,9 +14,9 @@
  */
 #include "bench/core/streams.h"
 
-#include "mux/crc.h"
-#include "mux/mux.h"
-#include "mux/route.h"
+#include "mux/node/mux.h"
+#include "mux/packet/crc.h"
+#include "mux/packet/route.h"
 
 #include <stdio.h>
 #include <stdlib.h>

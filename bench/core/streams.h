@@ -2,7 +2,7 @@
 #ifndef BENCH_CORE_STREAMS_H
 #define BENCH_CORE_STREAMS_H
 
-#include "mux/packet.h"
+#include "mux/packet/packet.h"
 
 /* What a worker sends: packets back to back. */
 struct stream {

@@ -1,6 +1,6 @@
 #include "tests/core/rig.h"
 
-#include "mux/crc.h"
+#include "mux/packet/crc.h"
 
 #include <stdio.h>
 

@@ -4,8 +4,8 @@
 
 #include "tests/unit/check.h"
 
-#include "mux/mux.h"
-#include "mux/packet.h"
+#include "mux/node/mux.h"
+#include "mux/packet/packet.h"
 
 #define RIG_LINKS 16
 #define RIG_INPUTS 64

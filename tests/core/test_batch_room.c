@@ -5,7 +5,7 @@
  */
 #include "tests/unit/check.h"
 
-#include "mux/mux_internal.h"
+#include "mux/node/mux_internal.h"
 
 #define INPUTS 4
 #define LINKS 2

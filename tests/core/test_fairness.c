@@ -1,8 +1,8 @@
 /* Deficit round robin by bytes: large packets win nothing, a flood delays nobody for long. */
 #include "tests/unit/check.h"
 
-#include "mux/mux.h"
-#include "mux/packet.h"
+#include "mux/node/mux.h"
+#include "mux/packet/packet.h"
 
 #define INPUT_BYTES 65536
 #define INPUTS 8

@@ -1,7 +1,7 @@
 /* An upstream that is a node: hello, nothing before the answer, goodbye. */
 #include "tests/core/rig.h"
 
-#include "mux/hello.h"
+#include "mux/node/hello.h"
 
 #include <stdio.h>
 

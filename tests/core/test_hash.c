@@ -1,5 +1,5 @@
 /* mux_hash(): depends on all that it is given, and spreads. */
-#include "mux/hash.h"
+#include "mux/node/hash.h"
 #include "tests/unit/check.h"
 
 #include <stdio.h>

@@ -6,10 +6,10 @@
 #include "tests/unit/check.h"
 #include "tests/unit/random.h"
 
-#include "mux/framer.h"
-#include "mux/mux.h"
-#include "mux/report.h"
-#include "mux/route.h"
+#include "mux/node/mux.h"
+#include "mux/packet/framer.h"
+#include "mux/packet/report.h"
+#include "mux/packet/route.h"
 
 #include <stdio.h>
 

@@ -1,7 +1,7 @@
 /* Node links: hello, away and back, given up, and what each of them says. */
 #include "tests/core/rig.h"
 
-#include "mux/hello.h"
+#include "mux/node/hello.h"
 
 #include <stdio.h>
 

@@ -1,7 +1,7 @@
 /* Tests in progress: the table against a plain one, and what a dead worker's link says of them. */
 #include "tests/core/rig.h"
 
-#include "mux/progress.h"
+#include "mux/node/progress.h"
 #include "tests/unit/random.h"
 
 #include <stdio.h>

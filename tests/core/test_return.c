@@ -4,7 +4,7 @@
  */
 #include "tests/core/rig.h"
 
-#include "mux/hello.h"
+#include "mux/node/hello.h"
 
 #include <stdio.h>
 

@@ -4,7 +4,7 @@
  */
 #include "tests/unit/check.h"
 
-#include "mux/mux_internal.h"
+#include "mux/node/mux_internal.h"
 #include "tools/muxd/node_internal.h"
 #include "transport/epoll/internal.h"
 

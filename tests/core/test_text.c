@@ -2,7 +2,7 @@
 #include "tests/unit/check.h"
 #include "tests/unit/random.h"
 
-#include "mux/packet.h"
+#include "mux/packet/packet.h"
 #include "tools/common/text.h"
 
 static void same(const char *in, size_t len, const char *expected) {

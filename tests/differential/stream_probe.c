@@ -19,9 +19,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "mux/framer.h"
-#include "mux/report.h"
-#include "mux/route.h"
+#include "mux/packet/framer.h"
+#include "mux/packet/report.h"
+#include "mux/packet/route.h"
 #include "tests/unit/random.h"
 
 enum {

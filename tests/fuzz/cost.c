@@ -12,7 +12,7 @@
  */
 #include "tests/fuzz/cost_streams.h"
 
-#include "mux/mux.h"
+#include "mux/node/mux.h"
 
 #include <linux/perf_event.h>
 #include <stdio.h>

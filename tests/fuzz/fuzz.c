@@ -1,6 +1,6 @@
 #include "tests/fuzz/fuzz.h"
 
-#include "mux/crc.h"
+#include "mux/packet/crc.h"
 
 #include <stdlib.h>
 

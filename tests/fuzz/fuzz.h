@@ -2,7 +2,7 @@
 #ifndef TESTS_FUZZ_FUZZ_H
 #define TESTS_FUZZ_FUZZ_H
 
-#include "mux/packet.h"
+#include "mux/packet/packet.h"
 
 /* What a fuzzer is: libFuzzer or replay.c calls it. What must hold it asserts. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -7,9 +7,9 @@
  */
 #include "tests/fuzz/node.h"
 
-#include "mux/framer.h"
-#include "mux/report.h"
-#include "mux/route.h"
+#include "mux/packet/framer.h"
+#include "mux/packet/report.h"
+#include "mux/packet/route.h"
 
 #include <stdlib.h>
 

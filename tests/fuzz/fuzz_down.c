@@ -7,8 +7,8 @@
  */
 #include "tests/fuzz/node.h"
 
-#include "mux/framer.h"
-#include "mux/route.h"
+#include "mux/packet/framer.h"
+#include "mux/packet/route.h"
 
 #include <stdlib.h>
 

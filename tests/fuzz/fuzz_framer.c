@@ -6,7 +6,7 @@
  */
 #include "tests/fuzz/fuzz.h"
 
-#include "mux/framer.h"
+#include "mux/packet/framer.h"
 
 #include <stdlib.h>
 

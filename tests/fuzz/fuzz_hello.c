@@ -6,7 +6,7 @@
  */
 #include "tests/fuzz/fuzz.h"
 
-#include "mux/hello.h"
+#include "mux/node/hello.h"
 
 #include <stdlib.h>
 

@@ -6,7 +6,7 @@
  */
 #include "tests/fuzz/fuzz.h"
 
-#include "mux/route.h"
+#include "mux/packet/route.h"
 
 #include <stdlib.h>
 

@@ -5,7 +5,7 @@
 
 #include "tests/fuzz/fuzz.h"
 
-#include "mux/mux.h"
+#include "mux/node/mux.h"
 
 #define NODE_LINKS 6
 #define NODE_INPUTS 16

@@ -7,7 +7,7 @@
 #ifndef TESTS_SIM_FARM_H
 #define TESTS_SIM_FARM_H
 
-#include "mux/packet.h"
+#include "mux/packet/packet.h"
 #include "tools/muxd/node.h"
 #include "transport/queue.h"
 #include "transport/sim/sim.h"

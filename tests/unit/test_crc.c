@@ -1,8 +1,8 @@
 /* The CRC and its algebra against zlib's, with each of the two multiplications. */
 #include <zlib.h>
 
-#include "mux/crc.h"
-#include "mux/packet.h"
+#include "mux/packet/crc.h"
+#include "mux/packet/packet.h"
 #include "tests/unit/check.h"
 #include "tests/unit/random.h"
 

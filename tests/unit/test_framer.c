@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "mux/framer.h"
+#include "mux/packet/framer.h"
 #include "tests/unit/check.h"
 #include "tests/unit/random.h"
 #include "tests/unit/wire.h"

@@ -1,5 +1,5 @@
 /* mux_number_read() and mux_number_write(): every width, every edge. */
-#include "mux/packet.h"
+#include "mux/packet/packet.h"
 #include "tests/unit/check.h"
 
 /* The rule in other words than number.c: two bits of width, the rest big endian. */

@@ -1,5 +1,5 @@
 /* Reading and writing packets: upstream's own, all fields, all lengths, all damage. */
-#include "mux/packet.h"
+#include "mux/packet/packet.h"
 #include "tests/unit/check.h"
 #include "tests/unit/random.h"
 #include "tests/unit/wire.h"

@@ -1,5 +1,5 @@
 /* What a node says itself: read back, it is what the oracle's rules 6 and 7 demand. */
-#include "mux/report.h"
+#include "mux/packet/report.h"
 #include "tests/unit/check.h"
 #include "tests/unit/wire.h"
 

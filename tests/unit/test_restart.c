@@ -2,7 +2,7 @@
  */
 #include <time.h>
 
-#include "mux/restart.h"
+#include "mux/packet/restart.h"
 #include "tests/unit/check.h"
 #include "tests/unit/random.h"
 #include "tests/unit/wire.h"

@@ -1,8 +1,8 @@
 /* Prefixing and stripping against packets written anew by the tests' own writer. */
 #include <stdio.h>
 
-#include "mux/crc.h"
-#include "mux/route.h"
+#include "mux/packet/crc.h"
+#include "mux/packet/route.h"
 #include "tests/unit/check.h"
 #include "tests/unit/random.h"
 #include "tests/unit/wire.h"

@@ -1,7 +1,7 @@
 /* mux_string_check() against a decoder that works by code points, not by tables. */
 #include <stdio.h>
 
-#include "mux/packet.h"
+#include "mux/packet/packet.h"
 #include "tests/unit/check.h"
 #include "tests/unit/random.h"
 

@@ -5,7 +5,7 @@
 #ifndef TESTS_UNIT_WIRE_H
 #define TESTS_UNIT_WIRE_H
 
-#include "mux/packet.h"
+#include "mux/packet/packet.h"
 
 /* Bytes that grow. {0} at first; wire_free() at the end. */
 struct wire {

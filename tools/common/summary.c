@@ -1,4 +1,4 @@
-#include "mux/hash.h"
+#include "mux/node/hash.h"
 #include "tools/common/summary_internal.h"
 #include "tools/common/text.h"
 #include "transport/call.h"

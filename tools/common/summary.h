@@ -8,7 +8,7 @@
 #ifndef TOOLS_SUMMARY_H
 #define TOOLS_SUMMARY_H
 
-#include "mux/packet.h"
+#include "mux/packet/packet.h"
 #include "tools/common/outlet.h"
 
 struct summary;

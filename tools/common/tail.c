@@ -1,7 +1,7 @@
 #include "tools/common/tail.h"
 
-#include "mux/framer.h"
-#include "mux/restart.h"
+#include "mux/packet/framer.h"
+#include "mux/packet/restart.h"
 #include "tools/common/output.h"
 
 #include <assert.h>

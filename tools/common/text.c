@@ -1,6 +1,6 @@
 #include "tools/common/text.h"
 
-#include "mux/packet.h"
+#include "mux/packet/packet.h"
 #include "tools/common/unicode.h"
 
 #include <stdarg.h>

@@ -4,7 +4,7 @@
 #ifndef TOOLS_TEXT_H
 #define TOOLS_TEXT_H
 
-#include "mux/packet.h"
+#include "mux/packet/packet.h"
 
 /*
  * Writes `bytes` as text to out[0..capacity), NUL-terminated; returns its length. What is printable

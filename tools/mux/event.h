@@ -6,7 +6,7 @@
 #ifndef TOOLS_MUX_EVENT_H
 #define TOOLS_MUX_EVENT_H
 
-#include "mux/packet.h"
+#include "mux/packet/packet.h"
 
 #include <jansson.h>
 

@@ -1,6 +1,6 @@
 #include "tools/mux/input.h"
 
-#include "mux/report.h"
+#include "mux/packet/report.h"
 #include "tools/common/text.h"
 
 #include <errno.h>

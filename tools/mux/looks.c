@@ -1,6 +1,6 @@
 #include "tools/mux/looks.h"
 
-#include "mux/packet.h"
+#include "mux/packet/packet.h"
 
 #include <stdio.h>
 #include <strings.h>

@@ -2,7 +2,7 @@
 #ifndef TOOLS_MUX_H
 #define TOOLS_MUX_H
 
-#include "mux/framer.h"
+#include "mux/packet/framer.h"
 
 /* Exit codes of every subcommand. */
 enum {

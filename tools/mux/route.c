@@ -1,5 +1,5 @@
 /* mux route: prefix or strip the route codes of a stream. */
-#include "mux/route.h"
+#include "mux/packet/route.h"
 #include "tools/common/output.h"
 #include "tools/common/text.h"
 #include "tools/mux/input.h"

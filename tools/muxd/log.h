@@ -2,8 +2,8 @@
 #ifndef MUXD_LOG_H
 #define MUXD_LOG_H
 
-#include "mux/counters.h"
 #include "mux/limiter.h"
+#include "mux/node/counters.h"
 #include "tools/common/outlet.h"
 
 struct log {

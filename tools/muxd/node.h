@@ -8,7 +8,7 @@
 #ifndef MUXD_NODE_H
 #define MUXD_NODE_H
 
-#include "mux/mux.h"
+#include "mux/node/mux.h"
 #include "transport/transport.h"
 
 struct node;

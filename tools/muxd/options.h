@@ -2,7 +2,7 @@
 #ifndef MUXD_OPTIONS_H
 #define MUXD_OPTIONS_H
 
-#include "mux/mux.h"
+#include "mux/node/mux.h"
 #include "tools/muxd/allow.h"
 #include "transport/endpoint.h"
 #include <sys/types.h>

@@ -1,6 +1,6 @@
 #include "tools/muxd/screen.h"
 
-#include "mux/framer.h"
+#include "mux/packet/framer.h"
 
 #include <errno.h>
 #include <stdlib.h>

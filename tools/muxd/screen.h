@@ -2,7 +2,7 @@
 #ifndef MUXD_SCREEN_H
 #define MUXD_SCREEN_H
 
-#include "mux/buffer.h"
+#include "mux/packet/buffer.h"
 #include "tools/common/summary.h"
 
 struct screen;

@@ -3,7 +3,7 @@
 #ifndef MUXD_STATS_H
 #define MUXD_STATS_H
 
-#include "mux/counters.h"
+#include "mux/node/counters.h"
 #include "transport/transport.h"
 
 /*

@@ -1,0 +1,206 @@
+/* Assembly: which links have a slot for a large packet, which wait for one, who loses it. */
+#include "mux/node/mux_internal.h"
+
+#include <inttypes.h>
+
+#define SECOND_NS ((uint64_t)1000000000)
+
+/*
+ * What a link must deliver while others wait for the slot it holds: 1 Mbit/s. Slower ones would
+ * keep a slot for more than the half of a minute that the largest packet then takes.
+ */
+#define SLOT_RATE_BYTES_PER_SECOND ((uint64_t)128 << 10)
+
+/*
+ * It may fall behind that by so much, since a worker may be without CPU time for a while; by less
+ * the more wait for each slot. The least is longer than TCP needs to send a lost segment again. (A
+ * link that had to wait was not received from: if it lives, more of its packet lies in our kernel.)
+ */
+#define SLOT_PATIENCE_NS (2 * SECOND_NS)
+#define SLOT_PATIENCE_LEAST_NS (SECOND_NS / 4)
+
+/* When we come so much later than we wanted the time was ours to miss, not the holders'. */
+#define SLOT_LATE_NS (SECOND_NS / 10)
+
+static struct mux_slots *slots_for(struct mux *mux, size_t store_bytes) {
+    return store_bytes <= mux->middle_slots.slot_bytes && mux->middle_slots.count
+               ? &mux->middle_slots
+               : &mux->large_slots;
+}
+
+void mux_link_release_slot(struct mux_link *link) {
+    mux_list_remove(&link->holder_node);
+    if (link->slot)
+        mux_buffer_release(link->slot);
+    link->slot = NULL;
+}
+
+static void move_to_slot(struct mux_link *link, struct mux_slots *slots) {
+    struct mux_buffer *slot = mux_slots_take(slots);
+    mux_framer_move(&link->framer, (struct mux_room){slot->data, slot->size_bytes});
+    mux_link_release_slot(link);
+    link->slot = slot;
+    link->slot_due_ns = UINT64_MAX; /* judged from now on, when others wait */
+    link->slot_bytes = 0;
+    mux_list_append(&slots->holders, &link->holder_node);
+}
+
+void mux_link_leave_slot(struct mux_link *link) {
+    if (!link->slot || link->offered_bytes || mux_framer_stored(&link->framer) > TAIL_BYTES / 2)
+        return;
+    mux_framer_move(&link->framer, (struct mux_room){link->tail, TAIL_BYTES});
+    mux_link_release_slot(link);
+}
+
+enum mux_link_step mux_link_get_store(struct mux_link *link, size_t store_bytes) {
+    struct mux *mux = link->mux;
+    assert(!link->offered_bytes);
+    if (store_bytes <= link->framer.store.len) {
+        /* only room at its end is missing; but what a batch refers to must not move */
+        if (link->slot && link->slot->holders > 1)
+            return MUX_LINK_PINNED;
+        mux_framer_move(&link->framer, link->framer.store);
+        return MUX_LINK_MORE;
+    }
+    struct mux_slots *slots = slots_for(mux, store_bytes);
+    if (mux_list_empty(&slots->waiting) && slots->free_count) {
+        move_to_slot(link, slots);
+        return MUX_LINK_MORE;
+    }
+    MUX_COUNT(&mux->counters, slot_waits, 1);
+    mux_list_append(&slots->waiting, &link->slot_node);
+    mux_link_attend(link);
+    return MUX_LINK_IDLE;
+}
+
+/*
+ * First come, first granted. But every other slot is for a link that has sent whole packets before,
+ * so that a crowd of strangers cannot make a worker wait for all of them.
+ */
+static struct mux_link *next_waiting(struct mux_slots *slots) {
+    struct mux_list *at = slots->waiting.next;
+    slots->for_known = !slots->for_known;
+    while (slots->for_known && at != &slots->waiting) {
+        struct mux_link *link = MUX_LIST_ITEM(at, struct mux_link, slot_node);
+        if (link->is_known)
+            return link;
+        at = at->next;
+    }
+    return MUX_LIST_ITEM(slots->waiting.next, struct mux_link, slot_node);
+}
+
+static bool grant(struct mux_slots *slots) {
+    bool granted = false;
+    while (!mux_list_empty(&slots->waiting) && slots->free_count) {
+        struct mux_link *link = next_waiting(slots);
+        mux_list_remove(&link->slot_node);
+        move_to_slot(link, slots);
+        mux_link_activate(link);
+        mux_link_attend(link);
+        granted = true;
+    }
+    return granted;
+}
+
+bool mux_grant_slots(struct mux *mux) {
+    bool middle = grant(&mux->middle_slots);
+    return grant(&mux->large_slots) || middle;
+}
+
+/* Is it the link itself that the rest of its packet does not come? */
+static bool is_waited_for(const struct mux_link *link) {
+    return mux_list_empty(&link->slot_node) && mux_list_empty(&link->active_node) && !link->ended &&
+           !link->close_reason;
+}
+
+void mux_link_delivered(struct mux_link *link, size_t len) {
+    link->slot_bytes += len;
+    if (link->slot_due_ns != UINT64_MAX)
+        link->slot_due_ns += len * SECOND_NS / SLOT_RATE_BYTES_PER_SECOND;
+}
+
+static void evict(struct mux_link *link) {
+    struct mux *mux = link->mux;
+    link->close_reason = "others waited for the memory of its large packet";
+    MUX_COUNT(&mux->counters, links_evicted, 1);
+    mux_log(mux,
+            "%s (link %s) is closed: others wait for the memory of its large packet, of which it "
+            "sends less than 1 Mbit/s: %" PRIu64 " bytes since it got it",
+            link->peer, link->segment, link->slot_bytes);
+    mux_link_attend(link);
+}
+
+static unsigned waiting_count(const struct mux_slots *slots) {
+    unsigned count = 0;
+    for (const struct mux_list *at = slots->waiting.next; at != &slots->waiting; at = at->next)
+        count++;
+    return count;
+}
+
+/* Of the slots that others wait for so many will come back by themselves. */
+static unsigned leaving_count(const struct mux_slots *slots) {
+    unsigned count = 0;
+    for (const struct mux_list *at = slots->holders.next; at != &slots->holders; at = at->next)
+        count += MUX_LIST_ITEM(at, struct mux_link, holder_node)->close_reason != NULL;
+    return count;
+}
+
+static uint64_t patience_ns(const struct mux_slots *slots, unsigned waiting) {
+    uint64_t patience = SLOT_PATIENCE_NS * slots->count / (slots->count + waiting);
+    return patience > SLOT_PATIENCE_LEAST_NS ? patience : SLOT_PATIENCE_LEAST_NS;
+}
+
+/*
+ * Who has held theirs the longest are looked at first; no more are evicted than others wait.
+ * `anew`: whatever was owed is forgotten.
+ */
+static void judge_each(struct mux_slots *slots, bool anew, uint64_t now_ns) {
+    unsigned waiting = waiting_count(slots), leaving = leaving_count(slots);
+    uint64_t latest_ns = now_ns + patience_ns(slots, waiting);
+    slots->judge_at_ns = latest_ns;
+    for (struct mux_list *at = slots->holders.next; at != &slots->holders; at = at->next) {
+        struct mux_link *link = MUX_LIST_ITEM(at, struct mux_link, holder_node);
+        if (anew || !is_waited_for(link) || link->slot_due_ns > latest_ns)
+            link->slot_due_ns = latest_ns;
+        if (link->slot_due_ns <= now_ns && leaving < waiting) {
+            evict(link);
+            leaving++;
+        } else if (link->slot_due_ns <= now_ns) {
+            link->slot_due_ns = latest_ns;
+        } else if (link->slot_due_ns < slots->judge_at_ns) {
+            slots->judge_at_ns = link->slot_due_ns;
+        }
+    }
+}
+
+static void judge(struct mux_slots *slots, uint64_t now_ns) {
+    bool others_wait = !mux_list_empty(&slots->waiting);
+    bool is_late = slots->judge_at_ns != UINT64_MAX && now_ns >= slots->judge_at_ns + SLOT_LATE_NS;
+    bool anew = slots->judge_at_ns == UINT64_MAX || is_late;
+    slots->judge_at_ns = UINT64_MAX;
+    if (others_wait)
+        judge_each(slots, anew, now_ns);
+}
+
+void mux_judge_holders(struct mux *mux, uint64_t now_ns) {
+    judge(&mux->middle_slots, now_ns);
+    judge(&mux->large_slots, now_ns);
+}
+
+static struct mux_link *stuck_holder(const struct mux_slots *slots) {
+    if (mux_list_empty(&slots->waiting))
+        return NULL;
+    for (struct mux_list *at = slots->holders.next; at != &slots->holders; at = at->next) {
+        struct mux_link *link = MUX_LIST_ITEM(at, struct mux_link, holder_node);
+        if (is_waited_for(link))
+            return link;
+    }
+    return NULL;
+}
+
+struct mux_link *mux_stuck_holder(const struct mux *mux) {
+    if (!mux_list_empty(&mux->active))
+        return NULL;
+    struct mux_link *link = stuck_holder(&mux->large_slots);
+    return link ? link : stuck_holder(&mux->middle_slots);
+}

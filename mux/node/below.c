@@ -1,0 +1,149 @@
+#include "mux/node/below.h"
+#include "mux/node/hash.h"
+#include "mux/node/mux_internal.h"
+
+#include <stdlib.h>
+
+/* One link's share of the nodes further down. */
+#define LINK_SHARE 4
+
+bool mux_below_init(struct mux *mux, unsigned links, unsigned further_max) {
+    struct mux_below *below = &mux->below;
+    below->size = links + further_max;
+    below->further_max = further_max;
+    below->nodes = calloc(below->size, sizeof *below->nodes);
+    below->buckets = calloc(below->size, sizeof *below->buckets);
+    mux_list_init(&below->unsaid);
+    return below->nodes && below->buckets;
+}
+
+void mux_below_fini(struct mux *mux) {
+    free(mux->below.nodes);
+    free(mux->below.buckets);
+}
+
+static struct mux_below_node **bucket_of(struct mux *mux, const char *identity) {
+    uint64_t hash = mux_hash(mux->config.hash_key, mux_span_text(identity));
+    return &mux->below.buckets[hash % mux->below.size];
+}
+
+struct mux_below_node *mux_below_find(struct mux *mux, const char *identity) {
+    struct mux_below_node *node = *bucket_of(mux, identity);
+    while (node && strcmp(node->identity, identity) != 0)
+        node = node->next;
+    return node;
+}
+
+static struct mux_below_node *take_free(struct mux_below *below) {
+    struct mux_below_node *node = below->free_nodes;
+    if (node)
+        below->free_nodes = node->next;
+    else if (below->touched < below->size)
+        node = &below->nodes[below->touched++];
+    below->count += node != NULL;
+    return node;
+}
+
+static bool has_room(const struct mux_link *link) {
+    const struct mux_below *below = &link->mux->below;
+    return below->further_count < below->further_max &&
+           link->below_further < below->further_max / LINK_SHARE;
+}
+
+/* A node further down comes into the count, or leaves it. */
+static void count_further(struct mux_below_node *node, int step) {
+    if (node->route_len == 0)
+        return;
+    node->link->mux->below.further_count += (unsigned)step;
+    node->link->below_further += (unsigned)step;
+}
+
+bool mux_below_add(struct mux_link *link, const char *identity, struct mux_span route) {
+    struct mux *mux = link->mux;
+    struct mux_below *below = &mux->below;
+    if (route.len > MUX_BELOW_ROUTE_BYTES || (route.len && !has_room(link)))
+        return false;
+    struct mux_below_node *node = take_free(below);
+    if (!node)
+        return false;
+    struct mux_below_node **bucket = bucket_of(mux, identity);
+    *node = (struct mux_below_node){.next = *bucket, .link = link};
+    *bucket = node;
+    memcpy(node->identity, identity, strlen(identity) + 1);
+    if (route.len)
+        memcpy(node->route, route.data, route.len);
+    node->route_len = (uint16_t)route.len;
+    count_further(node, 1);
+    mux_list_init(&node->of_link);
+    mux_list_init(&node->unsaid);
+    mux_list_append(&link->below, &node->of_link);
+    mux_list_append(&below->unsaid, &node->unsaid);
+    mux_below_say(mux); /* in front of what it sends */
+    return true;
+}
+
+static void forget(struct mux *mux, struct mux_below_node *node) {
+    struct mux_below *below = &mux->below;
+    struct mux_below_node **at = bucket_of(mux, node->identity);
+    while (*at != node)
+        at = &(*at)->next;
+    *at = node->next;
+    mux_list_remove(&node->of_link);
+    mux_list_remove(&node->unsaid);
+    count_further(node, -1);
+    below->count--;
+    node->next = below->free_nodes;
+    below->free_nodes = node;
+}
+
+/* Is it there, or behind it? */
+static bool is_under(const struct mux_below_node *node, struct mux_span route) {
+    return node->route_len >= route.len && memcmp(node->route, route.data, route.len) == 0 &&
+           (node->route_len == route.len || node->route[route.len] == '/');
+}
+
+void mux_below_remove(struct mux_link *link, struct mux_span route) {
+    struct mux_list *next;
+    for (struct mux_list *at = link->below.next; at != &link->below; at = next) {
+        struct mux_below_node *node = MUX_LIST_ITEM(at, struct mux_below_node, of_link);
+        next = at->next;
+        if (route.len == 0 || is_under(node, route))
+            forget(link->mux, node);
+    }
+}
+
+void mux_below_clear(struct mux_link *link) {
+    mux_below_remove(link, mux_span(NULL, 0));
+}
+
+void mux_below_move(struct mux_link *from, struct mux_link *to) {
+    while (!mux_list_empty(&from->below)) {
+        struct mux_below_node *node =
+            MUX_LIST_ITEM(from->below.next, struct mux_below_node, of_link);
+        count_further(node, -1);
+        node->link = to;
+        count_further(node, 1);
+        mux_list_append(&to->below, &node->of_link);
+    }
+}
+
+void mux_below_say_again(struct mux *mux) {
+    for (unsigned i = 0; i < mux->links_touched; i++) {
+        struct mux_link *link = &mux->links[i];
+        for (struct mux_list *at = link->below.next; at != &link->below; at = at->next)
+            mux_list_append(&mux->below.unsaid,
+                            &MUX_LIST_ITEM(at, struct mux_below_node, of_link)->unsaid);
+    }
+}
+
+void mux_below_say(struct mux *mux) {
+    struct mux_list *unsaid = &mux->below.unsaid;
+    while (!mux_list_empty(unsaid)) {
+        struct mux_below_node *node = MUX_LIST_ITEM(unsaid->next, struct mux_below_node, unsaid);
+        struct mux_notice notice = {.here = true};
+        memcpy(notice.identity, node->identity, sizeof notice.identity);
+        if (!mux_notice_up(node->link, &notice, mux_span(node->route, node->route_len)))
+            return;
+        mux_list_remove(&node->unsaid);
+    }
+}

@@ -1,0 +1,109 @@
+/*
+ * The counters of a node: one table with name, unit and help, from which a program makes its JSON,
+ * its metrics and its manual. Names follow Prometheus: the program puts its prefix in front, and
+ * "_total" behind a counter that is no gauge.
+ */
+#ifndef MUX_COUNTERS_H
+#define MUX_COUNTERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* X(id, kind, unit, help) */
+#define MUX_COUNTERS(X)                                                                            \
+    X(links_open, GAUGE, "links", "links that are open now")                                       \
+    X(links_opened, COUNTER, "links", "connections that became links by their first byte")         \
+    X(links_ended, COUNTER, "links", "links that ended")                                           \
+    X(connections_accepted, COUNTER, "connections", "connections accepted")                        \
+    X(connections_forbidden, COUNTER, "connections",                                               \
+      "connections closed because their address is not allowed")                                   \
+    X(connections_over_limit, COUNTER, "connections",                                              \
+      "connections closed because too many were open")                                             \
+    X(connections_refused, COUNTER, "connections", "connections closed for want of descriptors")   \
+    X(connections_lost, COUNTER, "connections", "workers' connections that broke")                 \
+    X(connections_empty, COUNTER, "connections",                                                   \
+      "connections that ended without a byte, as health checks do")                                \
+    X(received_bytes, COUNTER, "bytes", "bytes received from links")                               \
+    X(received_packets, COUNTER, "packets", "good packets received from links")                    \
+    X(chatter_bytes, COUNTER, "bytes", "bytes from links that were not subunit")                   \
+    X(chatter_packets, COUNTER, "packets", "packets made of chatter")                              \
+    X(damages, COUNTER, "damages", "runs of damaged bytes from links")                             \
+    X(damage_bytes, COUNTER, "bytes", "damaged bytes from links")                                  \
+    X(abandoned_packets, COUNTER, "packets",                                                       \
+      "packets whose writer died in the middle while another stream went on")                      \
+    X(tests_failed, COUNTER, "tests", "tests in progress when their worker ended")                 \
+    X(tests_untracked, COUNTER, "tests",                                                           \
+      "tests begun for which there was no room to remember them")                                  \
+    X(split_packets, COUNTER, "packets", "packets sent as two because of their length")            \
+    X(oversize_packets, COUNTER, "packets", "packets reported as damage because of their length")  \
+    X(forwarded_packets, COUNTER, "packets", "packets queued for the upstream")                    \
+    X(forwarded_bytes, COUNTER, "bytes", "bytes queued for the upstream")                          \
+    X(body_bytes_copied, COUNTER, "bytes", "bytes copied on the way up")                           \
+    X(body_bytes_referenced, COUNTER, "bytes", "bytes sent up from the buffer they came in")       \
+    X(sent_bytes, COUNTER, "bytes", "bytes of packets that the upstream's kernel took whole")      \
+    X(upstream_connects, COUNTER, "connections", "times the upstream was reached")                 \
+    X(upstream_losses, COUNTER, "connections", "times the upstream was lost or not reached")       \
+    X(resent_packets, COUNTER, "packets", "packets begun on a lost upstream and sent again whole") \
+    X(in_doubt_bytes, COUNTER, "bytes",                                                            \
+      "bytes taken by the kernel that a lost upstream may not "                                    \
+      "have read")                                                                                 \
+    X(unsent_bytes, COUNTER, "bytes", "bytes that were not sent up when the node ended")           \
+    X(down_received_bytes, COUNTER, "bytes", "bytes received from the upstream")                   \
+    X(down_received_packets, COUNTER, "packets", "good packets received from the upstream")        \
+    X(down_forwarded_packets, COUNTER, "packets", "packets queued for a link")                     \
+    X(down_sent_bytes, COUNTER, "bytes", "bytes that links' kernels took")                         \
+    X(down_own_packets, COUNTER, "packets", "packets from the upstream for this node itself")      \
+    X(down_unknown_packets, COUNTER, "packets", "packets from the upstream for an unknown link")   \
+    X(down_refused_packets, COUNTER, "packets",                                                    \
+      "packets for a link that does not read, or has no "                                          \
+      "way down")                                                                                  \
+    X(down_undelivered_bytes, COUNTER, "bytes", "bytes queued for links when they ended")          \
+    X(down_chatter_bytes, COUNTER, "bytes", "bytes from the upstream that were not subunit")       \
+    X(down_damage_bytes, COUNTER, "bytes", "damaged bytes from the upstream")                      \
+    X(messages, COUNTER, "packets", "this node's own messages to the upstream")                    \
+    X(messages_suppressed, COUNTER, "packets", "own messages not sent: too many in a short time")  \
+    X(log_lines_suppressed, COUNTER, "lines", "log lines not written: too many in a short time")   \
+    X(slot_waits, COUNTER, "waits", "times a large packet had to wait for an assembly slot")       \
+    X(nodes_connected, COUNTER, "nodes", "links that said hello as another node")                  \
+    X(nodes_refused, COUNTER, "nodes", "hellos that were refused")                                 \
+    X(nodes_lost, COUNTER, "nodes", "nodes that became unreachable")                               \
+    X(nodes_returned, COUNTER, "nodes", "nodes that came back to their segment")                   \
+    X(nodes_given_up, COUNTER, "nodes", "nodes that did not come back in time")                    \
+    X(nodes_moved, COUNTER, "nodes",                                                               \
+      "nodes that came another way, and were forgotten where they were")                           \
+    X(nodes_unknown, COUNTER, "nodes", "nodes further down for which there was no room")           \
+    X(loops, COUNTER, "loops", "links and upstreams refused because they close a loop")            \
+    X(tests_retold, COUNTER, "tests", "tests in progress told again to another upstream")          \
+    X(nodes_cut_bytes, COUNTER, "bytes",                                                           \
+      "bytes of packets in which a node was cut off, or that a refused one sent")                  \
+    X(links_cut, COUNTER, "links",                                                                 \
+      "links open when an ending node had no time to read to their end")                           \
+    X(links_evicted, COUNTER, "links",                                                             \
+      "links closed because their large packet came too slowly while others waited")
+
+enum mux_counter {
+#define X(id, kind, unit, help) MUX_COUNT_##id,
+    MUX_COUNTERS(X)
+#undef X
+        MUX_COUNTER_COUNT
+};
+
+enum mux_counter_kind { MUX_COUNTER, MUX_GAUGE };
+
+struct mux_counter_info {
+    const char *name; /* without prefix and suffix */
+    enum mux_counter_kind kind;
+    const char *unit;
+    const char *help; /* one sentence, no full stop */
+};
+
+extern const struct mux_counter_info mux_counter_infos[MUX_COUNTER_COUNT];
+
+struct mux_counters {
+    uint64_t value[MUX_COUNTER_COUNT];
+};
+
+#define MUX_COUNT(counters, id, n) ((counters)->value[MUX_COUNT_##id] += (n))
+
+#endif

@@ -1,0 +1,302 @@
+/* The way down: packets from the upstream to the link that their first segment names. */
+#include "mux/node/mux_internal.h"
+
+#include <stdlib.h>
+
+/* A segment in a message is cut to this. */
+#define SHOWN_SEGMENT_BYTES 64
+
+bool mux_down_init(struct mux *mux, struct mux_room store, struct mux_room blocks) {
+    struct mux_down *down = &mux->down;
+    down->store = store;
+    mux_framer_init(&down->framer, store);
+    down->block_count = blocks.len / DOWN_BLOCK_BYTES;
+    down->blocks = calloc(down->block_count, sizeof *down->blocks);
+    if (!down->blocks)
+        return false;
+    for (size_t i = down->block_count; i-- > 0;) {
+        down->blocks[i] = (struct mux_block){.data = blocks.data + i * DOWN_BLOCK_BYTES,
+                                             .next = down->free_blocks};
+        down->free_blocks = &down->blocks[i];
+    }
+    down->free_count = down->block_count;
+    return true;
+}
+
+void mux_down_fini(struct mux *mux) {
+    mux_inputs_drop(mux, &mux->down.inputs);
+    free(mux->down.blocks);
+}
+
+/*
+ * ---- a link's queue ----
+ */
+
+static void free_first(struct mux_link *link) {
+    struct mux_down *down = &link->mux->down;
+    struct mux_block *block = link->down.first;
+    link->down.first = block->next;
+    if (!link->down.first)
+        link->down.last = NULL;
+    block->next = down->free_blocks;
+    down->free_blocks = block;
+    down->free_count++;
+    down->starved = false;
+}
+
+size_t mux_down_drop(struct mux_link *link) {
+    size_t bytes = link->down.bytes;
+    while (link->down.first)
+        free_first(link);
+    link->down = (struct mux_down_queue){0};
+    return bytes;
+}
+
+static size_t room_in_last(const struct mux_link *link) {
+    return link->down.last ? DOWN_BLOCK_BYTES - link->down.last->end : 0;
+}
+
+static size_t blocks_for(const struct mux_link *link, size_t len) {
+    size_t in_last = room_in_last(link);
+    return len > in_last ? (len - in_last + DOWN_BLOCK_BYTES - 1) / DOWN_BLOCK_BYTES : 0;
+}
+
+/* Is there memory? A third is for the first small packets of links that have nothing queued. */
+static bool has_memory(const struct mux_link *link, size_t len) {
+    const struct mux_down *down = &link->mux->down;
+    size_t blocks = blocks_for(link, len);
+    bool is_first = link->down.bytes == 0 && len <= DOWN_QUEUE_BYTES;
+    size_t reserved = is_first ? 0 : down->block_count / 3;
+    return blocks == 0 || reserved + blocks <= down->free_count;
+}
+
+static bool is_behind(const struct mux_link *link, size_t len) {
+    return link->down.bytes > 0 && link->down.bytes + len > DOWN_QUEUE_BYTES;
+}
+
+static void add_block(struct mux_link *link) {
+    struct mux_down *down = &link->mux->down;
+    struct mux_block *block = down->free_blocks;
+    down->free_blocks = block->next;
+    down->free_count--;
+    block->start = block->end = 0;
+    block->next = NULL;
+    if (link->down.last)
+        link->down.last->next = block;
+    else
+        link->down.first = block;
+    link->down.last = block;
+}
+
+static void append(struct mux_link *link, struct mux_span bytes) {
+    link->down.bytes += bytes.len;
+    while (bytes.len > 0) {
+        if (room_in_last(link) == 0)
+            add_block(link);
+        struct mux_block *block = link->down.last;
+        size_t len = bytes.len < room_in_last(link) ? bytes.len : room_in_last(link);
+        memcpy(block->data + block->end, bytes.data, len);
+        block->end += len;
+        bytes = mux_span(bytes.data + len, bytes.len - len);
+    }
+}
+
+const struct mux_gather *mux_link_take(struct mux_link *link) {
+    struct mux_down_queue *queue = &link->down;
+    if (queue->gather.len_bytes || queue->bytes == 0)
+        return NULL;
+    queue->gather = (struct mux_gather){queue->spans, 0, 0};
+    for (struct mux_block *block = queue->first; block && queue->gather.count < DOWN_SPANS;
+         block = block->next) {
+        struct mux_span span = mux_span(block->data + block->start, block->end - block->start);
+        queue->spans[queue->gather.count++] = span;
+        queue->gather.len_bytes += span.len;
+    }
+    return &queue->gather;
+}
+
+void mux_link_sent(struct mux_link *link) {
+    struct mux_down_queue *queue = &link->down;
+    assert(queue->gather.len_bytes > 0);
+    MUX_COUNT(&link->mux->counters, down_sent_bytes, queue->gather.len_bytes);
+    queue->bytes -= queue->gather.len_bytes;
+    for (size_t i = 0; i < queue->gather.count; i++) {
+        queue->first->start += queue->spans[i].len;
+        if (queue->first->start == queue->first->end)
+            free_first(link);
+    }
+    queue->gather.len_bytes = 0;
+    queue->stalled = false;
+    mux_link_attend(link);
+}
+
+bool mux_down_queue(struct mux_link *link, const struct mux_pieces *packet) {
+    if (!link->way_down || !has_memory(link, packet->len_bytes))
+        return false;
+    for (size_t i = 0; i < packet->count; i++)
+        append(link, packet->piece[i]);
+    mux_link_attend(link);
+    return true;
+}
+
+/*
+ * ---- packets ----
+ */
+
+static int shown(struct mux_span segment) {
+    size_t len = segment.len < SHOWN_SEGMENT_BYTES ? segment.len : SHOWN_SEGMENT_BYTES;
+    while (len < segment.len && len > 0 && (segment.data[len] & 0xC0) == 0x80)
+        len--; /* not inside a character: the message stays UTF-8 */
+    return (int)len;
+}
+
+static void refuse(struct mux *mux, struct mux_span segment, const char *why, uint64_t now_ns) {
+    MUX_COUNT(&mux->counters, down_refused_packets, 1);
+    mux_message(mux, MUX_STATUS_FAIL, now_ns, "a packet for link \"%.*s\" was dropped: %s",
+                shown(segment), (const char *)segment.data, why);
+}
+
+/* Has the packet at hand waited long enough? */
+static bool waited(struct mux_down *down, uint64_t now_ns) {
+    if (!down->waiting)
+        down->wait_until_ns = now_ns + DOWN_WAIT_NS;
+    return now_ns >= down->wait_until_ns;
+}
+
+/* A packet for a link that is behind. False: everybody waits for it. */
+static bool give_up_link(struct mux_link *link, uint64_t now_ns) {
+    if (!link->down.stalled && !waited(&link->mux->down, now_ns))
+        return false;
+    link->down.stalled = true;
+    refuse(link->mux, link->prefix.segment, "it does not read what is sent to it", now_ns);
+    return true;
+}
+
+/* A packet for which there is no memory. False: everybody waits for some. */
+static bool give_up_memory(struct mux_link *link, size_t len, uint64_t now_ns) {
+    struct mux_down *down = &link->mux->down;
+    bool ever = len <= (down->block_count - down->block_count / 3) * DOWN_BLOCK_BYTES;
+    if (ever && !down->starved && !waited(down, now_ns))
+        return false;
+    down->starved = down->starved || ever;
+    refuse(link->mux, link->prefix.segment,
+           ever ? "other links do not read what is sent to them: there is no memory for it"
+                : "it is larger than the memory for the way down allows",
+           now_ns);
+    return true;
+}
+
+/* For this node itself: what another one has to say is for the log. */
+static void take_own(struct mux *mux, const struct mux_packet *packet) {
+    struct mux_span text = packet->file_content;
+    MUX_COUNT(&mux->counters, down_own_packets, 1);
+    if (mux_greeting_answered(mux, packet))
+        return;
+    if (mux_span_equal(packet->file_name, mux_span_text("muxd")) && text.len)
+        mux_log(mux, "the upstream says: %.*s", (int)(text.len < 400 ? text.len : 400),
+                (const char *)text.data);
+}
+
+/* False: it waits for room. */
+static bool deliver(struct mux *mux, const struct mux_frame *frame, uint64_t now_ns) {
+    struct mux_span segment;
+    struct mux_pieces pieces;
+    if (!frame->packet.route.data) {
+        take_own(mux, &frame->packet);
+        return true;
+    }
+    mux_strip(frame->bytes, &frame->packet, &frame->layout, &segment, &pieces);
+    struct mux_link *link = mux_link_find(mux, segment);
+    if (!link) {
+        MUX_COUNT(&mux->counters, down_unknown_packets, 1);
+        mux_message(mux, MUX_STATUS_FAIL, now_ns, "no link has the segment \"%.*s\"",
+                    shown(segment), (const char *)segment.data);
+        return true;
+    }
+    if (!link->way_down || link->ended) {
+        refuse(mux, segment,
+               link->is_away ? "its node is unreachable"
+               : link->ended ? "it has ended"
+                             : "there is no way down to it",
+               now_ns);
+        return true;
+    }
+    if (is_behind(link, pieces.len_bytes))
+        return give_up_link(link, now_ns);
+    if (!has_memory(link, pieces.len_bytes))
+        return give_up_memory(link, pieces.len_bytes, now_ns);
+    mux_down_queue(link, &pieces);
+    MUX_COUNT(&mux->counters, down_forwarded_packets, 1);
+    return true;
+}
+
+/* Nothing of the old upstream's bytes is left but the beginning of a packet. */
+static void cut(struct mux *mux) {
+    struct mux_down *down = &mux->down;
+    size_t dropped = mux_framer_stored(&down->framer);
+    mux_framer_init(&down->framer, down->store);
+    down->cut = false;
+    if (dropped) {
+        MUX_COUNT(&mux->counters, down_damage_bytes, dropped);
+        mux_log(mux, "the upstream was lost inside a packet: %zu bytes of it dropped", dropped);
+    }
+}
+
+static bool next_input(struct mux *mux) {
+    struct mux_down *down = &mux->down;
+    if (mux_input_next(mux, &down->inputs, &down->framer))
+        return true;
+    if (down->cut)
+        cut(mux);
+    return false;
+}
+
+/* One frame. False: there is nothing to do now. */
+static bool step(struct mux *mux, uint64_t now_ns) {
+    struct mux_down *down = &mux->down;
+    struct mux_frame *frame = &down->frame;
+    if (!down->waiting)
+        mux_framer_next(&down->framer, frame);
+    switch (frame->kind) {
+    case MUX_FRAME_NONE:
+        return next_input(mux);
+    case MUX_FRAME_STORE:
+        mux_framer_move(&down->framer, down->store);
+        return true;
+    case MUX_FRAME_PACKET:
+        if (!down->waiting)
+            MUX_COUNT(&mux->counters, down_received_packets, 1);
+        down->waiting = !deliver(mux, frame, now_ns);
+        return !down->waiting;
+    case MUX_FRAME_CHATTER:
+        MUX_COUNT(&mux->counters, down_chatter_bytes, frame->bytes.len);
+        mux_log(mux, "%zu bytes from the upstream are not subunit: dropped", frame->bytes.len);
+        return true;
+    case MUX_FRAME_DAMAGE:
+        MUX_COUNT(&mux->counters, down_damage_bytes, frame->bytes.len);
+        mux_message(mux, MUX_STATUS_FAIL, now_ns, "%zu bytes of damage came from the upstream: %s",
+                    frame->bytes.len, mux_error_text(frame->why));
+        return true;
+    }
+    return false;
+}
+
+void mux_down_run(struct mux *mux, uint64_t now_ns) {
+    while (step(mux, now_ns))
+        ;
+}
+
+void mux_up_received(struct mux *mux, struct mux_buffer *buffer, struct mux_span bytes) {
+    MUX_COUNT(&mux->counters, down_received_bytes, bytes.len);
+    mux_input_append(mux, &mux->down.inputs, buffer, bytes);
+}
+
+uint64_t mux_down_pending_bytes(const struct mux *mux) {
+    const struct mux_down *down = &mux->down;
+    return mux_inputs_bytes(&down->inputs) + mux_framer_stored(&down->framer) +
+           down->framer.fed.len + (down->waiting ? down->frame.bytes.len : 0);
+}
+
+bool mux_up_wants_receive(const struct mux *mux) {
+    return !mux->down.waiting && !mux->down.cut;
+}

@@ -1,0 +1,191 @@
+/*
+ * The upstream as a node: hello, then nothing until it has answered, so that one that refuses us
+ * costs no packet; what is above it, so that no loop is entered; goodbye when this node ends in
+ * order.
+ */
+#include "mux/node/mux_internal.h"
+#include "mux/packet/report.h"
+
+#include <stdio.h>
+
+/* Who does not answer a hello in this time is no node, or has no use. */
+#define ANSWER_WAIT_NS 10000000000u
+
+static const char loop_above[] = "a loop: this node would be above itself";
+static const char too_deep[] = "more than 32 nodes would be above each other";
+_Static_assert(MUX_NODES_DEEP_MAX == 32, "as too_deep says");
+
+void mux_greeting_init(struct mux *mux) {
+    struct mux_greeting *greeting = &mux->greeting;
+    *greeting = (struct mux_greeting){.state = mux->config.upstream_is_node ? MUX_GREETING_AWAY
+                                                                            : MUX_GREETING_OPEN};
+    greeting->hello = mux->config.hello;
+    greeting->hello.proves = true;
+    mux_node_secret(mux, "", greeting->identity);
+}
+
+void mux_greeting_answer(const struct mux *mux, struct mux_hello *answer) {
+    const struct mux_greeting *greeting = &mux->greeting;
+    mux_hello_init(answer, greeting->identity, mux->config.hello.name);
+    memcpy(answer->path, greeting->path, sizeof answer->path);
+}
+
+static void write_word(struct mux_greeting *greeting, size_t len) {
+    greeting->span = mux_span(greeting->bytes, len);
+}
+
+const struct mux_gather *mux_greeting_take(struct mux *mux) {
+    struct mux_greeting *greeting = &mux->greeting;
+    if (greeting->state == MUX_GREETING_HELLO)
+        write_word(greeting, mux_hello_write(&greeting->hello, greeting->bytes));
+    else if (greeting->state == MUX_GREETING_GOODBYE && mux_up_pending_bytes(mux) == 0)
+        write_word(greeting, mux_goodbye_write(mux->nodes_left, greeting->bytes));
+    else
+        return NULL;
+    greeting->state++;
+    greeting->in_flight = true;
+    greeting->answer_by_ns = mux->now_ns + ANSWER_WAIT_NS;
+    greeting->gather = (struct mux_gather){&greeting->span, 1, greeting->span.len};
+    return &greeting->gather;
+}
+
+/* The way above, for those below: a loop is refused where it would close. */
+static void tell_path(struct mux *mux) {
+    uint8_t out[MUX_HELLO_PACKET_BYTES];
+    mux_nodes_tell(mux, mux_span(out, mux_path_write(mux->greeting.path, out)));
+}
+
+/* Those below hear in words why nothing goes up. */
+static void tell_refusal(struct mux *mux, const char *why) {
+    char reason[160];
+    uint8_t out[MUX_HELLO_PACKET_BYTES];
+    struct mux_pieces pieces;
+    snprintf(reason, sizeof reason, "node %s refuses its upstream: %s", mux->config.hello.name,
+             why);
+    mux_report_message(MUX_STATUS_FAIL, mux_span_text(reason), mux_span(NULL, 0), mux_span(NULL, 0),
+                       &pieces);
+    mux_pieces_copy(&pieces, out);
+    mux_nodes_tell(mux, mux_span(out, pieces.len_bytes));
+}
+
+static void refuse(struct mux *mux, const char *why) {
+    mux->greeting.refusal = why;
+    if (why != loop_above && why != too_deep)
+        return;
+    MUX_COUNT(&mux->counters, loops, 1);
+    tell_refusal(mux, why);
+}
+
+/* The nodes above: the upstream, and those above it. NULL, or why they cannot be there. */
+static const char *take_path(struct mux *mux, const char *upstream, const char *above) {
+    struct mux_greeting *greeting = &mux->greeting;
+    char path[MUX_PATH_BYTES];
+    if (strcmp(upstream, greeting->identity) == 0 || mux_path_has(above, greeting->identity))
+        return loop_above;
+    if (!mux_path_join(path, upstream, above))
+        return too_deep;
+    if (strcmp(path, greeting->path) == 0)
+        return NULL;
+    memcpy(greeting->path, path, sizeof path);
+    tell_path(mux);
+    return NULL;
+}
+
+/* It is one that does not know what is in progress below, or which nodes are. */
+static void enter_place(struct mux *mux, const struct mux_hello *answer) {
+    struct mux_greeting *greeting = &mux->greeting;
+    bool is_other = greeting->home[0] && strcmp(greeting->home, answer->identity) != 0;
+    greeting->is_other = is_other;
+    memcpy(greeting->home, answer->identity, sizeof greeting->home);
+    memcpy(greeting->hello.proof, answer->secret, sizeof greeting->hello.proof);
+    greeting->state = MUX_GREETING_OPEN;
+    mux_below_say_again(mux);
+    if (is_other)
+        mux_retell_begin(mux);
+    mux_log(mux, "the upstream is node %s%s", answer->name,
+            is_other ? ", another one than before: tests in progress are told to it" : "");
+}
+
+static void take_answer(struct mux *mux, const struct mux_packet *packet) {
+    struct mux_greeting *greeting = &mux->greeting;
+    struct mux_hello answer;
+    const char *why = mux_hello_read(packet, &answer);
+    bool is_home = !greeting->home[0] || strcmp(greeting->home, answer.identity) == 0;
+    if (!why && !is_home && !greeting->may_be_other)
+        why = "another node than before answers here, and that one may still be reached";
+    if (!why)
+        why = take_path(mux, answer.identity, answer.path);
+    if (why)
+        refuse(mux, why);
+    else
+        enter_place(mux, &answer);
+}
+
+bool mux_greeting_answered(struct mux *mux, const struct mux_packet *packet) {
+    struct mux_greeting *greeting = &mux->greeting;
+    char above[MUX_PATH_BYTES];
+    uint32_t nodes;
+    if (greeting->state == MUX_GREETING_ASKED && mux_hello_is(packet)) {
+        take_answer(mux, packet);
+        return true;
+    }
+    if (greeting->state != MUX_GREETING_OPEN || !greeting->home[0])
+        return false;
+    if (mux_goodbye_is(packet, &nodes)) {
+        greeting->sent_off = true;
+        return true;
+    }
+    if (!mux_path_read(packet, above))
+        return false;
+    const char *why = take_path(mux, greeting->home, above);
+    if (why)
+        refuse(mux, why);
+    return true;
+}
+
+void mux_up_connected(struct mux *mux, bool may_be_other) {
+    mux->greeting.may_be_other = may_be_other;
+    if (mux->config.upstream_is_node)
+        mux->greeting.state = MUX_GREETING_HELLO;
+}
+
+void mux_greeting_lost(struct mux *mux) {
+    mux->greeting.in_flight = false;
+    mux->greeting.refusal = NULL;
+    mux->greeting.sent_off = false;
+    if (mux->config.upstream_is_node)
+        mux->greeting.state = MUX_GREETING_AWAY;
+}
+
+bool mux_up_is_other(const struct mux *mux) {
+    return mux->greeting.is_other;
+}
+
+bool mux_up_accepted(const struct mux *mux) {
+    return mux->greeting.state >= MUX_GREETING_OPEN;
+}
+
+bool mux_up_sent_off(const struct mux *mux) {
+    return mux->greeting.sent_off;
+}
+
+const char *mux_up_close_reason(const struct mux *mux) {
+    const struct mux_greeting *greeting = &mux->greeting;
+    bool is_asked = greeting->state == MUX_GREETING_ASKED;
+    if (!greeting->refusal && is_asked && mux->now_ns >= greeting->answer_by_ns)
+        return "it has not answered: is it a muxd?";
+    return greeting->refusal;
+}
+
+uint64_t mux_greeting_deadline_ns(const struct mux *mux) {
+    bool asked = mux->greeting.state == MUX_GREETING_ASKED;
+    return asked ? mux->greeting.answer_by_ns : UINT64_MAX;
+}
+
+bool mux_up_leave(struct mux *mux) {
+    struct mux_greeting *greeting = &mux->greeting;
+    if (mux->config.upstream_is_node && greeting->state == MUX_GREETING_OPEN)
+        greeting->state = MUX_GREETING_GOODBYE;
+    bool is_asking = greeting->state == MUX_GREETING_HELLO || greeting->state == MUX_GREETING_ASKED;
+    return is_asking || greeting->state == MUX_GREETING_GOODBYE || greeting->in_flight;
+}

@@ -1,0 +1,256 @@
+#include "mux/node/hello.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define TEXT_OF(number) TEXT_OF_TOKEN(number)
+#define TEXT_OF_TOKEN(token) #token
+#define OUR_VERSION TEXT_OF(MUX_HELLO_VERSION)
+
+/* What the packet adds to its content: head, names, route, CRC. */
+#define AROUND_CONTENT_BYTES 128
+#define CONTENT_BYTES (MUX_HELLO_PACKET_BYTES - AROUND_CONTENT_BYTES)
+_Static_assert(MUX_NOTICE_ROUTE_BYTES + 2 * AROUND_CONTENT_BYTES < MUX_HELLO_PACKET_BYTES,
+               "a notice has a short content, and room for its route");
+
+static const char hello_file[] = "muxd.hello";
+static const char goodbye_file[] = "muxd.goodbye";
+static const char path_file[] = "muxd.path";
+static const char notice_file[] = "muxd.node";
+
+void mux_hello_init(struct mux_hello *hello, const char *identity, const char *name) {
+    *hello = (struct mux_hello){.version = MUX_HELLO_VERSION};
+    snprintf(hello->identity, sizeof hello->identity, "%s", identity);
+    size_t len = 0;
+    for (; name[len] && len < sizeof hello->name - 1; len++)
+        hello->name[len] = name[len] > ' ' && name[len] <= '~' ? name[len] : '_';
+}
+
+static size_t write_word(const char *file, const char *content, struct mux_span route,
+                         uint8_t out[MUX_HELLO_PACKET_BYTES]) {
+    struct mux_packet packet = {
+        .runnable = true,
+        .eof = true,
+        .mime = mux_span_text("text/plain;charset=utf8"),
+        .file_name = mux_span_text(file),
+        .file_content = mux_span_text(content),
+        .route = route,
+    };
+    size_t len;
+    enum mux_error error = mux_packet_encode(&packet, out, MUX_HELLO_PACKET_BYTES, &len);
+    assert(!error);
+    (void)error;
+    return len;
+}
+
+static const struct mux_span no_route = {NULL, 0};
+
+/* A line of text, if it has a value or is wanted without. */
+static size_t add_line(char *out, size_t at, const char *key, const char *value, bool always) {
+    if (!always && !*value)
+        return at;
+    return at + (size_t)snprintf(out + at, CONTENT_BYTES - at, "%s=%s\n", key, value);
+}
+
+size_t mux_hello_write(const struct mux_hello *hello, uint8_t out[MUX_HELLO_PACKET_BYTES]) {
+    char content[CONTENT_BYTES];
+    size_t len = (size_t)snprintf(content, sizeof content, "version=%" PRIu32 "\n", hello->version);
+    len = add_line(content, len, "identity", hello->identity, true);
+    len = add_line(content, len, "name", hello->name, true);
+    len = add_line(content, len, "proof", hello->proof, hello->proves);
+    len = add_line(content, len, "secret", hello->secret, false);
+    len = add_line(content, len, "path", hello->path, false);
+    assert(len < sizeof content);
+    return write_word(hello_file, content, no_route, out);
+}
+
+size_t mux_path_write(const char *path, uint8_t out[MUX_HELLO_PACKET_BYTES]) {
+    char content[CONTENT_BYTES];
+    add_line(content, 0, "path", path, true);
+    return write_word(path_file, content, no_route, out);
+}
+
+size_t mux_notice_write(const struct mux_notice *notice, struct mux_span route,
+                        uint8_t out[MUX_HELLO_PACKET_BYTES]) {
+    char content[CONTENT_BYTES];
+    assert(route.len <= MUX_NOTICE_ROUTE_BYTES);
+    size_t len = add_line(content, 0, "identity", notice->identity, true);
+    add_line(content, len, "state", notice->here ? "here" : "gone", true);
+    return write_word(notice_file, content, route, out);
+}
+
+size_t mux_goodbye_write(uint32_t nodes, uint8_t out[MUX_HELLO_PACKET_BYTES]) {
+    char content[CONTENT_BYTES];
+    snprintf(content, sizeof content, "nodes=%" PRIu32 "\n", nodes);
+    return write_word(goodbye_file, content, no_route, out);
+}
+
+static bool is_file(const struct mux_packet *packet, const char *name) {
+    return !packet->test_id.data && mux_span_equal(packet->file_name, mux_span_text(name));
+}
+
+bool mux_hello_is(const struct mux_packet *packet) {
+    return is_file(packet, hello_file) && !packet->route.data;
+}
+
+bool mux_notice_is(const struct mux_packet *packet) {
+    return is_file(packet, notice_file);
+}
+
+/* "KEY=VALUE\n" off the front; the last line may lack its newline. */
+static bool next_line(struct mux_span *rest, struct mux_span *key, struct mux_span *value) {
+    if (rest->len == 0)
+        return false;
+    const uint8_t *end = memchr(rest->data, '\n', rest->len);
+    size_t len = end ? (size_t)(end - rest->data) : rest->len;
+    const uint8_t *equals = memchr(rest->data, '=', len);
+    size_t key_len = equals ? (size_t)(equals - rest->data) : len;
+    *key = mux_span(rest->data, key_len);
+    *value = equals ? mux_span(equals + 1, len - key_len - 1) : mux_span(rest->data + len, 0);
+    size_t used = end ? len + 1 : len;
+    *rest = mux_span(rest->data + used, rest->len - used);
+    return true;
+}
+
+static bool read_number(struct mux_span text, uint32_t *number) {
+    *number = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9' || *number > UINT32_MAX / 10 - 1)
+            return false;
+        *number = *number * 10 + (uint32_t)(text.data[i] - '0');
+    }
+    return text.len > 0;
+}
+
+/* Hexadecimal digits, and nothing else. */
+static bool read_identity(struct mux_span text, char out[MUX_IDENTITY_BYTES]) {
+    static const char digits[] = "0123456789abcdef";
+    if (text.len == 0 || text.len >= MUX_IDENTITY_BYTES)
+        return false;
+    for (size_t i = 0; i < text.len; i++)
+        if (!memchr(digits, text.data[i], sizeof digits - 1))
+            return false;
+    memcpy(out, text.data, text.len);
+    out[text.len] = '\0';
+    return true;
+}
+
+static bool read_proof(struct mux_span text, struct mux_hello *hello) {
+    hello->proves = true;
+    return text.len == 0 || read_identity(text, hello->proof);
+}
+
+static bool read_name(struct mux_span text, char out[MUX_NODE_NAME_BYTES]) {
+    if (text.len >= MUX_NODE_NAME_BYTES)
+        return false;
+    for (size_t i = 0; i < text.len; i++)
+        if (text.data[i] <= ' ' || text.data[i] > '~')
+            return false;
+    if (text.len)
+        memcpy(out, text.data, text.len);
+    out[text.len] = '\0';
+    return true;
+}
+
+/* Identities, a comma between two. */
+static bool read_path(struct mux_span text, char out[MUX_PATH_BYTES]) {
+    char identity[MUX_IDENTITY_BYTES];
+    struct mux_span rest = text;
+    if (text.len >= MUX_PATH_BYTES)
+        return false;
+    while (rest.len) {
+        const uint8_t *comma = memchr(rest.data, ',', rest.len);
+        size_t len = comma ? (size_t)(comma - rest.data) : rest.len;
+        if (!read_identity(mux_span(rest.data, len), identity))
+            return false;
+        size_t used = comma ? len + 1 : len;
+        rest = mux_span(rest.data + used, rest.len - used);
+    }
+    if (text.len)
+        memcpy(out, text.data, text.len);
+    out[text.len] = '\0';
+    return true;
+}
+
+static bool read_hello_line(struct mux_span key, struct mux_span value, struct mux_hello *hello) {
+    if (mux_span_equal(key, mux_span_text("version")))
+        return read_number(value, &hello->version);
+    if (mux_span_equal(key, mux_span_text("identity")))
+        return read_identity(value, hello->identity);
+    if (mux_span_equal(key, mux_span_text("name")))
+        return read_name(value, hello->name);
+    if (mux_span_equal(key, mux_span_text("proof")))
+        return read_proof(value, hello);
+    if (mux_span_equal(key, mux_span_text("secret")))
+        return read_identity(value, hello->secret);
+    if (mux_span_equal(key, mux_span_text("path")))
+        return read_path(value, hello->path);
+    return true;
+}
+
+const char *mux_hello_read(const struct mux_packet *packet, struct mux_hello *hello) {
+    struct mux_span rest = packet->file_content, key, value;
+    bool fine = true;
+    *hello = (struct mux_hello){0};
+    while (fine && next_line(&rest, &key, &value))
+        fine = read_hello_line(key, value, hello);
+    if (!fine || hello->version == 0)
+        return "its hello is malformed";
+    if (hello->version != MUX_HELLO_VERSION)
+        return "it speaks another version of the protocol of node links than " OUR_VERSION;
+    return hello->identity[0] ? NULL : "its hello has no identity";
+}
+
+bool mux_path_read(const struct mux_packet *packet, char path[MUX_PATH_BYTES]) {
+    struct mux_span rest = packet->file_content, key, value;
+    if (!is_file(packet, path_file) || packet->route.data)
+        return false;
+    while (next_line(&rest, &key, &value))
+        if (mux_span_equal(key, mux_span_text("path")))
+            return read_path(value, path);
+    return false;
+}
+
+bool mux_path_has(const char *path, const char *identity) {
+    size_t len = strlen(identity);
+    while (*path) {
+        const char *comma = strchr(path, ',');
+        size_t one = comma ? (size_t)(comma - path) : strlen(path);
+        if (one == len && memcmp(path, identity, len) == 0)
+            return true;
+        path += comma ? one + 1 : one;
+    }
+    return false;
+}
+
+bool mux_path_join(char out[MUX_PATH_BYTES], const char *first, const char *rest) {
+    int len = snprintf(out, MUX_PATH_BYTES, "%s%s%s", first, *rest ? "," : "", rest);
+    return len < MUX_PATH_BYTES;
+}
+
+bool mux_notice_read(const struct mux_packet *packet, struct mux_notice *notice) {
+    struct mux_span rest = packet->file_content, key, value;
+    bool fine = true, has_state = false;
+    *notice = (struct mux_notice){0};
+    while (fine && next_line(&rest, &key, &value)) {
+        if (mux_span_equal(key, mux_span_text("identity")))
+            fine = read_identity(value, notice->identity);
+        if (!mux_span_equal(key, mux_span_text("state")))
+            continue;
+        notice->here = mux_span_equal(value, mux_span_text("here"));
+        has_state = true;
+        fine = notice->here || mux_span_equal(value, mux_span_text("gone"));
+    }
+    return fine && has_state && notice->identity[0];
+}
+
+bool mux_goodbye_is(const struct mux_packet *packet, uint32_t *nodes) {
+    struct mux_span rest = packet->file_content, key, value;
+    *nodes = 0;
+    if (!is_file(packet, goodbye_file) || packet->route.data)
+        return false;
+    while (next_line(&rest, &key, &value))
+        if (mux_span_equal(key, mux_span_text("nodes")) && !read_number(value, nodes))
+            *nodes = 0;
+    return true;
+}

@@ -1,0 +1,323 @@
+/* Making and ending a mux, and its turns. Links: link.c; the ways: up.c and down.c. */
+#include "mux/node/mux_internal.h"
+#include "mux/packet/report.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define LINE_BYTES 512
+
+/* A peer can provoke messages: so many a second, and a burst. */
+#define MESSAGES_PER_SECOND 10
+#define MESSAGES_BURST 20
+
+/* Log lines about damage; the owner may write fewer. */
+#define DAMAGE_LINES_PER_SECOND 20
+#define DAMAGE_LINES_BURST 100
+
+void mux_log(struct mux *mux, const char *format, ...) {
+    char line[LINE_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    mux->config.log(mux->config.user, line);
+}
+
+void mux_message(struct mux *mux, enum mux_status status, uint64_t now_ns, const char *format,
+                 ...) {
+    char reason[LINE_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(reason, sizeof reason, format, arguments);
+    va_end(arguments);
+    mux_log(mux, "%s", reason);
+    /* a batch that is full for a frame mostly has room for some messages */
+    if (!mux_limiter_allow(&mux->messages, now_ns) ||
+        !mux_batch_has_room(mux->fill, 2 * LINE_BYTES, 1)) {
+        MUX_COUNT(&mux->counters, messages_suppressed, 1);
+        return;
+    }
+    struct mux_pieces pieces;
+    mux_report_message(status, mux_span_text(reason), mux_span(NULL, 0), mux_span(NULL, 0),
+                       &pieces);
+    mux_batch_add(mux->fill, &pieces, NULL, SIZE_MAX);
+    MUX_COUNT(&mux->counters, messages, 1);
+    MUX_COUNT(&mux->counters, forwarded_packets, 1);
+    MUX_COUNT(&mux->counters, forwarded_bytes, pieces.len_bytes);
+}
+
+void mux_input_append(struct mux *mux, struct mux_inputs *inputs, struct mux_buffer *buffer,
+                      struct mux_span bytes) {
+    struct mux_input *input = mux->free_inputs;
+    assert(input && bytes.len <= mux->config.input_bytes_max);
+    mux->free_inputs = input->next;
+    mux->inputs_used++;
+    *input = (struct mux_input){buffer, bytes, NULL};
+    if (inputs->last)
+        inputs->last->next = input;
+    else
+        inputs->first = input;
+    inputs->last = input;
+    inputs->count++;
+}
+
+static void drop_first(struct mux *mux, struct mux_inputs *inputs) {
+    struct mux_input *input = inputs->first;
+    inputs->first = input->next;
+    if (!inputs->first)
+        inputs->last = NULL;
+    inputs->count--;
+    inputs->feeding = false;
+    mux_buffer_release(input->buffer);
+    input->next = mux->free_inputs;
+    mux->free_inputs = input;
+    mux->inputs_used--;
+}
+
+bool mux_input_next(struct mux *mux, struct mux_inputs *inputs, struct mux_framer *framer) {
+    if (inputs->feeding)
+        drop_first(mux, inputs);
+    if (!inputs->first)
+        return false;
+    mux_framer_feed(framer, inputs->first->bytes);
+    inputs->feeding = true;
+    return true;
+}
+
+uint64_t mux_inputs_bytes(const struct mux_inputs *inputs) {
+    const struct mux_input *input = inputs->first;
+    uint64_t bytes = 0;
+    if (input && inputs->feeding)
+        input = input->next;
+    for (; input; input = input->next)
+        bytes += input->bytes.len;
+    return bytes;
+}
+
+void mux_inputs_drop(struct mux *mux, struct mux_inputs *inputs) {
+    while (inputs->first)
+        drop_first(mux, inputs);
+}
+
+/*
+ * How config.memory is shared out. The way down's store and one large slot are always there. Of the
+ * rest a twelfth is for the way down: with 96 MiB or more the largest packet fits into what it may
+ * use of that; and a twelfth for middle slots.
+ */
+#define SHARES 12
+#define FIXED_BYTES (2 * BATCH_BYTES + MUX_STORE_MAX_BYTES)
+#define LEAST_REST_BYTES (MUX_MEMORY_MIN_BYTES - FIXED_BYTES)
+_Static_assert(FIXED_BYTES < MUX_MEMORY_MIN_BYTES, "the least memory has a rest to be shared");
+_Static_assert(LEAST_REST_BYTES / SHARES >= MIDDLE_SLOT_BYTES, "there is a middle slot");
+_Static_assert(LEAST_REST_BYTES / SHARES >= 3 * DOWN_BLOCK_BYTES, "a third of the blocks is one");
+_Static_assert(LEAST_REST_BYTES - 2 * (LEAST_REST_BYTES / SHARES) >= MUX_STORE_MAX_BYTES,
+               "there is a large slot");
+
+static bool share_memory(struct mux *mux) {
+    struct mux_room rest = mux->config.memory;
+    for (int i = 0; i < 2; i++) {
+        if (!mux_batch_init(&mux->batches[i], (struct mux_room){rest.data, BATCH_BYTES},
+                            mux->config.gather_max))
+            return false;
+        rest = (struct mux_room){rest.data + BATCH_BYTES, rest.len - BATCH_BYTES};
+    }
+    struct mux_room store = {rest.data, MUX_STORE_MAX_BYTES};
+    rest = (struct mux_room){rest.data + store.len, rest.len - store.len};
+    const size_t twelfth = rest.len / SHARES;
+    struct mux_room blocks = {rest.data, twelfth - twelfth % DOWN_BLOCK_BYTES};
+    struct mux_room middle = {rest.data + blocks.len, twelfth - twelfth % MIDDLE_SLOT_BYTES};
+    struct mux_room large = {middle.data + middle.len, rest.len - blocks.len - middle.len};
+    return mux_down_init(mux, store, blocks) &&
+           mux_slots_init(&mux->middle_slots, middle, MIDDLE_SLOT_BYTES) &&
+           mux_slots_init(&mux->large_slots, large, MUX_STORE_MAX_BYTES) &&
+           mux->large_slots.count > 0;
+}
+
+static unsigned common_cells_of(size_t wanted) {
+    return wanted < TESTS_COMMON_CELLS_MAX ? (unsigned)wanted : TESTS_COMMON_CELLS_MAX;
+}
+
+static bool make_tests(struct mux *mux) {
+    const struct mux_config *config = &mux->config;
+    const unsigned common_cells[MUX_PROGRESS_KINDS] = {
+        [MUX_PROGRESS_WORKER] = common_cells_of(config->memory.len / WORKERS_TESTS_SHARE_BYTES),
+        [MUX_PROGRESS_NODE] = common_cells_of(config->memory.len / NODES_TESTS_SHARE_BYTES),
+    };
+    return mux_progress_init(&mux->tests, mux->links_count, common_cells, config->hash_key,
+                             &mux->counters.value[MUX_COUNT_tests_untracked]);
+}
+
+static bool make_tables(struct mux *mux) {
+    const struct mux_config *config = &mux->config;
+    mux->links_count = mux_connections_max(config->links_max);
+    mux->away_max = config->links_max;
+    mux->directory_count = 2 * (size_t)mux->links_count;
+    mux->links = calloc(mux->links_count, sizeof *mux->links);
+    mux->tails = malloc((size_t)mux->links_count * TAIL_BYTES);
+    mux->directory = calloc(mux->directory_count, sizeof *mux->directory);
+    mux->inputs = calloc(config->inputs_max, sizeof *mux->inputs);
+    if (!mux->links || !mux->tails || !mux->directory || !mux->inputs)
+        return false;
+    for (unsigned i = 0; i < config->inputs_max; i++) {
+        mux->inputs[i].next = mux->free_inputs;
+        mux->free_inputs = &mux->inputs[i];
+    }
+    return make_tests(mux) && mux_below_init(mux, mux->links_count, config->links_max) &&
+           mux_segments_init(&mux->segments, config->segment_by, config->hash_key);
+}
+
+static void free_all(struct mux *mux) {
+    for (unsigned i = 0; i < mux->links_touched; i++)
+        mux_inputs_drop(mux, &mux->links[i].inputs);
+    mux_down_fini(mux);
+    mux_batch_fini(&mux->batches[0]);
+    mux_batch_fini(&mux->batches[1]);
+    mux_slots_fini(&mux->middle_slots);
+    mux_slots_fini(&mux->large_slots);
+    mux_progress_fini(&mux->tests);
+    mux_below_fini(mux);
+    mux_segments_fini(&mux->segments);
+    free(mux->links);
+    free(mux->tails);
+    free(mux->directory);
+    free(mux->inputs);
+    free(mux);
+}
+
+struct mux *mux_create(const struct mux_config *config) {
+    assert(config->gather_max >= MUX_GATHER_MIN && config->links_max > 0);
+    assert(config->input_bytes_max <= MUX_INPUT_MAX_BYTES);
+    if (config->memory.len < MUX_MEMORY_MIN_BYTES)
+        return NULL;
+    struct mux *mux = calloc(1, sizeof *mux);
+    if (!mux)
+        return NULL;
+    mux->config = *config;
+    if (mux->config.reference_least_bytes > REFERENCE_LEAST_MAX_BYTES)
+        mux->config.reference_least_bytes = REFERENCE_LEAST_MAX_BYTES;
+    mux_greeting_init(mux);
+    mux->promised_ns = UINT64_MAX;
+    mux->messages = (struct mux_limiter){MESSAGES_PER_SECOND, MESSAGES_BURST, MESSAGES_BURST, 0};
+    mux->damage_lines =
+        (struct mux_limiter){DAMAGE_LINES_PER_SECOND, DAMAGE_LINES_BURST, DAMAGE_LINES_BURST, 0};
+    mux->fill = &mux->batches[0];
+    mux->flight = &mux->batches[1];
+    mux_list_init(&mux->active);
+    mux_list_init(&mux->pinned);
+    mux_list_init(&mux->attention);
+    mux_list_init(&mux->spares);
+    mux_list_init(&mux->nodes);
+    mux_list_init(&mux->away);
+    mux_list_init(&mux->superseded);
+    mux_list_init(&mux->buried);
+    mux_list_init(&mux->chatter);
+    mux_list_init(&mux->looks);
+    mux_list_init(&mux->starved);
+    mux_list_init(&mux->fresh);
+    if (make_tables(mux) && share_memory(mux))
+        return mux;
+    free_all(mux);
+    return NULL;
+}
+
+/* Nobody is left and nothing waits: then all memory must be back. */
+static void assert_all_back(const struct mux *mux) {
+    unsigned links = 0, inputs = 0;
+    for (const struct mux_link *link = mux->free_links; link; link = link->next)
+        links++;
+    for (const struct mux_input *input = mux->free_inputs; input; input = input->next)
+        inputs++;
+    if (links < mux->links_touched || mux_up_pending_bytes(mux) || mux->down.inputs.count)
+        return;
+    assert(inputs == mux->config.inputs_max);
+    assert(mux->middle_slots.free_count == mux->middle_slots.count);
+    assert(mux->large_slots.free_count == mux->large_slots.count);
+    assert(mux->down.free_count == mux->down.block_count);
+    assert(mux->tests.free_count == mux->tests.count);
+    assert(mux->below.count == 0 && mux->connection_count == 0 && mux->places_taken == 0);
+}
+
+void mux_destroy(struct mux *mux) {
+    assert_all_back(mux);
+    free_all(mux);
+}
+
+struct mux_counters *mux_counters_of(struct mux *mux) {
+    return &mux->counters;
+}
+
+/* This node was to be called earlier: it was stopped, or had no CPU time. */
+static void look_how_late(struct mux *mux, uint64_t now_ns) {
+    uint64_t due_ns = mux->promised_ns > mux->now_ns ? mux->promised_ns : mux->now_ns;
+    if (mux->promised_ns != UINT64_MAX && now_ns > due_ns && now_ns - due_ns >= LATE_NS)
+        mux_nodes_slept(mux, now_ns - due_ns, now_ns);
+    mux->promised_ns = UINT64_MAX;
+}
+
+void mux_run(struct mux *mux, uint64_t now_ns) {
+    look_how_late(mux, now_ns);
+    mux->now_ns = now_ns;
+    mux_links_run(mux, now_ns);
+    mux_nodes_run(mux, now_ns);
+    mux_down_run(mux, now_ns);
+    do
+        mux_up_run(mux);
+    while (mux_grant_slots(mux));
+    mux_judge_holders(mux, now_ns);
+    mux_nodes_bury(mux);
+    mux->is_due = false;
+    mux_links_feed_starved(mux);
+}
+
+void mux_send_off(struct mux *mux) {
+    uint8_t out[MUX_HELLO_PACKET_BYTES];
+    if (!mux->leaving)
+        mux->nodes_left = mux->below.count;
+    mux->leaving = true;
+    mux_nodes_tell(mux, mux_span(out, mux_goodbye_write(0, out)));
+}
+
+void mux_end(struct mux *mux) {
+    if (!mux->leaving)
+        mux->nodes_left = mux->below.count;
+    mux->leaving = mux->ending = true;
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b) {
+    return a < b ? a : b;
+}
+
+static uint64_t deadline_ns_of(const struct mux *mux) {
+    if (mux->is_due)
+        return mux->now_ns;
+    uint64_t deadline_ns = earlier(mux->middle_slots.judge_at_ns, mux->large_slots.judge_at_ns);
+    deadline_ns = earlier(deadline_ns, mux_links_deadline_ns(mux));
+    deadline_ns = earlier(deadline_ns, mux_nodes_deadline_ns(mux));
+    deadline_ns = earlier(deadline_ns, mux_greeting_deadline_ns(mux));
+    if (mux->down.waiting)
+        deadline_ns = earlier(deadline_ns, mux->down.wait_until_ns);
+    return deadline_ns;
+}
+
+uint64_t mux_deadline_ns(struct mux *mux) {
+    mux->promised_ns = deadline_ns_of(mux);
+    return mux->promised_ns;
+}
+
+bool mux_busy(const struct mux *mux) {
+    return !mux_list_empty(&mux->active) || !mux_list_empty(&mux->pinned) ||
+           !mux_list_empty(&mux->middle_slots.waiting) ||
+           !mux_list_empty(&mux->large_slots.waiting) || mux->down.inputs.count > 0;
+}
+
+uint64_t mux_unframed_bytes(const struct mux *mux) {
+    uint64_t bytes = 0;
+    for (unsigned i = 0; i < mux->links_touched; i++) {
+        const struct mux_link *link = &mux->links[i];
+        bytes += mux_framer_stored(&link->framer) + link->framer.fed.len +
+                 mux_inputs_bytes(&link->inputs);
+    }
+    return bytes;
+}

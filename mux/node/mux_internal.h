@@ -1,0 +1,428 @@
+/* What the files of this folder share. Nothing of it is for others. */
+#ifndef MUX_MUX_INTERNAL_H
+#define MUX_MUX_INTERNAL_H
+
+#include "mux/limiter.h"
+#include "mux/list.h"
+#include "mux/node/batch.h"
+#include "mux/node/below.h"
+#include "mux/node/hello.h"
+#include "mux/node/mux.h"
+#include "mux/node/progress.h"
+#include "mux/node/segment.h"
+#include "mux/node/slots.h"
+#include "mux/packet/framer.h"
+#include "mux/packet/report.h"
+#include "mux/packet/route.h"
+
+/* A link's own store: chatter and packets up to half of it; larger ones wait for a slot. */
+#define TAIL_BYTES MUX_STORE_MIN_BYTES
+
+/* Slots for packets up to half of it, so that 64 KiB attachments do not queue for the large ones.
+ */
+#define MIDDLE_SLOT_BYTES ((size_t)256 << 10)
+
+/* Bytes copied into a batch at most; some 3,000 small packets, one send. */
+#define BATCH_BYTES ((size_t)512 << 10)
+
+/* Most packets that one frame becomes: a damage report. */
+#define FRAME_PACKETS 3
+
+/*
+ * What each of them has beyond the frame's own bytes at most: a head, numbers, a CRC, the link's
+ * segment, a report's names and its reason.
+ */
+#define FRAME_GROWTH_BYTES 512
+
+/* Most bytes of one frame that are copied into the batch: an input that is copied whole. */
+#define FRAME_COPIED_BYTES ((size_t)MUX_INPUT_MAX_BYTES + FRAME_PACKETS * FRAME_GROWTH_BYTES)
+
+/* Pieces that long are referenced where they can be, whatever the transport says. */
+#define REFERENCE_LEAST_MAX_BYTES 8192
+
+/* Of any length, in one packet: test id, tags, mime, file name, file content, route code. */
+#define PACKET_FIELDS 6
+
+/* Deficit round robin: what a link may send in its turn. About 100 small packets. */
+#define QUANTUM_BYTES 16384
+
+/*
+ * What a frame takes of that at least: to find, check and send a packet of a few bytes costs as
+ * much CPU as so many bytes in larger ones, so that no worker's turn is much longer than another's.
+ */
+#define FRAME_LEAST_BYTES 80
+
+/* Chatter waits so long for its newline: below what a person at a debugger prompt notices. */
+#define CHATTER_SILENCE_NS 30000000u
+
+/* A packet that is not whole after this is looked into (oracle rule 8). */
+#define LOOK_AFTER_NS 2000000000u
+
+/* Received buffers of one link that may wait here before it is paused: one in use, few behind. */
+#define LINK_INPUTS_MAX 4
+
+/*
+ * After a packet that fits no received buffer the next one is likely to be such, too: only its
+ * first bytes are received here, so that all the others can be received into a slot, not copied
+ * there. Enough for its length.
+ */
+#define HEAD_ROOM_BYTES 64
+
+/*
+ * Links that find no free buffer receive into their own stores when the mux is who holds buffers:
+ * one of so many. (Else they come back to the transport soon. Several transports each have their
+ * own, the least of them a tenth of all.)
+ */
+#define INPUTS_HELD_SHARE 16
+
+/* Queues for the way down are made of these. */
+#define DOWN_BLOCK_BYTES ((size_t)16 << 10)
+#define DOWN_SPANS 4
+
+/* What may wait for one link; a single packet may be larger, up to two thirds of all blocks. */
+#define DOWN_QUEUE_BYTES ((size_t)64 << 10)
+
+/* So long all of the way down waits for a link that does not read; then its packets are refused. */
+#define DOWN_WAIT_NS 1000000000u
+
+#define PEER_TEXT_BYTES 128
+
+/* A call that comes so much too late: this node did not run. */
+#define LATE_NS 100000000u
+
+/*
+ * Tests in progress (progress.h): the cells that links share beyond their own. One cell for each of
+ * these many bytes of config.memory: 128 MiB give 131,072 for workers and twice that for nodes,
+ * each of which carries the tests of many workers.
+ */
+#define WORKERS_TESTS_SHARE_BYTES 1024
+#define NODES_TESTS_SHARE_BYTES 512
+#define TESTS_COMMON_CELLS_MAX (1u << 22) /* of a kind: 800 MiB */
+
+#define REASON_BYTES 160
+
+/*
+ * How all these limits hang together: who changes one hears of the others.
+ */
+_Static_assert(MUX_PREFIX_GROWTH_BYTES <= FRAME_GROWTH_BYTES, "a packet with its segment");
+_Static_assert(MUX_SEGMENT_TEXT_BYTES + 128 <= FRAME_GROWTH_BYTES, "a report's names and reason");
+_Static_assert(MUX_SEGMENT_TEXT_BYTES - 1 <= MUX_SEGMENT_MAX_BYTES, "every segment is one");
+_Static_assert(FRAME_PACKETS >= MUX_REPORT_DAMAGE_PACKETS && FRAME_PACKETS >= 2,
+               "damage, and a packet that is split");
+_Static_assert(FRAME_COPIED_BYTES >= 2 * PACKET_FIELDS * (size_t)REFERENCE_LEAST_MAX_BYTES +
+                                         2 * MUX_PIECES_SCRATCH_BYTES,
+               "of a packet that is split no field may be long enough to be referenced");
+_Static_assert(FRAME_COPIED_BYTES >= MUX_FRAME_CHATTER_MAX_BYTES + FRAME_GROWTH_BYTES &&
+                   MUX_FRAME_CHATTER_MAX_BYTES <= MUX_REPORT_CHATTER_MAX_BYTES,
+               "chatter is one packet, and may lie where nothing can be referenced");
+_Static_assert(FRAME_COPIED_BYTES >= TAIL_BYTES + FRAME_PACKETS * FRAME_GROWTH_BYTES,
+               "from a link's own store all is copied");
+_Static_assert(FRAME_COPIED_BYTES >=
+                   MUX_PROGRESS_NAME_BYTES + REASON_BYTES + PEER_TEXT_BYTES + FRAME_GROWTH_BYTES,
+               "the report of a test that has failed is copied");
+_Static_assert(FRAME_GROWTH_BYTES <= MUX_PIECES_SCRATCH_BYTES, "growth is written into scratch");
+_Static_assert(2 * FRAME_COPIED_BYTES <= BATCH_BYTES, "a batch takes several frames of any kind");
+_Static_assert(FRAME_PACKETS *MUX_PIECES_MAX <= MUX_GATHER_MIN, "a frame fits an empty batch");
+_Static_assert(MUX_HEADER_MAX_BYTES <= HEAD_ROOM_BYTES && HEAD_ROOM_BYTES <= TAIL_BYTES,
+               "a packet's length is in its head, which goes into any store");
+_Static_assert(TAIL_BYTES <= MIDDLE_SLOT_BYTES && MIDDLE_SLOT_BYTES <= MUX_STORE_MAX_BYTES,
+               "a larger store takes what a smaller one has");
+_Static_assert(MUX_HELLO_PACKET_BYTES <= TAIL_BYTES && MUX_HELLO_PACKET_BYTES <= DOWN_QUEUE_BYTES,
+               "a hello needs no slot, and its answer fits a link's queue");
+
+struct mux_input {
+    struct mux_buffer *buffer;
+    struct mux_span bytes;
+    struct mux_input *next;
+};
+
+struct mux_inputs {
+    struct mux_input *first, *last;
+    unsigned count;
+    bool feeding; /* the first one is in the framer's hands */
+};
+
+struct mux_block {
+    uint8_t *data;
+    size_t start, end; /* bytes that wait */
+    struct mux_block *next;
+};
+
+struct mux_down_queue {
+    struct mux_block *first, *last;
+    size_t bytes;
+    struct mux_span spans[DOWN_SPANS];
+    struct mux_gather gather; /* in flight when len_bytes > 0 */
+    bool stalled;             /* it was behind for DOWN_WAIT_NS and has not read since */
+};
+
+struct mux_link {
+    struct mux *mux;
+    void *user;
+    struct mux_list active_node, attention_node, chatter_node, slot_node, holder_node, look_node;
+    struct mux_list starved_node, fresh_node;
+    struct mux_list spare_node; /* in mux->spares: see has_place */
+    struct mux_link *next;      /* in its bucket of the directory, or in the free list */
+    bool way_down;
+    bool has_place; /* among config.links_max; the others must open with a known node's hello */
+    bool started;   /* has a segment */
+    bool ended;
+    bool finished;
+    bool expects_large;      /* the last packet was larger than buffer_bytes */
+    bool has_frames;         /* a hello is the first or none */
+    bool is_known;           /* a whole packet came on it */
+    bool by_room;            /* no received buffer is free for it: it offers room of its own */
+    size_t buffer_bytes;     /* the largest buffer that it has received: stacks differ in theirs */
+    uint64_t slot_bytes;     /* received since it has its slot */
+    uint64_t slot_due_ns;    /* by then more must come while others wait for the slot */
+    int64_t credit_bytes;    /* deficit round robin; a large packet makes it a debt */
+    uint64_t received_ns;    /* its last bytes */
+    uint64_t look_at_ns;     /* when it is in mux->looks */
+    size_t look_bytes;       /* looked into in vain: again when so much is stored; 0: not yet */
+    size_t offered_bytes;    /* of room that the owner is receiving into: the store must not move */
+    struct mux_buffer *slot; /* the framer's store when it is not `tail` */
+    uint8_t *tail;
+    struct mux_framer framer;
+    struct mux_inputs inputs;
+    struct mux_prefix prefix;
+    struct mux_down_queue down;
+    struct mux_progress_list tests;
+    const char *close_reason; /* it shall be closed; NULL: not */
+    bool is_turned_away;      /* for it had no place */
+
+    /* nodes.c */
+    char identity[MUX_IDENTITY_BYTES], name[MUX_NODE_NAME_BYTES];
+    bool is_node;
+    bool proves;    /* it knows of proofs */
+    bool is_proven; /* it has shown what only the earlier connection was told */
+    bool has_said;  /* something behind its hello */
+    bool refused;
+    bool is_leaving;            /* it has said goodbye */
+    uint32_t nodes_left;        /* below it, then: they go on */
+    bool is_moved;              /* it came another way: what was in progress here is told there */
+    bool is_away;               /* its connection is gone, its segment and tests are kept */
+    bool is_given_up;           /* for too long */
+    uint64_t since_ns, lost_ns; /* it was first here, and last */
+    uint64_t away_until_ns;
+    uint64_t superseded_ns; /* since then its silence counts */
+    struct mux_list below;  /* of mux_below_node.of_link: nodes that are reached by it */
+    unsigned below_further;
+    struct mux_link *successor, *predecessor; /* the same node's next newer, older connection */
+    struct mux_list node_node;
+    struct mux_list away_node; /* in away, superseded or buried */
+
+    char reason[REASON_BYTES]; /* why it ended */
+    char segment[MUX_SEGMENT_TEXT_BYTES];
+    char peer[PEER_TEXT_BYTES];
+    char host[PEER_TEXT_BYTES];
+};
+
+struct mux_down {
+    struct mux_framer framer;
+    struct mux_room store;
+    struct mux_inputs inputs;
+    struct mux_block *blocks;
+    struct mux_block *free_blocks;
+    size_t block_count, free_count;
+    struct mux_frame frame; /* waits for room when `waiting` */
+    bool waiting;
+    bool starved; /* a packet had DOWN_WAIT_NS, and no block came back since */
+    bool cut;     /* the upstream was lost: what is half received cannot be ended by another one */
+    uint64_t wait_until_ns;
+};
+
+/* greeting.c: how far this node has come with an upstream that is a node. In this order. */
+enum mux_greeting_state {
+    MUX_GREETING_AWAY,    /* there is no connection */
+    MUX_GREETING_HELLO,   /* the hello is to be sent */
+    MUX_GREETING_ASKED,   /* it is not answered */
+    MUX_GREETING_OPEN,    /* packets go up; an upstream that is no node is always so */
+    MUX_GREETING_GOODBYE, /* the goodbye is to be sent, after all packets */
+    MUX_GREETING_LEFT,
+};
+
+struct mux_greeting {
+    enum mux_greeting_state state;
+    bool in_flight;
+    bool may_be_other;   /* than the node of before */
+    bool is_other;       /* it is another one than before */
+    bool sent_off;       /* it ends: nothing more goes to it */
+    const char *refusal; /* why this upstream cannot be used */
+    uint64_t answer_by_ns;
+    struct mux_hello hello;            /* with the proof for the node of before */
+    char identity[MUX_IDENTITY_BYTES]; /* what this node answers those below with */
+    char home[MUX_IDENTITY_BYTES];     /* the upstream that answered last; "": none */
+    char path[MUX_PATH_BYTES];         /* it, and the nodes above it */
+    uint8_t bytes[MUX_HELLO_PACKET_BYTES];
+    struct mux_span span;     /* hello or goodbye, in bytes */
+    struct mux_gather gather; /* of span */
+};
+
+struct mux {
+    struct mux_config config;
+    struct mux_counters counters;
+    struct mux_segments segments;
+    struct mux_limiter messages, damage_lines;
+
+    struct mux_link *links; /* config.links_max; touched only when first used */
+    uint8_t *tails;
+    unsigned links_count, links_touched; /* see mux_connections_max() */
+    unsigned places_taken;               /* of config.links_max */
+    unsigned connection_count;
+    struct mux_link *free_links;
+    struct mux_link **directory;
+    size_t directory_count;
+
+    struct mux_input *inputs;
+    struct mux_input *free_inputs;
+    unsigned inputs_used;
+    struct mux_slots middle_slots, large_slots;
+    struct mux_progress tests;
+
+    struct mux_list active, attention;
+    struct mux_list chatter; /* chatter that waits for its newline, by received_ns */
+    struct mux_list looks;   /* packets underway, by look_at_ns */
+    struct mux_list starved; /* links for which no received buffer was free */
+    struct mux_list fresh;   /* of mux_link.fresh_node: something came, but no frame yet */
+    struct mux_list pinned;  /* of mux_link.active_node: see MUX_LINK_PINNED */
+    struct mux_batch batches[2];
+    struct mux_batch *fill, *flight;
+    bool in_flight;
+    bool leaving; /* nodes below were sent off */
+    bool ending;  /* nobody is waited for any more */
+    bool is_due;  /* a link has something to do since the last run */
+    uint64_t now_ns;
+    uint64_t promised_ns; /* the deadline that the owner was last told */
+
+    struct mux_list spares;     /* of mux_link.spare_node: connections without a place, by age */
+    struct mux_list nodes;      /* of mux_link.node_node */
+    struct mux_list away;       /* of mux_link.away_node, by away_until_ns */
+    struct mux_list superseded; /* of mux_link.away_node */
+    struct mux_list buried;     /* of mux_link.away_node: to be forgotten after this round */
+    unsigned away_count, away_max;
+    uint32_t nodes_left; /* nodes below when this one began to end */
+    struct mux_below below;
+    struct mux_greeting greeting;
+    unsigned retell_at; /* the next link whose tests are told again; links_touched: none */
+
+    struct mux_down down;
+};
+
+/* mux.c */
+__attribute__((format(printf, 2, 3))) void mux_log(struct mux *mux, const char *format, ...);
+/* This node's own message to the upstream; rate-limited. Status: fail, or none. */
+__attribute__((format(printf, 4, 5))) void mux_message(struct mux *mux, enum mux_status status,
+                                                       uint64_t now_ns, const char *format, ...);
+void mux_input_append(struct mux *mux, struct mux_inputs *inputs, struct mux_buffer *buffer,
+                      struct mux_span bytes);
+/* Feeds the next input; the one before is done with. False: there is none. */
+bool mux_input_next(struct mux *mux, struct mux_inputs *inputs, struct mux_framer *framer);
+/* Bytes in those that are not in the framer's hands. */
+uint64_t mux_inputs_bytes(const struct mux_inputs *inputs);
+void mux_inputs_drop(struct mux *mux, struct mux_inputs *inputs);
+
+enum mux_link_step {
+    MUX_LINK_MORE,   /* go on */
+    MUX_LINK_IDLE,   /* nothing to do until more comes, or a slot */
+    MUX_LINK_PINNED, /* nothing to do until the batch is sent that refers to its store */
+    MUX_LINK_FULL,   /* nobody has anything to do until a batch is sent */
+};
+
+/* link.c */
+void mux_link_activate(struct mux_link *link);
+void mux_link_attend(struct mux_link *link);
+struct mux_link *mux_link_find(struct mux *mux, struct mux_span segment);
+/* Timers: chatter that has waited long enough, packets that have. */
+void mux_links_run(struct mux *mux, uint64_t now_ns);
+uint64_t mux_links_deadline_ns(const struct mux *mux);
+/* While this mux holds received buffers, links that found none receive into their own stores. */
+void mux_links_feed_starved(struct mux *mux);
+/* Copies what has come and is not used up, at most `most` bytes; returns how many. */
+size_t mux_link_peek(const struct mux_link *link, uint8_t *out, size_t most);
+/* A frame has come: what is underway, if anything, is another packet. */
+void mux_link_progressed(struct mux_link *link);
+
+/* Its framer has used up what it had: the next input, or the end. */
+enum mux_link_step mux_link_next_input(struct mux_link *link);
+
+/* Of a refused node nothing is used any more. */
+enum mux_link_step mux_link_refused(struct mux_link *link);
+/* The link gets the other one's segment, and the other one none. */
+void mux_link_take_segment(struct mux_link *link, struct mux_link *from);
+/* It is no link any more: its memory is free. */
+void mux_link_forget(struct mux_link *link);
+
+/* A test's route with its link's segment in front. */
+struct mux_span mux_link_full_route(const struct mux_link *link, struct mux_span route,
+                                    char out[MUX_REPORT_ROUTE_MAX_BYTES]);
+/* The first one has come: no hello is looked for behind it. */
+void mux_link_has_frame(struct mux_link *link);
+/* One frame of a connection that has no place yet. */
+enum mux_link_step mux_link_enter(struct mux_link *link);
+
+/* nodes.c */
+/* What this node alone can know for an identity: hexadecimal digits. */
+void mux_node_secret(const struct mux *mux, const char *identity, char out[MUX_IDENTITY_BYTES]);
+/* Is this the hello of a node that is known? */
+bool mux_node_may_enter(const struct mux_link *link, const struct mux_packet *packet);
+/* A hello as the first packet of a link, or another word of a node? Then it has been dealt with. */
+bool mux_node_says(struct mux_link *link, const struct mux_packet *packet);
+/* What comes from it has been here before: it is closed, in words. */
+void mux_link_refuse_loop(struct mux_link *link);
+/* Tells it upwards. False: not now. */
+bool mux_notice_up(struct mux_link *link, const struct mux_notice *notice, struct mux_span route);
+/* A packet goes down to every node that is here. */
+void mux_nodes_tell(struct mux *mux, struct mux_span bytes);
+/* A node link's connection is gone. True: the link is kept, or another one's now. */
+bool mux_node_went(struct mux_link *link);
+void mux_nodes_run(struct mux *mux, uint64_t now_ns);
+/* This node itself did not run for so long: nobody else is judged by it. */
+void mux_nodes_slept(struct mux *mux, uint64_t slept_ns, uint64_t now_ns);
+void mux_nodes_bury(struct mux *mux);
+uint64_t mux_nodes_deadline_ns(const struct mux *mux);
+
+/* assembly.c */
+/* Its framer needs a store of so many bytes. */
+enum mux_link_step mux_link_get_store(struct mux_link *link, size_t store_bytes);
+/* After a frame: a slot that is no longer needed goes to who waits. */
+void mux_link_leave_slot(struct mux_link *link);
+void mux_link_release_slot(struct mux_link *link);
+/* So many bytes came for the packet in its slot. */
+void mux_link_delivered(struct mux_link *link, size_t len);
+/* Gives free slots to those who wait. False: to nobody. */
+bool mux_grant_slots(struct mux *mux);
+/* Evicts who holds a slot that others wait for and delivers too little. */
+void mux_judge_holders(struct mux *mux, uint64_t now_ns);
+
+/* up.c */
+void mux_up_run(struct mux *mux);
+/* For another frame. */
+bool mux_fill_has_room(const struct mux *mux);
+
+/* retell.c */
+void mux_retell_begin(struct mux *mux);
+/* As far as the batch has room. */
+void mux_retell_run(struct mux *mux);
+
+/* greeting.c */
+void mux_greeting_init(struct mux *mux);
+/* What this node answers a hello with, but for the secret. */
+void mux_greeting_answer(const struct mux *mux, struct mux_hello *answer);
+/* Hello or goodbye, if one is due. */
+const struct mux_gather *mux_greeting_take(struct mux *mux);
+/* The upstream was lost. */
+void mux_greeting_lost(struct mux *mux);
+/* From the upstream: is it the answer? Then it has been dealt with. */
+bool mux_greeting_answered(struct mux *mux, const struct mux_packet *packet);
+uint64_t mux_greeting_deadline_ns(const struct mux *mux);
+
+/* down.c */
+bool mux_down_init(struct mux *mux, struct mux_room store, struct mux_room blocks);
+void mux_down_fini(struct mux *mux);
+void mux_down_run(struct mux *mux, uint64_t now_ns);
+/* A packet of this node's own for a link. False: there is no way to it, or no memory. */
+bool mux_down_queue(struct mux_link *link, const struct mux_pieces *packet);
+/* Gives a link's queue back; returns how many bytes were in it. */
+size_t mux_down_drop(struct mux_link *link);
+
+#endif

@@ -1,0 +1,503 @@
+/*
+ * Node links. A link that opens with a hello leads to another node: when it is lost only the way to
+ * that node is. Its segment and its tests in progress wait for the same identity to come back; only
+ * after the grace period are the tests reported failed. A node that comes another way is known by
+ * its identity (below.h): the old place forgets its tests, for it tells them again.
+ */
+#include "mux/node/hash.h"
+#include "mux/node/mux_internal.h"
+#include "mux/packet/report.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+/*
+ * A node that connects anew while its old connection still looks alive: that one is closed when all
+ * that our kernel has of it is read and nothing more has come for so long. What was on its way on
+ * it goes first.
+ */
+#define SUPERSEDED_SILENCE_NS 200000000u
+
+/* Connections of one node that may wait for each other: more do not come of themselves. */
+#define CONNECTIONS_MAX 8
+
+/* A node that is away has at least so much of its grace when this one could run again. */
+#define GRACE_AFTER_SLEEP_NS 2000000000u
+
+#define SECOND_NS 1000000000u
+
+/* What only this node can know for an identity: nobody has to be remembered for it. */
+void mux_node_secret(const struct mux *mux, const char *identity, char out[MUX_IDENTITY_BYTES]) {
+    struct mux_span text = mux_span_text(identity);
+    snprintf(out, MUX_IDENTITY_BYTES, "%016" PRIx64 "%016" PRIx64,
+             mux_hash(mux->config.secret[0], text), mux_hash(mux->config.secret[1], text));
+}
+
+/* A peer that guesses learns nothing from how long it takes. */
+static bool is_same_secret(const char *a, const char *b) {
+    unsigned difference = 0;
+    for (size_t i = 0; i < MUX_IDENTITY_BYTES - 1; i++)
+        difference |= (unsigned)(a[i] ^ b[i]);
+    return difference == 0;
+}
+
+static bool is_proven(const struct mux *mux, const struct mux_hello *hello) {
+    char secret[MUX_IDENTITY_BYTES];
+    mux_node_secret(mux, hello->identity, secret);
+    return strlen(hello->proof) == sizeof secret - 1 && is_same_secret(hello->proof, secret);
+}
+
+/* The link's own end, when a node of this identity is there. */
+static struct mux_link *link_of(const struct mux_below_node *node) {
+    return node && node->route_len == 0 ? node->link : NULL;
+}
+
+/* The words go down to it; when they are sent, or cannot be, it is closed. */
+static void refuse(struct mux_link *link, const char *why) {
+    struct mux *mux = link->mux;
+    char reason[REASON_BYTES];
+    struct mux_pieces pieces;
+    MUX_COUNT(&mux->counters, nodes_refused, 1);
+    mux_log(mux, "%s (link %s) is refused as a node: %s", link->peer, link->segment, why);
+    snprintf(reason, sizeof reason, "this node link is refused: %s", why);
+    mux_report_message(MUX_STATUS_FAIL, mux_span_text(reason), mux_span(NULL, 0), mux_span(NULL, 0),
+                       &pieces);
+    mux_down_queue(link, &pieces);
+    link->refused = true;
+    link->close_reason = "it was refused as a node";
+    mux_link_attend(link);
+}
+
+void mux_link_refuse_loop(struct mux_link *link) {
+    MUX_COUNT(&link->mux->counters, loops, 1);
+    refuse(link, "a loop: what comes from it has passed this node, or too many others");
+}
+
+/*
+ * ---- hello ----
+ */
+
+/* The new connection goes on with the old one's segment and tests; the old one is gone. */
+static void take_over(struct mux_link *link, struct mux_link *old) {
+    struct mux *mux = link->mux;
+    mux_link_take_segment(link, old);
+    mux_progress_move(&mux->tests, &old->tests, &link->tests);
+    mux_below_move(old, link);
+    link->has_said = link->has_said || old->has_said;
+    link->since_ns = old->since_ns;
+    old->successor = NULL;
+    link->predecessor = NULL;
+    link->superseded_ns = mux->now_ns; /* if it has a successor itself */
+    mux_link_forget(old);
+    MUX_COUNT(&mux->counters, nodes_returned, 1);
+    mux_log(mux, "node %s (link %s) is back: %s", link->name, link->segment, link->peer);
+    mux_link_activate(link);
+    mux_link_attend(link);
+}
+
+/* Its old connection has not ended, as far as we know. */
+static void wait_for(struct mux_link *link, struct mux_link *old) {
+    old->successor = link;
+    link->predecessor = old;
+    old->superseded_ns = link->mux->now_ns;
+    mux_list_append(&link->mux->superseded, &old->away_node);
+}
+
+/* Only then does it send more. */
+static bool answer(struct mux_link *link) {
+    const struct mux *mux = link->mux;
+    struct mux_hello hello;
+    uint8_t out[MUX_HELLO_PACKET_BYTES];
+    mux_greeting_answer(mux, &hello);
+    mux_node_secret(mux, link->identity, hello.secret);
+    struct mux_span bytes = mux_span(out, mux_hello_write(&hello, out));
+    return mux_down_queue(
+        link, &(struct mux_pieces){.piece = {bytes}, .count = 1, .len_bytes = bytes.len});
+}
+
+/*
+ * May it go on as this node? With the proof, always. Without: when nobody has proved, or could
+ * have, for the first answer may not have reached it. NULL, or why not.
+ */
+static const char *why_not_the_same(const struct mux_link *link, const struct mux_link *old) {
+    bool is_old_version = !link->proves && !old->proves;
+    if (link->is_proven || is_old_version || !old->has_said)
+        return NULL;
+    return "its identity is in use, and it does not show what only that node was told";
+}
+
+static struct mux_link *last_connection(struct mux_link *link, unsigned *count) {
+    for (*count = 1; link->successor; ++*count)
+        link = link->successor;
+    return link;
+}
+
+/* What was known at another place is told again from here. */
+static void leave_place(struct mux *mux, struct mux_below_node *node) {
+    char route[MUX_BELOW_ROUTE_BYTES];
+    struct mux_link *link = node->link;
+    struct mux_span at = mux_span(route, node->route_len);
+    MUX_COUNT(&mux->counters, nodes_moved, 1);
+    mux_log(mux, "a node below link %s%s%.*s comes another way", link->segment, at.len ? "/" : "",
+            (int)at.len, (const char *)node->route);
+    memcpy(route, node->route, at.len);
+    if (at.len) {
+        mux_progress_forget_route(&mux->tests, &link->tests, at);
+        mux_below_remove(link, at);
+        if (link->is_away && link->is_leaving && !mux_progress_any(&link->tests))
+            mux_link_forget(link); /* nobody of those below it is waited for any more */
+        return;
+    }
+    mux_below_clear(link);
+    mux_progress_close(&mux->tests, &link->tests);
+    link->is_moved = true;
+    if (link->is_away)
+        mux_link_forget(link);
+    else if (!link->ended && mux_list_empty(&link->away_node)) {
+        link->superseded_ns = mux->now_ns;
+        mux_list_append(&mux->superseded, &link->away_node);
+    }
+}
+
+static void become_node(struct mux_link *link) {
+    struct mux *mux = link->mux;
+    link->is_node = true;
+    link->framer.trusted = true;
+    link->since_ns = mux->now_ns;
+    mux_progress_open(&mux->tests, &link->tests, MUX_PROGRESS_NODE);
+    mux_list_append(&mux->nodes, &link->node_node);
+    MUX_COUNT(&mux->counters, nodes_connected, 1);
+}
+
+static void welcome(struct mux_link *link) {
+    struct mux *mux = link->mux;
+    struct mux_below_node *known = mux_below_find(mux, link->identity);
+    struct mux_link *old = link_of(known), *last = NULL;
+    unsigned connections = 0;
+    const char *why = mux->leaving ? "this node ends" : old ? why_not_the_same(link, old) : NULL;
+    if (old)
+        last = last_connection(old, &connections);
+    if (!why && connections >= CONNECTIONS_MAX)
+        why = "its earlier connections have not ended";
+    if (!why && !answer(link))
+        why = "there is no memory, or no way, to answer it";
+    if (why) {
+        refuse(link, why);
+        return;
+    }
+    become_node(link);
+    if (known && !old)
+        leave_place(mux, known);
+    if (!old) {
+        mux_below_add(link, link->identity, mux_span(NULL, 0));
+        mux_log(mux, "link %s is node %s: %s", link->segment, link->name, link->peer);
+    } else if (old->is_away)
+        take_over(link, old);
+    else
+        wait_for(link, last);
+}
+
+static void take_hello(struct mux_link *link, const struct mux_packet *packet) {
+    struct mux_hello hello;
+    const char *why = mux_hello_read(packet, &hello);
+    if (!why && strcmp(hello.identity, link->mux->config.hello.identity) == 0)
+        why = "it is this node itself: a loop";
+    if (why) {
+        refuse(link, why);
+        return;
+    }
+    memcpy(link->identity, hello.identity, sizeof link->identity);
+    memcpy(link->name, hello.name, sizeof link->name);
+    link->proves = hello.proves;
+    link->is_proven = is_proven(link->mux, &hello);
+    welcome(link);
+}
+
+bool mux_node_may_enter(const struct mux_link *link, const struct mux_packet *packet) {
+    struct mux_hello hello;
+    return mux_hello_is(packet) && !mux_hello_read(packet, &hello) &&
+           link_of(mux_below_find(link->mux, hello.identity));
+}
+
+/*
+ * ---- what a node says later ----
+ */
+
+bool mux_notice_up(struct mux_link *link, const struct mux_notice *notice, struct mux_span route) {
+    struct mux *mux = link->mux;
+    uint8_t out[MUX_HELLO_PACKET_BYTES];
+    char full[MUX_NOTICE_ROUTE_BYTES];
+    _Static_assert(MUX_SEGMENT_TEXT_BYTES + MUX_BELOW_ROUTE_BYTES < MUX_NOTICE_ROUTE_BYTES,
+                   "a known route with a segment fits a notice");
+    if (!mux->config.upstream_is_node)
+        return true;
+    if (!mux_batch_has_room(mux->fill, sizeof out, 1))
+        return false;
+    int len = snprintf(full, sizeof full, "%s%s%.*s", link->segment, route.len ? "/" : "",
+                       (int)route.len, (const char *)route.data);
+    struct mux_span bytes =
+        mux_span(out, mux_notice_write(notice, mux_span(full, (size_t)len), out));
+    struct mux_pieces pieces = {.piece = {bytes}, .count = 1, .len_bytes = bytes.len};
+    mux_batch_add(mux->fill, &pieces, NULL, SIZE_MAX);
+    MUX_COUNT(&mux->counters, forwarded_packets, 1);
+    MUX_COUNT(&mux->counters, forwarded_bytes, pieces.len_bytes);
+    return true;
+}
+
+/* What cannot be told now is known to those above until this node's own link ends. */
+static void say_gone(struct mux_link *link, const char *identity, struct mux_span route) {
+    struct mux_notice notice = {.here = false};
+    memcpy(notice.identity, identity, sizeof notice.identity);
+    mux_notice_up(link, &notice, route);
+}
+
+static void comes_there(struct mux_link *link, const char *identity, struct mux_span route) {
+    struct mux *mux = link->mux;
+    struct mux_below_node *node = mux_below_find(mux, identity);
+    struct mux_span at = node ? mux_span(node->route, node->route_len) : mux_span(NULL, 0);
+    if (node && node->link == link && mux_span_equal(at, route)) {
+        mux_list_append(&mux->below.unsaid, &node->unsaid); /* to another upstream, perhaps */
+        return;
+    }
+    if (node)
+        leave_place(mux, node);
+    if (mux_below_add(link, identity, route))
+        return;
+    MUX_COUNT(&mux->counters, nodes_unknown, 1);
+    mux_log(mux,
+            "a node at %s/%.*s is not remembered: there are too many, or its route is too long",
+            link->segment, (int)route.len, (const char *)route.data);
+}
+
+static void take_notice(struct mux_link *link, const struct mux_packet *packet) {
+    struct mux_notice notice;
+    if (!packet->route.data || !mux_notice_read(packet, &notice))
+        return;
+    struct mux_below_node *node = mux_below_find(link->mux, notice.identity);
+    if (notice.here && strcmp(notice.identity, link->mux->config.hello.identity) == 0) {
+        mux_link_refuse_loop(link);
+    } else if (notice.here) {
+        comes_there(link, notice.identity, packet->route);
+    } else if (node && node->link == link &&
+               mux_span_equal(mux_span(node->route, node->route_len), packet->route)) {
+        say_gone(link, notice.identity, packet->route);
+        mux_below_remove(link, packet->route);
+    }
+}
+
+/* Its own workers are settled. Nodes below it may go on: their tests wait for them. */
+static void take_goodbye(struct mux_link *link, uint32_t nodes) {
+    link->is_leaving = true;
+    link->nodes_left = nodes;
+    snprintf(link->reason, sizeof link->reason, "node %s ended", link->name);
+}
+
+bool mux_node_says(struct mux_link *link, const struct mux_packet *packet) {
+    uint32_t nodes;
+    if (!link->has_frames) {
+        if (!mux_hello_is(packet))
+            return false;
+        take_hello(link, packet);
+        return true;
+    }
+    link->has_said = true;
+    if (packet->test_id.data || !packet->file_name.data)
+        return false;
+    if (mux_notice_is(packet)) {
+        take_notice(link, packet);
+        return true;
+    }
+    if (!mux_goodbye_is(packet, &nodes))
+        return false;
+    take_goodbye(link, nodes);
+    return true;
+}
+
+void mux_nodes_tell(struct mux *mux, struct mux_span bytes) {
+    for (struct mux_list *at = mux->nodes.next; at != &mux->nodes; at = at->next) {
+        struct mux_link *link = MUX_LIST_ITEM(at, struct mux_link, node_node);
+        if (!link->is_away && !link->ended)
+            mux_down_queue(
+                link, &(struct mux_pieces){.piece = {bytes}, .count = 1, .len_bytes = bytes.len});
+    }
+}
+
+bool mux_awaits_nodes(const struct mux *mux) {
+    for (const struct mux_list *at = mux->nodes.next; at != &mux->nodes; at = at->next) {
+        const struct mux_link *link = MUX_LIST_ITEM(at, struct mux_link, node_node);
+        if (mux->leaving && link->proves && !link->is_away && !link->ended)
+            return true;
+    }
+    return false;
+}
+
+/*
+ * ---- away ----
+ */
+
+/* Its tests are reported failed by the way up, which then buries it. */
+static void give_up(struct mux_link *link, const char *why) {
+    struct mux *mux = link->mux;
+    uint64_t away_ns = mux->now_ns + mux->config.node_grace_ns - link->away_until_ns;
+    mux_list_remove(&link->away_node);
+    mux->away_count--;
+    link->is_given_up = true;
+    MUX_COUNT(&mux->counters, nodes_given_up, 1);
+    mux_log(mux, "node %s (link %s) is given up: %s", link->name, link->segment, why);
+    if (link->is_leaving)
+        snprintf(link->reason, sizeof link->reason,
+                 "node %s ended, and the node below it that had it was not seen again for %" PRIu64
+                 " s",
+                 link->name, away_ns / SECOND_NS);
+    else
+        snprintf(link->reason, sizeof link->reason, "node %s was unreachable for %" PRIu64 " s",
+                 link->name, away_ns / SECOND_NS);
+    mux_below_clear(link);
+    say_gone(link, link->identity, mux_span(NULL, 0));
+    mux_link_activate(link);
+}
+
+/* Strangers that say hello and go: those with nothing to wait for, then those known for less. */
+static bool is_worth_less(const struct mux_link *a, const struct mux_link *b) {
+    bool a_waits = mux_progress_any(&a->tests), b_waits = mux_progress_any(&b->tests);
+    if (a_waits != b_waits)
+        return b_waits;
+    return a->lost_ns - a->since_ns < b->lost_ns - b->since_ns;
+}
+
+static void make_room(struct mux *mux) {
+    struct mux_link *least = MUX_LIST_ITEM(mux->away.next, struct mux_link, away_node);
+    for (struct mux_list *at = mux->away.next; at != &mux->away; at = at->next) {
+        struct mux_link *link = MUX_LIST_ITEM(at, struct mux_link, away_node);
+        if (is_worth_less(link, least))
+            least = link;
+    }
+    give_up(least, "too many nodes are away, and it was known for the shortest time");
+}
+
+static void wait_for_return(struct mux_link *link) {
+    struct mux *mux = link->mux;
+    link->is_away = true;
+    link->user = NULL;
+    link->lost_ns = mux->now_ns;
+    link->away_until_ns = mux->now_ns + mux->config.node_grace_ns;
+    mux_list_append(&mux->away, &link->away_node);
+    mux->away_count++;
+    if (mux->away_count > mux->away_max)
+        make_room(mux);
+}
+
+static void say_unreachable(struct mux_link *link) {
+    struct mux *mux = link->mux;
+    MUX_COUNT(&mux->counters, nodes_lost, 1);
+    mux_message(mux, MUX_STATUS_NONE, mux->now_ns,
+                "node %s (link %s) is unreachable: %s; its tests in progress may go on within "
+                "%g s",
+                link->name, link->segment, link->reason,
+                (double)mux->config.node_grace_ns / SECOND_NS);
+}
+
+static void say_left(struct mux_link *link) {
+    struct mux *mux = link->mux;
+    mux_message(mux, MUX_STATUS_NONE, mux->now_ns,
+                "node %s (link %s) ended; tests in progress of nodes below it may go on within "
+                "%g s",
+                link->name, link->segment, (double)mux->config.node_grace_ns / SECOND_NS);
+}
+
+bool mux_node_went(struct mux_link *link) {
+    bool may_return = !link->is_leaving;
+    bool has_left_some = link->is_leaving && link->nodes_left && mux_progress_any(&link->tests);
+    if (!link->is_node || link->predecessor || link->refused)
+        return false;
+    mux_list_remove(&link->away_node); /* superseded */
+    if (link->successor) {
+        MUX_COUNT(&link->mux->counters, nodes_lost, 1);
+        take_over(link->successor, link);
+        return true;
+    }
+    if (link->is_moved || link->mux->leaving || !(may_return || has_left_some))
+        return false;
+    wait_for_return(link);
+    if (has_left_some)
+        say_left(link);
+    else
+        say_unreachable(link);
+    return true;
+}
+
+/* What it has sent is being read; only what comes, or not, while we read says anything of it. */
+static bool is_read(const struct mux_link *link) {
+    return mux_link_wants_receive(link) && link->inputs.count == 0 &&
+           mux_list_empty(&link->active_node);
+}
+
+/* Who has shown the proof has left the old connection for good; else that one may still live. */
+static uint64_t silent_since_ns(const struct mux_link *link) {
+    bool is_left = link->is_moved || (link->successor && link->successor->is_proven);
+    return is_left || link->received_ns < link->superseded_ns ? link->superseded_ns
+                                                              : link->received_ns;
+}
+
+static bool is_unread(const struct mux_link *link) {
+    const struct mux_config *config = &link->mux->config;
+    return config->unread && config->unread(config->user, link->user);
+}
+
+static void close_superseded(struct mux *mux, uint64_t now_ns) {
+    for (struct mux_list *at = mux->superseded.next; at != &mux->superseded; at = at->next) {
+        struct mux_link *link = MUX_LIST_ITEM(at, struct mux_link, away_node);
+        if (link->predecessor || link->close_reason || link->ended ||
+            now_ns - silent_since_ns(link) < SUPERSEDED_SILENCE_NS)
+            continue;
+        link->superseded_ns = now_ns;
+        if (!is_read(link) || is_unread(link))
+            continue;
+        link->close_reason = "its node has connected anew";
+        mux_link_attend(link);
+    }
+}
+
+void mux_nodes_run(struct mux *mux, uint64_t now_ns) {
+    close_superseded(mux, now_ns);
+    while (!mux_list_empty(&mux->away) && !mux->ending) {
+        struct mux_link *link = MUX_LIST_ITEM(mux->away.next, struct mux_link, away_node);
+        if (link->away_until_ns > now_ns)
+            break;
+        give_up(link, "it has not come back");
+    }
+}
+
+void mux_nodes_slept(struct mux *mux, uint64_t slept_ns, uint64_t now_ns) {
+    uint64_t least_ns = mux->config.node_grace_ns < GRACE_AFTER_SLEEP_NS ? mux->config.node_grace_ns
+                                                                         : GRACE_AFTER_SLEEP_NS;
+    for (struct mux_list *at = mux->away.next; at != &mux->away; at = at->next) {
+        struct mux_link *link = MUX_LIST_ITEM(at, struct mux_link, away_node);
+        link->away_until_ns += slept_ns;
+        if (link->away_until_ns < now_ns + least_ns)
+            link->away_until_ns = now_ns + least_ns;
+    }
+    for (struct mux_list *at = mux->superseded.next; at != &mux->superseded; at = at->next)
+        MUX_LIST_ITEM(at, struct mux_link, away_node)->superseded_ns = now_ns;
+}
+
+void mux_nodes_bury(struct mux *mux) {
+    while (!mux_list_empty(&mux->buried)) {
+        struct mux_link *link = MUX_LIST_ITEM(mux->buried.next, struct mux_link, away_node);
+        mux_link_forget(link);
+    }
+}
+
+uint64_t mux_nodes_deadline_ns(const struct mux *mux) {
+    uint64_t deadline_ns = UINT64_MAX;
+    if (!mux_list_empty(&mux->away) && !mux->ending)
+        deadline_ns = MUX_LIST_ITEM(mux->away.next, struct mux_link, away_node)->away_until_ns;
+    for (const struct mux_list *at = mux->superseded.next; at != &mux->superseded; at = at->next) {
+        const struct mux_link *link = MUX_LIST_ITEM(at, struct mux_link, away_node);
+        uint64_t at_ns = silent_since_ns(link) + SUPERSEDED_SILENCE_NS;
+        bool is_judged = !link->close_reason && !link->predecessor && !link->ended;
+        if (is_judged && at_ns < deadline_ns)
+            deadline_ns = at_ns;
+    }
+    return deadline_ns;
+}

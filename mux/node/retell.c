@@ -1,0 +1,45 @@
+/*
+ * Another upstream than before does not know which tests are in progress: they are told to it, as
+ * if they began now, in front of what ends them.
+ */
+#include "mux/node/mux_internal.h"
+
+#include <stdio.h>
+
+void mux_retell_begin(struct mux *mux) {
+    mux->retell_at = 0;
+    for (unsigned i = 0; i < mux->links_touched; i++)
+        mux_progress_walk(&mux->links[i].tests);
+}
+
+static void tell(struct mux_link *link, const struct mux_progress_name *name) {
+    struct mux *mux = link->mux;
+    char route[MUX_REPORT_ROUTE_MAX_BYTES];
+    struct mux_pieces pieces;
+    struct mux_packet packet = {
+        .status = MUX_STATUS_INPROGRESS,
+        .runnable = true,
+        .test_id = name->test_id,
+        .route = mux_link_full_route(link, name->route, route),
+    };
+    if (mux_packet_gather(&packet, &pieces))
+        return; /* too long with its new route: it began without one */
+    mux_batch_add(mux->fill, &pieces, NULL, SIZE_MAX);
+    MUX_COUNT(&mux->counters, tests_retold, 1);
+    MUX_COUNT(&mux->counters, forwarded_packets, 1);
+    MUX_COUNT(&mux->counters, forwarded_bytes, pieces.len_bytes);
+}
+
+void mux_retell_run(struct mux *mux) {
+    struct mux_progress_name name;
+    while (mux->retell_at < mux->links_touched) {
+        struct mux_link *link = &mux->links[mux->retell_at];
+        if (!mux_fill_has_room(mux))
+            return;
+        bool tells_itself = mux->leaving && link->is_node; /* when it has another upstream */
+        if (!tells_itself && mux_progress_walk_next(&mux->tests, &link->tests, &name))
+            tell(link, &name);
+        else
+            mux->retell_at++;
+    }
+}

@@ -1,0 +1,30 @@
+/*
+ * Assembly slots: contiguous memory for packets that arrive in pieces, in two sizes, granted in
+ * order (see assembly.c). Few, because they are large: a link that needs one waits for it.
+ */
+#ifndef MUX_SLOTS_H
+#define MUX_SLOTS_H
+
+#include "mux/list.h"
+#include "mux/packet/buffer.h"
+
+struct mux_slots {
+    size_t slot_bytes;
+    unsigned count;
+    struct mux_buffer *buffers;
+    unsigned *free_list; /* indices of free ones */
+    unsigned free_count;
+    struct mux_list waiting; /* of mux_link.slot_node */
+    struct mux_list holders; /* of mux_link.holder_node; the oldest first */
+    bool for_known;          /* the slot granted last was for a link that had sent packets before */
+    uint64_t judge_at_ns;    /* the next holder must have delivered; UINT64_MAX: nobody waits */
+};
+
+/* Cuts `memory` into slots. False: out of memory. */
+bool mux_slots_init(struct mux_slots *slots, struct mux_room memory, size_t slot_bytes);
+void mux_slots_fini(struct mux_slots *slots);
+
+/* A slot with one hold, or NULL. It comes back with the last release. */
+struct mux_buffer *mux_slots_take(struct mux_slots *slots);
+
+#endif

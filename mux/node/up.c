@@ -1,0 +1,367 @@
+/* The way up: links in turn, their frames with the segment in front, into batches. */
+#include "mux/node/mux_internal.h"
+#include "mux/packet/report.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+bool mux_fill_has_room(const struct mux *mux) {
+    return mux_batch_has_room(mux->fill, FRAME_COPIED_BYTES, FRAME_PACKETS);
+}
+
+/* The buffer that a frame's large pieces may be sent from; NULL: they are copied. */
+static struct mux_buffer *holder_of(struct mux_link *link, const struct mux_frame *frame) {
+    struct mux *mux = link->mux;
+    if (frame->in_store || !link->inputs.first)
+        return link->slot;
+    /* holding must never starve receiving */
+    size_t held = mux->fill->held_count + mux->flight->held_count;
+    return held < mux->config.inputs_max / 2 ? link->inputs.first->buffer : NULL;
+}
+
+static void count_forwarded(struct mux *mux, unsigned packets, size_t bytes, size_t referenced) {
+    MUX_COUNT(&mux->counters, forwarded_packets, packets);
+    MUX_COUNT(&mux->counters, forwarded_bytes, bytes);
+    MUX_COUNT(&mux->counters, body_bytes_referenced, referenced);
+    MUX_COUNT(&mux->counters, body_bytes_copied, bytes - referenced);
+}
+
+/* Queues packets; returns their bytes. */
+static size_t forward(struct mux_link *link, const struct mux_frame *frame,
+                      const struct mux_pieces *packets, unsigned count) {
+    struct mux *mux = link->mux;
+    struct mux_buffer *holder = holder_of(link, frame);
+    size_t bytes = 0, referenced = 0;
+    for (unsigned i = 0; i < count; i++) {
+        referenced +=
+            mux_batch_add(mux->fill, &packets[i], holder, mux->config.reference_least_bytes);
+        bytes += packets[i].len_bytes;
+    }
+    count_forwarded(mux, count, bytes, referenced);
+    return bytes;
+}
+
+/* Formatting a line costs more than all else about a small packet: the limit comes first. */
+static void log_damage(struct mux_link *link, const struct mux_frame *frame, enum mux_error why) {
+    struct mux *mux = link->mux;
+    if (mux_limiter_allow(&mux->damage_lines, mux->now_ns))
+        mux_log(mux, "%s (link %s): %zu bytes of damage: %s", link->peer, link->segment,
+                frame->bytes.len, mux_error_text(why));
+    else
+        MUX_COUNT(&mux->counters, log_lines_suppressed, 1);
+}
+
+static size_t forward_damage(struct mux_link *link, const struct mux_frame *frame,
+                             enum mux_error why) {
+    struct mux *mux = link->mux;
+    struct mux_pieces packets[MUX_REPORT_DAMAGE_PACKETS];
+    unsigned count = mux_report_damage(frame->bytes, why, mux_span_text(link->segment), packets);
+    MUX_COUNT(&mux->counters, damages, 1);
+    MUX_COUNT(&mux->counters, damage_bytes, frame->bytes.len);
+    log_damage(link, frame, why);
+    return forward(link, frame, packets, count);
+}
+
+static size_t forward_chatter(struct mux_link *link, const struct mux_frame *frame) {
+    struct mux *mux = link->mux;
+    struct mux_pieces packet;
+    mux_report_chatter(frame->bytes, mux_span_text(link->segment), &packet);
+    MUX_COUNT(&mux->counters, chatter_bytes, frame->bytes.len);
+    MUX_COUNT(&mux->counters, chatter_packets, 1);
+    return forward(link, frame, &packet, 1);
+}
+
+/* A packet that its segment makes too large. */
+static size_t forward_split(struct mux_link *link, const struct mux_frame *frame) {
+    struct mux *mux = link->mux;
+    struct mux_pieces packets[2];
+    if (mux_prefix_split(&link->prefix, &frame->packet, &packets[0], &packets[1])) {
+        MUX_COUNT(&mux->counters, oversize_packets, 1);
+        return forward_damage(link, frame, MUX_ERROR_TOO_LARGE);
+    }
+    MUX_COUNT(&mux->counters, split_packets, 1);
+    return forward(link, frame, packets, 2);
+}
+
+/* What is reported as failed must be readable: strings of a trusted link are not known to be. */
+static bool is_readable(const struct mux_link *link, const struct mux_packet *packet) {
+    return !link->framer.trusted || packet->status != MUX_STATUS_INPROGRESS ||
+           (!mux_string_check(packet->test_id) && !mux_string_check(packet->route));
+}
+
+/* Most packets: copied once, on the way into the batch. */
+static size_t forward_small(struct mux_link *link, const struct mux_frame *frame) {
+    struct mux *mux = link->mux;
+    struct mux_room room = mux_batch_room(mux->fill);
+    assert(room.len >= frame->bytes.len + MUX_PREFIX_GROWTH_BYTES);
+    size_t bytes =
+        mux_prefix_write(&link->prefix, frame->bytes, &frame->packet, &frame->layout, room.data);
+    mux_batch_filled(mux->fill, bytes);
+    count_forwarded(mux, 1, bytes, 0);
+    return bytes;
+}
+
+/* Its body may leave from the buffer it came in. */
+static size_t forward_large(struct mux_link *link, const struct mux_frame *frame) {
+    struct mux_pieces packet;
+    if (mux_prefix_apply(&link->prefix, frame->bytes, &frame->packet, &frame->layout, &packet))
+        return forward_split(link, frame);
+    return forward(link, frame, &packet, 1);
+}
+
+/* No farm has so many nodes above each other: it has gone round. */
+static bool is_too_deep(struct mux_span route) {
+    unsigned depth = 1;
+    if (route.len < 2 * MUX_NODES_DEEP_MAX)
+        return false;
+    for (size_t i = 0; i < route.len; i++)
+        depth += route.data[i] == '/';
+    return depth > MUX_NODES_DEEP_MAX;
+}
+
+static size_t forward_packet(struct mux_link *link, const struct mux_frame *frame) {
+    struct mux *mux = link->mux;
+    MUX_COUNT(&mux->counters, received_packets, 1);
+    link->is_known = true;
+    bool may_be_word = link->is_node || !link->has_frames;
+    if (may_be_word && mux_node_says(link, &frame->packet))
+        return 0;
+    if (is_too_deep(frame->packet.route)) {
+        mux_link_refuse_loop(link);
+        return 0;
+    }
+    mux_progress_see(&mux->tests, &link->tests, &frame->packet, is_readable(link, &frame->packet));
+    return frame->bytes.len < mux->config.reference_least_bytes ? forward_small(link, frame)
+                                                                : forward_large(link, frame);
+}
+
+/* The segment in front of a test's route, as in every packet of the link. */
+struct mux_span mux_link_full_route(const struct mux_link *link, struct mux_span route,
+                                    char out[MUX_REPORT_ROUTE_MAX_BYTES]) {
+    int len = snprintf(out, MUX_REPORT_ROUTE_MAX_BYTES, "%s%s%.*s", link->segment,
+                       route.data ? "/" : "", (int)route.len, (const char *)route.data);
+    assert(len < MUX_REPORT_ROUTE_MAX_BYTES);
+    return mux_span(out, (size_t)len);
+}
+
+#define MESSAGE_BYTES (REASON_BYTES + PEER_TEXT_BYTES + 96)
+
+_Static_assert(MUX_PROGRESS_ROUTE_BYTES + MUX_SEGMENT_TEXT_BYTES + 1 <= MUX_REPORT_ROUTE_MAX_BYTES,
+               "a remembered test's route fits a report, this node's segment in front");
+_Static_assert(MUX_PROGRESS_NAME_BYTES + MUX_SEGMENT_TEXT_BYTES + MESSAGE_BYTES + 256 <=
+                   FRAME_COPIED_BYTES,
+               "a remembered test's report is copied into the batch");
+
+/* What was in progress when its link ended has failed: why it ended, then `what`. */
+static void forward_failure(struct mux_link *link, const char *what, struct mux_span test_id,
+                            struct mux_span route) {
+    struct mux_frame frame = {0};
+    struct mux_pieces packet;
+    char text[MESSAGE_BYTES];
+    snprintf(text, sizeof text, "%s%s%s%s %s\n", link->is_node ? "" : "worker ",
+             link->is_node ? "" : link->peer, link->is_node ? "" : ": ", link->reason, what);
+    mux_report_message(MUX_STATUS_FAIL, mux_span_text(text), test_id, route, &packet);
+    link->credit_bytes -= (int64_t)forward(link, &frame, &packet, 1);
+}
+
+/* The tests that have no name here, all in one. False: there are none. */
+static bool fail_unnamed(struct mux_link *link) {
+    char what[64];
+    uint64_t count = mux_progress_take_unnamed(&link->tests);
+    if (!count)
+        return false;
+    snprintf(what, sizeof what, "and %" PRIu64 " more tests were in progress", count);
+    mux_log(link->mux, "%s (link %s) ended: its tests in progress are reported failed, %s",
+            link->peer, link->segment, what);
+    MUX_COUNT(&link->mux->counters, tests_failed, count);
+    forward_failure(link, what, mux_span(NULL, 0), mux_span_text(link->segment));
+    return true;
+}
+
+/* A test that was in progress when its link ended. False: there is none (left). */
+static bool fail_test(struct mux_link *link) {
+    struct mux *mux = link->mux;
+    struct mux_progress_name name;
+    char route[MUX_REPORT_ROUTE_MAX_BYTES];
+    if (!mux_progress_take(&mux->tests, &link->tests, &name))
+        return fail_unnamed(link);
+    MUX_COUNT(&mux->counters, tests_failed, 1);
+    forward_failure(link, "while this test was in progress", name.test_id,
+                    mux_link_full_route(link, name.route, route));
+    return true;
+}
+
+/* Only the last hop to a process judges it dead. */
+static bool must_fail_tests(const struct mux_link *link) {
+    bool has_left_none = link->is_leaving && !link->nodes_left;
+    return link->framer.ended && !link->is_moved &&
+           (!link->is_node || link->is_given_up || has_left_none);
+}
+
+/* As long as it has received none its transport's are not known. */
+static bool fits_buffer(const struct mux_link *link, size_t len) {
+    return len <= (link->buffer_bytes ? link->buffer_bytes : link->mux->config.input_bytes_max);
+}
+
+/* How it wants to receive depends on it. */
+static void expect_large(struct mux_link *link, bool large) {
+    if (link->expects_large != large)
+        mux_link_attend(link);
+    link->expects_large = large;
+}
+
+/* One frame of one link, for which there is room. */
+static enum mux_link_step take_frame(struct mux_link *link) {
+    struct mux_frame frame;
+    mux_framer_next(&link->framer, &frame);
+    size_t bytes = 0;
+    switch (frame.kind) {
+    case MUX_FRAME_NONE:
+        return must_fail_tests(link) && fail_test(link) ? MUX_LINK_MORE : mux_link_next_input(link);
+    case MUX_FRAME_STORE:
+        return mux_link_get_store(link, frame.store_bytes);
+    case MUX_FRAME_PACKET:
+        expect_large(link, !fits_buffer(link, frame.bytes.len));
+        bytes = forward_packet(link, &frame);
+        break;
+    case MUX_FRAME_CHATTER:
+        bytes = forward_chatter(link, &frame);
+        break;
+    case MUX_FRAME_DAMAGE:
+        bytes = forward_damage(link, &frame, frame.why);
+        break;
+    }
+    link->credit_bytes -= (int64_t)(bytes > FRAME_LEAST_BYTES ? bytes : FRAME_LEAST_BYTES);
+    if (!link->has_frames)
+        mux_link_has_frame(link);
+    mux_link_progressed(link);
+    mux_link_leave_slot(link);
+    return MUX_LINK_MORE;
+}
+
+static enum mux_link_step step(struct mux_link *link) {
+    if (link->predecessor)
+        return MUX_LINK_IDLE; /* what came before comes first */
+    if (link->refused)
+        return mux_link_refused(link);
+    if (!link->started)
+        return mux_link_enter(link);
+    return mux_fill_has_room(link->mux) ? take_frame(link) : MUX_LINK_FULL;
+}
+
+/* Is the first that came on it a hello, whole? */
+static bool has_hello(const struct mux_link *link) {
+    uint8_t bytes[MUX_HELLO_PACKET_BYTES];
+    uint32_t length, header_bytes;
+    struct mux_packet packet;
+    struct mux_span head = mux_span(bytes, mux_link_peek(link, bytes, sizeof bytes));
+    if (mux_header_parse(head, &length, &header_bytes) || length > head.len)
+        return false;
+    head.len = length;
+    return mux_packet_verify(head) && !mux_packet_parse(head, &packet, NULL) &&
+           mux_hello_is(&packet);
+}
+
+/* No packet goes on, but a hello needs no room: an upstream that stands still is no reason for
+ * another node to think that we are none. */
+static void take_hellos(struct mux *mux) {
+    while (!mux_list_empty(&mux->fresh)) {
+        struct mux_link *link = MUX_LIST_ITEM(mux->fresh.next, struct mux_link, fresh_node);
+        mux_list_remove(&link->fresh_node);
+        if (!has_hello(link))
+            continue;
+        while (!link->has_frames && !link->refused)
+            link->started ? take_frame(link) : mux_link_enter(link);
+    }
+}
+
+/* A link's turn: until its credit is used up. */
+static enum mux_link_step serve(struct mux_link *link) {
+    enum mux_link_step outcome = MUX_LINK_MORE;
+    while (outcome == MUX_LINK_MORE && link->credit_bytes > 0)
+        outcome = step(link);
+    return outcome;
+}
+
+void mux_up_run(struct mux *mux) {
+    mux_below_say(mux);
+    mux_retell_run(mux);
+    while (!mux_list_empty(&mux->active)) {
+        struct mux_link *link = MUX_LIST_ITEM(mux->active.next, struct mux_link, active_node);
+        if (link->credit_bytes <= 0)
+            link->credit_bytes += QUANTUM_BYTES;
+        switch (serve(link)) {
+        case MUX_LINK_FULL:
+            take_hellos(mux);
+            return; /* its turn goes on when there is room again */
+        case MUX_LINK_MORE:
+            mux_list_append(&mux->active, &link->active_node);
+            break;
+        case MUX_LINK_PINNED:
+            mux_list_append(&mux->pinned, &link->active_node);
+            break;
+        case MUX_LINK_IDLE:
+            mux_list_remove(&link->active_node);
+            /* credit is not saved up; debt stays */
+            if (link->credit_bytes > 0)
+                link->credit_bytes = 0;
+            break;
+        }
+    }
+}
+
+/* The memory of what was in flight is free again. */
+static void clear_flight(struct mux *mux) {
+    mux_batch_clear(mux->flight);
+    while (!mux_list_empty(&mux->pinned))
+        mux_list_append(&mux->active, mux->pinned.next);
+}
+
+const struct mux_gather *mux_up_take(struct mux *mux) {
+    if (mux->in_flight || mux->greeting.sent_off)
+        return NULL;
+    const struct mux_gather *greeting = mux_greeting_take(mux);
+    if (greeting || !mux_up_accepted(mux)) {
+        mux->in_flight = greeting != NULL;
+        return greeting;
+    }
+    if (mux->flight->gather.len_bytes == 0) {
+        if (mux->fill->gather.len_bytes == 0)
+            return NULL;
+        struct mux_batch *empty = mux->flight;
+        mux->flight = mux->fill;
+        mux->fill = empty;
+    }
+    mux->in_flight = true;
+    return &mux->flight->gather;
+}
+
+void mux_up_sent(struct mux *mux) {
+    assert(mux->in_flight);
+    mux->in_flight = false;
+    if (mux->greeting.in_flight) {
+        mux->greeting.in_flight = false;
+        return;
+    }
+    MUX_COUNT(&mux->counters, sent_bytes, mux->flight->gather.len_bytes);
+    clear_flight(mux);
+}
+
+void mux_up_lost(struct mux *mux, uint64_t sent_bytes, uint64_t now_ns) {
+    if (mux->in_flight && !mux->greeting.in_flight) {
+        size_t before = mux->flight->gather.len_bytes;
+        if (mux_batch_drop_sent(mux->flight, sent_bytes))
+            MUX_COUNT(&mux->counters, resent_packets, 1);
+        MUX_COUNT(&mux->counters, sent_bytes, before - mux->flight->gather.len_bytes);
+        if (mux->flight->gather.len_bytes == 0)
+            clear_flight(mux);
+    }
+    mux->in_flight = false;
+    mux_greeting_lost(mux);
+    mux->down.cut = true;
+    mux_down_run(mux, now_ns);
+}
+
+uint64_t mux_up_pending_bytes(const struct mux *mux) {
+    return mux->flight->gather.len_bytes + mux->fill->gather.len_bytes;
+}

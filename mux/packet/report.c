@@ -1,0 +1,82 @@
+#include "report.h"
+#include "pieces_internal.h"
+
+#define TEXT_MIME "text/plain;charset=utf8"
+
+/*
+ * Most damaged bytes in one packet: what is left of the largest when test id, names, mime and the
+ * longest route are in it.
+ */
+#define DAMAGE_PACKET_BYTES (MUX_PACKET_MAX_BYTES - MUX_REPORT_ROUTE_MAX_BYTES - 256)
+
+_Static_assert(2 * DAMAGE_PACKET_BYTES >= MUX_PACKET_MAX_BYTES, "two packets take all damage");
+_Static_assert(MUX_REPORT_CHATTER_MAX_BYTES <= DAMAGE_PACKET_BYTES, "one packet takes chatter");
+
+/*
+ * What floods of damage and chatter provoke has its fields written down as on the wire, each with
+ * its length in front (in octal): one piece instead of six.
+ */
+#define DATA_FIELDS "\016subunit.parser\030application/octet-stream\013Packet data"
+#define ERROR_FIELDS "\016subunit.parser\027" TEXT_MIME "\014Parser Error"
+#define CHATTER_FIELDS "\006stdout"
+
+/* A packet of these fields, the content of the file named last, and a route if it has data. */
+static void gather_event(unsigned flags, struct mux_span fields, struct mux_span content,
+                         struct mux_span route, struct mux_pieces *pieces) {
+    assert(route.len <= MUX_REPORT_ROUTE_MAX_BYTES);
+    size_t route_bytes = mux_route_field_bytes(route, mux_span(NULL, 0));
+    size_t length = mux_length_with_number(3 + fields.len + mux_number_bytes(content.len) +
+                                           content.len + route_bytes + MUX_CRC_BYTES);
+    flags |= MUX_FLAG_VERSION_2 | MUX_FLAG_RUNNABLE | MUX_FLAG_FILE;
+    flags |= route.data ? MUX_FLAG_ROUTE : 0;
+    assert(length <= MUX_PACKET_MAX_BYTES);
+    mux_pieces_add_head(pieces, mux_head_of(flags, length), length);
+    mux_pieces_add_span(pieces, fields);
+    mux_pieces_add_number(pieces, content.len);
+    mux_pieces_add_span(pieces, content);
+    mux_pieces_add_route(pieces, route, mux_span(NULL, 0));
+    mux_pieces_seal(pieces);
+    assert(pieces->len_bytes == length);
+}
+
+void mux_report_chatter(struct mux_span bytes, struct mux_span route, struct mux_pieces *pieces) {
+    assert(bytes.len <= MUX_REPORT_CHATTER_MAX_BYTES);
+    gather_event(0, mux_span_text(CHATTER_FIELDS), bytes, route, pieces);
+}
+
+static void damaged_bytes(struct mux_span bytes, unsigned eof, struct mux_span route,
+                          struct mux_pieces *pieces) {
+    gather_event(MUX_FLAG_TEST_ID | MUX_FLAG_MIME | eof, mux_span_text(DATA_FIELDS), bytes, route,
+                 pieces);
+}
+
+unsigned mux_report_damage(struct mux_span bytes, enum mux_error why, struct mux_span route,
+                           struct mux_pieces pieces[MUX_REPORT_DAMAGE_PACKETS]) {
+    unsigned count = 0;
+    if (bytes.len > DAMAGE_PACKET_BYTES) {
+        damaged_bytes(mux_span(bytes.data, DAMAGE_PACKET_BYTES), 0, route, &pieces[count++]);
+        bytes = mux_span(bytes.data + DAMAGE_PACKET_BYTES, bytes.len - DAMAGE_PACKET_BYTES);
+    }
+    damaged_bytes(bytes, MUX_FLAG_EOF, route, &pieces[count++]);
+    gather_event(MUX_FLAG_TEST_ID | MUX_FLAG_MIME | MUX_FLAG_EOF | MUX_STATUS_FAIL,
+                 mux_span_text(ERROR_FIELDS), mux_span_text(mux_error_text(why)), route,
+                 &pieces[count++]);
+    return count;
+}
+
+void mux_report_message(enum mux_status status, struct mux_span reason, struct mux_span test_id,
+                        struct mux_span route, struct mux_pieces *pieces) {
+    struct mux_packet packet = {
+        .test_id = test_id,
+        .status = status,
+        .runnable = true,
+        .eof = true,
+        .mime = mux_span_text(TEXT_MIME),
+        .file_name = mux_span_text("muxd"),
+        .file_content = reason,
+        .route = route,
+    };
+    enum mux_error error = mux_packet_gather(&packet, pieces);
+    assert(!error);
+    (void)error;
+}

@@ -1,0 +1,34 @@
+/*
+ * What a node says itself, as packets: chatter wrapped, damage reported, its own messages.
+ * Each fills pieces that point into the arguments. `route`: the route code to report under;
+ * {NULL, 0} for none.
+ */
+#ifndef MUX_REPORT_H
+#define MUX_REPORT_H
+
+#include "packet.h"
+
+/* Longest route code of a report: with it, chatter and messages always fit a packet. */
+#define MUX_REPORT_ROUTE_MAX_BYTES 4096
+
+/* Bytes that are not subunit: file "stdout", no test id (oracle rule 7). At most 1 MiB of them. */
+#define MUX_REPORT_CHATTER_MAX_BYTES 1048576
+void mux_report_chatter(struct mux_span bytes, struct mux_span route, struct mux_pieces *pieces);
+
+/*
+ * The pair of "subunit.parser" events (oracle rule 6), the bytes in two packets where one cannot
+ * hold them: returns how many pieces were filled, 2 or 3. At most MUX_PACKET_MAX_BYTES of damage.
+ */
+#define MUX_REPORT_DAMAGE_PACKETS 3
+unsigned mux_report_damage(struct mux_span bytes, enum mux_error why, struct mux_span route,
+                           struct mux_pieces pieces[MUX_REPORT_DAMAGE_PACKETS]);
+
+/*
+ * A message of this node: file "muxd", the reason as text/plain; status fail, or none where nothing
+ * has failed. With a test id: that test has failed, for its worker is gone; data == NULL: none.
+ * `reason` is UTF-8, at most 1 MiB.
+ */
+void mux_report_message(enum mux_status status, struct mux_span reason, struct mux_span test_id,
+                        struct mux_span route, struct mux_pieces *pieces);
+
+#endif

@@ -1,0 +1,199 @@
+#include "route.h"
+
+#include "crc.h"
+#include "pieces_internal.h"
+
+enum mux_error mux_prefix_init(struct mux_prefix *prefix, struct mux_span segment) {
+    if (segment.len > MUX_SEGMENT_MAX_BYTES)
+        return MUX_ERROR_TOO_LARGE;
+    if (segment.len == 0)
+        return MUX_ERROR_STRING;
+    enum mux_error error = mux_string_check(segment);
+    if (error)
+        return error;
+    if (memchr(segment.data, '/', segment.len))
+        return MUX_ERROR_STRING;
+    uint8_t bare[MUX_ROUTE_START_MAX_BYTES];
+    prefix->segment = segment;
+    prefix->bare_bytes = (uint32_t)mux_route_start_write(bare, mux_span(NULL, 0), segment);
+    prefix->bare_crc = mux_crc(0, mux_span(bare, prefix->bare_bytes));
+    if (prefix->bare_bytes <= sizeof prefix->bare)
+        memcpy(prefix->bare, bare, prefix->bare_bytes);
+    return MUX_OK;
+}
+
+struct mux_span mux_route_first(struct mux_span route) {
+    const uint8_t *slash = route.len ? memchr(route.data, '/', route.len) : NULL;
+    return slash ? mux_span(route.data, (size_t)(slash - route.data)) : route;
+}
+
+/* Of a packet: head, body, old route field, CRC. */
+struct parts {
+    struct mux_head head;
+    struct mux_span body;
+    struct mux_span route_field;
+    uint32_t crc;
+};
+
+static inline struct parts take_apart(struct mux_span bytes, const struct mux_layout *layout) {
+    size_t crc_offset = bytes.len - MUX_CRC_BYTES;
+    return (struct parts){
+        .head = {mux_read_be64(bytes.data), layout->body_offset},
+        .body =
+            mux_span(bytes.data + layout->body_offset, layout->route_offset - layout->body_offset),
+        .route_field =
+            mux_span(bytes.data + layout->route_offset, crc_offset - layout->route_offset),
+        .crc = mux_read_be32(bytes.data + crc_offset),
+    };
+}
+
+/* What a packet becomes when its route field has so many bytes; 0: when it has none. */
+struct shape {
+    struct mux_head head;
+    size_t field_bytes;
+    size_t length;
+};
+
+static inline struct shape shape_of(const struct parts *parts, size_t field_bytes) {
+    unsigned flags = (unsigned)(parts->head.word >> 40) & 0xFFFF & (unsigned)~MUX_FLAG_ROUTE;
+    size_t length = mux_length_with_number(3 + parts->body.len + field_bytes + MUX_CRC_BYTES);
+    flags |= field_bytes ? MUX_FLAG_ROUTE : 0;
+    return (struct shape){mux_head_of(flags, length), field_bytes, length};
+}
+
+static uint32_t crc_of_head(struct mux_head head) {
+    uint8_t bytes[8];
+    mux_head_write(bytes, head);
+    return mux_crc(0, mux_span(bytes, head.len));
+}
+
+/* What a new head adds to the CRC, and how many bytes of its own and behind it follow that. */
+struct change {
+    uint32_t crc;
+    uint32_t bytes;
+};
+
+/*
+ * Nearly always LENGTH keeps its width of one or two bytes: then at most the head's last four bytes
+ * differ, and these are their own residue. Else CRCs are needed.
+ */
+static inline struct change head_change(const struct parts *parts, struct mux_head head) {
+    uint32_t body_bytes = (uint32_t)parts->body.len;
+    if (parts->head.len != head.len || head.len > 5)
+        return (struct change){crc_of_head(parts->head) ^ crc_of_head(head), body_bytes};
+    uint32_t bits = (uint32_t)((parts->head.word ^ head.word) >> (64 - 8 * head.len));
+    return (struct change){__builtin_bswap32(bits), 4 + body_bytes};
+}
+
+/*
+ * The CRC that follows from the stored one, which covers the old head and route field: the old
+ * field's CRC is taken out, what was before it moves by the difference of their lengths, the new
+ * one's is put in; the head's change moves by all that stands behind it.
+ */
+static inline uint32_t new_crc(const struct parts *parts, const struct shape *shape,
+                               uint32_t field_crc) {
+    struct change change = head_change(parts, shape->head);
+    uint32_t old_field_crc = parts->route_field.len ? mux_crc(0, parts->route_field) : 0;
+    int32_t growth = (int32_t)shape->field_bytes - (int32_t)parts->route_field.len;
+    return mux_crc_place(parts->crc ^ old_field_crc, growth, change.crc,
+                         (int32_t)(change.bytes + shape->field_bytes)) ^
+           field_crc;
+}
+
+/* The packet in pieces; its body stays where it is. `bare_crc`: the field's without a route. */
+MUX_INLINE enum mux_error rebuild(const struct parts *parts, struct mux_span route,
+                                  struct mux_span segment, uint32_t bare_crc,
+                                  struct mux_pieces *pieces) {
+    struct shape shape = shape_of(parts, mux_route_field_bytes(route, segment));
+    if (shape.length > MUX_PACKET_MAX_BYTES)
+        return MUX_ERROR_TOO_LARGE;
+    mux_pieces_add_head(pieces, shape.head, shape.length);
+    mux_pieces_add_lent(pieces, parts->body);
+    struct mux_span start = mux_span(mux_pieces_scratch_end(pieces), shape.field_bytes - route.len);
+    mux_pieces_add_route(pieces, route, segment);
+    uint32_t field_crc = route.data ? mux_crc(mux_crc(0, start), route) : bare_crc;
+    mux_pieces_add_be32(pieces, new_crc(parts, &shape, field_crc));
+    assert(pieces->len_bytes == shape.length);
+    return MUX_OK;
+}
+
+enum mux_error mux_prefix_apply(const struct mux_prefix *prefix, struct mux_span bytes,
+                                const struct mux_packet *packet, const struct mux_layout *layout,
+                                struct mux_pieces *pieces) {
+    struct parts parts = take_apart(bytes, layout);
+    return rebuild(&parts, packet->route, prefix->segment, prefix->bare_crc, pieces);
+}
+
+/* Returns the field's CRC. There is room for sizeof prefix->bare, however short it is. */
+static inline uint32_t write_field(const struct mux_prefix *prefix, struct mux_span route,
+                                   uint8_t *out) {
+    if (!route.data && prefix->bare_bytes <= sizeof prefix->bare) {
+        memcpy(out, prefix->bare, sizeof prefix->bare);
+        return prefix->bare_crc;
+    }
+    size_t start_bytes = mux_route_start_write(out, route, prefix->segment);
+    mux_copy(out + start_bytes, route.data, route.len);
+    return mux_crc(0, mux_span(out, start_bytes + route.len));
+}
+
+size_t mux_prefix_write(const struct mux_prefix *prefix, struct mux_span bytes,
+                        const struct mux_packet *packet, const struct mux_layout *layout,
+                        uint8_t *out) {
+    struct parts parts = take_apart(bytes, layout);
+    struct mux_span route = packet->route;
+    struct shape shape = shape_of(&parts, route.data ? mux_route_field_bytes(route, prefix->segment)
+                                                     : prefix->bare_bytes);
+    if (shape.length > MUX_PACKET_MAX_BYTES)
+        return 0;
+    /* in this order: head and field may write more than they have */
+    mux_head_write(out, shape.head);
+    uint8_t *crc_at = out + shape.length - MUX_CRC_BYTES;
+    uint32_t field_crc = write_field(prefix, route, crc_at - shape.field_bytes);
+    mux_write_be32(crc_at, new_crc(&parts, &shape, field_crc));
+    memcpy(out + shape.head.len, parts.body.data, parts.body.len);
+    return shape.length;
+}
+
+void mux_strip(struct mux_span bytes, const struct mux_packet *packet,
+               const struct mux_layout *layout, struct mux_span *segment,
+               struct mux_pieces *pieces) {
+    struct parts parts = take_apart(bytes, layout);
+    struct mux_span route = packet->route;
+    struct mux_span rest = mux_span(NULL, 0);
+    *segment = mux_route_first(route);
+    if (!route.data) {
+        mux_pieces_whole(pieces, bytes);
+        return;
+    }
+    if (route.len > segment->len + 1)
+        rest = mux_span(route.data + segment->len + 1, route.len - segment->len - 1);
+    /* a shorter route cannot make the packet too large */
+    enum mux_error error = rebuild(&parts, rest, mux_span(NULL, 0), 0, pieces);
+    assert(!error);
+    (void)error;
+}
+
+enum mux_error mux_prefix_split(const struct mux_prefix *prefix, const struct mux_packet *packet,
+                                struct mux_pieces *first, struct mux_pieces *last) {
+    struct mux_packet part = *packet;
+    struct mux_span content = packet->file_content;
+    if (content.len == 0)
+        return MUX_ERROR_TOO_LARGE;
+    part.status = MUX_STATUS_NONE;
+    part.eof = false;
+    part.has_tags = false;
+    part.file_content.len = 0;
+    size_t rest = mux_packet_bytes(&part, prefix->segment);
+    size_t room = rest < MUX_PACKET_MAX_BYTES ? MUX_PACKET_MAX_BYTES - rest : 0;
+    const size_t widening = 4; /* LENGTH and the content's number may each grow from 1 byte to 3 */
+    if (room <= widening)
+        return MUX_ERROR_TOO_LARGE;
+    size_t taken = content.len < room - widening ? content.len : room - widening;
+    part.file_content = mux_span(content.data, taken);
+    enum mux_error error = mux_packet_gather_prefixed(&part, prefix->segment, first);
+    if (error)
+        return error;
+    part = *packet;
+    part.file_content = mux_span(content.data + taken, content.len - taken);
+    return mux_packet_gather_prefixed(&part, prefix->segment, last);
+}
