@@ -198,15 +198,30 @@ class Ending(Case):
             self.assertEqual(len(python_events(done.stdout)), expected)
 
     def test_closed_standard_descriptors(self):
-        """A closed stdin is at its end; a closed stdout is a loss, never silence."""
+        """A stdin that cannot be read is no empty stream; a closed stdout is a loss, never silence."""
         path = os.path.join(self.folder(), "in")
         with open(path, "wb") as file:
             file.write(packet(test_id="t"))
-        for redirection, status in (("<&-", 0), ("<%s >&-" % path, 75), ("<%s >/dev/full" % path, 75),
-                                    ("<%s >&- 2>&-" % path, 75), ("<&- >&- 2>&-", 0)):
+        for redirection, status in (("<&-", 1), ("0>/dev/null", 1), ("</dev/null", 0),
+                                    ("<%s >&-" % path, 75), ("<%s >/dev/full" % path, 75),
+                                    ("<%s >&- 2>&-" % path, 75), ("<&- >&- 2>&-", 1)):
             done = subprocess.run(["sh", "-c", "exec %s --io %s --listen - %s" % (MUXD, IO, redirection)],
                                   capture_output=True, timeout=PATIENCE)
             self.assertEqual(done.returncode, status, (redirection, done.stderr))
+            if status == 1 and "2>&-" not in redirection:
+                self.assertEqual(done.stderr, b"muxd: --listen -: stdin is closed, or not open for reading\n")
+
+    def test_closed_stdin_as_the_way_down(self):
+        """Where it was asked for it is missing; a muxd that does not read it goes without."""
+        closed = ("sh", "-c", 'exec "$@" <&-', "sh")
+        done = subprocess.run([*closed, MUXD, "--io", IO, "--listen", "127.0.0.1:0", "--upstream", "-"],
+                              capture_output=True, text=True, timeout=PATIENCE)
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertRegex(done.stderr, r"\Amuxd: --upstream -: stdin is closed, .*</dev/null\n\Z")
+        muxd = self.muxd(wrapper=closed)
+        self.socket(muxd.addresses[0]).sendall(packet(test_id="t"))
+        self.until(lambda: count_packets(muxd.stream()) == 1, "the packet")
+        self.assertEqual(muxd.end(), 0, muxd.log)
 
     def test_help_that_cannot_be_written(self):
         for option in ("--help", "--version"):

@@ -68,6 +68,26 @@ class Wrong(Case):
                          packet(test_id='t', route_code='x' * 255))
 
 
+class Stdin(Case):
+    def test_closed(self):
+        """Where it was asked for, that is an error, as a file that cannot be read is."""
+        for arguments in (['cat'], ['cat', '--json', '-'], ['top'], ['route', '--strip'], ['encode'],
+                          ['send', '127.0.0.1:1'], ['send', '127.0.0.1:1', '-']):
+            for redirection in ('<&-', '0>/dev/null'):
+                with self.subTest(arguments, redirection=redirection):
+                    done = subprocess.run(['sh', '-c', 'exec "$@" ' + redirection, 'sh', MUX, *arguments],
+                                          capture_output=True, text=True, timeout=PATIENCE)
+                    self.assertEqual((done.returncode, done.stdout), (1, ''))
+                    self.assertEqual(done.stderr, 'mux %s: stdin is closed, or not open for reading\n'
+                                     % arguments[0])
+
+    def test_closed_but_not_asked_for(self):
+        path = self.file(packet(test_id='t', test_status='success'))
+        done = subprocess.run(['sh', '-c', 'exec "$@" <&-', 'sh', MUX, 'top', path],
+                              capture_output=True, timeout=PATIENCE)
+        self.fine(done)
+
+
 class Stdout(Case):
     ALL = ((['cat'], STREAM), (['cat', '--json'], STREAM), (['route', '--strip'], STREAM),
            (['encode'], JSON), (['top'], FAILURES))

@@ -53,8 +53,13 @@ bool stdout_mend(const struct subcommand *subcommand) {
 }
 
 int open_input(const struct subcommand *subcommand, const char *path) {
-    if (strcmp(path, "-") == 0)
+    bool is_stdin = strcmp(path, "-") == 0;
+    if (is_stdin && standard_input_is_open())
         return STDIN_FILENO;
+    if (is_stdin) {
+        text_complain("mux %s: " STANDARD_INPUT_CLOSED, subcommand->name);
+        return -1;
+    }
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         text_complain("mux %s: %s: %s", subcommand->name, path, strerror(errno));

@@ -105,10 +105,11 @@ static int run(int argc, char **argv) {
     }
     if (!stdout_takes_binary(&subcommand_route))
         return EXIT_USAGE;
-    if (!stdout_mend(&subcommand_route))
+    int fd = open_input(&subcommand_route, "-");
+    if (fd < 0 || !stdout_mend(&subcommand_route))
         return EXIT_FAILED;
     struct input_handler handler = {route_frame, flush, -1, &route};
-    int error = input_read(STDIN_FILENO, &handler);
+    int error = input_read(fd, &handler);
     if (error > 0)
         text_complain("mux route: stdin: %s", strerror(error));
     return error == 0 ? EXIT_FINE : EXIT_FAILED;

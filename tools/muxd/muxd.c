@@ -423,11 +423,25 @@ static bool has_terminal(void) {
     return fd >= 0;
 }
 
+/* A stdin that was asked for and cannot be read is a mistake in how muxd was started. */
+static bool check_stdin(struct muxd *muxd) {
+    const struct options *options = &muxd->options;
+    bool is_way_down = options->upstream_given && options->upstream.kind == ENDPOINT_STDIO;
+    if ((!muxd->stdin_taken && !is_way_down) || standard_input_is_open())
+        return true;
+    if (muxd->stdin_taken)
+        log_text(&muxd->log, "muxd: --listen -: " STANDARD_INPUT_CLOSED "\n");
+    else
+        log_text(&muxd->log, "muxd: --upstream -: " STANDARD_INPUT_CLOSED
+                             ": leave --upstream out, or give muxd an empty stdin: </dev/null\n");
+    return false;
+}
+
 static bool start(struct muxd *muxd) {
     muxd->has_terminal = has_terminal();
     for (unsigned i = 0; i < muxd->options.listen_count; i++)
         muxd->stdin_taken |= muxd->options.listen[i].kind == ENDPOINT_STDIO;
-    return raise_descriptor_limit(muxd) && catch_signals(muxd) &&
+    return check_stdin(muxd) && raise_descriptor_limit(muxd) && catch_signals(muxd) &&
            engine_start(&muxd->engine, &muxd->options, &muxd->log) && choose_screen(muxd) &&
            start_node(muxd) && watch_signals(muxd) && resolve_upstream(muxd) &&
            listen_everywhere(muxd);
