@@ -52,6 +52,9 @@ class Wrong(Case):
         (['route', '--prefix', b'\xff'], 'a segment is 1 to 255 bytes'),
         (['send'], 'mux send ENDPOINT'),
         (['send', 'a', 'b', 'c'], 'mux send ENDPOINT'),
+        (['send', '-'], 'ENDPOINT first, then FILE, as in mux send build7 -'),
+        (['send', __file__], 'ENDPOINT first, then FILE, as in mux send build7 ' + __file__),
+        (['send', __file__, 'build7'], 'no network address but a file here'),
         (['encode', 'a', 'b'], 'mux encode: one file at most'),
     )
 

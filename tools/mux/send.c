@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* What is received into, both ways and each stack; of it a share for what comes back. */
@@ -502,13 +503,24 @@ static void tell_dropped(const struct sending *sending) {
                                            : strerror(sending->stdout_error));
 }
 
+/* What is to be sent stands where the endpoint belongs. */
+static bool refuse_input(const char *text) {
+    struct stat status;
+    bool is_stdin = strcmp(text, "-") == 0;
+    if (!is_stdin &&
+        (stat(text, &status) < 0 || S_ISSOCK(status.st_mode) || S_ISDIR(status.st_mode)))
+        return true;
+    text_complain("mux send: '%s' is no network address%s: ENDPOINT first, then FILE, as in mux "
+                  "send build7 %s",
+                  text, is_stdin ? "" : " but a file here (tcp:HOST if it is a host)", text);
+    return false;
+}
+
 static bool parse_place(const char *text, struct endpoint *endpoint) {
     char why[2 * ENDPOINT_TEXT_BYTES + 256];
     bool fine = endpoint_parse(text, endpoint, why, sizeof why);
-    if (fine && !mistake_check_file(endpoint, why, sizeof why)) {
-        text_complain("mux send: %s; a file is sent by mux send ENDPOINT FILE", why);
-        return false;
-    }
+    if (fine)
+        fine = mistake_check_file(endpoint, why, sizeof why);
     if (fine && !endpoint_is_address(endpoint))
         fine = endpoint_refuse(why, sizeof why, "'%s' is no network address", text);
     if (!fine)
@@ -531,7 +543,7 @@ static int run(int argc, char **argv) {
     sending.path = argc - optind == 2 ? argv[optind + 1] : "-";
     const char *text = argv[optind];
     snprintf(sending.place, sizeof sending.place, "%s", text);
-    if (!parse_place(text, &endpoint))
+    if (!refuse_input(text) || !parse_place(text, &endpoint))
         return EXIT_USAGE;
     int input = open_input(&subcommand_send, sending.path);
     if (input < 0 || !make_transport(&sending, via_of(&endpoint)))
