@@ -31,7 +31,7 @@ static void test_members(void **state) {
         {"10.1.2.3", "10.1.2.2", false},
         {"192.168.4.0/23", "192.168.5.9", true},
         {"192.168.4.0/23", "192.168.6.0", false},
-        {"10.9.9.9/31", "10.9.9.8", true},
+        {"10.9.9.8/31", "10.9.9.9", true},
         {"0.0.0.0/0", "255.1.1.1", true},
         {"0.0.0.0/0", "::1", false},
         {"::/0", "10.1.1.1", true},
@@ -94,6 +94,28 @@ static void test_wrong_lists(void **state) {
     }
 }
 
+/* One machine or many? */
+static void test_bits_beyond_the_prefix(void **state) {
+    (void)state;
+    static const struct {
+        const char *list, *meant;
+    } cases[] = {
+        {"10.0.0.1/8", "did you mean 10.0.0.0/8?"},
+        {"::1,10.9.9.9/31", "did you mean 10.9.9.8/31?"},
+        {"10.9.9.9/1", "did you mean 0.0.0.0/1?"},
+        {"0.0.0.1/0", "did you mean 0.0.0.0/0?"},
+        {"2001:db8:8000::/32", "did you mean 2001:db8::/32?"},
+        {"2001:db8:ffff::1/33", "did you mean 2001:db8:8000::/33?"},
+        {"::1/127", "did you mean ::/127?"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct allow allow = {0};
+        char why[256] = "";
+        assert_false(allow_add(&allow, cases[i].list, why, sizeof why));
+        assert_non_null(strstr(why, cases[i].meant));
+    }
+}
+
 static void test_too_many(void **state) {
     (void)state;
     struct allow allow = {0};
@@ -107,7 +129,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_members),         cmocka_unit_test(test_nobody_is_named),
         cmocka_unit_test(test_unix_may_always), cmocka_unit_test(test_wrong_lists),
-        cmocka_unit_test(test_too_many),
+        cmocka_unit_test(test_too_many),        cmocka_unit_test(test_bits_beyond_the_prefix),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -123,6 +123,11 @@ class Listening(Case):
                 (("--listen", ":0", "--memory", "1M"), "16M"),
                 (("--listen", ":0", "--memory", "-5"), "16M"),
                 (("--listen", ":0", "--allow", "10.0.0.0/33"), "10.0.0.0/33"),
+                (("--listen", ":0", "--allow", "10.0.0.1/8"), "did you mean 10.0.0.0/8?"),
+                (("--listen", ":0", "--allow", "10.0.0.0/8,10.1.2.3/23"), "did you mean 10.1.2.0/23?"),
+                (("--listen", ":0", "--allow", "0.0.0.1/0"), "did you mean 0.0.0.0/0?"),
+                (("--listen", ":0", "--allow", "fd00:1::1/12"), "did you mean fd00::/12?"),
+                (("--listen", ":0", "--allow", "::ffff:10.0.0.1/104"), "did you mean ::ffff:10.0.0.0/104?"),
                 (("--listen", ":0", "--max-links", "0"), "from 1"),
                 (("--listen", ":0", "--segment-by", "x"), "number or host"),
                 (("--listen", ":0", "--drain-timeout", "soon"), "seconds"),
@@ -169,7 +174,7 @@ class Listening(Case):
 
     def test_allow(self):
         path = os.path.join(self.folder(), "s")
-        muxd = self.muxd("--allow", "10.0.0.0/8,fd00::/8", listen=("127.0.0.1:0", "unix:" + path))
+        muxd = self.muxd("--allow", "10.0.0.0/8,fd00::/8,10.0.0.1/32,::1/128", listen=("127.0.0.1:0", "unix:" + path))
         self.assertEqual(self.socket(muxd.addresses[0]).recv(1), b"")
         muxd.wait_log("is not in --allow: closed")
         self.socket(muxd.addresses[1]).sendall(packet(test_id="t"))

@@ -14,6 +14,35 @@ static void map_ipv4(const struct in_addr *in, uint8_t out[16]) {
     memcpy(out + sizeof mapped, in, 4);
 }
 
+/* Zeroes what lies beyond the prefix. False: nothing did. */
+static bool clear_host(struct allow_network *network) {
+    bool cleared = false;
+    for (unsigned i = network->bits / 8; i < sizeof network->address; i++) {
+        unsigned bits = i == network->bits / 8 ? network->bits % 8 : 0;
+        uint8_t host = (uint8_t)(0xFF >> bits);
+        cleared |= (network->address[i] & host) != 0;
+        network->address[i] &= (uint8_t)~host;
+    }
+    return cleared;
+}
+
+/* 10.0.0.1/8 means one address or many: refused, with the network that it lies in. */
+static bool check_host(const struct allow_network *network, const char *text, char *why,
+                       size_t why_bytes) {
+    char address[INET6_ADDRSTRLEN];
+    struct allow_network meant = *network;
+    bool is_ipv4 = strchr(text, ':') == NULL;
+    if (!clear_host(&meant))
+        return true;
+    if (is_ipv4)
+        inet_ntop(AF_INET, meant.address + MAPPED_BITS / 8, address, sizeof address);
+    else
+        inet_ntop(AF_INET6, meant.address, address, sizeof address);
+    snprintf(why, why_bytes, "'%s' has bits beyond its prefix: did you mean %s/%u?", text, address,
+             meant.bits - (is_ipv4 ? MAPPED_BITS : 0));
+    return false;
+}
+
 /* "10.0.0.0/8", "fe80::/10", "10.1.2.3" */
 static bool parse_network(const char *text, struct allow_network *network) {
     char address[INET6_ADDRSTRLEN];
@@ -56,6 +85,8 @@ bool allow_add(struct allow *allow, const char *list, char *why, size_t why_byte
             snprintf(why, why_bytes, "'%s' is not a network such as 10.0.0.0/8 or fd00::/8", one);
             return false;
         }
+        if (!check_host(&allow->networks[allow->count], one, why, why_bytes))
+            return false;
         allow->count++;
         if (list[len] == '\0')
             return true;
