@@ -246,6 +246,24 @@ class Listening(Case):
         self.assertEqual([e["test_id"] for e in python_events(out)], ["first", "second", "late"])
         self.assertIn(b"turned away", log)
 
+    def test_connections_turned_away_are_counted(self):
+        """Not a line for each of them: few lines whose sum is all."""
+        path = os.path.join(self.folder(), "stats")
+        muxd = self.muxd("--stats-json", path, wrapper=("sh", "-c", 'ulimit -n 40 && exec "$@"', "sh"))
+
+        def turned_away():
+            socks = [self.socket(muxd.addresses[0]) for _ in range(50)]
+            for sock in socks:
+                sock.close()
+            return self.fresh_stats(muxd, path)["muxd_connections_refused_total"]
+        self.until(lambda: turned_away() > 100, "many to be turned away")
+        self.assertEqual(muxd.end(), 0, muxd.log)
+        first = [line for line in muxd.log if "a connection was turned away: " in line]
+        counts = [re.search(r"(\d+) more (before|connections)", line) for line in muxd.log]
+        told = len(first) + sum(int(match[1]) for match in counts if match)
+        self.assertEqual(told, self.stats(path)["muxd_connections_refused_total"], muxd.log)
+        self.assertLess(len(first), told // 2)
+
     def test_segment_by_host(self):
         muxd = self.muxd("--segment-by", "host", listen=("127.0.0.1:0", "127.0.0.1:%d" % free_port()))
         for i in range(3):

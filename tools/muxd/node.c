@@ -17,6 +17,11 @@
 /* How often a drain looks whether the peer has acknowledged. */
 #define DRAIN_LOOK_NS 2000000u
 
+/* Lines about connections that were turned away, which name nobody: the rest are said as a count.
+ */
+#define TURNED_AWAY_LINES_PER_SECOND 1
+#define TURNED_AWAY_LINES_BURST 3
+
 void node_log(struct node *node, const char *format, ...) {
     char line[LINE_BYTES];
     va_list arguments;
@@ -69,6 +74,8 @@ struct node *node_create(const struct node_config *config) {
     }
     node->counters = mux_counters_of(node->mux);
     node->tick_at_ns = config->tick ? 0 : UINT64_MAX;
+    node->turned_away_lines = (struct mux_limiter){
+        TURNED_AWAY_LINES_PER_SECOND, TURNED_AWAY_LINES_BURST, TURNED_AWAY_LINES_BURST, 0};
     node_upstream_init(node);
     return node;
 }
@@ -210,13 +217,26 @@ static uint64_t poll_deadline(const struct node *node, uint64_t now_ns) {
     return deadline_ns;
 }
 
+/* There was no descriptor or no memory for a connection, and no peer to name. */
+static void turned_away(struct node *node, const struct transport_event *event, uint64_t now_ns) {
+    char more[64] = "";
+    MUX_COUNT(node->counters, connections_refused, 1);
+    if (!mux_limiter_allow(&node->turned_away_lines, now_ns)) {
+        node->turned_away_unsaid++;
+        return;
+    }
+    if (node->turned_away_unsaid)
+        snprintf(more, sizeof more, " (and %" PRIu64 " more before it)", node->turned_away_unsaid);
+    node_log(node, "a connection was turned away: %s: %s%s", event->operation,
+             strerror(event->error), more);
+    node->turned_away_unsaid = 0;
+}
+
 static void handle(struct node *node, const struct transport_event *event, uint64_t now_ns) {
     if (event->kind == TRANSPORT_ACCEPTED) {
         node_link_accepted(node, event->conn);
     } else if (event->kind == TRANSPORT_REFUSED) {
-        MUX_COUNT(node->counters, connections_refused, 1);
-        node_log(node, "a connection was turned away: %s: %s", event->operation,
-                 strerror(event->error));
+        turned_away(node, event, now_ns);
     } else {
         struct node_conn *conn = node->ops->user(event->conn);
         conn->handle(node, conn, event, now_ns);
@@ -254,6 +274,9 @@ static bool leave(struct node *node) {
     node_upstream_close(node);
     uint64_t now_ns = node->ops->now_ns(node->config.transport);
     if (node->conn_count == 0 && node_upstream_is_closed(node)) {
+        if (node->turned_away_unsaid)
+            node_log(node, "%" PRIu64 " more connections were turned away",
+                     node->turned_away_unsaid);
         count_unsent(node); /* what was in flight is settled */
         return false;
     }

@@ -2,6 +2,7 @@
 #ifndef MUXD_NODE_INTERNAL_H
 #define MUXD_NODE_INTERNAL_H
 
+#include "mux/limiter.h"
 #include "mux/list.h"
 #include "tools/common/dialer.h"
 #include "tools/muxd/node.h"
@@ -79,6 +80,8 @@ struct node {
     struct mux_list open_links;
     unsigned open_count; /* links */
     unsigned conn_count; /* connections from below whose last event has not come */
+    struct mux_limiter turned_away_lines;
+    uint64_t turned_away_unsaid; /* connections, since the last such line */
     struct node_upstream upstream;
 };
 
