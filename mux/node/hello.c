@@ -18,12 +18,18 @@ static const char goodbye_file[] = "muxd.goodbye";
 static const char path_file[] = "muxd.path";
 static const char notice_file[] = "muxd.node";
 
+static bool is_name_byte(uint8_t byte) {
+    return byte > ' ' && byte <= '~' && byte != '/';
+}
+
 void mux_hello_init(struct mux_hello *hello, const char *identity, const char *name) {
     *hello = (struct mux_hello){.version = MUX_HELLO_VERSION};
     snprintf(hello->identity, sizeof hello->identity, "%s", identity);
     size_t len = 0;
     for (; name[len] && len < sizeof hello->name - 1; len++)
-        hello->name[len] = name[len] > ' ' && name[len] <= '~' ? name[len] : '_';
+        hello->name[len] = is_name_byte((uint8_t)name[len]) ? name[len] : '_';
+    if (len == 0)
+        hello->name[0] = '_';
 }
 
 static size_t write_word(const char *file, const char *content, struct mux_span route,
@@ -97,18 +103,43 @@ bool mux_notice_is(const struct mux_packet *packet) {
     return is_file(packet, notice_file);
 }
 
+/* A line that a packet may have. */
+struct line {
+    struct mux_span key;
+    struct mux_span value; /* data NULL: there is none */
+};
+#define LINE(text)                                          \
+    {                                                       \
+        .key = {(const uint8_t *)(text), sizeof(text) - 1 } \
+    }
+
 /* "KEY=VALUE\n" off the front; the last line may lack its newline. */
-static bool next_line(struct mux_span *rest, struct mux_span *key, struct mux_span *value) {
-    if (rest->len == 0)
-        return false;
+static struct mux_span next_line(struct mux_span *rest, struct mux_span *key) {
     const uint8_t *end = memchr(rest->data, '\n', rest->len);
     size_t len = end ? (size_t)(end - rest->data) : rest->len;
     const uint8_t *equals = memchr(rest->data, '=', len);
     size_t key_len = equals ? (size_t)(equals - rest->data) : len;
-    *key = mux_span(rest->data, key_len);
-    *value = equals ? mux_span(equals + 1, len - key_len - 1) : mux_span(rest->data + len, 0);
+    struct mux_span value =
+        equals ? mux_span(equals + 1, len - key_len - 1) : mux_span(rest->data + len, 0);
     size_t used = end ? len + 1 : len;
+    *key = mux_span(rest->data, key_len);
     *rest = mux_span(rest->data + used, rest->len - used);
+    return value;
+}
+
+/* False: one of these lines is there twice, and nobody could say which is meant. */
+static bool read_lines(const struct mux_packet *packet, struct line *lines, unsigned count) {
+    struct mux_span rest = packet->file_content, key;
+    while (rest.len > 0) {
+        struct mux_span value = next_line(&rest, &key);
+        for (unsigned i = 0; i < count; i++) {
+            if (!mux_span_equal(key, lines[i].key))
+                continue;
+            if (lines[i].value.data)
+                return false;
+            lines[i].value = value;
+        }
+    }
     return true;
 }
 
@@ -141,13 +172,12 @@ static bool read_proof(struct mux_span text, struct mux_hello *hello) {
 }
 
 static bool read_name(struct mux_span text, char out[MUX_NODE_NAME_BYTES]) {
-    if (text.len >= MUX_NODE_NAME_BYTES)
+    if (text.len == 0 || text.len >= MUX_NODE_NAME_BYTES)
         return false;
     for (size_t i = 0; i < text.len; i++)
-        if (text.data[i] <= ' ' || text.data[i] > '~')
+        if (!is_name_byte(text.data[i]))
             return false;
-    if (text.len)
-        memcpy(out, text.data, text.len);
+    memcpy(out, text.data, text.len);
     out[text.len] = '\0';
     return true;
 }
@@ -172,43 +202,44 @@ static bool read_path(struct mux_span text, char out[MUX_PATH_BYTES]) {
     return true;
 }
 
-static bool read_hello_line(struct mux_span key, struct mux_span value, struct mux_hello *hello) {
-    if (mux_span_equal(key, mux_span_text("version")))
-        return read_number(value, &hello->version);
-    if (mux_span_equal(key, mux_span_text("identity")))
-        return read_identity(value, hello->identity);
-    if (mux_span_equal(key, mux_span_text("name")))
-        return read_name(value, hello->name);
-    if (mux_span_equal(key, mux_span_text("proof")))
-        return read_proof(value, hello);
-    if (mux_span_equal(key, mux_span_text("secret")))
-        return read_identity(value, hello->secret);
-    if (mux_span_equal(key, mux_span_text("path")))
-        return read_path(value, hello->path);
-    return true;
+enum hello_line { VERSION, IDENTITY, NAME, PROOF, SECRET, PATH, HELLO_LINES };
+
+/* Those that not every hello has. */
+static bool read_optional(const struct line *lines, struct mux_hello *hello) {
+    if (lines[PROOF].value.data && !read_proof(lines[PROOF].value, hello))
+        return false;
+    if (lines[SECRET].value.data && !read_identity(lines[SECRET].value, hello->secret))
+        return false;
+    return !lines[PATH].value.data || read_path(lines[PATH].value, hello->path);
 }
 
 const char *mux_hello_read(const struct mux_packet *packet, struct mux_hello *hello) {
-    struct mux_span rest = packet->file_content, key, value;
-    bool fine = true;
+    struct line lines[HELLO_LINES] = {
+        [VERSION] = LINE("version"), [IDENTITY] = LINE("identity"), [NAME] = LINE("name"),
+        [PROOF] = LINE("proof"),     [SECRET] = LINE("secret"),     [PATH] = LINE("path"),
+    };
     *hello = (struct mux_hello){0};
-    while (fine && next_line(&rest, &key, &value))
-        fine = read_hello_line(key, value, hello);
-    if (!fine || hello->version == 0)
-        return "its hello is malformed";
+    if (!read_lines(packet, lines, HELLO_LINES))
+        return "its hello is malformed: a key stands in it twice";
+    if (!read_number(lines[VERSION].value, &hello->version) || hello->version == 0)
+        return "its hello is malformed: its version is missing or no number";
     if (hello->version != MUX_HELLO_VERSION)
         return "it speaks another version of the protocol of node links than " OUR_VERSION;
-    return hello->identity[0] ? NULL : "its hello has no identity";
+    if (!read_identity(lines[IDENTITY].value, hello->identity))
+        return "its hello is malformed: its identity is missing or not hexadecimal";
+    if (!read_name(lines[NAME].value, hello->name))
+        return "its hello is malformed: its name is missing or not 1 to 64 visible ASCII "
+               "characters "
+               "without '/'";
+    return read_optional(lines, hello)
+               ? NULL
+               : "its hello is malformed: its proof, secret or path is none";
 }
 
 bool mux_path_read(const struct mux_packet *packet, char path[MUX_PATH_BYTES]) {
-    struct mux_span rest = packet->file_content, key, value;
-    if (!is_file(packet, path_file) || packet->route.data)
-        return false;
-    while (next_line(&rest, &key, &value))
-        if (mux_span_equal(key, mux_span_text("path")))
-            return read_path(value, path);
-    return false;
+    struct line line = LINE("path");
+    return is_file(packet, path_file) && !packet->route.data && read_lines(packet, &line, 1) &&
+           line.value.data && read_path(line.value, path);
 }
 
 bool mux_path_has(const char *path, const char *identity) {
@@ -229,28 +260,20 @@ bool mux_path_join(char out[MUX_PATH_BYTES], const char *first, const char *rest
 }
 
 bool mux_notice_read(const struct mux_packet *packet, struct mux_notice *notice) {
-    struct mux_span rest = packet->file_content, key, value;
-    bool fine = true, has_state = false;
+    struct line lines[] = {LINE("identity"), LINE("state")};
     *notice = (struct mux_notice){0};
-    while (fine && next_line(&rest, &key, &value)) {
-        if (mux_span_equal(key, mux_span_text("identity")))
-            fine = read_identity(value, notice->identity);
-        if (!mux_span_equal(key, mux_span_text("state")))
-            continue;
-        notice->here = mux_span_equal(value, mux_span_text("here"));
-        has_state = true;
-        fine = notice->here || mux_span_equal(value, mux_span_text("gone"));
-    }
-    return fine && has_state && notice->identity[0];
+    if (!read_lines(packet, lines, 2) || !read_identity(lines[0].value, notice->identity))
+        return false;
+    notice->here = mux_span_equal(lines[1].value, mux_span_text("here"));
+    return notice->here || mux_span_equal(lines[1].value, mux_span_text("gone"));
 }
 
 bool mux_goodbye_is(const struct mux_packet *packet, uint32_t *nodes) {
-    struct mux_span rest = packet->file_content, key, value;
+    struct line line = LINE("nodes");
     *nodes = 0;
     if (!is_file(packet, goodbye_file) || packet->route.data)
         return false;
-    while (next_line(&rest, &key, &value))
-        if (mux_span_equal(key, mux_span_text("nodes")) && !read_number(value, nodes))
-            *nodes = 0;
+    if (!read_lines(packet, &line, 1) || !read_number(line.value, nodes))
+        *nodes = 0;
     return true;
 }

@@ -1,6 +1,6 @@
 /*
  * What nodes say to each other: ordinary packets without test id and status. The content of each is
- * lines of KEY=VALUE; unknown keys are for later versions.
+ * lines of KEY=VALUE, each known key at most once; unknown keys are for later versions.
  *
  * hello   file "muxd.hello", the first packet on a node link, by which a node is told from a
  * worker. The lower node says it, the upper one answers with its own, and only then do packets go
@@ -44,7 +44,7 @@ _Static_assert(MUX_PATH_BYTES + 3 * MUX_IDENTITY_BYTES + MUX_NODE_NAME_BYTES + 2
 struct mux_hello {
     uint32_t version;
     char identity[MUX_IDENTITY_BYTES]; /* hexadecimal digits */
-    char name[MUX_NODE_NAME_BYTES];    /* printable ASCII */
+    char name[MUX_NODE_NAME_BYTES];    /* printable ASCII without '/', not empty */
     bool proves;                       /* it has a line `proof` */
     char proof[MUX_IDENTITY_BYTES];    /* "": none */
     char secret[MUX_IDENTITY_BYTES];   /* "": none */

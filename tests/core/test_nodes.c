@@ -179,23 +179,39 @@ static void superseded_in_vain(void **state) {
     assert_string_equal(mux_link_segment(link), "0");
 }
 
+static const struct {
+    const char *content, *words;
+} refused_hellos[] = {
+    {"version=2\nidentity=a1\nname=x\n", "it speaks another version"},
+    {"version=1\nname=x\n", "its hello is malformed: its identity is missing or no"},
+    {"version=1\nidentity=A1\nname=x\n", "malformed: its identity is missing or no"},
+    {"version=99999999999\nidentity=a1\nname=x\n", "malformed: its version is missing or no"},
+    {"version=1\nidentity=0e1f\nname=x\n", "it is this node itself: a loop"}, /* the rig's own */
+    {"version=1\nidentity=a1\n", "malformed: its name is missing or no"},
+    {"version=1\nidentity=a1\nname=\n", "malformed: its name is missing or no"},
+    {"version=1\nidentity=a1\nname=a/b/c\n", "malformed: its name is missing or no"},
+    {"version=1\nidentity=a1\nname=a b\n", "malformed: its name is missing or no"},
+    {"version=1\nidentity=a1\nidentity=a1\nname=x\n", "malformed: a key stands in it twice"},
+    {"version=1\nversion=2\nidentity=a1\nname=x\n", "malformed: a key stands in it twice"},
+    {"version=1\nidentity=a1\nname=x\nproof=\nproof=\n", "malformed: a key stands in it twice"},
+    {"version=1\nidentity=a1\nname=x\nproof=?\n", "malformed: its proof, secret or path is none"},
+};
+#define REFUSED_HELLOS (sizeof refused_hellos / sizeof *refused_hellos)
+
 static void refused_in_words(void **state) {
     (void)state;
-    static const char *const contents[] = {
-        "version=2\nidentity=a1\nname=x\n", "version=1\nname=x\n",
-        "version=1\nidentity=A1\n",         "version=99999999999\nidentity=a1\n",
-        "version=1\nidentity=0e1f\n", /* the rig's own */
-    };
-    for (unsigned i = 0; i < sizeof contents / sizeof *contents; i++) {
+    for (unsigned i = 0; i < REFUSED_HELLOS; i++) {
         uint8_t bytes[1000];
         size_t len;
         struct mux_packet packet = {.file_name = mux_span_text("muxd.hello"),
-                                    .file_content = mux_span_text(contents[i])};
+                                    .file_content = mux_span_text(refused_hellos[i].content)};
         struct mux_link *link = rig_connect();
         assert_int_equal(mux_packet_encode(&packet, bytes, sizeof bytes, &len), MUX_OK);
         rig_push(link, bytes, len);
         rig_push(link, bytes, len);
         mux_run(mux, now_ns);
+        assert_non_null(strstr(rig_log, "is refused as a node: "));
+        assert_non_null(strstr(rig_log, refused_hellos[i].words));
         assert_null(mux_link_close_reason(link)); /* not before the words are sent */
         assert_true(rig_read_down(link) > 50);
         assert_non_null(mux_link_close_reason(link));
@@ -205,9 +221,28 @@ static void refused_in_words(void **state) {
         mux_link_close(link);
     }
     assert_nothing_up();
-    assert_int_equal(rig_counter(MUX_COUNT_nodes_refused), 5);
-    assert_true(rig_counter(MUX_COUNT_nodes_cut_bytes) > 5 * 30); /* what came behind the hellos */
+    assert_int_equal(rig_counter(MUX_COUNT_nodes_refused), REFUSED_HELLOS);
+    /* what came behind the hellos */
+    assert_true(rig_counter(MUX_COUNT_nodes_cut_bytes) > REFUSED_HELLOS * 30);
     assert_int_equal(rig_counter(MUX_COUNT_links_open), 0);
+}
+
+/* What a name must not have is replaced before it is said; keys of later versions may come often.
+ */
+static void names_and_unknown_keys(void **state) {
+    (void)state;
+    static const char content[] = "later=1\nversion=1\nidentity=a3\nname=x\nlater=2\nnodes\n";
+    connect_node("a1", "");
+    assert_non_null(strstr(rig_log, "link 0 is node _:"));
+    connect_node("a2", "a/b c");
+    assert_non_null(strstr(rig_log, "link 1 is node a_b_c:"));
+    struct mux_link *link = rig_connect();
+    struct mux_packet packet = {.file_name = mux_span_text("muxd.hello"),
+                                .file_content = mux_span_text(content)};
+    size_t len;
+    assert_int_equal(mux_packet_encode(&packet, packet_bytes, sizeof packet_bytes, &len), MUX_OK);
+    rig_give(link, packet_bytes, len);
+    assert_non_null(strstr(rig_log, "link 2 is node x:"));
 }
 
 /* A hello that is not the first packet is a worker's attachment. */
@@ -446,6 +481,7 @@ int main(void) {
         NODE_TEST(superseded),
         NODE_TEST(superseded_in_vain),
         NODE_TEST(refused_in_words),
+        NODE_TEST(names_and_unknown_keys),
         NODE_TEST(a_later_hello),
         NODE_TEST(trusted),
         NODE_TEST(no_way_to_who_is_away),

@@ -257,8 +257,13 @@ static void directly(void **state) {
 
 static void malformed_notices(void **state) {
     (void)state;
-    static const char *const contents[] = {"", "identity=xyz\nstate=here\n", "identity=a5\n",
-                                           "identity=a5\nstate=lost\n", "state=here\n"};
+    static const char *const contents[] = {"",
+                                           "identity=xyz\nstate=here\n",
+                                           "identity=a5\n",
+                                           "identity=a5\nstate=lost\n",
+                                           "state=here\n",
+                                           "identity=a5\nidentity=a5\nstate=here\n",
+                                           "identity=a5\nstate=here\nstate=gone\n"};
     struct mux_link *link = connect_node("a1", "");
     for (unsigned i = 0; i < sizeof contents / sizeof *contents; i++)
         give(link, &(struct mux_packet){.file_name = mux_span_text("muxd.node"),

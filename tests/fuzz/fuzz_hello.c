@@ -24,6 +24,16 @@ static void check_written(const struct mux_hello *hello) {
            strcmp(again.name, hello->name) == 0);
 }
 
+/* How often a line begins with this. */
+static unsigned lines_of(struct mux_span content, const char *start) {
+    size_t len = strlen(start);
+    unsigned count = 0;
+    for (size_t i = 0; i + len <= content.len; i++)
+        count +=
+            (i == 0 || content.data[i - 1] == '\n') && memcmp(content.data + i, start, len) == 0;
+    return count;
+}
+
 static void check(const struct mux_packet *packet) {
     struct mux_hello hello, made;
     const char *why = mux_hello_read(packet, &hello);
@@ -31,7 +41,12 @@ static void check(const struct mux_packet *packet) {
     if (why)
         return;
     assert(memchr(hello.identity, '\0', sizeof hello.identity) && *hello.identity);
-    assert(memchr(hello.name, '\0', sizeof hello.name));
+    assert(memchr(hello.name, '\0', sizeof hello.name) && *hello.name);
+    assert(!strchr(hello.name, '/'));
+    assert(lines_of(packet->file_content, "version=") == 1 &&
+           lines_of(packet->file_content, "identity=") == 1 &&
+           lines_of(packet->file_content, "name=") == 1 &&
+           lines_of(packet->file_content, "proof=") <= 1);
     check_written(&hello);
     mux_hello_init(&made, hello.identity, hello.name);
     check_written(&made);
