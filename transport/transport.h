@@ -29,6 +29,11 @@ struct transport;          /* an engine: one thread, one ring or one epoll set *
 struct transport_listener; /* opaque, the engine's own */
 struct transport_conn;     /* opaque, the engine's own: an ordered byte stream, both ways */
 
+/* A descriptor that is watched. Engines embed it first. */
+struct transport_watch {
+    void *user; /* as given to watch(); NULL after unwatch() */
+};
+
 enum transport_kind {
     TRANSPORT_ACCEPTED,  /* listener, conn: a new connection; nothing is received until receive() */
     TRANSPORT_REFUSED,   /* listener, error: a connection was turned away (EMFILE, ENFILE, ENOMEM):
@@ -51,6 +56,9 @@ enum transport_kind {
                             flight the kernel had taken. in_doubt_bytes: taken by the kernel, on any
                             send, but not acknowledged by the peer's (SIOCOUTQ); 0 where no one can
                             know. The gather list's memory is free */
+    TRANSPORT_READABLE, /* watch: its descriptor can be read (bytes, an end, an error). Once in each
+                           poll() while that is so; rarely also when there is nothing to read, so
+                           the owner reads without blocking */
 };
 
 struct transport_event {
@@ -59,6 +67,7 @@ struct transport_event {
     const char *operation; /* "connect", "receive", "send", "accept": static */
     struct transport_listener *listener;
     struct transport_conn *conn;
+    struct transport_watch *watch;
     struct mux_buffer *buffer;
     struct mux_span bytes;
     uint64_t sent_bytes;
@@ -81,8 +90,12 @@ enum transport_pool {
 };
 #define TRANSPORT_POOLS 2
 
-/* Descriptors that watch() takes: two each of a few stacks. */
-#define TRANSPORT_WATCHES 8
+/*
+ * Most descriptors that are watched at a time. An agent watches a pidfd for each child, of which it
+ * has as many as the machine has processors (some hundreds), and a few of its own: a signalfd,
+ * netlink, eventfds of threads, the epoll descriptor of a library.
+ */
+#define TRANSPORT_WATCHES_MAX 1024
 
 struct sim;
 
@@ -237,28 +250,47 @@ struct transport_ops {
     void (*close)(struct transport_conn *conn);
 
     /*
+     * Watches a descriptor that is not a connection of the transport: READABLE comes while it can
+     * be read. The event repeats in each poll() until the owner has read everything (or, at an end
+     * or error, has called unwatch()), so an owner that reads once per event misses nothing.
+     * Everything that can be polled may be watched: pipes, sockets, pidfds, signalfds, eventfds,
+     * epoll descriptors. `user` is not NULL. NULL on failure: EBADF, EPERM (a regular file), EMFILE
+     * (TRANSPORT_WATCHES_MAX are watched), ENOTSUP (an engine that cannot wait by itself).
+     * The same descriptor is watched once at a time.
+     */
+    struct transport_watch *(*watch)(struct transport *transport, int fd, void *user,
+                                     struct transport_failure *failure);
+
+    /*
+     * Ends it; the owner may close the descriptor then, not before. May be called while events are
+     * handled. No later poll() brings an event of this watch. An event that the last poll() has
+     * already brought may still name it: until the next poll() the watch is there, with `user`
+     * NULL, and such an event is to be skipped.
+     */
+    void (*unwatch)(struct transport *transport, struct transport_watch *watch);
+
+    /*
      * For transport_mixed, which lets transports of other stacks run beside one of the kernel's.
      * Only the kernel's can wait: poll() of the others returns at once, whatever its deadline.
      *
-     * watch(), of who can wait: from now on poll() ends, perhaps without an event, whenever there
-     * is more to be read from `fd` (who owns that reads until it is empty). For the transport's
-     * life. At most TRANSPORT_WATCHES. NULL where nobody runs beside.
+     * Of the others: the descriptor that can be read when poll() has something to do, to be
+     * watched by the transport that waits; -1: none, poll() is called by time alone.
      */
-    bool (*watch)(struct transport *transport, int fd, struct transport_failure *failure);
-
-    /* Of the others: the descriptors that can be read when poll() has something to do. */
-    unsigned (*descriptors)(const struct transport *transport, int *fds, unsigned most);
+    int (*wake_fd)(const struct transport *transport);
 
     /*
-     * Of the others, before the thread sleeps: until when poll() need not be called unless a
-     * descriptor of its own can be read or it is used. 0: it has something to do at once.
+     * Of the others, before the thread sleeps: the time until which poll() need not be called
+     * unless wake_fd() can be read or a call uses the transport. 0: it has something to do at once.
      */
     uint64_t (*rest)(struct transport *transport);
 
     /* Writes what it counts, at most TRANSPORT_COUNTS_MAX; returns how many. NULL: nothing. */
     unsigned (*counts)(const struct transport *transport, struct transport_count *counts);
 
-    /* Takes back all that the kernel still holds. After it no event comes. All is closed before. */
+    /*
+     * Takes back all that the kernel still holds. After it no event comes. All connections and
+     * listeners are closed, all watches ended before.
+     */
     void (*stop)(struct transport *transport);
 
     /* Frees the engine. All lent buffers have been given back. */

@@ -1,7 +1,7 @@
 /*
  * The conformance suite: conformance ENGINE CARRIER. What every transport must do, by transport_ops
- * alone. CARRIER "descriptors" runs what concerns attach() and poll(). Exit code 77: skipped, with
- * the reason.
+ * alone. CARRIER "descriptors" runs what concerns attach(), poll() and watch(). Exit code 77:
+ * skipped, with the reason.
  *
  * conformance sim CARRIER FIRST COUNT: once with each of so many seeds; 0 is without faults.
  */
@@ -42,7 +42,8 @@ static bool is_forbidden(const struct engine_kind *kind) {
 
 static int run(struct setup *setup, const char *carrier) {
     if (strcmp(carrier, "descriptors") == 0)
-        return (setup->host->is_kernel ? run_attach_tests(setup) : 0) + run_poll_tests(setup);
+        return (setup->host->is_kernel ? run_attach_tests(setup) : 0) + run_poll_tests(setup) +
+               run_watch_tests(setup);
     int failed = run_stream_tests(setup) + run_pressure_tests(setup) + run_end_tests(setup);
     if (setup->carrier->listens)
         failed += run_listener_tests(setup);

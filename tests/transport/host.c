@@ -1,5 +1,7 @@
 #include "tests/transport/host.h"
+#include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -17,6 +19,15 @@ static void kernel_socketpair(struct world *world, int fds[2]) {
 static void kernel_write(struct world *world, int fd, const char *text) {
     (void)world;
     assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+}
+
+static ssize_t kernel_read(struct world *world, int fd, uint8_t *data, size_t len) {
+    struct pollfd entry = {.fd = fd, .events = POLLIN};
+    (void)world;
+    if (poll(&entry, 1, 0) == 0)
+        return -EAGAIN;
+    ssize_t got = read(fd, data, len);
+    return got < 0 ? -errno : got;
 }
 
 static void kernel_close(struct world *world, int fd) {
@@ -54,6 +65,7 @@ const struct host host_kernel = {.is_kernel = true,
                                  .make_pipe = kernel_pipe,
                                  .make_socketpair = kernel_socketpair,
                                  .write = kernel_write,
+                                 .read = kernel_read,
                                  .close = kernel_close,
                                  .limit_descriptors = kernel_limit,
                                  .unlimit_descriptors = kernel_unlimit};
@@ -83,6 +95,10 @@ static void simulated_write(struct world *world, int fd, const char *text) {
     }
 }
 
+static ssize_t simulated_read(struct world *world, int fd, uint8_t *data, size_t len) {
+    return sim_read(sim_by_descriptor(world->sim, fd), data, len);
+}
+
 static void simulated_close(struct world *world, int fd) {
     sim_close(sim_by_descriptor(world->sim, fd));
 }
@@ -98,6 +114,7 @@ static void simulated_unlimit(struct world *world) {
 const struct host host_sim = {.make_pipe = simulated_pipe,
                               .make_socketpair = simulated_socketpair,
                               .write = simulated_write,
+                              .read = simulated_read,
                               .close = simulated_close,
                               .limit_descriptors = simulated_limit,
                               .unlimit_descriptors = simulated_unlimit};

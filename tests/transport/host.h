@@ -12,6 +12,8 @@ struct host {
     void (*make_pipe)(struct world *world, int fds[2]);
     void (*make_socketpair)(struct world *world, int fds[2]);
     void (*write)(struct world *world, int fd, const char *text); /* there is room for it */
+    /* As read(2) of a descriptor that does not block: bytes, 0 at the end, -EAGAIN. */
+    ssize_t (*read)(struct world *world, int fd, uint8_t *data, size_t len);
     void (*close)(struct world *world, int fd);
 
     /* So many descriptors more can be opened; until unlimit(). */

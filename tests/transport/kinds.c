@@ -16,10 +16,8 @@ static unsigned beside_poll(struct transport *transport, uint64_t deadline_ns,
     return epoll_poll(transport, 0, events, most);
 }
 
-static unsigned beside_descriptors(const struct transport *transport, int *fds, unsigned most) {
-    assert(most > 0);
-    fds[0] = transport->epoll_fd;
-    return 1;
+static int beside_wake_fd(const struct transport *transport) {
+    return transport->epoll_fd;
 }
 
 static uint64_t beside_rest(struct transport *transport) {
@@ -30,7 +28,8 @@ static void make_beside(void) {
     beside = transport_epoll;
     beside.poll = beside_poll;
     beside.watch = NULL;
-    beside.descriptors = beside_descriptors;
+    beside.unwatch = NULL;
+    beside.wake_fd = beside_wake_fd;
     beside.rest = beside_rest;
 }
 

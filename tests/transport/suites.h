@@ -13,6 +13,7 @@ int run_listener_tests(struct setup *setup); /* carriers that listen */
 int run_unix_tests(struct setup *setup);     /* the files of unix sockets */
 int run_attach_tests(struct setup *setup);   /* descriptors: files, terminals, borrowed ones */
 int run_poll_tests(struct setup *setup);     /* deadlines, signals */
+int run_watch_tests(struct setup *setup);    /* descriptors that the user reads himself */
 
 #define RUN_TESTS(tests, setup) \
     _cmocka_run_group_tests(#tests, tests, sizeof tests / sizeof *tests, NULL, NULL)

@@ -308,6 +308,25 @@ static void handles_hold_while_events_are_handled(void **state) {
     world_close(world);
 }
 
+/* Engines that cannot wait by themselves say so: beside one that can they need not. */
+static void watch_works_or_is_refused(void **state) {
+    struct world *world = world_open(state, (struct world_options){0});
+    struct transport_failure failure = {0};
+    int fds[2];
+    world->host->make_pipe(world, fds);
+    struct transport_watch *watch =
+        world->near->ops->watch(world->near->transport, fds[0], world, &failure);
+    if (watch) {
+        world->near->ops->unwatch(world->near->transport, watch);
+    } else {
+        assert_int_equal(failure.error, ENOTSUP);
+        assert_non_null(failure.operation);
+    }
+    world->host->close(world, fds[0]);
+    world->host->close(world, fds[1]);
+    world_close(world);
+}
+
 int run_listener_tests(struct setup *setup) {
     const struct CMUnitTest tests[] = {
         TEST(bound_address_is_real, setup),
@@ -319,6 +338,7 @@ int run_listener_tests(struct setup *setup) {
         TEST(more_than_conns_max_wait, setup),
         TEST(many_at_once, setup),
         TEST(handles_hold_while_events_are_handled, setup),
+        TEST(watch_works_or_is_refused, setup),
     };
     const struct CMUnitTest descriptor_tests[] = {TEST(out_of_descriptors, setup)};
     const struct CMUnitTest socket_tests[] = {TEST(bytes_do_not_wait_for_accepts, setup)};

@@ -372,6 +372,34 @@ static void handle_conn(struct end *end, const struct transport_event *event) {
     }
 }
 
+void watch_start(struct watched *watched, struct world *world, int fd,
+                 void (*readable)(struct watched *watched)) {
+    struct engine *engine = world->near;
+    struct transport_failure failure = {0};
+    *watched = (struct watched){.world = world, .engine = engine, .fd = fd, .readable = readable};
+    watched->watch = engine->ops->watch(engine->transport, fd, watched, &failure);
+    if (!watched->watch)
+        fail_msg("watch: %s: %s", failure.operation, strerror(failure.error));
+    assert_ptr_equal(watched->watch->user, watched);
+}
+
+void watch_stop(struct watched *watched) {
+    watched->engine->ops->unwatch(watched->engine->transport, watched->watch);
+    assert_null(watched->watch->user); /* until the next poll() */
+    watched->watch = NULL;
+}
+
+static void handle_readable(struct engine *engine, const struct transport_event *event) {
+    struct watched *watched = event->watch->user;
+    if (!watched)
+        return; /* ended by the handler of an event before it */
+    assert_ptr_equal(watched->watch, event->watch);
+    assert_ptr_equal(watched->engine, engine);
+    watched->events++;
+    if (watched->readable)
+        watched->readable(watched);
+}
+
 static void handle(struct world *world, struct engine *engine,
                    const struct transport_event *event) {
     if (event->kind == TRANSPORT_ACCEPTED) {
@@ -385,6 +413,8 @@ static void handle(struct world *world, struct engine *engine,
         assert_ptr_equal(event->listener, world->listener);
         engine->refused_count++;
         engine->refused_error = event->error;
+    } else if (event->kind == TRANSPORT_READABLE) {
+        handle_readable(engine, event);
     } else {
         handle_conn(engine->ops->user(event->conn), event);
     }

@@ -78,6 +78,19 @@ struct end {
     uint64_t in_doubt_bytes;
 };
 
+/* A descriptor that an engine watches. */
+struct watched {
+    struct world *world;
+    struct engine *engine;
+    struct transport_watch *watch; /* NULL: no longer */
+    int fd;
+    unsigned events;
+    void (*readable)(struct watched *watched); /* at each event; NULL: nothing more is done */
+    struct watched *other;                     /* for `readable` */
+    uint64_t read_bytes;
+    bool ended; /* the end was read */
+};
+
 struct carrier;
 struct host;
 
@@ -147,6 +160,11 @@ void end_send(struct end *end, uint64_t total_bytes, size_t send_most, size_t sp
 
 /* Sends one gather list of exactly so many spans of so many bytes. */
 void end_send_spans(struct end *end, size_t count, size_t span_bytes);
+
+/* Must work. `readable` as above. */
+void watch_start(struct watched *watched, struct world *world, int fd,
+                 void (*readable)(struct watched *watched));
+void watch_stop(struct watched *watched);
 
 void end_receive(struct end *end, bool on);
 void end_offer(struct end *end, size_t len);

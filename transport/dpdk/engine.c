@@ -134,6 +134,13 @@ uint64_t dpdk_now_ns(const struct transport *transport) {
     return (uint64_t)now.tv_sec * NS_PER_SEC + (uint64_t)now.tv_nsec;
 }
 
+static struct transport_watch *dpdk_watch(struct transport *transport, int fd, void *user,
+                                          struct transport_failure *failure) {
+    (void)transport, (void)fd, (void)user;
+    *failure = (struct transport_failure){ENOTSUP, "watching"};
+    return NULL;
+}
+
 static void dpdk_stop(struct transport *transport) {
     assert(queue_empty(&transport->listeners));
     dpdk_conns_recycle(transport);
@@ -173,7 +180,8 @@ const struct transport_ops transport_dpdk = {
     .unacknowledged = dpdk_unacknowledged,
     .unread = dpdk_unread,
     .close = dpdk_close,
-    .descriptors = dpdk_descriptors,
+    .watch = dpdk_watch,
+    .wake_fd = dpdk_wake_fd,
     .rest = dpdk_rest,
     .counts = dpdk_counts,
     .stop = dpdk_stop,

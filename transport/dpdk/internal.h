@@ -229,7 +229,7 @@ void guard_end(void);
 /* poll.c */
 unsigned dpdk_poll(struct transport *transport, uint64_t deadline_ns,
                    struct transport_event *events, unsigned most);
-unsigned dpdk_descriptors(const struct transport *transport, int *fds, unsigned most);
+int dpdk_wake_fd(const struct transport *transport);
 uint64_t dpdk_rest(struct transport *transport);
 void dpdk_pass(struct transport *transport);
 

@@ -64,10 +64,10 @@ unsigned dpdk_poll(struct transport *transport, uint64_t deadline_ns,
     return count;
 }
 
-/* A port of DPDK's has none: one looks. */
-unsigned dpdk_descriptors(const struct transport *transport, int *fds, unsigned most) {
-    (void)transport, (void)fds, (void)most;
-    return 0;
+/* A port of DPDK's has none: it is polled. */
+int dpdk_wake_fd(const struct transport *transport) {
+    (void)transport;
+    return -1;
 }
 
 static bool has_work(const struct transport *transport) {

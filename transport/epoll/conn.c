@@ -48,7 +48,7 @@ bool conn_use_socket(struct transport_conn *conn, int fd) {
     conn->in.io = conn->out.io = &socket_io;
     conn->in.owned = conn->in.watched = true;
     conn->out.ready = true; /* the first send tells */
-    return epoll_watch(conn->transport, fd, conn, WATCH_BOTH);
+    return epoll_register(conn->transport, fd, conn, ENTRY_BOTH);
 }
 
 bool conn_lost(struct transport_conn *conn, struct transport_event *event, int error,
@@ -165,20 +165,20 @@ static void use_terminal(struct half *half) {
 }
 
 /* Chooses how this half is read and written, and watches it where that can be. */
-static bool use_descriptor(struct transport_conn *conn, struct half *half, enum watch watch,
+static bool use_descriptor(struct transport_conn *conn, struct half *half, enum entry_kind kind,
                            struct transport_failure *failure) {
-    enum descriptor_kind kind;
-    if (!descriptor_kind(half->fd, &kind, failure))
+    enum descriptor_kind is;
+    if (!descriptor_kind(half->fd, &is, failure))
         return false;
-    half->io = kind == DESCRIPTOR_SOCKET ? &socket_io
-               : kind == DESCRIPTOR_FILE ? &plain_io
-                                         : &stream_io;
-    if (watch & WATCH_OUT)
-        conn->is_file = kind == DESCRIPTOR_FILE;
-    if (kind == DESCRIPTOR_STREAM && isatty(half->fd))
+    half->io = is == DESCRIPTOR_SOCKET ? &socket_io
+               : is == DESCRIPTOR_FILE ? &plain_io
+                                       : &stream_io;
+    if (kind & ENTRY_OUT)
+        conn->is_file = is == DESCRIPTOR_FILE;
+    if (is == DESCRIPTOR_STREAM && isatty(half->fd))
         use_terminal(half);
     half->ready = true;
-    half->watched = epoll_watch(conn->transport, half->fd, conn, watch);
+    half->watched = epoll_register(conn->transport, half->fd, conn, kind);
     if (half->watched)
         return true;
     if (errno != EPERM) {
@@ -191,11 +191,11 @@ static bool use_descriptor(struct transport_conn *conn, struct half *half, enum 
 
 static bool use_descriptors(struct transport_conn *conn, struct transport_failure *failure) {
     if (conn->in.fd < 0)
-        return use_descriptor(conn, &conn->out, WATCH_OUT, failure);
+        return use_descriptor(conn, &conn->out, ENTRY_OUT, failure);
     if (conn->in.fd != conn->out.fd)
-        return use_descriptor(conn, &conn->in, WATCH_IN, failure) &&
-               (conn->out.fd < 0 || use_descriptor(conn, &conn->out, WATCH_OUT, failure));
-    if (!use_descriptor(conn, &conn->in, WATCH_BOTH, failure))
+        return use_descriptor(conn, &conn->in, ENTRY_IN, failure) &&
+               (conn->out.fd < 0 || use_descriptor(conn, &conn->out, ENTRY_OUT, failure));
+    if (!use_descriptor(conn, &conn->in, ENTRY_BOTH, failure))
         return false;
     conn->out.fd = conn->in.fd;
     conn->out.io = conn->in.io;
@@ -213,7 +213,7 @@ static void own(struct half *half, int given) {
 
 void half_leave(struct transport_conn *conn, struct half *half) {
     if (half->watched)
-        epoll_unwatch(conn->transport, half->fd);
+        epoll_unregister(conn->transport, half->fd);
     if (half->owned)
         close(half->fd);
     half->fd = -1;

@@ -39,6 +39,7 @@ static void epoll_fini(struct transport *transport) {
     for (int i = 0; i < TRANSPORT_POOLS; i++) /* no buffer is lost on its way */
         assert(transport->pools.of[i].free_count == transport->pools.of[i].count);
     pools_fini(&transport->pools);
+    watches_fini(&transport->watches);
     socket_reserve_close(&transport->reserve);
     if (transport->epoll_fd >= 0)
         close(transport->epoll_fd);
@@ -58,6 +59,7 @@ static struct transport *epoll_init(const struct transport_config *config,
     queue_init(&transport->starved);
     queue_init(&transport->free_conns);
     queue_init(&transport->gone_conns);
+    watches_init(&transport->watches);
     if (!make(transport, config, failure)) {
         epoll_fini(transport);
         return NULL;
@@ -121,7 +123,8 @@ const struct transport_ops transport_epoll = {
     .unacknowledged = epoll_unacknowledged,
     .unread = epoll_unread,
     .close = epoll_close,
-    .watch = epoll_watch_other,
+    .watch = epoll_watch,
+    .unwatch = epoll_unwatch,
     .stop = epoll_stop,
     .fini = epoll_fini,
     .set_user = epoll_set_user,

@@ -16,6 +16,7 @@
 #include "transport/intake.h"
 #include "transport/socket.h"
 #include "transport/transport.h"
+#include "transport/watch.h"
 #include <sys/epoll.h>
 #include <sys/uio.h>
 
@@ -90,7 +91,7 @@ struct transport_listener {
 struct transport {
     struct transport_caps caps;
     int epoll_fd;
-    bool other_ready;     /* a descriptor of watch() can be read */
+    struct watches watches;
     bool coarse_timeouts; /* no epoll_pwait2(): milliseconds */
     struct socket_reserve reserve;
     struct pools pools;
@@ -114,15 +115,31 @@ uint64_t epoll_now_ns(const struct transport *transport);
 unsigned epoll_poll(struct transport *transport, uint64_t deadline_ns,
                     struct transport_event *events, unsigned most);
 
-/* Which half of a connection an entry of the epoll set is for. */
-enum watch { WATCH_LISTENER = 0, WATCH_IN = 1, WATCH_OUT = 2, WATCH_BOTH = 3 };
+/* What an entry of the epoll set is for: of a connection, for which half. */
+enum entry_kind {
+    ENTRY_LISTENER = 0,
+    ENTRY_IN = 1,
+    ENTRY_OUT = 2,
+    ENTRY_BOTH = 3,
+    ENTRY_WATCH = 4
+};
+#define ENTRY_KIND_MASK ((uint64_t)7)
 
-/* Registers a descriptor, edge-triggered, for a listener or a connection. False: errno. */
-bool epoll_watch(struct transport *transport, int fd, void *object, enum watch watch);
-void epoll_unwatch(struct transport *transport, int fd);
+/*
+ * Registers a descriptor of a listener, a connection or a watch: edge-triggered but for watches,
+ * whose owners may read as little as they like. False: errno.
+ */
+bool epoll_register(struct transport *transport, int fd, void *object, enum entry_kind kind);
+void epoll_unregister(struct transport *transport, int fd);
 
-/* transport_ops.watch */
-bool epoll_watch_other(struct transport *transport, int fd, struct transport_failure *failure);
+/* watch.c */
+struct epoll_watch {
+    struct watch watch; /* first */
+    struct task task;
+};
+struct transport_watch *epoll_watch(struct transport *transport, int fd, void *user,
+                                    struct transport_failure *failure);
+void epoll_unwatch(struct transport *transport, struct transport_watch *handle);
 
 /* listener.c */
 struct transport_listener *epoll_listen(struct transport *transport,

@@ -22,7 +22,7 @@ struct transport_listener *epoll_listen(struct transport *transport,
         free(listener);
         return NULL;
     }
-    if (!epoll_watch(transport, listener->socket.fd, listener, WATCH_LISTENER)) {
+    if (!epoll_register(transport, listener->socket.fd, listener, ENTRY_LISTENER)) {
         transport_failed(failure, "epoll_ctl");
         socket_unlisten(&listener->socket);
         free(listener);
@@ -48,7 +48,7 @@ void epoll_accept(struct transport_listener *listener, bool on) {
 
 void epoll_close_listener(struct transport_listener *listener) {
     task_stop(&listener->task);
-    epoll_unwatch(listener->transport, listener->socket.fd);
+    epoll_unregister(listener->transport, listener->socket.fd);
     socket_unlisten(&listener->socket);
     listener->transport->listeners--;
     free(listener);

@@ -9,60 +9,59 @@
 /* Entries fetched from the kernel at a time: 3 KiB of stack; more come with the next call. */
 #define ENTRIES_PER_WAIT 256
 
-static_assert(_Alignof(struct transport_conn) > WATCH_BOTH &&
-                  _Alignof(struct transport_listener) > WATCH_BOTH,
-              "the low bits of a pointer tell which half an entry is for");
+static_assert(_Alignof(struct transport_conn) > ENTRY_KIND_MASK &&
+                  _Alignof(struct transport_listener) > ENTRY_KIND_MASK &&
+                  _Alignof(struct epoll_watch) > ENTRY_KIND_MASK,
+              "the low bits of a pointer tell what an entry is for");
 
-bool epoll_watch(struct transport *transport, int fd, void *object, enum watch watch) {
-    struct epoll_event entry = {.events = EPOLLET, .data.u64 = (uintptr_t)object | watch};
-    if (watch == WATCH_LISTENER || watch & WATCH_IN)
+bool epoll_register(struct transport *transport, int fd, void *object, enum entry_kind kind) {
+    struct epoll_event entry = {.events = EPOLLET, .data.u64 = (uintptr_t)object | kind};
+    if (kind == ENTRY_WATCH)
+        entry.events = EPOLLIN;
+    else if (kind == ENTRY_LISTENER || kind & ENTRY_IN)
         entry.events |= EPOLLIN | EPOLLRDHUP | EPOLLPRI;
-    if (watch & WATCH_OUT)
+    if (kind & ENTRY_OUT)
         entry.events |= EPOLLOUT;
     return epoll_ctl(transport->epoll_fd, EPOLL_CTL_ADD, fd, &entry) == 0;
 }
 
-void epoll_unwatch(struct transport *transport, int fd) {
+void epoll_unregister(struct transport *transport, int fd) {
     epoll_ctl(transport->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 }
 
-bool epoll_watch_other(struct transport *transport, int fd, struct transport_failure *failure) {
-    struct epoll_event entry = {.events = EPOLLET | EPOLLIN, .data.u64 = 0};
-    if (epoll_ctl(transport->epoll_fd, EPOLL_CTL_ADD, fd, &entry) == 0)
-        return true;
-    transport_failed(failure, "epoll_ctl");
-    return false;
-}
-
-static void note_conn(struct transport_conn *conn, enum watch watch, uint32_t events) {
-    if (watch & WATCH_IN && events & ~(uint32_t)EPOLLOUT) {
+static void note_conn(struct transport_conn *conn, enum entry_kind kind, uint32_t events) {
+    if (kind & ENTRY_IN && events & ~(uint32_t)EPOLLOUT) {
         conn->in.ready = true;
         conn->in.doubtful |= (events & ~(uint32_t)(EPOLLIN | EPOLLOUT)) != 0;
         receive_wake(conn);
     }
-    if (watch & WATCH_OUT && events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) {
+    if (kind & ENTRY_OUT && events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) {
         conn->out.ready = true;
-        conn->hung_up |= watch == WATCH_OUT && (events & (EPOLLHUP | EPOLLERR)) != 0;
+        conn->hung_up |= kind == ENTRY_OUT && (events & (EPOLLHUP | EPOLLERR)) != 0;
         send_wake(conn);
     }
 }
 
-/* Writes down what the kernel reported; nothing is done yet, so no entry can outlive its object. */
-static void note(struct transport *transport, const struct epoll_event *entry) {
-    if (entry->data.u64 == 0) {
-        transport->other_ready = true;
-        return;
-    }
-    enum watch watch = entry->data.u64 & WATCH_BOTH;
-    void *object = (void *)(uintptr_t)(entry->data.u64 & ~(uint64_t)WATCH_BOTH);
-    if (watch != WATCH_LISTENER) {
-        note_conn(object, watch, entry->events);
-        return;
-    }
-    struct transport_listener *listener = object;
+static void note_listener(struct transport_listener *listener) {
     listener->ready = true;
     task_stop(&listener->task); /* if it starves: perhaps no longer */
     listener_wake(listener);
+}
+
+static void note_watch(struct transport *transport, struct epoll_watch *watch) {
+    task_wake(&transport->ready, &watch->task);
+}
+
+/* Writes down what the kernel reported; nothing is done yet, so no entry can outlive its object. */
+static void note(struct transport *transport, const struct epoll_event *entry) {
+    enum entry_kind kind = entry->data.u64 & ENTRY_KIND_MASK;
+    void *object = (void *)(uintptr_t)(entry->data.u64 & ~ENTRY_KIND_MASK);
+    if (kind == ENTRY_WATCH)
+        note_watch(transport, object);
+    else if (kind == ENTRY_LISTENER)
+        note_listener(object);
+    else
+        note_conn(object, kind, entry->events);
 }
 
 static int wait_ms(struct transport *transport, struct epoll_event *entries, uint64_t timeout_ns) {
@@ -104,13 +103,12 @@ static bool fetch(struct transport *transport, uint64_t deadline_ns) {
 unsigned epoll_poll(struct transport *transport, uint64_t deadline_ns,
                     struct transport_event *events, unsigned most) {
     conns_recycle(transport);
-    transport->other_ready = false;
+    watches_reclaim(&transport->watches);
     for (;;) {
         bool busy = !queue_empty(&transport->ready);
         bool went_on = fetch(transport, busy ? 0 : deadline_ns);
         unsigned count = tasks_serve(&transport->ready, events, most);
-        if (count > 0 || !went_on || transport->other_ready ||
-            deadline_ns <= epoll_now_ns(transport))
+        if (count > 0 || !went_on || deadline_ns <= epoll_now_ns(transport))
             return count;
     }
 }

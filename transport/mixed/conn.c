@@ -107,6 +107,17 @@ struct transport_conn *mixed_attach(struct transport *transport, int in, int out
     return inner ? wrap(transport, part->ops, inner, user) : NULL;
 }
 
+struct transport_watch *mixed_watch(struct transport *transport, int fd, void *user,
+                                    struct transport_failure *failure) {
+    struct part *first = mixed_first(transport);
+    return first->ops->watch(first->transport, fd, user, failure);
+}
+
+void mixed_unwatch(struct transport *transport, struct transport_watch *watch) {
+    struct part *first = mixed_first(transport);
+    first->ops->unwatch(first->transport, watch);
+}
+
 void mixed_receive(struct transport_conn *conn, bool on) {
     conn->ops->receive(conn->inner, on);
 }

@@ -40,15 +40,12 @@ static void add_caps(struct transport_caps *caps, const struct transport_caps *p
     caps->lent_max += part->lent_max;
 }
 
-/* The first one has to wait for what the other has to say. */
-static bool watch(struct transport *transport, struct part *part) {
-    struct part *first = mixed_first(transport);
-    int fds[TRANSPORT_WATCHES];
-    unsigned count = part->ops->descriptors(part->transport, fds, TRANSPORT_WATCHES);
-    for (unsigned i = 0; i < count; i++)
-        if (!first->ops->watch(first->transport, fds[i], &part->failure))
-            return false;
-    return true;
+/* The first part has to wake up for this one. */
+static bool watch_part(struct transport *transport, struct part *part) {
+    int fd = part->ops->wake_fd(part->transport);
+    if (fd >= 0)
+        part->watch = mixed_watch(transport, fd, part, &part->failure);
+    return fd < 0 || part->watch;
 }
 
 /* False: the part could not be made, or not be woken; part->failure says why. */
@@ -62,7 +59,7 @@ static bool make_part(struct transport *transport, const struct transport_part *
         transport->caps = *part->ops->caps(part->transport);
         return true;
     }
-    if (!watch(transport, part)) {
+    if (!watch_part(transport, part)) {
         part->ops->stop(part->transport);
         part->ops->fini(part->transport);
         part->transport = NULL;
@@ -125,10 +122,18 @@ static unsigned mixed_counts(const struct transport *transport, struct transport
     return total;
 }
 
+static void stop_part(struct transport *transport, struct part *part) {
+    if (part->watch)
+        mixed_unwatch(transport, part->watch);
+    part->watch = NULL;
+    if (part->transport)
+        part->ops->stop(part->transport);
+}
+
+/* The first part last: it gives back the others' descriptors. */
 static void mixed_stop(struct transport *transport) {
     for (unsigned i = transport->parts_count; i-- > 0;)
-        if (transport->parts[i].transport)
-            transport->parts[i].ops->stop(transport->parts[i].transport);
+        stop_part(transport, &transport->parts[i]);
 }
 
 const struct transport_ops transport_mixed = {
@@ -149,6 +154,8 @@ const struct transport_ops transport_mixed = {
     .unacknowledged = mixed_unacknowledged,
     .unread = mixed_unread,
     .close = mixed_close,
+    .watch = mixed_watch,
+    .unwatch = mixed_unwatch,
     .counts = mixed_counts,
     .stop = mixed_stop,
     .fini = mixed_fini,

@@ -2,8 +2,8 @@
  * Several transports as one, from inside.
  *
  * A connection of the user's wraps one of a part's, whose user pointer leads back to it. The first
- * part is one of the kernel's: it waits, and it is woken for the others by their descriptors or
- * when they want to be polled again (rest()).
+ * part is one of the kernel's: it waits, watches the descriptors that wake it for the others
+ * (wake_fd()), and sleeps no longer than they allow (rest()).
  */
 #ifndef TRANSPORT_MIXED_H
 #define TRANSPORT_MIXED_H
@@ -19,6 +19,7 @@ struct part {
     const struct transport_ops *ops;
     struct transport *transport;      /* NULL: it could not be made ... */
     struct transport_failure failure; /* ... for this reason */
+    struct transport_watch *watch;    /* by the first part; NULL: it is polled by time alone */
 };
 
 struct transport_conn {
@@ -87,6 +88,11 @@ void mixed_event(struct transport *transport, const struct transport_ops *ops,
 
 /* What was CLOSED before this poll() can be used again. */
 void mixed_reclaim(struct transport *transport);
+
+/* Watches are the first part's own: it waits. */
+struct transport_watch *mixed_watch(struct transport *transport, int fd, void *user,
+                                    struct transport_failure *failure);
+void mixed_unwatch(struct transport *transport, struct transport_watch *watch);
 
 /* poll.c */
 unsigned mixed_poll(struct transport *transport, uint64_t deadline_ns,

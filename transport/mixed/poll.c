@@ -1,12 +1,28 @@
 /* Who is polled when, and when the thread may sleep. */
 #include "transport/mixed/mixed.h"
 
+/* Is this only the wake-up for one of the parts? */
+static bool wakes_part(const struct transport *transport, const struct transport_event *event) {
+    if (event->kind != TRANSPORT_READABLE)
+        return false;
+    for (unsigned i = 1; i < transport->parts_count; i++)
+        if (event->watch == transport->parts[i].watch)
+            return true;
+    return false;
+}
+
 static unsigned poll_part(struct transport *transport, struct part *part, uint64_t deadline_ns,
                           struct transport_event *events, unsigned most) {
-    unsigned count = part->ops->poll(part->transport, deadline_ns, events, most);
-    for (unsigned i = 0; i < count; i++)
+    unsigned count = part->ops->poll(part->transport, deadline_ns, events, most), kept = 0;
+    for (unsigned i = 0; i < count; i++) {
+        if (wakes_part(transport, &events[i]))
+            continue;
         mixed_event(transport, part->ops, &events[i]);
-    return count;
+        if (kept < i)
+            events[kept] = events[i];
+        kept++;
+    }
+    return kept;
 }
 
 /*

@@ -114,6 +114,13 @@ static struct transport_conn *rc_attach(struct transport *transport, int in, int
     return NULL;
 }
 
+static struct transport_watch *rc_watch(struct transport *transport, int fd, void *user,
+                                        struct transport_failure *failure) {
+    (void)transport, (void)fd, (void)user;
+    *failure = (struct transport_failure){ENOTSUP, "watching"};
+    return NULL;
+}
+
 /* close() has taken all back. */
 static void rc_stop(struct transport *transport) {
     rc_conns_recycle(transport);
@@ -150,7 +157,8 @@ const struct transport_ops transport_rdma = {
     .unacknowledged = rc_unacknowledged,
     .unread = rc_unread,
     .close = rc_close,
-    .descriptors = rc_descriptors,
+    .watch = rc_watch,
+    .wake_fd = rc_wake_fd,
     .rest = rc_rest,
     .stop = rc_stop,
     .fini = rc_fini,

@@ -78,8 +78,6 @@ uint64_t rc_rest(struct transport *transport) {
     return close_ns < probe_ns ? close_ns : probe_ns;
 }
 
-unsigned rc_descriptors(const struct transport *transport, int *fds, unsigned most) {
-    assert(most > 0);
-    fds[0] = transport->epoll_fd;
-    return 1;
+int rc_wake_fd(const struct transport *transport) {
+    return transport->epoll_fd;
 }

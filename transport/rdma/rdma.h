@@ -294,7 +294,7 @@ struct transport {
     struct queue asking; /* requests that wait to be taken in */
     unsigned requests;
     struct task taking_in; /* of who asks */
-    bool rested;           /* descriptors may have something since */
+    bool rested;           /* wake_fd() may have something since */
     unsigned polls;        /* since the connection manager was asked */
     uint64_t keepalive_ns;
 };
@@ -306,7 +306,7 @@ uint64_t rc_now_ns(const struct transport *transport);
 unsigned rc_poll(struct transport *transport, uint64_t deadline_ns, struct transport_event *events,
                  unsigned most);
 uint64_t rc_rest(struct transport *transport);
-unsigned rc_descriptors(const struct transport *transport, int *fds, unsigned most);
+int rc_wake_fd(const struct transport *transport);
 
 /* device.c */
 

@@ -24,6 +24,7 @@ static void engine_fini(struct transport *transport) {
     for (int i = 0; i < TRANSPORT_POOLS; i++) /* no buffer is lost on its way */
         assert(transport->pools.of[i].free_count == transport->pools.of[i].count);
     pools_fini(&transport->pools);
+    watches_fini(&transport->watches);
     queue_remove(&transport->link);
     free(transport->conns);
     free(transport);
@@ -41,6 +42,7 @@ static struct transport *engine_init(const struct transport_config *config,
     queue_init(&transport->starved);
     queue_init(&transport->free_conns);
     queue_init(&transport->gone_conns);
+    watches_init(&transport->watches);
     queue_push(&transport->sim->transports, &transport->link);
     if (!make(transport, config, failure)) {
         engine_fini(transport);
@@ -102,6 +104,8 @@ const struct transport_ops transport_sim = {
     .unacknowledged = engine_unacknowledged,
     .unread = engine_unread,
     .close = engine_close,
+    .watch = engine_watch,
+    .unwatch = engine_unwatch,
     .stop = engine_stop,
     .fini = engine_fini,
     .set_user = engine_set_user,

@@ -9,6 +9,7 @@
 #include "transport/descriptor.h"
 #include "transport/intake.h"
 #include "transport/sim/sim.h"
+#include "transport/watch.h"
 
 /* clock.c: what will happen when. Those due at the same time come in an order of chance. */
 struct sim_timer {
@@ -202,11 +203,17 @@ struct transport {
     struct transport_conn *conns;
     unsigned conns_open;
     unsigned listeners;
+    struct watches watches;
 };
 
 /* poll.c */
 unsigned engine_poll(struct transport *transport, uint64_t deadline_ns,
                      struct transport_event *events, unsigned most);
+
+/* watch.c */
+struct transport_watch *engine_watch(struct transport *transport, int fd, void *user,
+                                     struct transport_failure *failure);
+void engine_unwatch(struct transport *transport, struct transport_watch *handle);
 
 /* listener.c */
 struct transport_listener *engine_listen(struct transport *transport,

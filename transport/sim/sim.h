@@ -157,7 +157,10 @@ void sim_listener_watch(struct sim_listener *listener, void (*ready)(void *user)
 void sim_cut(struct sim *sim, unsigned id);
 void sim_vanish(struct sim *sim, unsigned id);
 
-/* A number for attach(); the end is the transport's from then on, unless borrowed. */
+/*
+ * A number for attach() and watch(), for one of them. An attached end is the transport's from then
+ * on, unless borrowed; a watched one stays its owner's, who reads it with sim_read().
+ */
 int sim_descriptor(struct sim_end *end);
 struct sim_end *sim_by_descriptor(struct sim *sim, int descriptor); /* NULL: there is none */
 

@@ -11,6 +11,7 @@
 
 static void uring_fini(struct transport *transport) {
     assert(transport->conns_open == 0 && queue_empty(&transport->listeners));
+    watches_fini(&transport->watches);
     if (transport->ring_made)
         io_uring_queue_exit(&transport->ring);
     uring_buffers_free(transport);
@@ -47,6 +48,8 @@ static struct transport *uring_init(const struct transport_config *config,
     queue_init(&transport->retired);
     queue_init(&transport->work);
     queue_init(&transport->listeners);
+    queue_init(&transport->watch_work);
+    watches_init(&transport->watches);
     if (!make(transport, config, failure)) {
         uring_fini(transport);
         return NULL;
@@ -100,7 +103,7 @@ static unsigned uring_poll(struct transport *transport, uint64_t deadline_ns,
     struct uring_events out = {.events = events, .most = most};
     uring_conns_reclaim(transport);
     uring_listeners_rested(transport);
-    transport->other_ready = false;
+    watches_reclaim(&transport->watches);
     for (;;) {
         bool may_wait = advance(transport, &out) && out.count == 0;
         transport->gathering.waited = transport->gathering.on = false;
@@ -108,8 +111,7 @@ static unsigned uring_poll(struct transport *transport, uint64_t deadline_ns,
         harvest(transport, &out);
         if (transport->gathering.waited)
             uring_gathering_woken(transport, &out);
-        if (out.count > 0 || woken || transport->other_ready ||
-            deadline_ns <= uring_now_ns(transport))
+        if (out.count > 0 || woken || deadline_ns <= uring_now_ns(transport))
             return out.count;
     }
 }
@@ -117,7 +119,8 @@ static unsigned uring_poll(struct transport *transport, uint64_t deadline_ns,
 static void uring_stop(struct transport *transport) {
     struct transport_event events[STOP_EVENTS];
     /* All are closed: the only events are CLOSED. */
-    while (transport->conns_open > 0 || !queue_empty(&transport->listeners))
+    while (transport->conns_open > 0 || !queue_empty(&transport->listeners) ||
+           transport->watches.count > 0)
         uring_poll(transport, uring_now_ns(transport) + STOP_STEP_NS, events, STOP_EVENTS);
 }
 
@@ -156,6 +159,7 @@ const struct transport_ops transport_uring = {
     .unread = uring_unread,
     .close = uring_close,
     .watch = uring_watch,
+    .unwatch = uring_unwatch,
     .stop = uring_stop,
     .fini = uring_fini,
     .set_user = set_user,

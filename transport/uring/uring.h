@@ -23,6 +23,7 @@
 #include "transport/socket.h"
 #include "transport/transport.h"
 #include "transport/uring/compat.h"
+#include "transport/watch.h"
 #include <sys/uio.h>
 
 /* The user's array that poll() fills. A completion makes one event at most. */
@@ -148,11 +149,12 @@ struct uring_gathering {
     uint64_t woken_ns;
 };
 
-/* watch.c: a descriptor of somebody else's. */
+/* watch.c */
 struct uring_watch {
-    struct uring_op op;
+    struct watch watch; /* first; its user is NULL after unwatch() */
     struct transport *transport;
-    int fd;
+    struct uring_op op;
+    struct queue_link work; /* in transport->watch_work */
 };
 
 struct transport {
@@ -176,9 +178,8 @@ struct transport {
     struct queue retired; /* CLOSED in this poll(): free at the next */
     struct queue work;    /* conns that may have something to do */
     struct queue listeners;
-    struct uring_watch watches[TRANSPORT_WATCHES];
-    unsigned watches_count;
-    bool other_ready; /* one of them can be read */
+    struct watches watches;
+    struct queue watch_work; /* watches whose request is to be made or cancelled */
 };
 
 /* ring.c: the ring itself. */
@@ -338,7 +339,9 @@ void uring_listeners_rested(struct transport *transport);
 
 /* watch.c */
 
-bool uring_watch(struct transport *transport, int fd, struct transport_failure *failure);
+struct transport_watch *uring_watch(struct transport *transport, int fd, void *user,
+                                    struct transport_failure *failure);
+void uring_unwatch(struct transport *transport, struct transport_watch *handle);
 
 /* As uring_listeners_advance(). */
 bool uring_watches_advance(struct transport *transport);

@@ -1,40 +1,85 @@
-/* Descriptors of other stacks: one request for each tells whenever there is more to be read. */
+/*
+ * Watched descriptors: one poll request for each. It ends with its event and is made again in the
+ * next poll(), where it completes at once while there is still something to read.
+ */
 #include "transport/uring/uring.h"
 #include <poll.h>
 
-static void complete(struct uring_op *op, int result, unsigned flags, struct uring_events *out) {
-    struct uring_watch *watch = queue_entry(op, struct uring_watch, op);
-    (void)result; /* an error, too, is its owner's to find */
-    (void)flags;
-    (void)out;
-    watch->transport->other_ready = true;
+static struct uring_watch *watch_of(struct uring_op *op) {
+    return queue_entry(op, struct uring_watch, op);
 }
 
-/* All watches are looked at in every poll(). */
+static bool is_over(const struct uring_watch *watch) {
+    return !watch->watch.handle.user;
+}
+
+static void wake(struct uring_watch *watch) {
+    if (!queue_linked(&watch->work))
+        queue_push(&watch->transport->watch_work, &watch->work);
+}
+
+/* An error of poll() is the owner's to find, too. */
+static void complete(struct uring_op *op, int result, unsigned flags, struct uring_events *out) {
+    struct uring_watch *watch = watch_of(op);
+    (void)flags;
+    if (!is_over(watch) && result != -ECANCELED && result != -EINTR)
+        uring_event(out, TRANSPORT_READABLE)->watch = &watch->watch.handle;
+}
+
 static void settle(struct uring_op *op, struct uring_events *out) {
-    (void)op;
     (void)out;
+    wake(watch_of(op));
 }
 
 static const struct uring_op_kind watch_kind = {complete, settle};
 
-bool uring_watch(struct transport *transport, int fd, struct transport_failure *failure) {
-    (void)failure;
-    assert(transport->watches_count < TRANSPORT_WATCHES);
-    transport->watches[transport->watches_count++] =
-        (struct uring_watch){.op = {.kind = &watch_kind}, .transport = transport, .fd = fd};
+struct transport_watch *uring_watch(struct transport *transport, int fd, void *user,
+                                    struct transport_failure *failure) {
+    if (!watch_is_possible(fd, failure))
+        return NULL;
+    struct uring_watch *watch = watch_new(&transport->watches, sizeof *watch, fd, user, failure);
+    if (!watch)
+        return NULL;
+    watch->transport = transport;
+    watch->op.kind = &watch_kind;
+    wake(watch);
+    return &watch->watch.handle;
+}
+
+void uring_unwatch(struct transport *transport, struct transport_watch *handle) {
+    struct uring_watch *watch = queue_entry(handle, struct uring_watch, watch.handle);
+    (void)transport;
+    assert(handle->user);
+    handle->user = NULL;
+    wake(watch);
+}
+
+static bool arm(struct uring_watch *watch) {
+    struct io_uring_sqe *sqe = uring_op_begin(watch->transport, &watch->op);
+    if (sqe)
+        io_uring_prep_poll_add(sqe, watch->watch.fd, POLLIN);
+    return sqe != NULL;
+}
+
+/* False: no entry, try again. */
+static bool advance(struct uring_watch *watch) {
+    bool idle = uring_op_idle(&watch->op);
+    if (!is_over(watch))
+        return !idle || arm(watch);
+    if (!idle)
+        return uring_op_stop(watch->transport, &watch->op);
+    watch_gone(&watch->transport->watches, &watch->watch);
     return true;
 }
 
 bool uring_watches_advance(struct transport *transport) {
-    for (unsigned i = 0; i < transport->watches_count; i++) {
-        struct uring_watch *watch = &transport->watches[i];
-        if (watch->op.in_flight)
-            continue;
-        struct io_uring_sqe *sqe = uring_op_begin(transport, &watch->op);
-        if (!sqe)
+    struct queue_link *link;
+    while ((link = queue_pop(&transport->watch_work))) {
+        struct uring_watch *watch = queue_entry(link, struct uring_watch, work);
+        if (!advance(watch)) {
+            wake(watch);
             return false;
-        io_uring_prep_poll_multishot(sqe, watch->fd, POLLIN);
+        }
     }
     return true;
 }
