@@ -227,15 +227,76 @@ class Counters(Case):
             self.assertEqual(self.stats(path)["muxd_received_packets_total"], 1)
             os.unlink(path)
 
+    def refused(self, path, why):
+        """At the start, with the path and the cause."""
+        done = subprocess.run([MUXD, "--io", IO, "--listen", "127.0.0.1:0", "--upstream", "file:/dev/null",
+                               "--stats-json", path], stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True, timeout=PATIENCE)
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertEqual(done.stderr, "muxd: --stats-json '%s': %s\n" % (path[:800], why))
+
     def test_links_in_a_circle(self):
         path = os.path.join(self.folder(), "a")
         os.symlink("a", path)
-        self.assertTrue(any("Too many levels of symbolic links" in line for line in self.write(path)))
+        self.refused(path, "Too many levels of symbolic links")
+
+    def test_what_can_never_be_written(self):
+        folder = self.folder()
+        path = os.path.join(folder, "socket")
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.bind(path)
+        file = os.path.join(folder, "file")
+        open(file, "w").close()
+        for path, why in (("", "expected a file's name, or - for stdout"),
+                          ("/nonexistent/foo", "No such file or directory"),
+                          (folder, "Is a directory"), (folder + "/", "Is a directory"),
+                          (file + "/stats", "Not a directory"), (path, "No such device or address"),
+                          (os.path.join(folder, "x" * 300), "File name too long"),
+                          (os.path.join(folder, "x" * 5000), "File name too long")):
+            with self.subTest(path):
+                self.refused(path, why)
+        self.assertEqual(sorted(os.listdir(folder)), ["file", "socket"])
+
+    def test_stdout_is_closed(self):
+        done = subprocess.run(["sh", "-c", 'exec "$@" >&-', "sh", MUXD, "--io", IO, "--listen", "127.0.0.1:0",
+                               "--upstream", "file:/dev/null", "--stats-json", "-"],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE)
+        self.assertEqual((done.returncode, done.stderr), (1, "muxd: --stats-json '-': Bad file descriptor\n"))
+
+    def test_what_fails_later(self):
+        """It is said; if the last one fails, in the exit code, too; unless packets are missing: that is worse."""
+        folder = os.path.join(self.folder(), "gone")
+        os.mkdir(folder)
+        path = os.path.join(folder, "stats")
+        for wait in (), ("--upstream", "tcp:127.0.0.1:1"):
+            muxd = self.muxd("--stats-json", path, "--drain-timeout", "0.3", *wait)
+            self.socket(muxd.addresses[0]).sendall(packet(test_id="t"))
+            if wait:
+                muxd.wait_log("not reached")
+            else:
+                self.until(lambda: count_packets(muxd.stream()) == 1, "the packet")
+            os.rmdir(folder)
+            muxd.signal(signal.SIGUSR1)
+            muxd.wait_log("--stats-json %s: No such file or directory" % path)
+            os.mkdir(folder)
+            self.assertEqual(self.fresh_stats(muxd, path)["muxd_links_open"], 1)
+            os.unlink(path)
+            os.rmdir(folder)
+            self.assertEqual(muxd.end(), 75 if wait else 74, muxd.log)
+            self.assertEqual(sum("--stats-json" in line for line in muxd.log), 2, muxd.log)
+            os.mkdir(folder)
+
+    def test_full_device(self):
+        """It can be opened; that it takes nothing is known when something is written."""
+        muxd = self.muxd("--stats-json", "/dev/full")
+        self.assertEqual(muxd.end(), 74, muxd.log)
+        self.assertIn("muxd: --stats-json /dev/full: No space left on device", muxd.log)
 
     def test_pipe_that_nobody_reads(self):
         path = os.path.join(self.folder(), "fifo")
         os.mkfifo(path)
         self.assertTrue(any("--stats-json" in line for line in self.write(path)))
+        self.assertEqual(sorted(os.listdir(os.path.dirname(path))), ["fifo"])
 
 
 if __name__ == "__main__":

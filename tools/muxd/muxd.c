@@ -28,12 +28,16 @@
 #include <unistd.h>
 
 #define EXIT_START_FAILED 1
+#define EXIT_STATS_FAILED 74 /* EX_IOERR */
 #define EXIT_NOT_ALL_SENT 75 /* EX_TEMPFAIL */
 
 /* Descriptors besides connections: listeners, the engine's, files. */
 #define OTHER_DESCRIPTORS (LISTENERS_MAX + 256)
 /* Standard ones, signals, the engine's, a listener, the upstream, a look-up, a file, few links. */
 #define DESCRIPTORS_LEAST 24
+
+/* Of a path in a log line, so that the cause behind it has room. */
+#define PATH_SHOWN_BYTES 800
 
 /* How often a log that nobody reads is tried. */
 #define LOG_RETRY_NS 200000000u
@@ -74,16 +78,22 @@ static void say(void *user, const char *line) {
     log_line(&muxd->log, line, muxd->engine.ops->now_ns(muxd->engine.transport));
 }
 
-static void write_stats(struct muxd *muxd) {
+/* False: the counters are not where they were asked for. */
+static bool write_stats(struct muxd *muxd) {
     const char *path = muxd->options.stats_file;
-    char line[PATH_MAX + 128];
+    char line[PATH_SHOWN_BYTES + 128];
     struct transport_count counts[TRANSPORT_COUNTS_MAX];
     const struct engine *engine = &muxd->engine;
     unsigned count = engine->ops->counts ? engine->ops->counts(engine->transport, counts) : 0;
-    if (!path || stats_write(node_counters(muxd->node), counts, count, path))
-        return;
-    snprintf(line, sizeof line, "--stats-json %s: %s", path, strerror(errno));
-    say(muxd, line);
+    enum stats_result result =
+        path ? stats_write(node_counters(muxd->node), counts, count, path) : STATS_WRITTEN;
+    if (result != STATS_WRITTEN) {
+        const char *why =
+            result == STATS_UNREAD ? "nobody reads this pipe: not written" : strerror(errno);
+        snprintf(line, sizeof line, "--stats-json %.*s: %s", PATH_SHOWN_BYTES, path, why);
+        say(muxd, line);
+    }
+    return result != STATS_FAILED;
 }
 
 static void receive_signals(struct muxd *muxd) {
@@ -437,14 +447,24 @@ static bool check_stdin(struct muxd *muxd) {
     return false;
 }
 
+/* A path that can never be written is known before workers have come. */
+static bool check_stats(struct muxd *muxd) {
+    const char *path = muxd->options.stats_file;
+    if (!path || stats_try(path) != STATS_FAILED)
+        return true;
+    log_text(&muxd->log, "muxd: --stats-json '%.*s': %s\n", PATH_SHOWN_BYTES, path,
+             *path ? strerror(errno) : "expected a file's name, or - for stdout");
+    return false;
+}
+
 static bool start(struct muxd *muxd) {
     muxd->has_terminal = has_terminal();
     for (unsigned i = 0; i < muxd->options.listen_count; i++)
         muxd->stdin_taken |= muxd->options.listen[i].kind == ENDPOINT_STDIO;
-    return check_stdin(muxd) && raise_descriptor_limit(muxd) && catch_signals(muxd) &&
-           engine_start(&muxd->engine, &muxd->options, &muxd->log) && choose_screen(muxd) &&
-           start_node(muxd) && watch_signals(muxd) && resolve_upstream(muxd) &&
-           listen_everywhere(muxd);
+    return check_stdin(muxd) && check_stats(muxd) && raise_descriptor_limit(muxd) &&
+           catch_signals(muxd) && engine_start(&muxd->engine, &muxd->options, &muxd->log) &&
+           choose_screen(muxd) && start_node(muxd) && watch_signals(muxd) &&
+           resolve_upstream(muxd) && listen_everywhere(muxd);
 }
 
 /* A connection of our own: its last event is awaited, as for every other. */
@@ -499,9 +519,9 @@ int main(int argc, char **argv) {
         ;
     bool shown = finish_screen(&muxd);
     if (started && !muxd.deaf) {
-        write_stats(&muxd);
+        bool counted = write_stats(&muxd);
         bool all_sent = node_all_sent(muxd.node) && !node_in_doubt(muxd.node) && shown;
-        status = all_sent ? 0 : EXIT_NOT_ALL_SENT;
+        status = !all_sent ? EXIT_NOT_ALL_SENT : counted ? 0 : EXIT_STATS_FAILED;
     }
     stop(&muxd);
     log_close(&muxd.log);

@@ -98,7 +98,9 @@ static const char help[] =
     "ends as TERM does when muxd was started from a terminal.\n"
     "\n"
     "Exit codes: 0 all that was received went out; 75 something did not (its bytes are logged\n"
-    "and counted); 1 could not start; 2 wrong usage.\n";
+    "and counted); 74 it did, but --stats-json could not be written at the end; 1 could not "
+    "start;\n"
+    "2 wrong usage.\n";
 
 enum option_id {
     OPTION_LISTEN = 256,

@@ -53,44 +53,56 @@ static mode_t usual_mode(void) {
     return 0666 & ~mask;
 }
 
-/* Whatever stands in the folder under any name is neither followed nor waited for: the name is new.
+/* Removes the file and keeps errno. */
+static enum stats_result remove_failed(const char *path) {
+    int error = errno;
+    unlink(path);
+    errno = error;
+    return STATS_FAILED;
+}
+
+/*
+ * Whatever stands in the folder under any name is neither followed nor waited for: the name is new.
+ * `text` NULL: only tries whether the file can be made.
  */
-static bool write_file(const char *text, const char *path) {
+static enum stats_result write_file(const char *text, const char *path) {
     char fresh[PATH_MAX];
-    if ((size_t)snprintf(fresh, sizeof fresh, "%s.XXXXXX", path) >= sizeof fresh) {
+    if (snprintf(fresh, sizeof fresh, "%s.XXXXXX", path) >= PATH_MAX) {
         errno = ENAMETOOLONG;
-        return false;
+        return STATS_FAILED;
     }
     int fd = mkostemp(fresh, O_CLOEXEC);
     if (fd < 0)
-        return false;
-    bool fine = output_write(fd, text, strlen(text)) && fchmod(fd, usual_mode()) == 0;
-    if (closed(fd, fine) && rename(fresh, path) == 0)
-        return true;
-    int error = errno;
-    unlink(fresh);
-    errno = error;
-    return false;
+        return STATS_FAILED;
+    bool fine = !text || (output_write(fd, text, strlen(text)) && fchmod(fd, usual_mode()) == 0);
+    fine = closed(fd, fine) && (text ? rename(fresh, path) : unlink(fresh)) == 0;
+    return fine ? STATS_WRITTEN : remove_failed(fresh);
 }
 
 /* A reader that does not read costs a moment, never more. */
-static bool write_to(const char *text, int fd) {
+static enum stats_result write_to(const char *text, int fd) {
     static struct outlet outlet;
     outlet_open(&outlet, fd);
     bool fine = outlet_write(&outlet, text, strlen(text));
-    return outlet_close(&outlet) && fine;
+    return outlet_close(&outlet) && fine ? STATS_WRITTEN : STATS_FAILED;
 }
 
-/* A pipe, a terminal, /dev/null: these are written to; only a regular file may be replaced. */
-static bool write_special(const char *text, const char *path) {
+/*
+ * A pipe, a terminal, /dev/null: these are written to; only a regular file may be replaced. `text`
+ * NULL: only opens it.
+ */
+static enum stats_result write_special(const char *text, const char *path, bool is_pipe) {
     struct stat status;
     int fd = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
-        return false;
-    if (fstat(fd, &status) == 0 && !S_ISREG(status.st_mode))
-        return closed(fd, write_to(text, fd));
-    errno = EBUSY; /* it was something else just now */
-    return closed(fd, false);
+        return is_pipe && errno == ENXIO ? STATS_UNREAD : STATS_FAILED;
+    enum stats_result result = STATS_FAILED;
+    if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode))
+        errno = EBUSY; /* it was something else just now */
+    else
+        result = text ? write_to(text, fd) : STATS_WRITTEN;
+    closed(fd, true);
+    return result;
 }
 
 /*
@@ -115,22 +127,22 @@ static bool follow_link(char path[PATH_MAX]) {
     return true;
 }
 
-static bool write_path(const char *text, const char *name) {
+static enum stats_result write_path(const char *text, const char *name) {
     char path[PATH_MAX];
     struct stat status;
-    if (snprintf(path, sizeof path, "%s", name) >= PATH_MAX) {
-        errno = ENAMETOOLONG;
-        return false;
-    }
+    errno = *name ? ENAMETOOLONG : ENOENT;
+    if (!*name || snprintf(path, sizeof path, "%s", name) >= PATH_MAX)
+        return STATS_FAILED;
     unsigned links = 0;
     while (follow_link(path))
         if (++links > LINKS_MAX) {
             errno = ELOOP;
-            return false;
+            return STATS_FAILED;
         }
     bool is_special =
         lstat(path, &status) == 0 && !S_ISREG(status.st_mode) && !S_ISLNK(status.st_mode);
-    return is_special ? write_special(text, path) : write_file(text, path);
+    return is_special ? write_special(text, path, S_ISFIFO(status.st_mode))
+                      : write_file(text, path);
 }
 
 /* With a newline at the end; NULL: out of memory. */
@@ -142,14 +154,29 @@ static char *to_text(const json_t *object) {
     return line;
 }
 
-bool stats_write(const struct mux_counters *counters, const struct transport_count *counts,
-                 unsigned counts_count, const char *path) {
+static bool is_stdout(const char *path) {
+    return strcmp(path, "-") == 0;
+}
+
+enum stats_result stats_try(const char *path) {
+    int flags = is_stdout(path) ? fcntl(STDOUT_FILENO, F_GETFL) : O_WRONLY;
+    if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY) {
+        errno = EBADF; /* closed: see standard.h */
+        return STATS_FAILED;
+    }
+    return is_stdout(path) ? STATS_WRITTEN : write_path(NULL, path);
+}
+
+enum stats_result stats_write(const struct mux_counters *counters,
+                              const struct transport_count *counts, unsigned counts_count,
+                              const char *path) {
     json_t *object = to_json(counters, counts, counts_count);
     char *text = to_text(object);
     json_decref(object);
     errno = ENOMEM;
-    bool fine =
-        text && (strcmp(path, "-") == 0 ? write_to(text, STDOUT_FILENO) : write_path(text, path));
+    enum stats_result result = !text             ? STATS_FAILED
+                               : is_stdout(path) ? write_to(text, STDOUT_FILENO)
+                                                 : write_path(text, path);
     free(text);
-    return fine;
+    return result;
 }

@@ -6,12 +6,25 @@
 #include "mux/node/counters.h"
 #include "transport/transport.h"
 
+enum stats_result {
+    STATS_WRITTEN,
+    STATS_UNREAD, /* a named pipe that nobody has opened to read: nobody wanted them now */
+    STATS_FAILED, /* errno says why */
+};
+
 /*
- * Writes to `path` ("-": stdout), a file by way of a new one beside it that replaces it, so that a
- * reader never sees half, and nothing that somebody else has put there is written to. A pipe that
- * nobody reads costs a moment. False: errno says why.
+ * Can `path` ("-": stdout) be written? Makes a file beside it and removes it again, so that a
+ * folder that is missing or forbidden is known at the start; a pipe or a device is opened only.
  */
-bool stats_write(const struct mux_counters *counters, const struct transport_count *counts,
-                 unsigned counts_count, const char *path);
+enum stats_result stats_try(const char *path);
+
+/*
+ * Writes to `path`, a file by way of a new one beside it that replaces it, so that a reader never
+ * sees half, and nothing that somebody else has put there is written to. A pipe that nobody reads
+ * costs a moment.
+ */
+enum stats_result stats_write(const struct mux_counters *counters,
+                              const struct transport_count *counts, unsigned counts_count,
+                              const char *path);
 
 #endif
