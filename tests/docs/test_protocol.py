@@ -109,7 +109,7 @@ class Packets(Case):
                 self.assertIn(done.returncode, (0, 3))  # 3: damage, or not one packet
                 shown = [json.loads(line) for line in done.stdout.splitlines()]
                 self.assertEqual(shown, [json.loads(line) for line in two.text.splitlines()])
-                self.assertEqual([event["route_code"] for event in python_events(data)],
+                self.assertEqual([event["route_code"] for event in merge_chatter(python_events(data))],
                                  [event.get("route_code") for event in shown])
 
     def test_routes(self):
