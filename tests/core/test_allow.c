@@ -1,7 +1,7 @@
 /* --allow: networks, their limits and their texts. */
 #include "tests/unit/check.h"
 
-#include "tools/muxd/allow.h"
+#include "tools/node/allow.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -4,7 +4,7 @@
  */
 #include "tests/unit/check.h"
 
-#include "tools/common/dialer.h"
+#include "tools/node/dialer.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* Sizes and times as people write them. */
 #include "tests/unit/check.h"
 
-#include "tools/muxd/quantity.h"
+#include "tools/base/quantity.h"
 
 static void test_sizes(void **state) {
     (void)state;

@@ -5,7 +5,7 @@
 #include "tests/unit/check.h"
 
 #include "mux/node/mux_internal.h"
-#include "tools/muxd/node_internal.h"
+#include "tools/node/node_internal.h"
 #include "transport/epoll/internal.h"
 
 static void hot_structures(void **state) {

@@ -3,7 +3,7 @@
 #include "tests/unit/random.h"
 
 #include "mux/packet/packet.h"
-#include "tools/common/text.h"
+#include "tools/base/text.h"
 
 static void same(const char *in, size_t len, const char *expected) {
     char out[256];

@@ -6,7 +6,7 @@
  */
 #include "tests/fuzz/fuzz.h"
 
-#include "tools/mux/event.h"
+#include "tools/results/event.h"
 
 #include <stdlib.h>
 

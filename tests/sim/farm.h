@@ -1,5 +1,5 @@
 /*
- * A farm in the simulator: a tree of nodes (tools/muxd/node.c, as in the daemon), workers below it,
+ * A farm in the simulator: a tree of nodes (tools/node/node.c, as in the daemon), workers below it,
  * a sink above it that takes what comes up and sends down. A seed decides its shape, what the
  * workers do and what the network does to them. After a while the faults end, every queue must
  * drain, and check.c holds every node's output against its input.
@@ -8,7 +8,7 @@
 #define TESTS_SIM_FARM_H
 
 #include "mux/packet/packet.h"
-#include "tools/muxd/node.h"
+#include "tools/node/node.h"
 #include "transport/queue.h"
 #include "transport/sim/sim.h"
 

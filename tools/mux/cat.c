@@ -1,8 +1,10 @@
 /* mux cat: a stream for people, or as JSON lines. */
-#include "tools/common/output.h"
-#include "tools/common/text.h"
-#include "tools/mux/event.h"
-#include "tools/mux/input.h"
+#include "tools/base/output.h"
+#include "tools/base/text.h"
+#include "tools/mux/mux.h"
+#include "tools/results/attachment.h"
+#include "tools/results/event.h"
+#include "tools/results/input.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -103,7 +105,7 @@ static void print_people(const struct mux_packet *packet) {
         printf("%s)", packet->eof ? ", end" : "");
     }
     putchar('\n');
-    if (packet->file_name.data && text_is_text(packet))
+    if (packet->file_name.data && attachment_is_text(packet))
         text_show_tail(packet->file_content, TEXT_LINES, print_line, NULL);
 }
 
@@ -142,7 +144,7 @@ static bool cat_file(struct cat *cat, const char *path) {
     int error = input_read(fd, &handler);
     if (error > 0)
         text_complain("mux cat: %s: %s", path, strerror(error));
-    if (error == 0 && !input_was_stream(&subcommand_cat, path, &seen))
+    if (error == 0 && !input_was_stream(subcommand_cat.name, path, &seen))
         cat->damaged = true;
     if (fd != STDIN_FILENO)
         close(fd);

@@ -1,9 +1,10 @@
 /* mux encode: JSON lines to subunit. */
-#include "tools/common/output.h"
-#include "tools/common/text.h"
-#include "tools/mux/event.h"
-#include "tools/mux/input.h"
-#include "tools/mux/looks.h"
+#include "tools/base/output.h"
+#include "tools/base/text.h"
+#include "tools/mux/mux.h"
+#include "tools/results/event.h"
+#include "tools/results/input.h"
+#include "tools/results/looks.h"
 
 #include <errno.h>
 #include <getopt.h>

@@ -1,9 +1,9 @@
-#include "tools/common/output.h"
-#include "tools/common/standard.h"
-#include "tools/common/tail.h"
-#include "tools/common/text.h"
-#include "tools/common/usage.h"
+#include "tools/base/output.h"
+#include "tools/base/standard.h"
+#include "tools/base/text.h"
+#include "tools/base/usage.h"
 #include "tools/mux/mux.h"
+#include "tools/results/tail.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -37,7 +37,7 @@ int next_option(const struct subcommand *subcommand, int argc, char **argv,
 bool stdout_takes_binary(const struct subcommand *subcommand);
 
 /*
- * Before packets are appended to stdout: ends half a packet there (tools/common/tail.h), and says
+ * Before packets are appended to stdout: ends half a packet there (tools/results/tail.h), and says
  * so on stderr. False: that cannot be done.
  */
 bool stdout_mend(const struct subcommand *subcommand);

@@ -1,8 +1,9 @@
 /* mux route: prefix or strip the route codes of a stream. */
 #include "mux/packet/route.h"
-#include "tools/common/output.h"
-#include "tools/common/text.h"
-#include "tools/mux/input.h"
+#include "tools/base/output.h"
+#include "tools/base/text.h"
+#include "tools/mux/mux.h"
+#include "tools/results/input.h"
 
 #include <getopt.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* mux send: a stream to a node, and what comes back. */
-#include "tools/common/dialer.h"
-#include "tools/common/resolver.h"
-#include "tools/common/text.h"
+#include "tools/base/text.h"
 #include "tools/mux/mux.h"
+#include "tools/node/dialer.h"
+#include "tools/node/resolver.h"
 #include "transport/endpoint.h"
 #include "transport/mistake.h"
 #include "transport/stack.h"

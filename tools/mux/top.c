@@ -1,7 +1,8 @@
 /* mux top: a run as it happens, summed up. */
-#include "tools/common/summary.h"
-#include "tools/common/text.h"
-#include "tools/mux/input.h"
+#include "tools/base/text.h"
+#include "tools/mux/mux.h"
+#include "tools/results/input.h"
+#include "tools/results/summary.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -113,7 +114,7 @@ static int run(int argc, char **argv) {
         text_complain("mux top: %s: %s", path, strerror(error));
     if (fd != STDIN_FILENO)
         close(fd);
-    if (error == 0 && written && !input_was_stream(&subcommand_top, path, &seen))
+    if (error == 0 && written && !input_was_stream(subcommand_top.name, path, &seen))
         code = EXIT_DAMAGED;
     return error || !written ? EXIT_FAILED : code;
 }

@@ -1,17 +1,18 @@
 /* muxd: one node as a daemon. Options, listeners, the upstream's places, signals; node.c does the
  * rest. */
-#include "tools/common/dialer.h"
-#include "tools/common/output.h"
-#include "tools/common/resolver.h"
-#include "tools/common/standard.h"
-#include "tools/muxd/engine.h"
-#include "tools/muxd/listeners.h"
-#include "tools/muxd/log.h"
-#include "tools/muxd/node.h"
+#include "tools/base/log.h"
+#include "tools/base/output.h"
+#include "tools/base/random.h"
+#include "tools/base/standard.h"
 #include "tools/muxd/options.h"
 #include "tools/muxd/outfile.h"
-#include "tools/muxd/screen.h"
 #include "tools/muxd/stats.h"
+#include "tools/node/dialer.h"
+#include "tools/node/listeners.h"
+#include "tools/node/node.h"
+#include "tools/node/resolver.h"
+#include "tools/node/stacks.h"
+#include "tools/results/screen.h"
 #include "transport/call.h"
 #include "transport/stack.h"
 
@@ -24,16 +25,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 #define EXIT_START_FAILED 1
 #define EXIT_STATS_FAILED 74 /* EX_IOERR */
 #define EXIT_NOT_ALL_SENT 75 /* EX_TEMPFAIL */
 
-/* Descriptors besides connections: listeners, the engine's, files. */
+/* Descriptors besides connections: listeners, the stacks', files. */
 #define OTHER_DESCRIPTORS (LISTENERS_MAX + 256)
-/* Standard ones, signals, the engine's, a listener, the upstream, a look-up, a file, few links. */
+/* Standard ones, signals, the stacks', a listener, the upstream, a look-up, a file, few links. */
 #define DESCRIPTORS_LEAST 24
 
 /* Of a path in a log line, so that the cause behind it has room. */
@@ -48,7 +48,7 @@ struct muxd {
     uint8_t signals_room[16]; /* received into, so that no lack of buffers keeps a signal waiting */
     struct options options;
     struct log log;
-    struct engine engine;
+    struct stacks stacks;
     struct node *node;
     struct listeners *listeners;
     bool serves; /* something is listened on, or will be: the upstream is opened */
@@ -75,7 +75,7 @@ static void on_signal(int number) {
 
 static void say(void *user, const char *line) {
     struct muxd *muxd = user;
-    log_line(&muxd->log, line, muxd->engine.ops->now_ns(muxd->engine.transport));
+    log_line(&muxd->log, line, muxd->stacks.ops->now_ns(muxd->stacks.transport));
 }
 
 /* False: the counters are not where they were asked for. */
@@ -83,8 +83,8 @@ static bool write_stats(struct muxd *muxd) {
     const char *path = muxd->options.stats_file;
     char line[PATH_SHOWN_BYTES + 128];
     struct transport_count counts[TRANSPORT_COUNTS_MAX];
-    const struct engine *engine = &muxd->engine;
-    unsigned count = engine->ops->counts ? engine->ops->counts(engine->transport, counts) : 0;
+    const struct stacks *stacks = &muxd->stacks;
+    unsigned count = stacks->ops->counts ? stacks->ops->counts(stacks->transport, counts) : 0;
     enum stats_result result =
         path ? stats_write(node_counters(muxd->node), counts, count, path) : STATS_WRITTEN;
     if (result != STATS_WRITTEN) {
@@ -97,8 +97,8 @@ static bool write_stats(struct muxd *muxd) {
 }
 
 static void receive_signals(struct muxd *muxd) {
-    muxd->engine.ops->receive(muxd->signals_conn, true);
-    muxd->engine.ops->receive_into(
+    muxd->stacks.ops->receive(muxd->signals_conn, true);
+    muxd->stacks.ops->receive_into(
         muxd->signals_conn, (struct mux_room){muxd->signals_room, sizeof muxd->signals_room});
 }
 
@@ -174,7 +174,7 @@ static bool peer_allowed(void *user, const struct transport_peer *peer) {
 
 static void show_packets(void *user, const struct mux_gather *packets) {
     struct muxd *muxd = user;
-    screen_packets(muxd->screen, packets, muxd->engine.ops->now_ns(muxd->engine.transport));
+    screen_packets(muxd->screen, packets, muxd->stacks.ops->now_ns(muxd->stacks.transport));
 }
 
 static void show_link(void *user, const char *segment, const char *peer, bool came) {
@@ -220,8 +220,8 @@ static struct transport_conn *attach(struct muxd *muxd, int in, int out, bool bo
                                      enum transport_pool pool, const char *name, void *conn_user,
                                      char *why, size_t why_bytes) {
     struct transport_failure failure;
-    struct transport_conn *conn = muxd->engine.ops->attach(
-        muxd->engine.transport, in, out, borrowed, pool, name, conn_user, &failure);
+    struct transport_conn *conn = muxd->stacks.ops->attach(
+        muxd->stacks.transport, in, out, borrowed, pool, name, conn_user, &failure);
     if (!conn)
         snprintf(why, why_bytes, "%s: %s", failure.operation, strerror(failure.error));
     return conn;
@@ -259,7 +259,7 @@ static unsigned upstream_addresses(void *user, struct transport_address *address
 static struct transport_conn *connect_upstream(void *user, const struct transport_address *address,
                                                void *conn_user, struct transport_failure *failure) {
     struct muxd *muxd = user;
-    return muxd->engine.ops->connect(muxd->engine.transport, address, conn_user, failure);
+    return muxd->stacks.ops->connect(muxd->stacks.transport, address, conn_user, failure);
 }
 
 /* stdin, when it was asked for by "-", unless workers write to it or a person does. */
@@ -310,12 +310,7 @@ static bool raise_descriptor_limit(struct muxd *muxd) {
 static void introduce(struct node_config *config) {
     uint64_t random[6];
     char identity[MUX_IDENTITY_BYTES], name[MUX_NODE_NAME_BYTES] = "";
-    if (!call_random(random, sizeof random)) {
-        struct timespec now;
-        clock_gettime(CLOCK_REALTIME, &now);
-        random[0] = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-        random[1] = random[2] = random[3] = random[4] = random[5] = (uint64_t)getpid();
-    }
+    random_fill(random, sizeof random);
     snprintf(identity, sizeof identity, "%016" PRIx64 "%016" PRIx64, random[0], random[1]);
     gethostname(name, sizeof name - 1);
     mux_hello_init(&config->mux.hello, identity, name);
@@ -333,9 +328,9 @@ static bool has_places(const struct options *options) {
 static bool start_node(struct muxd *muxd) {
     const struct options *options = &muxd->options;
     struct node_config config = {
-        .ops = muxd->engine.ops,
-        .transport = muxd->engine.transport,
-        .mux = {.memory = muxd->engine.memory,
+        .ops = muxd->stacks.ops,
+        .transport = muxd->stacks.transport,
+        .mux = {.memory = muxd->stacks.memory,
                 .links_max = options->links_max,
                 .segment_by = options->segment_by,
                 .upstream_is_node = options->upstream_is_node,
@@ -360,7 +355,8 @@ static bool start_node(struct muxd *muxd) {
     introduce(&config);
     muxd->node = node_create(&config);
     if (muxd->node)
-        muxd->log.counters = node_counters(muxd->node);
+        muxd->log.suppressed_total =
+            &node_counters(muxd->node)->value[MUX_COUNT_log_lines_suppressed];
     else
         log_text(&muxd->log, "muxd: out of memory for %u links\n", options->links_max);
     return muxd->node != NULL;
@@ -381,9 +377,19 @@ static bool listen_everywhere(struct muxd *muxd) {
     uint64_t next_ns;
     if (muxd->stdin_taken && !listen_on_stdin(muxd))
         return false;
-    muxd->listeners = listeners_create(&muxd->options, &muxd->engine, &muxd->log);
+    const struct options *options = &muxd->options;
+    const struct listeners_config config = {
+        .endpoints = options->listen,
+        .count = options->listen_count,
+        .mode_given = options->listen_mode_given,
+        .group_given = options->listen_group_given,
+        .mode = options->listen_mode,
+        .group = options->listen_group,
+        .anybody = options->allow.count == 0,
+    };
+    muxd->listeners = listeners_create(&config, &muxd->stacks, &muxd->log);
     return muxd->listeners &&
-           listen_where_possible(muxd, muxd->engine.ops->now_ns(muxd->engine.transport), &next_ns);
+           listen_where_possible(muxd, muxd->stacks.ops->now_ns(muxd->stacks.transport), &next_ns);
 }
 
 /*
@@ -394,7 +400,7 @@ static bool choose_screen(struct muxd *muxd) {
     bool to_stdout = !options->upstream_given || options->upstream.kind == ENDPOINT_STDIO;
     if (!to_stdout || !isatty(STDOUT_FILENO))
         return true;
-    muxd->screen = screen_create(muxd->engine.ops->now_ns(muxd->engine.transport));
+    muxd->screen = screen_create(muxd->stacks.ops->now_ns(muxd->stacks.transport));
     return muxd->screen != NULL;
 }
 
@@ -472,9 +478,9 @@ static void close_own(struct muxd *muxd, struct transport_conn *conn) {
     struct transport_event event = {.kind = TRANSPORT_RECEIVED};
     if (!conn)
         return;
-    muxd->engine.ops->close(conn);
+    muxd->stacks.ops->close(conn);
     while (event.kind != TRANSPORT_CLOSED)
-        if (muxd->engine.ops->poll(muxd->engine.transport, UINT64_MAX, &event, 1) &&
+        if (muxd->stacks.ops->poll(muxd->stacks.transport, UINT64_MAX, &event, 1) &&
             event.kind == TRANSPORT_RECEIVED && event.buffer)
             mux_buffer_release(event.buffer);
 }
@@ -483,21 +489,21 @@ static void stop(struct muxd *muxd) {
     close_own(muxd, muxd->signals_conn);
     if (muxd->listeners)
         close_own(muxd, listeners_news(muxd->listeners));
-    if (muxd->engine.transport)
-        muxd->engine.ops->stop(muxd->engine.transport);
+    if (muxd->stacks.transport)
+        muxd->stacks.ops->stop(muxd->stacks.transport);
     if (muxd->node)
         node_destroy(muxd->node);
-    if (muxd->engine.transport)
-        muxd->engine.ops->fini(muxd->engine.transport);
+    if (muxd->stacks.transport)
+        muxd->stacks.ops->fini(muxd->stacks.transport);
     if (muxd->listeners)
         listeners_destroy(muxd->listeners);
-    engine_unmap(&muxd->engine);
+    stacks_unmap(&muxd->stacks);
 }
 
 /* What people were to see could not be shown to its end. */
 static bool finish_screen(struct muxd *muxd) {
-    if (!muxd->engine.transport ||
-        screen_finish(muxd->screen, muxd->engine.ops->now_ns(muxd->engine.transport)))
+    if (!muxd->stacks.transport ||
+        screen_finish(muxd->screen, muxd->stacks.ops->now_ns(muxd->stacks.transport)))
         return true;
     log_text(&muxd->log, "muxd: stdout: %s\n", strerror(errno));
     return false;

@@ -1,9 +1,9 @@
 #include "tools/muxd/options.h"
 
-#include "tools/common/dialer.h"
-#include "tools/common/text.h"
-#include "tools/common/usage.h"
-#include "tools/muxd/quantity.h"
+#include "tools/base/quantity.h"
+#include "tools/base/text.h"
+#include "tools/base/usage.h"
+#include "tools/node/dialer.h"
 #include "transport/dpdk/spec.h"
 #include "transport/mistake.h"
 #include "transport/stack.h"
@@ -193,7 +193,7 @@ static bool has_to(const struct endpoint *endpoint) {
 }
 
 static bool add_listen(struct options *options, const char *value) {
-    if (options->listen_count == OPTIONS_LISTEN_MAX)
+    if (options->listen_count == LISTENERS_ENDPOINTS_MAX)
         return wrong("--listen", value, "at most 64 of them");
     if (strncmp(value, NODE_PREFIX, strlen(NODE_PREFIX)) == 0)
         return wrong("--listen", value,

@@ -3,16 +3,13 @@
 #define MUXD_OPTIONS_H
 
 #include "mux/node/mux.h"
-#include "tools/muxd/allow.h"
+#include "tools/node/allow.h"
+#include "tools/node/listeners.h"
 #include "transport/endpoint.h"
 #include <sys/types.h>
 
-#define OPTIONS_LISTEN_MAX 64
-
-enum io_choice { IO_AUTO, IO_URING, IO_EPOLL };
-
 struct options {
-    struct endpoint listen[OPTIONS_LISTEN_MAX];
+    struct endpoint listen[LISTENERS_ENDPOINTS_MAX];
     unsigned listen_count;
     bool listen_mode_given, listen_group_given; /* of unix sockets */
     mode_t listen_mode;

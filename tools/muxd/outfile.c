@@ -1,6 +1,6 @@
 #include "tools/muxd/outfile.h"
 
-#include "tools/common/tail.h"
+#include "tools/results/tail.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -9,8 +9,8 @@
 int outfile_open(const char *path, char *why, size_t why_bytes);
 
 /*
- * Makes sure that what is appended can be read: see tools/common/tail.h. True: `said` is a sentence
- * for the log, or "". False: nothing may be appended, `said` tells why.
+ * Makes sure that what is appended can be read: see tools/results/tail.h. True: `said` is a
+ * sentence for the log, or "". False: nothing may be appended, `said` tells why.
  */
 bool outfile_mend(int fd, char *said, size_t said_bytes);
 

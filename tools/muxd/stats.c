@@ -1,7 +1,7 @@
 #include "tools/muxd/stats.h"
 
-#include "tools/common/outlet.h"
-#include "tools/common/output.h"
+#include "tools/base/outlet.h"
+#include "tools/base/output.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,0 +1,69 @@
+#include "tools/base/log.h"
+
+#include "tools/base/text.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <unistd.h>
+
+/* Peers can provoke lines: a disk shall not fill with them. */
+#define LINES_PER_SECOND 20
+#define LINES_BURST 100
+
+#define LINE_BYTES 1024
+
+void log_open(struct log *log) {
+    *log = (struct log){.limiter = {LINES_PER_SECOND, LINES_BURST, LINES_BURST, 0}};
+    outlet_open(&log->outlet, STDERR_FILENO);
+}
+
+static bool say(struct log *log, const char *line) {
+    char text[LINE_BYTES + sizeof "muxd: \n"];
+    int len = snprintf(text, sizeof text, "muxd: %s\n", line);
+    return outlet_write(&log->outlet, text, (size_t)len);
+}
+
+static void suppress(struct log *log) {
+    log->suppressed++;
+    if (log->suppressed_total)
+        (*log->suppressed_total)++;
+}
+
+void log_text(struct log *log, const char *format, ...) {
+    char text[LINE_BYTES], clean[LINE_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    struct mux_span line = mux_span_text(text);
+    line.len -= line.len && line.data[line.len - 1] == '\n';
+    size_t len = text_clean(line, false, clean, sizeof clean - 1);
+    clean[len] = '\n';
+    if (!outlet_write(&log->outlet, clean, len + 1))
+        suppress(log);
+}
+
+static void mention_suppressed(struct log *log) {
+    char line[64];
+    snprintf(line, sizeof line, "%" PRIu64 " lines left out here", log->suppressed);
+    if (log->suppressed && say(log, line))
+        log->suppressed = 0;
+}
+
+void log_line(struct log *log, const char *line, uint64_t now_ns) {
+    char clean[LINE_BYTES];
+    if (!mux_limiter_allow(&log->limiter, now_ns)) {
+        suppress(log);
+        return;
+    }
+    mention_suppressed(log);
+    text_clean(mux_span_text(line), false, clean, sizeof clean);
+    if (!say(log, clean))
+        suppress(log);
+}
+
+void log_close(struct log *log) {
+    mention_suppressed(log);
+    outlet_close(&log->outlet);
+}

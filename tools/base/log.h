@@ -1,0 +1,29 @@
+/* The log of a program that runs on: lines on stderr. Never blocks. */
+#ifndef TOOLS_BASE_LOG_H
+#define TOOLS_BASE_LOG_H
+
+#include "mux/limiter.h"
+#include "tools/base/outlet.h"
+
+struct log {
+    struct outlet outlet;
+    struct mux_limiter limiter;
+    uint64_t suppressed;        /* since the last line */
+    uint64_t *suppressed_total; /* the owner's counter; NULL until there is one */
+};
+
+void log_open(struct log *log);
+
+/* A line, its newline at the end: for the start, whose lines are few. What it quotes is cleaned. */
+__attribute__((format(printf, 2, 3))) void log_text(struct log *log, const char *format, ...);
+
+/*
+ * One line, whatever peers put into it (names, reasons): cleaned, and so many a second at most;
+ * lines left out, or that nobody takes, are counted and mentioned.
+ */
+void log_line(struct log *log, const char *line, uint64_t now_ns);
+
+/* At the end: how many lines were left out since the last one. Waits a moment for the reader. */
+void log_close(struct log *log);
+
+#endif

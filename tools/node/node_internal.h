@@ -1,0 +1,123 @@
+/* What node.c, node_links.c and node_upstream.c share. */
+#ifndef TOOLS_NODE_NODE_INTERNAL_H
+#define TOOLS_NODE_NODE_INTERNAL_H
+
+#include "mux/limiter.h"
+#include "mux/list.h"
+#include "tools/node/dialer.h"
+#include "tools/node/node.h"
+
+enum node_phase {
+    NODE_RUNNING,
+    NODE_DRAINING, /* reads what is there right now */
+    NODE_FLUSHING, /* reads no more; what has come goes up */
+    NODE_LEAVING,  /* closes */
+};
+
+struct node_link {
+    struct node_conn base;
+    struct mux_list open_node;
+    struct transport_conn *conn; /* NULL: closed, its last packets are on their way */
+    struct mux_link *link;       /* NULL: this entry is free */
+    bool receiving;
+    bool closing;
+    bool ended; /* the mux knows */
+    bool came;  /* shown */
+    bool adopted;
+    const char *close_reason;
+    const char *lost_operation;
+    int lost_error; /* 0: not lost */
+    struct node_link *next_free;
+};
+
+struct node_upstream {
+    struct node_conn base;
+    struct node_conn dialing; /* of connections that are attempts */
+    struct dialer dialer;
+    struct transport_conn *conn; /* NULL: there is none (yet) */
+    bool is_home;                /* it goes to the address that worked last ... */
+    bool tried_home_refused;     /* ... which refused before this one was tried */
+    uint64_t left_ns;            /* when the one that worked last was lost */
+    bool worked;
+    bool rejected; /* the round goes on with the other addresses */
+    bool connected;
+    bool receiving;
+    bool closing;
+    bool half_closed; /* stdin ended: only the way down is over */
+    bool finished;    /* told that nothing more is sent */
+    bool unconfirmed; /* sent, but the peer has not acknowledged it */
+    bool in_doubt;    /* lost so while the node was ending: nobody will know */
+    bool doubted;     /* bytes were in doubt at any time */
+    bool was_reset;   /* by a node, of which it is not known yet whether it lives */
+    bool sent;        /* something, on this connection */
+    uint64_t finished_ns;
+    bool sending;
+    bool failed; /* lost, and it cannot be had again */
+    bool reopen; /* to be closed when nothing is being sent, and opened at once */
+    uint64_t retry_at_ns;
+    uint64_t backoff_ns;
+    uint64_t waited_ns; /* before this connection, but for the jitter */
+    uint64_t connected_ns;
+    uint64_t random;
+};
+
+struct node {
+    struct node_config config;
+    const struct transport_ops *ops;
+    bool receive_into;
+    struct mux *mux;
+    struct mux_counters *counters;
+    enum node_phase phase;
+    bool terminating;
+    bool cut;          /* the time to read was over before nothing more came */
+    bool input_failed; /* stdin could not be read to its end */
+    unsigned quiet_polls;
+    uint64_t tick_at_ns;
+    uint64_t drain_until_ns, flush_until_ns;
+    struct node_link *links;
+    unsigned links_touched;
+    struct node_link *free_links;
+    struct mux_list open_links;
+    unsigned open_count; /* links */
+    unsigned conn_count; /* connections from below whose last event has not come */
+    struct mux_limiter turned_away_lines;
+    uint64_t turned_away_unsaid; /* connections, since the last such line */
+    struct node_upstream upstream;
+};
+
+__attribute__((format(printf, 2, 3))) void node_log(struct node *node, const char *format, ...);
+
+/* node.c: a link is over; perhaps that ends the node. */
+void node_link_gone(struct node *node);
+/* Nothing more is read, and not because nothing more came. */
+void node_cut_links(struct node *node, const char *why);
+
+/* node_links.c */
+void node_link_accepted(struct node *node, struct transport_conn *conn);
+/* Does what the mux wishes for its links: receive, pause, send, close. */
+void node_links_attend(struct node *node);
+unsigned node_links_not_ended(const struct node *node);
+void node_links_close_all(struct node *node);
+/* Ends one link now: what it has sent so far is forwarded. */
+void node_link_end(struct node *node, struct mux_link *link);
+
+/* node_upstream.c */
+void node_upstream_init(struct node *node);
+/* Connects when it is time. */
+void node_upstream_open(struct node *node, uint64_t now_ns);
+/* When that must be looked at at the latest. */
+uint64_t node_upstream_deadline_ns(const struct node *node);
+/* Not who was wanted: closes it and tries the other addresses, this one again in the next round. */
+void node_upstream_reject(struct node *node, const char *operation, const char *why);
+/* Sends the next batch; false when there is none or it must wait. */
+bool node_upstream_send(struct node *node);
+/* Receiving from above goes on or pauses as the mux wishes. */
+void node_upstream_receive(struct node *node);
+/* Is all out and, where that can be known, acknowledged? */
+bool node_upstream_flushed(struct node *node);
+/* Closes it, and attempts to connect. */
+void node_upstream_close(struct node *node);
+/* Has the last event of all that was closed come? */
+bool node_upstream_is_closed(const struct node *node);
+
+#endif

@@ -1,0 +1,250 @@
+/* A node's links: connections from below and their ends. */
+#include "tools/node/node_internal.h"
+
+#include <stdio.h>
+
+static void handle_link(struct node *node, struct node_conn *conn,
+                        const struct transport_event *event, uint64_t now_ns);
+
+static struct node_link *take_free(struct node *node) {
+    struct node_link *link = node->free_links;
+    if (link) {
+        node->free_links = link->next_free;
+        return link;
+    }
+    if (node->links_touched == mux_connections_max(node->config.mux.links_max))
+        return NULL;
+    return &node->links[node->links_touched++];
+}
+
+static void put_free(struct node *node, struct node_link *link) {
+    link->next_free = node->free_links;
+    node->free_links = link;
+}
+
+/* A connection that is closed before it was a link: only its last event is awaited. */
+static void handle_rejected(struct node *node, struct node_conn *conn,
+                            const struct transport_event *event, uint64_t now_ns) {
+    (void)conn, (void)now_ns;
+    if (event->kind == TRANSPORT_RECEIVED && event->buffer)
+        mux_buffer_release(event->buffer);
+    if (event->kind == TRANSPORT_CLOSED)
+        node->conn_count--;
+}
+
+static struct node_conn rejected = {handle_rejected};
+
+static void reject(struct node *node, struct transport_conn *conn) {
+    node->ops->set_user(conn, &rejected);
+    node->ops->close(conn);
+}
+
+/* All places are taken. */
+static void count_over_limit(struct node *node, struct transport_conn *conn) {
+    MUX_COUNT(node->counters, connections_over_limit, 1);
+    node_log(node, "%s is one more than --max-links %u: closed", node->ops->peer(conn)->text,
+             node->config.mux.links_max);
+}
+
+static bool open_link(struct node *node, struct transport_conn *conn, bool way_down) {
+    const struct transport_peer *peer = node->ops->peer(conn);
+    struct node_link *link = take_free(node);
+    if (!link)
+        return false;
+    struct mux_link_config config = {peer->text, peer->host, way_down, link};
+    *link = (struct node_link){.base = {handle_link}, .conn = conn};
+    link->link = mux_link_open(node->mux, &config);
+    if (!link->link) {
+        put_free(node, link);
+        return false;
+    }
+    mux_list_init(&link->open_node);
+    mux_list_append(&node->open_links, &link->open_node);
+    node->open_count++;
+    node->ops->set_user(conn, link);
+    return true;
+}
+
+bool node_adopt(struct node *node, struct transport_conn *conn, bool way_down) {
+    node->conn_count++;
+    if (!open_link(node, conn, way_down))
+        return false;
+    struct node_link *link = node->ops->user(conn);
+    link->adopted = true;
+    return true;
+}
+
+void node_link_accepted(struct node *node, struct transport_conn *conn) {
+    const struct transport_peer *peer = node->ops->peer(conn);
+    MUX_COUNT(node->counters, connections_accepted, 1);
+    node->conn_count++;
+    if (!node->config.allowed(node->config.user, peer)) {
+        MUX_COUNT(node->counters, connections_forbidden, 1);
+        node_log(node, "%s is not in --allow: closed", peer->text);
+        reject(node, conn);
+    } else if (!open_link(node, conn, true)) {
+        count_over_limit(node, conn);
+        reject(node, conn);
+    }
+}
+
+static void show(struct node *node, struct node_link *link, bool came) {
+    if (node->config.show_link && link->came != came)
+        node->config.show_link(node->config.user, mux_link_segment(link->link),
+                               link->conn ? node->ops->peer(link->conn)->text : "", came);
+    link->came = came;
+}
+
+static void received(struct node *node, struct node_link *link, const struct transport_event *event,
+                     uint64_t now_ns) {
+    if (!event->buffer) {
+        link->receiving = false;
+        mux_link_filled(link->link, event->bytes.len, now_ns);
+    } else
+        mux_link_received(link->link, event->buffer, event->bytes, now_ns);
+    show(node, link, true);
+}
+
+static void end(struct node_link *link, const char *reason) {
+    if (!link->ended)
+        mux_link_ended(link->link, reason);
+    link->ended = true;
+}
+
+/* The reason counts when the connection did not end by itself. */
+static void close_conn(struct node *node, struct node_link *link, const char *reason) {
+    if (link->conn && !link->closing) {
+        node->ops->close(link->conn);
+        link->close_reason = reason;
+    }
+    link->closing = true;
+}
+
+/* Nothing came by it: a health check, as balancers make them every few seconds. */
+static bool is_empty(const struct node_link *link) {
+    return !link->adopted && *mux_link_segment(link->link) == '\0';
+}
+
+static void log_lost(struct node *node, const struct node_link *link,
+                     const struct transport_event *event) {
+    const char *segment = mux_link_segment(link->link);
+    node_log(node, "%s%s%s%s lost: %s: %s", node->ops->peer(link->conn)->text,
+             *segment ? " (link " : "", segment, *segment ? ")" : "", event->operation,
+             strerror(event->error));
+}
+
+static void lose(struct node *node, struct node_link *link, const struct transport_event *event) {
+    if (!is_empty(link)) {
+        MUX_COUNT(node->counters, connections_lost, 1);
+        log_lost(node, link, event);
+    }
+    link->lost_operation = event->operation;
+    link->lost_error = event->error;
+    node->input_failed = node->input_failed || link->adopted;
+    close_conn(node, link, NULL);
+}
+
+static void release(struct node *node, struct node_link *link) {
+    mux_link_close(link->link);
+    link->link = NULL;
+    mux_list_remove(&link->open_node);
+    put_free(node, link);
+    node->open_count--;
+    node_link_gone(node);
+}
+
+/* Only now has the transport let go of all of the link's memory. */
+static void closed(struct node *node, struct node_link *link) {
+    char reason[160];
+    MUX_COUNT(node->counters, connections_empty,
+              is_empty(link) && (link->ended || link->lost_error));
+    show(node, link, false);
+    link->conn = NULL;
+    node->conn_count--;
+    if (link->lost_error)
+        snprintf(reason, sizeof reason, "its connection was lost (%s: %s)", link->lost_operation,
+                 strerror(link->lost_error));
+    else
+        snprintf(reason, sizeof reason, "muxd closed its connection (%s)", link->close_reason);
+    end(link, reason);
+    if (mux_link_finished(link->link))
+        release(node, link);
+}
+
+static void handle_link(struct node *node, struct node_conn *conn,
+                        const struct transport_event *event, uint64_t now_ns) {
+    struct node_link *link = (struct node_link *)conn;
+    switch (event->kind) {
+    case TRANSPORT_RECEIVED:
+        received(node, link, event, now_ns);
+        break;
+    case TRANSPORT_STARVED:
+        mux_link_starved(link->link);
+        break;
+    case TRANSPORT_ENDED:
+        end(link, "it closed its connection");
+        break;
+    case TRANSPORT_SENT:
+        mux_link_sent(link->link);
+        break;
+    case TRANSPORT_LOST:
+        lose(node, link, event);
+        break;
+    case TRANSPORT_CLOSED:
+        closed(node, link);
+        break;
+    default:
+        break;
+    }
+}
+
+static void attend(struct node *node, struct node_link *link) {
+    bool receive = mux_link_wants_receive(link->link);
+    if (link->closing)
+        return;
+    if (receive != link->receiving)
+        node->ops->receive(link->conn, receive);
+    link->receiving = receive;
+    if (receive && node->receive_into) {
+        struct mux_room room = mux_link_offer(link->link);
+        if (room.len)
+            node->ops->receive_into(link->conn, room);
+    }
+    const struct mux_gather *gather = mux_link_take(link->link);
+    if (gather)
+        node->ops->send(link->conn, gather);
+}
+
+void node_links_attend(struct node *node) {
+    struct mux_link *next;
+    while ((next = mux_next_attention(node->mux))) {
+        struct node_link *link = mux_link_user(next);
+        attend(node, link);
+        const char *reason = mux_link_close_reason(next);
+        if (reason && !link->closing && mux_link_turned_away(next))
+            count_over_limit(node, link->conn);
+        if (reason)
+            close_conn(node, link, reason);
+        if (!mux_link_finished(next))
+            continue;
+        close_conn(node, link, "");
+        if (!link->conn)
+            release(node, link);
+    }
+}
+
+void node_link_end(struct node *node, struct mux_link *link) {
+    close_conn(node, mux_link_user(link), "muxd ended");
+}
+
+unsigned node_links_not_ended(const struct node *node) {
+    unsigned count = 0;
+    for (const struct mux_list *at = node->open_links.next; at != &node->open_links; at = at->next)
+        count += !MUX_LIST_ITEM(at, struct node_link, open_node)->ended;
+    return count;
+}
+
+void node_links_close_all(struct node *node) {
+    for (struct mux_list *at = node->open_links.next; at != &node->open_links; at = at->next)
+        close_conn(node, MUX_LIST_ITEM(at, struct node_link, open_node), "muxd ended");
+}

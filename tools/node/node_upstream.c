@@ -1,0 +1,459 @@
+/* A node's upstream: connect, lose, connect again; send batches, receive the way down. */
+#include "tools/node/node_internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+/* The first wait after a loss, doubled each time up to the last. */
+#define BACKOFF_LEAST_NS 100000000u
+#define BACKOFF_MOST_NS 5000000000u
+
+/* So long is waited at the end for an upstream to close, which shows that it has read all. */
+#define CLOSE_WAIT_NS UINT64_C(1000000000)
+
+/* A third of a node's grace is left for two more addresses that do not answer. */
+#define GRACE_SHARE 3
+
+static void handle_upstream(struct node *node, struct node_conn *conn,
+                            const struct transport_event *event, uint64_t now_ns);
+
+/*
+ * ---- attempts ----
+ */
+
+static void handle_dialing(struct node *node, struct node_conn *conn,
+                           const struct transport_event *event, uint64_t now_ns) {
+    (void)conn;
+    dialer_handle(&node->upstream.dialer, event, now_ns);
+}
+
+static struct transport_conn *begin_connect(void *user, const struct transport_address *address,
+                                            void *conn_user, struct transport_failure *failure) {
+    struct node *node = user;
+    return node->config.connect(node->config.user, address, conn_user, failure);
+}
+
+static void say_trying(void *user, const char *addresses) {
+    struct node *node = user;
+    node_log(node, "upstream %s: trying %s", node->config.upstream_text, addresses);
+}
+
+static void say_failed(void *user, const char *address, const struct transport_failure *failure,
+                       unsigned told) {
+    struct node *node = user;
+    const char *text = node->config.upstream_text;
+    char place[ENDPOINT_TEXT_BYTES + 4] = "", times[32] = "";
+    MUX_COUNT(node->counters, upstream_losses, 1);
+    if (!strstr(text, address))
+        snprintf(place, sizeof place, " (%s)", address);
+    if (told > 1)
+        snprintf(times, sizeof times, ", %u times", told);
+    if (told)
+        node_log(node, "upstream %s not reached: %s: %s%s%s", text, failure->operation,
+                 strerror(failure->error), place, times);
+}
+
+static uint64_t attempt_most_ns(uint64_t grace_ns) {
+    uint64_t share_ns = grace_ns / GRACE_SHARE;
+    if (grace_ns == 0 || share_ns > DIALER_ATTEMPT_MOST_NS)
+        return DIALER_ATTEMPT_MOST_NS;
+    return share_ns > DIALER_STAGGER_NS ? share_ns : DIALER_STAGGER_NS;
+}
+
+void node_upstream_init(struct node *node) {
+    struct node_upstream *up = &node->upstream;
+    const struct dialer_config config = {
+        .ops = node->ops,
+        .conn_user = &up->dialing,
+        .attempt_most_ns = attempt_most_ns(node->config.mux.node_grace_ns),
+        .user = node,
+        .connect = begin_connect,
+        .trying = say_trying,
+        .failed = say_failed,
+    };
+    dialer_init(&up->dialer, &config);
+    up->base.handle = handle_upstream;
+    up->dialing.handle = handle_dialing;
+    up->retry_at_ns = node->config.show || node->config.upstream_waits ? UINT64_MAX : 0;
+    up->backoff_ns = BACKOFF_LEAST_NS;
+    up->random = node->config.seed | 1;
+}
+
+void node_begin_upstream(struct node *node) {
+    if (!node->config.show)
+        node->upstream.retry_at_ns = 0;
+}
+
+/*
+ * ---- connected, lost, and again ----
+ */
+
+/* Up to a quarter more, so that a thousand leaves do not come back in one instant (xorshift64). */
+static uint64_t jitter(struct node_upstream *up, uint64_t span_ns) {
+    up->random ^= up->random << 13;
+    up->random ^= up->random >> 7;
+    up->random ^= up->random << 17;
+    return up->random % (span_ns / 4);
+}
+
+static void retry_later(struct node *node, uint64_t now_ns) {
+    struct node_upstream *up = &node->upstream;
+    if (!node->config.upstream_retry) {
+        up->retry_at_ns = UINT64_MAX;
+        up->failed = true;
+        if (node->phase < NODE_FLUSHING)
+            node_cut_links(node, "there is nowhere to send to any more");
+        node->phase = NODE_LEAVING;
+        return;
+    }
+    up->waited_ns = up->backoff_ns;
+    up->retry_at_ns = now_ns + up->backoff_ns + jitter(up, up->backoff_ns);
+    up->backoff_ns *= 2;
+    if (up->backoff_ns > BACKOFF_MOST_NS)
+        up->backoff_ns = BACKOFF_MOST_NS;
+}
+
+/*
+ * The node that we were with waits for us, for its grace: another one that has our tests meanwhile
+ * would contradict it. So that one is gone back to, unless nobody listens there any more, or
+ * somebody else does.
+ */
+static bool may_go_elsewhere(const struct node *node) {
+    const struct node_upstream *up = &node->upstream;
+    return up->is_home || up->tried_home_refused ||
+           up->connected_ns - up->left_ns >= node->config.mux.node_grace_ns;
+}
+
+static void connected(struct node *node) {
+    struct node_upstream *up = &node->upstream;
+    up->connected = true;
+    up->worked = false;
+    up->connected_ns = node->ops->now_ns(node->config.transport);
+    mux_up_connected(node->mux, may_go_elsewhere(node));
+    MUX_COUNT(node->counters, upstream_connects, 1);
+}
+
+/* There is no upstream now, and it is time to look for one. */
+static void not_opened(struct node *node, const char *why, uint64_t now_ns) {
+    MUX_COUNT(node->counters, upstream_losses, 1);
+    node_log(node, "upstream %s: %s", node->config.upstream_text, why);
+    retry_later(node, now_ns);
+}
+
+static void open_file(struct node *node, uint64_t now_ns) {
+    struct node_upstream *up = &node->upstream;
+    char why[256];
+    up->conn = node->config.open_upstream(node->config.user, &up->base, why, sizeof why);
+    if (!up->conn) {
+        not_opened(node, why, now_ns);
+        return;
+    }
+    connected(node);
+    if (node->counters->value[MUX_COUNT_upstream_losses])
+        node_log(node, "upstream %s: open again", node->config.upstream_text);
+}
+
+static void begin_round(struct node *node, uint64_t now_ns) {
+    struct transport_address addresses[DIALER_ADDRESSES_MAX];
+    char why[256];
+    unsigned count = node->config.upstream_addresses(node->config.user, addresses, why, sizeof why);
+    if (count > 0)
+        dialer_start(&node->upstream.dialer, addresses, count, now_ns);
+    else
+        not_opened(node, why, now_ns);
+}
+
+/* One of the attempts came through. */
+static void take(struct node *node) {
+    struct node_upstream *up = &node->upstream;
+    bool was_told = up->dialer.told_trying || node->counters->value[MUX_COUNT_upstream_losses];
+    up->conn = dialer_take(&up->dialer, &up->base);
+    up->is_home = dialer_is_home(&up->dialer);
+    up->tried_home_refused = dialer_home_refused(&up->dialer);
+    if (was_told)
+        node_log(node, "upstream %s: connected to %s", node->config.upstream_text,
+                 node->ops->peer(up->conn)->text);
+    connected(node);
+}
+
+static void dial(struct node *node, uint64_t now_ns) {
+    struct node_upstream *up = &node->upstream;
+    dialer_run(&up->dialer, now_ns);
+    if (up->dialer.state == DIALER_FAILED) {
+        dialer_stop(&up->dialer);
+        retry_later(node, now_ns);
+    } else if (up->dialer.state == DIALER_CONNECTED) {
+        take(node);
+    }
+}
+
+/* The node that reset the connection: is it gone, with what it had not read? */
+static void judge_reset(struct node *node) {
+    struct node_upstream *up = &node->upstream;
+    if (up->was_reset && mux_up_is_other(node->mux)) {
+        up->doubted = true;
+        node_log(node,
+                 "upstream %s: the node before has ended without reading all that was sent: "
+                 "the rest is in doubt",
+                 node->config.upstream_text);
+    }
+    up->was_reset = false;
+}
+
+/* A plain upstream works when it is connected, a node when it has answered our hello. */
+static void note_worked(struct node *node) {
+    struct node_upstream *up = &node->upstream;
+    if (!up->connected || up->worked || up->closing || !mux_up_accepted(node->mux))
+        return;
+    up->worked = true;
+    judge_reset(node);
+    if (node->config.upstream_addresses)
+        dialer_worked(&up->dialer);
+}
+
+void node_upstream_open(struct node *node, uint64_t now_ns) {
+    struct node_upstream *up = &node->upstream;
+    note_worked(node);
+    if (up->conn || node->phase == NODE_LEAVING)
+        return;
+    if (now_ns >= up->retry_at_ns) {
+        up->retry_at_ns = UINT64_MAX;
+        if (node->config.upstream_addresses)
+            begin_round(node, now_ns);
+        else
+            open_file(node, now_ns);
+    }
+    dial(node, now_ns);
+}
+
+uint64_t node_upstream_deadline_ns(const struct node *node) {
+    const struct node_upstream *up = &node->upstream;
+    uint64_t dialer_ns = dialer_deadline_ns(&up->dialer);
+    return dialer_ns < up->retry_at_ns ? dialer_ns : up->retry_at_ns;
+}
+
+/* Connected to, and no node, which would say what it has. */
+static bool is_plain_place(const struct node *node) {
+    return node->config.upstream_addresses && !node->config.mux.upstream_is_node;
+}
+
+static void lost(struct node *node, const char *operation, const char *why) {
+    struct node_upstream *up = &node->upstream;
+    if (up->closing)
+        return;
+    MUX_COUNT(node->counters, upstream_losses, 1);
+    node_log(node, "upstream %s lost: %s: %s", node->config.upstream_text, operation, why);
+    up->closing = true;
+    node->ops->close(up->conn);
+}
+
+void node_upstream_reject(struct node *node, const char *operation, const char *why) {
+    lost(node, operation, why);
+    node->upstream.rejected = node->config.upstream_addresses != NULL;
+}
+
+/*
+ * A connection that became as old as the wait before it was worth that wait. (One who accepts and
+ * closes at once, or does not take us in, is not asked ten times a second.)
+ */
+static bool was_steady(const struct node *node, uint64_t now_ns) {
+    const struct node_upstream *up = &node->upstream;
+    return up->connected && mux_up_accepted(node->mux) &&
+           now_ns - up->connected_ns >= up->waited_ns;
+}
+
+static void closed(struct node *node, const struct transport_event *event, uint64_t now_ns) {
+    struct node_upstream *up = &node->upstream;
+    MUX_COUNT(node->counters, in_doubt_bytes, event->in_doubt_bytes);
+    if (event->in_doubt_bytes)
+        node_log(node, "upstream %s: %" PRIu64 " bytes that it may not have read are in doubt",
+                 node->config.upstream_text, event->in_doubt_bytes);
+    up->doubted = up->doubted || event->in_doubt_bytes > 0;
+    if (event->in_doubt_bytes && node->phase != NODE_RUNNING)
+        up->in_doubt = true;
+    if (was_steady(node, now_ns))
+        up->backoff_ns = BACKOFF_LEAST_NS;
+    else if (is_plain_place(node))
+        dialer_shun(&up->dialer);
+    if (up->worked)
+        up->left_ns = now_ns;
+    mux_up_lost(node->mux, up->sending ? event->sent_bytes : 0, now_ns);
+    up->conn = NULL;
+    up->connected = up->receiving = up->closing = up->sending = up->half_closed = false;
+    up->finished = up->sent = false;
+    if (node->phase == NODE_LEAVING)
+        return;
+    if (up->reopen)
+        up->retry_at_ns = now_ns;
+    else if (up->rejected)
+        dialer_reject(&up->dialer, now_ns);
+    else
+        retry_later(node, now_ns);
+    up->rejected = up->reopen = false;
+}
+
+/* Once nothing more is sent up nobody is left below, and an answer could not be sent. */
+static void received(struct node *node, const struct transport_event *event) {
+    if (!node->upstream.finished) {
+        mux_up_received(node->mux, event->buffer, event->bytes);
+        return;
+    }
+    MUX_COUNT(node->counters, down_undelivered_bytes, event->bytes.len);
+    mux_buffer_release(event->buffer);
+}
+
+/*
+ * The kernel resets a connection when its process is gone and bytes were unread: how many is not
+ * known. A node that lives reads them all the same: there it is the next one that answers who
+ * tells.
+ */
+static void note_reset(struct node *node, int error) {
+    struct node_upstream *up = &node->upstream;
+    bool is_reset = error == ECONNRESET || error == EPIPE;
+    if (!is_reset || !node->config.upstream_addresses || !up->sent || up->closing)
+        return;
+    up->was_reset = up->was_reset || (node->config.mux.upstream_is_node && up->worked);
+    if (error != ECONNRESET || !is_plain_place(node))
+        return;
+    up->doubted = true;
+    node_log(node, "upstream %s: has ended without reading all that was sent: the rest is in doubt",
+             node->config.upstream_text);
+}
+
+static void handle_upstream(struct node *node, struct node_conn *conn,
+                            const struct transport_event *event, uint64_t now_ns) {
+    struct node_upstream *up = (struct node_upstream *)conn;
+    switch (event->kind) {
+    case TRANSPORT_RECEIVED:
+        received(node, event);
+        break;
+    case TRANSPORT_SENT:
+        up->sending = false;
+        up->sent = true;
+        mux_up_sent(node->mux);
+        break;
+    case TRANSPORT_ENDED:
+        up->half_closed = true;
+        if (mux_up_sent_off(node->mux))
+            lost(node, "receive", "that node has ended");
+        else if (node->config.upstream_retry && !up->finished)
+            lost(node, "receive", "the other side closed the connection");
+        break;
+    case TRANSPORT_LOST:
+        note_reset(node, event->error);
+        lost(node, event->operation, strerror(event->error));
+        break;
+    case TRANSPORT_CLOSED:
+        closed(node, event, now_ns);
+        break;
+    default:
+        break;
+    }
+}
+
+static bool show(struct node *node) {
+    const struct mux_gather *gather = mux_up_take(node->mux);
+    if (!gather)
+        return false;
+    node->config.show(node->config.user, gather);
+    mux_up_sent(node->mux);
+    return true;
+}
+
+bool node_upstream_send(struct node *node) {
+    struct node_upstream *up = &node->upstream;
+    if (node->config.show)
+        return show(node);
+    if (!up->connected || up->closing || up->sending)
+        return false;
+    if (up->reopen) {
+        up->closing = true;
+        node->ops->close(up->conn);
+        return false;
+    }
+    const struct mux_gather *gather = mux_up_take(node->mux);
+    if (!gather)
+        return false;
+    up->sending = true;
+    node->ops->send(up->conn, gather);
+    return true;
+}
+
+void node_reopen_upstream(struct node *node) {
+    struct node_upstream *up = &node->upstream;
+    if (node->phase != NODE_RUNNING)
+        return;
+    node_log(node, "upstream %s: opening it again", node->config.upstream_text);
+    if (up->conn)
+        up->reopen = true;
+    else
+        up->retry_at_ns = 0;
+}
+
+/* It ends, and takes what was sent: nothing more is, and it sees that. */
+static void go_off(struct node *node) {
+    struct node_upstream *up = &node->upstream;
+    if (!mux_up_sent_off(node->mux) || up->sending || up->finished)
+        return;
+    node_log(node, "upstream %s ends: what comes now waits for the next one",
+             node->config.upstream_text);
+    node->ops->finish(up->conn);
+    up->finished = true;
+}
+
+void node_upstream_receive(struct node *node) {
+    struct node_upstream *up = &node->upstream;
+    if (!up->connected || up->closing || up->half_closed)
+        return;
+    go_off(node);
+    const char *reason = mux_up_close_reason(node->mux);
+    if (reason) {
+        node_upstream_reject(node, "hello", reason);
+        return;
+    }
+    bool receive = mux_up_wants_receive(node->mux);
+    if (receive != up->receiving)
+        node->ops->receive(up->conn, receive);
+    up->receiving = receive;
+}
+
+/*
+ * A plain upstream's kernel has all, but has it been read? One that reads to the end closes then;
+ * one that goes without having read sends a reset.
+ */
+static bool may_hear_of_reset(const struct node *node) {
+    const struct node_upstream *up = &node->upstream;
+    uint64_t now_ns = node->ops->now_ns(node->config.transport);
+    return is_plain_place(node) && up->sent && !up->half_closed &&
+           now_ns - up->finished_ns < CLOSE_WAIT_NS;
+}
+
+bool node_upstream_flushed(struct node *node) {
+    struct node_upstream *up = &node->upstream;
+    if (mux_up_pending_bytes(node->mux) || mux_busy(node->mux))
+        return false;
+    if (!up->connected || up->closing)
+        return true;
+    if (!up->finished && mux_up_leave(node->mux))
+        return false;
+    if (!up->finished) {
+        up->finished_ns = node->ops->now_ns(node->config.transport);
+        node->ops->finish(up->conn);
+    }
+    up->finished = true;
+    up->unconfirmed = node->ops->unacknowledged(up->conn) > 0;
+    return !up->unconfirmed && !may_hear_of_reset(node);
+}
+
+void node_upstream_close(struct node *node) {
+    struct node_upstream *up = &node->upstream;
+    if (up->conn && !up->closing)
+        node->ops->close(up->conn);
+    up->closing = true;
+    dialer_stop(&up->dialer);
+}
+
+bool node_upstream_is_closed(const struct node *node) {
+    return !node->upstream.conn && dialer_is_quiet(&node->upstream.dialer);
+}

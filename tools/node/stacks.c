@@ -1,0 +1,194 @@
+#include "tools/node/stacks.h"
+
+#include "mux/node/mux.h"
+#include "tools/node/dialer.h"
+#include "transport/call.h"
+#include "transport/stack.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+/*
+ * A quarter of the arena receives; the rest is for batches and slots. At most a GiB: io_uring
+ * numbers a pool's buffers with 16 bits.
+ */
+#define RECEIVE_SHARE 4
+#define RECEIVE_MOST_BYTES ((size_t)1 << 30)
+
+/* Bytes of a receive buffer: several hundred small packets, and 1/128 of the least pool. */
+#define RECEIVE_BUFFER_BYTES ((size_t)32 << 10)
+
+/*
+ * RDMA reads into several ahead, but into one assembly slot at a time: so that attachments of 64
+ * KiB lie whole in a buffer (0.83 instead of 0.66 of ib_send_bw in the guest). The least memory has
+ * 16 of them, or 10 where DPDK has its share, too.
+ */
+#define RDMA_RECEIVE_BUFFER_BYTES ((size_t)128 << 10)
+
+_Static_assert(RDMA_RECEIVE_BUFFER_BYTES <= MUX_INPUT_MAX_BYTES &&
+                   RECEIVE_BUFFER_BYTES <= MUX_INPUT_MAX_BYTES,
+               "the mux takes every received buffer");
+
+/* Receive buffers that only the upstream may use, so that a flood cannot starve the way down. */
+#define RESERVE_BUFFERS 4
+
+/* Connections besides links: upstream, signals, some on their way to be closed. */
+#define OTHER_CONNS 64
+
+/* Of them, and of the descriptors, kept from strangers: the upstream's attempts, look-ups, files.
+ */
+#define KEPT 24
+static_assert(KEPT >= DIALER_ATTEMPTS_MAX && KEPT < OTHER_CONNS,
+              "the upstream can be connected to");
+
+/* The kernel's sockets, RDMA, DPDK. */
+#define PARTS_MAX 3
+
+static const enum transport_via others[] = {TRANSPORT_VIA_RDMA, TRANSPORT_VIA_DPDK};
+
+static enum transport_via via_of(const struct endpoint *endpoint) {
+    switch (endpoint->kind) {
+    case ENDPOINT_RDMA:
+        return TRANSPORT_VIA_RDMA;
+    case ENDPOINT_DPDK:
+        return TRANSPORT_VIA_DPDK;
+    default:
+        return TRANSPORT_VIA_KERNEL;
+    }
+}
+
+/* Does an endpoint ask for this stack by its name? Then it is in `text`. */
+static bool is_asked_for(const struct stacks_config *config, enum transport_via via,
+                         const char **text) {
+    for (unsigned i = 0; i < config->listen_count; i++) {
+        *text = config->listen[i].text;
+        if (via_of(&config->listen[i]) == via)
+            return true;
+    }
+    if (!config->upstream)
+        return false;
+    *text = config->upstream->text;
+    return via_of(config->upstream) == via;
+}
+
+/* An interface that carries RDMA offers it; one that is still to come may. */
+static bool is_offered(const struct stacks_config *config, enum transport_via via) {
+    bool offered = false;
+    for (unsigned i = 0; i < config->listen_count; i++) {
+        const struct endpoint *endpoint = &config->listen[i];
+        bool may_come = endpoint_may_be_interface(endpoint) && !endpoint_is_interface(endpoint);
+        offered = offered || may_come || endpoint_offers_rdma(endpoint);
+    }
+    return offered && via == TRANSPORT_VIA_RDMA;
+}
+
+/* The stacks to run beside the kernel's. False after a sentence: the build is without one. */
+static bool choose_parts(const struct stacks_config *config, struct log *log,
+                         struct transport_part *parts, unsigned *count) {
+    *count = 1;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        const char *text;
+        const struct transport_ops *ops = stack_ops(others[i]);
+        bool asked_for = is_asked_for(config, others[i], &text);
+        if (asked_for && !ops) {
+            log_text(log, "muxd: %s: this muxd was built without %s\n", text,
+                     stack_name(others[i]));
+            return false;
+        }
+        if (ops && (asked_for || is_offered(config, others[i])))
+            parts[(*count)++] = (struct transport_part){.via = others[i], .ops = ops};
+    }
+    return true;
+}
+
+static bool peer_allowed(const void *user, const struct sockaddr_storage *peer) {
+    return allow_has(user, peer);
+}
+
+/* Cuts what receives into even shares, whole buffers of any part; the rest is the mux's. */
+static void share_arena(struct stacks *stacks, const struct stacks_config *config,
+                        struct transport_part *parts, unsigned count) {
+    struct mux_room *arena = &stacks->arena;
+    size_t share = arena->len / RECEIVE_SHARE;
+    if (share > RECEIVE_MOST_BYTES)
+        share = RECEIVE_MOST_BYTES;
+    share /= count;
+    share -= share % RDMA_RECEIVE_BUFFER_BYTES;
+    for (unsigned i = 0; i < count; i++)
+        parts[i].config = (struct transport_config){
+            .memory = {arena->data + i * share, share},
+            .buffer_bytes = parts[i].via == TRANSPORT_VIA_RDMA ? RDMA_RECEIVE_BUFFER_BYTES
+                                                               : RECEIVE_BUFFER_BYTES,
+            .reserve_buffers = RESERVE_BUFFERS,
+            .conns_max = mux_connections_max(config->links_max) + OTHER_CONNS,
+            .kept = KEPT,
+            .arena = *arena,
+            .allowed = peer_allowed,
+            .allowed_user = config->allow,
+        };
+    stacks->memory = (struct mux_room){arena->data + count * share, arena->len - count * share};
+}
+
+/* Alone, or several as one. */
+static bool make(struct stacks *stacks, const struct transport_ops *first,
+                 const struct stacks_config *config, struct transport_part *parts, unsigned count,
+                 struct transport_failure *failure) {
+    parts[0].ops = first;
+    const struct transport_config several = {
+        .parts = parts, .parts_count = count, .busy_poll_us = config->busy_poll_us};
+    stacks->ops = count > 1 ? &transport_mixed : first;
+    stacks->transport = stacks->ops->init(count > 1 ? &several : &parts[0].config, failure);
+    return stacks->transport != NULL;
+}
+
+/* --io auto takes epoll where io_uring is not to be had, with one line. */
+static bool make_transport(struct stacks *stacks, const struct stacks_config *config,
+                           struct log *log, struct transport_part *parts, unsigned count) {
+    struct transport_failure failure;
+    const struct transport_ops *first =
+        config->io == IO_EPOLL ? &transport_epoll : &transport_uring;
+    bool made = make(stacks, first, config, parts, count, &failure);
+    if (!made && config->io == IO_AUTO) {
+        log_text(log, "muxd: io_uring %s (%s: %s): using epoll\n",
+                 call_is_forbidden(failure.error) ? "is forbidden here" : "does not work here",
+                 failure.operation, strerror(failure.error));
+        first = &transport_epoll;
+        made = make(stacks, first, config, parts, count, &failure);
+    }
+    if (!made)
+        log_text(log, "muxd: --io %s: %s: %s\n", first->name, failure.operation,
+                 strerror(failure.error));
+    return made;
+}
+
+static bool map_arena(struct stacks *stacks, size_t len, struct log *log) {
+    void *arena =
+        mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (arena == MAP_FAILED) {
+        log_text(log, "muxd: --memory: cannot map %zu bytes: %s\n", len, strerror(errno));
+        return false;
+    }
+    stacks->arena = (struct mux_room){arena, len};
+    return true;
+}
+
+bool stacks_start(struct stacks *stacks, const struct stacks_config *config, struct log *log) {
+    struct transport_part parts[PARTS_MAX] = {{.via = TRANSPORT_VIA_KERNEL}};
+    unsigned count;
+    if (!choose_parts(config, log, parts, &count) || !map_arena(stacks, config->memory_bytes, log))
+        return false;
+    share_arena(stacks, config, parts, count);
+    for (unsigned i = 0; i < count; i++)
+        stacks->vias |= 1U << parts[i].via;
+    return make_transport(stacks, config, log, parts, count);
+}
+
+bool stacks_has(const struct stacks *stacks, enum transport_via via) {
+    return stacks->vias & 1U << via;
+}
+
+void stacks_unmap(struct stacks *stacks) {
+    if (stacks->arena.data)
+        munmap(stacks->arena.data, stacks->arena.len);
+}

@@ -1,0 +1,95 @@
+/* What summary.c (what is known) and summary_view.c (what is seen) share. */
+#ifndef TOOLS_RESULTS_SUMMARY_INTERNAL_H
+#define TOOLS_RESULTS_SUMMARY_INTERNAL_H
+
+#include "mux/list.h"
+#include "tools/results/summary.h"
+
+/* Tests that run at the same time and are shown by name; more are only counted. */
+#define RUNNING_MAX 4096
+#define RUNNING_BUCKETS 8192
+
+/* What is kept of a name. */
+#define ROUTE_BYTES 64
+#define TEST_ID_BYTES 192
+
+/*
+ * Texts that wait for their test's outcome (a traceback comes before the failure it belongs to).
+ * Few tests fail at the same time; the oldest text gives way.
+ */
+#define TEXTS_MAX 64
+#define TAIL_BYTES 2048
+
+/* Workers that are told apart by their route code. */
+#define ROUTES_MAX 16384
+
+/* Lines that wait for the next redraw. */
+#define ABOVE_BYTES 65536
+
+/*
+ * Tests and workers are told apart by 64 bits of a keyed hash: with 32 one of a hundred runs with
+ * thousands of tests would take two for one.
+ */
+struct running {
+    uint64_t hash;
+    struct mux_list by_age; /* the oldest first */
+    struct running *next;   /* in its bucket, or the next free one */
+    uint64_t started_ns;
+    size_t route_len, test_id_len;
+    uint8_t route[ROUTE_BYTES];
+    uint8_t test_id[TEST_ID_BYTES];
+};
+
+struct text {
+    uint64_t hash; /* of route and test id; 0: free */
+    uint64_t used; /* when, as a count */
+    size_t len;
+    uint8_t bytes[TAIL_BYTES];
+};
+
+struct summary {
+    /* summary.c */
+    uint64_t hash_key;
+    struct running running[RUNNING_MAX];
+    struct running *buckets[RUNNING_BUCKETS];
+    struct running *free_running;
+    struct mux_list by_age;
+    unsigned running_count;
+    uint64_t untracked; /* began while the table was full */
+    struct text texts[TEXTS_MAX];
+    uint64_t text_uses;
+    uint64_t routes[ROUTES_MAX]; /* hashes; 0: free */
+    unsigned route_count;
+    unsigned workers;
+    unsigned workers_seen; /* in all, when workers_told */
+    bool workers_told;
+    uint64_t by_status[MUX_STATUS_XFAIL + 1];
+    uint64_t packets, damages;
+
+    /* summary_view.c */
+    struct outlet outlet;
+    bool live;
+    bool changed;
+    unsigned drawn_lines;
+    uint64_t begun_ns, drawn_ns, rated_ns;
+    uint64_t rated_packets, rated_tests;
+    uint64_t packets_per_second, tests_per_second;
+    uint64_t lines_left_out;
+    size_t above_len;
+    char above[ABOVE_BYTES];
+};
+
+/* Tests that have ended; those of them that failed; those that have begun and not ended. */
+uint64_t summary_ended(const struct summary *summary);
+uint64_t summary_failed(const struct summary *summary);
+uint64_t summary_running(const struct summary *summary);
+
+void summary_view_open(struct summary *summary, uint64_t now_ns);
+/* As summary_finish(). */
+bool summary_view_close(struct summary *summary, uint64_t now_ns);
+
+/* A line that stays. */
+__attribute__((format(printf, 2, 3))) void summary_line(struct summary *summary, const char *format,
+                                                        ...);
+
+#endif
