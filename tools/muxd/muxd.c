@@ -463,14 +463,28 @@ static bool check_stats(struct muxd *muxd) {
     return false;
 }
 
+static bool start_stacks(struct muxd *muxd) {
+    const struct options *options = &muxd->options;
+    const struct stacks_config config = {
+        .listen = options->listen,
+        .listen_count = options->listen_count,
+        .upstream = options->upstream_given ? &options->upstream : NULL,
+        .io = options->io,
+        .busy_poll_us = options->busy_poll_us,
+        .memory_bytes = options->memory_bytes,
+        .links_max = options->links_max,
+        .allow = &options->allow,
+    };
+    return stacks_start(&muxd->stacks, &config, &muxd->log);
+}
+
 static bool start(struct muxd *muxd) {
     muxd->has_terminal = has_terminal();
     for (unsigned i = 0; i < muxd->options.listen_count; i++)
         muxd->stdin_taken |= muxd->options.listen[i].kind == ENDPOINT_STDIO;
     return check_stdin(muxd) && check_stats(muxd) && raise_descriptor_limit(muxd) &&
-           catch_signals(muxd) && engine_start(&muxd->engine, &muxd->options, &muxd->log) &&
-           choose_screen(muxd) && start_node(muxd) && watch_signals(muxd) &&
-           resolve_upstream(muxd) && listen_everywhere(muxd);
+           catch_signals(muxd) && start_stacks(muxd) && choose_screen(muxd) && start_node(muxd) &&
+           watch_signals(muxd) && resolve_upstream(muxd) && listen_everywhere(muxd);
 }
 
 /* A connection of our own: its last event is awaited, as for every other. */
