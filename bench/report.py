@@ -175,7 +175,7 @@ def short_figures(row):
 
 
 def markdown(results):
-    """The README's table: goodput (paced: 99th percentile of latency) and CPU ns a packet, and the goals."""
+    """RESULTS.md's tables: goodput (paced: 99th percentile of latency) and CPU ns a packet, and the goals."""
     machine = results["machine"]
     lines = [f"{machine['cpu']}, {machine['cpus']} cores, Linux {machine['kernel']}, "
              f"{machine['congestion_control']}, {results['rounds']} round(s), commit {results['commit']}:", ""]

@@ -1,0 +1,51 @@
+"""Links between the documents lead somewhere."""
+import os
+import re
+import subprocess
+import unittest
+
+TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
+
+
+def documents():
+    listed = subprocess.run(["git", "-C", TOP, "ls-files", "-co", "--exclude-standard", "*.md"],
+                            stdout=subprocess.PIPE, text=True, check=True)
+    return listed.stdout.split()
+
+
+def text_of(path):
+    with open(path, encoding="utf-8") as file:
+        return re.sub(r"(?ms)^```.*?^```", "", file.read())
+
+
+def anchors(path):
+    """As forges name them: lower case, spaces become hyphens, other marks go."""
+    return {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-")
+            for heading in re.findall(r"(?m)^#+ +(.*)$", text_of(path))}
+
+
+class Links(unittest.TestCase):
+    def test_them(self):
+        count = 0
+        for document in documents():
+            path = os.path.join(TOP, document)
+            for target in re.findall(r"\]\(([^)\s]+)\)", text_of(path)):
+                if re.match(r"[a-z]+:", target):
+                    continue
+                name, _, anchor = target.partition("#")
+                to = os.path.join(os.path.dirname(path), name) if name else path
+                with self.subTest(document=document, target=target):
+                    self.assertTrue(os.path.exists(to))
+                    if anchor:
+                        self.assertIn(anchor, anchors(to))
+                count += 1
+        self.assertGreater(count, 20)
+
+    def test_readme_is_short(self):
+        """It is what a newcomer needs; the rest has places of its own."""
+        with open(os.path.join(TOP, "README.md")) as file:
+            self.assertLess(len(file.readlines()), 200)
+
+
+if __name__ == "__main__":
+    unittest.main()
