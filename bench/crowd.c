@@ -83,11 +83,11 @@ static void connect_more(void) {
 }
 
 static void send_again(struct transport_conn *conn) {
-    unsigned *sent = crowd.ops->user(conn);
+    unsigned *sent = conn->user;
     if ((*sent)++ < crowd.times)
-        crowd.ops->send(conn, &crowd.gather);
+        transport_send(conn, &crowd.gather);
     else
-        crowd.ops->finish(conn);
+        transport_finish(conn);
 }
 
 static void handle(const struct transport_event *event, struct transport_conn **conns) {
@@ -103,7 +103,7 @@ static void handle(const struct transport_event *event, struct transport_conn **
         send_again(event->conn);
         break;
     case TRANSPORT_ENDED:
-        crowd.ops->close(event->conn);
+        transport_close(event->conn);
         break;
     case TRANSPORT_CLOSED:
         crowd.closed++;
@@ -140,7 +140,7 @@ int main(int argc, char **argv) {
     fflush(stdout);
     uint64_t begin_ns = crowd.ops->now_ns(crowd.transport);
     for (unsigned i = 0; i < crowd.count; i++) {
-        crowd.ops->receive(conns[i], true);
+        transport_receive(conns[i], true);
         send_again(conns[i]);
     }
     while (crowd.closed < crowd.count)

@@ -6,11 +6,6 @@
 #define TEXT_OF(number) #number
 #define TEXT(number) TEXT_OF(number)
 
-void watches_init(struct watches *watches) {
-    *watches = (struct watches){0};
-    queue_init(&watches->gone);
-}
-
 void *watch_new(struct watches *watches, size_t bytes, int fd, void *user,
                 struct transport_failure *failure) {
     assert(bytes >= sizeof(struct watch) && user);
@@ -34,18 +29,7 @@ void watch_gone(struct watches *watches, struct watch *watch) {
     assert(watches->count > 0);
     watch->handle.user = NULL;
     watches->count--;
-    queue_push(&watches->gone, &watch->gone_link);
-}
-
-void watches_reclaim(struct watches *watches) {
-    struct queue_link *link;
-    while ((link = queue_pop(&watches->gone)))
-        free(queue_entry(link, struct watch, gone_link));
-}
-
-void watches_fini(struct watches *watches) {
-    assert(watches->count == 0);
-    watches_reclaim(watches);
+    deferred_free(watches->deferred, &watch->deferred, watch);
 }
 
 bool watch_is_possible(int fd, struct transport_failure *failure) {

@@ -16,15 +16,15 @@
 #define START_NS SECOND_NS
 
 /* A connection as the dialer's transport has it. */
-struct transport_conn {
+struct fake_conn {
+    struct transport_conn head; /* first */
     struct transport_address address;
-    void *user;
     bool closing, closed;
 };
 
 struct bench {
     struct dialer dialer;
-    struct transport_conn conns[CONNS]; /* in the order of trying */
+    struct fake_conn conns[CONNS]; /* in the order of trying */
     unsigned count, open;
     int refuse_at_once; /* connect() fails so */
     char trying[512];
@@ -36,6 +36,14 @@ struct bench {
 static struct bench bench;
 static int the_user, dialing_user;
 
+static void fake_close(struct transport_conn *handle) {
+    struct fake_conn *conn = (struct fake_conn *)handle;
+    assert_false(conn->closing);
+    conn->closing = true;
+}
+
+static const struct transport_conn_ops fake_ops = {.close = fake_close};
+
 static struct transport_conn *fake_connect(void *user, const struct transport_address *address,
                                            void *conn_user, struct transport_failure *failure) {
     struct bench *b = user;
@@ -45,22 +53,11 @@ static struct transport_conn *fake_connect(void *user, const struct transport_ad
         return NULL;
     }
     assert_true(b->count < CONNS);
-    struct transport_conn *conn = &b->conns[b->count++];
-    *conn = (struct transport_conn){.address = *address, .user = conn_user};
+    struct fake_conn *conn = &b->conns[b->count++];
+    *conn = (struct fake_conn){.head = {.ops = &fake_ops, .user = conn_user}, .address = *address};
     b->open++;
-    return conn;
+    return &conn->head;
 }
-
-static void fake_close(struct transport_conn *conn) {
-    assert_false(conn->closing);
-    conn->closing = true;
-}
-
-static void fake_set_user(struct transport_conn *conn, void *user) {
-    conn->user = user;
-}
-
-static const struct transport_ops fake_ops = {.close = fake_close, .set_user = fake_set_user};
 
 static void note_trying(void *user, const char *addresses) {
     struct bench *b = user;
@@ -80,7 +77,6 @@ static void note_failed(void *user, const char *address, const struct transport_
 
 static void bench_open(void) {
     const struct dialer_config config = {
-        .ops = &fake_ops,
         .conn_user = &dialing_user,
         .attempt_most_ns = DIALER_ATTEMPT_MOST_NS,
         .user = &bench,
@@ -137,7 +133,7 @@ static const char *tried(void) {
 
 static void event(unsigned conn, enum transport_kind kind, int error, uint64_t now_ns) {
     const struct transport_event it = {
-        .kind = kind, .conn = &bench.conns[conn], .error = error, .operation = "connect"};
+        .kind = kind, .conn = &bench.conns[conn].head, .error = error, .operation = "connect"};
     dialer_handle(&bench.dialer, &it, now_ns);
     dialer_run(&bench.dialer, now_ns);
 }
@@ -145,8 +141,8 @@ static void event(unsigned conn, enum transport_kind kind, int error, uint64_t n
 /* The transport's answer to every close(). */
 static void settle(uint64_t now_ns) {
     for (unsigned i = 0; i < bench.count; i++) {
-        struct transport_conn *conn = &bench.conns[i];
-        if (!conn->closing || conn->closed || conn->user != &dialing_user)
+        struct fake_conn *conn = &bench.conns[i];
+        if (!conn->closing || conn->closed || conn->head.user != &dialing_user)
             continue;
         conn->closed = true;
         bench.open--;
@@ -174,8 +170,8 @@ static void one_answers_at_once(void **state) {
     assert_string_equal(tried(), "4.1");
     event(0, TRANSPORT_CONNECTED, 0, START_NS + 1);
     assert_int_equal(bench.dialer.state, DIALER_CONNECTED);
-    assert_ptr_equal(dialer_take(&bench.dialer, &the_user), &bench.conns[0]);
-    assert_ptr_equal(bench.conns[0].user, &the_user);
+    assert_ptr_equal(dialer_take(&bench.dialer, &the_user), &bench.conns[0].head);
+    assert_ptr_equal(bench.conns[0].head.user, &the_user);
     assert_int_equal(bench.trying_count + bench.failed_count, 0);
     assert_true(dialer_is_quiet(&bench.dialer));
     assert_int_equal(dialer_deadline_ns(&bench.dialer), UINT64_MAX);

@@ -103,7 +103,7 @@ static void show_link(void *user, const char *segment, const char *peer, bool ca
 static void stop_listening(void *user) {
     struct place *place = user;
     if (place->listener)
-        transport_sim.close_listener(place->listener);
+        transport_unlisten(place->listener);
     place->listener = NULL;
 }
 

@@ -79,7 +79,7 @@ struct end *carrier_connect(struct world *world) {
         world->far->ops->connect(world->far->transport, &world->reach, world, &failure);
     if (!conn)
         fail_msg("connect: %s: %s", failure.operation, strerror(failure.error));
-    assert_ptr_equal(world->far->ops->user(conn), world);
+    assert_ptr_equal(conn->user, world);
     return end_new(world, world->far, conn);
 }
 

@@ -47,7 +47,7 @@ static void borrowed_pipes_are_left_as_they_were(void **state) {
     int flags_in = fcntl(there[0], F_GETFL), flags_out = fcntl(back[1], F_GETFL);
     struct end *ours = carrier_attach(world, world->near, there[0], back[1], true);
     struct end *theirs = carrier_attach(world, world->far, back[0], there[1], false);
-    assert_string_equal(world->near->ops->peer(ours->conn)->text, "attached");
+    assert_string_equal(ours->conn->peer->text, "attached");
     end_receive(ours, true);
     end_receive(theirs, true);
     end_send(ours, 1000000, 50000, 20000);
@@ -206,7 +206,7 @@ static void attached_socket_has_its_peer(void **state) {
     assert_int_equal(connect(client, (struct sockaddr *)&peer, sizeof peer), 0);
     int fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
     struct end *end = carrier_attach(world, world->near, fd, fd, false);
-    const struct transport_peer *described = world->near->ops->peer(end->conn);
+    const struct transport_peer *described = end->conn->peer;
     assert_string_equal(described->text, "attached");
     assert_string_equal(described->host, "127.0.0.1");
     assert_int_equal(described->address.ss_family, AF_INET);

@@ -81,7 +81,7 @@ static void close_with_a_send_in_flight(void **state) {
         world_run(world, 150);
     } while (ends[0]->out_sent != before);
     assert_true(ends[0]->sending);
-    uint64_t unacknowledged = ends[0]->engine->ops->unacknowledged(ends[0]->conn);
+    uint64_t unacknowledged = transport_unacknowledged(ends[0]->conn);
     end_close(ends[0]);
     WAIT(world, ends[0]->closed); /* its memory is overwritten from here on */
     uint64_t out = ends[0]->out_sent + ends[0]->closed_sent_bytes;
@@ -105,7 +105,7 @@ static void nothing_in_doubt_when_all_arrived(void **state) {
     end_receive(ends[1], true);
     end_send(ends[0], 100000, 5000, 3000);
     WAIT(world, ends[1]->in_bytes == 100000);
-    WAIT(world, ends[0]->engine->ops->unacknowledged(ends[0]->conn) == 0);
+    WAIT(world, transport_unacknowledged(ends[0]->conn) == 0);
     WAIT(world, !ends[0]->sending);
     end_finish(ends[0]);
     WAIT(world, ends[1]->ended);

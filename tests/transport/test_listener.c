@@ -26,8 +26,8 @@ static void peers_are_described(void **state) {
     struct end *ends[2];
     char expected[TRANSPORT_PEER_TEXT_BYTES];
     carrier_pair(world, ends);
-    const struct transport_peer *near = world->near->ops->peer(ends[0]->conn);
-    const struct transport_peer *far = world->far->ops->peer(ends[1]->conn);
+    const struct transport_peer *near = ends[0]->conn->peer;
+    const struct transport_peer *far = ends[1]->conn->peer;
     if (carrier_is_ip(world->carrier)) {
         char text[ENDPOINT_TEXT_BYTES];
         struct transport_address plain = world->address;
@@ -49,7 +49,7 @@ static void peers_are_described(void **state) {
 static void refused_connect_is_lost(void **state) {
     struct world *world = world_open(state, (struct world_options){0});
     carrier_listen(world); /* takes an address that nobody will answer at */
-    world->near->ops->close_listener(world->listener);
+    transport_unlisten(world->listener);
     world->listener = NULL;
     struct end *end = carrier_connect(world);
     WAIT(world, end->lost);
@@ -86,14 +86,14 @@ static void accept_pauses_and_resumes(void **state) {
     struct world *world = world_open(state, (struct world_options){0});
     struct end *clients[5];
     carrier_listen(world);
-    world->near->ops->accept(world->listener, false);
+    transport_accept(world->listener, false);
     world_run(world, 10); /* what was under way */
     unsigned before = world->near->accepted_count;
     for (unsigned i = 0; i < 5; i++)
         clients[i] = carrier_connect(world);
     world_run(world, 50);
     assert_true(world->near->accepted_count <= before + 1); /* one accept may have been under way */
-    world->near->ops->accept(world->listener, true);
+    transport_accept(world->listener, true);
     WAIT(world, world->near->accepted_count == 5);
     for (unsigned i = 0; i < 5; i++)
         WAIT(world, clients[i]->connected);
@@ -162,7 +162,7 @@ static void bytes_do_not_wait_for_accepts(void **state) {
     struct world *world = world_open(state, (struct world_options){.conns_max = PLACES_ENOUGH});
     struct end *pair[2], *clients[MANY];
     carrier_pair(world, pair);
-    world->near->ops->accept(world->listener, false);
+    transport_accept(world->listener, false);
     world_run(world, 10);
     for (unsigned i = 0; i < MANY; i++) {
         clients[i] = carrier_connect(world);
@@ -171,7 +171,7 @@ static void bytes_do_not_wait_for_accepts(void **state) {
     end_send(pair[1], 1000, 1000, 1000);
     WAIT(world, pair[1]->out_sent == 1000);
     unsigned before = world->near->accepted_count;
-    world->near->ops->accept(world->listener, true);
+    transport_accept(world->listener, true);
     end_receive(pair[0], true);
     WAIT(world, pair[0]->in_bytes == 1000);
     assert_in_range(world->near->accepted_count - before, 0, ACCEPTS_FEW);
@@ -185,7 +185,7 @@ static void out_of_descriptors(void **state) {
     struct world *world = world_open(state, (struct world_options){0});
     struct end *pair[2], *clients[CLIENTS];
     carrier_pair(world, pair);
-    world->near->ops->accept(world->listener, false);
+    transport_accept(world->listener, false);
     world_run(world, 10);
     for (unsigned i = 0; i < CLIENTS; i++) {
         clients[i] = carrier_connect(world);
@@ -194,7 +194,7 @@ static void out_of_descriptors(void **state) {
     }
     unsigned before = world->near->accepted_count;
     world->host->limit_descriptors(world, 3);
-    world->near->ops->accept(world->listener, true);
+    transport_accept(world->listener, true);
     WAIT(world, world->near->accepted_count + world->near->refused_count == 1 + CLIENTS);
     struct transport_failure failure = {0};
     assert_null(world->far->ops->connect(world->far->transport, &world->reach, NULL, &failure));
@@ -289,12 +289,12 @@ static void handles_hold_while_events_are_handled(void **state) {
         end_close(clients[0]);
         WAIT(world, clients[0]->closed);
         world_step(world);
-        world->near->ops->accept(world->listener, false);
+        transport_accept(world->listener, false);
         clients[2] = carrier_connect(world); /* waits for one of the near two to go */
         WAIT(world, clients[2]->connected);
         world_run(world, 2);
         end_close(world->near->accepted[before]);
-        world->near->ops->accept(world->listener, true); /* CLOSED and ACCEPTED in one poll() */
+        transport_accept(world->listener, true); /* CLOSED and ACCEPTED in one poll() */
         WAIT(world, world->near->accepted_count == before + 3);
         end_close(world->near->accepted[before + 1]);
         end_close(world->near->accepted[before + 2]);
@@ -305,6 +305,36 @@ static void handles_hold_while_events_are_handled(void **state) {
                         world->near->accepted[before + 2]->closed);
         world_step(world);
     }
+    world_close(world);
+}
+
+static unsigned poll_some(struct engine *engine, struct transport_event *events, unsigned most) {
+    uint64_t deadline_ns = engine->ops->now_ns(engine->transport) + 1000000;
+    return engine->ops->poll(engine->transport, deadline_ns, events, most);
+}
+
+/* Events of the same poll() still name the listener, whose user is no longer there. */
+static void closed_while_events_are_handled(void **state) {
+    struct world *world = world_open(state, (struct world_options){0});
+    struct transport_event events[8], unused[8];
+    unsigned count = 0, accepted = 0;
+    carrier_listen(world);
+    for (unsigned i = 0; i < 4; i++)
+        carrier_connect(world);
+    while (count == 0) {
+        poll_some(world->far, unused, 8);
+        count = poll_some(world->near, events, 8);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        assert_int_equal(events[i].kind, TRANSPORT_ACCEPTED);
+        assert_ptr_equal(events[i].listener->user, i == 0 ? world : NULL);
+        if (i == 0)
+            transport_unlisten(world->listener);
+        end_new(world, world->near, events[i].conn);
+        accepted++;
+    }
+    assert_true(accepted > 0);
+    world->listener = NULL;
     world_close(world);
 }
 
@@ -338,6 +368,7 @@ int run_listener_tests(struct setup *setup) {
         TEST(more_than_conns_max_wait, setup),
         TEST(many_at_once, setup),
         TEST(handles_hold_while_events_are_handled, setup),
+        TEST(closed_while_events_are_handled, setup),
         TEST(watch_works_or_is_refused, setup),
     };
     const struct CMUnitTest descriptor_tests[] = {TEST(out_of_descriptors, setup)};

@@ -44,10 +44,10 @@ static void nothing_comes_while_paused(void **state) {
     end_send(ends[0], 5000, 5000, 5000);
     world_run(world, 50);
     assert_int_equal(ends[1]->in_bytes, 5000);
-    WAIT(world, ends[1]->engine->ops->unread(ends[1]->conn));
+    WAIT(world, transport_unread(ends[1]->conn));
     end_receive(ends[1], true);
     WAIT(world, ends[1]->in_bytes == 10000);
-    assert_false(ends[1]->engine->ops->unread(ends[1]->conn));
+    assert_false(transport_unread(ends[1]->conn));
     assert_received_all(ends[1], ends[0]);
     world_close(world);
 }

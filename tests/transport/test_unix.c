@@ -30,7 +30,7 @@ static void path_goes_with_the_listener(void **state) {
     struct world *world = world_open(state, (struct world_options){0});
     carrier_listen(world);
     assert_true(exists(world->address.un.sun_path));
-    world->near->ops->close_listener(world->listener);
+    transport_unlisten(world->listener);
     world->listener = NULL;
     assert_false(exists(world->address.un.sun_path));
     world_close(world);
@@ -96,7 +96,7 @@ static void path_of_another_is_left_alone(void **state) {
     carrier_listen(world);
     assert_int_equal(unlink(world->address.un.sun_path), 0);
     int other = socket_at(&world->address);
-    world->near->ops->close_listener(world->listener);
+    transport_unlisten(world->listener);
     world->listener = NULL;
     assert_true(exists(world->address.un.sun_path));
     close(other);

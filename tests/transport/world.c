@@ -140,7 +140,7 @@ static bool all_closed(const struct world *world) {
 
 void world_close(struct world *world) {
     if (world->listener)
-        world->near->ops->close_listener(world->listener);
+        transport_unlisten(world->listener);
     for (unsigned i = 0; i < world->ends_count; i++) {
         end_release_all(world->ends[i]);
         if (!world->ends[i]->closing)
@@ -168,7 +168,7 @@ struct end *end_new(struct world *world, struct engine *engine, struct transport
     end->in_digest = DIGEST_START;
     end->out_seed = 1000 + world->ends_count;
     world->ends[world->ends_count++] = end;
-    engine->ops->set_user(conn, end);
+    conn->user = end;
     return end;
 }
 
@@ -198,7 +198,7 @@ static void hand_over(struct end *end, size_t len, size_t span_most) {
     end->gather = (struct mux_gather){end->spans, count, at};
     end->out_handed += at;
     end->sending = true;
-    end->engine->ops->send(end->conn, &end->gather);
+    transport_send(end->conn, &end->gather);
 }
 
 static void send_next(struct end *end) {
@@ -233,11 +233,11 @@ void end_send_spans(struct end *end, size_t count, size_t span_bytes) {
     end->out_handed += end->gather.len_bytes;
     end->out_total = end->out_handed;
     end->sending = true;
-    end->engine->ops->send(end->conn, &end->gather);
+    transport_send(end->conn, &end->gather);
 }
 
 void end_receive(struct end *end, bool on) {
-    end->engine->ops->receive(end->conn, on);
+    transport_receive(end->conn, on);
 }
 
 void end_offer(struct end *end, size_t len) {
@@ -246,7 +246,7 @@ void end_offer(struct end *end, size_t len) {
     assert_non_null(end->room);
     end->room_len = len;
     end->room_filled = 0;
-    end->engine->ops->receive_into(end->conn, (struct mux_room){end->room, len});
+    transport_receive_into(end->conn, (struct mux_room){end->room, len});
 }
 
 void end_release(struct end *end) {
@@ -263,13 +263,13 @@ void end_release_all(struct end *end) {
 }
 
 void end_finish(struct end *end) {
-    end->engine->ops->finish(end->conn);
+    transport_finish(end->conn);
 }
 
 void end_close(struct end *end) {
     assert_false(end->closing);
     end->closing = true;
-    end->engine->ops->close(end->conn);
+    transport_close(end->conn);
 }
 
 /* The memory of the send is free: whoever still reads it reads rubbish. */
@@ -404,8 +404,8 @@ static void handle(struct world *world, struct engine *engine,
                    const struct transport_event *event) {
     if (event->kind == TRANSPORT_ACCEPTED) {
         assert_ptr_equal(event->listener, world->listener);
-        assert_ptr_equal(engine->ops->listener_user(event->listener), world);
-        assert_null(engine->ops->user(event->conn));
+        assert_ptr_equal(event->listener->user, world);
+        assert_null(event->conn->user);
         struct end *end = end_new(world, engine, event->conn);
         end->connected = true;
         engine->accepted[engine->accepted_count++] = end;
@@ -416,7 +416,7 @@ static void handle(struct world *world, struct engine *engine,
     } else if (event->kind == TRANSPORT_READABLE) {
         handle_readable(engine, event);
     } else {
-        handle_conn(engine->ops->user(event->conn), event);
+        handle_conn(event->conn->user, event);
     }
 }
 

@@ -117,7 +117,7 @@ static bool is_empty(const struct pump *pump) {
 }
 
 /* All that waits goes out as one list, when the last one has. */
-static void go_on(struct sending *sending, struct pump *pump) {
+static void go_on(struct pump *pump) {
     if (pump->waits || pump->sent_count > 0 || pump->count == 0)
         return;
     struct mux_buffer **buffers = pump->buffers_sent;
@@ -131,7 +131,7 @@ static void go_on(struct sending *sending, struct pump *pump) {
     pump->gather = (struct mux_gather){.spans = pump->spans_sent, .count = pump->sent_count};
     for (unsigned i = 0; i < pump->sent_count; i++)
         pump->gather.len_bytes += pump->spans_sent[i].len;
-    sending->ops->send(pump->to, &pump->gather);
+    transport_send(pump->to, &pump->gather);
 }
 
 static void sent(struct pump *pump) {
@@ -149,7 +149,7 @@ static void received(struct sending *sending, struct pump *pump,
     }
     pump->buffers[pump->count] = event->buffer;
     pump->spans[pump->count++] = event->bytes;
-    go_on(sending, pump);
+    go_on(pump);
 }
 
 /* Drops what was not sent; returns how much. */
@@ -174,9 +174,9 @@ struct end {
 };
 
 /* Its last event comes all the same. */
-static void close_conn(struct sending *sending, struct transport_conn **conn) {
+static void close_conn(struct transport_conn **conn) {
     if (*conn)
-        sending->ops->close(*conn);
+        transport_close(*conn);
     *conn = NULL;
 }
 
@@ -203,7 +203,7 @@ static void from_remote(struct sending *sending, const struct transport_event *e
         break;
     case TRANSPORT_SENT:
         sent(&sending->up);
-        go_on(sending, &sending->up);
+        go_on(&sending->up);
         break;
     case TRANSPORT_LOST:
         failed(sending, event->operation, event->error);
@@ -217,11 +217,11 @@ static void from_remote(struct sending *sending, const struct transport_event *e
 static void from_output(struct sending *sending, const struct transport_event *event) {
     if (event->kind == TRANSPORT_SENT) {
         sent(&sending->down);
-        go_on(sending, &sending->down);
+        go_on(&sending->down);
     } else if (event->kind == TRANSPORT_LOST) {
         sending->stdout_error = event->error;
         sending->down.to = NULL;
-        close_conn(sending, &sending->output);
+        close_conn(&sending->output);
     } else if (event->kind == TRANSPORT_CLOSED) {
         sending->dropped_bytes += stop_pump(&sending->down, event->sent_bytes);
     }
@@ -235,7 +235,7 @@ static struct end input_end = {from_input}, remote_end = {from_remote}, output_e
                   dialing_end = {from_dialing};
 
 static void handle(struct sending *sending, const struct transport_event *event) {
-    const struct end *end = sending->ops->user(event->conn);
+    const struct end *end = event->conn->user;
     end->handle(sending, event);
     sending->open -= event->kind == TRANSPORT_CLOSED;
 }
@@ -249,9 +249,9 @@ static void step(struct sending *sending, uint64_t deadline_ns) {
 
 /* Who is polled before: its memory is in flight until then. */
 static void close_all(struct sending *sending) {
-    close_conn(sending, &sending->input);
-    close_conn(sending, &sending->remote);
-    close_conn(sending, &sending->output);
+    close_conn(&sending->input);
+    close_conn(&sending->remote);
+    close_conn(&sending->output);
     while (sending->open > 0)
         step(sending, UINT64_MAX);
 }
@@ -350,7 +350,6 @@ static bool dial(struct sending *sending, const struct transport_address *addres
                  unsigned count) {
     struct dialer *dialer = &sending->dialer;
     const struct dialer_config config = {
-        .ops = sending->ops,
         .conn_user = &dialing_end,
         .attempt_most_ns = DIALER_ATTEMPT_MOST_NS,
         .user = sending,
@@ -379,11 +378,11 @@ static bool connect_endpoint(struct sending *sending, const struct endpoint *end
     unsigned count = look_up(sending, endpoint, addresses);
     if (count == 0 || !dial(sending, addresses, count))
         return false;
-    sending->socket = sending->ops->descriptor(sending->remote);
+    sending->socket = transport_descriptor(sending->remote);
     sending->up.to = sending->remote;
     sending->up.waits = false;
-    sending->ops->receive(sending->remote, true);
-    go_on(sending, &sending->up);
+    transport_receive(sending->remote, true);
+    go_on(&sending->up);
     return true;
 }
 
@@ -408,7 +407,7 @@ static bool open_ends(struct sending *sending, int input) {
         sending->stdout_error = sending->output ? 0 : failure.error;
     }
     sending->down.to = sending->output;
-    sending->ops->receive(sending->input, true);
+    transport_receive(sending->input, true);
     return true;
 }
 
@@ -417,7 +416,7 @@ static void finish(struct sending *sending) {
     if (!sending->input_over || !is_empty(&sending->up) || sending->finished)
         return;
     sending->finished = true;
-    sending->ops->finish(sending->remote);
+    transport_finish(sending->remote);
 }
 
 /* As for muxd: who reads until the end does not close before it, and TCP cannot tell who does. */
@@ -442,7 +441,7 @@ static int socket_error(const struct sending *sending) {
 static uint64_t unacknowledged(const struct sending *sending) {
     int unsent = 0;
     if (sending->socket < 0)
-        return sending->ops->unacknowledged(sending->remote);
+        return transport_unacknowledged(sending->remote);
     return ioctl(sending->socket, SIOCOUTQ, &unsent) < 0 ? 1 : (uint64_t)unsent;
 }
 

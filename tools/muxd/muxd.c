@@ -97,9 +97,9 @@ static bool write_stats(struct muxd *muxd) {
 }
 
 static void receive_signals(struct muxd *muxd) {
-    muxd->stacks.ops->receive(muxd->signals_conn, true);
-    muxd->stacks.ops->receive_into(
-        muxd->signals_conn, (struct mux_room){muxd->signals_room, sizeof muxd->signals_room});
+    transport_receive(muxd->signals_conn, true);
+    transport_receive_into(muxd->signals_conn,
+                           (struct mux_room){muxd->signals_room, sizeof muxd->signals_room});
 }
 
 /*
@@ -492,7 +492,7 @@ static void close_own(struct muxd *muxd, struct transport_conn *conn) {
     struct transport_event event = {.kind = TRANSPORT_RECEIVED};
     if (!conn)
         return;
-    muxd->stacks.ops->close(conn);
+    transport_close(conn);
     while (event.kind != TRANSPORT_CLOSED)
         if (muxd->stacks.ops->poll(muxd->stacks.transport, UINT64_MAX, &event, 1) &&
             event.kind == TRANSPORT_RECEIVED && event.buffer)

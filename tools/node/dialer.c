@@ -108,9 +108,9 @@ static unsigned next_untried(const struct dialer *dialer) {
     return i;
 }
 
-static void close_attempt(struct dialer *dialer, struct dialer_attempt *attempt) {
+static void close_attempt(struct dialer_attempt *attempt) {
     if (!attempt->closing)
-        dialer->config.ops->close(attempt->conn);
+        transport_close(attempt->conn);
     attempt->closing = true;
 }
 
@@ -193,7 +193,7 @@ static void give_up_old(struct dialer *dialer, uint64_t now_ns) {
         struct dialer_attempt *attempt = &dialer->attempts[i];
         if (!attempt->conn || attempt->closing || now_ns < attempt->until_ns)
             continue;
-        close_attempt(dialer, attempt);
+        close_attempt(attempt);
         failed(dialer, attempt->index, &silent, now_ns);
     }
 }
@@ -280,7 +280,7 @@ static void won(struct dialer *dialer, struct dialer_attempt *attempt) {
         if (!loser->conn || loser->closing)
             continue;
         dialer->addresses[loser->index].choice = DIALER_UNTRIED;
-        close_attempt(dialer, loser);
+        close_attempt(loser);
     }
 }
 
@@ -291,7 +291,7 @@ static void lost_winner(struct dialer *dialer, const struct transport_event *eve
     struct dialer_attempt *attempt = free_attempt(dialer);
     assert(attempt); /* it left one */
     *attempt = (struct dialer_attempt){dialer->winner, dialer->winner_index, 0, false};
-    close_attempt(dialer, attempt);
+    close_attempt(attempt);
     dialer->winner = NULL;
     dialer->state = DIALER_TRYING;
     failed(dialer, dialer->winner_index, &failure, now_ns);
@@ -312,7 +312,7 @@ void dialer_handle(struct dialer *dialer, const struct transport_event *event, u
         won(dialer, attempt);
     } else if (event->kind == TRANSPORT_LOST && !attempt->closing) {
         const struct transport_failure failure = {event->error, event->operation};
-        close_attempt(dialer, attempt);
+        close_attempt(attempt);
         failed(dialer, attempt->index, &failure, now_ns);
     }
 }
@@ -320,7 +320,7 @@ void dialer_handle(struct dialer *dialer, const struct transport_event *event, u
 struct transport_conn *dialer_take(struct dialer *dialer, void *conn_user) {
     struct transport_conn *conn = dialer->winner;
     assert(dialer->state == DIALER_CONNECTED);
-    dialer->config.ops->set_user(conn, conn_user);
+    conn->user = conn_user;
     dialer->winner = NULL;
     dialer->state = DIALER_IDLE;
     return conn;
@@ -365,7 +365,7 @@ void dialer_stop(struct dialer *dialer) {
     }
     for (unsigned i = 0; i < DIALER_ATTEMPTS_MAX; i++)
         if (dialer->attempts[i].conn)
-            close_attempt(dialer, &dialer->attempts[i]);
+            close_attempt(&dialer->attempts[i]);
     dialer->state = DIALER_IDLE;
 }
 

@@ -59,7 +59,6 @@ struct dialer_attempt {
 };
 
 struct dialer_config {
-    const struct transport_ops *ops;
     void *conn_user; /* of the attempts' connections: their events go to dialer_handle() */
     uint64_t attempt_most_ns;
     void *user;

@@ -226,10 +226,9 @@ enum listeners_state listeners_tick(struct listeners *listeners, uint64_t now_ns
  */
 
 static void receive_news(struct listeners *listeners) {
-    const struct transport_ops *ops = listeners->stacks->ops;
-    ops->receive(listeners->news_conn, true);
-    ops->receive_into(listeners->news_conn,
-                      (struct mux_room){listeners->news_room, sizeof listeners->news_room});
+    transport_receive(listeners->news_conn, true);
+    transport_receive_into(listeners->news_conn,
+                           (struct mux_room){listeners->news_room, sizeof listeners->news_room});
 }
 
 static void say_unfollowed(struct listeners *listeners, const char *operation, int error) {
@@ -341,7 +340,7 @@ struct listeners *listeners_create(const struct listeners_config *config,
 void listeners_stop(struct listeners *listeners) {
     for (unsigned i = 0; i < listeners->count; i++)
         if (listeners->listening[i].state == LISTENING_ON)
-            listeners->stacks->ops->close_listener(listeners->listening[i].listener);
+            transport_unlisten(listeners->listening[i].listener);
     listeners->count = 0;
     listeners->stopped = true;
 }

@@ -281,7 +281,7 @@ void listening_drop(struct listeners *listeners, struct listening *item) {
         return;
     address_text(&item->bound, text, sizeof text);
     log_text(listeners->log, "muxd: no longer listening on %s: the address is gone\n", text);
-    listeners->stacks->ops->close_listener(item->listener);
+    transport_unlisten(item->listener);
     if (!item->offered)
         drop_offer(listeners, item);
 }

@@ -37,9 +37,9 @@ static void mux_says(void *user, const char *line) {
 }
 
 static bool is_unread(void *user, void *link_user) {
-    const struct node *node = user;
     const struct node_link *link = link_user;
-    return link->conn && node->ops->unread(link->conn);
+    (void)user;
+    return link->conn && transport_unread(link->conn);
 }
 
 static bool make_links(struct node *node) {
@@ -161,7 +161,7 @@ static void drained(struct node *node) {
     struct mux_link *holder = mux_stuck_holder(node->mux);
     node->quiet_polls = 0;
     if (holder)
-        node_link_end(node, holder);
+        node_link_end(holder);
     else
         begin_flush(node);
 }
@@ -238,7 +238,7 @@ static void handle(struct node *node, const struct transport_event *event, uint6
     } else if (event->kind == TRANSPORT_REFUSED) {
         turned_away(node, event, now_ns);
     } else {
-        struct node_conn *conn = node->ops->user(event->conn);
+        struct node_conn *conn = event->conn->user;
         conn->handle(node, conn, event, now_ns);
     }
 }

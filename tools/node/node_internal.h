@@ -99,7 +99,7 @@ void node_links_attend(struct node *node);
 unsigned node_links_not_ended(const struct node *node);
 void node_links_close_all(struct node *node);
 /* Ends one link now: what it has sent so far is forwarded. */
-void node_link_end(struct node *node, struct mux_link *link);
+void node_link_end(struct mux_link *link);
 
 /* node_upstream.c */
 void node_upstream_init(struct node *node);

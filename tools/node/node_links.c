@@ -34,20 +34,20 @@ static void handle_rejected(struct node *node, struct node_conn *conn,
 
 static struct node_conn rejected = {handle_rejected};
 
-static void reject(struct node *node, struct transport_conn *conn) {
-    node->ops->set_user(conn, &rejected);
-    node->ops->close(conn);
+static void reject(struct transport_conn *conn) {
+    conn->user = &rejected;
+    transport_close(conn);
 }
 
 /* All places are taken. */
 static void count_over_limit(struct node *node, struct transport_conn *conn) {
     MUX_COUNT(node->counters, connections_over_limit, 1);
-    node_log(node, "%s is one more than --max-links %u: closed", node->ops->peer(conn)->text,
+    node_log(node, "%s is one more than --max-links %u: closed", conn->peer->text,
              node->config.mux.links_max);
 }
 
 static bool open_link(struct node *node, struct transport_conn *conn, bool way_down) {
-    const struct transport_peer *peer = node->ops->peer(conn);
+    const struct transport_peer *peer = conn->peer;
     struct node_link *link = take_free(node);
     if (!link)
         return false;
@@ -61,7 +61,7 @@ static bool open_link(struct node *node, struct transport_conn *conn, bool way_d
     mux_list_init(&link->open_node);
     mux_list_append(&node->open_links, &link->open_node);
     node->open_count++;
-    node->ops->set_user(conn, link);
+    conn->user = link;
     return true;
 }
 
@@ -69,29 +69,29 @@ bool node_adopt(struct node *node, struct transport_conn *conn, bool way_down) {
     node->conn_count++;
     if (!open_link(node, conn, way_down))
         return false;
-    struct node_link *link = node->ops->user(conn);
+    struct node_link *link = conn->user;
     link->adopted = true;
     return true;
 }
 
 void node_link_accepted(struct node *node, struct transport_conn *conn) {
-    const struct transport_peer *peer = node->ops->peer(conn);
+    const struct transport_peer *peer = conn->peer;
     MUX_COUNT(node->counters, connections_accepted, 1);
     node->conn_count++;
     if (!node->config.allowed(node->config.user, peer)) {
         MUX_COUNT(node->counters, connections_forbidden, 1);
         node_log(node, "%s is not in --allow: closed", peer->text);
-        reject(node, conn);
+        reject(conn);
     } else if (!open_link(node, conn, true)) {
         count_over_limit(node, conn);
-        reject(node, conn);
+        reject(conn);
     }
 }
 
 static void show(struct node *node, struct node_link *link, bool came) {
     if (node->config.show_link && link->came != came)
         node->config.show_link(node->config.user, mux_link_segment(link->link),
-                               link->conn ? node->ops->peer(link->conn)->text : "", came);
+                               link->conn ? link->conn->peer->text : "", came);
     link->came = came;
 }
 
@@ -112,9 +112,9 @@ static void end(struct node_link *link, const char *reason) {
 }
 
 /* The reason counts when the connection did not end by itself. */
-static void close_conn(struct node *node, struct node_link *link, const char *reason) {
+static void close_conn(struct node_link *link, const char *reason) {
     if (link->conn && !link->closing) {
-        node->ops->close(link->conn);
+        transport_close(link->conn);
         link->close_reason = reason;
     }
     link->closing = true;
@@ -128,9 +128,8 @@ static bool is_empty(const struct node_link *link) {
 static void log_lost(struct node *node, const struct node_link *link,
                      const struct transport_event *event) {
     const char *segment = mux_link_segment(link->link);
-    node_log(node, "%s%s%s%s lost: %s: %s", node->ops->peer(link->conn)->text,
-             *segment ? " (link " : "", segment, *segment ? ")" : "", event->operation,
-             strerror(event->error));
+    node_log(node, "%s%s%s%s lost: %s: %s", link->conn->peer->text, *segment ? " (link " : "",
+             segment, *segment ? ")" : "", event->operation, strerror(event->error));
 }
 
 static void lose(struct node *node, struct node_link *link, const struct transport_event *event) {
@@ -141,7 +140,7 @@ static void lose(struct node *node, struct node_link *link, const struct transpo
     link->lost_operation = event->operation;
     link->lost_error = event->error;
     node->input_failed = node->input_failed || link->adopted;
-    close_conn(node, link, NULL);
+    close_conn(link, NULL);
 }
 
 static void release(struct node *node, struct node_link *link) {
@@ -203,16 +202,16 @@ static void attend(struct node *node, struct node_link *link) {
     if (link->closing)
         return;
     if (receive != link->receiving)
-        node->ops->receive(link->conn, receive);
+        transport_receive(link->conn, receive);
     link->receiving = receive;
     if (receive && node->receive_into) {
         struct mux_room room = mux_link_offer(link->link);
         if (room.len)
-            node->ops->receive_into(link->conn, room);
+            transport_receive_into(link->conn, room);
     }
     const struct mux_gather *gather = mux_link_take(link->link);
     if (gather)
-        node->ops->send(link->conn, gather);
+        transport_send(link->conn, gather);
 }
 
 void node_links_attend(struct node *node) {
@@ -224,17 +223,17 @@ void node_links_attend(struct node *node) {
         if (reason && !link->closing && mux_link_turned_away(next))
             count_over_limit(node, link->conn);
         if (reason)
-            close_conn(node, link, reason);
+            close_conn(link, reason);
         if (!mux_link_finished(next))
             continue;
-        close_conn(node, link, "");
+        close_conn(link, "");
         if (!link->conn)
             release(node, link);
     }
 }
 
-void node_link_end(struct node *node, struct mux_link *link) {
-    close_conn(node, mux_link_user(link), "muxd ended");
+void node_link_end(struct mux_link *link) {
+    close_conn(mux_link_user(link), "muxd ended");
 }
 
 unsigned node_links_not_ended(const struct node *node) {
@@ -246,5 +245,5 @@ unsigned node_links_not_ended(const struct node *node) {
 
 void node_links_close_all(struct node *node) {
     for (struct mux_list *at = node->open_links.next; at != &node->open_links; at = at->next)
-        close_conn(node, MUX_LIST_ITEM(at, struct node_link, open_node), "muxd ended");
+        close_conn(MUX_LIST_ITEM(at, struct node_link, open_node), "muxd ended");
 }

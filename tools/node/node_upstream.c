@@ -64,7 +64,6 @@ static uint64_t attempt_most_ns(uint64_t grace_ns) {
 void node_upstream_init(struct node *node) {
     struct node_upstream *up = &node->upstream;
     const struct dialer_config config = {
-        .ops = node->ops,
         .conn_user = &up->dialing,
         .attempt_most_ns = attempt_most_ns(node->config.mux.node_grace_ns),
         .user = node,
@@ -173,7 +172,7 @@ static void take(struct node *node) {
     up->tried_home_refused = dialer_home_refused(&up->dialer);
     if (was_told)
         node_log(node, "upstream %s: connected to %s", node->config.upstream_text,
-                 node->ops->peer(up->conn)->text);
+                 up->conn->peer->text);
     connected(node);
 }
 
@@ -245,7 +244,7 @@ static void lost(struct node *node, const char *operation, const char *why) {
     MUX_COUNT(node->counters, upstream_losses, 1);
     node_log(node, "upstream %s lost: %s: %s", node->config.upstream_text, operation, why);
     up->closing = true;
-    node->ops->close(up->conn);
+    transport_close(up->conn);
 }
 
 void node_upstream_reject(struct node *node, const char *operation, const char *why) {
@@ -369,14 +368,14 @@ bool node_upstream_send(struct node *node) {
         return false;
     if (up->reopen) {
         up->closing = true;
-        node->ops->close(up->conn);
+        transport_close(up->conn);
         return false;
     }
     const struct mux_gather *gather = mux_up_take(node->mux);
     if (!gather)
         return false;
     up->sending = true;
-    node->ops->send(up->conn, gather);
+    transport_send(up->conn, gather);
     return true;
 }
 
@@ -398,7 +397,7 @@ static void go_off(struct node *node) {
         return;
     node_log(node, "upstream %s ends: what comes now waits for the next one",
              node->config.upstream_text);
-    node->ops->finish(up->conn);
+    transport_finish(up->conn);
     up->finished = true;
 }
 
@@ -414,7 +413,7 @@ void node_upstream_receive(struct node *node) {
     }
     bool receive = mux_up_wants_receive(node->mux);
     if (receive != up->receiving)
-        node->ops->receive(up->conn, receive);
+        transport_receive(up->conn, receive);
     up->receiving = receive;
 }
 
@@ -439,17 +438,17 @@ bool node_upstream_flushed(struct node *node) {
         return false;
     if (!up->finished) {
         up->finished_ns = node->ops->now_ns(node->config.transport);
-        node->ops->finish(up->conn);
+        transport_finish(up->conn);
     }
     up->finished = true;
-    up->unconfirmed = node->ops->unacknowledged(up->conn) > 0;
+    up->unconfirmed = transport_unacknowledged(up->conn) > 0;
     return !up->unconfirmed && !may_hear_of_reset(node);
 }
 
 void node_upstream_close(struct node *node) {
     struct node_upstream *up = &node->upstream;
     if (up->conn && !up->closing)
-        node->ops->close(up->conn);
+        transport_close(up->conn);
     up->closing = true;
     dialer_stop(&up->dialer);
 }

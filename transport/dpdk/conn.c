@@ -14,24 +14,25 @@
 static bool connect_turn(struct task *task, struct transport_event *event);
 static bool closed_turn(struct task *task, struct transport_event *event);
 
-struct transport_conn *dpdk_conn_new(struct transport *transport, enum transport_pool pool) {
+struct dpdk_conn *dpdk_conn_new(struct transport *transport, enum transport_pool pool) {
     struct queue_link *link = queue_pop(&transport->free_conns);
     if (!link)
         return NULL;
-    struct transport_conn *conn = queue_entry(link, struct transport_conn, link);
-    *conn = (struct transport_conn){.transport = transport,
-                                    .intake = {.task.turn = dpdk_receive_turn,
-                                               .ready = &transport->ready,
-                                               .pool = &transport->pools.of[pool]},
-                                    .out.turn = dpdk_send_turn,
-                                    .window_bytes = WINDOW_LEAST_BYTES,
-                                    .closed.turn = closed_turn};
+    struct dpdk_conn *conn = queue_entry(link, struct dpdk_conn, link);
+    *conn = (struct dpdk_conn){.head = {.ops = &dpdk_conn_ops, .peer = &conn->peer},
+                               .transport = transport,
+                               .intake = {.task.turn = dpdk_receive_turn,
+                                          .ready = &transport->ready,
+                                          .pool = &transport->pools.of[pool]},
+                               .out.turn = dpdk_send_turn,
+                               .window_bytes = WINDOW_LEAST_BYTES,
+                               .closed.turn = closed_turn};
     queue_init(&conn->inbox);
     queue_init(&conn->lent);
     return conn;
 }
 
-void dpdk_conn_free(struct transport_conn *conn) {
+void dpdk_conn_free(struct dpdk_conn *conn) {
     window_end(conn);
     queue_push(&conn->transport->free_conns, &conn->link);
 }
@@ -49,13 +50,13 @@ void dpdk_conns_recycle(struct transport *transport) {
 }
 
 /* Nobody has waited for it to be accepted long enough to see it. */
-static void forget_pending(struct transport_conn *conn) {
+static void forget_pending(struct dpdk_conn *conn) {
     queue_remove(&conn->link);
     conn->transport->pending--;
     dpdk_conn_free(conn);
 }
 
-void dpdk_conn_fail(struct transport_conn *conn, int error) {
+void dpdk_conn_fail(struct dpdk_conn *conn, int error) {
     conn->failed_error = error;
     if (conn->listener && queue_empty(&conn->inbox)) {
         forget_pending(conn);
@@ -67,13 +68,13 @@ void dpdk_conn_fail(struct transport_conn *conn, int error) {
     dpdk_send_wake(conn);
 }
 
-void dpdk_describe_peer(struct transport_conn *conn, const struct transport_address *address) {
+void dpdk_describe_peer(struct dpdk_conn *conn, const struct transport_address *address) {
     struct transport_address plain = *address;
     plain.via = TRANSPORT_VIA_KERNEL; /* a peer is the same by whatever stack it is reached */
     socket_describe_peer(-1, &plain, &conn->peer);
 }
 
-static void without_pcb(struct transport_conn *conn) {
+static void without_pcb(struct dpdk_conn *conn) {
     conn->pcb = NULL;
     if (queue_linked(&conn->ack))
         queue_remove(&conn->ack);
@@ -81,7 +82,7 @@ static void without_pcb(struct transport_conn *conn) {
 
 /* The pcb is freed, or is about to be. */
 static void error_callback(void *argument, err_t error) {
-    struct transport_conn *conn = argument;
+    struct dpdk_conn *conn = argument;
     without_pcb(conn);
     if (error == ERR_CLSD) { /* both sides have finished, and all is acknowledged */
         conn->in_doubt_bytes = 0;
@@ -106,7 +107,7 @@ static void steady_segment_size(struct tcp_pcb *pcb) {
 
 void dpdk_conns_fail(struct transport *transport, const struct netif *netif, int error) {
     for (size_t i = 0; i < (size_t)transport->conns_max + BACKLOG_MAX; i++) {
-        struct transport_conn *conn = &transport->conns[i];
+        struct dpdk_conn *conn = &transport->conns[i];
         struct tcp_pcb *pcb = conn->pcb;
         if (!pcb || pcb->netif_idx != netif_get_index(netif))
             continue;
@@ -116,7 +117,7 @@ void dpdk_conns_fail(struct transport *transport, const struct netif *netif, int
     }
 }
 
-void dpdk_conn_use_pcb(struct transport_conn *conn, struct tcp_pcb *pcb) {
+void dpdk_conn_use_pcb(struct dpdk_conn *conn, struct tcp_pcb *pcb) {
     conn->pcb = pcb;
     tcp_arg(pcb, conn);
     tcp_recv(pcb, receive_callback);
@@ -131,9 +132,9 @@ void dpdk_conn_use_pcb(struct transport_conn *conn, struct tcp_pcb *pcb) {
     steady_segment_size(pcb);
 }
 
-void dpdk_conn_forget_pcb(struct transport_conn *conn) {
+void dpdk_conn_forget_pcb(struct dpdk_conn *conn) {
     struct tcp_pcb *pcb = conn->pcb;
-    conn->in_doubt_bytes = dpdk_unacknowledged(conn);
+    conn->in_doubt_bytes = dpdk_unacknowledged(&conn->head);
     without_pcb(conn);
     tcp_arg(pcb, NULL);
     tcp_recv(pcb, NULL);
@@ -142,21 +143,20 @@ void dpdk_conn_forget_pcb(struct transport_conn *conn) {
     tcp_poll(pcb, NULL, 0);
 }
 
-bool dpdk_conn_lost(struct transport_conn *conn, struct transport_event *event,
-                    const char *operation) {
+bool dpdk_conn_lost(struct dpdk_conn *conn, struct transport_event *event, const char *operation) {
     assert(!conn->lost);
     conn->lost = true;
     intake_stop(&conn->intake);
     task_stop(&conn->out);
     event->kind = TRANSPORT_LOST;
-    event->conn = conn;
+    event->conn = &conn->head;
     event->error = conn->failed_error;
     event->operation = operation;
     return true;
 }
 
 static err_t connected_callback(void *argument, struct tcp_pcb *pcb, err_t error) {
-    struct transport_conn *conn = argument;
+    struct dpdk_conn *conn = argument;
     (void)error; /* always ERR_OK */
     steady_segment_size(pcb);
     task_wake(&conn->transport->ready, &conn->out);
@@ -164,13 +164,13 @@ static err_t connected_callback(void *argument, struct tcp_pcb *pcb, err_t error
 }
 
 static bool connect_turn(struct task *task, struct transport_event *event) {
-    struct transport_conn *conn = queue_entry(task, struct transport_conn, out);
+    struct dpdk_conn *conn = queue_entry(task, struct dpdk_conn, out);
     conn->connecting = false;
     if (conn->failed_error)
         return dpdk_conn_lost(conn, event, "connect");
     conn->out.turn = dpdk_send_turn;
     event->kind = TRANSPORT_CONNECTED;
-    event->conn = conn;
+    event->conn = &conn->head;
     return true;
 }
 
@@ -196,7 +196,7 @@ static struct tcp_pcb *make_pcb(struct port *port, const ip_addr_t *remote,
     return NULL;
 }
 
-static bool begin_connect(struct transport_conn *conn, struct port *port,
+static bool begin_connect(struct dpdk_conn *conn, struct port *port,
                           const struct transport_address *address,
                           struct transport_failure *failure) {
     ip_addr_t remote;
@@ -224,12 +224,12 @@ struct transport_conn *dpdk_connect(struct transport *transport,
     if (!port)
         return NULL;
     bool full = transport->conns_used == transport->conns_max;
-    struct transport_conn *conn = full ? NULL : dpdk_conn_new(transport, TRANSPORT_POOL_RESERVE);
+    struct dpdk_conn *conn = full ? NULL : dpdk_conn_new(transport, TRANSPORT_POOL_RESERVE);
     if (!conn) {
         *failure = (struct transport_failure){EMFILE, "taking a connection"};
         return NULL;
     }
-    conn->user = user;
+    conn->head.user = user;
     conn->connecting = true;
     conn->out.turn = connect_turn;
     if (!begin_connect(conn, port, address, failure)) {
@@ -239,7 +239,7 @@ struct transport_conn *dpdk_connect(struct transport *transport,
     window_begin(conn, TCP_WND);
     transport->conns_used++;
     dpdk_describe_peer(conn, address);
-    return conn;
+    return &conn->head;
 }
 
 struct transport_conn *dpdk_attach(struct transport *transport, int in, int out, bool borrowed,
@@ -254,7 +254,7 @@ struct transport_conn *dpdk_attach(struct transport *transport, int in, int out,
  * All that was taken is delivered first; but not to a peer of whose bytes some were not read (it
  * gets a reset, as from a kernel), nor from memory that is the user's.
  */
-static void leave(struct transport_conn *conn) {
+static void leave(struct dpdk_conn *conn) {
     struct tcp_pcb *pcb = conn->pcb;
     bool reset = !queue_empty(&conn->inbox) || conn->refers;
     dpdk_conn_forget_pcb(conn);
@@ -263,7 +263,8 @@ static void leave(struct transport_conn *conn) {
         tcp_abort(pcb);
 }
 
-void dpdk_close(struct transport_conn *conn) {
+void dpdk_close(struct transport_conn *handle) {
+    struct dpdk_conn *conn = dpdk_conn_of(handle);
     assert(!conn->closing);
     conn->closing = true;
     intake_stop(&conn->intake);
@@ -276,9 +277,9 @@ void dpdk_close(struct transport_conn *conn) {
 }
 
 static bool closed_turn(struct task *task, struct transport_event *event) {
-    struct transport_conn *conn = queue_entry(task, struct transport_conn, closed);
+    struct dpdk_conn *conn = queue_entry(task, struct dpdk_conn, closed);
     event->kind = TRANSPORT_CLOSED;
-    event->conn = conn;
+    event->conn = &conn->head;
     event->sent_bytes = conn->sending ? conn->sent_bytes : 0;
     event->in_doubt_bytes = conn->in_doubt_bytes;
     window_end(conn);

@@ -53,6 +53,7 @@ static bool make_conns(struct transport *transport, unsigned conns_max) {
 static void dpdk_fini(struct transport *transport) {
     assert(transport->conns_used == 0 && transport->pending == 0 &&
            queue_empty(&transport->listeners));
+    deferred_run(&transport->deferred);
     while (transport->ports_count > 0)
         port_close(transport->ports[--transport->ports_count]);
     pools_fini(&transport->pools);
@@ -113,6 +114,7 @@ static struct transport *dpdk_init(const struct transport_config *config,
     queue_init(&transport->acks);
     queue_init(&transport->free_conns);
     queue_init(&transport->gone_conns);
+    deferred_init(&transport->deferred);
     if (!make(transport, config, failure)) {
         dpdk_fini(transport);
         return NULL;
@@ -150,29 +152,12 @@ static void dpdk_stop(struct transport *transport) {
         port_flush(transport->ports[i]);
 }
 
-static void dpdk_set_user(struct transport_conn *conn, void *user) {
-    conn->user = user;
+static int dpdk_descriptor(const struct transport_conn *conn) {
+    (void)conn;
+    return -1;
 }
 
-static void *dpdk_user(const struct transport_conn *conn) {
-    return conn->user;
-}
-
-static const struct transport_peer *dpdk_peer(const struct transport_conn *conn) {
-    return &conn->peer;
-}
-
-const struct transport_ops transport_dpdk = {
-    .name = "dpdk",
-    .init = dpdk_init,
-    .caps = dpdk_caps,
-    .now_ns = dpdk_now_ns,
-    .listen = dpdk_listen,
-    .accept = dpdk_accept,
-    .close_listener = dpdk_close_listener,
-    .connect = dpdk_connect,
-    .attach = dpdk_attach,
-    .poll = dpdk_poll,
+const struct transport_conn_ops dpdk_conn_ops = {
     .receive = dpdk_receive,
     .receive_into = dpdk_receive_into,
     .send = dpdk_send,
@@ -180,14 +165,27 @@ const struct transport_ops transport_dpdk = {
     .unacknowledged = dpdk_unacknowledged,
     .unread = dpdk_unread,
     .close = dpdk_close,
+    .descriptor = dpdk_descriptor,
+};
+
+const struct transport_listener_ops dpdk_listener_ops = {
+    .accept = dpdk_accept,
+    .close = dpdk_close_listener,
+};
+
+const struct transport_ops transport_dpdk = {
+    .name = "dpdk",
+    .init = dpdk_init,
+    .caps = dpdk_caps,
+    .now_ns = dpdk_now_ns,
+    .listen = dpdk_listen,
+    .connect = dpdk_connect,
+    .attach = dpdk_attach,
+    .poll = dpdk_poll,
     .watch = dpdk_watch,
     .wake_fd = dpdk_wake_fd,
     .rest = dpdk_rest,
     .counts = dpdk_counts,
     .stop = dpdk_stop,
     .fini = dpdk_fini,
-    .set_user = dpdk_set_user,
-    .user = dpdk_user,
-    .listener_user = dpdk_listener_user,
-    .peer = dpdk_peer,
 };

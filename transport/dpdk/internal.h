@@ -16,6 +16,7 @@
 #ifndef TRANSPORT_DPDK_INTERNAL_H
 #define TRANSPORT_DPDK_INTERNAL_H
 
+#include "transport/deferred.h"
 #include "transport/descriptor.h"
 #include "transport/dpdk/filter.h"
 #include "transport/dpdk/nic.h"
@@ -82,17 +83,18 @@ struct piece {
     struct queue_link link;  /* in a connection's inbox, or among what it has lent */
     uint8_t *data;
     size_t len;
-    uint8_t *end;                /* of the memory behind the bytes */
-    struct transport_conn *conn; /* lent: whose window it opens; NULL when that is gone */
-    struct mux_buffer *token;    /* lent: of the pool */
-    struct mux_buffer buffer;    /* lent: as the user knows it */
+    uint8_t *end;             /* of the memory behind the bytes */
+    struct dpdk_conn *conn;   /* lent: whose window it opens; NULL when that is gone */
+    struct mux_buffer *token; /* lent: of the pool */
+    struct mux_buffer buffer; /* lent: as the user knows it */
 };
 
-struct transport_conn {
+struct dpdk_conn {
+    struct transport_conn head; /* first */
     struct transport *transport;
-    struct tcp_pcb *pcb;                 /* NULL: lwIP has no part in it any more */
-    struct queue_link link;              /* free, gone, or waiting to be accepted */
-    struct transport_listener *listener; /* while waiting to be accepted */
+    struct tcp_pcb *pcb;            /* NULL: lwIP has no part in it any more */
+    struct queue_link link;         /* free, gone, or waiting to be accepted */
+    struct dpdk_listener *listener; /* while waiting to be accepted */
     struct intake intake;
     struct task out; /* sending; before that connecting */
     struct task closed;
@@ -122,11 +124,12 @@ struct transport_conn {
 
     int failed_error;        /* the connection is broken; told when what came before is received */
     uint64_t in_doubt_bytes; /* as it last was; what it is once there is no pcb */
-    void *user;
     struct transport_peer peer;
 };
 
-struct transport_listener {
+struct dpdk_listener {
+    struct transport_listener head; /* first */
+    struct deferred_item deferred;
     struct transport *transport;
     struct queue_link link; /* in the transport's listeners */
     struct port *port;
@@ -135,19 +138,30 @@ struct transport_listener {
     struct task task;
     struct queue pending;
     bool accepting;
-    void *user;
 };
+
+static inline struct dpdk_conn *dpdk_conn_of(const struct transport_conn *handle) {
+    return queue_entry(handle, struct dpdk_conn, head);
+}
+
+static inline struct dpdk_listener *dpdk_listener_of(const struct transport_listener *handle) {
+    return queue_entry(handle, struct dpdk_listener, head);
+}
+
+extern const struct transport_conn_ops dpdk_conn_ops;
+extern const struct transport_listener_ops dpdk_listener_ops;
 
 struct transport {
     struct transport_caps caps;
     struct pools pools;
+    struct deferred deferred;
     struct port *ports[PORTS_MAX];
     unsigned ports_count;
     struct queue ready;
     struct queue starved; /* listeners that wait for a place */
     struct queue free_conns;
     struct queue gone_conns; /* free with the next poll(): until then the user looks at them */
-    struct transport_conn *conns;
+    struct dpdk_conn *conns;
     struct queue acks_now; /* connections that owe an acknowledgement: with this pass, and ... */
     struct queue acks;     /* ... in a while, the one that is due first in front */
     unsigned conns_max;
@@ -205,11 +219,11 @@ void piece_free(struct piece *piece);
 unsigned pieces_taken(void);
 
 /* Moves the bytes of a chain into the inbox and frees the chain. False: out of memory. */
-bool inbox_put(struct transport_conn *conn, struct pbuf *chain);
+bool inbox_put(struct dpdk_conn *conn, struct pbuf *chain);
 
 /* Up to room.len bytes from the inbox. */
-size_t inbox_copy(struct transport_conn *conn, struct mux_room room);
-void inbox_clear(struct transport_conn *conn);
+size_t inbox_copy(struct dpdk_conn *conn, struct mux_room room);
+void inbox_clear(struct dpdk_conn *conn);
 
 /* guard.c: what lwIP does not do against peers that mean harm */
 
@@ -238,10 +252,9 @@ struct transport_listener *dpdk_listen(struct transport *transport,
                                        const struct transport_address *address, void *user,
                                        struct transport_address *bound,
                                        struct transport_failure *failure);
-void dpdk_accept(struct transport_listener *listener, bool on);
-void dpdk_close_listener(struct transport_listener *listener);
-void *dpdk_listener_user(const struct transport_listener *listener);
-void dpdk_listener_wake(struct transport_listener *listener);
+void dpdk_accept(struct transport_listener *handle, bool on);
+void dpdk_close_listener(struct transport_listener *handle);
+void dpdk_listener_wake(struct dpdk_listener *listener);
 
 /* The port has gone: told once. Those on other ports are not concerned. */
 void dpdk_listeners_fail(struct port *port, struct transport *transport, int error);
@@ -253,44 +266,43 @@ struct transport_conn *dpdk_connect(struct transport *transport,
 struct transport_conn *dpdk_attach(struct transport *transport, int in, int out, bool borrowed,
                                    enum transport_pool pool, const char *name, void *user,
                                    struct transport_failure *failure);
-void dpdk_close(struct transport_conn *conn);
+void dpdk_close(struct transport_conn *handle);
 
 /* NULL when none is free. */
-struct transport_conn *dpdk_conn_new(struct transport *transport, enum transport_pool pool);
-void dpdk_conn_use_pcb(struct transport_conn *conn, struct tcp_pcb *pcb);
+struct dpdk_conn *dpdk_conn_new(struct transport *transport, enum transport_pool pool);
+void dpdk_conn_use_pcb(struct dpdk_conn *conn, struct tcp_pcb *pcb);
 /* It was never shown to the user, and lwIP has no part in it any more. */
-void dpdk_conn_free(struct transport_conn *conn);
+void dpdk_conn_free(struct dpdk_conn *conn);
 void dpdk_conns_recycle(struct transport *transport);
 
-void dpdk_describe_peer(struct transport_conn *conn, const struct transport_address *address);
+void dpdk_describe_peer(struct dpdk_conn *conn, const struct transport_address *address);
 
 /* lwIP keeps the pcb, or has freed it; we do not look at it again. */
-void dpdk_conn_forget_pcb(struct transport_conn *conn);
+void dpdk_conn_forget_pcb(struct dpdk_conn *conn);
 
 /* No more bytes either way; told in its time. */
-void dpdk_conn_fail(struct transport_conn *conn, int error);
+void dpdk_conn_fail(struct dpdk_conn *conn, int error);
 
 /* All that lwIP has on this interface of its own. */
 void dpdk_conns_fail(struct transport *transport, const struct netif *netif, int error);
-bool dpdk_conn_lost(struct transport_conn *conn, struct transport_event *event,
-                    const char *operation);
+bool dpdk_conn_lost(struct dpdk_conn *conn, struct transport_event *event, const char *operation);
 
 /* receive.c */
-void dpdk_receive(struct transport_conn *conn, bool on);
-void dpdk_receive_into(struct transport_conn *conn, struct mux_room room);
+void dpdk_receive(struct transport_conn *handle, bool on);
+void dpdk_receive_into(struct transport_conn *handle, struct mux_room room);
 bool dpdk_receive_turn(struct task *task, struct transport_event *event);
-void dpdk_receive_wake(struct transport_conn *conn);
+void dpdk_receive_wake(struct dpdk_conn *conn);
 err_t receive_callback(void *argument, struct tcp_pcb *pcb, struct pbuf *chain, err_t error);
 
 /* window.c */
-void window_begin(struct transport_conn *conn, uint32_t bytes);
-void window_end(struct transport_conn *conn);
+void window_begin(struct dpdk_conn *conn, uint32_t bytes);
+void window_end(struct dpdk_conn *conn);
 
 /* The user has read so much: the peer may send as much again, or more. */
-void window_open(struct transport_conn *conn, size_t len);
+void window_open(struct dpdk_conn *conn, size_t len);
 
 /* Does the peer not know by far how much it may send? */
-bool window_is_news(const struct transport_conn *conn);
+bool window_is_news(const struct dpdk_conn *conn);
 
 /* A SYN has just made this connection, and its answer waits in `frame`: its window is small. */
 void window_shut(struct tcp_pcb *pcb);
@@ -308,15 +320,15 @@ void receive_acknowledge(struct transport *transport, uint64_t now_ns);
 uint64_t receive_due_ns(const struct transport *transport);
 
 /* What is lent opens no window any more; its bytes count as received. */
-void receive_disown(struct transport_conn *conn);
+void receive_disown(struct dpdk_conn *conn);
 
 /* send.c */
-void dpdk_send(struct transport_conn *conn, const struct mux_gather *gather);
-void dpdk_finish(struct transport_conn *conn);
-uint64_t dpdk_unacknowledged(const struct transport_conn *conn);
-bool dpdk_unread(const struct transport_conn *conn);
+void dpdk_send(struct transport_conn *handle, const struct mux_gather *gather);
+void dpdk_finish(struct transport_conn *handle);
+uint64_t dpdk_unacknowledged(const struct transport_conn *handle);
+bool dpdk_unread(const struct transport_conn *handle);
 bool dpdk_send_turn(struct task *task, struct transport_event *event);
-void dpdk_send_wake(struct transport_conn *conn);
+void dpdk_send_wake(struct dpdk_conn *conn);
 err_t sent_callback(void *argument, struct tcp_pcb *pcb, uint16_t len);
 err_t retry_callback(void *argument, struct tcp_pcb *pcb);
 

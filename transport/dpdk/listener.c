@@ -6,20 +6,20 @@
 
 static bool accept_turn(struct task *task, struct transport_event *event);
 
-void dpdk_listener_wake(struct transport_listener *listener) {
+void dpdk_listener_wake(struct dpdk_listener *listener) {
     if (listener->failed_error || (listener->accepting && !queue_empty(&listener->pending)))
         task_wake(&listener->transport->ready, &listener->task);
 }
 
 /* lwIP has made a connection: it waits here until there is a place for it. */
 static err_t accept_callback(void *argument, struct tcp_pcb *pcb, err_t error) {
-    struct transport_listener *listener = argument;
+    struct dpdk_listener *listener = argument;
     struct transport *transport = listener->transport;
     if (error != ERR_OK || !pcb)
         return ERR_VAL;
     if (transport->half_open > 0)
         transport->half_open--;
-    struct transport_conn *conn = dpdk_conn_new(transport, TRANSPORT_POOL_SHARED);
+    struct dpdk_conn *conn = dpdk_conn_new(transport, TRANSPORT_POOL_SHARED);
     if (!conn)
         return ERR_MEM; /* guard_admits() counts, so that this is rare; the peer gets a reset */
     struct transport_address address;
@@ -54,9 +54,8 @@ static struct tcp_pcb *make_pcb(struct port *port, const ip_addr_t *ip, uint16_t
     return NULL;
 }
 
-static bool begin_listen(struct transport_listener *listener,
-                         const struct transport_address *address, struct transport_address *bound,
-                         struct transport_failure *failure) {
+static bool begin_listen(struct dpdk_listener *listener, const struct transport_address *address,
+                         struct transport_address *bound, struct transport_failure *failure) {
     struct port *port = port_for(listener->transport, address, failure);
     ip_addr_t ip, own;
     uint16_t number;
@@ -82,25 +81,26 @@ struct transport_listener *dpdk_listen(struct transport *transport,
                                        const struct transport_address *address, void *user,
                                        struct transport_address *bound,
                                        struct transport_failure *failure) {
-    struct transport_listener *listener = calloc(1, sizeof *listener);
+    struct dpdk_listener *listener = calloc(1, sizeof *listener);
     if (!listener) {
         transport_failed(failure, "calloc");
         return NULL;
     }
+    listener->head = (struct transport_listener){.ops = &dpdk_listener_ops, .user = user};
     listener->transport = transport;
     listener->task.turn = accept_turn;
     listener->accepting = true;
-    listener->user = user;
     queue_init(&listener->pending);
     if (!begin_listen(listener, address, bound, failure)) {
         free(listener);
         return NULL;
     }
     queue_push(&transport->listeners, &listener->link);
-    return listener;
+    return &listener->head;
 }
 
-void dpdk_accept(struct transport_listener *listener, bool on) {
+void dpdk_accept(struct transport_listener *handle, bool on) {
+    struct dpdk_listener *listener = dpdk_listener_of(handle);
     listener->accepting = on;
     if (on)
         dpdk_listener_wake(listener);
@@ -109,11 +109,11 @@ void dpdk_accept(struct transport_listener *listener, bool on) {
 }
 
 /* As a kernel does with those that nobody accepted. */
-static void reset_pending(struct transport_listener *listener) {
+static void reset_pending(struct dpdk_listener *listener) {
     struct transport *transport = listener->transport;
     struct queue_link *link;
     while ((link = queue_pop(&listener->pending))) {
-        struct transport_conn *conn = queue_entry(link, struct transport_conn, link);
+        struct dpdk_conn *conn = queue_entry(link, struct dpdk_conn, link);
         struct tcp_pcb *pcb = conn->pcb;
         if (pcb) {
             dpdk_conn_forget_pcb(conn);
@@ -125,22 +125,20 @@ static void reset_pending(struct transport_listener *listener) {
     }
 }
 
-void dpdk_close_listener(struct transport_listener *listener) {
+void dpdk_close_listener(struct transport_listener *handle) {
+    struct dpdk_listener *listener = dpdk_listener_of(handle);
     task_stop(&listener->task);
     tcp_close(listener->pcb);
     reset_pending(listener);
     queue_remove(&listener->link);
-    free(listener);
-}
-
-void *dpdk_listener_user(const struct transport_listener *listener) {
-    return listener->user;
+    listener->head.user = NULL;
+    deferred_free(&listener->transport->deferred, &listener->deferred, listener);
 }
 
 void dpdk_listeners_fail(struct port *port, struct transport *transport, int error) {
     struct queue_link *link = transport->listeners.head.next;
     for (; link != &transport->listeners.head; link = link->next) {
-        struct transport_listener *listener = queue_entry(link, struct transport_listener, link);
+        struct dpdk_listener *listener = queue_entry(link, struct dpdk_listener, link);
         if (listener->port != port)
             continue;
         listener->failed_error = error;
@@ -148,9 +146,9 @@ void dpdk_listeners_fail(struct port *port, struct transport *transport, int err
     }
 }
 
-static bool port_failed(struct transport_listener *listener, struct transport_event *event) {
+static bool port_failed(struct dpdk_listener *listener, struct transport_event *event) {
     event->kind = TRANSPORT_REFUSED;
-    event->listener = listener;
+    event->listener = &listener->head;
     event->error = listener->failed_error;
     event->operation = "receiving on the port";
     listener->failed_error = 0;
@@ -159,7 +157,7 @@ static bool port_failed(struct transport_listener *listener, struct transport_ev
 }
 
 static bool accept_turn(struct task *task, struct transport_event *event) {
-    struct transport_listener *listener = queue_entry(task, struct transport_listener, task);
+    struct dpdk_listener *listener = queue_entry(task, struct dpdk_listener, task);
     struct transport *transport = listener->transport;
     if (listener->failed_error)
         return port_failed(listener, event);
@@ -170,13 +168,13 @@ static bool accept_turn(struct task *task, struct transport_event *event) {
         return false;
     }
     struct queue_link *link = queue_pop(&listener->pending);
-    struct transport_conn *conn = queue_entry(link, struct transport_conn, link);
+    struct dpdk_conn *conn = queue_entry(link, struct dpdk_conn, link);
     conn->listener = NULL;
     transport->pending--;
     transport->conns_used++;
     event->kind = TRANSPORT_ACCEPTED;
-    event->listener = listener;
-    event->conn = conn;
+    event->listener = &listener->head;
+    event->conn = &conn->head;
     dpdk_listener_wake(listener);
     return true;
 }

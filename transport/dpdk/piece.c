@@ -38,7 +38,7 @@ void piece_free(struct piece *piece) {
         free(piece);
 }
 
-static struct piece *last_piece(const struct transport_conn *conn) {
+static struct piece *last_piece(const struct dpdk_conn *conn) {
     return queue_empty(&conn->inbox) ? NULL
                                      : queue_entry(conn->inbox.head.prev, struct piece, link);
 }
@@ -56,7 +56,7 @@ static struct piece *make_piece(void) {
     return piece;
 }
 
-static bool put_copy(struct transport_conn *conn, const uint8_t *data, size_t len) {
+static bool put_copy(struct dpdk_conn *conn, const uint8_t *data, size_t len) {
     dpdk_counters.received_copied_bytes += len;
     while (len > 0) {
         struct piece *last = last_piece(conn);
@@ -82,7 +82,7 @@ static bool may_keep(const struct pbuf *pbuf) {
     return pbuf->flags & PBUF_FLAG_IS_CUSTOM && pbuf->ref == 1 && taken <= FRAMES_KEPT_MAX;
 }
 
-static bool put_one(struct transport_conn *conn, struct pbuf *pbuf) {
+static bool put_one(struct dpdk_conn *conn, struct pbuf *pbuf) {
     bool small = pbuf->len <= SMALL_BYTES && pbuf->len <= room_behind(last_piece(conn));
     if (pbuf->len > 0 && !small && may_keep(pbuf)) {
         struct piece *piece = (struct piece *)(void *)pbuf;
@@ -96,7 +96,7 @@ static bool put_one(struct transport_conn *conn, struct pbuf *pbuf) {
     return put;
 }
 
-bool inbox_put(struct transport_conn *conn, struct pbuf *chain) {
+bool inbox_put(struct dpdk_conn *conn, struct pbuf *chain) {
     while (chain) {
         struct pbuf *rest = chain->next;
         chain->next = NULL;
@@ -111,7 +111,7 @@ bool inbox_put(struct transport_conn *conn, struct pbuf *chain) {
     return true;
 }
 
-size_t inbox_copy(struct transport_conn *conn, struct mux_room room) {
+size_t inbox_copy(struct dpdk_conn *conn, struct mux_room room) {
     size_t copied = 0;
     while (copied < room.len && !queue_empty(&conn->inbox)) {
         struct piece *piece = queue_entry(conn->inbox.head.next, struct piece, link);
@@ -129,7 +129,7 @@ size_t inbox_copy(struct transport_conn *conn, struct mux_room room) {
     return copied;
 }
 
-void inbox_clear(struct transport_conn *conn) {
+void inbox_clear(struct dpdk_conn *conn) {
     struct queue_link *link;
     while ((link = queue_pop(&conn->inbox)))
         piece_free(queue_entry(link, struct piece, link));

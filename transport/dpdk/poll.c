@@ -53,6 +53,7 @@ unsigned dpdk_poll(struct transport *transport, uint64_t deadline_ns,
                    struct transport_event *events, unsigned most) {
     (void)deadline_ns; /* it cannot wait */
     dpdk_conns_recycle(transport);
+    deferred_run(&transport->deferred);
     if (transport->ports_count == 0)
         return 0;
     uint64_t now_ns = dpdk_now_ns(transport);

@@ -8,14 +8,15 @@
  */
 #define ACK_DELAY_NS 500000
 
-void dpdk_receive_wake(struct transport_conn *conn) {
+void dpdk_receive_wake(struct dpdk_conn *conn) {
     bool wanted = conn->intake.on && !conn->connecting && !conn->closing && !conn->lost;
     bool some = !queue_empty(&conn->inbox) || (!conn->ended && (conn->fin || conn->failed_error));
     if (wanted && some)
         intake_wake(&conn->intake);
 }
 
-void dpdk_receive(struct transport_conn *conn, bool on) {
+void dpdk_receive(struct transport_conn *handle, bool on) {
+    struct dpdk_conn *conn = dpdk_conn_of(handle);
     conn->intake.on = on;
     if (on)
         dpdk_receive_wake(conn);
@@ -23,19 +24,20 @@ void dpdk_receive(struct transport_conn *conn, bool on) {
         intake_stop(&conn->intake);
 }
 
-void dpdk_receive_into(struct transport_conn *conn, struct mux_room room) {
+void dpdk_receive_into(struct transport_conn *handle, struct mux_room room) {
+    struct dpdk_conn *conn = dpdk_conn_of(handle);
     intake_offer(&conn->intake, room);
     dpdk_receive_wake(conn);
 }
 
 /* Acknowledged with this pass. */
-static void ack_now(struct transport_conn *conn) {
+static void ack_now(struct dpdk_conn *conn) {
     if (queue_linked(&conn->ack))
         queue_remove(&conn->ack);
     queue_push(&conn->transport->acks_now, &conn->ack);
 }
 
-static void open_window(struct transport_conn *conn, size_t len) {
+static void open_window(struct dpdk_conn *conn, size_t len) {
     window_open(conn, len);
     if (conn->pcb && window_is_news(conn))
         ack_now(conn);
@@ -53,7 +55,7 @@ static void give_back(struct mux_buffer *buffer) {
     mux_buffer_release(token);
 }
 
-void receive_disown(struct transport_conn *conn) {
+void receive_disown(struct dpdk_conn *conn) {
     struct queue_link *link;
     while ((link = queue_pop(&conn->lent))) {
         struct piece *piece = queue_entry(link, struct piece, link);
@@ -63,28 +65,28 @@ void receive_disown(struct transport_conn *conn) {
 }
 
 /* Nothing lies in the inbox: is there something else to tell? */
-static bool no_bytes(struct transport_conn *conn, struct transport_event *event) {
+static bool no_bytes(struct dpdk_conn *conn, struct transport_event *event) {
     if (!conn->fin)
         return conn->failed_error &&
                dpdk_conn_lost(conn, event, conn->sending ? "send" : "receive");
     conn->ended = true;
     event->kind = TRANSPORT_ENDED;
-    event->conn = conn;
+    event->conn = &conn->head;
     dpdk_send_wake(conn); /* one that failed waited for this */
     return true;
 }
 
-static bool received(struct transport_conn *conn, struct transport_event *event,
+static bool received(struct dpdk_conn *conn, struct transport_event *event,
                      struct mux_buffer *buffer, const uint8_t *data, size_t len) {
     event->kind = TRANSPORT_RECEIVED;
-    event->conn = conn;
+    event->conn = &conn->head;
     event->buffer = buffer;
     event->bytes = mux_span(data, len);
     dpdk_receive_wake(conn);
     return true;
 }
 
-static bool receive_room(struct transport_conn *conn, struct transport_event *event) {
+static bool receive_room(struct dpdk_conn *conn, struct transport_event *event) {
     uint8_t *data = conn->intake.room.data;
     size_t len = inbox_copy(conn, conn->intake.room);
     conn->intake.room.len = 0;
@@ -94,8 +96,7 @@ static bool receive_room(struct transport_conn *conn, struct transport_event *ev
 }
 
 /* The frame itself goes to the user; the pool's buffer is kept for it. */
-static bool lend(struct transport_conn *conn, struct transport_event *event,
-                 struct mux_buffer *token) {
+static bool lend(struct dpdk_conn *conn, struct transport_event *event, struct mux_buffer *token) {
     struct piece *piece = queue_entry(queue_pop(&conn->inbox), struct piece, link);
     piece->conn = conn;
     piece->token = token;
@@ -108,7 +109,7 @@ static bool lend(struct transport_conn *conn, struct transport_event *event,
     return received(conn, event, &piece->buffer, piece->data, piece->len);
 }
 
-static bool gather(struct transport_conn *conn, struct transport_event *event,
+static bool gather(struct dpdk_conn *conn, struct transport_event *event,
                    struct mux_buffer *buffer) {
     size_t len = inbox_copy(conn, (struct mux_room){buffer->data, buffer->size_bytes});
     open_window(conn, len);
@@ -116,12 +117,12 @@ static bool gather(struct transport_conn *conn, struct transport_event *event,
 }
 
 /* One frame is lent; several are one event when they are gathered, which costs less. */
-static bool is_alone(const struct transport_conn *conn) {
+static bool is_alone(const struct dpdk_conn *conn) {
     return conn->inbox.head.next == conn->inbox.head.prev;
 }
 
 bool dpdk_receive_turn(struct task *task, struct transport_event *event) {
-    struct transport_conn *conn = queue_entry(task, struct transport_conn, intake.task);
+    struct dpdk_conn *conn = queue_entry(task, struct dpdk_conn, intake.task);
     if (queue_empty(&conn->inbox))
         return no_bytes(conn, event);
     if (conn->intake.room.len > 0)
@@ -130,7 +131,7 @@ bool dpdk_receive_turn(struct task *task, struct transport_event *event) {
     if (!buffer) {
         intake_wait(&conn->intake);
         event->kind = TRANSPORT_STARVED;
-        event->conn = conn;
+        event->conn = &conn->head;
         return true;
     }
     pool_lend(conn->intake.pool, buffer);
@@ -151,7 +152,7 @@ void receive_owe_ack(struct tcp_pcb *pcb) {
 }
 
 /* For two segments with this pass, for less a little later: perhaps an answer carries it. */
-static void note_ack(struct transport_conn *conn, size_t len) {
+static void note_ack(struct dpdk_conn *conn, size_t len) {
     struct transport *transport = conn->transport;
     if (!queue_linked(&conn->ack)) {
         conn->ack_bytes = 0;
@@ -169,14 +170,14 @@ uint64_t receive_due_ns(const struct transport *transport) {
         return 0;
     return queue_empty(&transport->acks)
                ? UINT64_MAX
-               : queue_entry(transport->acks.head.next, struct transport_conn, ack)->ack_due_ns;
+               : queue_entry(transport->acks.head.next, struct dpdk_conn, ack)->ack_due_ns;
 }
 
 void receive_acknowledge(struct transport *transport, uint64_t now_ns) {
     while (receive_due_ns(transport) <= now_ns) {
         struct queue_link *link = queue_pop(&transport->acks_now);
         link = link ? link : queue_pop(&transport->acks);
-        struct transport_conn *conn = queue_entry(link, struct transport_conn, ack);
+        struct dpdk_conn *conn = queue_entry(link, struct dpdk_conn, ack);
         if (!(conn->pcb->flags & TF_ACK_DELAY) && !window_is_news(conn))
             continue; /* some other segment has carried it */
         tcp_ack_now(conn->pcb);
@@ -185,7 +186,7 @@ void receive_acknowledge(struct transport *transport, uint64_t now_ns) {
 }
 
 err_t receive_callback(void *argument, struct tcp_pcb *pcb, struct pbuf *chain, err_t error) {
-    struct transport_conn *conn = argument;
+    struct dpdk_conn *conn = argument;
     size_t len = chain ? chain->tot_len : 0;
     (void)error;
     if (!chain) {

@@ -3,12 +3,13 @@
 /* Smaller spans are copied into lwIP's segments even where those could refer to them. */
 #define REFER_LEAST_BYTES 512
 
-void dpdk_send_wake(struct transport_conn *conn) {
+void dpdk_send_wake(struct dpdk_conn *conn) {
     if (conn->sending && !conn->closing && !conn->lost)
         task_wake(&conn->transport->ready, &conn->out);
 }
 
-void dpdk_send(struct transport_conn *conn, const struct mux_gather *gather) {
+void dpdk_send(struct transport_conn *handle, const struct mux_gather *gather) {
+    struct dpdk_conn *conn = dpdk_conn_of(handle);
     assert(!conn->sending && !conn->finishing && !conn->connecting);
     conn->sending = true;
     conn->refers = false;
@@ -18,7 +19,8 @@ void dpdk_send(struct transport_conn *conn, const struct mux_gather *gather) {
     dpdk_send_wake(conn);
 }
 
-uint64_t dpdk_unacknowledged(const struct transport_conn *conn) {
+uint64_t dpdk_unacknowledged(const struct transport_conn *handle) {
+    const struct dpdk_conn *conn = dpdk_conn_of(handle);
     if (!conn->pcb || conn->connecting)
         return conn->in_doubt_bytes;
     uint32_t end = conn->finished ? conn->end_seq : conn->pcb->snd_lbb;
@@ -26,11 +28,12 @@ uint64_t dpdk_unacknowledged(const struct transport_conn *conn) {
     return len > 0 ? (uint64_t)len : 0;
 }
 
-bool dpdk_unread(const struct transport_conn *conn) {
+bool dpdk_unread(const struct transport_conn *handle) {
+    const struct dpdk_conn *conn = dpdk_conn_of(handle);
     return !queue_empty(&conn->inbox);
 }
 
-static void finish_now(struct transport_conn *conn) {
+static void finish_now(struct dpdk_conn *conn) {
     if (!conn->pcb)
         return;
     conn->end_seq = conn->pcb->snd_lbb;
@@ -38,14 +41,15 @@ static void finish_now(struct transport_conn *conn) {
     tcp_shutdown(conn->pcb, 0, 1); /* without memory lwIP tries again itself */
 }
 
-void dpdk_finish(struct transport_conn *conn) {
+void dpdk_finish(struct transport_conn *handle) {
+    struct dpdk_conn *conn = dpdk_conn_of(handle);
     assert(!conn->finishing);
     conn->finishing = true;
     if (!conn->sending)
         finish_now(conn);
 }
 
-static void advance(struct transport_conn *conn, size_t len) {
+static void advance(struct dpdk_conn *conn, size_t len) {
     conn->sent_bytes += len;
     conn->span_sent_bytes += len;
     if (conn->span_sent_bytes < conn->gather.spans[conn->span].len)
@@ -55,7 +59,7 @@ static void advance(struct transport_conn *conn, size_t len) {
 }
 
 /* lwIP takes all of it or nothing; with little room left in its queue, perhaps one segment. */
-static size_t write_bytes(struct transport_conn *conn, const uint8_t *data, size_t len) {
+static size_t write_bytes(struct dpdk_conn *conn, const uint8_t *data, size_t len) {
     bool refer = SENDS_BY_REFERENCE && len >= REFER_LEAST_BYTES;
     bool last = conn->sent_bytes + len == conn->gather.len_bytes;
     u8_t flags = (u8_t)((refer ? 0 : TCP_WRITE_FLAG_COPY) | (last ? 0 : TCP_WRITE_FLAG_MORE));
@@ -74,7 +78,7 @@ static size_t write_bytes(struct transport_conn *conn, const uint8_t *data, size
 }
 
 /* As much as lwIP has room for. */
-static void write_some(struct transport_conn *conn) {
+static void write_some(struct dpdk_conn *conn) {
     while (conn->sent_bytes < conn->gather.len_bytes) {
         const struct mux_span *span = &conn->gather.spans[conn->span];
         size_t left = span->len - conn->span_sent_bytes, room = tcp_sndbuf(conn->pcb);
@@ -87,37 +91,37 @@ static void write_some(struct transport_conn *conn) {
         advance(conn, left);
     }
     tcp_output(conn->pcb); /* what cannot leave now the timers send */
-    conn->in_doubt_bytes = dpdk_unacknowledged(conn);
+    conn->in_doubt_bytes = dpdk_unacknowledged(&conn->head);
 }
 
-static bool sent(struct transport_conn *conn, struct transport_event *event) {
+static bool sent(struct dpdk_conn *conn, struct transport_event *event) {
     conn->sending = conn->refers = false;
     event->kind = TRANSPORT_SENT;
-    event->conn = conn;
+    event->conn = &conn->head;
     if (conn->finishing)
         finish_now(conn);
     return true;
 }
 
 /* What came before the failure is received before it is told. */
-static bool send_failed(struct transport_conn *conn, struct transport_event *event) {
+static bool send_failed(struct dpdk_conn *conn, struct transport_event *event) {
     return queue_empty(&conn->inbox) && dpdk_conn_lost(conn, event, "send");
 }
 
 bool dpdk_send_turn(struct task *task, struct transport_event *event) {
-    struct transport_conn *conn = queue_entry(task, struct transport_conn, out);
+    struct dpdk_conn *conn = queue_entry(task, struct dpdk_conn, out);
     if (conn->failed_error)
         return send_failed(conn, event);
     if (conn->sent_bytes < conn->gather.len_bytes)
         write_some(conn);
-    bool free = !conn->refers || dpdk_unacknowledged(conn) == 0;
+    bool free = !conn->refers || dpdk_unacknowledged(&conn->head) == 0;
     return conn->sent_bytes == conn->gather.len_bytes && free && sent(conn, event);
 }
 
 err_t sent_callback(void *argument, struct tcp_pcb *pcb, u16_t len) {
-    struct transport_conn *conn = argument;
+    struct dpdk_conn *conn = argument;
     (void)len;
-    conn->in_doubt_bytes = dpdk_unacknowledged(conn);
+    conn->in_doubt_bytes = dpdk_unacknowledged(&conn->head);
     if (pcb->state == TIME_WAIT)
         dpdk_conn_forget_pcb(conn);
     dpdk_send_wake(conn);

@@ -16,18 +16,18 @@
 #define WINDOW_AT 14
 #define CHECKSUM_AT 16
 
-void window_begin(struct transport_conn *conn, uint32_t bytes) {
+void window_begin(struct dpdk_conn *conn, uint32_t bytes) {
     conn->window_bytes = bytes;
     conn->transport->windows_grown_bytes += bytes - WINDOW_LEAST_BYTES;
 }
 
-void window_end(struct transport_conn *conn) {
+void window_end(struct dpdk_conn *conn) {
     conn->transport->windows_grown_bytes -= conn->window_bytes - WINDOW_LEAST_BYTES;
     conn->window_bytes = WINDOW_LEAST_BYTES;
 }
 
 /* Twice as large with each window read, as far as there is room. */
-static uint32_t growth(const struct transport_conn *conn, size_t len) {
+static uint32_t growth(const struct dpdk_conn *conn, size_t len) {
     const struct transport *transport = conn->transport;
     size_t more = TCP_WND_MAX(conn->pcb) - conn->window_bytes;
     size_t left = transport->windows_max_bytes > transport->windows_grown_bytes
@@ -37,7 +37,7 @@ static uint32_t growth(const struct transport_conn *conn, size_t len) {
     return (uint32_t)(more < left ? more : left);
 }
 
-void window_open(struct transport_conn *conn, size_t len) {
+void window_open(struct dpdk_conn *conn, size_t len) {
     if (!conn->pcb)
         return;
     uint32_t more = growth(conn, len);
@@ -50,7 +50,7 @@ void window_open(struct transport_conn *conn, size_t len) {
     }
 }
 
-bool window_is_news(const struct transport_conn *conn) {
+bool window_is_news(const struct dpdk_conn *conn) {
     const struct tcp_pcb *pcb = conn->pcb;
     uint32_t unknown = pcb->rcv_nxt + pcb->rcv_wnd - pcb->rcv_ann_right_edge;
     return (int32_t)unknown >= (int32_t)conn->window_bytes / 2;

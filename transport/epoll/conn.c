@@ -7,26 +7,27 @@
 static bool connect_turn(struct task *task, struct transport_event *event);
 static bool closed_turn(struct task *task, struct transport_event *event);
 
-struct transport_conn *conn_new(struct transport *transport, enum transport_pool pool) {
+struct epoll_conn *conn_new(struct transport *transport, enum transport_pool pool) {
     struct queue_link *link = queue_pop(&transport->free_conns);
     if (!link) {
         errno = EMFILE;
         return NULL;
     }
-    struct transport_conn *conn = queue_entry(link, struct transport_conn, free_link);
-    *conn = (struct transport_conn){.transport = transport,
-                                    .in.fd = -1,
-                                    .out.fd = -1,
-                                    .intake = {.task.turn = receive_turn,
-                                               .ready = &transport->ready,
-                                               .pool = &transport->pools.of[pool]},
-                                    .out_task.turn = send_turn,
-                                    .closed.turn = closed_turn};
+    struct epoll_conn *conn = queue_entry(link, struct epoll_conn, free_link);
+    *conn = (struct epoll_conn){.head = {.ops = &epoll_conn_ops, .peer = &conn->peer},
+                                .transport = transport,
+                                .in.fd = -1,
+                                .out.fd = -1,
+                                .intake = {.task.turn = receive_turn,
+                                           .ready = &transport->ready,
+                                           .pool = &transport->pools.of[pool]},
+                                .out_task.turn = send_turn,
+                                .closed.turn = closed_turn};
     transport->conns_open++;
     return conn;
 }
 
-void conn_free(struct transport_conn *conn) {
+void conn_free(struct epoll_conn *conn) {
     queue_push(&conn->transport->gone_conns, &conn->free_link);
     conn->transport->conns_gone++;
     conn->transport->conns_open--;
@@ -43,7 +44,7 @@ void conns_recycle(struct transport *transport) {
         queue_push(&transport->ready, link);
 }
 
-bool conn_use_socket(struct transport_conn *conn, int fd) {
+bool conn_use_socket(struct epoll_conn *conn, int fd) {
     conn->in.fd = conn->out.fd = fd;
     conn->in.io = conn->out.io = &socket_io;
     conn->in.owned = conn->in.watched = true;
@@ -51,21 +52,21 @@ bool conn_use_socket(struct transport_conn *conn, int fd) {
     return epoll_register(conn->transport, fd, conn, ENTRY_BOTH);
 }
 
-bool conn_lost(struct transport_conn *conn, struct transport_event *event, int error,
+bool conn_lost(struct epoll_conn *conn, struct transport_event *event, int error,
                const char *operation) {
     assert(!conn->lost);
     conn->lost = true;
     intake_stop(&conn->intake);
     task_stop(&conn->out_task);
     event->kind = TRANSPORT_LOST;
-    event->conn = conn;
+    event->conn = &conn->head;
     event->error = error;
     event->operation = operation;
     return true;
 }
 
 /* Begins to connect; what becomes of it, even at once, connect_turn() reports. */
-static bool begin_connect(struct transport_conn *conn, const struct transport_address *address,
+static bool begin_connect(struct epoll_conn *conn, const struct transport_address *address,
                           struct transport_failure *failure) {
     int fd = socket_for_connect(address, failure);
     if (fd < 0)
@@ -91,21 +92,21 @@ static bool begin_connect(struct transport_conn *conn, const struct transport_ad
 struct transport_conn *epoll_connect(struct transport *transport,
                                      const struct transport_address *address, void *user,
                                      struct transport_failure *failure) {
-    struct transport_conn *conn = conn_new(transport, TRANSPORT_POOL_RESERVE);
+    struct epoll_conn *conn = conn_new(transport, TRANSPORT_POOL_RESERVE);
     if (!conn) {
         transport_failed(failure, "taking a connection");
         return NULL;
     }
-    conn->user = user;
+    conn->head.user = user;
     if (!begin_connect(conn, address, failure)) {
         conn_free(conn);
         return NULL;
     }
-    return conn;
+    return &conn->head;
 }
 
 /* How connecting stands: 0 connected, EINPROGRESS, or why not. */
-static int connect_result(const struct transport_conn *conn) {
+static int connect_result(const struct epoll_conn *conn) {
     int error = conn->failed_error;
     socklen_t len = sizeof error;
     if (error)
@@ -119,7 +120,7 @@ static int connect_result(const struct transport_conn *conn) {
 }
 
 static bool connect_turn(struct task *task, struct transport_event *event) {
-    struct transport_conn *conn = queue_entry(task, struct transport_conn, out_task);
+    struct epoll_conn *conn = queue_entry(task, struct epoll_conn, out_task);
     int error = connect_result(conn);
     if (error == EINPROGRESS)
         return false;
@@ -129,7 +130,7 @@ static bool connect_turn(struct task *task, struct transport_event *event) {
     conn->out_task.turn = send_turn;
     conn->out.ready = conn->in.ready = true;
     event->kind = TRANSPORT_CONNECTED;
-    event->conn = conn;
+    event->conn = &conn->head;
     return true;
 }
 
@@ -165,7 +166,7 @@ static void use_terminal(struct half *half) {
 }
 
 /* Chooses how this half is read and written, and watches it where that can be. */
-static bool use_descriptor(struct transport_conn *conn, struct half *half, enum entry_kind kind,
+static bool use_descriptor(struct epoll_conn *conn, struct half *half, enum entry_kind kind,
                            struct transport_failure *failure) {
     enum descriptor_kind is;
     if (!descriptor_kind(half->fd, &is, failure))
@@ -189,7 +190,7 @@ static bool use_descriptor(struct transport_conn *conn, struct half *half, enum 
     return true;
 }
 
-static bool use_descriptors(struct transport_conn *conn, struct transport_failure *failure) {
+static bool use_descriptors(struct epoll_conn *conn, struct transport_failure *failure) {
     if (conn->in.fd < 0)
         return use_descriptor(conn, &conn->out, ENTRY_OUT, failure);
     if (conn->in.fd != conn->out.fd)
@@ -211,7 +212,7 @@ static void own(struct half *half, int given) {
     half->owned = true;
 }
 
-void half_leave(struct transport_conn *conn, struct half *half) {
+void half_leave(struct epoll_conn *conn, struct half *half) {
     if (half->watched)
         epoll_unregister(conn->transport, half->fd);
     if (half->owned)
@@ -223,13 +224,13 @@ void half_leave(struct transport_conn *conn, struct half *half) {
 struct transport_conn *epoll_attach(struct transport *transport, int in, int out, bool borrowed,
                                     enum transport_pool pool, const char *name, void *user,
                                     struct transport_failure *failure) {
-    struct transport_conn *conn = conn_new(transport, pool);
+    struct epoll_conn *conn = conn_new(transport, pool);
     if (!conn) {
         transport_failed(failure, "taking a connection");
         return NULL;
     }
     assert(in >= 0 || out >= 0);
-    conn->user = user;
+    conn->head.user = user;
     conn->in.fd = in;
     conn->out.fd = out;
     if (!use_descriptors(conn, failure)) {
@@ -243,25 +244,26 @@ struct transport_conn *epoll_attach(struct transport *transport, int in, int out
     if (!borrowed && out >= 0 && out != in)
         own(&conn->out, out);
     socket_describe_attached(in >= 0 ? in : out, name, &conn->peer);
-    return conn;
+    return &conn->head;
 }
 
-void epoll_close(struct transport_conn *conn) {
+void epoll_close(struct transport_conn *handle) {
+    struct epoll_conn *conn = epoll_conn_of(handle);
     assert(!conn->closing);
     conn->closing = true;
     intake_stop(&conn->intake);
     task_stop(&conn->out_task);
     send_take_back(conn);
-    conn->in_doubt_bytes = epoll_unacknowledged(conn);
+    conn->in_doubt_bytes = epoll_unacknowledged(&conn->head);
     half_leave(conn, &conn->out);
     half_leave(conn, &conn->in);
     task_wake(&conn->transport->ready, &conn->closed);
 }
 
 static bool closed_turn(struct task *task, struct transport_event *event) {
-    struct transport_conn *conn = queue_entry(task, struct transport_conn, closed);
+    struct epoll_conn *conn = queue_entry(task, struct epoll_conn, closed);
     event->kind = TRANSPORT_CLOSED;
-    event->conn = conn;
+    event->conn = &conn->head;
     event->sent_bytes = conn->sending ? conn->sent_bytes : 0;
     event->in_doubt_bytes = conn->in_doubt_bytes;
     conn_free(conn);

@@ -39,7 +39,8 @@ static void epoll_fini(struct transport *transport) {
     for (int i = 0; i < TRANSPORT_POOLS; i++) /* no buffer is lost on its way */
         assert(transport->pools.of[i].free_count == transport->pools.of[i].count);
     pools_fini(&transport->pools);
-    watches_fini(&transport->watches);
+    assert(transport->watches.count == 0);
+    deferred_run(&transport->deferred);
     socket_reserve_close(&transport->reserve);
     if (transport->epoll_fd >= 0)
         close(transport->epoll_fd);
@@ -59,7 +60,8 @@ static struct transport *epoll_init(const struct transport_config *config,
     queue_init(&transport->starved);
     queue_init(&transport->free_conns);
     queue_init(&transport->gone_conns);
-    watches_init(&transport->watches);
+    deferred_init(&transport->deferred);
+    transport->watches.deferred = &transport->deferred;
     if (!make(transport, config, failure)) {
         epoll_fini(transport);
         return NULL;
@@ -89,33 +91,11 @@ static void epoll_stop(struct transport *transport) {
     assert(transport->listeners == 0);
 }
 
-static void epoll_set_user(struct transport_conn *conn, void *user) {
-    conn->user = user;
-}
-
-static void *epoll_user(const struct transport_conn *conn) {
-    return conn->user;
-}
-
 static int epoll_descriptor(const struct transport_conn *conn) {
-    return conn->out.fd;
+    return epoll_conn_of(conn)->out.fd;
 }
 
-static const struct transport_peer *epoll_peer(const struct transport_conn *conn) {
-    return &conn->peer;
-}
-
-const struct transport_ops transport_epoll = {
-    .name = "epoll",
-    .init = epoll_init,
-    .caps = epoll_caps,
-    .now_ns = epoll_now_ns,
-    .listen = epoll_listen,
-    .accept = epoll_accept,
-    .close_listener = epoll_close_listener,
-    .connect = epoll_connect,
-    .attach = epoll_attach,
-    .poll = epoll_poll,
+const struct transport_conn_ops epoll_conn_ops = {
     .receive = epoll_receive,
     .receive_into = epoll_receive_into,
     .send = epoll_send,
@@ -123,13 +103,25 @@ const struct transport_ops transport_epoll = {
     .unacknowledged = epoll_unacknowledged,
     .unread = epoll_unread,
     .close = epoll_close,
+    .descriptor = epoll_descriptor,
+};
+
+const struct transport_listener_ops epoll_listener_ops = {
+    .accept = epoll_accept,
+    .close = epoll_close_listener,
+};
+
+const struct transport_ops transport_epoll = {
+    .name = "epoll",
+    .init = epoll_init,
+    .caps = epoll_caps,
+    .now_ns = epoll_now_ns,
+    .listen = epoll_listen,
+    .connect = epoll_connect,
+    .attach = epoll_attach,
+    .poll = epoll_poll,
     .watch = epoll_watch,
     .unwatch = epoll_unwatch,
     .stop = epoll_stop,
     .fini = epoll_fini,
-    .set_user = epoll_set_user,
-    .user = epoll_user,
-    .listener_user = epoll_listener_user,
-    .descriptor = epoll_descriptor,
-    .peer = epoll_peer,
 };

@@ -47,7 +47,8 @@ struct half {
     bool doubtful; /* hang-up or urgent data: a short read does not mean empty */
 };
 
-struct transport_conn {
+struct epoll_conn {
+    struct transport_conn head; /* first */
     struct transport *transport;
     struct queue_link free_link;
     struct half in;
@@ -75,22 +76,34 @@ struct transport_conn {
 
     int failed_error; /* a send failed; reported when what came before is received */
     uint64_t in_doubt_bytes;
-    void *user;
     struct transport_peer peer;
 };
 
-struct transport_listener {
+struct epoll_listener {
+    struct transport_listener head; /* first */
+    struct deferred_item deferred;
     struct transport *transport;
     struct task task;
     struct listening_socket socket;
     bool accepting;
     bool ready;
-    void *user;
 };
+
+static inline struct epoll_conn *epoll_conn_of(const struct transport_conn *handle) {
+    return queue_entry(handle, struct epoll_conn, head);
+}
+
+static inline struct epoll_listener *epoll_listener_of(const struct transport_listener *handle) {
+    return queue_entry(handle, struct epoll_listener, head);
+}
+
+extern const struct transport_conn_ops epoll_conn_ops;
+extern const struct transport_listener_ops epoll_listener_ops;
 
 struct transport {
     struct transport_caps caps;
     int epoll_fd;
+    struct deferred deferred;
     struct watches watches;
     bool coarse_timeouts; /* no epoll_pwait2(): milliseconds */
     struct socket_reserve reserve;
@@ -99,7 +112,7 @@ struct transport {
     struct queue starved; /* listeners that wait for a free connection or descriptor */
     struct queue free_conns;
     struct queue gone_conns; /* free with the next poll(): until then the user looks at them */
-    struct transport_conn *conns;
+    struct epoll_conn *conns;
     unsigned conns_max;
     unsigned conns_open;
     unsigned conns_gone; /* in gone_conns */
@@ -146,10 +159,9 @@ struct transport_listener *epoll_listen(struct transport *transport,
                                         const struct transport_address *address, void *user,
                                         struct transport_address *bound,
                                         struct transport_failure *failure);
-void epoll_accept(struct transport_listener *listener, bool on);
-void epoll_close_listener(struct transport_listener *listener);
-void *epoll_listener_user(const struct transport_listener *listener);
-void listener_wake(struct transport_listener *listener);
+void epoll_accept(struct transport_listener *handle, bool on);
+void epoll_close_listener(struct transport_listener *handle);
+void listener_wake(struct epoll_listener *listener);
 
 /* conn.c: how connections begin and end */
 struct transport_conn *epoll_connect(struct transport *transport,
@@ -158,36 +170,36 @@ struct transport_conn *epoll_connect(struct transport *transport,
 struct transport_conn *epoll_attach(struct transport *transport, int in, int out, bool borrowed,
                                     enum transport_pool pool, const char *name, void *user,
                                     struct transport_failure *failure);
-void epoll_close(struct transport_conn *conn);
+void epoll_close(struct transport_conn *handle);
 
 /* A connection of a connected or connecting socket; NULL, with errno, when none is free. */
-struct transport_conn *conn_new(struct transport *transport, enum transport_pool pool);
-bool conn_use_socket(struct transport_conn *conn, int fd);
-void conn_free(struct transport_conn *conn);
+struct epoll_conn *conn_new(struct transport *transport, enum transport_pool pool);
+bool conn_use_socket(struct epoll_conn *conn, int fd);
+void conn_free(struct epoll_conn *conn);
 
 /* Connections that are gone can be used again, and listeners that wait for one. */
 void conns_recycle(struct transport *transport);
 
 /* LOST: nothing more is read or written. */
-bool conn_lost(struct transport_conn *conn, struct transport_event *event, int error,
+bool conn_lost(struct epoll_conn *conn, struct transport_event *event, int error,
                const char *operation);
 
 /* No longer watched; closed if owned. */
-void half_leave(struct transport_conn *conn, struct half *half);
+void half_leave(struct epoll_conn *conn, struct half *half);
 
 /* receive.c */
-void epoll_receive(struct transport_conn *conn, bool on);
-void epoll_receive_into(struct transport_conn *conn, struct mux_room room);
+void epoll_receive(struct transport_conn *handle, bool on);
+void epoll_receive_into(struct transport_conn *handle, struct mux_room room);
 bool receive_turn(struct task *task, struct transport_event *event);
-void receive_wake(struct transport_conn *conn);
+void receive_wake(struct epoll_conn *conn);
 
 /* send.c */
-void epoll_send(struct transport_conn *conn, const struct mux_gather *gather);
-void epoll_finish(struct transport_conn *conn);
-uint64_t epoll_unacknowledged(const struct transport_conn *conn);
-bool epoll_unread(const struct transport_conn *conn);
+void epoll_send(struct transport_conn *handle, const struct mux_gather *gather);
+void epoll_finish(struct transport_conn *handle);
+uint64_t epoll_unacknowledged(const struct transport_conn *handle);
+bool epoll_unread(const struct transport_conn *handle);
 bool send_turn(struct task *task, struct transport_event *event);
-void send_wake(struct transport_conn *conn);
-void send_take_back(struct transport_conn *conn);
+void send_wake(struct epoll_conn *conn);
+void send_take_back(struct epoll_conn *conn);
 
 #endif

@@ -9,15 +9,15 @@ struct transport_listener *epoll_listen(struct transport *transport,
                                         const struct transport_address *address, void *user,
                                         struct transport_address *bound,
                                         struct transport_failure *failure) {
-    struct transport_listener *listener = calloc(1, sizeof *listener);
+    struct epoll_listener *listener = calloc(1, sizeof *listener);
     if (!listener) {
         transport_failed(failure, "calloc");
         return NULL;
     }
+    listener->head = (struct transport_listener){.ops = &epoll_listener_ops, .user = user};
     listener->transport = transport;
     listener->task.turn = accept_turn;
     listener->accepting = true;
-    listener->user = user;
     if (!socket_listen(address, &listener->socket, failure)) {
         free(listener);
         return NULL;
@@ -30,15 +30,16 @@ struct transport_listener *epoll_listen(struct transport *transport,
     }
     *bound = listener->socket.bound;
     transport->listeners++;
-    return listener;
+    return &listener->head;
 }
 
-void listener_wake(struct transport_listener *listener) {
+void listener_wake(struct epoll_listener *listener) {
     if (listener->accepting && listener->ready)
         task_wake(&listener->transport->ready, &listener->task);
 }
 
-void epoll_accept(struct transport_listener *listener, bool on) {
+void epoll_accept(struct transport_listener *handle, bool on) {
+    struct epoll_listener *listener = epoll_listener_of(handle);
     listener->accepting = on;
     if (on)
         listener_wake(listener);
@@ -46,22 +47,20 @@ void epoll_accept(struct transport_listener *listener, bool on) {
         task_stop(&listener->task);
 }
 
-void epoll_close_listener(struct transport_listener *listener) {
+void epoll_close_listener(struct transport_listener *handle) {
+    struct epoll_listener *listener = epoll_listener_of(handle);
     task_stop(&listener->task);
     epoll_unregister(listener->transport, listener->socket.fd);
     socket_unlisten(&listener->socket);
     listener->transport->listeners--;
-    free(listener);
+    listener->head.user = NULL;
+    deferred_free(&listener->transport->deferred, &listener->deferred, listener);
 }
 
-void *epoll_listener_user(const struct transport_listener *listener) {
-    return listener->user;
-}
-
-static bool refused(struct transport_listener *listener, struct transport_event *event, int error,
+static bool refused(struct epoll_listener *listener, struct transport_event *event, int error,
                     const char *operation) {
     event->kind = TRANSPORT_REFUSED;
-    event->listener = listener;
+    event->listener = &listener->head;
     event->error = error;
     event->operation = operation;
     listener_wake(listener);
@@ -69,7 +68,7 @@ static bool refused(struct transport_listener *listener, struct transport_event 
 }
 
 /* accept() reports errors of the connection that it was about to return, too: those are skipped. */
-static bool accept_failed(struct transport_listener *listener, struct transport_event *event,
+static bool accept_failed(struct epoll_listener *listener, struct transport_event *event,
                           int error) {
     if (socket_accept_starved(error)) {
         if (socket_refuse(&listener->transport->reserve, listener->socket.fd))
@@ -83,13 +82,13 @@ static bool accept_failed(struct transport_listener *listener, struct transport_
     return false;
 }
 
-static bool accepted(struct transport_listener *listener, struct transport_event *event, int fd,
+static bool accepted(struct epoll_listener *listener, struct transport_event *event, int fd,
                      const struct transport_address *address) {
     if (fd >= listener->transport->accept_limit) {
         close(fd);
         return refused(listener, event, EMFILE, "accept");
     }
-    struct transport_conn *conn = conn_new(listener->transport, TRANSPORT_POOL_SHARED);
+    struct epoll_conn *conn = conn_new(listener->transport, TRANSPORT_POOL_SHARED);
     assert(conn); /* accept_turn() has looked */
     if (!conn_use_socket(conn, fd)) {
         int error = errno;
@@ -99,14 +98,14 @@ static bool accepted(struct transport_listener *listener, struct transport_event
     }
     socket_describe_peer(fd, address, &conn->peer);
     event->kind = TRANSPORT_ACCEPTED;
-    event->listener = listener;
-    event->conn = conn;
+    event->listener = &listener->head;
+    event->conn = &conn->head;
     listener_wake(listener);
     return true;
 }
 
 static bool accept_turn(struct task *task, struct transport_event *event) {
-    struct transport_listener *listener = queue_entry(task, struct transport_listener, task);
+    struct epoll_listener *listener = queue_entry(task, struct epoll_listener, task);
     struct transport *transport = listener->transport;
     struct transport_address address = {.len = sizeof address.storage};
     if (transport->conns_open + transport->conns_gone + transport->kept >= transport->conns_max) {

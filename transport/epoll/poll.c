@@ -9,8 +9,8 @@
 /* Entries fetched from the kernel at a time: 3 KiB of stack; more come with the next call. */
 #define ENTRIES_PER_WAIT 256
 
-static_assert(_Alignof(struct transport_conn) > ENTRY_KIND_MASK &&
-                  _Alignof(struct transport_listener) > ENTRY_KIND_MASK &&
+static_assert(_Alignof(struct epoll_conn) > ENTRY_KIND_MASK &&
+                  _Alignof(struct epoll_listener) > ENTRY_KIND_MASK &&
                   _Alignof(struct epoll_watch) > ENTRY_KIND_MASK,
               "the low bits of a pointer tell what an entry is for");
 
@@ -29,7 +29,7 @@ void epoll_unregister(struct transport *transport, int fd) {
     epoll_ctl(transport->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 }
 
-static void note_conn(struct transport_conn *conn, enum entry_kind kind, uint32_t events) {
+static void note_conn(struct epoll_conn *conn, enum entry_kind kind, uint32_t events) {
     if (kind & ENTRY_IN && events & ~(uint32_t)EPOLLOUT) {
         conn->in.ready = true;
         conn->in.doubtful |= (events & ~(uint32_t)(EPOLLIN | EPOLLOUT)) != 0;
@@ -42,7 +42,7 @@ static void note_conn(struct transport_conn *conn, enum entry_kind kind, uint32_
     }
 }
 
-static void note_listener(struct transport_listener *listener) {
+static void note_listener(struct epoll_listener *listener) {
     listener->ready = true;
     task_stop(&listener->task); /* if it starves: perhaps no longer */
     listener_wake(listener);
@@ -103,7 +103,7 @@ static bool fetch(struct transport *transport, uint64_t deadline_ns) {
 unsigned epoll_poll(struct transport *transport, uint64_t deadline_ns,
                     struct transport_event *events, unsigned most) {
     conns_recycle(transport);
-    watches_reclaim(&transport->watches);
+    deferred_run(&transport->deferred);
     for (;;) {
         bool busy = !queue_empty(&transport->ready);
         bool went_on = fetch(transport, busy ? 0 : deadline_ns);

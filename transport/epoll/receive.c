@@ -1,12 +1,13 @@
 #include "transport/epoll/internal.h"
 
-void receive_wake(struct transport_conn *conn) {
+void receive_wake(struct epoll_conn *conn) {
     bool wanted = conn->intake.on && !conn->ended && !conn->connecting && !conn->lost;
     if (wanted && !conn->closing && conn->in.fd >= 0 && conn->in.ready)
         intake_wake(&conn->intake);
 }
 
-void epoll_receive(struct transport_conn *conn, bool on) {
+void epoll_receive(struct transport_conn *handle, bool on) {
+    struct epoll_conn *conn = epoll_conn_of(handle);
     conn->intake.on = on;
     if (on)
         receive_wake(conn);
@@ -14,7 +15,8 @@ void epoll_receive(struct transport_conn *conn, bool on) {
         intake_stop(&conn->intake);
 }
 
-void epoll_receive_into(struct transport_conn *conn, struct mux_room room) {
+void epoll_receive_into(struct transport_conn *handle, struct mux_room room) {
+    struct epoll_conn *conn = epoll_conn_of(handle);
     intake_offer(&conn->intake, room);
     receive_wake(conn);
 }
@@ -28,8 +30,7 @@ static ssize_t read_half(struct half *half, struct mux_room room) {
 }
 
 /* What a read that brought no bytes means. */
-static bool no_bytes(struct transport_conn *conn, struct transport_event *event, bool end,
-                     int error) {
+static bool no_bytes(struct epoll_conn *conn, struct transport_event *event, bool end, int error) {
     if (!end && error == EAGAIN)
         conn->in.ready = false;
     if (!end && error == EINTR) {
@@ -43,21 +44,21 @@ static bool no_bytes(struct transport_conn *conn, struct transport_event *event,
     conn->ended = true;
     send_wake(conn);
     event->kind = TRANSPORT_ENDED;
-    event->conn = conn;
+    event->conn = &conn->head;
     return true;
 }
 
-static bool received(struct transport_conn *conn, struct transport_event *event,
+static bool received(struct epoll_conn *conn, struct transport_event *event,
                      struct mux_buffer *buffer, const uint8_t *data, size_t len) {
     event->kind = TRANSPORT_RECEIVED;
-    event->conn = conn;
+    event->conn = &conn->head;
     event->buffer = buffer;
     event->bytes = mux_span(data, len);
     receive_wake(conn);
     return true;
 }
 
-static bool receive_room(struct transport_conn *conn, struct transport_event *event) {
+static bool receive_room(struct epoll_conn *conn, struct transport_event *event) {
     uint8_t *data = conn->intake.room.data;
     ssize_t len = read_half(&conn->in, conn->intake.room);
     if (len <= 0)
@@ -68,14 +69,14 @@ static bool receive_room(struct transport_conn *conn, struct transport_event *ev
 }
 
 bool receive_turn(struct task *task, struct transport_event *event) {
-    struct transport_conn *conn = queue_entry(task, struct transport_conn, intake.task);
+    struct epoll_conn *conn = queue_entry(task, struct epoll_conn, intake.task);
     if (conn->intake.room.len > 0)
         return receive_room(conn, event);
     struct mux_buffer *buffer = intake_buffer(&conn->intake);
     if (!buffer) {
         intake_wait(&conn->intake);
         event->kind = TRANSPORT_STARVED;
-        event->conn = conn;
+        event->conn = &conn->head;
         return true;
     }
     const struct mux_room room = {buffer->data, buffer->size_bytes};

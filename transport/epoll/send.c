@@ -1,6 +1,6 @@
 #include "transport/epoll/internal.h"
 
-void send_wake(struct transport_conn *conn) {
+void send_wake(struct epoll_conn *conn) {
     bool heard_out = conn->in.fd < 0 || conn->ended; /* else what came before is received first */
     bool news = conn->hung_up && heard_out && !conn->finishing;
     bool wanted = (conn->sending && !conn->failed_error) || conn->connecting || news;
@@ -8,7 +8,8 @@ void send_wake(struct transport_conn *conn) {
         task_wake(&conn->transport->ready, &conn->out_task);
 }
 
-void epoll_send(struct transport_conn *conn, const struct mux_gather *gather) {
+void epoll_send(struct transport_conn *handle, const struct mux_gather *gather) {
+    struct epoll_conn *conn = epoll_conn_of(handle);
     assert(!conn->sending && !conn->finishing && conn->out.fd >= 0);
     conn->sending = true;
     conn->gather = *gather;
@@ -18,7 +19,7 @@ void epoll_send(struct transport_conn *conn, const struct mux_gather *gather) {
 }
 
 /* Shows the peer the end of what was sent. */
-static void finish_now(struct transport_conn *conn) {
+static void finish_now(struct epoll_conn *conn) {
     conn->finished = true;
     if (conn->out.io == &socket_io)
         shutdown(conn->out.fd, SHUT_WR); /* ENOTCONN: gone already, which receiving reports */
@@ -26,24 +27,27 @@ static void finish_now(struct transport_conn *conn) {
         half_leave(conn, &conn->out);
 }
 
-void epoll_finish(struct transport_conn *conn) {
+void epoll_finish(struct transport_conn *handle) {
+    struct epoll_conn *conn = epoll_conn_of(handle);
     assert(!conn->finishing && conn->out.fd >= 0);
     conn->finishing = true;
     if (!conn->sending)
         finish_now(conn);
 }
 
-uint64_t epoll_unacknowledged(const struct transport_conn *conn) {
+uint64_t epoll_unacknowledged(const struct transport_conn *handle) {
+    const struct epoll_conn *conn = epoll_conn_of(handle);
     bool knows = conn->out.fd >= 0 && conn->out.io == &socket_io && !conn->connecting;
     return knows ? socket_unacknowledged(conn->out.fd, conn->finished) : 0;
 }
 
-bool epoll_unread(const struct transport_conn *conn) {
+bool epoll_unread(const struct transport_conn *handle) {
+    const struct epoll_conn *conn = epoll_conn_of(handle);
     return conn->in.fd >= 0 && !conn->connecting && socket_unread(conn->in.fd) > 0;
 }
 
 /* What is left of the gather list, as many pieces as go at a time. */
-static int pieces_left(const struct transport_conn *conn, struct iovec *pieces) {
+static int pieces_left(const struct epoll_conn *conn, struct iovec *pieces) {
     size_t skip = conn->span_sent_bytes;
     int count = 0;
     for (size_t i = conn->span; i < conn->gather.count && count < GATHER_MAX; i++, skip = 0) {
@@ -55,7 +59,7 @@ static int pieces_left(const struct transport_conn *conn, struct iovec *pieces) 
     return count;
 }
 
-static void advance(struct transport_conn *conn, size_t len) {
+static void advance(struct epoll_conn *conn, size_t len) {
     conn->sent_bytes += len;
     while (len > 0) {
         size_t left = conn->gather.spans[conn->span].len - conn->span_sent_bytes;
@@ -70,7 +74,7 @@ static void advance(struct transport_conn *conn, size_t len) {
 }
 
 /* A file keeps nothing of a send that did not come through. */
-void send_take_back(struct transport_conn *conn) {
+void send_take_back(struct epoll_conn *conn) {
     if (conn->is_file && conn->sending && conn->sent_bytes > 0 &&
         file_take_back(conn->out.fd, &conn->mark, conn->sent_bytes))
         conn->sent_bytes = 0;
@@ -80,7 +84,7 @@ void send_take_back(struct transport_conn *conn) {
  * Bytes of the peer's that wait to be read come before the news that it is lost: a worker that
  * ended without reading what was sent to it has perhaps written its results before.
  */
-static bool send_failed(struct transport_conn *conn, struct transport_event *event, int error) {
+static bool send_failed(struct epoll_conn *conn, struct transport_event *event, int error) {
     send_take_back(conn);
     bool readable = conn->in.fd == conn->out.fd && !conn->ended;
     if (!readable || (!conn->intake.on && socket_unread(conn->in.fd) == 0))
@@ -91,17 +95,17 @@ static bool send_failed(struct transport_conn *conn, struct transport_event *eve
     return false;
 }
 
-static bool sent(struct transport_conn *conn, struct transport_event *event) {
+static bool sent(struct epoll_conn *conn, struct transport_event *event) {
     conn->sending = false;
     event->kind = TRANSPORT_SENT;
-    event->conn = conn;
+    event->conn = &conn->head;
     if (conn->finishing)
         finish_now(conn);
     return true;
 }
 
 /* One write. What follows a short one or none that is no error of its own comes in a later turn. */
-static bool write_half(struct transport_conn *conn) {
+static bool write_half(struct epoll_conn *conn) {
     struct iovec pieces[GATHER_MAX];
     int count = pieces_left(conn, pieces);
     assert(count > 0); /* len_bytes is the sum of the spans */
@@ -116,7 +120,7 @@ static bool write_half(struct transport_conn *conn) {
 }
 
 bool send_turn(struct task *task, struct transport_event *event) {
-    struct transport_conn *conn = queue_entry(task, struct transport_conn, out_task);
+    struct epoll_conn *conn = queue_entry(task, struct epoll_conn, out_task);
     if (!conn->sending)
         return conn_lost(conn, event, EPIPE, "send");
     if (conn->sent_bytes < conn->gather.len_bytes && !write_half(conn))

@@ -6,27 +6,60 @@
 #define NS_PER_US 1000u
 
 static void mixed_fini(struct transport *transport) {
-    mixed_reclaim(transport);
     for (unsigned i = transport->parts_count; i-- > 0;)
         if (transport->parts[i].transport)
             transport->parts[i].ops->fini(transport->parts[i].transport);
-    free(transport->conns);
     free(transport);
 }
 
-static bool make_conns(struct transport *transport, const struct transport_config *config,
-                       struct transport_failure *failure) {
-    size_t count = 0;
-    for (unsigned i = 0; i < config->parts_count; i++)
-        count += config->parts[i].config.conns_max;
-    transport->conns = calloc(count, sizeof *transport->conns);
-    if (!transport->conns) {
-        transport_failed(failure, "calloc");
-        return false;
+/* The part for an address; NULL with *failure. */
+static struct part *part_for(struct transport *transport, enum transport_via via,
+                             struct transport_failure *failure) {
+    for (unsigned i = 0; i < transport->parts_count; i++) {
+        struct part *part = &transport->parts[i];
+        if (part->via != via)
+            continue;
+        if (part->transport)
+            return part;
+        *failure = part->failure;
+        return NULL;
     }
-    for (size_t i = 0; i < count; i++)
-        queue_push(&transport->free, &transport->conns[i].link);
-    return true;
+    *failure = (struct transport_failure){EPROTONOSUPPORT, "choosing a transport"};
+    return NULL;
+}
+
+static struct transport_listener *mixed_listen(struct transport *transport,
+                                               const struct transport_address *address, void *user,
+                                               struct transport_address *bound,
+                                               struct transport_failure *failure) {
+    struct part *part = part_for(transport, address->via, failure);
+    return part ? part->ops->listen(part->transport, address, user, bound, failure) : NULL;
+}
+
+static struct transport_conn *mixed_connect(struct transport *transport,
+                                            const struct transport_address *address, void *user,
+                                            struct transport_failure *failure) {
+    struct part *part = part_for(transport, address->via, failure);
+    return part ? part->ops->connect(part->transport, address, user, failure) : NULL;
+}
+
+static struct transport_conn *mixed_attach(struct transport *transport, int in, int out,
+                                           bool borrowed, enum transport_pool pool,
+                                           const char *name, void *user,
+                                           struct transport_failure *failure) {
+    struct part *first = mixed_first(transport);
+    return first->ops->attach(first->transport, in, out, borrowed, pool, name, user, failure);
+}
+
+static struct transport_watch *mixed_watch(struct transport *transport, int fd, void *user,
+                                           struct transport_failure *failure) {
+    struct part *first = mixed_first(transport);
+    return first->ops->watch(first->transport, fd, user, failure);
+}
+
+static void mixed_unwatch(struct transport *transport, struct transport_watch *watch) {
+    struct part *first = mixed_first(transport);
+    first->ops->unwatch(first->transport, watch);
 }
 
 /* What every part can do. */
@@ -37,6 +70,7 @@ static void add_caps(struct transport_caps *caps, const struct transport_caps *p
         caps->reference_least_bytes = part->reference_least_bytes;
     if (part->lent_bytes_max > caps->lent_bytes_max)
         caps->lent_bytes_max = part->lent_bytes_max;
+    caps->receive_into = caps->receive_into && part->receive_into;
     caps->lent_max += part->lent_max;
 }
 
@@ -72,8 +106,6 @@ static bool make_part(struct transport *transport, const struct transport_part *
 static bool make(struct transport *transport, const struct transport_config *config,
                  struct transport_failure *failure) {
     assert(config->parts_count > 0 && config->parts_count <= MIXED_PARTS_MAX);
-    if (!make_conns(transport, config, failure))
-        return false;
     if (!make_part(transport, &config->parts[0])) {
         *failure = mixed_first(transport)->failure;
         return false;
@@ -91,9 +123,6 @@ static struct transport *mixed_init(const struct transport_config *config,
         return NULL;
     }
     transport->busy_poll_ns = (uint64_t)config->busy_poll_us * NS_PER_US;
-    queue_init(&transport->free);
-    queue_init(&transport->retired);
-    queue_init(&transport->closed);
     if (make(transport, config, failure))
         return transport;
     mixed_fini(transport);
@@ -142,26 +171,12 @@ const struct transport_ops transport_mixed = {
     .caps = mixed_caps,
     .now_ns = mixed_now_ns,
     .listen = mixed_listen,
-    .accept = mixed_accept,
-    .close_listener = mixed_close_listener,
     .connect = mixed_connect,
     .attach = mixed_attach,
     .poll = mixed_poll,
-    .receive = mixed_receive,
-    .receive_into = mixed_receive_into,
-    .send = mixed_send,
-    .finish = mixed_finish,
-    .unacknowledged = mixed_unacknowledged,
-    .unread = mixed_unread,
-    .close = mixed_close,
     .watch = mixed_watch,
     .unwatch = mixed_unwatch,
     .counts = mixed_counts,
     .stop = mixed_stop,
     .fini = mixed_fini,
-    .set_user = mixed_set_user,
-    .user = mixed_user,
-    .listener_user = mixed_listener_user,
-    .descriptor = mixed_descriptor,
-    .peer = mixed_peer,
 };

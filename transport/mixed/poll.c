@@ -1,4 +1,4 @@
-/* Who is polled when, and when the thread may sleep. */
+/* Which part is polled when, and when the thread may sleep. */
 #include "transport/mixed/mixed.h"
 
 /* Is this only the wake-up for one of the parts? */
@@ -17,7 +17,6 @@ static unsigned poll_part(struct transport *transport, struct part *part, uint64
     for (unsigned i = 0; i < count; i++) {
         if (wakes_part(transport, &events[i]))
             continue;
-        mixed_event(transport, part->ops, &events[i]);
         if (kept < i)
             events[kept] = events[i];
         kept++;
@@ -26,8 +25,8 @@ static unsigned poll_part(struct transport *transport, struct part *part, uint64
 }
 
 /*
- * The parts that cannot wait, each with its share of the room, so that none takes it all from the
- * others: with room for one event they have it in turn.
+ * The parts that cannot wait, each with its share of the room, so that none takes all of it: with
+ * room for one event they have it in turn.
  */
 static unsigned poll_others(struct transport *transport, struct transport_event *events,
                             unsigned most) {
@@ -42,7 +41,7 @@ static unsigned poll_others(struct transport *transport, struct transport_event 
     return count;
 }
 
-/* Until when nobody but the first part needs to be polled; 0: not even now. */
+/* Until when no part but the first needs to be polled; 0: one needs it now. */
 static uint64_t rest(struct transport *transport) {
     uint64_t until_ns = UINT64_MAX;
     for (unsigned i = 1; i < transport->parts_count; i++) {
@@ -53,7 +52,7 @@ static uint64_t rest(struct transport *transport) {
     return until_ns;
 }
 
-/* How long to wait in the first part: not while polling in vain for a while is wanted. */
+/* Until when to wait in the first part: not at all during the time of busy_poll_us. */
 static uint64_t wait_until(struct transport *transport, uint64_t deadline_ns) {
     struct part *first = mixed_first(transport);
     if (deadline_ns == 0 || (transport->busy_poll_ns &&
@@ -76,14 +75,13 @@ static unsigned poll_all(struct transport *transport, uint64_t deadline_ns, uint
 unsigned mixed_poll(struct transport *transport, uint64_t deadline_ns,
                     struct transport_event *events, unsigned most) {
     struct part *first = mixed_first(transport);
-    mixed_reclaim(transport);
     for (;;) {
         uint64_t waited_ns;
         unsigned count = poll_all(transport, deadline_ns, &waited_ns, events, most);
         uint64_t now_ns = first->ops->now_ns(first->transport);
         if (count > 0 && transport->busy_poll_ns)
             transport->busy_until_ns = now_ns + transport->busy_poll_ns;
-        /* before its time: woken for another part, or by a signal */
+        /* early: woken for another part, or by a signal */
         bool woken = now_ns < waited_ns;
         if (count == 0 && woken)
             count = poll_others(transport, events, most);

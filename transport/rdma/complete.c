@@ -27,7 +27,7 @@ static void repost(struct rdma_device *device, struct slot *slot) {
 }
 
 /* What the head of any message says. False: the peer broke the rules. */
-static bool take_head(struct transport_conn *conn, const struct wire_head *head) {
+static bool take_head(struct rdma_conn *conn, const struct wire_head *head) {
     if (!rc_send_done(conn, head->done) || !flow_receive(&conn->flow, head))
         return false; /* and nothing is counted: the slot stays the peer's until it is cut off */
     if (head->credits > 0)
@@ -38,7 +38,7 @@ static bool take_head(struct transport_conn *conn, const struct wire_head *head)
 }
 
 /* Returns whether the slot is kept. */
-static bool take_message(struct transport_conn *conn, struct slot *slot, size_t len) {
+static bool take_message(struct rdma_conn *conn, struct slot *slot, size_t len) {
     struct rdma_device *device = conn->device;
     if (conn->stage == STAGE_ACCEPTING)
         rc_conn_open(conn); /* it has our answer: the confirmation is on its way or lost */
@@ -59,7 +59,7 @@ static bool take_message(struct transport_conn *conn, struct slot *slot, size_t 
 
 static void take_received(struct rdma_device *device, const struct ibv_wc *completion) {
     struct slot *slot = (struct slot *)(uintptr_t)completion->wr_id;
-    struct transport_conn *conn = device_conn(device, completion->qp_num);
+    struct rdma_conn *conn = device_conn(device, completion->qp_num);
     device->posted--;
     bool good = completion->status == IBV_WC_SUCCESS;
     if (conn && !good && completion->status != IBV_WC_WR_FLUSH_ERR)
@@ -69,7 +69,7 @@ static void take_received(struct rdma_device *device, const struct ibv_wc *compl
 }
 
 static void take_done(struct rdma_device *device, const struct ibv_wc *completion) {
-    struct transport_conn *conn = &device->transport->conns[completion->wr_id << 1 >> 33];
+    struct rdma_conn *conn = &device->transport->conns[completion->wr_id << 1 >> 33];
     unsigned number = (uint32_t)completion->wr_id;
     assert(number - conn->work_first < work_used(conn));
     enum work_kind kind = conn->work[number % WORK_RING].kind;

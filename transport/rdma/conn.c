@@ -5,22 +5,23 @@
 
 static bool closed_turn(struct task *task, struct transport_event *event);
 
-struct transport_conn *rc_conn_new(struct transport *transport, enum transport_pool pool) {
+struct rdma_conn *rc_conn_new(struct transport *transport, enum transport_pool pool) {
     struct queue_link *link = queue_pop(&transport->free_conns);
-    struct transport_conn *conn = link ? queue_entry(link, struct transport_conn, link)
-                                       : &transport->conns[transport->conns_fresh];
+    struct rdma_conn *conn = link ? queue_entry(link, struct rdma_conn, link)
+                                  : &transport->conns[transport->conns_fresh];
     if (!link && transport->conns_fresh == transport->conns_max + BACKLOG) {
         errno = EMFILE;
         return NULL;
     }
     if (!link)
         transport->conns_fresh++;
-    *conn = (struct transport_conn){.transport = transport,
-                                    .intake = {.task.turn = rc_receive_turn,
-                                               .ready = &transport->ready,
-                                               .pool = &transport->pools.of[pool]},
-                                    .out.turn = rc_send_turn,
-                                    .closed.turn = closed_turn};
+    *conn = (struct rdma_conn){.head = {.ops = &rc_conn_ops, .peer = &conn->peer},
+                               .transport = transport,
+                               .intake = {.task.turn = rc_receive_turn,
+                                          .ready = &transport->ready,
+                                          .pool = &transport->pools.of[pool]},
+                               .out.turn = rc_send_turn,
+                               .closed.turn = closed_turn};
     return conn;
 }
 
@@ -36,14 +37,14 @@ void rc_conns_recycle(struct transport *transport) {
     requests_wake(transport);
 }
 
-void rc_conn_disconnect(struct transport_conn *conn) {
+void rc_conn_disconnect(struct rdma_conn *conn) {
     if (conn->disconnected || !conn->device)
         return;
     conn->disconnected = true;
     rdma_disconnect(conn->id); /* puts the queue pair to its end, and tells the peer */
 }
 
-void rc_conn_break(struct transport_conn *conn, int error, const char *operation) {
+void rc_conn_break(struct rdma_conn *conn, int error, const char *operation) {
     if (conn->error)
         return;
     conn->error = error;
@@ -55,21 +56,21 @@ void rc_conn_break(struct transport_conn *conn, int error, const char *operation
         rc_close_wake(conn);
 }
 
-bool rc_conn_tell_lost(struct transport_conn *conn, struct transport_event *event, int error,
+bool rc_conn_tell_lost(struct rdma_conn *conn, struct transport_event *event, int error,
                        const char *operation) {
     assert(!conn->lost);
     conn->lost = true;
     intake_stop(&conn->intake);
     task_stop(&conn->out);
     event->kind = TRANSPORT_LOST;
-    event->conn = conn;
+    event->conn = &conn->head;
     event->error = error;
     event->operation = operation;
     return true;
 }
 
 /* All that the connection has of the kernel and of its device. */
-static void part(struct transport_conn *conn) {
+static void part(struct rdma_conn *conn) {
     task_stop(&conn->intake.task);
     task_stop(&conn->out);
     task_stop(&conn->closed);
@@ -89,21 +90,21 @@ static void part(struct transport_conn *conn) {
         queue_remove(&conn->patience_link);
 }
 
-void rc_conn_discard(struct transport_conn *conn) {
+void rc_conn_discard(struct rdma_conn *conn) {
     listener_forget(conn);
     part(conn);
     queue_push(&conn->transport->free_conns, &conn->link);
 }
 
 /* Is there still something to wait for before the queue pair goes? */
-static bool must_wait(const struct transport_conn *conn) {
+static bool must_wait(const struct rdma_conn *conn) {
     if (conn->error || conn->stage != STAGE_OPEN || conn->peer_closed)
         return false;
     bool all_over = work_used(conn) == 0;
     return !conn->close_sent || !all_over || (conn->asked && !conn->answered);
 }
 
-void rc_close_wake(struct transport_conn *conn) {
+void rc_close_wake(struct rdma_conn *conn) {
     if (!must_wait(conn))
         task_wake(&conn->transport->ready, &conn->closed);
 }
@@ -111,7 +112,7 @@ void rc_close_wake(struct transport_conn *conn) {
 uint64_t rc_close_timeouts(struct transport *transport, uint64_t now_ns) {
     struct queue_link *head = &transport->patient.head, *link;
     while ((link = head->next) != head) {
-        struct transport_conn *conn = queue_entry(link, struct transport_conn, patience_link);
+        struct rdma_conn *conn = queue_entry(link, struct rdma_conn, patience_link);
         if (conn->patience_ns > now_ns)
             return conn->patience_ns;
         queue_remove(link);
@@ -124,7 +125,8 @@ uint64_t rc_close_timeouts(struct transport *transport, uint64_t now_ns) {
  * Says goodbye, and how much of the peer's stream was told: what has come beyond is dropped. If the
  * peer may be reading what was announced it is asked how far it came; so sent_bytes is exact.
  */
-void rc_close(struct transport_conn *conn) {
+void rc_close(struct transport_conn *handle) {
+    struct rdma_conn *conn = rdma_conn_of(handle);
     assert(!conn->closing);
     intake_stop(&conn->intake);
     task_stop(&conn->out);
@@ -143,10 +145,10 @@ void rc_close(struct transport_conn *conn) {
  * How much of the send in flight got out. Announced spans that the peer did not say to have read
  * count as taken, and are in doubt, unless it has said how far it came.
  */
-static void report_sent(struct transport_conn *conn, struct transport_event *event) {
+static void report_sent(struct rdma_conn *conn, struct transport_event *event) {
     uint64_t begin = conn->stream_bytes - conn->gather_posted_bytes;
     event->sent_bytes = conn->sending ? conn->gather_posted_bytes : 0;
-    event->in_doubt_bytes = rc_unacknowledged(conn);
+    event->in_doubt_bytes = rc_unacknowledged(&conn->head);
     if (!conn->answered)
         return;
     uint64_t taken = conn->answer_bytes;
@@ -156,10 +158,10 @@ static void report_sent(struct transport_conn *conn, struct transport_event *eve
 }
 
 static bool closed_turn(struct task *task, struct transport_event *event) {
-    struct transport_conn *conn = queue_entry(task, struct transport_conn, closed);
+    struct rdma_conn *conn = queue_entry(task, struct rdma_conn, closed);
     part(conn);
     event->kind = TRANSPORT_CLOSED;
-    event->conn = conn;
+    event->conn = &conn->head;
     report_sent(conn, event);
     queue_push(&conn->transport->gone_conns, &conn->link);
     return true;
@@ -172,7 +174,7 @@ uint64_t rc_keepalive(struct transport *transport, uint64_t now_ns) {
     if (now_ns < transport->keepalive_ns)
         return transport->keepalive_ns;
     for (struct queue_link *link = head->next; link != head; link = link->next) {
-        struct transport_conn *conn = queue_entry(link, struct transport_conn, open_link);
+        struct rdma_conn *conn = queue_entry(link, struct rdma_conn, open_link);
         if (conn->stage == STAGE_OPEN)
             work_probe(conn);
     }

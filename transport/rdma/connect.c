@@ -8,16 +8,16 @@ void set_ack_timeout(struct rdma_cm_id *id) {
 }
 
 /* LOST comes from rc_connected_turn(). */
-static void connect_failed(struct transport_conn *conn, int error, const char *operation) {
+static void connect_failed(struct rdma_conn *conn, int error, const char *operation) {
     rc_conn_break(conn, error ? error : EIO, operation);
     task_wake(&conn->transport->ready, &conn->out);
 }
 
-static bool begin(struct transport_conn *conn, const struct transport_address *address,
+static bool begin(struct rdma_conn *conn, const struct transport_address *address,
                   struct transport_failure *failure) {
     struct sockaddr *from = (struct sockaddr *)(uintptr_t)&address->source;
     struct sockaddr *to = (struct sockaddr *)(uintptr_t)&address->any;
-    if (rdma_create_id(conn->transport->cm, &conn->id, conn, RDMA_PS_TCP) != 0) {
+    if (rdma_create_id(conn->transport->cm, &conn->id, &conn->owner, RDMA_PS_TCP) != 0) {
         transport_failed(failure, "rdma_create_id");
         return false;
     }
@@ -29,7 +29,7 @@ static bool begin(struct transport_conn *conn, const struct transport_address *a
 struct transport_conn *rc_connect(struct transport *transport,
                                   const struct transport_address *address, void *user,
                                   struct transport_failure *failure) {
-    struct transport_conn *conn = NULL;
+    struct rdma_conn *conn = NULL;
     errno = EMFILE;
     if (transport->conns_told < transport->conns_max)
         conn = rc_conn_new(transport, TRANSPORT_POOL_RESERVE);
@@ -37,7 +37,7 @@ struct transport_conn *rc_connect(struct transport *transport,
         transport_failed(failure, "taking a connection");
         return NULL;
     }
-    conn->user = user;
+    conn->head.user = user;
     conn->out.turn = rc_connected_turn;
     rc_peer_describe(&conn->peer, &address->any);
     if (!begin(conn, address, failure)) {
@@ -46,21 +46,21 @@ struct transport_conn *rc_connect(struct transport *transport,
     }
     conn->told = true;
     transport->conns_told++;
-    return conn;
+    return &conn->head;
 }
 
 bool rc_connected_turn(struct task *task, struct transport_event *event) {
-    struct transport_conn *conn = queue_entry(task, struct transport_conn, out);
+    struct rdma_conn *conn = queue_entry(task, struct rdma_conn, out);
     if (conn->stage != STAGE_OPEN)
         return rc_conn_tell_lost(conn, event, conn->error, conn->operation);
     conn->out.turn = rc_send_turn;
     event->kind = TRANSPORT_CONNECTED;
-    event->conn = conn;
+    event->conn = &conn->head;
     rc_send_wake(conn); /* broken already? */
     return true;
 }
 
-void rc_conn_open(struct transport_conn *conn) {
+void rc_conn_open(struct rdma_conn *conn) {
     bool accepting = conn->stage == STAGE_ACCEPTING;
     conn->stage = STAGE_OPEN;
     control_due(conn);
@@ -70,7 +70,7 @@ void rc_conn_open(struct transport_conn *conn) {
         task_wake(&conn->transport->ready, &conn->out);
 }
 
-static void resolved(struct transport_conn *conn) {
+static void resolved(struct rdma_conn *conn) {
     set_ack_timeout(conn->id);
     if (rdma_resolve_route(conn->id, RESOLVE_MS) != 0)
         connect_failed(conn, errno, "rdma_resolve_route");
@@ -80,7 +80,7 @@ void hello_put(uint8_t *out) {
     wire_put_hello(out, &(struct wire_hello){SLOT_BYTES, CONN_CREDITS});
 }
 
-static void routed(struct transport_conn *conn) {
+static void routed(struct rdma_conn *conn) {
     struct transport_failure failure;
     uint8_t hello[WIRE_HELLO_BYTES];
     struct rdma_device *device = device_get(conn->transport, conn->id->verbs, &failure);
@@ -99,7 +99,7 @@ static void routed(struct transport_conn *conn) {
         connect_failed(conn, errno, "connect");
 }
 
-void rc_greet(struct transport_conn *conn, const struct wire_hello *hello) {
+void rc_greet(struct rdma_conn *conn, const struct wire_hello *hello) {
     unsigned credits = hello->credits < FLOW_CREDITS_MAX ? hello->credits : FLOW_CREDITS_MAX;
     conn->message_most_bytes =
         hello->message_bytes < SLOT_BYTES ? hello->message_bytes : SLOT_BYTES;
@@ -107,7 +107,7 @@ void rc_greet(struct transport_conn *conn, const struct wire_hello *hello) {
 }
 
 /* The other side's hello, in its answer. False: it is none of us. */
-static bool is_greeted(struct transport_conn *conn, const struct rdma_conn_param *with) {
+static bool is_greeted(struct rdma_conn *conn, const struct rdma_conn_param *with) {
     struct wire_hello hello;
     enum wire_kind kind = wire_get_hello(with->private_data, with->private_data_len, &hello);
     if (kind == WIRE_HELLO_GOOD)
@@ -117,7 +117,7 @@ static bool is_greeted(struct transport_conn *conn, const struct rdma_conn_param
     return kind == WIRE_HELLO_GOOD;
 }
 
-static void established(struct transport_conn *conn, const struct rdma_cm_event *event) {
+static void established(struct rdma_conn *conn, const struct rdma_cm_event *event) {
     if (conn->stage == STAGE_CONNECTING && !is_greeted(conn, &event->param.conn))
         return;
     if (conn->stage != STAGE_OPEN)
@@ -138,7 +138,7 @@ static int rejection_error(const struct rdma_cm_event *event) {
 }
 
 /* A connection that is not open will not be. */
-static void not_set_up(struct transport_conn *conn, int error, const char *operation) {
+static void not_set_up(struct rdma_conn *conn, int error, const char *operation) {
     if (conn->stage == STAGE_ACCEPTING)
         rc_conn_discard(conn);
     else
@@ -146,7 +146,7 @@ static void not_set_up(struct transport_conn *conn, int error, const char *opera
 }
 
 /* What the peer sent before is taken first. */
-static void disconnected(struct transport_conn *conn) {
+static void disconnected(struct rdma_conn *conn) {
     if (conn->stage != STAGE_OPEN) {
         not_set_up(conn, ECONNRESET, "connect");
         return;
@@ -156,7 +156,7 @@ static void disconnected(struct transport_conn *conn) {
 }
 
 /* The machine waits until all who use the device have let go of it. */
-static void removed(struct transport_conn *conn) {
+static void removed(struct rdma_conn *conn) {
     struct transport *transport = conn->transport;
     struct ibv_context *context = conn->id->verbs;
     if (conn->stage == STAGE_OPEN)
@@ -166,7 +166,7 @@ static void removed(struct transport_conn *conn) {
     device_removed(transport, context);
 }
 
-static void on_conn(struct transport_conn *conn, const struct rdma_cm_event *event) {
+static void on_conn(struct rdma_conn *conn, const struct rdma_cm_event *event) {
     int error = event->status < 0 ? -event->status : ETIMEDOUT;
     switch (event->event) {
     case RDMA_CM_EVENT_ADDR_RESOLVED:
@@ -202,23 +202,24 @@ static void on_conn(struct transport_conn *conn, const struct rdma_cm_event *eve
     }
 }
 
-static bool is_past(const struct transport_conn *conn, const struct rdma_cm_event *event) {
+static bool is_past(const struct rdma_conn *conn, const struct rdma_cm_event *event) {
     return conn->id != event->id || (conn->error && conn->stage != STAGE_OPEN);
 }
 
 static void on_event(const struct rdma_cm_event *event) {
     if (event->event == RDMA_CM_EVENT_CONNECT_REQUEST) {
-        listener_request(event->listen_id->context, event);
+        struct cm_owner *asked = event->listen_id->context;
+        listener_request(queue_entry(asked, struct rdma_listener, owner), event);
         return;
     }
     struct cm_owner *owner = event->id->context;
     if (owner->is_listener) {
-        struct transport_listener *listener = (struct transport_listener *)owner;
+        struct rdma_listener *listener = queue_entry(owner, struct rdma_listener, owner);
         if (event->event == RDMA_CM_EVENT_DEVICE_REMOVAL && event->id == listener->id)
             listener_removed(listener);
         return; /* of who asked, and was not taken in: what becomes of it, accepting tells */
     }
-    struct transport_conn *conn = (struct transport_conn *)owner;
+    struct rdma_conn *conn = queue_entry(owner, struct rdma_conn, owner);
     if (!is_past(conn, event))
         on_conn(conn, event);
 }

@@ -1,21 +1,21 @@
 /* What is said without bytes of the stream: credits, spans that were read, the end, close. */
 #include "transport/rdma/rdma.h"
 
-void control_due(struct transport_conn *conn) {
+void control_due(struct rdma_conn *conn) {
     if (!queue_linked(&conn->dirty_link))
         queue_push(&conn->transport->dirty, &conn->dirty_link);
 }
 
-static bool end_is_due(const struct transport_conn *conn) {
+static bool end_is_due(const struct rdma_conn *conn) {
     return conn->finishing && !conn->sending && !conn->end_sent && !conn->closing;
 }
 
 /* The peer says how far it has read, once nothing is on its way any more. */
-static bool answer_is_due(const struct transport_conn *conn) {
+static bool answer_is_due(const struct rdma_conn *conn) {
     return conn->answer_due && conn->reads == 0;
 }
 
-static uint8_t flags_due(const struct transport_conn *conn) {
+static uint8_t flags_due(const struct rdma_conn *conn) {
     if (answer_is_due(conn))
         return WIRE_ANSWER;
     if (conn->closing && !conn->close_sent)
@@ -23,7 +23,7 @@ static uint8_t flags_due(const struct transport_conn *conn) {
     return end_is_due(conn) ? WIRE_END : 0;
 }
 
-static void note_sent(struct transport_conn *conn, uint8_t flags) {
+static void note_sent(struct rdma_conn *conn, uint8_t flags) {
     if (flags & WIRE_END)
         conn->end_sent = true;
     if (flags & WIRE_CLOSE)
@@ -33,7 +33,7 @@ static void note_sent(struct transport_conn *conn, uint8_t flags) {
 }
 
 /* False: nothing is due, or it cannot go now; completions and controls of the peer's come first. */
-static bool send_one(struct transport_conn *conn) {
+static bool send_one(struct rdma_conn *conn) {
     struct wire_head head = {.flags = flags_due(conn)};
     bool due = head.flags || conn->done > 0 || flow_owes_credits(&conn->flow, conn->window) ||
                flow_owes_answer(&conn->flow);
@@ -58,7 +58,7 @@ static bool send_one(struct transport_conn *conn) {
 void controls_send(struct transport *transport) {
     struct queue_link *link;
     while ((link = queue_pop(&transport->dirty))) {
-        struct transport_conn *conn = queue_entry(link, struct transport_conn, dirty_link);
+        struct rdma_conn *conn = queue_entry(link, struct rdma_conn, dirty_link);
         while (send_one(conn))
             ;
         if (conn->closing)
@@ -67,7 +67,7 @@ void controls_send(struct transport *transport) {
 }
 
 /* Nothing of the peer's stream follows, nor will it take any more of mine. */
-static void take_close(struct transport_conn *conn, const struct wire_message *message) {
+static void take_close(struct rdma_conn *conn, const struct wire_message *message) {
     conn->peer_closed = true;
     conn->peer_left_unread = message->taken < conn->stream_bytes;
     conn->answer_due = message->head.flags & WIRE_ASK;
@@ -77,7 +77,7 @@ static void take_close(struct transport_conn *conn, const struct wire_message *m
     rc_send_wake(conn);
 }
 
-void control_receive(struct transport_conn *conn, const struct wire_message *message) {
+void control_receive(struct rdma_conn *conn, const struct wire_message *message) {
     if (message->taken > conn->stream_bytes) {
         rc_conn_break(conn, EPROTO, "receive");
         return;

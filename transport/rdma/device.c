@@ -145,7 +145,7 @@ static bool make_completions(struct rdma_device *device, struct transport_failur
     return true;
 }
 
-static bool create_qp(struct rdma_device *device, struct transport_conn *conn, unsigned inlined) {
+static bool create_qp(struct rdma_device *device, struct rdma_conn *conn, unsigned inlined) {
     struct ibv_qp_init_attr attributes = {
         .send_cq = device->cq,
         .recv_cq = device->cq,
@@ -159,7 +159,7 @@ static bool create_qp(struct rdma_device *device, struct transport_conn *conn, u
     return true;
 }
 
-static bool make_conn(struct rdma_device *device, struct transport_conn *conn,
+static bool make_conn(struct rdma_device *device, struct rdma_conn *conn,
                       struct transport_failure *failure) {
     const unsigned received = CONN_CREDITS + FLOW_CONTROLS_MAX;
     if (!slots_reserve(&device->receive, &conn->receive_share, received, failure) ||
@@ -173,25 +173,25 @@ static bool make_conn(struct rdma_device *device, struct transport_conn *conn,
            fail(failure, "rdma_create_qp");
 }
 
-static struct transport_conn **bucket_of(struct rdma_device *device, uint32_t qp_number) {
+static struct rdma_conn **bucket_of(struct rdma_device *device, uint32_t qp_number) {
     return &device->by_qp[qp_number % QP_BUCKETS];
 }
 
-struct transport_conn *device_conn(const struct rdma_device *device, uint32_t qp_number) {
-    struct transport_conn *conn = device->by_qp[qp_number % QP_BUCKETS];
+struct rdma_conn *device_conn(const struct rdma_device *device, uint32_t qp_number) {
+    struct rdma_conn *conn = device->by_qp[qp_number % QP_BUCKETS];
     while (conn && conn->id->qp->qp_num != qp_number)
         conn = conn->next_by_qp;
     return conn;
 }
 
-static void give_back(struct rdma_device *device, struct transport_conn *conn) {
+static void give_back(struct rdma_device *device, struct rdma_conn *conn) {
     slots_unreserve(&device->receive, &conn->receive_share);
     slots_unreserve(&device->staging, &conn->staging_share);
     free(conn->work);
     conn->work = NULL;
 }
 
-bool device_join(struct rdma_device *device, struct transport_conn *conn,
+bool device_join(struct rdma_device *device, struct rdma_conn *conn,
                  struct transport_failure *failure) {
     if (!make_conn(device, conn, failure)) {
         give_back(device, conn);
@@ -200,7 +200,7 @@ bool device_join(struct rdma_device *device, struct transport_conn *conn,
     conn->device = device;
     device->conns++;
     queue_push(&device->transport->open_conns, &conn->open_link);
-    struct transport_conn **bucket = bucket_of(device, conn->id->qp->qp_num);
+    struct rdma_conn **bucket = bucket_of(device, conn->id->qp->qp_num);
     conn->next_by_qp = *bucket;
     *bucket = conn;
     for (unsigned i = 0; i < CONN_CREDITS + FLOW_CONTROLS_MAX; i++)
@@ -211,8 +211,8 @@ bool device_join(struct rdma_device *device, struct transport_conn *conn,
     return true;
 }
 
-static void forget_qp(struct rdma_device *device, struct transport_conn *conn) {
-    struct transport_conn **at = bucket_of(device, conn->id->qp->qp_num);
+static void forget_qp(struct rdma_device *device, struct rdma_conn *conn) {
+    struct rdma_conn **at = bucket_of(device, conn->id->qp->qp_num);
     while (*at != conn)
         at = &(*at)->next_by_qp;
     *at = conn->next_by_qp;
@@ -223,7 +223,7 @@ static void forget_qp(struct rdma_device *device, struct transport_conn *conn) {
  * drop the completions that are still there, and a received slot would be lost with each. Behind
  * the destruction nothing is in flight, whether or not it was told.
  */
-void device_leave(struct transport_conn *conn) {
+void device_leave(struct rdma_conn *conn) {
     struct rdma_device *device = conn->device;
     rc_conn_disconnect(conn);
     completions_take(device);

@@ -63,6 +63,7 @@ static bool make(struct transport *transport, const struct transport_config *con
 
 static void rc_fini(struct transport *transport) {
     assert(transport->conns_told == 0 && transport->listeners == 0);
+    deferred_run(&transport->deferred);
     while (!queue_empty(&transport->devices))
         device_close(queue_entry(transport->devices.head.next, struct rdma_device, link));
     if (transport->cm)
@@ -95,6 +96,7 @@ static struct transport *rc_init(const struct transport_config *config,
     queue_init(&transport->asking);
     transport->taking_in.turn = requests_turn;
     queue_init(&transport->patient);
+    deferred_init(&transport->deferred);
     if (make(transport, config, failure))
         return transport;
     rc_fini(transport);
@@ -127,29 +129,12 @@ static void rc_stop(struct transport *transport) {
     assert(transport->listeners == 0);
 }
 
-static void rc_set_user(struct transport_conn *conn, void *user) {
-    conn->user = user;
+static int rc_descriptor(const struct transport_conn *conn) {
+    (void)conn;
+    return -1;
 }
 
-static void *rc_user(const struct transport_conn *conn) {
-    return conn->user;
-}
-
-static const struct transport_peer *rc_peer(const struct transport_conn *conn) {
-    return &conn->peer;
-}
-
-const struct transport_ops transport_rdma = {
-    .name = "rdma",
-    .init = rc_init,
-    .caps = rc_caps,
-    .now_ns = rc_now_ns,
-    .listen = rc_listen,
-    .accept = rc_accept,
-    .close_listener = rc_close_listener,
-    .connect = rc_connect,
-    .attach = rc_attach,
-    .poll = rc_poll,
+const struct transport_conn_ops rc_conn_ops = {
     .receive = rc_receive,
     .receive_into = rc_receive_into,
     .send = rc_send,
@@ -157,13 +142,26 @@ const struct transport_ops transport_rdma = {
     .unacknowledged = rc_unacknowledged,
     .unread = rc_unread,
     .close = rc_close,
+    .descriptor = rc_descriptor,
+};
+
+const struct transport_listener_ops rc_listener_ops = {
+    .accept = rc_accept,
+    .close = rc_close_listener,
+};
+
+const struct transport_ops transport_rdma = {
+    .name = "rdma",
+    .init = rc_init,
+    .caps = rc_caps,
+    .now_ns = rc_now_ns,
+    .listen = rc_listen,
+    .connect = rc_connect,
+    .attach = rc_attach,
+    .poll = rc_poll,
     .watch = rc_watch,
     .wake_fd = rc_wake_fd,
     .rest = rc_rest,
     .stop = rc_stop,
     .fini = rc_fini,
-    .set_user = rc_set_user,
-    .user = rc_user,
-    .listener_user = rc_listener_user,
-    .peer = rc_peer,
 };

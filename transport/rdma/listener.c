@@ -9,20 +9,20 @@
 /* Somebody who asked, and waits until it is taken in. */
 struct request {
     struct queue_link link; /* in transport->asking */
-    struct transport_listener *listener;
+    struct rdma_listener *listener;
     struct rdma_cm_id *id;
     struct wire_hello hello;
     struct rdma_conn_param asked;
 };
 
 static bool accept_turn(struct task *task, struct transport_event *event);
-static void discard_requests(struct transport_listener *listener);
+static void discard_requests(struct rdma_listener *listener);
 
-static bool begin(struct transport_listener *listener, const struct transport_address *address,
+static bool begin(struct rdma_listener *listener, const struct transport_address *address,
                   struct transport_failure *failure) {
     int only = 1;
     struct sockaddr *at = (struct sockaddr *)(uintptr_t)&address->any;
-    if (rdma_create_id(listener->transport->cm, &listener->id, listener, RDMA_PS_TCP) != 0)
+    if (rdma_create_id(listener->transport->cm, &listener->id, &listener->owner, RDMA_PS_TCP) != 0)
         transport_failed(failure, "rdma_create_id");
     else if (at->sa_family == AF_INET6 &&
              rdma_set_option(listener->id, RDMA_OPTION_ID, RDMA_OPTION_ID_AFONLY, &only,
@@ -42,33 +42,34 @@ struct transport_listener *rc_listen(struct transport *transport,
                                      const struct transport_address *address, void *user,
                                      struct transport_address *bound,
                                      struct transport_failure *failure) {
-    struct transport_listener *listener = calloc(1, sizeof *listener);
+    struct rdma_listener *listener = calloc(1, sizeof *listener);
     if (!listener) {
         transport_failed(failure, "calloc");
         return NULL;
     }
-    *listener = (struct transport_listener){.owner.is_listener = true,
-                                            .transport = transport,
-                                            .task.turn = accept_turn,
-                                            .accepting = true,
-                                            .user = user};
+    *listener = (struct rdma_listener){.head = {.ops = &rc_listener_ops, .user = user},
+                                       .owner.is_listener = true,
+                                       .transport = transport,
+                                       .task.turn = accept_turn,
+                                       .accepting = true};
     queue_init(&listener->arrived);
     transport->listeners++;
     if (!begin(listener, address, failure)) {
-        rc_close_listener(listener);
+        rc_close_listener(&listener->head);
         return NULL;
     }
     *bound = *address;
     memcpy(&bound->storage, rdma_get_local_addr(listener->id), bound->len);
-    return listener;
+    return &listener->head;
 }
 
-static void wake(struct transport_listener *listener) {
+static void wake(struct rdma_listener *listener) {
     if (listener->accepting && (listener->refused || !queue_empty(&listener->arrived)))
         task_wake(&listener->transport->ready, &listener->task);
 }
 
-void rc_accept(struct transport_listener *listener, bool on) {
+void rc_accept(struct transport_listener *handle, bool on) {
+    struct rdma_listener *listener = rdma_listener_of(handle);
     listener->accepting = on;
     if (on)
         wake(listener);
@@ -77,28 +78,26 @@ void rc_accept(struct transport_listener *listener, bool on) {
 }
 
 /* Connections that the user has not heard of go with it. */
-static void discard_arrived(struct transport_listener *listener) {
+static void discard_arrived(struct rdma_listener *listener) {
     struct queue_link *head = &listener->transport->open_conns.head, *next;
     for (struct queue_link *link = head->next; link != head; link = next) {
-        struct transport_conn *conn = queue_entry(link, struct transport_conn, open_link);
+        struct rdma_conn *conn = queue_entry(link, struct rdma_conn, open_link);
         next = link->next;
         if (conn->listener == listener)
             rc_conn_discard(conn);
     }
 }
 
-void rc_close_listener(struct transport_listener *listener) {
+void rc_close_listener(struct transport_listener *handle) {
+    struct rdma_listener *listener = rdma_listener_of(handle);
     task_stop(&listener->task);
     discard_requests(listener);
     discard_arrived(listener);
     if (listener->id)
         rdma_destroy_id(listener->id);
     listener->transport->listeners--;
-    free(listener);
-}
-
-void *rc_listener_user(const struct transport_listener *listener) {
-    return listener->user;
+    listener->head.user = NULL;
+    deferred_free(&listener->transport->deferred, &listener->deferred, listener);
 }
 
 static void reject(struct rdma_cm_id *id, enum wire_reason reason) {
@@ -109,13 +108,13 @@ static void reject(struct rdma_cm_id *id, enum wire_reason reason) {
 }
 
 /* The user is told of a refusal that is ours. */
-static void refuse(struct transport_listener *listener, const struct transport_failure *failure) {
+static void refuse(struct rdma_listener *listener, const struct transport_failure *failure) {
     listener->refused = true;
     listener->refusal = *failure;
     wake(listener);
 }
 
-void listener_removed(struct transport_listener *listener) {
+void listener_removed(struct rdma_listener *listener) {
     struct ibv_context *context = listener->id->verbs;
     discard_requests(listener);
     rdma_destroy_id(listener->id);
@@ -124,7 +123,7 @@ void listener_removed(struct transport_listener *listener) {
     device_removed(listener->transport, context);
 }
 
-static bool accept_now(struct transport_conn *conn, const struct rdma_conn_param *asked,
+static bool accept_now(struct rdma_conn *conn, const struct rdma_conn_param *asked,
                        struct transport_failure *failure) {
     uint8_t hello[WIRE_HELLO_BYTES];
     struct rdma_device *device = device_get(conn->transport, conn->id->verbs, failure);
@@ -145,13 +144,13 @@ static bool accept_now(struct transport_conn *conn, const struct rdma_conn_param
     return false;
 }
 
-static void take_in(struct transport_conn *conn, const struct request *request) {
-    struct transport_listener *listener = request->listener;
+static void take_in(struct rdma_conn *conn, const struct request *request) {
+    struct rdma_listener *listener = request->listener;
     struct transport_failure failure;
     conn->listener = listener;
     conn->stage = STAGE_ACCEPTING;
     conn->id = request->id;
-    conn->id->context = conn;
+    conn->id->context = &conn->owner;
     listener->transport->arrived++;
     set_ack_timeout(conn->id);
     rc_greet(conn, &request->hello);
@@ -178,7 +177,7 @@ bool requests_turn(struct task *task, struct transport_event *event) {
     while (!queue_empty(&transport->asking) && transport->arrived < BACKLOG) {
         struct queue_link *first = transport->asking.head.next;
         struct request *request = queue_entry(first, struct request, link);
-        struct transport_conn *conn = rc_conn_new(transport, TRANSPORT_POOL_SHARED);
+        struct rdma_conn *conn = rc_conn_new(transport, TRANSPORT_POOL_SHARED);
         if (!conn)
             break;
         take_in(conn, request);
@@ -202,7 +201,7 @@ static bool is_allowed(const struct transport *transport, struct rdma_cm_id *id)
     return !transport->allowed || transport->allowed(transport->allowed_user, &peer);
 }
 
-void listener_request(struct transport_listener *listener, const struct rdma_cm_event *event) {
+void listener_request(struct rdma_listener *listener, const struct rdma_cm_event *event) {
     struct transport *transport = listener->transport;
     const struct rdma_conn_param *asked = &event->param.conn;
     struct wire_hello hello;
@@ -228,7 +227,7 @@ void listener_request(struct transport_listener *listener, const struct rdma_cm_
 }
 
 /* Those that this listener has not answered. */
-static void discard_requests(struct transport_listener *listener) {
+static void discard_requests(struct rdma_listener *listener) {
     struct queue_link *head = &listener->transport->asking.head, *next;
     for (struct queue_link *link = head->next; link != head; link = next) {
         struct request *request = queue_entry(link, struct request, link);
@@ -240,12 +239,12 @@ static void discard_requests(struct transport_listener *listener) {
     }
 }
 
-void listener_arrived(struct transport_conn *conn) {
+void listener_arrived(struct rdma_conn *conn) {
     queue_push(&conn->listener->arrived, &conn->link);
     wake(conn->listener);
 }
 
-void listener_forget(struct transport_conn *conn) {
+void listener_forget(struct rdma_conn *conn) {
     if (!conn->listener)
         return;
     if (queue_linked(&conn->link))
@@ -261,10 +260,10 @@ void listeners_wake(struct transport *transport) {
         queue_push(&transport->ready, link);
 }
 
-static bool refused(struct transport_listener *listener, struct transport_event *event) {
+static bool refused(struct rdma_listener *listener, struct transport_event *event) {
     listener->refused = false;
     event->kind = TRANSPORT_REFUSED;
-    event->listener = listener;
+    event->listener = &listener->head;
     event->error = listener->refusal.error;
     event->operation = listener->refusal.operation;
     wake(listener);
@@ -272,7 +271,7 @@ static bool refused(struct transport_listener *listener, struct transport_event 
 }
 
 static bool accept_turn(struct task *task, struct transport_event *event) {
-    struct transport_listener *listener = queue_entry(task, struct transport_listener, task);
+    struct rdma_listener *listener = queue_entry(task, struct rdma_listener, task);
     struct transport *transport = listener->transport;
     if (listener->refused)
         return refused(listener, event);
@@ -283,13 +282,13 @@ static bool accept_turn(struct task *task, struct transport_event *event) {
         return false;
     }
     struct queue_link *first = listener->arrived.head.next;
-    struct transport_conn *conn = queue_entry(first, struct transport_conn, link);
+    struct rdma_conn *conn = queue_entry(first, struct rdma_conn, link);
     listener_forget(conn);
     transport->conns_told++;
     conn->told = true;
     event->kind = TRANSPORT_ACCEPTED;
-    event->listener = listener;
-    event->conn = conn;
+    event->listener = &listener->head;
+    event->conn = &conn->head;
     wake(listener);
     rc_send_wake(conn); /* broken already? */
     return true;

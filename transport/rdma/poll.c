@@ -36,6 +36,7 @@ unsigned rc_poll(struct transport *transport, uint64_t deadline_ns, struct trans
                  unsigned most) {
     (void)deadline_ns; /* never waits: transport_mixed does */
     rc_conns_recycle(transport);
+    deferred_run(&transport->deferred);
     take_completions(transport);
     if (cm_is_due(transport))
         cm_events_take(transport);

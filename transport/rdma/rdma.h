@@ -25,6 +25,7 @@
 #ifndef TRANSPORT_RDMA_RDMA_H
 #define TRANSPORT_RDMA_RDMA_H
 
+#include "transport/deferred.h"
 #include "transport/descriptor.h"
 #include "transport/intake.h"
 #include "transport/rdma/flow.h"
@@ -137,7 +138,7 @@ struct rdma_device {
     unsigned reads_max; /* at a time, as responder and as initiator */
     bool armed;
     bool removed; /* from the machine: closed with its last connection */
-    struct transport_conn *by_qp[QP_BUCKETS];
+    struct rdma_conn *by_qp[QP_BUCKETS];
 };
 
 /* What rdma_cm's id->context points to. */
@@ -173,8 +174,9 @@ enum stage {
     STAGE_OPEN,
 };
 
-struct transport_conn {
-    struct cm_owner owner; /* first */
+struct rdma_conn {
+    struct transport_conn head; /* first */
+    struct cm_owner owner;
     struct transport *transport;
     struct queue_link link;       /* free, gone; or accepted and not told: listener->arrived */
     struct queue_link open_link;  /* has a queue pair */
@@ -182,8 +184,8 @@ struct transport_conn {
     struct queue_link patience_link;
     struct rdma_device *device;
     struct rdma_cm_id *id;
-    struct transport_conn *next_by_qp;
-    struct transport_listener *listener; /* until told */
+    struct rdma_conn *next_by_qp;
+    struct rdma_listener *listener; /* until told */
     struct intake intake;
     struct task out;
     struct task closed;
@@ -244,12 +246,13 @@ struct transport_conn {
     uint64_t answer_bytes;
     uint64_t patience_ns;
 
-    void *user;
     struct transport_peer peer;
 };
 
-struct transport_listener {
-    struct cm_owner owner; /* first */
+struct rdma_listener {
+    struct transport_listener head; /* first */
+    struct deferred_item deferred;
+    struct cm_owner owner;
     struct transport *transport;
     struct rdma_cm_id *id;
     struct task task;
@@ -257,11 +260,21 @@ struct transport_listener {
     bool accepting;
     bool refused;
     struct transport_failure refusal;
-    void *user;
 };
 
+static inline struct rdma_conn *rdma_conn_of(const struct transport_conn *handle) {
+    return queue_entry(handle, struct rdma_conn, head);
+}
+
+static inline struct rdma_listener *rdma_listener_of(const struct transport_listener *handle) {
+    return queue_entry(handle, struct rdma_listener, head);
+}
+
+extern const struct transport_conn_ops rc_conn_ops;
+extern const struct transport_listener_ops rc_listener_ops;
+
 struct batch {
-    struct transport_conn *conn;
+    struct rdma_conn *conn;
     unsigned count;
     struct ibv_send_wr requests[BATCH_MAX];
     struct ibv_sge pieces[BATCH_MAX];
@@ -275,6 +288,7 @@ struct transport {
     bool (*allowed)(const void *user, const struct sockaddr_storage *peer); /* the config's */
     const void *allowed_user;
     struct pools pools;
+    struct deferred deferred;
     struct transport_caps caps;
     struct queue devices;
     struct queue ready;
@@ -285,7 +299,7 @@ struct transport {
     struct queue dirty;
     struct queue patient; /* closing, in the order of their deadlines */
     struct batch batch;
-    struct transport_conn *conns;
+    struct rdma_conn *conns;
     unsigned conns_max; /* the user's */
     unsigned conns_told;
     unsigned conns_fresh; /* from here on never used */
@@ -319,16 +333,16 @@ void device_close(struct rdma_device *device);
 void device_removed(struct transport *transport, struct ibv_context *context);
 
 /* A queue pair for conn->id, with all that belongs to it. False with *failure, nothing left. */
-bool device_join(struct rdma_device *device, struct transport_conn *conn,
+bool device_join(struct rdma_device *device, struct rdma_conn *conn,
                  struct transport_failure *failure);
 
 /* The queue pair is destroyed; no work of the connection is in flight any more. */
-void device_leave(struct transport_conn *conn);
+void device_leave(struct rdma_conn *conn);
 
 /* Peers may send `count` messages more, or fewer. */
 void device_claim(struct rdma_device *device, unsigned count);
 void device_unclaim(struct rdma_device *device, unsigned count);
-struct transport_conn *device_conn(const struct rdma_device *device, uint32_t qp_number);
+struct rdma_conn *device_conn(const struct rdma_device *device, uint32_t qp_number);
 
 /* complete.c: completions. They change state and wake tasks. Returns whether there were any. */
 bool completions_take(struct rdma_device *device);
@@ -337,22 +351,22 @@ bool completions_take(struct rdma_device *device);
 #define WORK_ID (UINT64_C(1) << 63)
 
 /* Room for a message of `len` bytes, with so many literal ones; NULL when the queue is full. */
-uint8_t *work_message(struct transport_conn *conn, size_t len, size_t literal_bytes, bool control);
+uint8_t *work_message(struct rdma_conn *conn, size_t len, size_t literal_bytes, bool control);
 
 /* READ into `to`, which lies in registered memory with that key. False when the queue is full. */
-bool work_read(struct transport_conn *conn, struct fill *fill, const struct wire_span *from,
-               uint8_t *to, uint32_t key, bool is_last);
+bool work_read(struct rdma_conn *conn, struct fill *fill, const struct wire_span *from, uint8_t *to,
+               uint32_t key, bool is_last);
 
 /* Posts what was gathered by the two above; the last one is signalled if that is wanted. */
-void work_post(struct transport_conn *conn, bool signal);
+void work_post(struct rdma_conn *conn, bool signal);
 
 /* A request without bytes, that shows whether the peer is there. */
-void work_probe(struct transport_conn *conn);
+void work_probe(struct rdma_conn *conn);
 
 /* Requests up to and with number `last` are over; `ok`: the last one worked. */
-void work_over(struct transport_conn *conn, unsigned last, bool ok);
+void work_over(struct rdma_conn *conn, unsigned last, bool ok);
 
-static inline unsigned work_used(const struct transport_conn *conn) {
+static inline unsigned work_used(const struct rdma_conn *conn) {
     return conn->work_next - conn->work_first;
 }
 
@@ -365,31 +379,30 @@ void cm_events_take(struct transport *transport);
 
 /* Our hello, and the peer's: what it takes. */
 void hello_put(uint8_t *out);
-void rc_greet(struct transport_conn *conn, const struct wire_hello *hello);
+void rc_greet(struct rdma_conn *conn, const struct wire_hello *hello);
 
 void set_ack_timeout(struct rdma_cm_id *id);
 
 /* Set up: messages can come and go. */
-void rc_conn_open(struct transport_conn *conn);
+void rc_conn_open(struct rdma_conn *conn);
 
 /* listener.c */
 struct transport_listener *rc_listen(struct transport *transport,
                                      const struct transport_address *address, void *user,
                                      struct transport_address *bound,
                                      struct transport_failure *failure);
-void rc_accept(struct transport_listener *listener, bool on);
-void rc_close_listener(struct transport_listener *listener);
-void *rc_listener_user(const struct transport_listener *listener);
+void rc_accept(struct transport_listener *handle, bool on);
+void rc_close_listener(struct transport_listener *handle);
 
 /* Its device is gone: it hears of nobody any more, and the user of that. */
-void listener_removed(struct transport_listener *listener);
+void listener_removed(struct rdma_listener *listener);
 
 /* A connection is asked for. */
-void listener_request(struct transport_listener *listener, const struct rdma_cm_event *event);
+void listener_request(struct rdma_listener *listener, const struct rdma_cm_event *event);
 
 /* A connection is there, or is not to be told any more. */
-void listener_arrived(struct transport_conn *conn);
-void listener_forget(struct transport_conn *conn);
+void listener_arrived(struct rdma_conn *conn);
+void listener_forget(struct rdma_conn *conn);
 
 /* Those who asked are taken in, as far as there are places. */
 bool requests_turn(struct task *task, struct transport_event *event);
@@ -399,22 +412,22 @@ void requests_wake(struct transport *transport);
 void listeners_wake(struct transport *transport);
 
 /* conn.c */
-struct transport_conn *rc_conn_new(struct transport *transport, enum transport_pool pool);
+struct rdma_conn *rc_conn_new(struct transport *transport, enum transport_pool pool);
 
 /* Never told: all that it has is freed. */
-void rc_conn_discard(struct transport_conn *conn);
+void rc_conn_discard(struct rdma_conn *conn);
 void rc_conns_recycle(struct transport *transport);
 
 /* Nothing can be sent or read any more; only what has arrived is still told. The first one counts.
  */
-void rc_conn_break(struct transport_conn *conn, int error, const char *operation);
-bool rc_conn_tell_lost(struct transport_conn *conn, struct transport_event *event, int error,
+void rc_conn_break(struct rdma_conn *conn, int error, const char *operation);
+bool rc_conn_tell_lost(struct rdma_conn *conn, struct transport_event *event, int error,
                        const char *operation);
-void rc_conn_disconnect(struct transport_conn *conn);
-void rc_close(struct transport_conn *conn);
+void rc_conn_disconnect(struct rdma_conn *conn);
+void rc_close(struct transport_conn *handle);
 
 /* Something happened that a close may wait for. */
-void rc_close_wake(struct transport_conn *conn);
+void rc_close_wake(struct rdma_conn *conn);
 
 /* Those that have waited long enough. Returns when the next one has; UINT64_MAX: none waits. */
 uint64_t rc_close_timeouts(struct transport *transport, uint64_t now_ns);
@@ -425,43 +438,43 @@ uint64_t rc_keepalive(struct transport *transport, uint64_t now_ns);
 void rc_peer_describe(struct transport_peer *peer, const struct sockaddr *address);
 
 /* receive.c */
-void rc_receive(struct transport_conn *conn, bool on);
-void rc_receive_into(struct transport_conn *conn, struct mux_room room);
+void rc_receive(struct transport_conn *handle, bool on);
+void rc_receive_into(struct transport_conn *handle, struct mux_room room);
 bool rc_receive_turn(struct task *task, struct transport_event *event);
-void rc_receive_wake(struct transport_conn *conn);
+void rc_receive_wake(struct rdma_conn *conn);
 
 /* A message of the stream, in its slot, which is charged to the connection. */
-void rc_receive_message(struct transport_conn *conn, struct slot *slot);
+void rc_receive_message(struct rdma_conn *conn, struct slot *slot);
 
 /* The peer closes; what it announced is read no more. */
-void rc_receive_cut(struct transport_conn *conn);
+void rc_receive_cut(struct rdma_conn *conn);
 
 /* How far the peer's stream has been read, or, now that the peer closes, will be told. */
-uint64_t rc_receive_taken_bytes(const struct transport_conn *conn);
+uint64_t rc_receive_taken_bytes(const struct rdma_conn *conn);
 
 /* All that has come and was not told is dropped, but what READs are still in flight to. */
-void rc_receive_drop(struct transport_conn *conn);
+void rc_receive_drop(struct rdma_conn *conn);
 
 /* Are there bytes that can still be told? */
-bool rc_receive_has_bytes(const struct transport_conn *conn);
+bool rc_receive_has_bytes(const struct rdma_conn *conn);
 
 /* send.c */
-void rc_send(struct transport_conn *conn, const struct mux_gather *gather);
-void rc_finish(struct transport_conn *conn);
-uint64_t rc_unacknowledged(const struct transport_conn *conn);
-bool rc_unread(const struct transport_conn *conn);
+void rc_send(struct transport_conn *handle, const struct mux_gather *gather);
+void rc_finish(struct transport_conn *handle);
+uint64_t rc_unacknowledged(const struct transport_conn *handle);
+bool rc_unread(const struct transport_conn *handle);
 bool rc_send_turn(struct task *task, struct transport_event *event);
-void rc_send_wake(struct transport_conn *conn);
+void rc_send_wake(struct rdma_conn *conn);
 
 /* The peer has read so many announced spans more. False: it cannot have. */
-bool rc_send_done(struct transport_conn *conn, unsigned count);
-uint64_t announced_bytes(const struct transport_conn *conn);
+bool rc_send_done(struct rdma_conn *conn, unsigned count);
+uint64_t announced_bytes(const struct rdma_conn *conn);
 
 /* control.c: what is said without bytes of the stream */
-void control_due(struct transport_conn *conn);
+void control_due(struct rdma_conn *conn);
 void controls_send(struct transport *transport);
 
 /* A control came. */
-void control_receive(struct transport_conn *conn, const struct wire_message *message);
+void control_receive(struct rdma_conn *conn, const struct wire_message *message);
 
 #endif

@@ -9,7 +9,7 @@
 #define TRAIL_BYTES 512
 
 /* Doubled while the peer uses up all that it is given. */
-static void widen_window(struct transport_conn *conn) {
+static void widen_window(struct rdma_conn *conn) {
     if (conn->flow.granted * 4 <= conn->window)
         conn->window *= 2;
     if (conn->window > CONN_CREDITS_MAX)
@@ -17,7 +17,7 @@ static void widen_window(struct transport_conn *conn) {
 }
 
 /* Slots up to the window are posted for the peer. */
-static void grant(struct transport_conn *conn) {
+static void grant(struct rdma_conn *conn) {
     struct rdma_device *device = conn->device;
     if (conn->closing || conn->peer_closed || conn->error)
         return;
@@ -30,13 +30,13 @@ static void grant(struct transport_conn *conn) {
         control_due(conn);
 }
 
-static void slot_done(struct transport_conn *conn, struct slot *slot) {
+static void slot_done(struct rdma_conn *conn, struct slot *slot) {
     slots_discharge(&conn->device->receive, &conn->receive_share);
     slots_push(&conn->device->receive, slot);
 }
 
 /* The first message is used up. */
-static void drop_first(struct transport_conn *conn) {
+static void drop_first(struct rdma_conn *conn) {
     struct slot *slot = conn->unread;
     conn->unread = slot->next;
     if (!conn->unread)
@@ -44,7 +44,7 @@ static void drop_first(struct transport_conn *conn) {
     slot_done(conn, slot);
 }
 
-void rc_receive_message(struct transport_conn *conn, struct slot *slot) {
+void rc_receive_message(struct rdma_conn *conn, struct slot *slot) {
     if (conn->closing || conn->peer_ended || conn->peer_closed) {
         slot_done(conn, slot); /* nobody wants it; of one that ended it is a lie */
         device_claim(conn->device, 0);
@@ -70,7 +70,7 @@ struct next {
     bool begun;
 };
 
-static bool look(const struct transport_conn *conn, struct next *next) {
+static bool look(const struct rdma_conn *conn, struct next *next) {
     struct slot *slot = conn->unread;
     if (!slot)
         return false;
@@ -89,8 +89,7 @@ static bool look(const struct transport_conn *conn, struct next *next) {
 }
 
 /* Steps over `literals` literal bytes and so much of the span. */
-static void step(struct transport_conn *conn, const struct next *next, size_t literals,
-                 size_t of_span) {
+static void step(struct rdma_conn *conn, const struct next *next, size_t literals, size_t of_span) {
     struct slot *slot = next->slot;
     slot->literal_at += literals;
     conn->taken_bytes += literals + of_span;
@@ -103,13 +102,13 @@ static void step(struct transport_conn *conn, const struct next *next, size_t li
         drop_first(conn);
 }
 
-static bool is_registered(const struct transport_conn *conn, struct mux_room room) {
+static bool is_registered(const struct rdma_conn *conn, struct mux_room room) {
     const struct mux_room *arena = &conn->transport->arena;
     return room.data >= arena->data && room.data + room.len <= arena->data + arena->len;
 }
 
 /* Where READs of this fill go when its memory is not registered: to a slot, a little at a time. */
-static bool use_bounce(struct transport_conn *conn, struct fill *fill) {
+static bool use_bounce(struct rdma_conn *conn, struct fill *fill) {
     struct slots *slots = &conn->device->staging;
     if (!slots_charge(slots, &conn->staging_share, CONN_STAGING_MAX))
         return false;
@@ -123,7 +122,7 @@ static size_t least(size_t a, size_t b) {
 }
 
 /* Begins to read what fits of the span that is next. False: not now. */
-static bool read_span(struct transport_conn *conn, struct fill *fill, const struct next *next) {
+static bool read_span(struct rdma_conn *conn, struct fill *fill, const struct next *next) {
     if (!fill->bounce && !is_registered(conn, fill->room)) {
         if (fill->len > 0 || !use_bounce(conn, fill))
             return false;
@@ -166,7 +165,7 @@ static bool waits_for_next_fill(const struct fill *fill, const struct next *next
            next->literal_bytes == 0 && next->span.length > rest;
 }
 
-static bool copy_literals(struct transport_conn *conn, struct fill *fill, const struct next *next) {
+static bool copy_literals(struct rdma_conn *conn, struct fill *fill, const struct next *next) {
     size_t len = literals_here(fill, next);
     uint8_t *to = fill->bounce ? fill->bounce->data : fill->room.data;
     if (len > 0)
@@ -177,7 +176,7 @@ static bool copy_literals(struct transport_conn *conn, struct fill *fill, const 
 }
 
 /* Lays out as much of the stream as fits and belongs together. */
-static void lay_out(struct transport_conn *conn, struct fill *fill) {
+static void lay_out(struct rdma_conn *conn, struct fill *fill) {
     struct next next;
     while (fill->len < fill->room.len && look(conn, &next)) {
         if (next.literal_bytes > 0) {
@@ -191,15 +190,15 @@ static void lay_out(struct transport_conn *conn, struct fill *fill) {
     }
 }
 
-static unsigned fills_count(const struct transport_conn *conn) {
+static unsigned fills_count(const struct rdma_conn *conn) {
     return conn->fill_next - conn->fill_first;
 }
 
-static struct fill *first_fill(struct transport_conn *conn) {
+static struct fill *first_fill(struct rdma_conn *conn) {
     return fills_count(conn) ? &conn->fills[conn->fill_first % FILLS_MAX] : NULL;
 }
 
-bool rc_receive_has_bytes(const struct transport_conn *conn) {
+bool rc_receive_has_bytes(const struct rdma_conn *conn) {
     const struct fill *fill = &conn->fills[conn->fill_first % FILLS_MAX];
     if (fills_count(conn) > 0)
         return !fill->failed;
@@ -207,7 +206,7 @@ bool rc_receive_has_bytes(const struct transport_conn *conn) {
     return look(conn, &next) && (next.literal_bytes > 0 || !conn->error);
 }
 
-void rc_receive_wake(struct transport_conn *conn) {
+void rc_receive_wake(struct rdma_conn *conn) {
     if (!conn->told || conn->stage != STAGE_OPEN || conn->lost || conn->closing)
         return;
     struct fill *fill = first_fill(conn);
@@ -216,20 +215,22 @@ void rc_receive_wake(struct transport_conn *conn) {
         intake_wake(&conn->intake);
 }
 
-void rc_receive(struct transport_conn *conn, bool on) {
+void rc_receive(struct transport_conn *handle, bool on) {
+    struct rdma_conn *conn = rdma_conn_of(handle);
     conn->intake.on = on;
     if (!on)
         intake_stop(&conn->intake);
     rc_receive_wake(conn);
 }
 
-void rc_receive_into(struct transport_conn *conn, struct mux_room room) {
+void rc_receive_into(struct transport_conn *handle, struct mux_room room) {
+    struct rdma_conn *conn = rdma_conn_of(handle);
     intake_offer(&conn->intake, room);
     rc_receive_wake(conn);
 }
 
 /* A new fill over the room or a buffer; NULL: there is none, or what is there comes first. */
-static struct fill *begin_fill(struct transport_conn *conn) {
+static struct fill *begin_fill(struct rdma_conn *conn) {
     struct fill *fill = &conn->fills[conn->fill_next % FILLS_MAX];
     if (conn->intake.room.len > 0) {
         if (fills_count(conn) > 0)
@@ -253,7 +254,7 @@ static struct fill *begin_fill(struct transport_conn *conn) {
  * May the next fill begin? One over a room is the last until it is told. And a span that fits no
  * buffer is not begun before all that came before it has been told: the user may have room for it.
  */
-static bool may_begin(struct transport_conn *conn) {
+static bool may_begin(struct rdma_conn *conn) {
     struct next next;
     const struct fill *fill = first_fill(conn);
     if (!conn->intake.on || !look(conn, &next) || fills_count(conn) == FILLS_MAX)
@@ -269,20 +270,20 @@ static bool may_begin(struct transport_conn *conn) {
     return fill->buffer && !large;
 }
 
-static void release_bounce(struct transport_conn *conn, struct fill *fill) {
+static void release_bounce(struct rdma_conn *conn, struct fill *fill) {
     slots_discharge(&conn->device->staging, &conn->staging_share);
     slots_push(&conn->device->staging, fill->bounce);
     fill->bounce = NULL;
 }
 
-static void give_up_fill(struct transport_conn *conn, struct fill *fill) {
+static void give_up_fill(struct rdma_conn *conn, struct fill *fill) {
     if (fill->bounce)
         release_bounce(conn, fill);
     if (fill->buffer)
         conn->intake.pool->returned(conn->intake.pool, fill->buffer);
 }
 
-static void plan(struct transport_conn *conn) {
+static void plan(struct rdma_conn *conn) {
     while (may_begin(conn)) {
         struct fill *fill = begin_fill(conn);
         if (!fill)
@@ -305,7 +306,7 @@ static void plan(struct transport_conn *conn) {
  * The next READs are on their way while the user works on what it is told. Not of a span for which
  * it may have room; literal bytes wait, perhaps more come to them.
  */
-static void read_ahead(struct transport_conn *conn) {
+static void read_ahead(struct rdma_conn *conn) {
     struct next next;
     size_t buffer_bytes = conn->intake.pool->buffers[0].size_bytes;
     if (look(conn, &next) && next.has_span && (next.begun || next.span.length <= buffer_bytes))
@@ -313,11 +314,11 @@ static void read_ahead(struct transport_conn *conn) {
 }
 
 /* The first fill is told. */
-static bool tell(struct transport_conn *conn, struct transport_event *event) {
+static bool tell(struct rdma_conn *conn, struct transport_event *event) {
     struct fill *fill = first_fill(conn);
     conn->fill_first++;
     event->kind = TRANSPORT_RECEIVED;
-    event->conn = conn;
+    event->conn = &conn->head;
     event->buffer = fill->buffer;
     event->bytes = mux_span(fill->room.data, fill->len);
     if (fill->bounce) {
@@ -336,27 +337,27 @@ static bool tell(struct transport_conn *conn, struct transport_event *event) {
     return true;
 }
 
-static bool tell_starved(struct transport_conn *conn, struct transport_event *event) {
+static bool tell_starved(struct rdma_conn *conn, struct transport_event *event) {
     conn->starved = false;
     event->kind = TRANSPORT_STARVED;
-    event->conn = conn;
+    event->conn = &conn->head;
     return true;
 }
 
-static bool tell_ended(struct transport_conn *conn, struct transport_event *event) {
+static bool tell_ended(struct rdma_conn *conn, struct transport_event *event) {
     conn->ended = true;
     event->kind = TRANSPORT_ENDED;
-    event->conn = conn;
+    event->conn = &conn->head;
     rc_send_wake(conn);
     return true;
 }
 
-static bool end_comes_first(const struct transport_conn *conn) {
+static bool end_comes_first(const struct rdma_conn *conn) {
     return conn->peer_ended && conn->intake.on && !conn->ended && fills_count(conn) == 0;
 }
 
 /* All that came has been told: is there an end, or a loss, behind it? */
-static bool tell_what_is_behind(struct transport_conn *conn, struct transport_event *event) {
+static bool tell_what_is_behind(struct rdma_conn *conn, struct transport_event *event) {
     if (conn->error && (!conn->peer_closed || fills_count(conn) > 0) && !end_comes_first(conn))
         return rc_conn_tell_lost(conn, event, conn->error, conn->operation);
     if (conn->peer_closed && conn->peer_left_unread && conn->intake.on && !conn->ended)
@@ -367,7 +368,7 @@ static bool tell_what_is_behind(struct transport_conn *conn, struct transport_ev
 }
 
 bool rc_receive_turn(struct task *task, struct transport_event *event) {
-    struct transport_conn *conn = queue_entry(task, struct transport_conn, intake.task);
+    struct rdma_conn *conn = queue_entry(task, struct rdma_conn, intake.task);
     struct fill *fill = first_fill(conn);
     if (!fill || fill->reads > 0) {
         plan(conn);
@@ -384,7 +385,7 @@ bool rc_receive_turn(struct task *task, struct transport_event *event) {
 }
 
 /* Of what waits only the literal bytes before the first span that is not read whole can be told. */
-void rc_receive_cut(struct transport_conn *conn) {
+void rc_receive_cut(struct rdma_conn *conn) {
     struct slot **at = &conn->unread;
     while (*at && (*at)->span == (*at)->message.spans)
         at = &(*at)->next;
@@ -405,7 +406,7 @@ void rc_receive_cut(struct transport_conn *conn) {
     }
 }
 
-uint64_t rc_receive_taken_bytes(const struct transport_conn *conn) {
+uint64_t rc_receive_taken_bytes(const struct rdma_conn *conn) {
     uint64_t bytes = conn->taken_bytes;
     if (!conn->peer_closed)
         return bytes;
@@ -414,7 +415,7 @@ uint64_t rc_receive_taken_bytes(const struct transport_conn *conn) {
     return bytes;
 }
 
-static void drop_fills(struct transport_conn *conn) {
+static void drop_fills(struct rdma_conn *conn) {
     struct fill *fill;
     while ((fill = first_fill(conn)) && fill->reads == 0) {
         give_up_fill(conn, fill);
@@ -422,7 +423,7 @@ static void drop_fills(struct transport_conn *conn) {
     }
 }
 
-void rc_receive_drop(struct transport_conn *conn) {
+void rc_receive_drop(struct rdma_conn *conn) {
     for (unsigned i = conn->fill_first; !conn->dropped && i != conn->fill_next; i++)
         conn->taken_bytes -= conn->fills[i % FILLS_MAX].len;
     conn->dropped = true;

@@ -1,12 +1,13 @@
 #include "transport/rdma/rdma.h"
 
-void rc_send_wake(struct transport_conn *conn) {
+void rc_send_wake(struct rdma_conn *conn) {
     bool wanted = conn->sending || (conn->error && !conn->peer_closed);
     if (wanted && conn->told && conn->stage == STAGE_OPEN && !conn->lost && !conn->closing)
         task_wake(&conn->transport->ready, &conn->out);
 }
 
-void rc_send(struct transport_conn *conn, const struct mux_gather *gather) {
+void rc_send(struct transport_conn *handle, const struct mux_gather *gather) {
+    struct rdma_conn *conn = rdma_conn_of(handle);
     assert(!conn->sending && !conn->finishing);
     conn->sending = true;
     conn->gather = *gather;
@@ -15,28 +16,31 @@ void rc_send(struct transport_conn *conn, const struct mux_gather *gather) {
     rc_send_wake(conn);
 }
 
-void rc_finish(struct transport_conn *conn) {
+void rc_finish(struct transport_conn *handle) {
+    struct rdma_conn *conn = rdma_conn_of(handle);
     assert(!conn->finishing);
     conn->finishing = true;
     control_due(conn);
 }
 
-uint64_t announced_bytes(const struct transport_conn *conn) {
+uint64_t announced_bytes(const struct rdma_conn *conn) {
     uint64_t bytes = 0;
     for (unsigned i = conn->announced_first; i != conn->announced_next; i++)
         bytes += conn->announced[i % ANNOUNCED_MAX];
     return bytes;
 }
 
-uint64_t rc_unacknowledged(const struct transport_conn *conn) {
+uint64_t rc_unacknowledged(const struct transport_conn *handle) {
+    const struct rdma_conn *conn = rdma_conn_of(handle);
     return conn->unacknowledged_bytes + announced_bytes(conn);
 }
 
-bool rc_unread(const struct transport_conn *conn) {
+bool rc_unread(const struct transport_conn *handle) {
+    const struct rdma_conn *conn = rdma_conn_of(handle);
     return conn->unread || conn->fill_first != conn->fill_next;
 }
 
-bool rc_send_done(struct transport_conn *conn, unsigned count) {
+bool rc_send_done(struct rdma_conn *conn, unsigned count) {
     if (count > conn->announced_next - conn->announced_first)
         return false;
     conn->announced_first += count;
@@ -52,13 +56,13 @@ struct plan {
     struct wire_span table[WIRE_SPANS_MAX];
 };
 
-static bool is_announced(const struct transport_conn *conn, const struct mux_span *span) {
+static bool is_announced(const struct rdma_conn *conn, const struct mux_span *span) {
     const struct mux_room *arena = &conn->transport->arena;
     return span->len >= READ_LEAST_BYTES && span->len <= UINT32_MAX && span->data >= arena->data &&
            span->data + span->len <= arena->data + arena->len;
 }
 
-static bool plan_span(struct transport_conn *conn, struct plan *plan, const struct mux_span *span,
+static bool plan_span(struct rdma_conn *conn, struct plan *plan, const struct mux_span *span,
                       size_t lead) {
     unsigned outstanding = conn->announced_next - conn->announced_first + plan->spans;
     size_t len = wire_prefix_bytes(plan->spans + 1) + plan->literal_bytes;
@@ -74,7 +78,7 @@ static bool plan_span(struct transport_conn *conn, struct plan *plan, const stru
 }
 
 /* How much of what the gather list goes on with fits one message. */
-static void plan_message(struct transport_conn *conn, struct plan *plan) {
+static void plan_message(struct rdma_conn *conn, struct plan *plan) {
     size_t skip = conn->span_posted_bytes, lead = 0;
     plan->spans = 0;
     plan->literal_bytes = 0;
@@ -98,7 +102,7 @@ static void plan_message(struct transport_conn *conn, struct plan *plan) {
 }
 
 /* Writes the literal bytes and steps over all that the message has. */
-static void write_stream(struct transport_conn *conn, const struct plan *plan, uint8_t *out) {
+static void write_stream(struct rdma_conn *conn, const struct plan *plan, uint8_t *out) {
     unsigned spans = plan->spans;
     size_t left = plan->literal_bytes;
     while (conn->span < conn->gather.count) {
@@ -131,7 +135,7 @@ static uint64_t plan_bytes(const struct plan *plan) {
 }
 
 /* False: all is posted, or something has to come back first. */
-static bool post_message(struct transport_conn *conn) {
+static bool post_message(struct rdma_conn *conn) {
     struct plan plan;
     if (conn->gather_posted_bytes == conn->gather.len_bytes || !flow_may_send_stream(&conn->flow))
         return false;
@@ -156,17 +160,17 @@ static bool post_message(struct transport_conn *conn) {
     return true;
 }
 
-static bool sent(struct transport_conn *conn, struct transport_event *event) {
+static bool sent(struct rdma_conn *conn, struct transport_event *event) {
     conn->sending = false;
     event->kind = TRANSPORT_SENT;
-    event->conn = conn;
+    event->conn = &conn->head;
     if (conn->finishing)
         control_due(conn);
     return true;
 }
 
 /* Bytes of the peer's that wait come before the news that it is lost. */
-static bool failed(struct transport_conn *conn, struct transport_event *event) {
+static bool failed(struct rdma_conn *conn, struct transport_event *event) {
     if (rc_receive_has_bytes(conn)) {
         rc_receive_wake(conn);
         return false;
@@ -177,7 +181,7 @@ static bool failed(struct transport_conn *conn, struct transport_event *event) {
 }
 
 bool rc_send_turn(struct task *task, struct transport_event *event) {
-    struct transport_conn *conn = queue_entry(task, struct transport_conn, out);
+    struct rdma_conn *conn = queue_entry(task, struct rdma_conn, out);
     bool all_read = conn->announced_first == conn->announced_next;
     if (conn->sending && conn->gather_posted_bytes == conn->gather.len_bytes && all_read)
         return sent(conn, event);

@@ -5,7 +5,7 @@
  */
 #include "transport/rdma/rdma.h"
 
-static struct batch *batch_for(struct transport_conn *conn) {
+static struct batch *batch_for(struct rdma_conn *conn) {
     struct batch *batch = &conn->transport->batch;
     if (batch->count == BATCH_MAX)
         work_post(conn, false);
@@ -15,12 +15,12 @@ static struct batch *batch_for(struct transport_conn *conn) {
 }
 
 /* Is there a place in the queue, and has nothing failed? */
-static bool has_room(const struct transport_conn *conn, unsigned kept) {
+static bool has_room(const struct rdma_conn *conn, unsigned kept) {
     return !conn->error && !conn->disconnected && work_used(conn) + kept < WORK_MAX;
 }
 
 /* A new request, the last of the batch. */
-static struct ibv_send_wr *add(struct transport_conn *conn, const struct work *work) {
+static struct ibv_send_wr *add(struct rdma_conn *conn, const struct work *work) {
     struct batch *batch = batch_for(conn);
     unsigned number = conn->work_next++;
     struct ibv_send_wr *request = &batch->requests[batch->count];
@@ -32,23 +32,23 @@ static struct ibv_send_wr *add(struct transport_conn *conn, const struct work *w
     return request;
 }
 
-static void sign(struct transport_conn *conn, struct ibv_send_wr *request) {
+static void sign(struct rdma_conn *conn, struct ibv_send_wr *request) {
     request->send_flags |= IBV_SEND_SIGNALED;
     conn->work[(uint32_t)request->wr_id % WORK_RING].signalled = true;
     conn->unsignalled = 0;
 }
 
-static void sign_in_turn(struct transport_conn *conn, struct ibv_send_wr *request) {
+static void sign_in_turn(struct rdma_conn *conn, struct ibv_send_wr *request) {
     if (++conn->unsignalled >= WORK_SIGNAL_EVERY)
         sign(conn, request);
 }
 
-static struct slot *take_staging(struct transport_conn *conn) {
+static struct slot *take_staging(struct rdma_conn *conn) {
     struct slots *slots = &conn->device->staging;
     return slots_charge(slots, &conn->staging_share, CONN_STAGING_MAX) ? slots_pop(slots) : NULL;
 }
 
-uint8_t *work_message(struct transport_conn *conn, size_t len, size_t literal_bytes, bool control) {
+uint8_t *work_message(struct rdma_conn *conn, size_t len, size_t literal_bytes, bool control) {
     struct work work = {.kind = WORK_MESSAGE, .bytes = (uint32_t)literal_bytes};
     bool is_inline = len <= conn->inline_most;
     if (!has_room(conn, control ? 0 : WORK_FOR_CONTROLS))
@@ -68,8 +68,8 @@ uint8_t *work_message(struct transport_conn *conn, size_t len, size_t literal_by
     return data;
 }
 
-bool work_read(struct transport_conn *conn, struct fill *fill, const struct wire_span *from,
-               uint8_t *to, uint32_t key, bool is_last) {
+bool work_read(struct rdma_conn *conn, struct fill *fill, const struct wire_span *from, uint8_t *to,
+               uint32_t key, bool is_last) {
     if (!has_room(conn, WORK_FOR_CONTROLS) || conn->reads == conn->device->reads_max)
         return false;
     const struct work work = {
@@ -87,7 +87,7 @@ bool work_read(struct transport_conn *conn, struct fill *fill, const struct wire
     return true;
 }
 
-void work_probe(struct transport_conn *conn) {
+void work_probe(struct rdma_conn *conn) {
     const struct work work = {.kind = WORK_PROBE};
     if (!has_room(conn, WORK_FOR_CONTROLS))
         return;
@@ -97,12 +97,12 @@ void work_probe(struct transport_conn *conn) {
     work_post(conn, true);
 }
 
-static void give_back_staging(struct transport_conn *conn, struct slot *slot) {
+static void give_back_staging(struct rdma_conn *conn, struct slot *slot) {
     slots_discharge(&conn->device->staging, &conn->staging_share);
     slots_push(&conn->device->staging, slot);
 }
 
-static void read_over(struct transport_conn *conn, const struct work *work, bool ok) {
+static void read_over(struct rdma_conn *conn, const struct work *work, bool ok) {
     conn->reads--;
     conn->reading_bytes -= work->bytes;
     work->fill->reads--;
@@ -111,7 +111,7 @@ static void read_over(struct transport_conn *conn, const struct work *work, bool
         conn->done++;
 }
 
-static void one_over(struct transport_conn *conn, const struct work *work, bool ok) {
+static void one_over(struct rdma_conn *conn, const struct work *work, bool ok) {
     if (work->kind == WORK_READ)
         read_over(conn, work, ok);
     if (work->staging)
@@ -120,7 +120,7 @@ static void one_over(struct transport_conn *conn, const struct work *work, bool 
         conn->unacknowledged_bytes -= work->bytes;
 }
 
-void work_over(struct transport_conn *conn, unsigned last, bool ok) {
+void work_over(struct rdma_conn *conn, unsigned last, bool ok) {
     while (conn->work_first != last + 1) {
         bool worked = ok || (conn->work_first != last && !conn->error);
         one_over(conn, &conn->work[conn->work_first % WORK_RING], worked);
@@ -129,7 +129,7 @@ void work_over(struct transport_conn *conn, unsigned last, bool ok) {
 }
 
 /* The device did not take the requests from number `first` on. */
-static void not_posted(struct transport_conn *conn, unsigned first, int error) {
+static void not_posted(struct rdma_conn *conn, unsigned first, int error) {
     while (conn->work_next != first) {
         conn->work_next--;
         one_over(conn, &conn->work[conn->work_next % WORK_RING], false);
@@ -137,7 +137,7 @@ static void not_posted(struct transport_conn *conn, unsigned first, int error) {
     rc_conn_break(conn, error, "send");
 }
 
-void work_post(struct transport_conn *conn, bool signal) {
+void work_post(struct rdma_conn *conn, bool signal) {
     struct batch *batch = &conn->transport->batch;
     struct ibv_send_wr *bad = NULL;
     if (batch->count == 0)

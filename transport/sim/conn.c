@@ -5,22 +5,23 @@
 static bool connect_turn(struct task *task, struct transport_event *event);
 static bool closed_turn(struct task *task, struct transport_event *event);
 
-struct transport_conn *engine_conn_new(struct transport *transport, enum transport_pool pool) {
+struct sim_engine_conn *engine_conn_new(struct transport *transport, enum transport_pool pool) {
     struct queue_link *link = queue_pop(&transport->free_conns);
     if (!link)
         return NULL;
-    struct transport_conn *conn = queue_entry(link, struct transport_conn, free_link);
-    *conn = (struct transport_conn){.transport = transport,
-                                    .intake = {.task.turn = engine_receive_turn,
-                                               .ready = &transport->ready,
-                                               .pool = &transport->pools.of[pool]},
-                                    .out.turn = engine_send_turn,
-                                    .closed.turn = closed_turn};
+    struct sim_engine_conn *conn = queue_entry(link, struct sim_engine_conn, free_link);
+    *conn = (struct sim_engine_conn){.head = {.ops = &engine_conn_ops, .peer = &conn->peer},
+                                     .transport = transport,
+                                     .intake = {.task.turn = engine_receive_turn,
+                                                .ready = &transport->ready,
+                                                .pool = &transport->pools.of[pool]},
+                                     .out.turn = engine_send_turn,
+                                     .closed.turn = closed_turn};
     transport->conns_open++;
     return conn;
 }
 
-static void conn_free(struct transport_conn *conn) {
+static void conn_free(struct sim_engine_conn *conn) {
     queue_push(&conn->transport->gone_conns, &conn->free_link);
     conn->transport->conns_open--;
 }
@@ -36,13 +37,13 @@ void engine_conns_recycle(struct transport *transport) {
 }
 
 static void conn_ready(void *user) {
-    struct transport_conn *conn = user;
+    struct sim_engine_conn *conn = user;
     engine_receive_early(conn);
     engine_receive_wake(conn);
     engine_send_wake(conn);
 }
 
-static void describe_peer(struct transport_conn *conn, const struct transport_address *address) {
+static void describe_peer(struct sim_engine_conn *conn, const struct transport_address *address) {
     struct transport_peer *peer = &conn->peer;
     peer->address = address->storage;
     address_text(address, peer->text, sizeof peer->text);
@@ -51,25 +52,26 @@ static void describe_peer(struct transport_conn *conn, const struct transport_ad
     inet_ntop(address->any.sa_family, host, peer->host, sizeof peer->host);
 }
 
-void engine_conn_use_socket(struct transport_conn *conn, struct sim_end *end) {
+void engine_conn_use_socket(struct sim_engine_conn *conn, struct sim_end *end) {
     conn->in_end = conn->out_end = end;
     conn->transport->sim->ends_open++;
     describe_peer(conn, &end->peer);
     sim_end_watch(end, conn_ready, conn);
 }
 
-struct sim_end *sim_conn_end(const struct transport_conn *conn) {
+struct sim_end *sim_conn_end(const struct transport_conn *handle) {
+    const struct sim_engine_conn *conn = sim_engine_conn_of(handle);
     return conn->in_end ? conn->in_end : conn->out_end;
 }
 
-bool engine_conn_lost(struct transport_conn *conn, struct transport_event *event, int error,
+bool engine_conn_lost(struct sim_engine_conn *conn, struct transport_event *event, int error,
                       const char *operation) {
     assert(!conn->lost && conn->received.len == 0);
     conn->lost = true;
     engine_receive_stop(conn);
     task_stop(&conn->out);
     event->kind = TRANSPORT_LOST;
-    event->conn = conn;
+    event->conn = &conn->head;
     event->error = error;
     event->operation = operation;
     return true;
@@ -79,21 +81,21 @@ struct transport_conn *engine_connect(struct transport *transport,
                                       const struct transport_address *address, void *user,
                                       struct transport_failure *failure) {
     struct sim *sim = transport->sim;
-    struct transport_conn *conn =
+    struct sim_engine_conn *conn =
         sim->ends_open < sim->ends_most ? engine_conn_new(transport, TRANSPORT_POOL_RESERVE) : NULL;
     if (!conn) {
         *failure = (struct transport_failure){EMFILE, "taking a connection"};
         return NULL;
     }
-    conn->user = user;
+    conn->head.user = user;
     conn->connecting = true;
     conn->out.turn = connect_turn;
     engine_conn_use_socket(conn, sim_connect(sim, address));
-    return conn;
+    return &conn->head;
 }
 
 static bool connect_turn(struct task *task, struct transport_event *event) {
-    struct transport_conn *conn = queue_entry(task, struct transport_conn, out);
+    struct sim_engine_conn *conn = queue_entry(task, struct sim_engine_conn, out);
     int error = sim_connected(conn->out_end);
     if (error == EINPROGRESS)
         return false;
@@ -102,7 +104,7 @@ static bool connect_turn(struct task *task, struct transport_event *event) {
     conn->connecting = false;
     conn->out.turn = engine_send_turn;
     event->kind = TRANSPORT_CONNECTED;
-    event->conn = conn;
+    event->conn = &conn->head;
     return true;
 }
 
@@ -116,12 +118,12 @@ struct transport_conn *engine_attach(struct transport *transport, int in, int ou
         return NULL;
     }
     assert(in_end || out_end);
-    struct transport_conn *conn = engine_conn_new(transport, pool);
+    struct sim_engine_conn *conn = engine_conn_new(transport, pool);
     if (!conn) {
         *failure = (struct transport_failure){EMFILE, "taking a connection"};
         return NULL;
     }
-    conn->user = user;
+    conn->head.user = user;
     conn->borrowed = borrowed;
     conn->in_end = in_end;
     conn->out_end = out_end;
@@ -130,11 +132,11 @@ struct transport_conn *engine_attach(struct transport *transport, int in, int ou
         sim_end_watch(in_end, conn_ready, conn);
     if (out_end)
         sim_end_watch(out_end, conn_ready, conn);
-    return conn;
+    return &conn->head;
 }
 
 /* The process has the end no longer; a borrowed one it has, but not here. */
-static void leave(struct transport_conn *conn, struct sim_end *end) {
+static void leave(struct sim_engine_conn *conn, struct sim_end *end) {
     if (conn->borrowed) {
         sim_end_watch(end, NULL, NULL);
         return;
@@ -143,13 +145,13 @@ static void leave(struct transport_conn *conn, struct sim_end *end) {
     sim_close(end);
 }
 
-void engine_conn_leave_out(struct transport_conn *conn) {
+void engine_conn_leave_out(struct sim_engine_conn *conn) {
     leave(conn, conn->out_end);
     conn->out_end = NULL;
 }
 
 /* What was received, but not told: told before CLOSED, or as if it had never been read. */
-static void drop_received(struct transport_conn *conn) {
+static void drop_received(struct sim_engine_conn *conn) {
     struct mux_buffer *buffer = conn->received.buffer;
     struct sim *sim = conn->transport->sim;
     if (conn->received.len == 0 || sim_random(sim, 2))
@@ -160,13 +162,14 @@ static void drop_received(struct transport_conn *conn) {
         conn->intake.pool->returned(conn->intake.pool, buffer);
 }
 
-void engine_close(struct transport_conn *conn) {
+void engine_close(struct transport_conn *handle) {
+    struct sim_engine_conn *conn = sim_engine_conn_of(handle);
     assert(!conn->closing);
     conn->closing = true;
     drop_received(conn);
     engine_receive_stop(conn);
     task_stop(&conn->out);
-    conn->in_doubt_bytes = engine_unacknowledged(conn);
+    conn->in_doubt_bytes = engine_unacknowledged(&conn->head);
     bool is_socket = conn->in_end == conn->out_end;
     if (conn->in_end)
         leave(conn, conn->in_end);
@@ -177,13 +180,13 @@ void engine_close(struct transport_conn *conn) {
 }
 
 static bool closed_turn(struct task *task, struct transport_event *event) {
-    struct transport_conn *conn = queue_entry(task, struct transport_conn, closed);
+    struct sim_engine_conn *conn = queue_entry(task, struct sim_engine_conn, closed);
     if (conn->received.len > 0) { /* its turn comes first */
         task_wake(&conn->transport->ready, &conn->closed);
         return false;
     }
     event->kind = TRANSPORT_CLOSED;
-    event->conn = conn;
+    event->conn = &conn->head;
     event->sent_bytes = conn->sending ? conn->sent_bytes : 0;
     event->in_doubt_bytes = conn->in_doubt_bytes;
     conn_free(conn);

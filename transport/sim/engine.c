@@ -24,7 +24,8 @@ static void engine_fini(struct transport *transport) {
     for (int i = 0; i < TRANSPORT_POOLS; i++) /* no buffer is lost on its way */
         assert(transport->pools.of[i].free_count == transport->pools.of[i].count);
     pools_fini(&transport->pools);
-    watches_fini(&transport->watches);
+    assert(transport->watches.count == 0);
+    deferred_run(&transport->deferred);
     queue_remove(&transport->link);
     free(transport->conns);
     free(transport);
@@ -42,7 +43,8 @@ static struct transport *engine_init(const struct transport_config *config,
     queue_init(&transport->starved);
     queue_init(&transport->free_conns);
     queue_init(&transport->gone_conns);
-    watches_init(&transport->watches);
+    deferred_init(&transport->deferred);
+    transport->watches.deferred = &transport->deferred;
     queue_push(&transport->sim->transports, &transport->link);
     if (!make(transport, config, failure)) {
         engine_fini(transport);
@@ -74,29 +76,12 @@ static void engine_stop(struct transport *transport) {
     assert(transport->listeners == 0);
 }
 
-static void engine_set_user(struct transport_conn *conn, void *user) {
-    conn->user = user;
+static int engine_descriptor(const struct transport_conn *conn) {
+    (void)conn;
+    return -1;
 }
 
-static void *engine_user(const struct transport_conn *conn) {
-    return conn->user;
-}
-
-static const struct transport_peer *engine_peer(const struct transport_conn *conn) {
-    return &conn->peer;
-}
-
-const struct transport_ops transport_sim = {
-    .name = "sim",
-    .init = engine_init,
-    .caps = engine_caps,
-    .now_ns = engine_now_ns,
-    .listen = engine_listen,
-    .accept = engine_accept,
-    .close_listener = engine_close_listener,
-    .connect = engine_connect,
-    .attach = engine_attach,
-    .poll = engine_poll,
+const struct transport_conn_ops engine_conn_ops = {
     .receive = engine_receive,
     .receive_into = engine_receive_into,
     .send = engine_send,
@@ -104,12 +89,25 @@ const struct transport_ops transport_sim = {
     .unacknowledged = engine_unacknowledged,
     .unread = engine_unread,
     .close = engine_close,
+    .descriptor = engine_descriptor,
+};
+
+const struct transport_listener_ops engine_listener_ops = {
+    .accept = engine_accept,
+    .close = engine_close_listener,
+};
+
+const struct transport_ops transport_sim = {
+    .name = "sim",
+    .init = engine_init,
+    .caps = engine_caps,
+    .now_ns = engine_now_ns,
+    .listen = engine_listen,
+    .connect = engine_connect,
+    .attach = engine_attach,
+    .poll = engine_poll,
     .watch = engine_watch,
     .unwatch = engine_unwatch,
     .stop = engine_stop,
     .fini = engine_fini,
-    .set_user = engine_set_user,
-    .user = engine_user,
-    .listener_user = engine_listener_user,
-    .peer = engine_peer,
 };

@@ -157,7 +157,8 @@ struct received {
     size_t len;                /* 0: there is none */
 };
 
-struct transport_conn {
+struct sim_engine_conn {
+    struct transport_conn head; /* first */
     struct transport *transport;
     struct queue_link free_link;
     struct intake intake;
@@ -177,17 +178,29 @@ struct transport_conn {
     uint64_t sent_bytes;
     int failed_error; /* a send failed; told when what came before is received */
     uint64_t in_doubt_bytes;
-    void *user;
     struct transport_peer peer;
 };
 
-struct transport_listener {
+struct sim_engine_listener {
+    struct transport_listener head; /* first */
+    struct deferred_item deferred;
     struct transport *transport;
     struct sim_listener *socket;
     struct task task;
     bool accepting;
-    void *user;
 };
+
+static inline struct sim_engine_conn *sim_engine_conn_of(const struct transport_conn *handle) {
+    return queue_entry(handle, struct sim_engine_conn, head);
+}
+
+static inline struct sim_engine_listener *
+sim_engine_listener_of(const struct transport_listener *handle) {
+    return queue_entry(handle, struct sim_engine_listener, head);
+}
+
+extern const struct transport_conn_ops engine_conn_ops;
+extern const struct transport_listener_ops engine_listener_ops;
 
 struct transport {
     struct transport_caps caps;
@@ -200,9 +213,10 @@ struct transport {
     struct queue starved; /* listeners that wait for a free connection */
     struct queue free_conns;
     struct queue gone_conns; /* free with the next poll(): until then the user looks at them */
-    struct transport_conn *conns;
+    struct sim_engine_conn *conns;
     unsigned conns_open;
     unsigned listeners;
+    struct deferred deferred;
     struct watches watches;
 };
 
@@ -220,9 +234,8 @@ struct transport_listener *engine_listen(struct transport *transport,
                                          const struct transport_address *address, void *user,
                                          struct transport_address *bound,
                                          struct transport_failure *failure);
-void engine_accept(struct transport_listener *listener, bool on);
-void engine_close_listener(struct transport_listener *listener);
-void *engine_listener_user(const struct transport_listener *listener);
+void engine_accept(struct transport_listener *handle, bool on);
+void engine_close_listener(struct transport_listener *handle);
 
 /* conn.c */
 struct transport_conn *engine_connect(struct transport *transport,
@@ -231,31 +244,31 @@ struct transport_conn *engine_connect(struct transport *transport,
 struct transport_conn *engine_attach(struct transport *transport, int in, int out, bool borrowed,
                                      enum transport_pool pool, const char *name, void *user,
                                      struct transport_failure *failure);
-void engine_close(struct transport_conn *conn);
-struct transport_conn *engine_conn_new(struct transport *transport, enum transport_pool pool);
-void engine_conn_use_socket(struct transport_conn *conn, struct sim_end *end);
+void engine_close(struct transport_conn *handle);
+struct sim_engine_conn *engine_conn_new(struct transport *transport, enum transport_pool pool);
+void engine_conn_use_socket(struct sim_engine_conn *conn, struct sim_end *end);
 /* Only the direction that is written: nothing more is sent. */
-void engine_conn_leave_out(struct transport_conn *conn);
+void engine_conn_leave_out(struct sim_engine_conn *conn);
 void engine_conns_recycle(struct transport *transport);
-bool engine_conn_lost(struct transport_conn *conn, struct transport_event *event, int error,
+bool engine_conn_lost(struct sim_engine_conn *conn, struct transport_event *event, int error,
                       const char *operation);
 
 /* receive.c */
-void engine_receive(struct transport_conn *conn, bool on);
-void engine_receive_into(struct transport_conn *conn, struct mux_room room);
+void engine_receive(struct transport_conn *handle, bool on);
+void engine_receive_into(struct transport_conn *handle, struct mux_room room);
 bool engine_receive_turn(struct task *task, struct transport_event *event);
-void engine_receive_wake(struct transport_conn *conn);
-void engine_receive_stop(struct transport_conn *conn);
+void engine_receive_wake(struct sim_engine_conn *conn);
+void engine_receive_stop(struct sim_engine_conn *conn);
 
 /* Perhaps receives now, and poll() tells of it later. */
-void engine_receive_early(struct transport_conn *conn);
+void engine_receive_early(struct sim_engine_conn *conn);
 
 /* send.c */
-void engine_send(struct transport_conn *conn, const struct mux_gather *gather);
-void engine_finish(struct transport_conn *conn);
-uint64_t engine_unacknowledged(const struct transport_conn *conn);
-bool engine_unread(const struct transport_conn *conn);
+void engine_send(struct transport_conn *handle, const struct mux_gather *gather);
+void engine_finish(struct transport_conn *handle);
+uint64_t engine_unacknowledged(const struct transport_conn *handle);
+bool engine_unread(const struct transport_conn *handle);
 bool engine_send_turn(struct task *task, struct transport_event *event);
-void engine_send_wake(struct transport_conn *conn);
+void engine_send_wake(struct sim_engine_conn *conn);
 
 #endif

@@ -3,7 +3,7 @@
 
 static bool accept_turn(struct task *task, struct transport_event *event);
 
-static void listener_wake(struct transport_listener *listener) {
+static void listener_wake(struct sim_engine_listener *listener) {
     if (listener->accepting && !queue_empty(&listener->socket->backlog))
         task_wake(&listener->transport->ready, &listener->task);
 }
@@ -16,7 +16,7 @@ struct transport_listener *engine_listen(struct transport *transport,
                                          const struct transport_address *address, void *user,
                                          struct transport_address *bound,
                                          struct transport_failure *failure) {
-    struct transport_listener *listener = calloc(1, sizeof *listener);
+    struct sim_engine_listener *listener = calloc(1, sizeof *listener);
     if (!listener) {
         transport_failed(failure, "calloc");
         return NULL;
@@ -27,16 +27,17 @@ struct transport_listener *engine_listen(struct transport *transport,
         free(listener);
         return NULL;
     }
+    listener->head = (struct transport_listener){.ops = &engine_listener_ops, .user = user};
     listener->transport = transport;
     listener->task.turn = accept_turn;
     listener->accepting = true;
-    listener->user = user;
     sim_listener_watch(listener->socket, listener_ready, listener);
     transport->listeners++;
-    return listener;
+    return &listener->head;
 }
 
-void engine_accept(struct transport_listener *listener, bool on) {
+void engine_accept(struct transport_listener *handle, bool on) {
+    struct sim_engine_listener *listener = sim_engine_listener_of(handle);
     listener->accepting = on;
     if (on)
         listener_wake(listener);
@@ -44,28 +45,26 @@ void engine_accept(struct transport_listener *listener, bool on) {
         task_stop(&listener->task);
 }
 
-void engine_close_listener(struct transport_listener *listener) {
+void engine_close_listener(struct transport_listener *handle) {
+    struct sim_engine_listener *listener = sim_engine_listener_of(handle);
     task_stop(&listener->task);
     sim_unlisten(listener->socket);
     listener->transport->listeners--;
-    free(listener);
+    listener->head.user = NULL;
+    deferred_free(&listener->transport->deferred, &listener->deferred, listener);
 }
 
-void *engine_listener_user(const struct transport_listener *listener) {
-    return listener->user;
-}
-
-static void accepted(struct transport_listener *listener, struct transport_event *event,
+static void accepted(struct sim_engine_listener *listener, struct transport_event *event,
                      struct sim_end *end) {
-    struct transport_conn *conn = engine_conn_new(listener->transport, TRANSPORT_POOL_SHARED);
+    struct sim_engine_conn *conn = engine_conn_new(listener->transport, TRANSPORT_POOL_SHARED);
     assert(conn); /* accept_turn() has looked */
     engine_conn_use_socket(conn, end);
     event->kind = TRANSPORT_ACCEPTED;
-    event->conn = conn;
+    event->conn = &conn->head;
 }
 
 static bool accept_turn(struct task *task, struct transport_event *event) {
-    struct transport_listener *listener = queue_entry(task, struct transport_listener, task);
+    struct sim_engine_listener *listener = queue_entry(task, struct sim_engine_listener, task);
     struct transport *transport = listener->transport;
     if (queue_empty(&transport->free_conns)) {
         queue_push(&transport->starved, &task->link);
@@ -74,7 +73,7 @@ static bool accept_turn(struct task *task, struct transport_event *event) {
     struct sim_end *end = sim_accept(listener->socket);
     if (!end)
         return false;
-    event->listener = listener;
+    event->listener = &listener->head;
     if (transport->sim->ends_open < transport->sim->ends_most) {
         accepted(listener, event, end);
     } else {

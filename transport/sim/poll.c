@@ -28,7 +28,7 @@ static unsigned wait_until(struct transport *transport, uint64_t deadline_ns,
 unsigned engine_poll(struct transport *transport, uint64_t deadline_ns,
                      struct transport_event *events, unsigned most) {
     engine_conns_recycle(transport);
-    watches_reclaim(&transport->watches);
+    deferred_run(&transport->deferred);
     spend(transport->sim, POLL_NS);
     unsigned count = wait_until(transport, deadline_ns, events, most);
     transport->wake_ns = count > 0 ? 0 : deadline_ns;

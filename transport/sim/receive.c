@@ -1,11 +1,11 @@
 #include "transport/sim/internal.h"
 
 /* May this connection still receive by itself? */
-static bool receives(const struct transport_conn *conn) {
+static bool receives(const struct sim_engine_conn *conn) {
     return conn->in_end && !conn->ended && !conn->connecting && !conn->lost && !conn->closing;
 }
 
-void engine_receive_wake(struct transport_conn *conn) {
+void engine_receive_wake(struct sim_engine_conn *conn) {
     bool told = conn->received.len == 0;
     bool failed = told && conn->failed_error && receives(conn) && !end_has_bytes(conn->in_end);
     bool comes = told && conn->intake.on && receives(conn) && end_is_readable(conn->in_end);
@@ -13,27 +13,29 @@ void engine_receive_wake(struct transport_conn *conn) {
         intake_wake(&conn->intake);
 }
 
-void engine_receive_stop(struct transport_conn *conn) {
+void engine_receive_stop(struct sim_engine_conn *conn) {
     intake_stop(&conn->intake);
     if (conn->received.len > 0) /* what has come is told all the same */
         intake_wake(&conn->intake);
 }
 
-void engine_receive(struct transport_conn *conn, bool on) {
+void engine_receive(struct transport_conn *handle, bool on) {
+    struct sim_engine_conn *conn = sim_engine_conn_of(handle);
     conn->intake.on = on;
     if (!on)
         engine_receive_stop(conn);
     engine_receive_wake(conn); /* off: a failed send is told though */
 }
 
-void engine_receive_into(struct transport_conn *conn, struct mux_room room) {
+void engine_receive_into(struct transport_conn *handle, struct mux_room room) {
+    struct sim_engine_conn *conn = sim_engine_conn_of(handle);
     intake_offer(&conn->intake, room);
     engine_receive_early(conn);
     engine_receive_wake(conn);
 }
 
 /* Reads what is there into the room, or else into the buffer. */
-static void read_into(struct transport_conn *conn, struct mux_buffer *buffer) {
+static void read_into(struct sim_engine_conn *conn, struct mux_buffer *buffer) {
     struct mux_room room = conn->intake.room;
     if (room.len == 0)
         room = (struct mux_room){buffer->data, buffer->size_bytes};
@@ -42,7 +44,7 @@ static void read_into(struct transport_conn *conn, struct mux_buffer *buffer) {
     conn->received = (struct received){conn->intake.room.len ? NULL : buffer, (size_t)len};
 }
 
-void engine_receive_early(struct transport_conn *conn) {
+void engine_receive_early(struct sim_engine_conn *conn) {
     struct sim *sim = conn->transport->sim;
     struct mux_buffer *buffer = NULL;
     bool waits = queue_linked(&conn->intake.task.link); /* for its turn or for a buffer */
@@ -56,10 +58,10 @@ void engine_receive_early(struct transport_conn *conn) {
 }
 
 /* Tells of what was received. A room that was offered meanwhile has lapsed. */
-static bool tell(struct transport_conn *conn, struct transport_event *event) {
+static bool tell(struct sim_engine_conn *conn, struct transport_event *event) {
     struct received received = conn->received;
     event->kind = TRANSPORT_RECEIVED;
-    event->conn = conn;
+    event->conn = &conn->head;
     event->buffer = received.buffer;
     event->bytes =
         mux_span(received.buffer ? received.buffer->data : conn->intake.room.data, received.len);
@@ -74,7 +76,7 @@ static bool tell(struct transport_conn *conn, struct transport_event *event) {
 }
 
 /* There is nothing to be read: the end, an error, or that a send has failed before. */
-static bool no_bytes(struct transport_conn *conn, struct transport_event *event) {
+static bool no_bytes(struct sim_engine_conn *conn, struct transport_event *event) {
     uint8_t byte;
     if (conn->failed_error)
         return engine_conn_lost(conn, event, conn->failed_error, "send");
@@ -85,12 +87,12 @@ static bool no_bytes(struct transport_conn *conn, struct transport_event *event)
         return engine_conn_lost(conn, event, (int)-result, "receive");
     conn->ended = true;
     event->kind = TRANSPORT_ENDED;
-    event->conn = conn;
+    event->conn = &conn->head;
     return true;
 }
 
 bool engine_receive_turn(struct task *task, struct transport_event *event) {
-    struct transport_conn *conn = queue_entry(task, struct transport_conn, intake.task);
+    struct sim_engine_conn *conn = queue_entry(task, struct sim_engine_conn, intake.task);
     struct mux_buffer *buffer = NULL;
     if (conn->received.len > 0)
         return tell(conn, event);
@@ -103,7 +105,7 @@ bool engine_receive_turn(struct task *task, struct transport_event *event) {
     if (conn->intake.room.len == 0 && !(buffer = intake_buffer(&conn->intake))) {
         intake_wait(&conn->intake);
         event->kind = TRANSPORT_STARVED;
-        event->conn = conn;
+        event->conn = &conn->head;
         return true;
     }
     read_into(conn, buffer);

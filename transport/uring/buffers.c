@@ -124,10 +124,10 @@ static void tell_starved(struct uring_buffer_ring *ring, struct pool *pool,
                          struct uring_events *out) {
     while (out->count < out->most && !queue_empty(&pool->waiting)) {
         struct queue_link *link = queue_pop(&pool->waiting);
-        struct transport_conn *conn = queue_entry(link, struct transport_conn, receive.waiting);
+        struct uring_conn *conn = queue_entry(link, struct uring_conn, receive.waiting);
         queue_push(&ring->told, link);
         if (conn->receive.wanted && !conn->lost && !conn->closing)
-            uring_event(out, TRANSPORT_STARVED)->conn = conn;
+            uring_event(out, TRANSPORT_STARVED)->conn = &conn->head;
     }
 }
 
@@ -141,7 +141,7 @@ static bool serve(struct transport *transport, struct pool *pool, struct uring_e
     struct uring_buffer_ring *ring = ring_of(transport, pool);
     struct queue_link *link;
     for (unsigned left = ring->count; left > 0 && (link = first_waiting(ring, pool)); left--) {
-        struct transport_conn *conn = queue_entry(link, struct transport_conn, receive.waiting);
+        struct uring_conn *conn = queue_entry(link, struct uring_conn, receive.waiting);
         if (!uring_receive_arm(conn, ring->scarce))
             return true;
         queue_remove(link);

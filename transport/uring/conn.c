@@ -3,26 +3,26 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static struct transport_conn *slot(struct transport *transport) {
+static struct uring_conn *slot(struct transport *transport) {
     struct queue_link *link = queue_pop(&transport->free);
     if (link)
-        return queue_entry(link, struct transport_conn, work);
+        return queue_entry(link, struct uring_conn, work);
     if (transport->conns_made == transport->conns_max)
         return NULL;
     return &transport->conns[transport->conns_made++];
 }
 
-struct transport_conn *uring_conn_new(struct transport *transport, int in, int out,
-                                      enum transport_pool pool, void *user,
-                                      struct transport_failure *failure) {
-    struct transport_conn *conn = slot(transport);
+struct uring_conn *uring_conn_new(struct transport *transport, int in, int out,
+                                  enum transport_pool pool, void *user,
+                                  struct transport_failure *failure) {
+    struct uring_conn *conn = slot(transport);
     if (!conn) {
         *failure = (struct transport_failure){EMFILE, "taking a connection"};
         return NULL;
     }
-    *conn = (struct transport_conn){
+    *conn = (struct uring_conn){
+        .head = {.ops = &uring_conn_ops, .user = user, .peer = &conn->peer},
         .transport = transport,
-        .user = user,
         .receive = {.op = {.kind = &uring_receive_kind}, .fd = in, .pool = pool},
         .send = {.op = {.kind = &uring_send_kind}, .fd = out},
         .hang_up = {.kind = &uring_reader_kind},
@@ -31,7 +31,7 @@ struct transport_conn *uring_conn_new(struct transport *transport, int in, int o
     return conn;
 }
 
-void uring_conn_drop(struct transport_conn *conn) {
+void uring_conn_drop(struct uring_conn *conn) {
     struct transport *transport = conn->transport;
     if (queue_linked(&conn->work))
         queue_remove(&conn->work);
@@ -46,23 +46,23 @@ void uring_conns_reclaim(struct transport *transport) {
     queue_prepend(&transport->free, &transport->retired);
 }
 
-void uring_conn_wake(struct transport_conn *conn) {
+void uring_conn_wake(struct uring_conn *conn) {
     if (!queue_linked(&conn->work))
         queue_push(&conn->transport->work, &conn->work);
 }
 
-void uring_conn_lost(struct transport_conn *conn, int error, const char *operation,
+void uring_conn_lost(struct uring_conn *conn, int error, const char *operation,
                      struct uring_events *out) {
     if (conn->lost || conn->closing)
         return;
     conn->lost = true;
     struct transport_event *event = uring_event(out, TRANSPORT_LOST);
-    event->conn = conn;
+    event->conn = &conn->head;
     event->error = error;
     event->operation = operation;
 }
 
-static bool connect_begin(struct transport_conn *conn) {
+static bool connect_begin(struct uring_conn *conn) {
     struct io_uring_sqe *sqe = uring_op_begin(conn->transport, &conn->send.op);
     if (!sqe)
         return false;
@@ -73,7 +73,7 @@ static bool connect_begin(struct transport_conn *conn) {
 static void connect_complete(struct uring_op *op, int result, unsigned flags,
                              struct uring_events *out) {
     (void)flags;
-    struct transport_conn *conn = queue_entry(op, struct transport_conn, send.op);
+    struct uring_conn *conn = queue_entry(op, struct uring_conn, send.op);
     if (conn->closing || result == -EINTR)
         return;
     if (result < 0) {
@@ -84,11 +84,11 @@ static void connect_complete(struct uring_op *op, int result, unsigned flags,
     op->kind = &uring_send_kind;
     if (conn->address.any.sa_family == AF_UNIX) /* only now has the peer a pid */
         socket_describe_peer(conn->send.fd, &conn->address, &conn->peer);
-    uring_event(out, TRANSPORT_CONNECTED)->conn = conn;
+    uring_event(out, TRANSPORT_CONNECTED)->conn = &conn->head;
 }
 
 static void connect_settle(struct uring_op *op, struct uring_events *out) {
-    uring_conn_settle(queue_entry(op, struct transport_conn, send.op), out);
+    uring_conn_settle(queue_entry(op, struct uring_conn, send.op), out);
 }
 
 static const struct uring_op_kind connect_kind = {connect_complete, connect_settle};
@@ -96,7 +96,7 @@ static const struct uring_op_kind connect_kind = {connect_complete, connect_sett
 struct transport_conn *uring_connect(struct transport *transport,
                                      const struct transport_address *address, void *user,
                                      struct transport_failure *failure) {
-    struct transport_conn *conn =
+    struct uring_conn *conn =
         uring_conn_new(transport, -1, -1, TRANSPORT_POOL_RESERVE, user, failure);
     if (!conn)
         return NULL;
@@ -111,7 +111,7 @@ struct transport_conn *uring_connect(struct transport *transport,
     conn->address = *address;
     socket_describe_peer(fd, address, &conn->peer);
     uring_conn_wake(conn);
-    return conn;
+    return &conn->head;
 }
 
 /*
@@ -131,7 +131,7 @@ static bool use_descriptor(int fd, enum descriptor_kind *kind, bool *is_pipe, bo
     return true;
 }
 
-static bool use_descriptors(struct transport_conn *conn, struct transport_failure *failure) {
+static bool use_descriptors(struct uring_conn *conn, struct transport_failure *failure) {
     struct uring_receive *receive = &conn->receive;
     enum descriptor_kind in_kind = DESCRIPTOR_SOCKET;
     bool in_pipe, out_pipe;
@@ -153,7 +153,7 @@ struct transport_conn *uring_attach(struct transport *transport, int in, int out
                                     enum transport_pool pool, const char *name, void *user,
                                     struct transport_failure *failure) {
     assert(in >= 0 || out >= 0);
-    struct transport_conn *conn = uring_conn_new(transport, in, out, pool, user, failure);
+    struct uring_conn *conn = uring_conn_new(transport, in, out, pool, user, failure);
     if (!conn)
         return NULL;
     conn->borrowed = borrowed;
@@ -163,10 +163,10 @@ struct transport_conn *uring_attach(struct transport *transport, int in, int out
     }
     socket_describe_attached(in >= 0 ? in : out, name, &conn->peer);
     uring_conn_wake(conn);
-    return conn;
+    return &conn->head;
 }
 
-static void close_descriptors(struct transport_conn *conn) {
+static void close_descriptors(struct uring_conn *conn) {
     if (conn->borrowed)
         return;
     int in = conn->receive.fd, out = conn->send.fd;
@@ -176,22 +176,22 @@ static void close_descriptors(struct transport_conn *conn) {
         close(out);
 }
 
-static void closed(struct transport_conn *conn, struct uring_events *out) {
+static void closed(struct uring_conn *conn, struct uring_events *out) {
     struct transport_event *event = uring_event(out, TRANSPORT_CLOSED);
     uring_send_take_back(&conn->send);
-    event->conn = conn;
+    event->conn = &conn->head;
     event->sent_bytes = conn->send.active ? conn->send.taken_bytes : 0;
-    event->in_doubt_bytes = uring_unacknowledged(conn);
+    event->in_doubt_bytes = uring_unacknowledged(&conn->head);
     close_descriptors(conn);
     uring_conn_drop(conn);
 }
 
-static bool is_idle(const struct transport_conn *conn) {
+static bool is_idle(const struct uring_conn *conn) {
     return uring_op_idle(&conn->receive.op) && uring_op_idle(&conn->send.op) &&
            uring_op_idle(&conn->hang_up);
 }
 
-static bool closing_advance(struct transport_conn *conn, struct uring_events *out) {
+static bool closing_advance(struct uring_conn *conn, struct uring_events *out) {
     if (!uring_op_stop(conn->transport, &conn->receive.op) ||
         !uring_op_stop(conn->transport, &conn->send.op) ||
         !uring_op_stop(conn->transport, &conn->hang_up))
@@ -201,7 +201,7 @@ static bool closing_advance(struct transport_conn *conn, struct uring_events *ou
     return true;
 }
 
-bool uring_conn_advance(struct transport_conn *conn, struct uring_events *out) {
+bool uring_conn_advance(struct uring_conn *conn, struct uring_events *out) {
     if (conn->closing)
         return closing_advance(conn, out);
     if (conn->connecting)
@@ -210,14 +210,15 @@ bool uring_conn_advance(struct transport_conn *conn, struct uring_events *out) {
            uring_receive_advance(conn, out);
 }
 
-void uring_conn_settle(struct transport_conn *conn, struct uring_events *out) {
+void uring_conn_settle(struct uring_conn *conn, struct uring_events *out) {
     if (conn->closing && is_idle(conn))
         closed(conn, out);
     else
         uring_conn_wake(conn);
 }
 
-void uring_close(struct transport_conn *conn) {
+void uring_close(struct transport_conn *handle) {
+    struct uring_conn *conn = uring_conn_of(handle);
     assert(!conn->closing);
     conn->closing = true;
     uring_receive_leave(&conn->receive);

@@ -11,7 +11,8 @@
 
 static void uring_fini(struct transport *transport) {
     assert(transport->conns_open == 0 && queue_empty(&transport->listeners));
-    watches_fini(&transport->watches);
+    assert(transport->watches.count == 0);
+    deferred_run(&transport->deferred);
     if (transport->ring_made)
         io_uring_queue_exit(&transport->ring);
     uring_buffers_free(transport);
@@ -49,7 +50,8 @@ static struct transport *uring_init(const struct transport_config *config,
     queue_init(&transport->work);
     queue_init(&transport->listeners);
     queue_init(&transport->watch_work);
-    watches_init(&transport->watches);
+    deferred_init(&transport->deferred);
+    transport->watches.deferred = &transport->deferred;
     if (!make(transport, config, failure)) {
         uring_fini(transport);
         return NULL;
@@ -70,7 +72,7 @@ static const struct transport_caps *uring_caps(const struct transport *transport
 static bool advance_conns(struct transport *transport, struct uring_events *out) {
     struct queue_link *link;
     while (out->count < out->most && (link = queue_pop(&transport->work))) {
-        struct transport_conn *conn = queue_entry(link, struct transport_conn, work);
+        struct uring_conn *conn = queue_entry(link, struct uring_conn, work);
         if (!uring_conn_advance(conn, out)) {
             uring_conn_wake(conn);
             return false;
@@ -103,7 +105,7 @@ static unsigned uring_poll(struct transport *transport, uint64_t deadline_ns,
     struct uring_events out = {.events = events, .most = most};
     uring_conns_reclaim(transport);
     uring_listeners_rested(transport);
-    watches_reclaim(&transport->watches);
+    deferred_run(&transport->deferred);
     for (;;) {
         bool may_wait = advance(transport, &out) && out.count == 0;
         transport->gathering.waited = transport->gathering.on = false;
@@ -124,33 +126,11 @@ static void uring_stop(struct transport *transport) {
         uring_poll(transport, uring_now_ns(transport) + STOP_STEP_NS, events, STOP_EVENTS);
 }
 
-static void set_user(struct transport_conn *conn, void *user) {
-    conn->user = user;
+static int uring_descriptor(const struct transport_conn *conn) {
+    return uring_conn_of(conn)->send.fd;
 }
 
-static void *user(const struct transport_conn *conn) {
-    return conn->user;
-}
-
-static void *listener_user(const struct transport_listener *listener) {
-    return listener->user;
-}
-
-static const struct transport_peer *peer(const struct transport_conn *conn) {
-    return &conn->peer;
-}
-
-const struct transport_ops transport_uring = {
-    .name = "uring",
-    .init = uring_init,
-    .caps = uring_caps,
-    .now_ns = uring_now_ns,
-    .listen = uring_listen,
-    .accept = uring_accept,
-    .close_listener = uring_close_listener,
-    .connect = uring_connect,
-    .attach = uring_attach,
-    .poll = uring_poll,
+const struct transport_conn_ops uring_conn_ops = {
     .receive = uring_receive,
     .receive_into = uring_receive_into,
     .send = uring_send,
@@ -158,12 +138,25 @@ const struct transport_ops transport_uring = {
     .unacknowledged = uring_unacknowledged,
     .unread = uring_unread,
     .close = uring_close,
+    .descriptor = uring_descriptor,
+};
+
+const struct transport_listener_ops uring_listener_ops = {
+    .accept = uring_accept,
+    .close = uring_close_listener,
+};
+
+const struct transport_ops transport_uring = {
+    .name = "uring",
+    .init = uring_init,
+    .caps = uring_caps,
+    .now_ns = uring_now_ns,
+    .listen = uring_listen,
+    .connect = uring_connect,
+    .attach = uring_attach,
+    .poll = uring_poll,
     .watch = uring_watch,
     .unwatch = uring_unwatch,
     .stop = uring_stop,
     .fini = uring_fini,
-    .set_user = set_user,
-    .user = user,
-    .listener_user = listener_user,
-    .peer = peer,
 };

@@ -8,13 +8,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static bool must_stop(const struct transport_listener *listener) {
+static bool must_stop(const struct uring_listener *listener) {
     const struct transport *transport = listener->transport;
     unsigned used = transport->conns_open + transport->conns_gone + transport->kept;
     return listener->closing || !listener->on || used >= transport->conns_max;
 }
 
-static bool arm(struct transport_listener *listener) {
+static bool arm(struct uring_listener *listener) {
     struct io_uring_sqe *sqe = uring_op_begin(listener->transport, &listener->op);
     if (!sqe)
         return false;
@@ -25,7 +25,7 @@ static bool arm(struct transport_listener *listener) {
     return true;
 }
 
-static bool advance(struct transport_listener *listener) {
+static bool advance(struct uring_listener *listener) {
     if (!uring_op_idle(&listener->op))
         return !must_stop(listener) || uring_op_stop(listener->transport, &listener->op);
     if (listener->closing) {
@@ -40,7 +40,7 @@ bool uring_listeners_advance(struct transport *transport) {
     const struct queue_link *end = &transport->listeners.head;
     for (struct queue_link *link = end->next, *next; link != end; link = next) {
         next = link->next;
-        if (!advance(queue_entry(link, struct transport_listener, all)))
+        if (!advance(queue_entry(link, struct uring_listener, all)))
             return false;
     }
     return true;
@@ -49,14 +49,14 @@ bool uring_listeners_advance(struct transport *transport) {
 void uring_listeners_rested(struct transport *transport) {
     const struct queue_link *end = &transport->listeners.head;
     for (struct queue_link *link = end->next; link != end; link = link->next)
-        queue_entry(link, struct transport_listener, all)->resting = false;
+        queue_entry(link, struct uring_listener, all)->resting = false;
 }
 
 /*
  * The peer's address. Not getpeername(): it does not know it any more when the peer has reset the
  * connection, whose bytes can be received all the same.
  */
-static struct transport_address peer_of(const struct transport_listener *listener, int fd) {
+static struct transport_address peer_of(const struct uring_listener *listener, int fd) {
     struct transport_address address = {
         .storage.ss_family = listener->socket.bound.any.sa_family,
         .len = listener->socket.bound.len,
@@ -66,16 +66,16 @@ static struct transport_address peer_of(const struct transport_listener *listene
     return address;
 }
 
-static void refused(struct transport_listener *listener, int error, struct uring_events *out) {
+static void refused(struct uring_listener *listener, int error, struct uring_events *out) {
     struct transport_event *event = uring_event(out, TRANSPORT_REFUSED);
-    event->listener = listener;
+    event->listener = &listener->head;
     event->error = error;
     event->operation = "accept";
 }
 
-static void accepted(struct transport_listener *listener, int fd, struct uring_events *out) {
+static void accepted(struct uring_listener *listener, int fd, struct uring_events *out) {
     struct transport_failure failure = {EMFILE, "accept"};
-    struct transport_conn *conn =
+    struct uring_conn *conn =
         fd < listener->transport->accept_limit
             ? uring_conn_new(listener->transport, fd, fd, TRANSPORT_POOL_SHARED, NULL, &failure)
             : NULL;
@@ -87,16 +87,15 @@ static void accepted(struct transport_listener *listener, int fd, struct uring_e
     struct transport_address peer = peer_of(listener, fd);
     socket_describe_peer(fd, &peer, &conn->peer);
     struct transport_event *event = uring_event(out, TRANSPORT_ACCEPTED);
-    event->listener = listener;
-    event->conn = conn;
+    event->listener = &listener->head;
+    event->conn = &conn->head;
 }
 
 /*
  * The kernel takes a descriptor before it looks for a connection: without one accepting fails even
  * while nobody is there. So it is tried again only when somebody is.
  */
-static void accept_failed(struct transport_listener *listener, int error,
-                          struct uring_events *out) {
+static void accept_failed(struct uring_listener *listener, int error, struct uring_events *out) {
     struct transport *transport = listener->transport;
     listener->poll_first = true;
     if (!socket_accept_starved(error))
@@ -108,7 +107,7 @@ static void accept_failed(struct transport_listener *listener, int error,
 }
 
 static void complete(struct uring_op *op, int result, unsigned flags, struct uring_events *out) {
-    struct transport_listener *listener = queue_entry(op, struct transport_listener, op);
+    struct uring_listener *listener = queue_entry(op, struct uring_listener, op);
     (void)flags;
     bool polled = listener->poll_first;
     if (result == -ECANCELED || result == -EINTR)
@@ -138,7 +137,7 @@ struct transport_listener *uring_listen(struct transport *transport,
                                         const struct transport_address *address, void *user,
                                         struct transport_address *bound,
                                         struct transport_failure *failure) {
-    struct transport_listener *listener = calloc(1, sizeof *listener);
+    struct uring_listener *listener = calloc(1, sizeof *listener);
     if (!listener) {
         transport_failed(failure, "calloc");
         return NULL;
@@ -147,20 +146,23 @@ struct transport_listener *uring_listen(struct transport *transport,
         free(listener);
         return NULL;
     }
+    listener->head = (struct transport_listener){.ops = &uring_listener_ops, .user = user};
     listener->transport = transport;
-    listener->user = user;
     listener->on = true;
     listener->op.kind = &accept_kind;
     queue_push(&transport->listeners, &listener->all);
     *bound = listener->socket.bound;
-    return listener;
+    return &listener->head;
 }
 
-void uring_accept(struct transport_listener *listener, bool on) {
+void uring_accept(struct transport_listener *handle, bool on) {
+    struct uring_listener *listener = uring_listener_of(handle);
     listener->on = on;
 }
 
-void uring_close_listener(struct transport_listener *listener) {
+void uring_close_listener(struct transport_listener *handle) {
+    struct uring_listener *listener = uring_listener_of(handle);
     listener->closing = true;
+    listener->head.user = NULL;
     socket_unlisten(&listener->socket);
 }

@@ -7,8 +7,8 @@
 #include <poll.h>
 #include <unistd.h>
 
-static struct transport_conn *conn_of(struct uring_op *op) {
-    return queue_entry(op, struct transport_conn, receive.op);
+static struct uring_conn *conn_of(struct uring_op *op) {
+    return queue_entry(op, struct uring_conn, receive.op);
 }
 
 static bool has_room(const struct uring_receive *receive) {
@@ -16,7 +16,7 @@ static bool has_room(const struct uring_receive *receive) {
 }
 
 /* The request in flight is not what is wanted now. */
-static bool must_stop(const struct transport_conn *conn) {
+static bool must_stop(const struct uring_conn *conn) {
     const struct uring_receive *receive = &conn->receive;
     if (conn->send.error != 0 && (!receive->draining || receive->drain_bytes == 0))
         return true;
@@ -24,7 +24,7 @@ static bool must_stop(const struct transport_conn *conn) {
 }
 
 /* After a failed send: true once all has been received that had come until then. */
-static bool drained(struct transport_conn *conn) {
+static bool drained(struct uring_conn *conn) {
     struct uring_receive *receive = &conn->receive;
     if (!receive->draining) {
         receive->draining = true;
@@ -46,7 +46,7 @@ static uint64_t offset(const struct uring_receive *receive) {
     return receive->is_file ? (uint64_t)receive->file_offset : URING_OFFSET_NONE;
 }
 
-static bool arm_room(struct transport_conn *conn) {
+static bool arm_room(struct uring_conn *conn) {
     struct uring_receive *receive = &conn->receive;
     struct io_uring_sqe *sqe = uring_op_begin(conn->transport, &receive->op);
     if (!sqe)
@@ -82,7 +82,7 @@ static void prepare(const struct uring_receive *receive, struct io_uring_sqe *sq
     sqe->buf_group = (uint16_t)receive->pool;
 }
 
-bool uring_receive_arm(struct transport_conn *conn, bool once) {
+bool uring_receive_arm(struct uring_conn *conn, bool once) {
     struct uring_receive *receive = &conn->receive;
     struct io_uring_sqe *sqe = uring_op_begin(conn->transport, &receive->op);
     if (!sqe)
@@ -95,7 +95,7 @@ bool uring_receive_arm(struct transport_conn *conn, bool once) {
     return true;
 }
 
-bool uring_receive_advance(struct transport_conn *conn, struct uring_events *out) {
+bool uring_receive_advance(struct uring_conn *conn, struct uring_events *out) {
     struct uring_receive *receive = &conn->receive;
     if (!uring_op_idle(&receive->op))
         return !must_stop(conn) || uring_op_stop(conn->transport, &receive->op);
@@ -114,11 +114,11 @@ bool uring_receive_advance(struct transport_conn *conn, struct uring_events *out
     return true;
 }
 
-static void deliver(struct transport_conn *conn, struct mux_buffer *buffer, size_t len,
+static void deliver(struct uring_conn *conn, struct mux_buffer *buffer, size_t len,
                     struct uring_events *out) {
     struct uring_receive *receive = &conn->receive;
     struct transport_event *event = uring_event(out, TRANSPORT_RECEIVED);
-    event->conn = conn;
+    event->conn = &conn->head;
     event->buffer = buffer;
     if (buffer) {
         pool_lend(&conn->transport->pools.of[receive->pool], buffer);
@@ -138,10 +138,10 @@ static void deliver(struct transport_conn *conn, struct mux_buffer *buffer, size
     }
 }
 
-static void end(struct transport_conn *conn, struct uring_events *out) {
+static void end(struct uring_conn *conn, struct uring_events *out) {
     conn->receive.ended = true;
     if (conn->send.error == 0) /* else LOST says it */
-        uring_event(out, TRANSPORT_ENDED)->conn = conn;
+        uring_event(out, TRANSPORT_ENDED)->conn = &conn->head;
 }
 
 /* ENOBUFS and a cancelled request are no failures: what is wanted is begun again in its turn. */
@@ -150,7 +150,7 @@ static bool is_failure(int result) {
 }
 
 static void complete(struct uring_op *op, int result, unsigned flags, struct uring_events *out) {
-    struct transport_conn *conn = conn_of(op);
+    struct uring_conn *conn = conn_of(op);
     struct uring_receive *receive = &conn->receive;
     struct mux_buffer *buffer = uring_buffer_taken(conn->transport, receive->pool, flags);
     bool polled = receive->poll_first;
@@ -177,12 +177,14 @@ static void settle(struct uring_op *op, struct uring_events *out) {
 
 const struct uring_op_kind uring_receive_kind = {complete, settle};
 
-void uring_receive(struct transport_conn *conn, bool on) {
+void uring_receive(struct transport_conn *handle, bool on) {
+    struct uring_conn *conn = uring_conn_of(handle);
     conn->receive.wanted = on;
     uring_conn_wake(conn);
 }
 
-void uring_receive_into(struct transport_conn *conn, struct mux_room room) {
+void uring_receive_into(struct transport_conn *handle, struct mux_room room) {
+    struct uring_conn *conn = uring_conn_of(handle);
     assert(conn->receive.wanted && !has_room(&conn->receive) && room.data && room.len > 0);
     conn->receive.room = room;
     uring_conn_wake(conn);

@@ -18,8 +18,8 @@ _Static_assert(offsetof(struct mux_span, data) == offsetof(struct iovec, iov_bas
 _Static_assert(offsetof(struct mux_span, len) == offsetof(struct iovec, iov_len),
                "a span is an iovec");
 
-static struct transport_conn *conn_of(struct uring_op *op) {
-    return queue_entry(op, struct transport_conn, send.op);
+static struct uring_conn *conn_of(struct uring_op *op) {
+    return queue_entry(op, struct uring_conn, send.op);
 }
 
 static bool all_taken(const struct uring_send *send) {
@@ -48,7 +48,7 @@ static uint64_t offset(const struct uring_send *send) {
                                          : URING_OFFSET_NONE;
 }
 
-static bool begin(struct transport_conn *conn) {
+static bool begin(struct uring_conn *conn) {
     struct uring_send *send = &conn->send;
     struct io_uring_sqe *sqe = uring_op_begin(conn->transport, &send->op);
     if (!sqe)
@@ -70,7 +70,7 @@ static bool begin(struct transport_conn *conn) {
 }
 
 /* The end that the peer sees. */
-static void end(struct transport_conn *conn) {
+static void end(struct uring_conn *conn) {
     struct uring_send *send = &conn->send;
     send->finished = true;
     if (send->kind == DESCRIPTOR_SOCKET) {
@@ -81,7 +81,7 @@ static void end(struct transport_conn *conn) {
     }
 }
 
-bool uring_send_advance(struct transport_conn *conn) {
+bool uring_send_advance(struct uring_conn *conn) {
     struct uring_send *send = &conn->send;
     if (!uring_op_idle(&send->op) || conn->lost || send->error != 0)
         return true;
@@ -110,14 +110,14 @@ void uring_send_take_back(struct uring_send *send) {
         send->taken_bytes = 0;
 }
 
-static void failed(struct transport_conn *conn, int error) {
+static void failed(struct uring_conn *conn, int error) {
     conn->send.error = error;
     uring_send_take_back(&conn->send);
 }
 
 static void complete(struct uring_op *op, int result, unsigned flags, struct uring_events *out) {
     (void)flags;
-    struct transport_conn *conn = conn_of(op);
+    struct uring_conn *conn = conn_of(op);
     struct uring_send *send = &conn->send;
     conn->transport->gathering.sends_in_flight--;
     bool polled = send->poll_first;
@@ -141,7 +141,7 @@ static void complete(struct uring_op *op, int result, unsigned flags, struct uri
     if (conn->closing || conn->lost)
         return; /* CLOSED tells */
     send->active = false;
-    uring_event(out, TRANSPORT_SENT)->conn = conn;
+    uring_event(out, TRANSPORT_SENT)->conn = &conn->head;
 }
 
 static void settle(struct uring_op *op, struct uring_events *out) {
@@ -154,11 +154,11 @@ const struct uring_op_kind uring_send_kind = {complete, settle};
  * ---- a reader that goes ----
  */
 
-static struct transport_conn *written_by(struct uring_op *op) {
-    return queue_entry(op, struct transport_conn, hang_up);
+static struct uring_conn *written_by(struct uring_op *op) {
+    return queue_entry(op, struct uring_conn, hang_up);
 }
 
-bool uring_reader_advance(struct transport_conn *conn) {
+bool uring_reader_advance(struct uring_conn *conn) {
     if (conn->send.finish)
         return uring_op_stop(conn->transport, &conn->hang_up);
     bool heard_out = conn->receive.fd < 0 || conn->receive.ended; /* else that comes first */
@@ -175,7 +175,7 @@ bool uring_reader_advance(struct transport_conn *conn) {
 static void reader_complete(struct uring_op *op, int result, unsigned flags,
                             struct uring_events *out) {
     (void)flags;
-    struct transport_conn *conn = written_by(op);
+    struct uring_conn *conn = written_by(op);
     if (result == -ECANCELED || result == -EINTR)
         return;
     conn->watches_reader = false;
@@ -189,7 +189,8 @@ static void reader_settle(struct uring_op *op, struct uring_events *out) {
 
 const struct uring_op_kind uring_reader_kind = {reader_complete, reader_settle};
 
-void uring_send(struct transport_conn *conn, const struct mux_gather *gather) {
+void uring_send(struct transport_conn *handle, const struct mux_gather *gather) {
+    struct uring_conn *conn = uring_conn_of(handle);
     struct uring_send *send = &conn->send;
     assert(!send->active && !send->finish && send->fd >= 0);
     assert(gather->count <= URING_GATHER_MAX);
@@ -203,18 +204,21 @@ void uring_send(struct transport_conn *conn, const struct mux_gather *gather) {
     uring_conn_wake(conn);
 }
 
-void uring_finish(struct transport_conn *conn) {
+void uring_finish(struct transport_conn *handle) {
+    struct uring_conn *conn = uring_conn_of(handle);
     conn->send.finish = true;
     uring_conn_wake(conn);
 }
 
-uint64_t uring_unacknowledged(const struct transport_conn *conn) {
+uint64_t uring_unacknowledged(const struct transport_conn *handle) {
+    const struct uring_conn *conn = uring_conn_of(handle);
     const struct uring_send *send = &conn->send;
     bool knows = send->fd >= 0 && !conn->connecting;
     return knows ? socket_unacknowledged(send->fd, send->finished) : 0;
 }
 
-bool uring_unread(const struct transport_conn *conn) {
+bool uring_unread(const struct transport_conn *handle) {
+    const struct uring_conn *conn = uring_conn_of(handle);
     int fd = conn->receive.fd;
     return fd >= 0 && !conn->connecting && socket_unread(fd) > 0;
 }

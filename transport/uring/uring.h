@@ -112,9 +112,9 @@ struct uring_send {
     struct file_mark mark;
 };
 
-struct transport_conn {
+struct uring_conn {
+    struct transport_conn head; /* first */
     struct transport *transport;
-    void *user;
     struct queue_link work; /* in transport->work, ->retired or ->free */
     struct uring_receive receive;
     struct uring_send send;  /* its op also connects */
@@ -128,9 +128,9 @@ struct transport_conn {
     struct transport_peer peer;
 };
 
-struct transport_listener {
+struct uring_listener {
+    struct transport_listener head; /* first */
     struct transport *transport;
-    void *user;
     struct queue_link all; /* in transport->listeners */
     struct uring_op op;
     struct listening_socket socket;
@@ -139,6 +139,17 @@ struct transport_listener {
     bool poll_first; /* accepting failed: wait until somebody is there before it is tried again */
     bool resting;    /* nothing can be accepted nor refused: not again before the next poll() */
 };
+
+static inline struct uring_conn *uring_conn_of(const struct transport_conn *handle) {
+    return queue_entry(handle, struct uring_conn, head);
+}
+
+static inline struct uring_listener *uring_listener_of(const struct transport_listener *handle) {
+    return queue_entry(handle, struct uring_listener, head);
+}
+
+extern const struct transport_conn_ops uring_conn_ops;
+extern const struct transport_listener_ops uring_listener_ops;
 
 /* wait.c: whether to let completions gather before we are woken. */
 struct uring_gathering {
@@ -167,7 +178,7 @@ struct transport {
     struct pools pools;
     struct uring_buffer_ring rings[TRANSPORT_POOLS];
     struct socket_reserve reserve;
-    struct transport_conn *conns;
+    struct uring_conn *conns;
     unsigned conns_max;
     unsigned conns_made;  /* the first so many have been used */
     unsigned conns_open;  /* not yet CLOSED */
@@ -178,6 +189,7 @@ struct transport {
     struct queue retired; /* CLOSED in this poll(): free at the next */
     struct queue work;    /* conns that may have something to do */
     struct queue listeners;
+    struct deferred deferred;
     struct watches watches;
     struct queue watch_work; /* watches whose request is to be made or cancelled */
 };
@@ -256,23 +268,23 @@ bool uring_buffers_serve(struct transport *transport, struct uring_events *out);
 extern const struct uring_op_kind uring_receive_kind;
 
 /* Makes what is in flight match what is wanted. False: no entry, try again. */
-bool uring_receive_advance(struct transport_conn *conn, struct uring_events *out);
+bool uring_receive_advance(struct uring_conn *conn, struct uring_events *out);
 
 /* Receives into buffers from now on, or into one. False: no entry, try again. */
-bool uring_receive_arm(struct transport_conn *conn, bool once);
+bool uring_receive_arm(struct uring_conn *conn, bool once);
 
 /* No longer waits for a buffer. */
 void uring_receive_leave(struct uring_receive *receive);
 
-void uring_receive(struct transport_conn *conn, bool on);
-void uring_receive_into(struct transport_conn *conn, struct mux_room room);
+void uring_receive(struct transport_conn *handle, bool on);
+void uring_receive_into(struct transport_conn *handle, struct mux_room room);
 
 /* send.c */
 
 extern const struct uring_op_kind uring_send_kind;
 
 /* As uring_receive_advance(). */
-bool uring_send_advance(struct transport_conn *conn);
+bool uring_send_advance(struct uring_conn *conn);
 
 /* Takes what a failed send has left in a file back out of it. */
 void uring_send_take_back(struct uring_send *send);
@@ -281,34 +293,34 @@ void uring_send_take_back(struct uring_send *send);
  * Hears of a reader that is gone while nothing is sent. As uring_receive_advance(). The request
  * holds the descriptor open: it is stopped before that is closed.
  */
-bool uring_reader_advance(struct transport_conn *conn);
+bool uring_reader_advance(struct uring_conn *conn);
 extern const struct uring_op_kind uring_reader_kind;
 
-void uring_send(struct transport_conn *conn, const struct mux_gather *gather);
-void uring_finish(struct transport_conn *conn);
-uint64_t uring_unacknowledged(const struct transport_conn *conn);
-bool uring_unread(const struct transport_conn *conn);
+void uring_send(struct transport_conn *handle, const struct mux_gather *gather);
+void uring_finish(struct transport_conn *handle);
+uint64_t uring_unacknowledged(const struct transport_conn *handle);
+bool uring_unread(const struct transport_conn *handle);
 
 /* conn.c: connections from their first to their last event. */
 
 /* A connection of these descriptors; NULL with *failure when conns_max are open. */
-struct transport_conn *uring_conn_new(struct transport *transport, int in, int out,
-                                      enum transport_pool pool, void *user,
-                                      struct transport_failure *failure);
+struct uring_conn *uring_conn_new(struct transport *transport, int in, int out,
+                                  enum transport_pool pool, void *user,
+                                  struct transport_failure *failure);
 
 /* The connection is no more; its descriptors are the caller's. */
-void uring_conn_drop(struct transport_conn *conn);
+void uring_conn_drop(struct uring_conn *conn);
 
 /* It may have something to do: looked at in the next poll(). */
-void uring_conn_wake(struct transport_conn *conn);
+void uring_conn_wake(struct uring_conn *conn);
 
-bool uring_conn_advance(struct transport_conn *conn, struct uring_events *out);
+bool uring_conn_advance(struct uring_conn *conn, struct uring_events *out);
 
 /* uring_op_kind.settle of its ops. */
-void uring_conn_settle(struct transport_conn *conn, struct uring_events *out);
+void uring_conn_settle(struct uring_conn *conn, struct uring_events *out);
 
 /* LOST, unless it came before or close() was called. */
-void uring_conn_lost(struct transport_conn *conn, int error, const char *operation,
+void uring_conn_lost(struct uring_conn *conn, int error, const char *operation,
                      struct uring_events *out);
 
 /* Connections CLOSED in the last poll() can be used again. */
@@ -320,7 +332,7 @@ struct transport_conn *uring_connect(struct transport *transport,
 struct transport_conn *uring_attach(struct transport *transport, int in, int out, bool borrowed,
                                     enum transport_pool pool, const char *name, void *user,
                                     struct transport_failure *failure);
-void uring_close(struct transport_conn *conn);
+void uring_close(struct transport_conn *handle);
 
 /* listener.c */
 
@@ -328,8 +340,8 @@ struct transport_listener *uring_listen(struct transport *transport,
                                         const struct transport_address *address, void *user,
                                         struct transport_address *bound,
                                         struct transport_failure *failure);
-void uring_accept(struct transport_listener *listener, bool on);
-void uring_close_listener(struct transport_listener *listener);
+void uring_accept(struct transport_listener *handle, bool on);
+void uring_close_listener(struct transport_listener *handle);
 
 /* Makes what is in flight match what is wanted, frees closed ones. False: no entry, try again. */
 bool uring_listeners_advance(struct transport *transport);
