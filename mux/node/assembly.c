@@ -29,37 +29,42 @@ static struct mux_slots *slots_for(struct mux *mux, size_t store_bytes) {
 }
 
 void mux_link_release_slot(struct mux_link *link) {
-    mux_list_remove(&link->holder_node);
+    mux_list_remove(&link->slot_entry);
     if (link->slot)
         mux_buffer_release(link->slot);
     link->slot = NULL;
 }
 
+/* The owner may be receiving into room in the store that was offered: then it must not move. */
+static void move_store(struct mux_link *link, struct mux_room store) {
+    assert(!link->offered_bytes);
+    mux_framer_move(&link->framer, store);
+}
+
 static void move_to_slot(struct mux_link *link, struct mux_slots *slots) {
     struct mux_buffer *slot = mux_slots_take(slots);
-    mux_framer_move(&link->framer, (struct mux_room){slot->data, slot->size_bytes});
+    move_store(link, (struct mux_room){slot->data, slot->size_bytes});
     mux_link_release_slot(link);
     link->slot = slot;
     link->slot_due_ns = UINT64_MAX; /* judged from now on, when others wait */
     link->slot_bytes = 0;
-    mux_list_append(&slots->holders, &link->holder_node);
+    mux_list_append(&slots->holders, &link->slot_entry);
 }
 
 void mux_link_leave_slot(struct mux_link *link) {
     if (!link->slot || link->offered_bytes || mux_framer_stored(&link->framer) > TAIL_BYTES / 2)
         return;
-    mux_framer_move(&link->framer, (struct mux_room){link->tail, TAIL_BYTES});
+    move_store(link, (struct mux_room){link->tail, TAIL_BYTES});
     mux_link_release_slot(link);
 }
 
 enum mux_link_step mux_link_get_store(struct mux_link *link, size_t store_bytes) {
     struct mux *mux = link->mux;
-    assert(!link->offered_bytes);
     if (store_bytes <= link->framer.store.len) {
         /* only room at its end is missing; but what a batch refers to must not move */
         if (link->slot && link->slot->holders > 1)
             return MUX_LINK_PINNED;
-        mux_framer_move(&link->framer, link->framer.store);
+        move_store(link, link->framer.store);
         return MUX_LINK_MORE;
     }
     struct mux_slots *slots = slots_for(mux, store_bytes);
@@ -68,7 +73,7 @@ enum mux_link_step mux_link_get_store(struct mux_link *link, size_t store_bytes)
         return MUX_LINK_MORE;
     }
     MUX_COUNT(&mux->counters, slot_waits, 1);
-    mux_list_append(&slots->waiting, &link->slot_node);
+    mux_link_wait_for_slot(link, slots);
     mux_link_attend(link);
     return MUX_LINK_IDLE;
 }
@@ -81,22 +86,22 @@ static struct mux_link *next_waiting(struct mux_slots *slots) {
     struct mux_list *at = slots->waiting.next;
     slots->for_known = !slots->for_known;
     while (slots->for_known && at != &slots->waiting) {
-        struct mux_link *link = MUX_LIST_ITEM(at, struct mux_link, slot_node);
+        struct mux_link *link = MUX_LIST_ITEM(at, struct mux_link, turn_entry);
         if (link->is_known)
             return link;
         at = at->next;
     }
-    return MUX_LIST_ITEM(slots->waiting.next, struct mux_link, slot_node);
+    return MUX_LIST_ITEM(slots->waiting.next, struct mux_link, turn_entry);
 }
 
 static bool grant(struct mux_slots *slots) {
     bool granted = false;
     while (!mux_list_empty(&slots->waiting) && slots->free_count) {
         struct mux_link *link = next_waiting(slots);
-        mux_list_remove(&link->slot_node);
         move_to_slot(link, slots);
-        mux_link_activate(link);
+        mux_link_set_turn(link, MUX_TURN_ACTIVE);
         mux_link_attend(link);
+        mux_link_sane(link);
         granted = true;
     }
     return granted;
@@ -109,8 +114,8 @@ bool mux_grant_slots(struct mux *mux) {
 
 /* Is it the link itself that the rest of its packet does not come? */
 static bool is_waited_for(const struct mux_link *link) {
-    return mux_list_empty(&link->slot_node) && mux_list_empty(&link->active_node) && !link->ended &&
-           !link->close_reason;
+    return link->turn == MUX_TURN_IDLE && link->input == MUX_INPUT_OPEN &&
+           link->verdict == MUX_VERDICT_KEPT;
 }
 
 void mux_link_delivered(struct mux_link *link, size_t len) {
@@ -121,13 +126,12 @@ void mux_link_delivered(struct mux_link *link, size_t len) {
 
 static void evict(struct mux_link *link) {
     struct mux *mux = link->mux;
-    link->close_reason = "others waited for the memory of its large packet";
+    mux_link_set_verdict(link, MUX_VERDICT_EVICTED);
     MUX_COUNT(&mux->counters, links_evicted, 1);
     mux_log(mux,
             "%s (link %s) is closed: others wait for the memory of its large packet, of which it "
             "sends less than 1 Mbit/s: %" PRIu64 " bytes since it got it",
             link->peer, link->segment, link->slot_bytes);
-    mux_link_attend(link);
 }
 
 static unsigned waiting_count(const struct mux_slots *slots) {
@@ -141,7 +145,7 @@ static unsigned waiting_count(const struct mux_slots *slots) {
 static unsigned leaving_count(const struct mux_slots *slots) {
     unsigned count = 0;
     for (const struct mux_list *at = slots->holders.next; at != &slots->holders; at = at->next)
-        count += MUX_LIST_ITEM(at, struct mux_link, holder_node)->close_reason != NULL;
+        count += MUX_LIST_ITEM(at, struct mux_link, slot_entry)->verdict != MUX_VERDICT_KEPT;
     return count;
 }
 
@@ -159,7 +163,7 @@ static void judge_each(struct mux_slots *slots, bool anew, uint64_t now_ns) {
     uint64_t latest_ns = now_ns + patience_ns(slots, waiting);
     slots->judge_at_ns = latest_ns;
     for (struct mux_list *at = slots->holders.next; at != &slots->holders; at = at->next) {
-        struct mux_link *link = MUX_LIST_ITEM(at, struct mux_link, holder_node);
+        struct mux_link *link = MUX_LIST_ITEM(at, struct mux_link, slot_entry);
         if (anew || !is_waited_for(link) || link->slot_due_ns > latest_ns)
             link->slot_due_ns = latest_ns;
         if (link->slot_due_ns <= now_ns && leaving < waiting) {
@@ -191,7 +195,7 @@ static struct mux_link *stuck_holder(const struct mux_slots *slots) {
     if (mux_list_empty(&slots->waiting))
         return NULL;
     for (struct mux_list *at = slots->holders.next; at != &slots->holders; at = at->next) {
-        struct mux_link *link = MUX_LIST_ITEM(at, struct mux_link, holder_node);
+        struct mux_link *link = MUX_LIST_ITEM(at, struct mux_link, slot_entry);
         if (is_waited_for(link))
             return link;
     }

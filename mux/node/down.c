@@ -156,9 +156,32 @@ static void refuse(struct mux *mux, struct mux_span segment, const char *why, ui
                 shown(segment), (const char *)segment.data, why);
 }
 
+#define BIT(state) (1u << (state))
+
+/* follows[state]: the states that may come next, as bits. */
+static const unsigned follows[] = {
+    [MUX_DOWN_READS] = BIT(MUX_DOWN_WAITS) | BIT(MUX_DOWN_CUT),
+    [MUX_DOWN_WAITS] = BIT(MUX_DOWN_READS) | BIT(MUX_DOWN_CUT_WAITS),
+    [MUX_DOWN_CUT] = BIT(MUX_DOWN_READS) | BIT(MUX_DOWN_CUT_WAITS),
+    [MUX_DOWN_CUT_WAITS] = BIT(MUX_DOWN_CUT),
+};
+
+static void set_state(struct mux_down *down, enum mux_down_state state) {
+    assert(state == down->state || follows[down->state] & BIT(state));
+    down->state = state;
+}
+
+/* The packet at hand waits for room, or waits no more. */
+static void set_waits(struct mux_down *down, bool waits) {
+    if (mux_down_is_cut(down))
+        set_state(down, waits ? MUX_DOWN_CUT_WAITS : MUX_DOWN_CUT);
+    else
+        set_state(down, waits ? MUX_DOWN_WAITS : MUX_DOWN_READS);
+}
+
 /* Has the packet at hand waited long enough? */
 static bool waited(struct mux_down *down, uint64_t now_ns) {
-    if (!down->waiting)
+    if (!mux_down_waits(down))
         down->wait_until_ns = now_ns + DOWN_WAIT_NS;
     return now_ns >= down->wait_until_ns;
 }
@@ -213,11 +236,11 @@ static bool deliver(struct mux *mux, const struct mux_frame *frame, uint64_t now
                     shown(segment), (const char *)segment.data);
         return true;
     }
-    if (!link->way_down || link->ended) {
+    if (!link->way_down || link->input != MUX_INPUT_OPEN) {
         refuse(mux, segment,
-               link->is_away ? "its node is unreachable"
-               : link->ended ? "it has ended"
-                             : "there is no way down to it",
+               mux_link_is_away(link)          ? "its node is unreachable"
+               : link->input != MUX_INPUT_OPEN ? "it has ended"
+                                               : "there is no way down to it",
                now_ns);
         return true;
     }
@@ -231,11 +254,11 @@ static bool deliver(struct mux *mux, const struct mux_frame *frame, uint64_t now
 }
 
 /* Nothing of the old upstream's bytes is left but the beginning of a packet. */
-static void cut(struct mux *mux) {
+static void drop_half(struct mux *mux) {
     struct mux_down *down = &mux->down;
     size_t dropped = mux_framer_stored(&down->framer);
     mux_framer_init(&down->framer, down->store);
-    down->cut = false;
+    set_state(down, MUX_DOWN_READS);
     if (dropped) {
         MUX_COUNT(&mux->counters, down_damage_bytes, dropped);
         mux_log(mux, "the upstream was lost inside a packet: %zu bytes of it dropped", dropped);
@@ -246,8 +269,8 @@ static bool next_input(struct mux *mux) {
     struct mux_down *down = &mux->down;
     if (mux_input_next(mux, &down->inputs, &down->framer))
         return true;
-    if (down->cut)
-        cut(mux);
+    if (mux_down_is_cut(down))
+        drop_half(mux);
     return false;
 }
 
@@ -255,7 +278,8 @@ static bool next_input(struct mux *mux) {
 static bool step(struct mux *mux, uint64_t now_ns) {
     struct mux_down *down = &mux->down;
     struct mux_frame *frame = &down->frame;
-    if (!down->waiting)
+    bool waits = mux_down_waits(down);
+    if (!waits)
         mux_framer_next(&down->framer, frame);
     switch (frame->kind) {
     case MUX_FRAME_NONE:
@@ -264,10 +288,10 @@ static bool step(struct mux *mux, uint64_t now_ns) {
         mux_framer_move(&down->framer, down->store);
         return true;
     case MUX_FRAME_PACKET:
-        if (!down->waiting)
+        if (!waits)
             MUX_COUNT(&mux->counters, down_received_packets, 1);
-        down->waiting = !deliver(mux, frame, now_ns);
-        return !down->waiting;
+        set_waits(down, !deliver(mux, frame, now_ns));
+        return !mux_down_waits(down);
     case MUX_FRAME_CHATTER:
         MUX_COUNT(&mux->counters, down_chatter_bytes, frame->bytes.len);
         mux_log(mux, "%zu bytes from the upstream are not subunit: dropped", frame->bytes.len);
@@ -286,6 +310,12 @@ void mux_down_run(struct mux *mux, uint64_t now_ns) {
         ;
 }
 
+void mux_down_cut(struct mux *mux, uint64_t now_ns) {
+    struct mux_down *down = &mux->down;
+    set_state(down, mux_down_waits(down) ? MUX_DOWN_CUT_WAITS : MUX_DOWN_CUT);
+    mux_down_run(mux, now_ns);
+}
+
 void mux_up_received(struct mux *mux, struct mux_buffer *buffer, struct mux_span bytes) {
     MUX_COUNT(&mux->counters, down_received_bytes, bytes.len);
     mux_input_append(mux, &mux->down.inputs, buffer, bytes);
@@ -294,9 +324,9 @@ void mux_up_received(struct mux *mux, struct mux_buffer *buffer, struct mux_span
 uint64_t mux_down_pending_bytes(const struct mux *mux) {
     const struct mux_down *down = &mux->down;
     return mux_inputs_bytes(&down->inputs) + mux_framer_stored(&down->framer) +
-           down->framer.fed.len + (down->waiting ? down->frame.bytes.len : 0);
+           down->framer.fed.len + (mux_down_waits(down) ? down->frame.bytes.len : 0);
 }
 
 bool mux_up_wants_receive(const struct mux *mux) {
-    return !mux->down.waiting && !mux->down.cut;
+    return mux->down.state == MUX_DOWN_READS;
 }

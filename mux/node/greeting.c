@@ -15,6 +15,27 @@ static const char loop_above[] = "a loop: this node would be above itself";
 static const char too_deep[] = "more than 32 nodes would be above each other";
 _Static_assert(MUX_NODES_DEEP_MAX == 32, "as too_deep says");
 
+#define BIT(state) (1u << (state))
+
+/* follows[state]: the states that may come next, as bits. From each it may be lost. */
+static const unsigned follows[] = {
+    [MUX_GREETING_AWAY] = BIT(MUX_GREETING_HELLO),
+    [MUX_GREETING_HELLO] = BIT(MUX_GREETING_ASKED),
+    [MUX_GREETING_ASKED] = BIT(MUX_GREETING_OPEN) | BIT(MUX_GREETING_REFUSED),
+    [MUX_GREETING_OPEN] =
+        BIT(MUX_GREETING_SENT_OFF) | BIT(MUX_GREETING_GOODBYE) | BIT(MUX_GREETING_LOOP),
+    [MUX_GREETING_SENT_OFF] = 0,
+    [MUX_GREETING_GOODBYE] = BIT(MUX_GREETING_LEFT),
+    [MUX_GREETING_LEFT] = 0,
+    [MUX_GREETING_REFUSED] = 0,
+    [MUX_GREETING_LOOP] = 0,
+};
+
+static void set_state(struct mux_greeting *greeting, enum mux_greeting_state state) {
+    assert((follows[greeting->state] | BIT(MUX_GREETING_AWAY)) & BIT(state));
+    greeting->state = state;
+}
+
 void mux_greeting_init(struct mux *mux) {
     struct mux_greeting *greeting = &mux->greeting;
     *greeting = (struct mux_greeting){.state = mux->config.upstream_is_node ? MUX_GREETING_AWAY
@@ -42,9 +63,9 @@ const struct mux_gather *mux_greeting_take(struct mux *mux) {
         write_word(greeting, mux_goodbye_write(mux->nodes_left, greeting->bytes));
     else
         return NULL;
-    greeting->state++;
-    greeting->in_flight = true;
-    greeting->answer_by_ns = mux->now_ns + ANSWER_WAIT_NS;
+    set_state(greeting,
+              greeting->state == MUX_GREETING_HELLO ? MUX_GREETING_ASKED : MUX_GREETING_LEFT);
+    greeting->answer_by_ns = mux->ran_ns + ANSWER_WAIT_NS;
     greeting->gather = (struct mux_gather){&greeting->span, 1, greeting->span.len};
     return &greeting->gather;
 }
@@ -69,7 +90,10 @@ static void tell_refusal(struct mux *mux, const char *why) {
 }
 
 static void refuse(struct mux *mux, const char *why) {
-    mux->greeting.refusal = why;
+    struct mux_greeting *greeting = &mux->greeting;
+    set_state(greeting,
+              greeting->state == MUX_GREETING_ASKED ? MUX_GREETING_REFUSED : MUX_GREETING_LOOP);
+    greeting->refusal = why;
     if (why != loop_above && why != too_deep)
         return;
     MUX_COUNT(&mux->counters, loops, 1);
@@ -98,7 +122,7 @@ static void enter_place(struct mux *mux, const struct mux_hello *answer) {
     greeting->is_other = is_other;
     memcpy(greeting->home, answer->identity, sizeof greeting->home);
     memcpy(greeting->hello.proof, answer->secret, sizeof greeting->hello.proof);
-    greeting->state = MUX_GREETING_OPEN;
+    set_state(greeting, MUX_GREETING_OPEN);
     mux_below_say_again(mux);
     if (is_other)
         mux_retell_begin(mux);
@@ -132,7 +156,7 @@ bool mux_greeting_answered(struct mux *mux, const struct mux_packet *packet) {
     if (greeting->state != MUX_GREETING_OPEN || !greeting->home[0])
         return false;
     if (mux_goodbye_is(packet, &nodes)) {
-        greeting->sent_off = true;
+        set_state(greeting, MUX_GREETING_SENT_OFF);
         return true;
     }
     if (!mux_path_read(packet, above))
@@ -146,15 +170,18 @@ bool mux_greeting_answered(struct mux *mux, const struct mux_packet *packet) {
 void mux_up_connected(struct mux *mux, bool may_be_other) {
     mux->greeting.may_be_other = may_be_other;
     if (mux->config.upstream_is_node)
-        mux->greeting.state = MUX_GREETING_HELLO;
+        set_state(&mux->greeting, MUX_GREETING_HELLO);
 }
 
 void mux_greeting_lost(struct mux *mux) {
-    mux->greeting.in_flight = false;
     mux->greeting.refusal = NULL;
-    mux->greeting.sent_off = false;
     if (mux->config.upstream_is_node)
-        mux->greeting.state = MUX_GREETING_AWAY;
+        set_state(&mux->greeting, MUX_GREETING_AWAY);
+}
+
+bool mux_greeting_sends_packets(const struct mux *mux) {
+    enum mux_greeting_state state = mux->greeting.state;
+    return state == MUX_GREETING_OPEN || state == MUX_GREETING_GOODBYE;
 }
 
 bool mux_up_is_other(const struct mux *mux) {
@@ -162,17 +189,17 @@ bool mux_up_is_other(const struct mux *mux) {
 }
 
 bool mux_up_accepted(const struct mux *mux) {
-    return mux->greeting.state >= MUX_GREETING_OPEN;
+    enum mux_greeting_state state = mux->greeting.state;
+    return state >= MUX_GREETING_OPEN && state != MUX_GREETING_REFUSED;
 }
 
 bool mux_up_sent_off(const struct mux *mux) {
-    return mux->greeting.sent_off;
+    return mux->greeting.state == MUX_GREETING_SENT_OFF;
 }
 
 const char *mux_up_close_reason(const struct mux *mux) {
     const struct mux_greeting *greeting = &mux->greeting;
-    bool is_asked = greeting->state == MUX_GREETING_ASKED;
-    if (!greeting->refusal && is_asked && mux->now_ns >= greeting->answer_by_ns)
+    if (greeting->state == MUX_GREETING_ASKED && mux->ran_ns >= greeting->answer_by_ns)
         return "it has not answered: is it a muxd?";
     return greeting->refusal;
 }
@@ -185,7 +212,15 @@ uint64_t mux_greeting_deadline_ns(const struct mux *mux) {
 bool mux_up_leave(struct mux *mux) {
     struct mux_greeting *greeting = &mux->greeting;
     if (mux->config.upstream_is_node && greeting->state == MUX_GREETING_OPEN)
-        greeting->state = MUX_GREETING_GOODBYE;
-    bool is_asking = greeting->state == MUX_GREETING_HELLO || greeting->state == MUX_GREETING_ASKED;
-    return is_asking || greeting->state == MUX_GREETING_GOODBYE || greeting->in_flight;
+        set_state(greeting, MUX_GREETING_GOODBYE);
+    switch (greeting->state) {
+    case MUX_GREETING_HELLO:
+    case MUX_GREETING_ASKED:
+    case MUX_GREETING_GOODBYE:
+    case MUX_GREETING_REFUSED:
+    case MUX_GREETING_LOOP:
+        return true;
+    default:
+        return mux->in_flight == MUX_IN_FLIGHT_GREETING;
+    }
 }

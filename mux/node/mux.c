@@ -250,15 +250,29 @@ struct mux_counters *mux_counters_of(struct mux *mux) {
 
 /* This node was to be called earlier: it was stopped, or had no CPU time. */
 static void look_how_late(struct mux *mux, uint64_t now_ns) {
-    uint64_t due_ns = mux->promised_ns > mux->now_ns ? mux->promised_ns : mux->now_ns;
+    uint64_t due_ns = mux->promised_ns > mux->ran_ns ? mux->promised_ns : mux->ran_ns;
     if (mux->promised_ns != UINT64_MAX && now_ns > due_ns && now_ns - due_ns >= LATE_NS)
         mux_nodes_slept(mux, now_ns - due_ns, now_ns);
     mux->promised_ns = UINT64_MAX;
 }
 
+void mux_sane(const struct mux *mux) {
+    assert(mux->places_taken <= mux->config.links_max);
+    assert(mux->connection_count <= mux->links_touched && mux->away_count <= mux->links_touched);
+    assert(mux->inputs_used <= mux->config.inputs_max);
+    assert(mux->fill != mux->flight);
+    assert(mux->in_flight != MUX_IN_FLIGHT_BATCH || mux->flight->gather.len_bytes > 0);
+    /* a link is pinned only while a batch refers to its slot */
+    assert(mux_list_empty(&mux->pinned) || mux->fill->held_count || mux->flight->held_count);
+    assert(mux->down.free_count <= mux->down.block_count);
+    assert(mux_down_waits(&mux->down) == false || mux->down.frame.kind == MUX_FRAME_PACKET);
+    assert(mux->greeting.state != MUX_GREETING_AWAY || mux->config.upstream_is_node);
+}
+
 void mux_run(struct mux *mux, uint64_t now_ns) {
+    assert(now_ns >= mux->ran_ns);
     look_how_late(mux, now_ns);
-    mux->now_ns = now_ns;
+    mux->ran_ns = now_ns;
     mux_links_run(mux, now_ns);
     mux_nodes_run(mux, now_ns);
     mux_down_run(mux, now_ns);
@@ -269,20 +283,25 @@ void mux_run(struct mux *mux, uint64_t now_ns) {
     mux_nodes_bury(mux);
     mux->is_due = false;
     mux_links_feed_starved(mux);
+    mux_sane(mux);
+}
+
+static void begin_to_leave(struct mux *mux) {
+    if (mux_is_leaving(mux))
+        return;
+    mux->nodes_left = mux->below.count;
+    mux->life = MUX_LIFE_LEAVING;
 }
 
 void mux_send_off(struct mux *mux) {
     uint8_t out[MUX_HELLO_PACKET_BYTES];
-    if (!mux->leaving)
-        mux->nodes_left = mux->below.count;
-    mux->leaving = true;
+    begin_to_leave(mux);
     mux_nodes_tell(mux, mux_span(out, mux_goodbye_write(0, out)));
 }
 
 void mux_end(struct mux *mux) {
-    if (!mux->leaving)
-        mux->nodes_left = mux->below.count;
-    mux->leaving = mux->ending = true;
+    begin_to_leave(mux);
+    mux->life = MUX_LIFE_ENDING;
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b) {
@@ -291,12 +310,12 @@ static uint64_t earlier(uint64_t a, uint64_t b) {
 
 static uint64_t deadline_ns_of(const struct mux *mux) {
     if (mux->is_due)
-        return mux->now_ns;
+        return mux->ran_ns;
     uint64_t deadline_ns = earlier(mux->middle_slots.judge_at_ns, mux->large_slots.judge_at_ns);
     deadline_ns = earlier(deadline_ns, mux_links_deadline_ns(mux));
     deadline_ns = earlier(deadline_ns, mux_nodes_deadline_ns(mux));
     deadline_ns = earlier(deadline_ns, mux_greeting_deadline_ns(mux));
-    if (mux->down.waiting)
+    if (mux_down_waits(&mux->down))
         deadline_ns = earlier(deadline_ns, mux->down.wait_until_ns);
     return deadline_ns;
 }

@@ -7,6 +7,7 @@
 #include "mux/node/batch.h"
 #include "mux/node/below.h"
 #include "mux/node/hello.h"
+#include "mux/node/link_state.h"
 #include "mux/node/mux.h"
 #include "mux/node/progress.h"
 #include "mux/node/segment.h"
@@ -159,17 +160,17 @@ struct mux_down_queue {
 struct mux_link {
     struct mux *mux;
     void *user;
-    struct mux_list active_node, attention_node, chatter_node, slot_node, holder_node, look_node;
-    struct mux_list starved_node, fresh_node;
-    struct mux_list spare_node; /* in mux->spares: see has_place */
+    enum mux_link_entry entry;
+    enum mux_link_input input;
+    enum mux_link_role role;
+    enum mux_link_verdict verdict;
+    enum mux_link_turn turn;
+    struct mux_list turn_entry, spare_entry, node_entry; /* see link_state.h */
+    struct mux_list attention_entry, chatter_entry, look_entry, starved_entry, fresh_entry;
+    struct mux_list slot_entry; /* in mux_slots.holders: it owns `slot` */
     struct mux_link *next;      /* in its bucket of the directory, or in the free list */
     bool way_down;
-    bool has_place; /* among config.links_max; the others must open with a known node's hello */
-    bool started;   /* has a segment */
-    bool ended;
-    bool finished;
     bool expects_large;      /* the last packet was larger than buffer_bytes */
-    bool has_frames;         /* a hello is the first or none */
     bool is_known;           /* a whole packet came on it */
     bool by_room;            /* no received buffer is free for it: it offers room of its own */
     size_t buffer_bytes;     /* the largest buffer that it has received: stacks differ in theirs */
@@ -187,29 +188,20 @@ struct mux_link {
     struct mux_prefix prefix;
     struct mux_down_queue down;
     struct mux_progress_list tests;
-    const char *close_reason; /* it shall be closed; NULL: not */
-    bool is_turned_away;      /* for it had no place */
 
     /* nodes.c */
     char identity[MUX_IDENTITY_BYTES], name[MUX_NODE_NAME_BYTES];
-    bool is_node;
-    bool proves;    /* it knows of proofs */
-    bool is_proven; /* it has shown what only the earlier connection was told */
-    bool has_said;  /* something behind its hello */
-    bool refused;
-    bool is_leaving;            /* it has said goodbye */
-    uint32_t nodes_left;        /* below it, then: they go on */
-    bool is_moved;              /* it came another way: what was in progress here is told there */
-    bool is_away;               /* its connection is gone, its segment and tests are kept */
-    bool is_given_up;           /* for too long */
+    bool proves;                /* it knows of proofs */
+    bool is_proven;             /* it has shown what only the earlier connection was told */
+    bool has_said;              /* something behind its hello */
+    uint32_t nodes_left;        /* below it, when it said goodbye: they go on */
     uint64_t since_ns, lost_ns; /* it was first here, and last */
     uint64_t away_until_ns;
     uint64_t superseded_ns; /* since then its silence counts */
     struct mux_list below;  /* of mux_below_node.of_link: nodes that are reached by it */
     unsigned below_further;
     struct mux_link *successor, *predecessor; /* the same node's next newer, older connection */
-    struct mux_list node_node;
-    struct mux_list away_node; /* in away, superseded or buried */
+    struct mux_list watch_entry;              /* in mux.away, mux.superseded or mux.buried */
 
     char reason[REASON_BYTES]; /* why it ended */
     char segment[MUX_SEGMENT_TEXT_BYTES];
@@ -217,37 +209,45 @@ struct mux_link {
     char host[PEER_TEXT_BYTES];
 };
 
+/* down.c: the packet at hand, and the connection that its bytes came from. */
+enum mux_down_state {
+    MUX_DOWN_READS,
+    MUX_DOWN_WAITS,     /* a packet waits for room in a link's queue */
+    MUX_DOWN_CUT,       /* the upstream was lost: what came whole is delivered, the rest dropped */
+    MUX_DOWN_CUT_WAITS, /* both */
+};
+
 struct mux_down {
+    enum mux_down_state state;
     struct mux_framer framer;
     struct mux_room store;
     struct mux_inputs inputs;
     struct mux_block *blocks;
     struct mux_block *free_blocks;
     size_t block_count, free_count;
-    struct mux_frame frame; /* waits for room when `waiting` */
-    bool waiting;
-    bool starved; /* a packet had DOWN_WAIT_NS, and no block came back since */
-    bool cut;     /* the upstream was lost: what is half received cannot be ended by another one */
+    struct mux_frame frame; /* the packet at hand */
+    bool starved;           /* a packet waited DOWN_WAIT_NS for memory; none came back since */
     uint64_t wait_until_ns;
 };
 
-/* greeting.c: how far this node has come with an upstream that is a node. In this order. */
+/* greeting.c: how far this node has come with an upstream that is a node. */
 enum mux_greeting_state {
-    MUX_GREETING_AWAY,    /* there is no connection */
-    MUX_GREETING_HELLO,   /* the hello is to be sent */
-    MUX_GREETING_ASKED,   /* it is not answered */
-    MUX_GREETING_OPEN,    /* packets go up; an upstream that is no node is always so */
-    MUX_GREETING_GOODBYE, /* the goodbye is to be sent, after all packets */
-    MUX_GREETING_LEFT,
+    MUX_GREETING_AWAY,     /* there is no connection */
+    MUX_GREETING_HELLO,    /* the hello is to be sent */
+    MUX_GREETING_ASKED,    /* it is not answered */
+    MUX_GREETING_OPEN,     /* packets go up; an upstream that is no node is always so */
+    MUX_GREETING_SENT_OFF, /* the upstream ends and has said so: no more packets go up */
+    MUX_GREETING_GOODBYE,  /* the goodbye is to be sent, after all packets */
+    MUX_GREETING_LEFT,     /* it was taken to be sent */
+    MUX_GREETING_REFUSED,  /* its answer cannot be used: it is to be closed */
+    MUX_GREETING_LOOP,     /* packets went up, but now it would close a loop: it is to be closed */
 };
 
 struct mux_greeting {
     enum mux_greeting_state state;
-    bool in_flight;
     bool may_be_other;   /* than the node of before */
     bool is_other;       /* it is another one than before */
-    bool sent_off;       /* it ends: nothing more goes to it */
-    const char *refusal; /* why this upstream cannot be used */
+    const char *refusal; /* in REFUSED and LOOP: why */
     uint64_t answer_by_ns;
     struct mux_hello hello;            /* with the proof for the node of before */
     char identity[MUX_IDENTITY_BYTES]; /* what this node answers those below with */
@@ -256,6 +256,19 @@ struct mux_greeting {
     uint8_t bytes[MUX_HELLO_PACKET_BYTES];
     struct mux_span span;     /* hello or goodbye, in bytes */
     struct mux_gather gather; /* of span */
+};
+
+enum mux_life {
+    MUX_LIFE_RUNNING,
+    MUX_LIFE_LEAVING, /* nodes below were told that this one ends */
+    MUX_LIFE_ENDING,  /* lost nodes are not waited for any more */
+};
+
+/* What the owner is sending upstream. */
+enum mux_in_flight {
+    MUX_IN_FLIGHT_NOTHING,
+    MUX_IN_FLIGHT_GREETING, /* hello or goodbye: mux_greeting.gather */
+    MUX_IN_FLIGHT_BATCH,    /* mux.flight */
 };
 
 struct mux {
@@ -283,22 +296,22 @@ struct mux {
     struct mux_list chatter; /* chatter that waits for its newline, by received_ns */
     struct mux_list looks;   /* packets underway, by look_at_ns */
     struct mux_list starved; /* links for which no received buffer was free */
-    struct mux_list fresh;   /* of mux_link.fresh_node: something came, but no frame yet */
-    struct mux_list pinned;  /* of mux_link.active_node: see MUX_LINK_PINNED */
+    struct mux_list fresh;   /* of mux_link.fresh_entry: something came, but no frame yet */
+    struct mux_list pinned;  /* see MUX_TURN_PINNED */
     struct mux_batch batches[2];
     struct mux_batch *fill, *flight;
-    bool in_flight;
-    bool leaving; /* nodes below were sent off */
-    bool ending;  /* nobody is waited for any more */
-    bool is_due;  /* a link has something to do since the last run */
-    uint64_t now_ns;
+    enum mux_in_flight in_flight;
+    enum mux_life life;
+    bool is_due;          /* a link has something to do since the last run */
+    uint64_t ran_ns;      /* when mux_run() was last called: what happens between two runs, such as
+                             the end of a connection, is judged by it */
     uint64_t promised_ns; /* the deadline that the owner was last told */
 
-    struct mux_list spares;     /* of mux_link.spare_node: connections without a place, by age */
-    struct mux_list nodes;      /* of mux_link.node_node */
-    struct mux_list away;       /* of mux_link.away_node, by away_until_ns */
-    struct mux_list superseded; /* of mux_link.away_node */
-    struct mux_list buried;     /* of mux_link.away_node: to be forgotten after this round */
+    struct mux_list spares;     /* of mux_link.spare_entry: connections without a place, by age */
+    struct mux_list nodes;      /* of mux_link.node_entry */
+    struct mux_list away;       /* of mux_link.watch_entry, by away_until_ns */
+    struct mux_list superseded; /* of mux_link.watch_entry */
+    struct mux_list buried;     /* of mux_link.watch_entry: to be forgotten after this round */
     unsigned away_count, away_max;
     uint32_t nodes_left; /* nodes below when this one began to end */
     struct mux_below below;
@@ -307,6 +320,56 @@ struct mux {
 
     struct mux_down down;
 };
+
+/*
+ * ---- what the states mean: the only places that compare them ----
+ */
+
+/* Has it a segment, so that it counts as a link? */
+static inline bool mux_link_has_segment(const struct mux_link *link) {
+    return link->segment[0] != '\0';
+}
+
+static inline bool mux_link_is_node(const struct mux_link *link) {
+    return link->role >= MUX_ROLE_NODE;
+}
+
+/* A node without a connection, whether or not it is still waited for. */
+static inline bool mux_link_is_away(const struct mux_link *link) {
+    return link->entry >= MUX_ENTRY_AWAY;
+}
+
+/* Does no more come from it? */
+static inline bool mux_link_has_ended(const struct mux_link *link) {
+    return link->input != MUX_INPUT_OPEN;
+}
+
+/* Is its input dropped? */
+static inline bool mux_link_is_rejected(const struct mux_link *link) {
+    return link->verdict >= MUX_VERDICT_REFUSED;
+}
+
+/* Are there frames, or bytes of them, that wait for its turn, or for its store to be free? */
+static inline bool mux_link_has_turn(const struct mux_link *link) {
+    return link->turn == MUX_TURN_ACTIVE || link->turn == MUX_TURN_PINNED;
+}
+
+static inline bool mux_link_waits_for_slot(const struct mux_link *link) {
+    return link->turn == MUX_TURN_WAITS_A_SLOT;
+}
+
+static inline bool mux_down_waits(const struct mux_down *down) {
+    return down->state == MUX_DOWN_WAITS || down->state == MUX_DOWN_CUT_WAITS;
+}
+
+static inline bool mux_down_is_cut(const struct mux_down *down) {
+    return down->state == MUX_DOWN_CUT || down->state == MUX_DOWN_CUT_WAITS;
+}
+
+/* Is the mux to end, so that nobody is taken in any more? */
+static inline bool mux_is_leaving(const struct mux *mux) {
+    return mux->life != MUX_LIFE_RUNNING;
+}
 
 /* mux.c */
 __attribute__((format(printf, 2, 3))) void mux_log(struct mux *mux, const char *format, ...);
@@ -328,7 +391,10 @@ enum mux_link_step {
     MUX_LINK_FULL,   /* nobody has anything to do until a batch is sent */
 };
 
-/* link.c */
+/* Asserts what must be true between two calls. In constant time: see mux_link_sane(). */
+void mux_sane(const struct mux *mux);
+
+/* link.c, link_input.c, link_timers.c */
 void mux_link_activate(struct mux_link *link);
 void mux_link_attend(struct mux_link *link);
 struct mux_link *mux_link_find(struct mux *mux, struct mux_span segment);
@@ -341,12 +407,19 @@ void mux_links_feed_starved(struct mux *mux);
 size_t mux_link_peek(const struct mux_link *link, uint8_t *out, size_t most);
 /* A frame has come: what is underway, if anything, is another packet. */
 void mux_link_progressed(struct mux_link *link);
+/* Half a packet is all there is. True: it was time to look for another one inside it, and there is.
+ */
+bool mux_link_resynchronise(struct mux_link *link);
 
 /* Its framer has used up what it had: the next input, or the end. */
 enum mux_link_step mux_link_next_input(struct mux_link *link);
 
-/* Of a refused node nothing is used any more. */
-enum mux_link_step mux_link_refused(struct mux_link *link);
+/* Of a rejected connection nothing is used any more. */
+enum mux_link_step mux_link_drop_input(struct mux_link *link);
+/* Its framer starts anew, in the link's own store. */
+void mux_link_drop_stored(struct mux_link *link);
+/* Gives it a segment if it has, or gets, a place. False: it has none. */
+bool mux_link_start(struct mux_link *link);
 /* The link gets the other one's segment, and the other one none. */
 void mux_link_take_segment(struct mux_link *link, struct mux_link *from);
 /* It is no link any more: its memory is free. */
@@ -373,6 +446,13 @@ void mux_link_refuse_loop(struct mux_link *link);
 bool mux_notice_up(struct mux_link *link, const struct mux_notice *notice, struct mux_span route);
 /* A packet goes down to every node that is here. */
 void mux_nodes_tell(struct mux *mux, struct mux_span bytes);
+/* The node with this identity is gone from the route. Told upwards if it can be now: else it is
+   known above until this node's own link ends. */
+void mux_node_say_gone(struct mux_link *link, const char *identity, struct mux_span route);
+
+/* nodes_away.c */
+/* The new connection goes on with the old one's segment and tests; the old one is gone. */
+void mux_node_take_over(struct mux_link *link, struct mux_link *old);
 /* A node link's connection is gone. True: the link is kept, or another one's now. */
 bool mux_node_went(struct mux_link *link);
 void mux_nodes_run(struct mux *mux, uint64_t now_ns);
@@ -410,6 +490,8 @@ void mux_greeting_init(struct mux *mux);
 void mux_greeting_answer(const struct mux *mux, struct mux_hello *answer);
 /* Hello or goodbye, if one is due. */
 const struct mux_gather *mux_greeting_take(struct mux *mux);
+/* Does it take packets now? */
+bool mux_greeting_sends_packets(const struct mux *mux);
 /* The upstream was lost. */
 void mux_greeting_lost(struct mux *mux);
 /* From the upstream: is it the answer? Then it has been dealt with. */
@@ -420,6 +502,8 @@ uint64_t mux_greeting_deadline_ns(const struct mux *mux);
 bool mux_down_init(struct mux *mux, struct mux_room store, struct mux_room blocks);
 void mux_down_fini(struct mux *mux);
 void mux_down_run(struct mux *mux, uint64_t now_ns);
+/* The upstream was lost: another one cannot complete the packet that is half received. */
+void mux_down_cut(struct mux *mux, uint64_t now_ns);
 /* A packet of this node's own for a link. False: there is no way to it, or no memory. */
 bool mux_down_queue(struct mux_link *link, const struct mux_pieces *packet);
 /* Gives a link's queue back; returns how many bytes were in it. */

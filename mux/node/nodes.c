@@ -11,20 +11,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/*
- * A node that connects anew while its old connection still looks alive: that one is closed when all
- * that our kernel has of it is read and nothing more has come for so long. What was on its way on
- * it goes first.
- */
-#define SUPERSEDED_SILENCE_NS 200000000u
-
 /* Connections of one node that may wait for each other: more do not come of themselves. */
 #define CONNECTIONS_MAX 8
-
-/* A node that is away has at least so much of its grace when this one could run again. */
-#define GRACE_AFTER_SLEEP_NS 2000000000u
-
-#define SECOND_NS 1000000000u
 
 /* What only this node can know for an identity: nobody has to be remembered for it. */
 void mux_node_secret(const struct mux *mux, const char *identity, char out[MUX_IDENTITY_BYTES]) {
@@ -63,9 +51,7 @@ static void refuse(struct mux_link *link, const char *why) {
     mux_report_message(MUX_STATUS_FAIL, mux_span_text(reason), mux_span(NULL, 0), mux_span(NULL, 0),
                        &pieces);
     mux_down_queue(link, &pieces);
-    link->refused = true;
-    link->close_reason = "it was refused as a node";
-    mux_link_attend(link);
+    mux_link_set_verdict(link, MUX_VERDICT_REFUSED);
 }
 
 void mux_link_refuse_loop(struct mux_link *link) {
@@ -77,30 +63,12 @@ void mux_link_refuse_loop(struct mux_link *link) {
  * ---- hello ----
  */
 
-/* The new connection goes on with the old one's segment and tests; the old one is gone. */
-static void take_over(struct mux_link *link, struct mux_link *old) {
-    struct mux *mux = link->mux;
-    mux_link_take_segment(link, old);
-    mux_progress_move(&mux->tests, &old->tests, &link->tests);
-    mux_below_move(old, link);
-    link->has_said = link->has_said || old->has_said;
-    link->since_ns = old->since_ns;
-    old->successor = NULL;
-    link->predecessor = NULL;
-    link->superseded_ns = mux->now_ns; /* if it has a successor itself */
-    mux_link_forget(old);
-    MUX_COUNT(&mux->counters, nodes_returned, 1);
-    mux_log(mux, "node %s (link %s) is back: %s", link->name, link->segment, link->peer);
-    mux_link_activate(link);
-    mux_link_attend(link);
-}
-
 /* Its old connection has not ended, as far as we know. */
 static void wait_for(struct mux_link *link, struct mux_link *old) {
     old->successor = link;
     link->predecessor = old;
-    old->superseded_ns = link->mux->now_ns;
-    mux_list_append(&link->mux->superseded, &old->away_node);
+    old->superseded_ns = link->mux->ran_ns;
+    mux_list_append(&link->mux->superseded, &old->watch_entry);
 }
 
 /* Only then does it send more. */
@@ -144,28 +112,31 @@ static void leave_place(struct mux *mux, struct mux_below_node *node) {
     if (at.len) {
         mux_progress_forget_route(&mux->tests, &link->tests, at);
         mux_below_remove(link, at);
-        if (link->is_away && link->is_leaving && !mux_progress_any(&link->tests))
-            mux_link_forget(link); /* nobody of those below it is waited for any more */
+        bool waits_for_those_below =
+            link->entry == MUX_ENTRY_AWAY && link->role == MUX_ROLE_LEAVING;
+        if (waits_for_those_below && !mux_progress_any(&link->tests))
+            mux_link_forget(link); /* none of them is left */
         return;
     }
     mux_below_clear(link);
     mux_progress_close(&mux->tests, &link->tests);
-    link->is_moved = true;
-    if (link->is_away)
+    if (mux_link_is_away(link)) {
         mux_link_forget(link);
-    else if (!link->ended && mux_list_empty(&link->away_node)) {
-        link->superseded_ns = mux->now_ns;
-        mux_list_append(&mux->superseded, &link->away_node);
+        return;
+    }
+    mux_link_set_role(link, MUX_ROLE_MOVED);
+    if (link->input == MUX_INPUT_OPEN && mux_list_empty(&link->watch_entry)) {
+        link->superseded_ns = mux->ran_ns;
+        mux_list_append(&mux->superseded, &link->watch_entry);
     }
 }
 
 static void become_node(struct mux_link *link) {
     struct mux *mux = link->mux;
-    link->is_node = true;
+    mux_link_set_role(link, MUX_ROLE_NODE);
     link->framer.trusted = true;
-    link->since_ns = mux->now_ns;
+    link->since_ns = mux->ran_ns;
     mux_progress_open(&mux->tests, &link->tests, MUX_PROGRESS_NODE);
-    mux_list_append(&mux->nodes, &link->node_node);
     MUX_COUNT(&mux->counters, nodes_connected, 1);
 }
 
@@ -174,7 +145,9 @@ static void welcome(struct mux_link *link) {
     struct mux_below_node *known = mux_below_find(mux, link->identity);
     struct mux_link *old = link_of(known), *last = NULL;
     unsigned connections = 0;
-    const char *why = mux->leaving ? "this node ends" : old ? why_not_the_same(link, old) : NULL;
+    const char *why = mux_is_leaving(mux) ? "this node ends"
+                      : old               ? why_not_the_same(link, old)
+                                          : NULL;
     if (old)
         last = last_connection(old, &connections);
     if (!why && connections >= CONNECTIONS_MAX)
@@ -191,8 +164,8 @@ static void welcome(struct mux_link *link) {
     if (!old) {
         mux_below_add(link, link->identity, mux_span(NULL, 0));
         mux_log(mux, "link %s is node %s: %s", link->segment, link->name, link->peer);
-    } else if (old->is_away)
-        take_over(link, old);
+    } else if (mux_link_is_away(old))
+        mux_node_take_over(link, old);
     else
         wait_for(link, last);
 }
@@ -245,7 +218,7 @@ bool mux_notice_up(struct mux_link *link, const struct mux_notice *notice, struc
 }
 
 /* What cannot be told now is known to those above until this node's own link ends. */
-static void say_gone(struct mux_link *link, const char *identity, struct mux_span route) {
+void mux_node_say_gone(struct mux_link *link, const char *identity, struct mux_span route) {
     struct mux_notice notice = {.here = false};
     memcpy(notice.identity, identity, sizeof notice.identity);
     mux_notice_up(link, &notice, route);
@@ -280,21 +253,22 @@ static void take_notice(struct mux_link *link, const struct mux_packet *packet) 
         comes_there(link, notice.identity, packet->route);
     } else if (node && node->link == link &&
                mux_span_equal(mux_span(node->route, node->route_len), packet->route)) {
-        say_gone(link, notice.identity, packet->route);
+        mux_node_say_gone(link, notice.identity, packet->route);
         mux_below_remove(link, packet->route);
     }
 }
 
 /* Its own workers are settled. Nodes below it may go on: their tests wait for them. */
 static void take_goodbye(struct mux_link *link, uint32_t nodes) {
-    link->is_leaving = true;
+    if (link->role == MUX_ROLE_NODE)
+        mux_link_set_role(link, MUX_ROLE_LEAVING);
     link->nodes_left = nodes;
     snprintf(link->reason, sizeof link->reason, "node %s ended", link->name);
 }
 
 bool mux_node_says(struct mux_link *link, const struct mux_packet *packet) {
     uint32_t nodes;
-    if (!link->has_frames) {
+    if (link->role == MUX_ROLE_UNKNOWN) {
         if (!mux_hello_is(packet))
             return false;
         take_hello(link, packet);
@@ -315,8 +289,8 @@ bool mux_node_says(struct mux_link *link, const struct mux_packet *packet) {
 
 void mux_nodes_tell(struct mux *mux, struct mux_span bytes) {
     for (struct mux_list *at = mux->nodes.next; at != &mux->nodes; at = at->next) {
-        struct mux_link *link = MUX_LIST_ITEM(at, struct mux_link, node_node);
-        if (!link->is_away && !link->ended)
+        struct mux_link *link = MUX_LIST_ITEM(at, struct mux_link, node_entry);
+        if (link->input == MUX_INPUT_OPEN)
             mux_down_queue(
                 link, &(struct mux_pieces){.piece = {bytes}, .count = 1, .len_bytes = bytes.len});
     }
@@ -324,180 +298,9 @@ void mux_nodes_tell(struct mux *mux, struct mux_span bytes) {
 
 bool mux_awaits_nodes(const struct mux *mux) {
     for (const struct mux_list *at = mux->nodes.next; at != &mux->nodes; at = at->next) {
-        const struct mux_link *link = MUX_LIST_ITEM(at, struct mux_link, node_node);
-        if (mux->leaving && link->proves && !link->is_away && !link->ended)
+        const struct mux_link *link = MUX_LIST_ITEM(at, struct mux_link, node_entry);
+        if (mux_is_leaving(mux) && link->proves && link->input == MUX_INPUT_OPEN)
             return true;
     }
     return false;
-}
-
-/*
- * ---- away ----
- */
-
-/* Its tests are reported failed by the way up, which then buries it. */
-static void give_up(struct mux_link *link, const char *why) {
-    struct mux *mux = link->mux;
-    uint64_t away_ns = mux->now_ns + mux->config.node_grace_ns - link->away_until_ns;
-    mux_list_remove(&link->away_node);
-    mux->away_count--;
-    link->is_given_up = true;
-    MUX_COUNT(&mux->counters, nodes_given_up, 1);
-    mux_log(mux, "node %s (link %s) is given up: %s", link->name, link->segment, why);
-    if (link->is_leaving)
-        snprintf(link->reason, sizeof link->reason,
-                 "node %s ended, and the node below it that had it was not seen again for %" PRIu64
-                 " s",
-                 link->name, away_ns / SECOND_NS);
-    else
-        snprintf(link->reason, sizeof link->reason, "node %s was unreachable for %" PRIu64 " s",
-                 link->name, away_ns / SECOND_NS);
-    mux_below_clear(link);
-    say_gone(link, link->identity, mux_span(NULL, 0));
-    mux_link_activate(link);
-}
-
-/* Strangers that say hello and go: those with nothing to wait for, then those known for less. */
-static bool is_worth_less(const struct mux_link *a, const struct mux_link *b) {
-    bool a_waits = mux_progress_any(&a->tests), b_waits = mux_progress_any(&b->tests);
-    if (a_waits != b_waits)
-        return b_waits;
-    return a->lost_ns - a->since_ns < b->lost_ns - b->since_ns;
-}
-
-static void make_room(struct mux *mux) {
-    struct mux_link *least = MUX_LIST_ITEM(mux->away.next, struct mux_link, away_node);
-    for (struct mux_list *at = mux->away.next; at != &mux->away; at = at->next) {
-        struct mux_link *link = MUX_LIST_ITEM(at, struct mux_link, away_node);
-        if (is_worth_less(link, least))
-            least = link;
-    }
-    give_up(least, "too many nodes are away, and it was known for the shortest time");
-}
-
-static void wait_for_return(struct mux_link *link) {
-    struct mux *mux = link->mux;
-    link->is_away = true;
-    link->user = NULL;
-    link->lost_ns = mux->now_ns;
-    link->away_until_ns = mux->now_ns + mux->config.node_grace_ns;
-    mux_list_append(&mux->away, &link->away_node);
-    mux->away_count++;
-    if (mux->away_count > mux->away_max)
-        make_room(mux);
-}
-
-static void say_unreachable(struct mux_link *link) {
-    struct mux *mux = link->mux;
-    MUX_COUNT(&mux->counters, nodes_lost, 1);
-    mux_message(mux, MUX_STATUS_NONE, mux->now_ns,
-                "node %s (link %s) is unreachable: %s; its tests in progress may go on within "
-                "%g s",
-                link->name, link->segment, link->reason,
-                (double)mux->config.node_grace_ns / SECOND_NS);
-}
-
-static void say_left(struct mux_link *link) {
-    struct mux *mux = link->mux;
-    mux_message(mux, MUX_STATUS_NONE, mux->now_ns,
-                "node %s (link %s) ended; tests in progress of nodes below it may go on within "
-                "%g s",
-                link->name, link->segment, (double)mux->config.node_grace_ns / SECOND_NS);
-}
-
-bool mux_node_went(struct mux_link *link) {
-    bool may_return = !link->is_leaving;
-    bool has_left_some = link->is_leaving && link->nodes_left && mux_progress_any(&link->tests);
-    if (!link->is_node || link->predecessor || link->refused)
-        return false;
-    mux_list_remove(&link->away_node); /* superseded */
-    if (link->successor) {
-        MUX_COUNT(&link->mux->counters, nodes_lost, 1);
-        take_over(link->successor, link);
-        return true;
-    }
-    if (link->is_moved || link->mux->leaving || !(may_return || has_left_some))
-        return false;
-    wait_for_return(link);
-    if (has_left_some)
-        say_left(link);
-    else
-        say_unreachable(link);
-    return true;
-}
-
-/* What it has sent is being read; only what comes, or not, while we read says anything of it. */
-static bool is_read(const struct mux_link *link) {
-    return mux_link_wants_receive(link) && link->inputs.count == 0 &&
-           mux_list_empty(&link->active_node);
-}
-
-/* Who has shown the proof has left the old connection for good; else that one may still live. */
-static uint64_t silent_since_ns(const struct mux_link *link) {
-    bool is_left = link->is_moved || (link->successor && link->successor->is_proven);
-    return is_left || link->received_ns < link->superseded_ns ? link->superseded_ns
-                                                              : link->received_ns;
-}
-
-static bool is_unread(const struct mux_link *link) {
-    const struct mux_config *config = &link->mux->config;
-    return config->unread && config->unread(config->user, link->user);
-}
-
-static void close_superseded(struct mux *mux, uint64_t now_ns) {
-    for (struct mux_list *at = mux->superseded.next; at != &mux->superseded; at = at->next) {
-        struct mux_link *link = MUX_LIST_ITEM(at, struct mux_link, away_node);
-        if (link->predecessor || link->close_reason || link->ended ||
-            now_ns - silent_since_ns(link) < SUPERSEDED_SILENCE_NS)
-            continue;
-        link->superseded_ns = now_ns;
-        if (!is_read(link) || is_unread(link))
-            continue;
-        link->close_reason = "its node has connected anew";
-        mux_link_attend(link);
-    }
-}
-
-void mux_nodes_run(struct mux *mux, uint64_t now_ns) {
-    close_superseded(mux, now_ns);
-    while (!mux_list_empty(&mux->away) && !mux->ending) {
-        struct mux_link *link = MUX_LIST_ITEM(mux->away.next, struct mux_link, away_node);
-        if (link->away_until_ns > now_ns)
-            break;
-        give_up(link, "it has not come back");
-    }
-}
-
-void mux_nodes_slept(struct mux *mux, uint64_t slept_ns, uint64_t now_ns) {
-    uint64_t least_ns = mux->config.node_grace_ns < GRACE_AFTER_SLEEP_NS ? mux->config.node_grace_ns
-                                                                         : GRACE_AFTER_SLEEP_NS;
-    for (struct mux_list *at = mux->away.next; at != &mux->away; at = at->next) {
-        struct mux_link *link = MUX_LIST_ITEM(at, struct mux_link, away_node);
-        link->away_until_ns += slept_ns;
-        if (link->away_until_ns < now_ns + least_ns)
-            link->away_until_ns = now_ns + least_ns;
-    }
-    for (struct mux_list *at = mux->superseded.next; at != &mux->superseded; at = at->next)
-        MUX_LIST_ITEM(at, struct mux_link, away_node)->superseded_ns = now_ns;
-}
-
-void mux_nodes_bury(struct mux *mux) {
-    while (!mux_list_empty(&mux->buried)) {
-        struct mux_link *link = MUX_LIST_ITEM(mux->buried.next, struct mux_link, away_node);
-        mux_link_forget(link);
-    }
-}
-
-uint64_t mux_nodes_deadline_ns(const struct mux *mux) {
-    uint64_t deadline_ns = UINT64_MAX;
-    if (!mux_list_empty(&mux->away) && !mux->ending)
-        deadline_ns = MUX_LIST_ITEM(mux->away.next, struct mux_link, away_node)->away_until_ns;
-    for (const struct mux_list *at = mux->superseded.next; at != &mux->superseded; at = at->next) {
-        const struct mux_link *link = MUX_LIST_ITEM(at, struct mux_link, away_node);
-        uint64_t at_ns = silent_since_ns(link) + SUPERSEDED_SILENCE_NS;
-        bool is_judged = !link->close_reason && !link->predecessor && !link->ended;
-        if (is_judged && at_ns < deadline_ns)
-            deadline_ns = at_ns;
-    }
-    return deadline_ns;
 }

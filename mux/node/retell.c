@@ -36,7 +36,8 @@ void mux_retell_run(struct mux *mux) {
         struct mux_link *link = &mux->links[mux->retell_at];
         if (!mux_fill_has_room(mux))
             return;
-        bool tells_itself = mux->leaving && link->is_node; /* when it has another upstream */
+        bool tells_itself =
+            mux_is_leaving(mux) && mux_link_is_node(link); /* when it has another upstream */
         if (!tells_itself && mux_progress_walk_next(&mux->tests, &link->tests, &name))
             tell(link, &name);
         else

@@ -44,7 +44,7 @@ static size_t forward(struct mux_link *link, const struct mux_frame *frame,
 /* Formatting a line costs more than all else about a small packet: the limit comes first. */
 static void log_damage(struct mux_link *link, const struct mux_frame *frame, enum mux_error why) {
     struct mux *mux = link->mux;
-    if (mux_limiter_allow(&mux->damage_lines, mux->now_ns))
+    if (mux_limiter_allow(&mux->damage_lines, mux->ran_ns))
         mux_log(mux, "%s (link %s): %zu bytes of damage: %s", link->peer, link->segment,
                 frame->bytes.len, mux_error_text(why));
     else
@@ -123,7 +123,7 @@ static size_t forward_packet(struct mux_link *link, const struct mux_frame *fram
     struct mux *mux = link->mux;
     MUX_COUNT(&mux->counters, received_packets, 1);
     link->is_known = true;
-    bool may_be_word = link->is_node || !link->has_frames;
+    bool may_be_word = mux_link_is_node(link) || link->role == MUX_ROLE_UNKNOWN;
     if (may_be_word && mux_node_says(link, &frame->packet))
         return 0;
     if (is_too_deep(frame->packet.route)) {
@@ -158,8 +158,9 @@ static void forward_failure(struct mux_link *link, const char *what, struct mux_
     struct mux_frame frame = {0};
     struct mux_pieces packet;
     char text[MESSAGE_BYTES];
-    snprintf(text, sizeof text, "%s%s%s%s %s\n", link->is_node ? "" : "worker ",
-             link->is_node ? "" : link->peer, link->is_node ? "" : ": ", link->reason, what);
+    bool is_node = mux_link_is_node(link);
+    snprintf(text, sizeof text, "%s%s%s%s %s\n", is_node ? "" : "worker ",
+             is_node ? "" : link->peer, is_node ? "" : ": ", link->reason, what);
     mux_report_message(MUX_STATUS_FAIL, mux_span_text(text), test_id, route, &packet);
     link->credit_bytes -= (int64_t)forward(link, &frame, &packet, 1);
 }
@@ -193,9 +194,10 @@ static bool fail_test(struct mux_link *link) {
 
 /* Only the last hop to a process judges it dead. */
 static bool must_fail_tests(const struct mux_link *link) {
-    bool has_left_none = link->is_leaving && !link->nodes_left;
-    return link->framer.ended && !link->is_moved &&
-           (!link->is_node || link->is_given_up || has_left_none);
+    bool is_last_hop = !mux_link_is_node(link);
+    bool has_left_none = link->role == MUX_ROLE_LEAVING && !link->nodes_left;
+    return link->framer.ended &&
+           (is_last_hop || has_left_none || link->entry == MUX_ENTRY_GIVEN_UP);
 }
 
 /* As long as it has received none its transport's are not known. */
@@ -232,8 +234,7 @@ static enum mux_link_step take_frame(struct mux_link *link) {
         break;
     }
     link->credit_bytes -= (int64_t)(bytes > FRAME_LEAST_BYTES ? bytes : FRAME_LEAST_BYTES);
-    if (!link->has_frames)
-        mux_link_has_frame(link);
+    mux_link_has_frame(link);
     mux_link_progressed(link);
     mux_link_leave_slot(link);
     return MUX_LINK_MORE;
@@ -242,9 +243,9 @@ static enum mux_link_step take_frame(struct mux_link *link) {
 static enum mux_link_step step(struct mux_link *link) {
     if (link->predecessor)
         return MUX_LINK_IDLE; /* what came before comes first */
-    if (link->refused)
-        return mux_link_refused(link);
-    if (!link->started)
+    if (mux_link_is_rejected(link))
+        return mux_link_drop_input(link);
+    if (!mux_link_has_segment(link))
         return mux_link_enter(link);
     return mux_fill_has_room(link->mux) ? take_frame(link) : MUX_LINK_FULL;
 }
@@ -266,12 +267,12 @@ static bool has_hello(const struct mux_link *link) {
  * another node to think that we are none. */
 static void take_hellos(struct mux *mux) {
     while (!mux_list_empty(&mux->fresh)) {
-        struct mux_link *link = MUX_LIST_ITEM(mux->fresh.next, struct mux_link, fresh_node);
-        mux_list_remove(&link->fresh_node);
+        struct mux_link *link = MUX_LIST_ITEM(mux->fresh.next, struct mux_link, fresh_entry);
+        mux_list_remove(&link->fresh_entry);
         if (!has_hello(link))
             continue;
-        while (!link->has_frames && !link->refused)
-            link->started ? take_frame(link) : mux_link_enter(link);
+        while (link->role == MUX_ROLE_UNKNOWN && !mux_link_is_rejected(link))
+            mux_link_has_segment(link) ? take_frame(link) : mux_link_enter(link);
     }
 }
 
@@ -283,30 +284,32 @@ static enum mux_link_step serve(struct mux_link *link) {
     return outcome;
 }
 
+static void end_turn(struct mux_link *link, enum mux_link_step outcome) {
+    if (outcome == MUX_LINK_MORE)
+        mux_link_set_turn(link, MUX_TURN_ACTIVE); /* behind all others */
+    else if (outcome == MUX_LINK_PINNED)
+        mux_link_set_turn(link, MUX_TURN_PINNED);
+    else if (!mux_link_waits_for_slot(link))
+        mux_link_set_turn(link, MUX_TURN_IDLE);
+    /* credit is not saved up; debt stays */
+    if (outcome == MUX_LINK_IDLE && link->credit_bytes > 0)
+        link->credit_bytes = 0;
+    mux_link_sane(link);
+}
+
 void mux_up_run(struct mux *mux) {
     mux_below_say(mux);
     mux_retell_run(mux);
     while (!mux_list_empty(&mux->active)) {
-        struct mux_link *link = MUX_LIST_ITEM(mux->active.next, struct mux_link, active_node);
+        struct mux_link *link = MUX_LIST_ITEM(mux->active.next, struct mux_link, turn_entry);
         if (link->credit_bytes <= 0)
             link->credit_bytes += QUANTUM_BYTES;
-        switch (serve(link)) {
-        case MUX_LINK_FULL:
+        enum mux_link_step outcome = serve(link);
+        if (outcome == MUX_LINK_FULL) {
             take_hellos(mux);
             return; /* its turn goes on when there is room again */
-        case MUX_LINK_MORE:
-            mux_list_append(&mux->active, &link->active_node);
-            break;
-        case MUX_LINK_PINNED:
-            mux_list_append(&mux->pinned, &link->active_node);
-            break;
-        case MUX_LINK_IDLE:
-            mux_list_remove(&link->active_node);
-            /* credit is not saved up; debt stays */
-            if (link->credit_bytes > 0)
-                link->credit_bytes = 0;
-            break;
         }
+        end_turn(link, outcome);
     }
 }
 
@@ -314,17 +317,20 @@ void mux_up_run(struct mux *mux) {
 static void clear_flight(struct mux *mux) {
     mux_batch_clear(mux->flight);
     while (!mux_list_empty(&mux->pinned))
-        mux_list_append(&mux->active, mux->pinned.next);
+        mux_link_set_turn(MUX_LIST_ITEM(mux->pinned.next, struct mux_link, turn_entry),
+                          MUX_TURN_ACTIVE);
 }
 
 const struct mux_gather *mux_up_take(struct mux *mux) {
-    if (mux->in_flight || mux->greeting.sent_off)
+    if (mux->in_flight != MUX_IN_FLIGHT_NOTHING)
         return NULL;
     const struct mux_gather *greeting = mux_greeting_take(mux);
-    if (greeting || !mux_up_accepted(mux)) {
-        mux->in_flight = greeting != NULL;
+    if (greeting) {
+        mux->in_flight = MUX_IN_FLIGHT_GREETING;
         return greeting;
     }
+    if (!mux_greeting_sends_packets(mux))
+        return NULL;
     if (mux->flight->gather.len_bytes == 0) {
         if (mux->fill->gather.len_bytes == 0)
             return NULL;
@@ -332,23 +338,22 @@ const struct mux_gather *mux_up_take(struct mux *mux) {
         mux->flight = mux->fill;
         mux->fill = empty;
     }
-    mux->in_flight = true;
+    mux->in_flight = MUX_IN_FLIGHT_BATCH;
     return &mux->flight->gather;
 }
 
 void mux_up_sent(struct mux *mux) {
-    assert(mux->in_flight);
-    mux->in_flight = false;
-    if (mux->greeting.in_flight) {
-        mux->greeting.in_flight = false;
-        return;
+    assert(mux->in_flight != MUX_IN_FLIGHT_NOTHING);
+    if (mux->in_flight == MUX_IN_FLIGHT_BATCH) {
+        MUX_COUNT(&mux->counters, sent_bytes, mux->flight->gather.len_bytes);
+        clear_flight(mux);
     }
-    MUX_COUNT(&mux->counters, sent_bytes, mux->flight->gather.len_bytes);
-    clear_flight(mux);
+    mux->in_flight = MUX_IN_FLIGHT_NOTHING;
+    mux_sane(mux);
 }
 
 void mux_up_lost(struct mux *mux, uint64_t sent_bytes, uint64_t now_ns) {
-    if (mux->in_flight && !mux->greeting.in_flight) {
+    if (mux->in_flight == MUX_IN_FLIGHT_BATCH) {
         size_t before = mux->flight->gather.len_bytes;
         if (mux_batch_drop_sent(mux->flight, sent_bytes))
             MUX_COUNT(&mux->counters, resent_packets, 1);
@@ -356,10 +361,10 @@ void mux_up_lost(struct mux *mux, uint64_t sent_bytes, uint64_t now_ns) {
         if (mux->flight->gather.len_bytes == 0)
             clear_flight(mux);
     }
-    mux->in_flight = false;
+    mux->in_flight = MUX_IN_FLIGHT_NOTHING;
     mux_greeting_lost(mux);
-    mux->down.cut = true;
-    mux_down_run(mux, now_ns);
+    mux_down_cut(mux, now_ns);
+    mux_sane(mux);
 }
 
 uint64_t mux_up_pending_bytes(const struct mux *mux) {

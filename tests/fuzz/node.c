@@ -151,8 +151,12 @@ bool node_give_down(struct node *node, struct mux_span bytes) {
 }
 
 void node_up_connected(struct node *node) {
-    if (!node->flight)
-        mux_up_connected(node->mux, true);
+    if (node->flight)
+        return;
+    if (node->is_connected)
+        node_up_lost(node, 0);
+    node->is_connected = true;
+    mux_up_connected(node->mux, true);
 }
 
 void node_up_take(struct node *node) {
@@ -210,6 +214,7 @@ void node_up_lost(struct node *node, size_t sent_bytes) {
         read_up(node, most);
     }
     node->flight = NULL;
+    node->is_connected = false;
     mux_up_lost(node->mux, most, node->now_ns);
 }
 

@@ -48,7 +48,8 @@ struct node {
     struct past pasts[NODE_PASTS_MOST];
     unsigned past_count;
     const struct mux_gather *flight;
-    struct bytes up; /* whole packets that the upstream has read */
+    bool is_connected; /* to an upstream */
+    struct bytes up;   /* whole packets that the upstream has read */
 };
 
 void node_open(struct node *node, const struct node_setup *setup);

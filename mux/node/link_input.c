@@ -1,0 +1,215 @@
+/* A link's input: what it receives, into which memory, and when it is used up. */
+#include "mux/node/mux_internal.h"
+
+/*
+ * ---- bytes come ----
+ */
+
+/* More of its stream is here: silence begins anew. */
+static void came(struct mux_link *link, size_t len, uint64_t now_ns) {
+    assert(link->input == MUX_INPUT_OPEN && len > 0 && now_ns >= link->mux->ran_ns);
+    mux_link_start(link);
+    MUX_COUNT(&link->mux->counters, received_bytes, len);
+    if (link->slot)
+        mux_link_delivered(link, len);
+    if (link->role == MUX_ROLE_UNKNOWN)
+        mux_list_append(&link->mux->fresh, &link->fresh_entry);
+    link->received_ns = now_ns;
+    link->by_room = false;
+    link->offered_bytes = 0;
+    mux_list_remove(&link->starved_entry);
+    mux_list_remove(&link->chatter_entry);
+    mux_link_activate(link);
+}
+
+void mux_link_received(struct mux_link *link, struct mux_buffer *buffer, struct mux_span bytes,
+                       uint64_t now_ns) {
+    came(link, bytes.len, now_ns);
+    if (mux_framer_stored(&link->framer) == 0)
+        mux_link_leave_slot(link); /* a batch may still refer to its bytes */
+    if (link->buffer_bytes < buffer->size_bytes)
+        link->buffer_bytes = buffer->size_bytes;
+    mux_input_append(link->mux, &link->inputs, buffer, bytes);
+    if (!mux_link_wants_receive(link))
+        mux_link_attend(link);
+    mux_link_sane(link);
+}
+
+void mux_link_filled(struct mux_link *link, size_t len, uint64_t now_ns) {
+    assert(len <= link->offered_bytes && link->inputs.count == 0);
+    came(link, len, now_ns);
+    mux_link_attend(link);
+    mux_framer_filled(&link->framer, len);
+    mux_link_sane(link);
+}
+
+bool mux_link_wants_receive(const struct mux_link *link) {
+    /* not before it is clear where the bytes shall go */
+    bool is_undecided = link->expects_large && mux_link_has_turn(link);
+    return link->input == MUX_INPUT_OPEN && link->verdict == MUX_VERDICT_KEPT &&
+           !link->predecessor && !is_undecided && link->inputs.count < LINK_INPUTS_MAX &&
+           !mux_link_waits_for_slot(link);
+}
+
+size_t mux_link_peek(const struct mux_link *link, uint8_t *out, size_t most) {
+    size_t len = mux_framer_peek(&link->framer, out, most);
+    const struct mux_input *input = link->inputs.first;
+    if (input && link->inputs.feeding)
+        input = input->next;
+    for (; input && len < most; input = input->next) {
+        size_t some = input->bytes.len < most - len ? input->bytes.len : most - len;
+        memcpy(out + len, input->bytes.data, some);
+        len += some;
+    }
+    return len;
+}
+
+/*
+ * ---- room of its own to receive into ----
+ */
+
+void mux_link_starved(struct mux_link *link) {
+    if (link->input == MUX_INPUT_OPEN && !link->by_room)
+        mux_list_append(&link->mux->starved, &link->starved_entry);
+}
+
+void mux_links_feed_starved(struct mux *mux) {
+    size_t held = mux->inputs_used + mux->fill->held_count + mux->flight->held_count;
+    while (!mux_list_empty(&mux->starved) && held * INPUTS_HELD_SHARE >= mux->config.inputs_max) {
+        struct mux_link *link = MUX_LIST_ITEM(mux->starved.next, struct mux_link, starved_entry);
+        mux_list_remove(&link->starved_entry);
+        link->by_room = true;
+        if (link->slot || link->framer.candidate > TAIL_BYTES)
+            mux_link_activate(link); /* to get a slot, or room in the one it has */
+        mux_link_attend(link);
+    }
+}
+
+/* Room for what comes next, when the framer waits for nothing. */
+static struct mux_room room_in_tail(struct mux_link *link) {
+    if (mux_link_has_turn(link) || link->slot)
+        return (struct mux_room){NULL, 0};
+    if (link->by_room)
+        return mux_framer_spare_room(&link->framer);
+    return mux_framer_head_room(&link->framer, HEAD_ROOM_BYTES);
+}
+
+struct mux_room mux_link_offer(struct mux_link *link) {
+    struct mux_room none = {NULL, 0};
+    if (link->input != MUX_INPUT_OPEN || link->verdict != MUX_VERDICT_KEPT || link->inputs.count ||
+        link->offered_bytes || mux_link_waits_for_slot(link))
+        return none;
+    /*
+     * However little is missing: links that wait for a slot may have all receive buffers, and a
+     * link that has a slot must be able to go on without one.
+     */
+    struct mux_room room = link->slot ? mux_framer_room(&link->framer) : none;
+    if (!room.len && (link->expects_large || link->by_room))
+        room = room_in_tail(link);
+    link->offered_bytes = room.len;
+    mux_link_sane(link);
+    return room;
+}
+
+/*
+ * ---- the framer has used up what it had ----
+ */
+
+void mux_link_has_frame(struct mux_link *link) {
+    if (link->role == MUX_ROLE_UNKNOWN)
+        mux_link_set_role(link, MUX_ROLE_WORKER);
+}
+
+/* A node sends the packet in which it was cut off again, whole. Chatter in front of it is out. */
+static void drop_cut_packet(struct mux_link *link) {
+    MUX_COUNT(&link->mux->counters, nodes_cut_bytes, mux_framer_stored(&link->framer));
+    mux_framer_init(&link->framer, link->framer.store);
+}
+
+static void end_framer(struct mux_link *link) {
+    if (mux_link_is_node(link) && mux_framer_chatter(&link->framer)) {
+        mux_framer_flush(&link->framer);
+        return;
+    }
+    if (mux_link_is_node(link))
+        drop_cut_packet(link);
+    mux_framer_end(&link->framer);
+}
+
+void mux_link_drop_stored(struct mux_link *link) {
+    assert(!link->offered_bytes);
+    mux_framer_init(&link->framer, (struct mux_room){link->tail, TAIL_BYTES});
+    mux_link_release_slot(link);
+}
+
+static void finish(struct mux_link *link) {
+    if (link->input == MUX_INPUT_ENDED)
+        mux_link_set_input(link, MUX_INPUT_FINISHED);
+    mux_link_attend(link);
+}
+
+enum mux_link_step mux_link_drop_input(struct mux_link *link) {
+    if (link->offered_bytes)
+        return MUX_LINK_IDLE; /* its owner receives into the store until the offer is over */
+    MUX_COUNT(&link->mux->counters, nodes_cut_bytes,
+              mux_framer_stored(&link->framer) + link->framer.fed.len +
+                  mux_inputs_bytes(&link->inputs));
+    mux_link_drop_stored(link);
+    mux_inputs_drop(link->mux, &link->inputs);
+    finish(link);
+    return MUX_LINK_IDLE;
+}
+
+/* The store that the rest of the packet underway is to be received into; 0: it needs none. */
+static size_t wanted_store(const struct mux_link *link) {
+    bool in_tail = !link->slot && !link->expects_large && link->framer.candidate <= TAIL_BYTES;
+    bool by_room = link->expects_large || link->by_room;
+    return by_room && !in_tail && link->input == MUX_INPUT_OPEN ? mux_framer_wanted(&link->framer)
+                                                                : 0;
+}
+
+/* Feeds the next input. False: there is none. */
+static bool feed(struct mux_link *link) {
+    struct mux *mux = link->mux;
+    bool was_paused = !mux_link_wants_receive(link);
+    MUX_COUNT(&mux->counters, body_bytes_copied, link->framer.copied);
+    link->framer.copied = 0;
+    bool fed = mux_input_next(mux, &link->inputs, &link->framer);
+    if (was_paused && mux_link_wants_receive(link))
+        mux_link_attend(link);
+    return fed;
+}
+
+/* All that came is used up. */
+static void use_up(struct mux_link *link) {
+    if (link->entry == MUX_ENTRY_GIVEN_UP)
+        mux_list_append(&link->mux->buried, &link->watch_entry);
+    else if (link->input != MUX_INPUT_OPEN)
+        finish(link);
+    else if (mux_framer_chatter(&link->framer))
+        mux_list_append(&link->mux->chatter, &link->chatter_entry);
+    if (link->slot || link->expects_large || link->by_room)
+        mux_link_attend(link);
+}
+
+enum mux_link_step mux_link_next_input(struct mux_link *link) {
+    if (feed(link))
+        return MUX_LINK_MORE;
+    if (link->input != MUX_INPUT_OPEN && !link->framer.ended) {
+        end_framer(link);
+        return MUX_LINK_MORE;
+    }
+    if (link->framer.candidate == 0)
+        mux_link_leave_slot(link);
+    size_t store_bytes = wanted_store(link);
+    if (store_bytes && link->offered_bytes) {
+        mux_link_attend(link); /* it receives on, into that room: only then may the store move */
+        return MUX_LINK_IDLE;
+    }
+    if (store_bytes)
+        return mux_link_get_store(link, store_bytes);
+    use_up(link);
+    bool may_look =
+        link->framer.candidate && link->input == MUX_INPUT_OPEN && !mux_link_is_node(link);
+    return may_look && mux_link_resynchronise(link) ? MUX_LINK_MORE : MUX_LINK_IDLE;
+}
