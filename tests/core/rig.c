@@ -142,6 +142,29 @@ void rig_give(struct mux_link *link, const uint8_t *bytes, size_t len) {
     }
 }
 
+void rig_give_packet(struct mux_link *link, const struct mux_packet *packet) {
+    static uint8_t bytes[RIG_PACKET_BYTES];
+    size_t len;
+    assert_int_equal(mux_packet_encode(packet, bytes, sizeof bytes, &len), MUX_OK);
+    rig_give(link, bytes, len);
+}
+
+void rig_give_status(struct mux_link *link, const char *id, const char *route,
+                     enum mux_status status) {
+    struct mux_packet packet = {.status = status, .test_id = mux_span_text(id)};
+    if (route)
+        packet.route = mux_span_text(route);
+    rig_give_packet(link, &packet);
+}
+
+void rig_lose(struct mux_link *link) {
+    mux_link_ended(link, "its connection was lost");
+    rig_run(now_ns);
+    assert_true(mux_link_finished(link));
+    mux_link_close(link);
+    rig_run(now_ns);
+}
+
 void rig_give_down(size_t len) {
     for (size_t at = 0; at < len;) {
         size_t some = len - at < RIG_INPUT_BYTES ? len - at : RIG_INPUT_BYTES;
@@ -177,6 +200,19 @@ void rig_send_up(void) {
         mux_up_sent(mux);
         mux_run(mux, now_ns);
     }
+}
+
+bool rig_next_up(size_t *at, struct mux_packet *packet) {
+    uint32_t length, header_bytes;
+    struct mux_span rest = mux_span(rig_up + *at, rig_up_bytes - *at);
+    if (rest.len == 0)
+        return false;
+    assert_int_equal(mux_header_parse(rest, &length, &header_bytes), MUX_OK);
+    assert_true(length <= rest.len);
+    assert_true(mux_packet_verify(mux_span(rest.data, length)));
+    assert_int_equal(mux_packet_parse(mux_span(rest.data, length), packet, NULL), MUX_OK);
+    *at += length;
+    return true;
 }
 
 uint64_t rig_counter(enum mux_counter id) {

@@ -47,6 +47,16 @@ void rig_give(struct mux_link *link, const uint8_t *bytes, size_t len);
 /* Bytes reach a link in a buffer, wanted or not: they were under way. */
 void rig_push(struct mux_link *link, const uint8_t *bytes, size_t len);
 
+/* This packet reaches a link. */
+void rig_give_packet(struct mux_link *link, const struct mux_packet *packet);
+
+/* An event of a test reaches a link. `route`: NULL for none. */
+void rig_give_status(struct mux_link *link, const char *id, const char *route,
+                     enum mux_status status);
+
+/* A link's connection is lost, and its owner lets go of it. */
+void rig_lose(struct mux_link *link);
+
 /* The packet just made comes from the upstream. */
 void rig_give_down(size_t len);
 
@@ -56,6 +66,12 @@ size_t rig_read_down(struct mux_link *link);
 
 /* All that is queued goes up. */
 void rig_send_up(void);
+
+/*
+ * The packet at *at in what went up, checked; *at is then behind it. False: there is none. Its
+ * spans are good until more goes up.
+ */
+bool rig_next_up(size_t *at, struct mux_packet *packet);
 
 uint64_t rig_counter(enum mux_counter id);
 

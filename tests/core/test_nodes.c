@@ -16,39 +16,20 @@ static struct mux_link *connect_node(const char *identity, const char *name) {
     return link;
 }
 
-/* Its connection ends, and the owner lets go of it. */
-static void lose(struct mux_link *link) {
-    mux_link_ended(link, "its connection was lost");
-    rig_run(now_ns);
-    assert_true(mux_link_finished(link));
-    mux_link_close(link);
-    rig_run(now_ns);
-}
-
 static void give_status(struct mux_link *link, const char *id, enum mux_status status) {
-    uint8_t bytes[1000];
-    size_t len;
-    struct mux_packet packet = {.status = status, .test_id = mux_span_text(id)};
-    packet.route = mux_span_text("5");
-    assert_int_equal(mux_packet_encode(&packet, bytes, sizeof bytes, &len), MUX_OK);
-    rig_give(link, bytes, len);
+    rig_give_status(link, id, "5", status);
 }
 
 /* The next packet that went up: has it this id, this route, this status? */
 static size_t up_at;
 
 static void assert_up(const char *id, const char *route, enum mux_status status) {
-    uint32_t length, header_bytes;
     struct mux_packet packet;
     rig_send_up();
-    struct mux_span rest = mux_span(rig_up + up_at, rig_up_bytes - up_at);
-    assert_true(rest.len > 0);
-    assert_int_equal(mux_header_parse(rest, &length, &header_bytes), MUX_OK);
-    assert_int_equal(mux_packet_parse(mux_span(rest.data, length), &packet, NULL), MUX_OK);
+    assert_true(rig_next_up(&up_at, &packet));
     assert_true(mux_span_equal(packet.test_id, mux_span_text(id ? id : "")));
     assert_true(mux_span_equal(packet.route, mux_span_text(route ? route : "")));
     assert_int_equal(packet.status, status);
-    up_at += length;
 }
 
 static void assert_nothing_up(void) {
@@ -79,7 +60,7 @@ static void away_and_back(void **state) {
     assert_up("t", "0/5", MUX_STATUS_INPROGRESS);
     size_t len = rig_packet(3000, NULL);
     rig_give(link, packet_bytes, len / 2); /* which it will send again, whole */
-    lose(link);
+    rig_lose(link);
     assert_up(NULL, NULL, MUX_STATUS_NONE); /* unreachable */
     assert_non_null(strstr(rig_log, "node leaf (link 0) is unreachable"));
     rig_run(now_ns + GRACE_NS - 1);
@@ -106,7 +87,7 @@ static void given_up(void **state) {
     assert_up("one", "0/5", MUX_STATUS_INPROGRESS);
     assert_up("two", "0/5", MUX_STATUS_INPROGRESS);
     assert_up("two", "0/5", MUX_STATUS_SUCCESS);
-    lose(link);
+    rig_lose(link);
     assert_up(NULL, NULL, MUX_STATUS_NONE);
     assert_true(mux_deadline_ns(mux) == now_ns + GRACE_NS);
     rig_run(now_ns + GRACE_NS);
@@ -124,7 +105,7 @@ static void another_identity(void **state) {
     struct mux_link *link = connect_node("a1", "leaf");
     give_status(link, "t", MUX_STATUS_INPROGRESS);
     assert_up("t", "0/5", MUX_STATUS_INPROGRESS);
-    lose(link);
+    rig_lose(link);
     assert_up(NULL, NULL, MUX_STATUS_NONE);
     link = connect_node("a2", "leaf");
     assert_string_equal(mux_link_segment(link), "1");
@@ -173,7 +154,7 @@ static void superseded_in_vain(void **state) {
     struct mux_link *link = connect_node("a1", "leaf");
     mux_link_ended(link, "it ended");
     mux_link_close(link);
-    lose(old);
+    rig_lose(old);
     assert_up(NULL, NULL, MUX_STATUS_NONE);
     link = connect_node("a1", "leaf");
     assert_string_equal(mux_link_segment(link), "0");
@@ -239,9 +220,7 @@ static void names_and_unknown_keys(void **state) {
     struct mux_link *link = rig_connect();
     struct mux_packet packet = {.file_name = mux_span_text("muxd.hello"),
                                 .file_content = mux_span_text(content)};
-    size_t len;
-    assert_int_equal(mux_packet_encode(&packet, packet_bytes, sizeof packet_bytes, &len), MUX_OK);
-    rig_give(link, packet_bytes, len);
+    rig_give_packet(link, &packet);
     assert_non_null(strstr(rig_log, "link 2 is node x:"));
 }
 
@@ -278,7 +257,7 @@ static void trusted(void **state) {
 /* The way down to a node that is away is answered. */
 static void no_way_to_who_is_away(void **state) {
     (void)state;
-    lose(connect_node("a1", "leaf"));
+    rig_lose(connect_node("a1", "leaf"));
     rig_give_down(rig_packet(10, "0/5"));
     assert_non_null(strstr(rig_log, "its node is unreachable"));
 }
@@ -290,7 +269,7 @@ static void the_end(void **state) {
     give_status(link, "t", MUX_STATUS_INPROGRESS);
     assert_up("t", "0/5", MUX_STATUS_INPROGRESS);
     mux_end(mux);
-    lose(link);
+    rig_lose(link);
     assert_nothing_up();
     assert_int_equal(rig_counter(MUX_COUNT_links_open), 0);
     assert_int_equal(rig_counter(MUX_COUNT_tests_failed), 0);
@@ -305,7 +284,7 @@ static void goodbye(void **state) {
     rig_give(link, bytes, mux_goodbye_write(0, bytes));
     assert_up("t", "0/5", MUX_STATUS_INPROGRESS);
     assert_nothing_up();
-    lose(link);
+    rig_lose(link);
     assert_up("t", "0/5", MUX_STATUS_FAIL);
     assert_nothing_up();
     assert_int_equal(rig_counter(MUX_COUNT_links_open), 0);
@@ -321,7 +300,7 @@ static void goodbye_and_end_at_once(void **state) {
     struct mux_link *link = connect_node("a1", "leaf");
     give_status(link, "t", MUX_STATUS_INPROGRESS);
     rig_push(link, bytes, mux_goodbye_write(0, bytes));
-    lose(link);
+    rig_lose(link);
     assert_up("t", "0/5", MUX_STATUS_INPROGRESS);
     assert_up("t", "0/5", MUX_STATUS_FAIL);
     assert_non_null(memmem(rig_up, rig_up_bytes, reason, strlen(reason)));
@@ -343,13 +322,13 @@ static void strangers_that_go(void **state) {
     struct mux_link *known = connect_node("aa", "known");
     give_status(known, "t", MUX_STATUS_INPROGRESS);
     rig_run(now_ns + SECOND_NS);
-    lose(known);
+    rig_lose(known);
     for (unsigned i = 0; i < 3 * RIG_LINKS; i++) {
         snprintf(identity, sizeof identity, "b%u", i);
         struct mux_link *link = connect_node(identity, "stranger");
         if (i % 2)
             give_status(link, "t", MUX_STATUS_INPROGRESS);
-        lose(link);
+        rig_lose(link);
     }
     assert_true(rig_counter(MUX_COUNT_nodes_given_up) > RIG_LINKS);
     for (unsigned i = 0; i < RIG_LINKS; i++)
@@ -374,12 +353,12 @@ static void no_place(void **state) {
     struct mux_link *stranger = connect_node("b1", "stranger");
     assert_true(mux_link_turned_away(stranger));
     assert_int_equal(rig_counter(MUX_COUNT_nodes_connected), 0);
-    lose(links[3]);
+    rig_lose(links[3]);
     rig_give(silent, word, 2); /* it gets what has become free */
     assert_false(mux_link_turned_away(silent));
     assert_string_equal(mux_link_segment(silent), "16");
-    lose(worker);
-    lose(stranger);
+    rig_lose(worker);
+    rig_lose(stranger);
     assert_int_equal(rig_counter(MUX_COUNT_links_open), RIG_LINKS);
 }
 
@@ -410,7 +389,7 @@ static void superseded_at_the_end(void **state) {
     rig_push(link, packet_bytes, len);
     mux_end(mux);
     mux_link_ended(link, "muxd ended");
-    lose(old);
+    rig_lose(old);
     rig_run(now_ns);
     assert_up("t", "0", MUX_STATUS_NONE);
     assert_nothing_up();
@@ -432,7 +411,7 @@ static void tests_with_bad_names(void **state) {
     mux_pieces_copy(&pieces, bytes);
     rig_give(link, bytes, len);
     assert_int_equal(rig_counter(MUX_COUNT_tests_untracked), 1);
-    lose(link);
+    rig_lose(link);
     rig_run(now_ns + GRACE_NS);
     rig_send_up();
     assert_int_equal(rig_counter(MUX_COUNT_tests_failed), 1);
@@ -462,7 +441,7 @@ static void hostile_nodes(void **state) {
             give_status(dead[i], id, MUX_STATUS_INPROGRESS);
         }
         *rig_log = '\0';
-        lose(dead[i]);
+        rig_lose(dead[i]);
         rig_run(now_ns + GRACE_NS);
         rig_send_up();
         assert_int_equal(rig_counter(MUX_COUNT_tests_failed), failed + 2000);

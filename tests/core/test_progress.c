@@ -326,26 +326,10 @@ static void a_walk_survives_changes(void **state) {
  * ---- a link's end ----
  */
 
-static void give_status(struct mux_link *link, const char *id, enum mux_status status,
-                        const char *route) {
-    size_t len;
-    struct mux_packet packet = {.status = status, .test_id = mux_span_text(id)};
-    if (route)
-        packet.route = mux_span_text(route);
-    assert_int_equal(mux_packet_encode(&packet, packet_bytes, sizeof packet_bytes, &len), MUX_OK);
-    rig_give(link, packet_bytes, len);
-}
-
 /* The next packet that went up. */
 static struct mux_packet next_up(size_t *at) {
-    uint32_t length, header_bytes;
     struct mux_packet packet;
-    struct mux_span rest = mux_span(rig_up + *at, rig_up_bytes - *at);
-    assert_true(rest.len > 0);
-    assert_int_equal(mux_header_parse(rest, &length, &header_bytes), MUX_OK);
-    assert_true(mux_packet_verify(mux_span(rest.data, length)));
-    assert_int_equal(mux_packet_parse(mux_span(rest.data, length), &packet, NULL), MUX_OK);
-    *at += length;
+    assert_true(rig_next_up(at, &packet));
     return packet;
 }
 
@@ -365,16 +349,16 @@ static void assert_failed(size_t *at, const char *id, const char *route, const c
 static void tests_of_a_dead_worker(void **state) {
     (void)state;
     struct mux_link *link = rig_connect(), *other = rig_connect();
-    give_status(link, "over", MUX_STATUS_INPROGRESS, NULL);
-    give_status(link, "listed", MUX_STATUS_EXISTS, NULL);
-    give_status(link, "one", MUX_STATUS_INPROGRESS, NULL);
-    give_status(link, "one", MUX_STATUS_EXISTS, NULL); /* does not end it */
-    give_status(link, "one", MUX_STATUS_NONE, NULL);
-    give_status(link, "nested", MUX_STATUS_INPROGRESS, "0/3");
-    give_status(link, "empty", MUX_STATUS_INPROGRESS, "");
-    give_status(link, "over", MUX_STATUS_SUCCESS, NULL);
-    give_status(link, "one", MUX_STATUS_SUCCESS, "0/3"); /* of the same name elsewhere */
-    give_status(other, "lives", MUX_STATUS_INPROGRESS, NULL);
+    rig_give_status(link, "over", NULL, MUX_STATUS_INPROGRESS);
+    rig_give_status(link, "listed", NULL, MUX_STATUS_EXISTS);
+    rig_give_status(link, "one", NULL, MUX_STATUS_INPROGRESS);
+    rig_give_status(link, "one", NULL, MUX_STATUS_EXISTS); /* does not end it */
+    rig_give_status(link, "one", NULL, MUX_STATUS_NONE);
+    rig_give_status(link, "nested", "0/3", MUX_STATUS_INPROGRESS);
+    rig_give_status(link, "empty", "", MUX_STATUS_INPROGRESS);
+    rig_give_status(link, "over", NULL, MUX_STATUS_SUCCESS);
+    rig_give_status(link, "one", "0/3", MUX_STATUS_SUCCESS); /* of the same name elsewhere */
+    rig_give_status(other, "lives", NULL, MUX_STATUS_INPROGRESS);
     rig_send_up();
     size_t at = rig_up_bytes;
     rig_give(link, (const uint8_t *)"\xb3)", 2); /* what it died in */
@@ -403,7 +387,7 @@ static void give_many(struct mux_link *link, unsigned from, unsigned to, enum mu
     for (unsigned i = from; i < to; i++) {
         char id[32];
         snprintf(id, sizeof id, "test %u", i);
-        give_status(link, id, status, NULL);
+        rig_give_status(link, id, NULL, status);
         if (i % 1000 == 0)
             rig_send_up();
     }
@@ -479,8 +463,8 @@ static void strangers_take_no_ones_right(void **state) {
 static void long_names(void **state) {
     (void)state;
     struct mux_link *link = rig_connect();
-    give_status(link, names[NAMES - 2], MUX_STATUS_INPROGRESS, "0/3");
-    give_status(link, names[NAMES - 1], MUX_STATUS_INPROGRESS, NULL);
+    rig_give_status(link, names[NAMES - 2], "0/3", MUX_STATUS_INPROGRESS);
+    rig_give_status(link, names[NAMES - 1], NULL, MUX_STATUS_INPROGRESS);
     rig_send_up();
     size_t at = rig_up_bytes;
     end_link(link);

@@ -39,20 +39,6 @@ static struct mux_link *connect_node(const char *identity, const char *proof) {
     return link;
 }
 
-static void give(struct mux_link *link, const struct mux_packet *packet) {
-    uint8_t bytes[1000];
-    size_t len;
-    assert_int_equal(mux_packet_encode(packet, bytes, sizeof bytes, &len), MUX_OK);
-    rig_give(link, bytes, len);
-}
-
-static void give_status(struct mux_link *link, const char *id, const char *route,
-                        enum mux_status status) {
-    struct mux_packet packet = {.status = status, .test_id = mux_span_text(id)};
-    packet.route = mux_span_text(route);
-    give(link, &packet);
-}
-
 static void give_notice(struct mux_link *link, const char *identity, const char *route, bool here) {
     struct mux_notice notice = {.here = here};
     uint8_t bytes[MUX_HELLO_PACKET_BYTES];
@@ -65,27 +51,14 @@ static void give_goodbye(struct mux_link *link, uint32_t nodes) {
     rig_give(link, bytes, mux_goodbye_write(nodes, bytes));
 }
 
-static void lose(struct mux_link *link) {
-    mux_link_ended(link, "its connection was lost");
-    rig_run(now_ns);
-    assert_true(mux_link_finished(link));
-    mux_link_close(link);
-    rig_run(now_ns);
-}
-
 /* How often a test has this status in what went up, under this route? */
 static unsigned count_up(const char *id, const char *route, enum mux_status status) {
-    uint32_t length, header_bytes;
     struct mux_packet packet;
     unsigned count = 0;
     rig_send_up();
-    for (size_t at = 0; at < rig_up_bytes; at += length) {
-        struct mux_span rest = mux_span(rig_up + at, rig_up_bytes - at);
-        assert_int_equal(mux_header_parse(rest, &length, &header_bytes), MUX_OK);
-        assert_int_equal(mux_packet_parse(mux_span(rest.data, length), &packet, NULL), MUX_OK);
+    for (size_t at = 0; rig_next_up(&at, &packet);)
         count += mux_span_equal(packet.test_id, mux_span_text(id)) && packet.status == status &&
                  mux_span_equal(packet.route, mux_span_text(route));
-    }
     return count;
 }
 
@@ -96,14 +69,14 @@ static unsigned count_up(const char *id, const char *route, enum mux_status stat
 static void without_the_proof(void **state) {
     (void)state;
     struct mux_link *old = connect_node("a1", "");
-    give_status(old, "t", "0", MUX_STATUS_INPROGRESS);
+    rig_give_status(old, "t", "0", MUX_STATUS_INPROGRESS);
     static const char *const proofs[] = {"", "0123", NULL};
     for (unsigned i = 0; i < 3; i++) {
         struct mux_link *thief = connect_node("a1", proofs[i]);
         assert_non_null(strstr(rig_log, "is refused as a node: its identity is in use"));
         assert_non_null(mux_link_close_reason(thief));
     }
-    lose(old); /* not while it is away either */
+    rig_lose(old); /* not while it is away either */
     connect_node("a1", "");
     assert_non_null(strstr(rig_log, "is refused as a node"));
     assert_int_equal(rig_counter(MUX_COUNT_nodes_returned), 0);
@@ -120,7 +93,7 @@ static void before_the_first_answer(void **state) {
     struct mux_link *old = connect_node("a1", "");
     struct mux_link *link = connect_node("a1", "");
     assert_null(mux_link_close_reason(link));
-    lose(old);
+    rig_lose(old);
     assert_string_equal(mux_link_segment(link), "0");
 }
 
@@ -128,17 +101,17 @@ static void before_the_first_answer(void **state) {
 static void the_proof_wins(void **state) {
     (void)state;
     struct mux_link *old = connect_node("a1", "");
-    give_status(old, "t", "0", MUX_STATUS_INPROGRESS);
+    rig_give_status(old, "t", "0", MUX_STATUS_INPROGRESS);
     struct mux_link *link = connect_node("a1", secret);
     assert_false(mux_link_wants_receive(link));
     while (!mux_link_close_reason(old)) {
         assert_true(now_ns < SECOND_NS);
-        give_status(old, "drip", "0", MUX_STATUS_SUCCESS);
+        rig_give_status(old, "drip", "0", MUX_STATUS_SUCCESS);
         rig_run(now_ns + SECOND_NS / 10);
     }
-    lose(old);
+    rig_lose(old);
     assert_true(mux_link_wants_receive(link));
-    give_status(link, "t", "0", MUX_STATUS_SUCCESS);
+    rig_give_status(link, "t", "0", MUX_STATUS_SUCCESS);
     assert_int_equal(count_up("t", "0/0", MUX_STATUS_SUCCESS), 1);
     assert_int_equal(rig_counter(MUX_COUNT_tests_failed), 0);
 }
@@ -148,13 +121,13 @@ static void the_proof_wins(void **state) {
 static void unread_bytes_come_first(void **state) {
     (void)state;
     struct mux_link *old = connect_node("a1", "");
-    give_status(old, "t", "0", MUX_STATUS_INPROGRESS);
+    rig_give_status(old, "t", "0", MUX_STATUS_INPROGRESS);
     struct mux_link *link = connect_node("a1", secret);
     rig_unread = true;
     for (unsigned i = 0; i < 100; i++)
         rig_run(now_ns + SECOND_NS);
     assert_null(mux_link_close_reason(old));
-    give_status(old, "late", "0", MUX_STATUS_SUCCESS);
+    rig_give_status(old, "late", "0", MUX_STATUS_SUCCESS);
     assert_int_equal(count_up("late", "0/0", MUX_STATUS_SUCCESS), 1);
     rig_unread = false;
     rig_run(now_ns + SECOND_NS);
@@ -168,19 +141,19 @@ static void a_chain(void **state) {
     struct mux_link *links[12];
     unsigned count = 1;
     links[0] = connect_node("a1", "");
-    give_status(links[0], "t", "0", MUX_STATUS_INPROGRESS);
+    rig_give_status(links[0], "t", "0", MUX_STATUS_INPROGRESS);
     for (; count < 12; count++) {
         links[count] = connect_node("a1", secret);
         if (mux_link_close_reason(links[count]))
             break;
     }
     assert_true(count >= 3 && count < 12); /* bounded */
-    lose(links[0]);
+    rig_lose(links[0]);
     assert_true(mux_link_wants_receive(links[1]));
     assert_false(mux_link_wants_receive(links[2]));
     mux_link_ended(links[2], "it was lost"); /* one in the middle goes */
     mux_link_close(links[2]);
-    lose(links[1]);
+    rig_lose(links[1]);
     assert_true(mux_link_wants_receive(links[3]));
     assert_string_equal(mux_link_segment(links[3]), "0");
 }
@@ -193,23 +166,23 @@ static void a_chain(void **state) {
 static void the_middle_ends(uint32_t nodes_left, bool is_killed) {
     struct mux_link *middle = connect_node("a1", "");
     give_notice(middle, "1eaf", "3", true);
-    give_status(middle, "of-leaf", "3/0", MUX_STATUS_INPROGRESS);
-    give_status(middle, "of-other", "4/0", MUX_STATUS_INPROGRESS);
+    rig_give_status(middle, "of-leaf", "3/0", MUX_STATUS_INPROGRESS);
+    rig_give_status(middle, "of-other", "4/0", MUX_STATUS_INPROGRESS);
     if (!is_killed)
         give_goodbye(middle, nodes_left);
-    lose(middle);
+    rig_lose(middle);
     assert_int_equal(rig_counter(MUX_COUNT_tests_failed), nodes_left || is_killed ? 0 : 2);
 }
 
 static void comes_back(void) {
     struct mux_link *again = connect_node("a2", "");
     give_notice(again, "1eaf", "0", true);
-    give_status(again, "of-leaf", "0/0", MUX_STATUS_INPROGRESS);
+    rig_give_status(again, "of-leaf", "0/0", MUX_STATUS_INPROGRESS);
     rig_run(now_ns + GRACE_NS);
     assert_int_equal(count_up("of-leaf", "0/3/0", MUX_STATUS_FAIL), 0);
     assert_int_equal(count_up("of-other", "0/4/0", MUX_STATUS_FAIL), 1); /* it never came back */
     give_goodbye(again, 0);
-    lose(again);
+    rig_lose(again);
     assert_int_equal(count_up("of-leaf", "1/0/0", MUX_STATUS_FAIL), 1);
 }
 
@@ -237,12 +210,12 @@ static void directly(void **state) {
     struct mux_link *middle = connect_node("a1", "");
     give_notice(middle, "1eaf", "3", true);
     give_notice(middle, "1ea2", "3/7", true); /* below it */
-    give_status(middle, "t", "3/0", MUX_STATUS_INPROGRESS);
-    give_status(middle, "u", "33/0", MUX_STATUS_INPROGRESS);
+    rig_give_status(middle, "t", "3/0", MUX_STATUS_INPROGRESS);
+    rig_give_status(middle, "u", "33/0", MUX_STATUS_INPROGRESS);
     struct mux_link *leaf = connect_node("1eaf", "");
-    give_status(leaf, "t", "0", MUX_STATUS_INPROGRESS);
+    rig_give_status(leaf, "t", "0", MUX_STATUS_INPROGRESS);
     give_goodbye(middle, 0);
-    lose(middle);
+    rig_lose(middle);
     assert_int_equal(count_up("t", "0/3/0", MUX_STATUS_FAIL), 0);
     assert_int_equal(count_up("u", "0/33/0", MUX_STATUS_FAIL), 1);
     assert_int_equal(rig_counter(MUX_COUNT_nodes_moved), 1);
@@ -250,7 +223,7 @@ static void directly(void **state) {
     give_notice(other, "1eaf", "9", true); /* and away again, while its link stands */
     rig_run(now_ns + SECOND_NS);
     assert_non_null(mux_link_close_reason(leaf));
-    lose(leaf);
+    rig_lose(leaf);
     assert_int_equal(count_up("t", "1/0", MUX_STATUS_FAIL), 0);
     assert_int_equal(rig_counter(MUX_COUNT_nodes_lost), 0);
 }
@@ -266,9 +239,9 @@ static void malformed_notices(void **state) {
                                            "identity=a5\nstate=here\nstate=gone\n"};
     struct mux_link *link = connect_node("a1", "");
     for (unsigned i = 0; i < sizeof contents / sizeof *contents; i++)
-        give(link, &(struct mux_packet){.file_name = mux_span_text("muxd.node"),
-                                        .file_content = mux_span_text(contents[i]),
-                                        .route = mux_span_text("0")});
+        rig_give_packet(link, &(struct mux_packet){.file_name = mux_span_text("muxd.node"),
+                                                   .file_content = mux_span_text(contents[i]),
+                                                   .route = mux_span_text("0")});
     give_notice(link, "a5", "0", false); /* never was here */
     rig_send_up();
     assert_int_equal(rig_up_bytes, 0);
@@ -303,7 +276,7 @@ static void its_own_notice(void **state) {
     rig_read_down(link);
     assert_non_null(mux_link_close_reason(link));
     assert_int_equal(rig_counter(MUX_COUNT_loops), 1);
-    lose(link);
+    rig_lose(link);
     assert_int_equal(rig_counter(MUX_COUNT_nodes_lost), 0); /* it is not waited for */
 }
 
@@ -314,10 +287,10 @@ static void a_route_of_many_segments(void **state) {
     struct mux_link *link = rig_connect();
     for (unsigned depth = 2; depth <= MUX_NODES_DEEP_MAX; depth++)
         strcat(route, "/0");
-    give_status(link, "t", route, MUX_STATUS_SUCCESS);
+    rig_give_status(link, "t", route, MUX_STATUS_SUCCESS);
     assert_null(mux_link_close_reason(link));
     strcat(route, "/0");
-    give_status(link, "t", route, MUX_STATUS_SUCCESS);
+    rig_give_status(link, "t", route, MUX_STATUS_SUCCESS);
     assert_true(rig_read_down(link) > 0);
     assert_non_null(mux_link_close_reason(link));
     assert_int_equal(rig_counter(MUX_COUNT_loops), 1);
@@ -327,8 +300,8 @@ static void a_route_of_many_segments(void **state) {
 static void this_node_slept(void **state) {
     (void)state;
     struct mux_link *link = connect_node("a1", "");
-    give_status(link, "t", "0", MUX_STATUS_INPROGRESS);
-    lose(link);
+    rig_give_status(link, "t", "0", MUX_STATUS_INPROGRESS);
+    rig_lose(link);
     rig_run(now_ns + GRACE_NS - 1);
     assert_true(mux_deadline_ns(mux) == now_ns + 1);
     rig_run(now_ns + 3600 * SECOND_NS);
