@@ -66,6 +66,59 @@ class Nodes(Case):
         events = supervisor.read_events(4)
         self.assertEqual([e["test_status"] for e in events], [None, None, None, "success"])
 
+    def two_aggregators(self):
+        """Two nodes behind the two addresses of a name, a leaf that is with the one behind the second (the
+        first came later), and its worker, whose test has begun."""
+        try:
+            with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
+                port = server.getsockname()[1]
+        except OSError as error:
+            self.lacks("no IPv6 here: %s" % error)
+        wrapper = self.two_addresses()
+        home = self.muxd()
+        cable = Cable(home.addresses[0], port=port)
+        self.addCleanup(cable.close)
+        leaf = self.muxd("--upstream", "mux:%s:%d" % (TWO_ADDRESSES, port), wrapper=wrapper)
+        home.wait_log("is node ")
+        other = self.muxd(listen=("[::1]:%d" % port,))
+        worker = self.worker(leaf, test_id="t", test_status="inprogress")
+        self.until(lambda: count_packets(home.stream()) == 1, "the test's beginning")
+        return home, other, cable, leaf, worker
+
+    def verdicts(self, *nodes):
+        """Status and route of the test wherever it was told."""
+        return [[(e["test_status"], e["route_code"]) for e in oracle.decode(node.stream())
+                 if e["test_id"] == "t"] for node in nodes]
+
+    def test_a_flap_with_two_aggregators(self):
+        """Both take the leaf: it goes back to the one that waits for it, so that no test fails."""
+        home, other, cable, leaf, worker = self.two_aggregators()
+        for _ in range(3):
+            cable.cut()
+            cable.mend()
+            home.wait_log("is back")
+        worker.sendall(packet(test_id="t", test_status="success"))
+        self.finish(worker)
+        for node in (leaf, home, other):
+            self.assertEqual(node.end(), 0, node.log)
+        self.assertEqual(self.verdicts(home, other),
+                         [[("inprogress", "0/0"), ("success", "0/0")], []])
+        self.assertFalse([line for line in other.log if "is node " in line])
+
+    def test_one_of_two_aggregators_dies(self):
+        """The other one hears of the test again and of its end; the dead one has said nothing of it."""
+        home, other, cable, leaf, worker = self.two_aggregators()
+        home.process.kill()
+        home.wait()
+        cable.close()
+        begun = [("inprogress", "0/0")]
+        self.until(lambda: self.verdicts(other) == [begun], "the test's beginning at the other one")
+        worker.sendall(packet(test_id="t", test_status="success"))
+        self.finish(worker)
+        self.assertEqual(leaf.end(), 0, leaf.log)
+        self.assertEqual(other.end(), 0, other.log)
+        self.assertEqual(self.verdicts(home, other), [begun, begun + [("success", "0/0")]])
+
     def test_an_address_of_somebody_else(self):
         """The first address is no muxd: it is refused, and the next one asked at once."""
         stranger = self.black_hole()
