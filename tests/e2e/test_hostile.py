@@ -71,6 +71,45 @@ class Hostile(Case):
         self.until(lambda: b"innocent" in muxd.stream(), "the innocent worker's packet")
 
 
+    def test_a_jam_that_drips(self):
+        """Many hold or want memory for a large packet, and each sends a byte now and then, for as long as
+        it takes: a good worker's small packets come one after the other, and its large ones, too."""
+        path = os.path.join(self.folder(), "stats")
+        muxd = self.muxd("--memory", "16M", "--stats-json", path)
+        stuck = [self.socket(muxd.addresses[0]) for _ in range(120)]
+        for i, sock in enumerate(stuck):
+            sock.setblocking(False)
+            sock.send((LARGE if i % 2 else MIDDLE)[:5000 if i < 20 else 90000])
+        good = self.socket(muxd.addresses[0])
+        self.until(lambda: self.fresh_stats(muxd, path)["muxd_slot_waits_total"] > 20, "a queue")
+        over = threading.Event()
+
+        def drip():
+            while not over.wait(0.05):
+                for sock in stuck:
+                    try:
+                        sock.send(b"x")
+                    except OSError:
+                        pass  # full, or closed by muxd
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        try:
+            for i in range(20):
+                good.sendall(packet(test_id="good%d" % i))
+                self.until(lambda: b"good%d" % i in muxd.stream(), "small packet %d" % i)
+            good.sendall(LARGE + MIDDLE + LARGE)
+            self.finish(good)
+            self.assertGreater(self.fresh_stats(muxd, path)["muxd_links_evicted_total"], 0)
+        finally:
+            over.set()
+            dripping.join(PATIENCE)
+        for sock in stuck:
+            sock.close()
+        self.assertEqual(muxd.end(), 0, muxd.log)
+        ids = [e["test_id"] for e in oracle.decode(muxd.stream())]
+        self.same([i for i in ids if i != "subunit.parser"],
+                  ["good%d" % i for i in range(20)] + ["large", "middle", "large"])
+
     def test_strangers_fill_the_table_of_tests(self):
         """All but two links hold as many tests as they can get; a worker that comes then dies."""
         muxd = self.muxd("--memory", "16M", "--max-links", "40")
