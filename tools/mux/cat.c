@@ -6,7 +6,6 @@
 #include "tools/results/event.h"
 #include "tools/results/input.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -16,7 +15,7 @@
 #define NAME_BYTES 1024
 #define TEXT_LINES 100
 
-static const char help[] =
+static const char intro[] =
     "usage: mux cat [--json] [FILE|-]...\n"
     "\n"
     "Shows subunit v2 streams: for people, an event a line with its route code (- for none), "
@@ -32,13 +31,11 @@ static const char help[] =
     "subunit.parser, as python-subunit does. Nothing in a stream can steer the terminal.\n"
     "\n"
     "A byte order mark of UTF-8 at the beginning is left out. When there is not one packet, as in\n"
-    "an empty file, one that is still packed, or subunit v1, stderr says what it looks like.\n"
-    "\n"
+    "an empty file, one that is still packed, or subunit v1, stderr says what it looks like.\n";
+
+static const char outro[] =
     "Exit codes: 0 all is well; 3 the stream was damaged, or was none; 1 a file could not be\n"
     "read, or stdout not be written; 2 wrong usage.\n";
-
-static const struct option options[] = {
-    {"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
 
 struct cat {
     void (*print)(const struct mux_packet *packet);
@@ -151,14 +148,31 @@ static bool cat_file(struct cat *cat, const char *path) {
     return error == 0;
 }
 
+static bool set_json(const struct option_row *row, void *target, const char *value) {
+    struct cat *cat = target;
+    (void)row, (void)value;
+    cat->print = print_json;
+    return true;
+}
+
+static const struct option_row rows[] = {
+    {"json", .set = set_json, .help = "one JSON object a line, in place of text for people"},
+    {"help", .end = option_help, .help = OPTION_HELP_TEXT},
+};
+
+static const struct option_table options = {
+    .program = "mux cat",
+    .intro = intro,
+    .outro = outro,
+    .rows = rows,
+    .count = sizeof rows / sizeof *rows,
+};
+
 static int run(int argc, char **argv) {
     struct cat cat = {.print = print_people};
-    int status, id;
-    while ((id = next_option(&subcommand_cat, argc, argv, options, &status)) != -1) {
-        if (id == -2)
-            return status;
-        cat.print = print_json;
-    }
+    int status = option_parse(&options, argc, argv, &cat);
+    if (status != OPTION_GO_ON)
+        return status;
     bool fine = optind < argc || cat_file(&cat, "-");
     for (int i = optind; i < argc && !ferror(stdout); i++)
         fine = cat_file(&cat, argv[i]) && fine;
@@ -166,4 +180,4 @@ static int run(int argc, char **argv) {
 }
 
 const struct subcommand subcommand_cat = {"cat", "shows a stream, for people or as JSON lines",
-                                          help, run};
+                                          run};

@@ -7,7 +7,6 @@
 #include "tools/results/looks.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -16,7 +15,7 @@
 
 #define READ_BYTES 65536
 
-static const char help[] =
+static const char intro[] =
     "usage: mux encode [FILE|-]\n"
     "\n"
     "Turns JSON lines, as `mux cat --json` prints them, into a subunit v2 stream on stdout.\n"
@@ -34,12 +33,23 @@ static const char help[] =
     "more; seconds since 1970 go from 0 to 4294967295 (in 2106), nanoseconds from 0 to 1073741823\n"
     "(mux cat carries 1000000000 and more into the seconds); strings hold no NUL.\n"
     "\n"
-    "  mux cat --json run.subunit | jq -c 'select(.test_status==\"fail\")' | mux encode > failed\n"
-    "\n"
+    "  mux cat --json run.subunit | jq -c 'select(.test_status==\"fail\")' | mux encode > failed\n";
+
+static const char outro[] =
     "Exit codes: 0 all lines were written; 1 a line is wrong (what came before it is written) or\n"
     "a file is; 2 wrong usage, or stdout is a terminal.\n";
 
-static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+static const struct option_row rows[] = {
+    {"help", .end = option_help, .help = OPTION_HELP_TEXT},
+};
+
+static const struct option_table options = {
+    .program = "mux encode",
+    .intro = intro,
+    .outro = outro,
+    .rows = rows,
+    .count = sizeof rows / sizeof *rows,
+};
 
 /* Bytes of the input that were read; lines are taken from it whole. */
 struct lines {
@@ -154,11 +164,10 @@ static bool encode(struct lines *lines) {
 
 static int run(int argc, char **argv) {
     static struct lines lines; /* of 25 MB: not in the program's file */
-    int status, id;
+    int status = option_parse(&options, argc, argv, NULL);
+    if (status != OPTION_GO_ON)
+        return status;
     lines.number = 1;
-    while ((id = next_option(&subcommand_encode, argc, argv, options, &status)) != -1)
-        if (id == -2)
-            return status;
     if (argc - optind > 1) {
         text_complain("mux encode: one file at most (mux encode --help)");
         return EXIT_USAGE;
@@ -172,4 +181,4 @@ static int run(int argc, char **argv) {
     return encode(&lines) ? EXIT_FINE : EXIT_FAILED;
 }
 
-const struct subcommand subcommand_encode = {"encode", "JSON lines to a subunit stream", help, run};
+const struct subcommand subcommand_encode = {"encode", "JSON lines to a subunit stream", run};

@@ -16,23 +16,6 @@ static const struct subcommand *const subcommands[] = {
 };
 #define SUBCOMMANDS (sizeof subcommands / sizeof *subcommands)
 
-int next_option(const struct subcommand *subcommand, int argc, char **argv,
-                const struct option *options, int *status) {
-    char program[64];
-    snprintf(program, sizeof program, "mux %s", subcommand->name);
-    int id = usage_next_option(program, argc, argv, options);
-    if (id == 'h') {
-        fputs(subcommand->help, stdout);
-        *status = EXIT_FINE;
-        return -2;
-    }
-    if (id == '?') {
-        *status = EXIT_USAGE;
-        return -2;
-    }
-    return id;
-}
-
 bool stdout_takes_binary(const struct subcommand *subcommand) {
     if (!isatty(STDOUT_FILENO))
         return true;

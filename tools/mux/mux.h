@@ -3,35 +3,26 @@
 #define TOOLS_MUX_H
 
 #include "mux/packet/framer.h"
+#include "tools/base/option.h"
 
 /* Exit codes of every subcommand. */
 enum {
     EXIT_FINE = 0,
-    EXIT_FAILED = 1,       /* a file, a connection, a line of input: stderr says what */
-    EXIT_USAGE = 2,        /* wrong usage, or binary would reach a terminal */
-    EXIT_DAMAGED = 3,      /* mux cat, mux top: the stream was damaged */
-    EXIT_TESTS_FAILED = 4, /* mux top: tests have failed, or have not ended */
-    EXIT_NOTHING_RAN = 5,  /* mux top: no test has ended */
+    EXIT_FAILED = 1,                /* a file, a connection, a line of input: stderr says what */
+    EXIT_USAGE = OPTION_EXIT_USAGE, /* wrong usage, or binary would reach a terminal */
+    EXIT_DAMAGED = 3,               /* mux cat, mux top: the stream was damaged */
+    EXIT_TESTS_FAILED = 4,          /* mux top: tests have failed, or have not ended */
+    EXIT_NOTHING_RAN = 5,           /* mux top: no test has ended */
 };
 
 struct subcommand {
     const char *name;
     const char *summary;               /* a line in `mux --help` */
-    const char *help;                  /* all of `mux NAME --help` */
     int (*run)(int argc, char **argv); /* what is left in stdout is written out after it */
 };
 
 extern const struct subcommand subcommand_cat, subcommand_top, subcommand_route, subcommand_send,
     subcommand_encode;
-
-/*
- * Deals with what all subcommands have: --help, options that are not there. `options` is a
- * NULL-ended list of long options (struct option). Returns the option's val, -1 when there are no
- * more, or -2 after --help or an error, *status then being what to exit with.
- */
-struct option;
-int next_option(const struct subcommand *subcommand, int argc, char **argv,
-                const struct option *options, int *status);
 
 /* False, after a sentence on stderr, when stdout is a terminal: binary never goes there. */
 bool stdout_takes_binary(const struct subcommand *subcommand);

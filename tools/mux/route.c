@@ -5,11 +5,10 @@
 #include "tools/mux/mux.h"
 #include "tools/results/input.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <unistd.h>
 
-static const char help[] =
+static const char intro[] =
     "usage: mux route --prefix SEGMENT | --strip\n"
     "\n"
     "Copies a subunit v2 stream from stdin to stdout and changes each packet's route code:\n"
@@ -23,20 +22,17 @@ static const char help[] =
     "longer\n"
     "route code would make longer than 4194303 bytes is sent as two.\n"
     "\n"
-    "  python3 -m subunit.run my.tests | mux route --prefix laptop > run.subunit\n"
-    "\n"
+    "  python3 -m subunit.run my.tests | mux route --prefix laptop > run.subunit\n";
+
+static const char outro[] =
     "Exit codes: 0 all is well; 1 stdin could not be read or stdout not be written; 2 wrong "
     "usage,\n"
     "or stdout is a terminal.\n";
 
-static const struct option options[] = {{"prefix", required_argument, NULL, 'p'},
-                                        {"strip", no_argument, NULL, 's'},
-                                        {"help", no_argument, NULL, 'h'},
-                                        {NULL, 0, NULL, 0}};
-
 /* segment.data NULL: strip */
 struct route {
     struct mux_prefix prefix;
+    unsigned modes; /* options that were given: one is right */
 };
 
 static bool write_bytes(void *user, struct mux_span bytes) {
@@ -81,7 +77,10 @@ static bool flush(void *user) {
     return output_flush("mux route");
 }
 
-static bool set_prefix(struct route *route, const char *segment) {
+static bool set_prefix(const struct option_row *row, void *target, const char *segment) {
+    struct route *route = target;
+    (void)row;
+    route->modes++;
     enum mux_error error = mux_prefix_init(&route->prefix, mux_span_text(segment));
     if (error)
         text_complain("mux route: --prefix '%s': a segment is 1 to %d bytes of UTF-8 without '/'",
@@ -89,17 +88,33 @@ static bool set_prefix(struct route *route, const char *segment) {
     return !error;
 }
 
+static bool set_strip(const struct option_row *row, void *target, const char *value) {
+    struct route *route = target;
+    (void)row, (void)value;
+    route->modes++;
+    return true;
+}
+
+static const struct option_row rows[] = {
+    {"prefix", "SEGMENT", .set = set_prefix, .help = "put SEGMENT in front of every route code"},
+    {"strip", .set = set_strip, .help = "cut the first segment of every route code"},
+    {"help", .end = option_help, .help = OPTION_HELP_TEXT},
+};
+
+static const struct option_table options = {
+    .program = "mux route",
+    .intro = intro,
+    .outro = outro,
+    .rows = rows,
+    .count = sizeof rows / sizeof *rows,
+};
+
 static int run(int argc, char **argv) {
     struct route route = {0};
-    int status, id, modes = 0;
-    while ((id = next_option(&subcommand_route, argc, argv, options, &status)) != -1) {
-        if (id == -2)
-            return status;
-        if (id == 'p' && !set_prefix(&route, optarg))
-            return EXIT_USAGE;
-        modes++;
-    }
-    if (modes != 1 || optind < argc) {
+    int status = option_parse(&options, argc, argv, &route);
+    if (status != OPTION_GO_ON)
+        return status;
+    if (route.modes != 1 || optind < argc) {
         text_complain("mux route: give --prefix SEGMENT or --strip, once; the stream comes from "
                       "stdin (mux route --help)");
         return EXIT_USAGE;
@@ -116,5 +131,5 @@ static int run(int argc, char **argv) {
     return error == 0 ? EXIT_FINE : EXIT_FAILED;
 }
 
-const struct subcommand subcommand_route = {
-    "route", "prefixes or strips the route codes of a stream", help, run};
+const struct subcommand subcommand_route = {"route",
+                                            "prefixes or strips the route codes of a stream", run};

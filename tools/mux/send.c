@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <linux/sockios.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,7 +38,7 @@
 #define LATE_BYTES_PER_SECOND 65536
 #define NS_PER_SECOND UINT64_C(1000000000)
 
-static const char help[] =
+static const char intro[] =
     "usage: mux send ENDPOINT [FILE|-]\n"
     "\n"
     "Sends a stream, byte for byte, to a muxd (or to anything that listens): a file, or\n"
@@ -52,12 +51,23 @@ static const char help[] =
     "  mux send unix:/run/muxd.sock run.subunit\n"
     "\n"
     "ENDPOINT: HOST, HOST:PORT, [v6]:PORT, tcp:..., rdma:HOST:PORT or unix:PATH; the port is 7533\n"
-    "unless given.\n"
-    "\n"
+    "unless given.\n";
+
+static const char outro[] =
     "Exit codes: 0 all was sent; 1 it was not, or what came back could not be written to stdout:\n"
     "stderr says why; 2 wrong usage.\n";
 
-static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+static const struct option_row rows[] = {
+    {"help", .end = option_help, .help = OPTION_HELP_TEXT},
+};
+
+static const struct option_table options = {
+    .program = "mux send",
+    .intro = intro,
+    .outro = outro,
+    .rows = rows,
+    .count = sizeof rows / sizeof *rows,
+};
 
 /* One direction: what was received and is still to be sent. */
 struct pump {
@@ -530,10 +540,9 @@ static bool parse_place(const char *text, struct endpoint *endpoint) {
 static int run(int argc, char **argv) {
     static struct sending sending;
     struct endpoint endpoint;
-    int status, id;
-    while ((id = next_option(&subcommand_send, argc, argv, options, &status)) != -1)
-        if (id == -2)
-            return status;
+    int status = option_parse(&options, argc, argv, NULL);
+    if (status != OPTION_GO_ON)
+        return status;
     if (argc - optind < 1 || argc - optind > 2) {
         text_complain("mux send: where to? mux send ENDPOINT [FILE|-], as in mux send build7:7533 "
                       "run.subunit (mux send --help)");
@@ -555,4 +564,4 @@ static int run(int argc, char **argv) {
     return fine && all_written ? EXIT_FINE : EXIT_FAILED;
 }
 
-const struct subcommand subcommand_send = {"send", "sends a stream to a node", help, run};
+const struct subcommand subcommand_send = {"send", "sends a stream to a node", run};

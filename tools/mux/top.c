@@ -5,7 +5,6 @@
 #include "tools/results/summary.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -14,7 +13,7 @@
 /* As often the summary is looked after while nothing comes. */
 #define TICK_MS 100
 
-static const char help[] =
+static const char intro[] =
     "usage: mux top [FILE|-]\n"
     "\n"
     "Sums a subunit v2 stream up while it comes: workers (route codes), tests that run and for "
@@ -24,15 +23,26 @@ static const char help[] =
     "\n"
     "  muxd --listen ib0 | tee run.subunit | mux top    watch while it is gathered\n"
     "  tail -c +1 -f run.subunit | mux top              a run that somebody else gathers\n"
-    "  mux top run.subunit                              how it ended\n"
-    "\n"
+    "  mux top run.subunit                              how it ended\n";
+
+static const char outro[] =
     "Exit codes: 0 tests ran, and all is well; 4 tests failed, or had not ended; 5 no test ran (a\n"
     "list of tests); 3 the stream or a worker's was damaged, whatever else it says, or it was "
     "none\n"
     "(stderr says what it looks like); 1 the file could not be read, or stdout not be written; 2\n"
     "wrong usage.\n";
 
-static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+static const struct option_row rows[] = {
+    {"help", .end = option_help, .help = OPTION_HELP_TEXT},
+};
+
+static const struct option_table options = {
+    .program = "mux top",
+    .intro = intro,
+    .outro = outro,
+    .rows = rows,
+    .count = sizeof rows / sizeof *rows,
+};
 
 struct top {
     struct summary *summary;
@@ -93,8 +103,8 @@ static int run(int argc, char **argv) {
     static struct input_seen seen;
     struct top top = {NULL};
     struct input_handler handler = {show_frame, tick, TICK_MS, &top, &seen};
-    int status;
-    if (next_option(&subcommand_top, argc, argv, options, &status) != -1)
+    int status = option_parse(&options, argc, argv, NULL);
+    if (status != OPTION_GO_ON)
         return status;
     if (argc - optind > 1) {
         text_complain("mux top: one file at a time");
@@ -119,4 +129,4 @@ static int run(int argc, char **argv) {
     return error || !written ? EXIT_FAILED : code;
 }
 
-const struct subcommand subcommand_top = {"top", "sums a run up while it happens", help, run};
+const struct subcommand subcommand_top = {"top", "sums a run up while it happens", run};

@@ -1,21 +1,22 @@
 #include "tools/muxd/options.h"
 
+#include "tools/base/option.h"
 #include "tools/base/quantity.h"
 #include "tools/base/text.h"
-#include "tools/base/usage.h"
 #include "tools/node/dialer.h"
 #include "transport/dpdk/spec.h"
 #include "transport/mistake.h"
 #include "transport/stack.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-#define EXIT_USAGE 2
+#define TEXT_OF(number) TEXT_OF_TOKEN(number)
+#define TEXT_OF_TOKEN(token) #token
 
 /* A sentence that quotes an endpoint twice. */
 #define WHY_BYTES (2 * ENDPOINT_TEXT_BYTES + 256)
@@ -23,20 +24,235 @@
 /* In front of the endpoint of an upstream that is a node. */
 #define NODE_PREFIX "mux:"
 
-#define MEMORY_DEFAULT_BYTES ((uint64_t)128 << 20)
 #define MEMORY_LEAST_BYTES ((uint64_t)16 << 20)
 #define LINKS_MAX_DEFAULT 16384
 #define LINKS_MAX_MOST 1000000
 /* A second: beyond it nobody waits for an answer any more. */
 #define BUSY_POLL_MOST_US 1000000
-#define DRAIN_TIMEOUT_DEFAULT_NS ((uint64_t)5000000000)
 /* Longer than a switch or a routing protocol takes to find another way. */
-#define NODE_GRACE_DEFAULT_NS ((uint64_t)30000000000)
-static_assert(3 * DIALER_ATTEMPT_MOST_NS <= NODE_GRACE_DEFAULT_NS,
+#define NODE_GRACE_DEFAULT_S 30
+static_assert(3 * DIALER_ATTEMPT_MOST_NS <= NODE_GRACE_DEFAULT_S * UINT64_C(1000000000),
               "an address that does not answer leaves time for others within the grace");
 #define TIME_MOST_NS ((uint64_t)86400 * 1000000000)
 
-static const char help[] =
+static bool wrong(const char *name, const char *value, const char *expected) {
+    text_complain("muxd: --%s %s: expected %s", name, value, expected);
+    return false;
+}
+
+static bool parse_count(const struct option_row *row, const char *value, uint64_t least,
+                        uint64_t most, uint64_t *out) {
+    char expected[96], *end;
+    errno = 0;
+    unsigned long long number = strtoull(value, &end, 10);
+    if (value[0] >= '0' && value[0] <= '9' && !*end && !errno && number >= least &&
+        number <= most) {
+        *out = number;
+        return true;
+    }
+    snprintf(expected, sizeof expected, "a number from %llu to %llu", (unsigned long long)least,
+             (unsigned long long)most);
+    return wrong(row->name, value, expected);
+}
+
+static bool parse_size(const struct option_row *row, const char *value, uint64_t *out) {
+    if (!quantity_bytes(value, out) || *out < MEMORY_LEAST_BYTES)
+        return wrong(row->name, value, "a size of at least 16M, such as 256M or 1GiB");
+    return true;
+}
+
+static bool parse_seconds(const struct option_row *row, const char *value, uint64_t *out_ns) {
+    if (!quantity_ns(value, out_ns) || *out_ns > TIME_MOST_NS)
+        return wrong(row->name, value, "seconds from 0 to 86400, such as 5 or 0.5, or 500ms, 2min");
+    return true;
+}
+
+/* `place`: the part of `value` that is the endpoint. */
+static bool parse_endpoint(const struct option_row *row, const char *value, const char *place,
+                           struct endpoint *endpoint) {
+    char why[WHY_BYTES];
+    if (endpoint_parse(place, endpoint, why, sizeof why))
+        return true;
+    text_complain("muxd: --%s %s: %s", row->name, value, why);
+    return false;
+}
+
+/* Does the endpoint of a port of DPDK's say whom to connect to? */
+static bool has_to(const struct endpoint *endpoint) {
+    struct dpdk_spec spec;
+    char why[256];
+    return dpdk_spec_parse(endpoint->name, &spec, why, sizeof why) && spec.to[0];
+}
+
+static bool add_listen(const struct option_row *row, void *target, const char *value) {
+    struct options *options = target;
+    if (options->listen_count == LISTENERS_ENDPOINTS_MAX)
+        return wrong(row->name, value, "at most 64 of them");
+    if (strncmp(value, NODE_PREFIX, strlen(NODE_PREFIX)) == 0)
+        return wrong(row->name, value,
+                     "no mux: here (it is for --upstream): nodes may connect to every listener");
+    struct endpoint *endpoint = &options->listen[options->listen_count];
+    if (!parse_endpoint(row, value, value, endpoint))
+        return false;
+    if (endpoint->kind == ENDPOINT_FILE)
+        return wrong(row->name, value, "a place that workers connect to, not a file");
+    if (endpoint->kind == ENDPOINT_DPDK && has_to(endpoint))
+        return wrong(row->name, value, "no to= here (it is for --upstream)");
+    options->listen_count++;
+    return true;
+}
+
+static bool set_listen_mode(const struct option_row *row, void *target, const char *value) {
+    struct options *options = target;
+    char *end;
+    unsigned long mode = strtoul(value, &end, 8);
+    if (value[0] < '0' || value[0] > '7' || *end || mode > 0777)
+        return wrong(row->name, value, "permissions in octal, such as 660 or 0600");
+    options->listen_mode_given = true;
+    options->listen_mode = (mode_t)mode;
+    return true;
+}
+
+static bool set_listen_group(const struct option_row *row, void *target, const char *value) {
+    struct options *options = target;
+    const struct group *group = getgrnam(value);
+    uint64_t number;
+    options->listen_group_given = true;
+    if (group) {
+        options->listen_group = group->gr_gid;
+        return true;
+    }
+    if (value[0] < '0' || value[0] > '9')
+        return wrong(row->name, value, "the name or number of a group");
+    bool fine = parse_count(row, value, 0, UINT32_MAX - 1, &number);
+    options->listen_group = (gid_t)number;
+    return fine;
+}
+
+static bool set_upstream(const struct option_row *row, void *target, const char *value) {
+    struct options *options = target;
+    if (options->upstream_given)
+        return wrong(row->name, value, "it to be given once");
+    options->upstream_given = true;
+    options->upstream_is_node = strncmp(value, NODE_PREFIX, strlen(NODE_PREFIX)) == 0;
+    const char *place = options->upstream_is_node ? value + strlen(NODE_PREFIX) : value;
+    if (options->upstream_is_node && !*place)
+        return wrong(row->name, value, "mux:HOST:PORT or mux:unix:PATH");
+    if (!parse_endpoint(row, value, place, &options->upstream))
+        return false;
+    if (options->upstream_is_node && !endpoint_is_address(&options->upstream))
+        return wrong(row->name, value, "mux:HOST:PORT or mux:unix:PATH");
+    bool has_port =
+        endpoint_is_address(&options->upstream) && options->upstream.kind != ENDPOINT_UNIX;
+    if (has_port && options->upstream.port == 0)
+        return wrong(row->name, value, "a port to connect to, not 0");
+    if (options->upstream.kind == ENDPOINT_DPDK && !has_to(&options->upstream))
+        return wrong(row->name, value, "to=HOST, which is connected to");
+    char why[WHY_BYTES];
+    if (!options->upstream_is_node && !mistake_check_file(&options->upstream, why, sizeof why)) {
+        text_complain("muxd: --%s %s: %s", row->name, value, why);
+        return false;
+    }
+    struct stat status;
+    bool is_file = options->upstream.kind == ENDPOINT_FILE;
+    if (is_file && stat(options->upstream.name, &status) == 0 && S_ISDIR(status.st_mode))
+        return wrong(row->name, value, "a file, not a directory");
+    return true;
+}
+
+/* One of `count` words. */
+static bool parse_word(const struct option_row *row, const char *value, const char *const *words,
+                       unsigned count, const char *expected, unsigned *out) {
+    for (*out = 0; *out < count; (*out)++)
+        if (strcmp(value, words[*out]) == 0)
+            return true;
+    return wrong(row->name, value, expected);
+}
+
+static bool set_io(const struct option_row *row, void *target, const char *value) {
+    struct options *options = target;
+    static const char *const words[] = {
+        [IO_AUTO] = "auto", [IO_URING] = "uring", [IO_EPOLL] = "epoll"};
+    unsigned word;
+    if (!parse_word(row, value, words, 3, "auto, uring or epoll", &word))
+        return false;
+    options->io = (enum io_choice)word;
+    return true;
+}
+
+static bool set_segment_by(const struct option_row *row, void *target, const char *value) {
+    struct options *options = target;
+    static const char *const words[] = {
+        [MUX_SEGMENT_BY_NUMBER] = "number", [MUX_SEGMENT_BY_HOST] = "host"};
+    unsigned word;
+    if (!parse_word(row, value, words, 2, "number or host", &word))
+        return false;
+    options->segment_by = (enum mux_segment_by)word;
+    return true;
+}
+
+static bool set_allow(const struct option_row *row, void *target, const char *value) {
+    struct options *options = target;
+    char why[256];
+    if (allow_add(&options->allow, value, why, sizeof why))
+        return true;
+    text_complain("muxd: --%s %s: %s", row->name, value, why);
+    return false;
+}
+
+static bool set_max_links(const struct option_row *row, void *target, const char *value) {
+    struct options *options = target;
+    uint64_t number = 0;
+    bool fine = parse_count(row, value, 1, LINKS_MAX_MOST, &number);
+    options->links_max = (unsigned)number;
+    return fine;
+}
+
+static bool set_memory(const struct option_row *row, void *target, const char *value) {
+    struct options *options = target;
+    return parse_size(row, value, &options->memory_bytes);
+}
+
+static bool set_busy_poll(const struct option_row *row, void *target, const char *value) {
+    struct options *options = target;
+    uint64_t number = 0;
+    bool fine = parse_count(row, value, 0, BUSY_POLL_MOST_US, &number);
+    options->busy_poll_us = (unsigned)number;
+    return fine;
+}
+
+static bool set_stats_json(const struct option_row *row, void *target, const char *value) {
+    struct options *options = target;
+    (void)row;
+    options->stats_file = value;
+    return true;
+}
+
+static bool set_drain_timeout(const struct option_row *row, void *target, const char *value) {
+    struct options *options = target;
+    return parse_seconds(row, value, &options->drain_timeout_ns);
+}
+
+static bool set_node_grace(const struct option_row *row, void *target, const char *value) {
+    struct options *options = target;
+    return parse_seconds(row, value, &options->node_grace_ns);
+}
+
+static bool set_exit_after(const struct option_row *row, void *target, const char *value) {
+    struct options *options = target;
+    return parse_count(row, value, 1, UINT32_MAX, &options->exit_after_links);
+}
+
+static int list_ports(const struct option_table *table) {
+    (void)table;
+    if (stack_list_ports(stdout))
+        return 0;
+    text_complain("muxd: --list-ports: this muxd was built without %s",
+                  stack_name(TRANSPORT_VIA_DPDK));
+    return 1;
+}
+
+static const char intro[] =
     "usage: muxd --listen ENDPOINT... [--upstream ENDPOINT] [OPTION...]\n"
     "\n"
     "Gathers subunit v2 streams from many workers and forwards one stream in which every\n"
@@ -49,46 +265,21 @@ static const char help[] =
     "Endpoints:\n"
     "  ib0, ib0:7533      an interface: all its addresses (--listen only)\n"
     "  HOST, HOST:PORT    a name or an IPv4 address; [v6]:PORT; :PORT for every address\n"
+    "  tcp:PLACE          any of these, when it could be taken for something else\n"
     "  rdma:PLACE         any of these by RDMA; an interface that carries an RDMA device offers\n"
     "                     both; --upstream rdma:HOST,from=ADDRESS leaves by the device of ADDRESS\n"
     "  dpdk:PORT,ip=ADDRESS/LEN[,gw=ADDRESS][,mac=MAC][,to=HOST]:PORTNUMBER\n"
     "                     TCP on a port that DPDK drives: a PCI address, or a virtual device with\n"
     "                     its arguments; to=HOST for --upstream; --list-ports shows what is there\n"
     "  unix:PATH          a unix socket\n"
-    "  mux:ENDPOINT       another muxd (--upstream only), that shall know us as a node and not\n"
-    "                     take us for a worker: a lost connection then fails no test\n"
+    "  mux:ENDPOINT       another muxd (--upstream only), to which this one is a node and not a\n"
+    "                     worker: a lost connection then fails no test\n"
     "  file:PATH          a file, appended to (--upstream only)\n"
     "  -                  stdin (--listen); stdout, with stdin as the way down (--upstream)\n"
     "The port is 7533 unless given; 0 takes a free one. Once a socket listens, stderr says\n"
-    "\"listening on ADDRESS\".\n"
-    "\n"
-    "Options:\n"
-    "  --listen ENDPOINT        where workers connect; can be given many times. What cannot be\n"
-    "                           listened on now is said, and tried again\n"
-    "  --listen-mode MODE       who may connect to unix sockets, such as 660 (default: as the\n"
-    "                           umask says)\n"
-    "  --listen-group GROUP     the group that unix sockets belong to\n"
-    "  --upstream ENDPOINT      where the one stream goes; default: stdout (stdin is left alone),\n"
-    "                           or on a terminal a live summary\n"
-    "  --segment-by number|host what a worker is called in route codes: 0, 1, 2, ... or\n"
-    "                           HOST, HOST.1, HOST.2, ... (default number)\n"
-    "  --allow CIDR,...         networks that may connect (default: everybody)\n"
-    "  --max-links N            most connections at a time (default 16384)\n"
-    "  --memory SIZE            for buffers (default 128M, least 16M); when it is full the "
-    "workers\n"
-    "                           feel back-pressure\n"
-    "  --io auto|uring|epoll    how the kernel is talked to (default auto: io_uring where it is\n"
-    "                           allowed, else epoll)\n"
-    "  --busy-poll-us N         RDMA and DPDK: look for more this long before sleeping; costs a\n"
-    "                           core while traffic lasts, spares the wake-up (default 0)\n"
-    "  --stats-json FILE|-      write the counters at exit and on SIGUSR1\n"
-    "  --drain-timeout SECONDS  how long SIGTERM may take (default 5)\n"
-    "  --node-grace SECONDS     how long a node that was lost is waited for before its tests in\n"
-    "                           progress are reported failed (default 30)\n"
-    "  --exit-after N           end when N links have ended\n"
-    "  --list-ports             show the ports that dpdk: can use, and end\n"
-    "  --help, --version\n"
-    "\n"
+    "\"listening on ADDRESS\".\n";
+
+static const char outro[] =
     "SIZE is in bytes or with K, M, G, T, all powers of 1024 (KiB, kb, MB... are the same); "
     "SECONDS\n"
     "can have a unit of their own: ms, s, min, h.\n"
@@ -102,247 +293,55 @@ static const char help[] =
     "start;\n"
     "2 wrong usage.\n";
 
-enum option_id {
-    OPTION_LISTEN = 256,
-    OPTION_LISTEN_MODE,
-    OPTION_LISTEN_GROUP,
-    OPTION_UPSTREAM,
-    OPTION_SEGMENT_BY,
-    OPTION_ALLOW,
-    OPTION_MAX_LINKS,
-    OPTION_MEMORY,
-    OPTION_IO,
-    OPTION_BUSY_POLL_US,
-    OPTION_STATS_JSON,
-    OPTION_DRAIN_TIMEOUT,
-    OPTION_NODE_GRACE,
-    OPTION_EXIT_AFTER,
-    OPTION_LIST_PORTS,
-    OPTION_HELP,
-    OPTION_VERSION,
+static const struct option_row rows[] = {
+    {"listen", "ENDPOINT", .set = add_listen, .group = "Where workers connect",
+     .help = "listen there; can be given many times. What muxd cannot listen on it logs, and tries "
+             "again"},
+    {"listen-mode", "MODE", .set = set_listen_mode,
+     .help = "who may connect to unix sockets, such as 660; without it as the umask says"},
+    {"listen-group", "GROUP", .set = set_listen_group,
+     .help = "the group that unix sockets belong to"},
+    {"allow", "CIDR,...", .set = set_allow,
+     .help = "networks that may connect; without it everybody"},
+    {"max-links", "N", TEXT_OF(LINKS_MAX_DEFAULT), .set = set_max_links,
+     .help = "most connections at a time"},
+    {"segment-by", "number|host", "number", .set = set_segment_by,
+     .help = "the names of workers in route codes: 0, 1, 2, ... or HOST, HOST.1, HOST.2, ..."},
+
+    {"upstream", "ENDPOINT", .set = set_upstream, .group = "Where the stream goes",
+     .help = "send it there; without it to stdout (stdin is left alone), or on a terminal a live "
+             "summary"},
+    {"node-grace", "SECONDS", TEXT_OF(NODE_GRACE_DEFAULT_S), .set = set_node_grace,
+     .help = "how long muxd waits for a lost node before it reports the node's tests in progress "
+             "as failed"},
+
+    {"memory", "SIZE", "128M", .set = set_memory, .group = "How it works",
+     .help = "for buffers, at least 16M; when they are full the workers feel back-pressure"},
+    {"io", "auto|uring|epoll", "auto", .set = set_io,
+     .help = "how muxd talks to the kernel; auto: by io_uring where it is allowed, else by epoll"},
+    {"busy-poll-us", "N", "0", .set = set_busy_poll,
+     .help = "RDMA and DPDK: poll this long before sleeping; costs a core while traffic lasts, "
+             "saves the wake-up"},
+    {"list-ports", .end = list_ports, .help = "show the ports that dpdk: can use, and end"},
+
+    {"drain-timeout", "SECONDS", "5", .set = set_drain_timeout, .group = "How it ends",
+     .help = "how long SIGTERM may take"},
+    {"exit-after", "N", .set = set_exit_after, .help = "end when N links have ended"},
+    {"stats-json", "FILE|-", .set = set_stats_json,
+     .help = "write the counters at exit and on SIGUSR1"},
+
+    {"help", .end = option_help, .group = "About it", .help = OPTION_HELP_TEXT},
+    {"version", .end = option_version, .help = OPTION_VERSION_TEXT},
 };
 
-static const struct option long_options[] = {
-    {"listen", required_argument, NULL, OPTION_LISTEN},
-    {"listen-mode", required_argument, NULL, OPTION_LISTEN_MODE},
-    {"listen-group", required_argument, NULL, OPTION_LISTEN_GROUP},
-    {"upstream", required_argument, NULL, OPTION_UPSTREAM},
-    {"segment-by", required_argument, NULL, OPTION_SEGMENT_BY},
-    {"allow", required_argument, NULL, OPTION_ALLOW},
-    {"max-links", required_argument, NULL, OPTION_MAX_LINKS},
-    {"memory", required_argument, NULL, OPTION_MEMORY},
-    {"io", required_argument, NULL, OPTION_IO},
-    {"busy-poll-us", required_argument, NULL, OPTION_BUSY_POLL_US},
-    {"stats-json", required_argument, NULL, OPTION_STATS_JSON},
-    {"drain-timeout", required_argument, NULL, OPTION_DRAIN_TIMEOUT},
-    {"node-grace", required_argument, NULL, OPTION_NODE_GRACE},
-    {"exit-after", required_argument, NULL, OPTION_EXIT_AFTER},
-    {"list-ports", no_argument, NULL, OPTION_LIST_PORTS},
-    {"help", no_argument, NULL, OPTION_HELP},
-    {"version", no_argument, NULL, OPTION_VERSION},
-    {NULL, 0, NULL, 0},
+static const struct option_table table = {
+    .program = "muxd",
+    .version = MUXD_VERSION,
+    .intro = intro,
+    .outro = outro,
+    .rows = rows,
+    .count = sizeof rows / sizeof *rows,
 };
-
-static bool wrong(const char *option, const char *value, const char *expected) {
-    text_complain("muxd: %s %s: expected %s", option, value, expected);
-    return false;
-}
-
-static bool parse_count(const char *option, const char *value, uint64_t least, uint64_t most,
-                        uint64_t *out) {
-    char expected[96], *end;
-    errno = 0;
-    unsigned long long number = strtoull(value, &end, 10);
-    if (value[0] >= '0' && value[0] <= '9' && !*end && !errno && number >= least &&
-        number <= most) {
-        *out = number;
-        return true;
-    }
-    snprintf(expected, sizeof expected, "a number from %llu to %llu", (unsigned long long)least,
-             (unsigned long long)most);
-    return wrong(option, value, expected);
-}
-
-static bool parse_size(const char *option, const char *value, uint64_t *out) {
-    if (!quantity_bytes(value, out) || *out < MEMORY_LEAST_BYTES)
-        return wrong(option, value, "a size of at least 16M, such as 256M or 1GiB");
-    return true;
-}
-
-static bool parse_seconds(const char *option, const char *value, uint64_t *out_ns) {
-    if (!quantity_ns(value, out_ns) || *out_ns > TIME_MOST_NS)
-        return wrong(option, value, "seconds from 0 to 86400, such as 5 or 0.5, or 500ms, 2min");
-    return true;
-}
-
-/* `place`: the part of `value` that is the endpoint. */
-static bool parse_endpoint(const char *option, const char *value, const char *place,
-                           struct endpoint *endpoint) {
-    char why[WHY_BYTES];
-    if (endpoint_parse(place, endpoint, why, sizeof why))
-        return true;
-    text_complain("muxd: %s %s: %s", option, value, why);
-    return false;
-}
-
-/* Does the endpoint of a port of DPDK's say whom to connect to? */
-static bool has_to(const struct endpoint *endpoint) {
-    struct dpdk_spec spec;
-    char why[256];
-    return dpdk_spec_parse(endpoint->name, &spec, why, sizeof why) && spec.to[0];
-}
-
-static bool add_listen(struct options *options, const char *value) {
-    if (options->listen_count == LISTENERS_ENDPOINTS_MAX)
-        return wrong("--listen", value, "at most 64 of them");
-    if (strncmp(value, NODE_PREFIX, strlen(NODE_PREFIX)) == 0)
-        return wrong("--listen", value,
-                     "no mux: here (it is for --upstream): nodes may connect to every listener");
-    struct endpoint *endpoint = &options->listen[options->listen_count];
-    if (!parse_endpoint("--listen", value, value, endpoint))
-        return false;
-    if (endpoint->kind == ENDPOINT_FILE)
-        return wrong("--listen", value, "a place that workers connect to, not a file");
-    if (endpoint->kind == ENDPOINT_DPDK && has_to(endpoint))
-        return wrong("--listen", value, "no to= here (it is for --upstream)");
-    options->listen_count++;
-    return true;
-}
-
-static bool set_listen_mode(struct options *options, const char *value) {
-    char *end;
-    unsigned long mode = strtoul(value, &end, 8);
-    if (value[0] < '0' || value[0] > '7' || *end || mode > 0777)
-        return wrong("--listen-mode", value, "permissions in octal, such as 660 or 0600");
-    options->listen_mode_given = true;
-    options->listen_mode = (mode_t)mode;
-    return true;
-}
-
-static bool set_listen_group(struct options *options, const char *value) {
-    const struct group *group = getgrnam(value);
-    uint64_t number;
-    options->listen_group_given = true;
-    if (group) {
-        options->listen_group = group->gr_gid;
-        return true;
-    }
-    if (value[0] < '0' || value[0] > '9')
-        return wrong("--listen-group", value, "the name or number of a group");
-    bool fine = parse_count("--listen-group", value, 0, UINT32_MAX - 1, &number);
-    options->listen_group = (gid_t)number;
-    return fine;
-}
-
-static bool set_upstream(struct options *options, const char *value) {
-    if (options->upstream_given)
-        return wrong("--upstream", value, "it to be given once");
-    options->upstream_given = true;
-    options->upstream_is_node = strncmp(value, NODE_PREFIX, strlen(NODE_PREFIX)) == 0;
-    const char *place = options->upstream_is_node ? value + strlen(NODE_PREFIX) : value;
-    if (options->upstream_is_node && !*place)
-        return wrong("--upstream", value, "mux:HOST:PORT or mux:unix:PATH");
-    if (!parse_endpoint("--upstream", value, place, &options->upstream))
-        return false;
-    if (options->upstream_is_node && !endpoint_is_address(&options->upstream))
-        return wrong("--upstream", value, "mux:HOST:PORT or mux:unix:PATH");
-    bool has_port =
-        endpoint_is_address(&options->upstream) && options->upstream.kind != ENDPOINT_UNIX;
-    if (has_port && options->upstream.port == 0)
-        return wrong("--upstream", value, "a port to connect to, not 0");
-    if (options->upstream.kind == ENDPOINT_DPDK && !has_to(&options->upstream))
-        return wrong("--upstream", value, "to=HOST, which is connected to");
-    char why[WHY_BYTES];
-    if (!options->upstream_is_node && !mistake_check_file(&options->upstream, why, sizeof why)) {
-        text_complain("muxd: --upstream %s: %s", value, why);
-        return false;
-    }
-    struct stat status;
-    bool is_file = options->upstream.kind == ENDPOINT_FILE;
-    if (is_file && stat(options->upstream.name, &status) == 0 && S_ISDIR(status.st_mode))
-        return wrong("--upstream", value, "a file, not a directory");
-    return true;
-}
-
-/* One of `count` words. */
-static bool parse_word(const char *option, const char *value, const char *const *words,
-                       unsigned count, const char *expected, unsigned *out) {
-    for (*out = 0; *out < count; (*out)++)
-        if (strcmp(value, words[*out]) == 0)
-            return true;
-    return wrong(option, value, expected);
-}
-
-static bool set_io(struct options *options, const char *value) {
-    static const char *const words[] = {
-        [IO_AUTO] = "auto", [IO_URING] = "uring", [IO_EPOLL] = "epoll"};
-    unsigned word;
-    if (!parse_word("--io", value, words, 3, "auto, uring or epoll", &word))
-        return false;
-    options->io = (enum io_choice)word;
-    return true;
-}
-
-static bool set_segment_by(struct options *options, const char *value) {
-    static const char *const words[] = {
-        [MUX_SEGMENT_BY_NUMBER] = "number", [MUX_SEGMENT_BY_HOST] = "host"};
-    unsigned word;
-    if (!parse_word("--segment-by", value, words, 2, "number or host", &word))
-        return false;
-    options->segment_by = (enum mux_segment_by)word;
-    return true;
-}
-
-static bool set_allow(struct options *options, const char *value) {
-    char why[256];
-    if (allow_add(&options->allow, value, why, sizeof why))
-        return true;
-    text_complain("muxd: --allow %s: %s", value, why);
-    return false;
-}
-
-static bool set(struct options *options, int id, const char *value) {
-    uint64_t number = 0;
-    bool fine = true;
-    switch (id) {
-    case OPTION_LISTEN:
-        return add_listen(options, value);
-    case OPTION_LISTEN_MODE:
-        return set_listen_mode(options, value);
-    case OPTION_LISTEN_GROUP:
-        return set_listen_group(options, value);
-    case OPTION_UPSTREAM:
-        return set_upstream(options, value);
-    case OPTION_SEGMENT_BY:
-        return set_segment_by(options, value);
-    case OPTION_ALLOW:
-        return set_allow(options, value);
-    case OPTION_MAX_LINKS:
-        fine = parse_count("--max-links", value, 1, LINKS_MAX_MOST, &number);
-        options->links_max = (unsigned)number;
-        return fine;
-    case OPTION_MEMORY:
-        return parse_size("--memory", value, &options->memory_bytes);
-    case OPTION_IO:
-        return set_io(options, value);
-    case OPTION_BUSY_POLL_US:
-        fine = parse_count("--busy-poll-us", value, 0, BUSY_POLL_MOST_US, &number);
-        options->busy_poll_us = (unsigned)number;
-        return fine;
-    case OPTION_STATS_JSON:
-        options->stats_file = value;
-        return true;
-    case OPTION_DRAIN_TIMEOUT:
-        return parse_seconds("--drain-timeout", value, &options->drain_timeout_ns);
-    case OPTION_NODE_GRACE:
-        return parse_seconds("--node-grace", value, &options->node_grace_ns);
-    case OPTION_EXIT_AFTER:
-        return parse_count("--exit-after", value, 1, UINT32_MAX, &options->exit_after_links);
-    default:
-        return false;
-    }
-}
-
 /* What only the whole command line shows. */
 static bool consistent(const struct options *options) {
     unsigned stdins = 0, paths = 0;
@@ -361,48 +360,22 @@ static bool consistent(const struct options *options) {
         return false;
     }
     if (stdins > 1)
-        return wrong("--listen", "-", "it to be given once: there is one stdin");
+        return wrong("listen", "-", "it to be given once: there is one stdin");
     bool to_stdout = !options->upstream_given || options->upstream.kind == ENDPOINT_STDIO;
     if (to_stdout && options->stats_file && strcmp(options->stats_file, "-") == 0)
-        return wrong("--stats-json", "-", "a file: packets go to stdout here");
+        return wrong("stats-json", "-", "a file: packets go to stdout here");
     return true;
 }
 
-/* Returns the exit code. */
-static int list_ports(void) {
-    if (stack_list_ports(stdout))
-        return 0;
-    text_complain("muxd: --list-ports: this muxd was built without %s",
-                  stack_name(TRANSPORT_VIA_DPDK));
-    return 1;
-}
-
 int options_parse(struct options *options, int argc, char **argv) {
-    *options = (struct options){
-        .memory_bytes = MEMORY_DEFAULT_BYTES,
-        .links_max = LINKS_MAX_DEFAULT,
-        .drain_timeout_ns = DRAIN_TIMEOUT_DEFAULT_NS,
-        .node_grace_ns = NODE_GRACE_DEFAULT_NS,
-    };
-    int id;
-    while ((id = usage_next_option("muxd", argc, argv, long_options)) != -1) {
-        if (id == OPTION_HELP) {
-            fputs(help, stdout);
-            return 0;
-        }
-        if (id == OPTION_LIST_PORTS)
-            return list_ports();
-        if (id == OPTION_VERSION) {
-            puts("muxd " MUXD_VERSION);
-            return 0;
-        }
-        if (id == '?' || !set(options, id, optarg))
-            return EXIT_USAGE;
-    }
+    *options = (struct options){0};
+    int status = option_parse(&table, argc, argv, options);
+    if (status != OPTION_GO_ON)
+        return status;
     if (optind < argc) {
         text_complain("muxd: '%s' stands alone; did you mean --listen %s?", argv[optind],
                       argv[optind]);
-        return EXIT_USAGE;
+        return OPTION_EXIT_USAGE;
     }
-    return consistent(options) ? -1 : EXIT_USAGE;
+    return consistent(options) ? OPTION_GO_ON : OPTION_EXIT_USAGE;
 }
