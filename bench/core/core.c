@@ -125,8 +125,8 @@ static void say(void *user, const char *line) {
 
 static void send_all(struct work *work) {
     mux_run(work->mux, work->now_ns);
-    while (mux_up_take(work->mux)) {
-        mux_up_sent(work->mux);
+    while (mux_upstream_take(work->mux)) {
+        mux_upstream_sent(work->mux);
         mux_run(work->mux, work->now_ns);
     }
 }

@@ -316,17 +316,8 @@ void mux_down_cut(struct mux *mux, uint64_t now_ns) {
     mux_down_run(mux, now_ns);
 }
 
-void mux_up_received(struct mux *mux, struct mux_buffer *buffer, struct mux_span bytes) {
-    MUX_COUNT(&mux->counters, down_received_bytes, bytes.len);
-    mux_input_append(mux, &mux->down.inputs, buffer, bytes);
-}
-
 uint64_t mux_down_pending_bytes(const struct mux *mux) {
     const struct mux_down *down = &mux->down;
     return mux_inputs_bytes(&down->inputs) + mux_framer_stored(&down->framer) +
            down->framer.fed.len + (mux_down_waits(down) ? down->frame.bytes.len : 0);
-}
-
-bool mux_up_wants_receive(const struct mux *mux) {
-    return mux->down.state == MUX_DOWN_READS;
 }

@@ -59,7 +59,7 @@ const struct mux_gather *mux_greeting_take(struct mux *mux) {
     struct mux_greeting *greeting = &mux->greeting;
     if (greeting->state == MUX_GREETING_HELLO)
         write_word(greeting, mux_hello_write(&greeting->hello, greeting->bytes));
-    else if (greeting->state == MUX_GREETING_GOODBYE && mux_up_pending_bytes(mux) == 0)
+    else if (greeting->state == MUX_GREETING_GOODBYE && mux_upstream_pending_bytes(mux) == 0)
         write_word(greeting, mux_goodbye_write(mux->nodes_left, greeting->bytes));
     else
         return NULL;
@@ -167,7 +167,7 @@ bool mux_greeting_answered(struct mux *mux, const struct mux_packet *packet) {
     return true;
 }
 
-void mux_up_connected(struct mux *mux, bool may_be_other) {
+void mux_upstream_connected(struct mux *mux, bool may_be_other) {
     mux->greeting.may_be_other = may_be_other;
     if (mux->config.upstream_is_node)
         set_state(&mux->greeting, MUX_GREETING_HELLO);
@@ -184,20 +184,20 @@ bool mux_greeting_sends_packets(const struct mux *mux) {
     return state == MUX_GREETING_OPEN || state == MUX_GREETING_GOODBYE;
 }
 
-bool mux_up_is_other(const struct mux *mux) {
+bool mux_upstream_is_other(const struct mux *mux) {
     return mux->greeting.is_other;
 }
 
-bool mux_up_accepted(const struct mux *mux) {
+bool mux_upstream_accepted(const struct mux *mux) {
     enum mux_greeting_state state = mux->greeting.state;
     return state >= MUX_GREETING_OPEN && state != MUX_GREETING_REFUSED;
 }
 
-bool mux_up_sent_off(const struct mux *mux) {
+bool mux_upstream_sent_off(const struct mux *mux) {
     return mux->greeting.state == MUX_GREETING_SENT_OFF;
 }
 
-const char *mux_up_close_reason(const struct mux *mux) {
+const char *mux_upstream_close_reason(const struct mux *mux) {
     const struct mux_greeting *greeting = &mux->greeting;
     if (greeting->state == MUX_GREETING_ASKED && mux->ran_ns >= greeting->answer_by_ns)
         return "it has not answered: is it a muxd?";
@@ -209,7 +209,7 @@ uint64_t mux_greeting_deadline_ns(const struct mux *mux) {
     return asked ? mux->greeting.answer_by_ns : UINT64_MAX;
 }
 
-bool mux_up_leave(struct mux *mux) {
+bool mux_upstream_leave(struct mux *mux) {
     struct mux_greeting *greeting = &mux->greeting;
     if (mux->config.upstream_is_node && greeting->state == MUX_GREETING_OPEN)
         set_state(greeting, MUX_GREETING_GOODBYE);

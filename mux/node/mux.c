@@ -229,7 +229,7 @@ static void assert_all_back(const struct mux *mux) {
         links++;
     for (const struct mux_input *input = mux->free_inputs; input; input = input->next)
         inputs++;
-    if (links < mux->links_touched || mux_up_pending_bytes(mux) || mux->down.inputs.count)
+    if (links < mux->links_touched || mux_upstream_pending_bytes(mux) || mux->down.inputs.count)
         return;
     assert(inputs == mux->config.inputs_max);
     assert(mux->middle_slots.free_count == mux->middle_slots.count);

@@ -161,47 +161,47 @@ void mux_link_sent(struct mux_link *link);
  * It was reached (again). A node is told a hello and gets packets when it has answered.
  * `may_be_other`: another node than before is as good, for that one is gone.
  */
-void mux_up_connected(struct mux *mux, bool may_be_other);
+void mux_upstream_connected(struct mux *mux, bool may_be_other);
 
 /* It answered as another node than the one before. */
-bool mux_up_is_other(const struct mux *mux);
+bool mux_upstream_is_other(const struct mux *mux);
 
 /* It takes packets: it is no node, or has answered. */
-bool mux_up_accepted(const struct mux *mux);
+bool mux_upstream_accepted(const struct mux *mux);
 
 /* Not NULL: it is to be closed, for it does not answer as a node does; why, as a clause. */
-const char *mux_up_close_reason(const struct mux *mux);
+const char *mux_upstream_close_reason(const struct mux *mux);
 
 /* It ends, and has said so: nothing more is taken, and its connection is to be finished. */
-bool mux_up_sent_off(const struct mux *mux);
+bool mux_upstream_sent_off(const struct mux *mux);
 
 /* The next gather list to send up; NULL when there is nothing or one is in flight. */
-const struct mux_gather *mux_up_take(struct mux *mux);
+const struct mux_gather *mux_upstream_take(struct mux *mux);
 
 /* It was sent whole. */
-void mux_up_sent(struct mux *mux);
+void mux_upstream_sent(struct mux *mux);
 
 /*
  * The upstream was lost. Of the list in flight (if any) it had taken `sent_bytes`: the packet in
  * which that ends, and all after it, will be taken again. What was half received is dropped,
  * counted.
  */
-void mux_up_lost(struct mux *mux, uint64_t sent_bytes, uint64_t now_ns);
+void mux_upstream_lost(struct mux *mux, uint64_t sent_bytes, uint64_t now_ns);
 
 /* Bytes from the upstream. One hold on `buffer` passes to the mux. */
-void mux_up_received(struct mux *mux, struct mux_buffer *buffer, struct mux_span bytes);
+void mux_upstream_received(struct mux *mux, struct mux_buffer *buffer, struct mux_span bytes);
 
 /* Shall the upstream receive? Not while a packet waits for room in a link's queue. */
-bool mux_up_wants_receive(const struct mux *mux);
+bool mux_upstream_wants_receive(const struct mux *mux);
 
 /*
  * All is sent, and nothing more will come: a node upstream is told goodbye. True: that is still to
  * be taken or in flight, or the hello is not answered yet.
  */
-bool mux_up_leave(struct mux *mux);
+bool mux_upstream_leave(struct mux *mux);
 
 /* Bytes of packets that are still to be sent up, in flight ones included. */
-uint64_t mux_up_pending_bytes(const struct mux *mux);
+uint64_t mux_upstream_pending_bytes(const struct mux *mux);
 
 /* Bytes from the upstream that are in no link's queue yet. */
 uint64_t mux_down_pending_bytes(const struct mux *mux);

@@ -169,7 +169,7 @@ void rig_give_down(size_t len) {
     for (size_t at = 0; at < len;) {
         size_t some = len - at < RIG_INPUT_BYTES ? len - at : RIG_INPUT_BYTES;
         struct mux_buffer *buffer = fill_buffer(packet_bytes + at, some);
-        mux_up_received(mux, buffer, mux_span(buffer->data, some));
+        mux_upstream_received(mux, buffer, mux_span(buffer->data, some));
         at += some;
         mux_run(mux, now_ns);
     }
@@ -190,14 +190,14 @@ size_t rig_read_down(struct mux_link *link) {
 
 void rig_send_up(void) {
     const struct mux_gather *gather;
-    while ((gather = mux_up_take(mux))) {
+    while ((gather = mux_upstream_take(mux))) {
         rig_up = realloc(rig_up, rig_up_bytes + gather->len_bytes);
         assert_non_null(rig_up);
         for (size_t i = 0; i < gather->count; i++) {
             memcpy(rig_up + rig_up_bytes, gather->spans[i].data, gather->spans[i].len);
             rig_up_bytes += gather->spans[i].len;
         }
-        mux_up_sent(mux);
+        mux_upstream_sent(mux);
         mux_run(mux, now_ns);
     }
 }

@@ -132,8 +132,8 @@ static void give_largest(enum kind kind) {
 }
 
 static void send_all(void) {
-    while (mux_up_take(mux)) {
-        mux_up_sent(mux);
+    while (mux_upstream_take(mux)) {
+        mux_upstream_sent(mux);
         mux_run(mux, 1);
     }
 }

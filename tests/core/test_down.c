@@ -34,7 +34,7 @@ static void a_link_that_does_not_read(void **state) {
     give_down(60000, 0);
     mux_link_take(links[0]); /* in flight, for ever */
     give_down(10000, 0);
-    assert_false(mux_up_wants_receive(mux));
+    assert_false(mux_upstream_wants_receive(mux));
     assert_true(mux_deadline_ns(mux) == now_ns + SECOND_NS);
     rig_run(now_ns + SECOND_NS);
     assert_true(was_told("\"0\" was dropped: it does not read"));
@@ -61,7 +61,7 @@ static void one_packet_each_gets_through(void **state) {
         mux_link_take(links[i]);
         for (unsigned more = 0; more < 8; more++) {
             give_down(8000, i);
-            if (!mux_up_wants_receive(mux))
+            if (!mux_upstream_wants_receive(mux))
                 rig_run(now_ns + SECOND_NS);
         }
     }
@@ -69,7 +69,7 @@ static void one_packet_each_gets_through(void **state) {
     uint64_t refused = rig_counter(MUX_COUNT_down_refused_packets);
     for (unsigned i = 6; i < 9; i++)
         give_down(40000, i);
-    assert_true(mux_up_wants_receive(mux));
+    assert_true(mux_upstream_wants_receive(mux));
     assert_int_equal(rig_counter(MUX_COUNT_down_refused_packets), refused);
     for (unsigned i = 6; i < 9; i++)
         assert_true(rig_read_down(links[i]) > 40000);
@@ -83,13 +83,13 @@ static void no_memory(void **state) {
     for (unsigned i = 0; i < 12; i++) {
         give_down(55000, i); /* four blocks: all that there are after eight */
         mux_link_take(links[i]);
-        if (!mux_up_wants_receive(mux))
+        if (!mux_upstream_wants_receive(mux))
             rig_run(now_ns + SECOND_NS);
     }
     assert_int_equal(rig_counter(MUX_COUNT_down_refused_packets), 4);
     assert_true(was_told("other links do not read"));
     give_down(55000, 15); /* nobody waits for it any more */
-    assert_true(mux_up_wants_receive(mux));
+    assert_true(mux_upstream_wants_receive(mux));
     assert_int_equal(rig_counter(MUX_COUNT_down_refused_packets), 5);
     mux_link_sent(links[0]);
     give_down(55000, 15);

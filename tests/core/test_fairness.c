@@ -55,7 +55,7 @@ static struct mux *open_mux(void) {
 
 /* The batch that was taken is sent. */
 static void close_mux(struct mux *mux) {
-    mux_up_sent(mux);
+    mux_upstream_sent(mux);
     mux_destroy(mux);
 }
 
@@ -78,7 +78,7 @@ static void test_bytes_are_shared(void **state) {
         give(mux, &buffers[i], bytes);
     }
     mux_run(mux, 1);
-    const struct mux_gather *gather = mux_up_take(mux);
+    const struct mux_gather *gather = mux_upstream_take(mux);
     assert_non_null(gather);
 
     size_t sent[3] = {0};
@@ -118,7 +118,7 @@ static void test_small_packets_are_few_a_turn(void **state) {
         give(mux, &buffers[i], bytes);
     }
     mux_run(mux, 1);
-    const struct mux_gather *gather = mux_up_take(mux);
+    const struct mux_gather *gather = mux_upstream_take(mux);
     assert_int_equal(gather->count, 1);
 
     struct mux_span rest = gather->spans[0];

@@ -22,85 +22,85 @@ static void answer(const char *content) {
 
 /* What is taken up next: is it this file? */
 static void assert_takes(const char *file_name) {
-    const struct mux_gather *gather = mux_up_take(mux);
+    const struct mux_gather *gather = mux_upstream_take(mux);
     struct mux_packet packet;
     assert_non_null(gather);
     assert_int_equal(gather->count, 1);
     assert_int_equal(mux_packet_parse(gather->spans[0], &packet, NULL), MUX_OK);
     assert_true(mux_span_equal(packet.file_name, mux_span_text(file_name)));
-    mux_up_sent(mux);
+    mux_upstream_sent(mux);
 }
 
 static void nothing_before_the_answer(void **state) {
     (void)state;
     push_packet(rig_connect());
-    assert_null(mux_up_take(mux)); /* not connected */
-    mux_up_connected(mux, true);
+    assert_null(mux_upstream_take(mux)); /* not connected */
+    mux_upstream_connected(mux, true);
     assert_takes("muxd.hello");
-    assert_null(mux_up_take(mux));
-    assert_false(mux_up_accepted(mux));
+    assert_null(mux_upstream_take(mux));
+    assert_false(mux_upstream_accepted(mux));
     answer("version=1\nidentity=f00d\nname=top\nlater=key\n");
-    assert_true(mux_up_accepted(mux));
+    assert_true(mux_upstream_accepted(mux));
     assert_non_null(strstr(rig_log, "the upstream is node top"));
     assert_takes("f");
-    mux_up_lost(mux, 0, now_ns);
+    mux_upstream_lost(mux, 0, now_ns);
     push_packet(rig_connect());
-    assert_null(mux_up_take(mux));
-    mux_up_connected(mux, true);
+    assert_null(mux_upstream_take(mux));
+    mux_upstream_connected(mux, true);
     assert_takes("muxd.hello");
-    assert_null(mux_up_take(mux));
+    assert_null(mux_upstream_take(mux));
 }
 
 static void an_answer_that_cannot_be_understood(void **state) {
     (void)state;
     push_packet(rig_connect());
-    mux_up_connected(mux, true);
+    mux_upstream_connected(mux, true);
     assert_takes("muxd.hello");
     answer("version=9\nidentity=f00d\nname=top\n");
-    assert_false(mux_up_accepted(mux));
-    assert_non_null(strstr(mux_up_close_reason(mux), "another version"));
-    mux_up_lost(mux, 0, now_ns);
-    assert_null(mux_up_close_reason(mux));
-    assert_true(mux_up_pending_bytes(mux) > 0); /* nothing is lost */
+    assert_false(mux_upstream_accepted(mux));
+    assert_non_null(strstr(mux_upstream_close_reason(mux), "another version"));
+    mux_upstream_lost(mux, 0, now_ns);
+    assert_null(mux_upstream_close_reason(mux));
+    assert_true(mux_upstream_pending_bytes(mux) > 0); /* nothing is lost */
 }
 
 static void no_answer(void **state) {
     (void)state;
-    mux_up_connected(mux, true);
+    mux_upstream_connected(mux, true);
     assert_takes("muxd.hello");
     uint64_t deadline_ns = mux_deadline_ns(mux);
     assert_true(deadline_ns < now_ns + 60 * SECOND_NS);
     rig_run(deadline_ns - 1);
-    assert_null(mux_up_close_reason(mux));
+    assert_null(mux_upstream_close_reason(mux));
     rig_run(deadline_ns);
-    assert_non_null(mux_up_close_reason(mux));
+    assert_non_null(mux_upstream_close_reason(mux));
 }
 
 /* Hellos that nobody has asked for change nothing. */
 static void an_answer_too_many(void **state) {
     (void)state;
     answer("version=1\nidentity=f00d\nname=top\n");
-    assert_false(mux_up_accepted(mux));
-    mux_up_connected(mux, true);
+    assert_false(mux_upstream_accepted(mux));
+    mux_upstream_connected(mux, true);
     assert_takes("muxd.hello");
     answer("version=1\nidentity=f00d\nname=top\n");
     answer("version=9\n");
-    assert_true(mux_up_accepted(mux));
-    assert_null(mux_up_close_reason(mux));
+    assert_true(mux_upstream_accepted(mux));
+    assert_null(mux_upstream_close_reason(mux));
 }
 
 static void goodbye_is_last(void **state) {
     (void)state;
-    assert_false(mux_up_leave(mux)); /* to nobody */
-    mux_up_connected(mux, true);
+    assert_false(mux_upstream_leave(mux)); /* to nobody */
+    mux_upstream_connected(mux, true);
     assert_takes("muxd.hello");
     answer("version=1\nidentity=f00d\nname=top\n");
     push_packet(rig_connect());
     assert_takes("f");
-    assert_true(mux_up_leave(mux));
+    assert_true(mux_upstream_leave(mux));
     assert_takes("muxd.goodbye");
-    assert_false(mux_up_leave(mux));
-    assert_null(mux_up_take(mux));
+    assert_false(mux_upstream_leave(mux));
+    assert_null(mux_upstream_take(mux));
 }
 
 /* What goes up next has this file, this test id, this route, this status. */
@@ -123,7 +123,7 @@ static struct mux_packet next_up(void) {
 
 static void connect_up(const char *identity, const char *more, bool may_be_other) {
     char content[MUX_PATH_BYTES + 200];
-    mux_up_connected(mux, may_be_other);
+    mux_upstream_connected(mux, may_be_other);
     assert_takes("muxd.hello");
     snprintf(content, sizeof content, "version=1\nidentity=%s\nname=top\n%s", identity, more);
     answer(content);
@@ -154,13 +154,13 @@ static void told_again(void **state) {
     begin_test(rig_connect(), "t");
     packet = next_up();
     assert_packet(&packet, "", "t", "1", MUX_STATUS_INPROGRESS);
-    mux_up_lost(mux, 0, now_ns);
+    mux_upstream_lost(mux, 0, now_ns);
     connect_up("f00d", "", true); /* the same: it knows */
     packet = next_up();
     assert_packet(&packet, "muxd.node", "", "0", MUX_STATUS_NONE);
     rig_send_up();
     assert_int_equal(up_at, rig_up_bytes);
-    mux_up_lost(mux, 0, now_ns);
+    mux_upstream_lost(mux, 0, now_ns);
     connect_up("beef", "", true);
     packet = next_up();
     assert_packet(&packet, "muxd.node", "", "0", MUX_STATUS_NONE);
@@ -173,13 +173,13 @@ static void told_again(void **state) {
 static void another_node(void **state) {
     (void)state;
     connect_up("f00d", "", true);
-    mux_up_lost(mux, 0, now_ns);
+    mux_upstream_lost(mux, 0, now_ns);
     connect_up("beef", "", false);
-    assert_false(mux_up_accepted(mux));
-    assert_non_null(strstr(mux_up_close_reason(mux), "another node"));
-    mux_up_lost(mux, 0, now_ns);
+    assert_false(mux_upstream_accepted(mux));
+    assert_non_null(strstr(mux_upstream_close_reason(mux), "another node"));
+    mux_upstream_lost(mux, 0, now_ns);
     connect_up("f00d", "", false);
-    assert_true(mux_up_accepted(mux));
+    assert_true(mux_upstream_accepted(mux));
 }
 
 /* The secret of the last answer is the proof in the next hello. */
@@ -187,15 +187,15 @@ static void the_proof(void **state) {
     (void)state;
     struct mux_packet packet;
     connect_up("f00d", "secret=0123456789abcdef0123456789abcdef\n", true);
-    mux_up_lost(mux, 0, now_ns);
-    mux_up_connected(mux, true);
-    const struct mux_gather *gather = mux_up_take(mux);
+    mux_upstream_lost(mux, 0, now_ns);
+    mux_upstream_connected(mux, true);
+    const struct mux_gather *gather = mux_upstream_take(mux);
     assert_int_equal(mux_packet_parse(gather->spans[0], &packet, NULL), MUX_OK);
     struct mux_hello hello;
     assert_null(mux_hello_read(&packet, &hello));
     assert_string_equal(hello.proof, "0123456789abcdef0123456789abcdef");
     assert_string_equal(hello.identity, "0e1f");
-    mux_up_sent(mux);
+    mux_upstream_sent(mux);
 }
 
 /* Its own identity as those below know it: from the answer to one of them. */
@@ -209,9 +209,9 @@ static void own_identity(char out[MUX_IDENTITY_BYTES]) {
 }
 
 static void assert_loop(void) {
-    assert_non_null(strstr(mux_up_close_reason(mux), "a loop"));
-    mux_up_lost(mux, 0, now_ns);
-    assert_null(mux_up_close_reason(mux));
+    assert_non_null(strstr(mux_upstream_close_reason(mux), "a loop"));
+    mux_upstream_lost(mux, 0, now_ns);
+    assert_null(mux_upstream_close_reason(mux));
 }
 
 static void a_loop_above(void **state) {
@@ -227,7 +227,7 @@ static void a_loop_above(void **state) {
     struct mux_link *below = connect_node("a2");
     rig_read_down(below);
     connect_up("f00d", "path=beef\n", true);
-    assert_true(mux_up_accepted(mux));
+    assert_true(mux_upstream_accepted(mux));
     assert_true(rig_read_down(below) > 0); /* the path is told down */
     assert_non_null(memmem(rig_down, sizeof rig_down, "path=f00d,beef", 14));
     size_t len;
@@ -248,7 +248,7 @@ static void too_deep(void **state) {
         sprintf(line + strlen(line), "%s%032x", i ? "," : "", i + 1);
     strcat(line, "\n");
     connect_up("f00d", line, true);
-    assert_non_null(strstr(mux_up_close_reason(mux), "32 nodes"));
+    assert_non_null(strstr(mux_upstream_close_reason(mux), "32 nodes"));
 }
 
 /* The upstream ends: what is in flight is sent, nothing more; the next one gets the rest. */
@@ -257,14 +257,14 @@ static void sent_off(void **state) {
     connect_up("f00d", "", true);
     struct mux_link *link = rig_connect();
     push_packet(link);
-    assert_non_null(mux_up_take(mux));
+    assert_non_null(mux_upstream_take(mux));
     push_packet(link);
     rig_give_down(mux_goodbye_write(0, packet_bytes));
-    assert_true(mux_up_sent_off(mux));
-    mux_up_sent(mux);
-    assert_null(mux_up_take(mux));
-    mux_up_lost(mux, 0, now_ns);
-    assert_false(mux_up_sent_off(mux));
+    assert_true(mux_upstream_sent_off(mux));
+    mux_upstream_sent(mux);
+    assert_null(mux_upstream_take(mux));
+    mux_upstream_lost(mux, 0, now_ns);
+    assert_false(mux_upstream_sent_off(mux));
     connect_up("beef", "", true);
     assert_takes("f");
 }
@@ -289,10 +289,10 @@ static void sends_off(void **state) {
     mux_link_close(link);
     mux_end(mux);
     rig_send_up();
-    mux_up_leave(mux);
-    const struct mux_gather *gather = mux_up_take(mux);
+    mux_upstream_leave(mux);
+    const struct mux_gather *gather = mux_upstream_take(mux);
     assert_non_null(memmem(gather->spans[0].data, gather->spans[0].len, "nodes=1", 7));
-    mux_up_sent(mux);
+    mux_upstream_sent(mux);
 }
 
 #define GREETING_TEST(name) cmocka_unit_test_setup_teardown(name, rig_open_below_node, rig_close)

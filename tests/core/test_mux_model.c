@@ -328,9 +328,9 @@ static void land(struct world *world, bool lost) {
         append(&world->up, flight.data, whole(&flight, sent));
     }
     if (lost)
-        mux_up_lost(world->mux, sent, world->now_ns);
+        mux_upstream_lost(world->mux, sent, world->now_ns);
     else if (world->flight)
-        mux_up_sent(world->mux);
+        mux_upstream_sent(world->mux);
     world->flight = NULL;
     free(flight.data);
 }
@@ -354,14 +354,14 @@ static void add_down(struct world *world) {
 static void give_down(struct world *world) {
     struct mux_buffer *buffer = free_buffer(world);
     size_t rest = world->down_source.len - world->down_given;
-    if (!buffer || rest == 0 || !mux_up_wants_receive(world->mux))
+    if (!buffer || rest == 0 || !mux_upstream_wants_receive(world->mux))
         return;
     size_t len = 1 + random_below(&world->random, BUFFER_BYTES);
     len = len < rest ? len : rest;
     buffer->holders = 1;
     memcpy(buffer->data, world->down_source.data + world->down_given, len);
     world->down_given += len;
-    mux_up_received(world->mux, buffer, mux_span(buffer->data, len));
+    mux_upstream_received(world->mux, buffer, mux_span(buffer->data, len));
 }
 
 static void step(struct world *world) {
@@ -382,7 +382,7 @@ static void step(struct world *world) {
     mux_run(world->mux, world->now_ns);
     attend(world, 50);
     if (!world->flight && chance(world, 40))
-        world->flight = mux_up_take(world->mux);
+        world->flight = mux_upstream_take(world->mux);
     if (chance(world, 3))
         land(world, true);
     else if (world->flight && chance(world, 50))
@@ -406,8 +406,8 @@ static bool heal(struct world *world) {
     mux_run(world->mux, world->now_ns);
     attend(world, 100);
     if (!world->flight)
-        world->flight = mux_up_take(world->mux);
-    left = left || world->flight || mux_up_pending_bytes(world->mux) ||
+        world->flight = mux_upstream_take(world->mux);
+    left = left || world->flight || mux_upstream_pending_bytes(world->mux) ||
            world->down_given < world->down_source.len || mux_busy(world->mux);
     land(world, false);
     return left;

@@ -88,8 +88,8 @@ static void receive(struct mux_link *link, const struct mux_span bytes, uint64_t
 
 static void turn(struct mux *mux, uint64_t now_ns) {
     mux_run(mux, now_ns);
-    while (mux_up_take(mux)) {
-        mux_up_sent(mux);
+    while (mux_upstream_take(mux)) {
+        mux_upstream_sent(mux);
         mux_run(mux, now_ns);
     }
 }

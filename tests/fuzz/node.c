@@ -142,11 +142,11 @@ void node_sent(struct peer *peer) {
  */
 
 bool node_give_down(struct node *node, struct mux_span bytes) {
-    if (bytes.len == 0 || !mux_up_wants_receive(node->mux))
+    if (bytes.len == 0 || !mux_upstream_wants_receive(node->mux))
         return false;
     struct mux_buffer *buffer = lend(node, bytes, NODE_INPUTS + NODE_RESERVE_INPUTS);
     if (buffer)
-        mux_up_received(node->mux, buffer, mux_span(buffer->data, bytes.len));
+        mux_upstream_received(node->mux, buffer, mux_span(buffer->data, bytes.len));
     return buffer != NULL;
 }
 
@@ -156,12 +156,12 @@ void node_up_connected(struct node *node) {
     if (node->is_connected)
         node_up_lost(node, 0);
     node->is_connected = true;
-    mux_up_connected(node->mux, true);
+    mux_upstream_connected(node->mux, true);
 }
 
 void node_up_take(struct node *node) {
     if (!node->flight)
-        node->flight = mux_up_take(node->mux);
+        node->flight = mux_upstream_take(node->mux);
 }
 
 /* How much of `bytes` is whole packets, when `len` of them were sent. */
@@ -202,8 +202,8 @@ void node_up_sent(struct node *node) {
         return;
     read_up(node, SIZE_MAX);
     node->flight = NULL;
-    mux_up_sent(node->mux);
-    if (!mux_up_accepted(node->mux))
+    mux_upstream_sent(node->mux);
+    if (!mux_upstream_accepted(node->mux))
         answer(node);
 }
 
@@ -215,7 +215,7 @@ void node_up_lost(struct node *node, size_t sent_bytes) {
     }
     node->flight = NULL;
     node->is_connected = false;
-    mux_up_lost(node->mux, most, node->now_ns);
+    mux_upstream_lost(node->mux, most, node->now_ns);
 }
 
 /*
@@ -225,7 +225,7 @@ void node_up_lost(struct node *node, size_t sent_bytes) {
 void node_run(struct node *node) {
     struct mux_link *link;
     mux_run(node->mux, node->now_ns);
-    if (mux_up_close_reason(node->mux))
+    if (mux_upstream_close_reason(node->mux))
         node_up_lost(node, 0);
     while ((link = mux_next_attention(node->mux))) {
         struct peer *peer = mux_link_user(link);
@@ -245,7 +245,7 @@ static bool is_settled(const struct node *node) {
             return false;
     if (node_count(node, MUX_COUNT_links_open)) /* a lost node is waited for */
         return false;
-    return !node->flight && !mux_up_pending_bytes(node->mux) && !mux_busy(node->mux);
+    return !node->flight && !mux_upstream_pending_bytes(node->mux) && !mux_busy(node->mux);
 }
 
 void node_settle(struct node *node) {
@@ -258,14 +258,14 @@ void node_settle(struct node *node) {
             node_sent(&node->peers[i]);
         }
         node_run(node);
-        if (!mux_up_accepted(node->mux)) {
+        if (!mux_upstream_accepted(node->mux)) {
             node_up_lost(node, 0); /* with half a packet that would swallow the answer */
             node_up_connected(node);
         }
         node_up_take(node);
         node_up_sent(node);
     }
-    for (unsigned round = 0; mux_up_leave(node->mux); round++) {
+    for (unsigned round = 0; mux_upstream_leave(node->mux); round++) {
         assert(round < ROUNDS_MOST);
         node->now_ns += SETTLE_NS;
         node_up_take(node);

@@ -92,7 +92,7 @@ struct mux_counters *node_counters(struct node *node) {
 }
 
 bool node_all_sent(const struct node *node) {
-    return mux_up_pending_bytes(node->mux) == 0 && mux_unframed_bytes(node->mux) == 0 &&
+    return mux_upstream_pending_bytes(node->mux) == 0 && mux_unframed_bytes(node->mux) == 0 &&
            !node->upstream.unconfirmed && !node->upstream.in_doubt && !node->upstream.failed &&
            !node->cut && !node->input_failed;
 }
@@ -253,7 +253,7 @@ static void work(struct node *node, uint64_t now_ns) {
 }
 
 static void count_unsent(struct node *node) {
-    uint64_t bytes = mux_up_pending_bytes(node->mux) + mux_unframed_bytes(node->mux);
+    uint64_t bytes = mux_upstream_pending_bytes(node->mux) + mux_unframed_bytes(node->mux);
     uint64_t down_bytes = mux_down_pending_bytes(node->mux);
     MUX_COUNT(node->counters, down_undelivered_bytes, down_bytes);
     if (down_bytes)

@@ -129,7 +129,7 @@ static void connected(struct node *node) {
     up->connected = true;
     up->worked = false;
     up->connected_ns = node->ops->now_ns(node->config.transport);
-    mux_up_connected(node->mux, may_go_elsewhere(node));
+    mux_upstream_connected(node->mux, may_go_elsewhere(node));
     MUX_COUNT(node->counters, upstream_connects, 1);
 }
 
@@ -190,7 +190,7 @@ static void dial(struct node *node, uint64_t now_ns) {
 /* The node that reset the connection: is it gone, with what it had not read? */
 static void judge_reset(struct node *node) {
     struct node_upstream *up = &node->upstream;
-    if (up->was_reset && mux_up_is_other(node->mux)) {
+    if (up->was_reset && mux_upstream_is_other(node->mux)) {
         up->doubted = true;
         node_log(node,
                  "upstream %s: the node before has ended without reading all that was sent: "
@@ -203,7 +203,7 @@ static void judge_reset(struct node *node) {
 /* A plain upstream works when it is connected, a node when it has answered our hello. */
 static void note_worked(struct node *node) {
     struct node_upstream *up = &node->upstream;
-    if (!up->connected || up->worked || up->closing || !mux_up_accepted(node->mux))
+    if (!up->connected || up->worked || up->closing || !mux_upstream_accepted(node->mux))
         return;
     up->worked = true;
     judge_reset(node);
@@ -258,7 +258,7 @@ void node_upstream_reject(struct node *node, const char *operation, const char *
  */
 static bool was_steady(const struct node *node, uint64_t now_ns) {
     const struct node_upstream *up = &node->upstream;
-    return up->connected && mux_up_accepted(node->mux) &&
+    return up->connected && mux_upstream_accepted(node->mux) &&
            now_ns - up->connected_ns >= up->waited_ns;
 }
 
@@ -277,7 +277,7 @@ static void closed(struct node *node, const struct transport_event *event, uint6
         dialer_shun(&up->dialer);
     if (up->worked)
         up->left_ns = now_ns;
-    mux_up_lost(node->mux, up->sending ? event->sent_bytes : 0, now_ns);
+    mux_upstream_lost(node->mux, up->sending ? event->sent_bytes : 0, now_ns);
     up->conn = NULL;
     up->connected = up->receiving = up->closing = up->sending = up->half_closed = false;
     up->finished = up->sent = false;
@@ -295,7 +295,7 @@ static void closed(struct node *node, const struct transport_event *event, uint6
 /* Once nothing more is sent up nobody is left below, and an answer could not be sent. */
 static void received(struct node *node, const struct transport_event *event) {
     if (!node->upstream.finished) {
-        mux_up_received(node->mux, event->buffer, event->bytes);
+        mux_upstream_received(node->mux, event->buffer, event->bytes);
         return;
     }
     MUX_COUNT(node->counters, down_undelivered_bytes, event->bytes.len);
@@ -330,11 +330,11 @@ static void handle_upstream(struct node *node, struct node_conn *conn,
     case TRANSPORT_SENT:
         up->sending = false;
         up->sent = true;
-        mux_up_sent(node->mux);
+        mux_upstream_sent(node->mux);
         break;
     case TRANSPORT_ENDED:
         up->half_closed = true;
-        if (mux_up_sent_off(node->mux))
+        if (mux_upstream_sent_off(node->mux))
             lost(node, "receive", "that node has ended");
         else if (node->config.upstream_retry && !up->finished)
             lost(node, "receive", "the other side closed the connection");
@@ -352,11 +352,11 @@ static void handle_upstream(struct node *node, struct node_conn *conn,
 }
 
 static bool show(struct node *node) {
-    const struct mux_gather *gather = mux_up_take(node->mux);
+    const struct mux_gather *gather = mux_upstream_take(node->mux);
     if (!gather)
         return false;
     node->config.show(node->config.user, gather);
-    mux_up_sent(node->mux);
+    mux_upstream_sent(node->mux);
     return true;
 }
 
@@ -371,7 +371,7 @@ bool node_upstream_send(struct node *node) {
         transport_close(up->conn);
         return false;
     }
-    const struct mux_gather *gather = mux_up_take(node->mux);
+    const struct mux_gather *gather = mux_upstream_take(node->mux);
     if (!gather)
         return false;
     up->sending = true;
@@ -393,7 +393,7 @@ void node_reopen_upstream(struct node *node) {
 /* It ends, and takes what was sent: nothing more is, and it sees that. */
 static void go_off(struct node *node) {
     struct node_upstream *up = &node->upstream;
-    if (!mux_up_sent_off(node->mux) || up->sending || up->finished)
+    if (!mux_upstream_sent_off(node->mux) || up->sending || up->finished)
         return;
     node_log(node, "upstream %s ends: what comes now waits for the next one",
              node->config.upstream_text);
@@ -406,12 +406,12 @@ void node_upstream_receive(struct node *node) {
     if (!up->connected || up->closing || up->half_closed)
         return;
     go_off(node);
-    const char *reason = mux_up_close_reason(node->mux);
+    const char *reason = mux_upstream_close_reason(node->mux);
     if (reason) {
         node_upstream_reject(node, "hello", reason);
         return;
     }
-    bool receive = mux_up_wants_receive(node->mux);
+    bool receive = mux_upstream_wants_receive(node->mux);
     if (receive != up->receiving)
         transport_receive(up->conn, receive);
     up->receiving = receive;
@@ -430,11 +430,11 @@ static bool may_hear_of_reset(const struct node *node) {
 
 bool node_upstream_flushed(struct node *node) {
     struct node_upstream *up = &node->upstream;
-    if (mux_up_pending_bytes(node->mux) || mux_busy(node->mux))
+    if (mux_upstream_pending_bytes(node->mux) || mux_busy(node->mux))
         return false;
     if (!up->connected || up->closing)
         return true;
-    if (!up->finished && mux_up_leave(node->mux))
+    if (!up->finished && mux_upstream_leave(node->mux))
         return false;
     if (!up->finished) {
         up->finished_ns = node->ops->now_ns(node->config.transport);

@@ -1,0 +1,69 @@
+/* The connection to the upstream: what is in flight on it, and what comes from it. */
+#include "mux/node/mux_internal.h"
+
+/* The memory of what was in flight is free again. */
+static void clear_flight(struct mux *mux) {
+    mux_batch_clear(mux->flight);
+    while (!mux_list_empty(&mux->pinned))
+        mux_link_set_turn(MUX_LIST_ITEM(mux->pinned.next, struct mux_link, turn_entry),
+                          MUX_TURN_ACTIVE);
+}
+
+const struct mux_gather *mux_upstream_take(struct mux *mux) {
+    if (mux->in_flight != MUX_IN_FLIGHT_NOTHING)
+        return NULL;
+    const struct mux_gather *greeting = mux_greeting_take(mux);
+    if (greeting) {
+        mux->in_flight = MUX_IN_FLIGHT_GREETING;
+        return greeting;
+    }
+    if (!mux_greeting_sends_packets(mux))
+        return NULL;
+    if (mux->flight->gather.len_bytes == 0) {
+        if (mux->fill->gather.len_bytes == 0)
+            return NULL;
+        struct mux_batch *empty = mux->flight;
+        mux->flight = mux->fill;
+        mux->fill = empty;
+    }
+    mux->in_flight = MUX_IN_FLIGHT_BATCH;
+    return &mux->flight->gather;
+}
+
+void mux_upstream_sent(struct mux *mux) {
+    assert(mux->in_flight != MUX_IN_FLIGHT_NOTHING);
+    if (mux->in_flight == MUX_IN_FLIGHT_BATCH) {
+        MUX_COUNT(&mux->counters, sent_bytes, mux->flight->gather.len_bytes);
+        clear_flight(mux);
+    }
+    mux->in_flight = MUX_IN_FLIGHT_NOTHING;
+    mux_sane(mux);
+}
+
+void mux_upstream_lost(struct mux *mux, uint64_t sent_bytes, uint64_t now_ns) {
+    if (mux->in_flight == MUX_IN_FLIGHT_BATCH) {
+        size_t before = mux->flight->gather.len_bytes;
+        if (mux_batch_drop_sent(mux->flight, sent_bytes))
+            MUX_COUNT(&mux->counters, resent_packets, 1);
+        MUX_COUNT(&mux->counters, sent_bytes, before - mux->flight->gather.len_bytes);
+        if (mux->flight->gather.len_bytes == 0)
+            clear_flight(mux);
+    }
+    mux->in_flight = MUX_IN_FLIGHT_NOTHING;
+    mux_greeting_lost(mux);
+    mux_down_cut(mux, now_ns);
+    mux_sane(mux);
+}
+
+uint64_t mux_upstream_pending_bytes(const struct mux *mux) {
+    return mux->flight->gather.len_bytes + mux->fill->gather.len_bytes;
+}
+
+void mux_upstream_received(struct mux *mux, struct mux_buffer *buffer, struct mux_span bytes) {
+    MUX_COUNT(&mux->counters, down_received_bytes, bytes.len);
+    mux_input_append(mux, &mux->down.inputs, buffer, bytes);
+}
+
+bool mux_upstream_wants_receive(const struct mux *mux) {
+    return mux->down.state == MUX_DOWN_READS;
+}
