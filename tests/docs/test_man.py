@@ -1,0 +1,115 @@
+"""The manual pages against the programs' --help, which comes from the tables of options, and against the source
+of the protocol's keys. And they are pages: scdoc takes them."""
+import os
+import re
+import shutil
+import subprocess
+import unittest
+
+TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
+MAN = os.path.join(TOP, "docs/man")
+PAGES = ("muxd.8", "mux.1", "muxd-protocol.7")
+
+
+def run(*argv):
+    return subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+def help_options(text):
+    """(name, argument, default) of each option that --help lists."""
+    found = []
+    for entry in re.split(r"\n(?=  --)", text)[1:]:
+        entry = re.split(r"\n(?! {10})", entry)[0]
+        name, argument = re.match(r" *--([a-z-]+)(?: (\S+))?", entry).groups()
+        default = re.search(r"\(default ([^)]*)\)", re.sub(r"\s+", " ", entry))
+        found.append((name, argument if entry[:27].strip() != "--" + name else None,
+                      default and default[1]))
+    return found
+
+
+def page_options(text):
+    """The same of a page's source."""
+    found = []
+    for entry in re.split(r"\n(?=\*--)", text)[1:]:
+        head, _, rest = entry.partition("\n")
+        rest = re.split(r"\n(?=[^\t\n])", rest)[0]
+        name, argument = re.fullmatch(r"\*--([a-z-]+)\*(?: _(.*)_)?", head).groups()
+        default = re.search(r"Default: ([^ ]*)\.\s*$", re.sub(r"\s+", " ", rest))
+        found.append((name, argument, default and default[1]))
+    return found
+
+
+def help_codes(text):
+    """The exit codes that --help names."""
+    return set(re.findall(r"(?:Exit codes:|;)\s+(\d+)\s", text[text.index("Exit codes:"):]))
+
+
+def page_codes(text):
+    return set(re.findall(r"(?m)^\*(\d+)\*$", text))
+
+
+def source(page):
+    with open(os.path.join(MAN, page + ".scd"), encoding="utf-8") as file:
+        return file.read()
+
+
+def sections(text):
+    """{title: text} of a page."""
+    parts = re.split(r"(?m)^# (.*)$", text)
+    return dict(zip(parts[1::2], parts[2::2]))
+
+
+class Pages(unittest.TestCase):
+    def same(self, page, shown):
+        self.assertEqual(page_options(page), help_options(shown))
+        self.assertGreater(len(help_options(shown)), 0)
+        self.assertEqual(page_codes(page), help_codes(shown))
+        self.assertGreater(len(help_codes(shown)), 2)
+
+    def test_muxd(self):
+        page, shown = source("muxd.8"), run(os.environ["MUXD"], "--help")
+        self.same(page, shown)
+        for endpoint in re.findall(r"(?m)^  ([a-z]+:)", shown[shown.index("Endpoints:"):]):
+            self.assertIn("*%s*" % endpoint, sections(page)["ENDPOINTS"])
+        for name in re.findall(r"\b(TERM|INT|USR1|HUP)\b", shown[shown.index("Signals:"):]):
+            self.assertRegex(sections(page)["SIGNALS"], r"\*%s\*" % name)
+
+    def test_mux(self):
+        """Every subcommand is in it, with its options and exit codes, and no other is."""
+        page = sections(source("mux.1"))
+        shown = run(os.environ["MUX"], "--help")
+        names = re.findall(r"(?m)^  ([a-z]+) ", shown)
+        self.assertGreater(len(names), 4)
+        self.assertEqual([title[4:].lower() for title in page if title.startswith("MUX ")], names)
+        self.assertEqual(sorted(set(re.findall(r"(?m)^\*mux ([a-z]+)\*", page["SYNOPSIS"]))),
+                         sorted(names))
+        for name in names:
+            with self.subTest(subcommand=name):
+                self.same(page["MUX " + name.upper()], run(os.environ["MUX"], name, "--help"))
+
+    def test_protocol(self):
+        """Each word and each key of node links that the source knows, and no other."""
+        with open(os.path.join(TOP, "mux/node/hello.c")) as file:
+            code = file.read()
+        page = sections(source("muxd-protocol.7"))["NODE LINKS"]
+        words, keys = page.split("The keys:")
+        self.assertEqual(set(re.findall(r'"(muxd\.[a-z]+)"', code)),
+                         set(re.findall(r"\*(muxd\.[a-z]+)\*", words)))
+        self.assertEqual(set(re.findall(r'LINE\("([a-z]+)"\)', code)),
+                         set(re.findall(r"(?:^|, )\*([a-z]+)\*", keys, re.M)))
+
+    def test_they_are_pages(self):
+        if not shutil.which("scdoc"):
+            self.assertFalse(os.environ.get("MUXD_CI"), "scdoc is missing")
+            self.skipTest("scdoc is missing")
+        for page in PAGES:
+            with self.subTest(page=page):
+                made = subprocess.run(["scdoc"], input=source(page), stdout=subprocess.PIPE,
+                                      text=True, check=True)
+                self.assertIn(".TH", made.stdout)
+        self.assertEqual({name for name in os.listdir(MAN) if name.endswith(".scd")},
+                         {page + ".scd" for page in PAGES})
+
+
+if __name__ == "__main__":
+    unittest.main()
