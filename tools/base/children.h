@@ -1,0 +1,69 @@
+/*
+ * Child processes on a loop: each in a process group of its own, with the three descriptors that it
+ * is given and nothing else. How one ended and what it used is one call of its owner, from
+ * loop_step(). SIGCHLD tells (signals.h); it works in every engine and needs no call that a sandbox
+ * may forbid.
+ *
+ * Starting one blocks until it has called exec() or failed to. Its peak memory counts from that of
+ * the process which starts it (vfork shares it until exec), so whoever reports memory starts
+ * children from a small process.
+ */
+#ifndef TOOLS_BASE_CHILDREN_H
+#define TOOLS_BASE_CHILDREN_H
+
+#include "mux/list.h"
+#include "tools/base/signals.h"
+#include <sys/resource.h>
+#include <sys/types.h>
+
+/* One a process: SIGCHLD is the process's. */
+struct children {
+    struct mux_list running;
+};
+
+/* How a child ended. */
+struct child_end {
+    bool exited;         /* by itself, with `status`; else `signal` ended it */
+    int status;          /* 0 to 255 */
+    int signal;          /* SIGSEGV, ... */
+    bool core;           /* a core was dumped */
+    struct rusage usage; /* its own and that of the children which it has waited for */
+};
+
+/* Lies in its owner, until it has ended. */
+struct child {
+    struct mux_list in_running;
+    pid_t pid; /* of the process and of its group; 0: it does not run */
+    bool kill_group;
+    void (*ended)(struct child *child, const struct child_end *end, uint64_t now_ns);
+};
+
+struct child_config {
+    const char *const *arguments;   /* [0] is looked up in PATH; NULL at the end */
+    const char *const *environment; /* NULL: ours */
+    const char *directory;          /* NULL: ours */
+    int descriptors[3]; /* its stdin, stdout, stderr: any of ours; they stay open here */
+    /*
+     * When the process has ended, what is left of its group is killed before the group's number can
+     * be another's.
+     */
+    bool kill_group;
+    /* Called once. The child may be started again here, or freed. */
+    void (*ended)(struct child *child, const struct child_end *end, uint64_t now_ns);
+};
+
+/* Catches SIGCHLD. */
+void children_open(struct children *children, struct signals *signals);
+
+/* False with *failure ("exec": the command cannot be run): nothing was started. */
+bool child_start(struct children *children, struct child *child, const struct child_config *config,
+                 struct transport_failure *failure);
+
+/* Sends a signal to all of its group. One that has ended is left alone. */
+void child_signal(const struct child *child, int number);
+
+static inline bool child_runs(const struct child *child) {
+    return child->pid != 0;
+}
+
+#endif
