@@ -87,7 +87,7 @@ static struct mux_link *next_waiting(struct mux_slots *slots) {
     slots->for_known = !slots->for_known;
     while (slots->for_known && at != &slots->waiting) {
         struct mux_link *link = MUX_LIST_ITEM(at, struct mux_link, turn_entry);
-        if (link->is_known)
+        if (link->received_packets)
             return link;
         at = at->next;
     }

@@ -119,6 +119,7 @@ void mux_link_sent(struct mux_link *link) {
     struct mux_down_queue *queue = &link->down;
     assert(queue->gather.len_bytes > 0);
     MUX_COUNT(&link->mux->counters, down_sent_bytes, queue->gather.len_bytes);
+    link->sent_down_bytes += queue->gather.len_bytes;
     queue->bytes -= queue->gather.len_bytes;
     for (size_t i = 0; i < queue->gather.count; i++) {
         queue->first->start += queue->spans[i].len;
@@ -130,13 +131,21 @@ void mux_link_sent(struct mux_link *link) {
     mux_link_attend(link);
 }
 
-bool mux_down_queue(struct mux_link *link, const struct mux_pieces *packet) {
-    if (!link->way_down || !has_memory(link, packet->len_bytes))
-        return false;
-    for (size_t i = 0; i < packet->count; i++)
-        append(link, packet->piece[i]);
+static void queue(struct mux_link *link, const struct mux_pieces *pieces) {
+    for (size_t i = 0; i < pieces->count; i++)
+        append(link, pieces->piece[i]);
     mux_link_attend(link);
+}
+
+bool mux_down_queue(struct mux_link *link, const struct mux_pieces *packet) {
+    if (!link->way_down || link->is_raw || !has_memory(link, packet->len_bytes))
+        return false;
+    queue(link, packet);
     return true;
+}
+
+bool mux_link_input_ended(const struct mux_link *link) {
+    return link->down.ended && link->down.bytes == 0;
 }
 
 /*
@@ -195,21 +204,28 @@ static bool give_up_link(struct mux_link *link, uint64_t now_ns) {
     return true;
 }
 
+static const char too_large[] = "it is larger than the memory for the way down allows";
+
+/* Can a packet of this length ever be queued? A third is for others: see has_memory(). */
+static bool fits_memory(const struct mux_down *down, size_t len) {
+    return len <= (down->block_count - down->block_count / 3) * DOWN_BLOCK_BYTES;
+}
+
 /* A packet for which there is no memory. False: everybody waits for some. */
 static bool give_up_memory(struct mux_link *link, size_t len, uint64_t now_ns) {
     struct mux_down *down = &link->mux->down;
-    bool ever = len <= (down->block_count - down->block_count / 3) * DOWN_BLOCK_BYTES;
+    bool ever = fits_memory(down, len);
     if (ever && !down->starved && !waited(down, now_ns))
         return false;
     down->starved = down->starved || ever;
     refuse(link->mux, link->prefix.segment,
            ever ? "other links do not read what is sent to them: there is no memory for it"
-                : "it is larger than the memory for the way down allows",
+                : too_large,
            now_ns);
     return true;
 }
 
-/* For this node itself: what another one has to say is for the log. */
+/* For this node itself: a message from another node is for the log. */
 static void take_own(struct mux *mux, const struct mux_packet *packet) {
     struct mux_span text = packet->file_content;
     MUX_COUNT(&mux->counters, down_own_packets, 1);
@@ -220,38 +236,123 @@ static void take_own(struct mux *mux, const struct mux_packet *packet) {
                 (const char *)text.data);
 }
 
-/* False: it waits for room. */
-static bool deliver(struct mux *mux, const struct mux_frame *frame, uint64_t now_ns) {
-    struct mux_span segment;
-    struct mux_pieces pieces;
-    if (!frame->packet.route.data) {
-        take_own(mux, &frame->packet);
-        return true;
+/* Does a packet without a route go to the bare link? Not what nodes say to each other. */
+static bool is_for_bare(const struct mux *mux, const struct mux_packet *packet) {
+    const struct mux_span word = mux_span_text("muxd");
+    bool is_word = packet->file_name.len >= word.len &&
+                   memcmp(packet->file_name.data, word.data, word.len) == 0;
+    return mux->bare && !is_word;
+}
+
+/* The link that a route leads to. NULL: the packet has been dealt with. */
+static struct mux_link *find_link(struct mux *mux, const struct mux_packet *packet,
+                                  struct mux_span segment, uint64_t now_ns) {
+    if (!packet->route.data && is_for_bare(mux, packet))
+        return mux->bare;
+    if (!packet->route.data) {
+        take_own(mux, packet);
+        return NULL;
     }
-    mux_strip(frame->bytes, &frame->packet, &frame->layout, &segment, &pieces);
     struct mux_link *link = mux_link_find(mux, segment);
     if (!link) {
         MUX_COUNT(&mux->counters, down_unknown_packets, 1);
         mux_message(mux, MUX_STATUS_FAIL, now_ns, "no link has the segment \"%.*s\"",
                     shown(segment), (const char *)segment.data);
+    }
+    return link;
+}
+
+/* Why nothing can be sent to a link; NULL: something can. */
+static const char *why_not(const struct mux_link *link) {
+    return mux_link_is_away(link)          ? "its node is unreachable"
+           : link->input != MUX_INPUT_OPEN ? "it has ended"
+           : !link->way_down               ? "there is no way down to it"
+           : link->down.ended              ? "its input has ended"
+                                           : NULL;
+}
+
+/* What of a packet is sent to a link: all of it, or of a raw one the content of its file. */
+static void choose_pieces(const struct mux_link *link, const struct mux_packet *packet,
+                          struct mux_pieces *pieces) {
+    if (link->is_raw)
+        *pieces = (struct mux_pieces){.piece = {packet->file_content},
+                                      .count = packet->file_content.len > 0,
+                                      .len_bytes = packet->file_content.len};
+}
+
+static void hand_over(struct mux_link *link, const struct mux_packet *packet,
+                      const struct mux_pieces *pieces) {
+    queue(link, pieces);
+    link->down.ended = link->is_raw && packet->eof;
+    MUX_COUNT(&link->mux->counters, down_forwarded_packets, 1);
+}
+
+/* False: it waits for room. */
+static bool deliver(struct mux *mux, const struct mux_frame *frame, uint64_t now_ns) {
+    struct mux_span segment;
+    struct mux_pieces pieces;
+    mux_strip(frame->bytes, &frame->packet, &frame->layout, &segment, &pieces);
+    struct mux_link *link = find_link(mux, &frame->packet, segment, now_ns);
+    if (!link)
+        return true;
+    const char *why = why_not(link);
+    if (why) {
+        refuse(mux, segment, why, now_ns);
         return true;
     }
-    if (!link->way_down || link->input != MUX_INPUT_OPEN) {
-        refuse(mux, segment,
-               mux_link_is_away(link)          ? "its node is unreachable"
-               : link->input != MUX_INPUT_OPEN ? "it has ended"
-                                               : "there is no way down to it",
-               now_ns);
-        return true;
-    }
+    choose_pieces(link, &frame->packet, &pieces);
     if (is_behind(link, pieces.len_bytes))
         return give_up_link(link, now_ns);
     if (!has_memory(link, pieces.len_bytes))
         return give_up_memory(link, pieces.len_bytes, now_ns);
-    mux_down_queue(link, &pieces);
-    MUX_COUNT(&mux->counters, down_forwarded_packets, 1);
+    hand_over(link, &frame->packet, &pieces);
     return true;
 }
+
+/*
+ * ---- packets of this node's owner ----
+ */
+
+/* A packet without its first segment. Returns that; data == NULL: it had no route. */
+static struct mux_span cut_route(const struct mux_packet *packet, struct mux_packet *rest) {
+    *rest = *packet;
+    if (!packet->route.data)
+        return packet->route;
+    struct mux_span first = mux_route_first(packet->route);
+    size_t used = first.len < packet->route.len ? first.len + 1 : first.len;
+    rest->route = mux_span(packet->route.data + used, packet->route.len - used);
+    if (rest->route.len == 0)
+        rest->route.data = NULL;
+    return first;
+}
+
+bool mux_add_down(struct mux *mux, const struct mux_packet *packet) {
+    struct mux_packet rest;
+    struct mux_pieces pieces;
+    struct mux_span segment = cut_route(packet, &rest);
+    struct mux_link *link = find_link(mux, packet, segment, mux->ran_ns);
+    if (!link)
+        return true;
+    const char *why = why_not(link);
+    if (!why && !link->is_raw && mux_packet_gather(&rest, &pieces))
+        why = "it is larger than a packet can be";
+    if (!why)
+        choose_pieces(link, &rest, &pieces);
+    if (!why && !fits_memory(&mux->down, pieces.len_bytes))
+        why = too_large;
+    if (why) {
+        refuse(mux, segment, why, mux->ran_ns);
+        return true;
+    }
+    if (is_behind(link, pieces.len_bytes) || !has_memory(link, pieces.len_bytes))
+        return false;
+    hand_over(link, packet, &pieces);
+    return true;
+}
+
+/*
+ * ---- packets from the upstream ----
+ */
 
 /* Nothing of the old upstream's bytes is left but the beginning of a packet. */
 static void drop_half(struct mux *mux) {

@@ -56,11 +56,13 @@ static bool is_full(const struct mux *mux) {
     return mux->places_taken == mux->config.links_max;
 }
 
-/* Gives it a segment: only then is it a link. */
+/* It becomes a link: that has a segment, unless it is bare. */
 static void start(struct mux_link *link, enum mux_link_entry entry) {
     struct mux *mux = link->mux;
-    mux_segments_next(&mux->segments, link->host, link->segment);
-    enter_directory(link);
+    if (!link->is_bare) {
+        mux_segments_next(&mux->segments, link->host, link->segment);
+        enter_directory(link);
+    }
     mux_link_set_entry(link, entry);
     MUX_COUNT(&mux->counters, links_opened, 1);
     MUX_COUNT(&mux->counters, links_open, 1);
@@ -71,7 +73,7 @@ bool mux_link_start(struct mux_link *link) {
         mux_link_set_entry(link, MUX_ENTRY_PLACED);
     if (link->entry == MUX_ENTRY_PLACED)
         start(link, MUX_ENTRY_STARTED);
-    return mux_link_has_segment(link);
+    return mux_link_has_started(link);
 }
 
 static void turn_away(struct mux_link *link) {
@@ -93,7 +95,8 @@ enum mux_link_step mux_link_enter(struct mux_link *link) {
     mux_framer_next(&link->framer, &frame);
     if (frame.kind == MUX_FRAME_NONE)
         return mux_link_next_input(link);
-    if (frame.kind != MUX_FRAME_PACKET || !mux_node_may_enter(link, &frame.packet)) {
+    bool may_be_node = frame.kind == MUX_FRAME_PACKET && link->role == MUX_ROLE_UNKNOWN;
+    if (!may_be_node || !mux_node_may_enter(link, &frame.packet)) {
         turn_away(link);
         return MUX_LINK_MORE;
     }
@@ -126,14 +129,24 @@ struct mux_link *mux_link_open(struct mux *mux, const struct mux_link_config *co
         return NULL;
     }
     uint8_t *tail = mux->tails + (size_t)(link - mux->links) * TAIL_BYTES;
-    *link = (struct mux_link){
-        .mux = mux, .user = config->user, .way_down = config->way_down, .tail = tail};
+    assert(!config->is_bare || config->kind == MUX_LINK_WORKER || config->kind == MUX_LINK_STDERR);
+    *link = (struct mux_link){.mux = mux,
+                              .user = config->user,
+                              .kind = config->kind,
+                              .way_down = config->way_down,
+                              .is_bare = config->is_bare,
+                              .is_raw = config->is_raw,
+                              .tail = tail};
     snprintf(link->peer, sizeof link->peer, "%s", config->peer);
     snprintf(link->host, sizeof link->host, "%s", config->host);
     init_lists(link);
-    mux_framer_init(&link->framer, (struct mux_room){tail, TAIL_BYTES});
+    mux_link_restart_framer(link);
     mux_progress_open(&mux->tests, &link->tests, MUX_PROGRESS_WORKER);
     mux_link_set_entry(link, is_full(mux) ? MUX_ENTRY_SPARE : MUX_ENTRY_PLACED);
+    if (link->kind == MUX_LINK_WORKER || link->kind == MUX_LINK_STDERR)
+        mux_link_set_role(link, MUX_ROLE_WORKER);
+    if (link->is_bare && link->way_down)
+        mux->bare = link;
     mux_link_attend(link);
     mux_link_sane(link);
     return link;
@@ -216,6 +229,8 @@ static void detach(struct mux_link *link) {
     mux_list_remove(&link->look_entry);
     mux_list_remove(&link->starved_entry);
     mux_list_remove(&link->fresh_entry);
+    if (mux->bare == link)
+        mux->bare = NULL;
     mux_inputs_drop(mux, &link->inputs);
     mux_link_drop_stored(link);
     size_t undelivered = mux_down_drop(link);
@@ -236,7 +251,7 @@ void mux_link_forget(struct mux_link *link) {
         link->predecessor->successor = link->successor;
     if (link->successor)
         link->successor->predecessor = link->predecessor;
-    if (mux_link_has_segment(link)) {
+    if (mux_link_has_started(link)) {
         if (link->prefix.segment.data)
             leave_directory(link);
         MUX_COUNT(&mux->counters, links_ended, 1);

@@ -10,6 +10,7 @@ static void came(struct mux_link *link, size_t len, uint64_t now_ns) {
     assert(link->input == MUX_INPUT_OPEN && len > 0 && now_ns >= link->mux->ran_ns);
     mux_link_start(link);
     MUX_COUNT(&link->mux->counters, received_bytes, len);
+    link->received_bytes += len;
     if (link->slot)
         mux_link_delivered(link, len);
     if (link->role == MUX_ROLE_UNKNOWN)
@@ -136,9 +137,14 @@ static void end_framer(struct mux_link *link) {
     mux_framer_end(&link->framer);
 }
 
+void mux_link_restart_framer(struct mux_link *link) {
+    mux_framer_init(&link->framer, (struct mux_room){link->tail, TAIL_BYTES});
+    link->framer.text = link->kind == MUX_LINK_STDERR;
+}
+
 void mux_link_drop_stored(struct mux_link *link) {
     assert(!link->offered_bytes);
-    mux_framer_init(&link->framer, (struct mux_room){link->tail, TAIL_BYTES});
+    mux_link_restart_framer(link);
     mux_link_release_slot(link);
 }
 

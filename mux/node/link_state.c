@@ -137,8 +137,8 @@ static void entry_sane(const struct mux_link *link) {
     bool is_spare = link->entry == MUX_ENTRY_SPARE;
     assert(link->entry != MUX_ENTRY_FREE);
     assert(in_list(&link->spare_entry) == (is_spare && link->verdict == MUX_VERDICT_KEPT));
-    assert(mux_link_has_segment(link) == (link->entry >= MUX_ENTRY_STARTED));
-    assert(IMPLIES(link->role != MUX_ROLE_UNKNOWN, mux_link_has_segment(link)));
+    assert((link->segment[0] != '\0') == (mux_link_has_started(link) && !link->is_bare));
+    assert(IMPLIES(mux_link_is_node(link), mux_link_has_started(link) && !link->is_bare));
     assert(IMPLIES(link->verdict == MUX_VERDICT_TURNED_AWAY, is_spare));
     assert(IMPLIES(link->entry == MUX_ENTRY_AWAY, in_list(&link->watch_entry)));
     if (mux_link_is_away(link))

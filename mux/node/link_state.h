@@ -5,9 +5,9 @@
  *
  *             verdict                role                      input              turn
  *   FREE      (none of them means anything)
- *   SPARE     KEPT, EVICTED or       UNKNOWN                   any                any
+ *   SPARE     KEPT, EVICTED or       UNKNOWN or WORKER         any                any
  *             TURNED_AWAY
- *   PLACED    KEPT                   UNKNOWN                   any                any
+ *   PLACED    KEPT                   UNKNOWN or WORKER         any                any
  *   STARTED   all but TURNED_AWAY    any                       any                any
  *   GUEST     all but TURNED_AWAY    any                       any                any
  *   AWAY      KEPT, EVICTED or       NODE or LEAVING           ENDED or FINISHED  IDLE
@@ -42,7 +42,7 @@ enum mux_link_input {
 /* What its packets say it is. */
 enum mux_link_role {
     MUX_ROLE_UNKNOWN, /* no frame has come */
-    MUX_ROLE_WORKER,  /* its first frame was not the hello of an accepted node */
+    MUX_ROLE_WORKER,  /* by its kind, or its first frame was not the hello of an accepted node */
     MUX_ROLE_NODE,
     MUX_ROLE_LEAVING, /* a node that said goodbye */
     MUX_ROLE_MOVED,   /* a node that came another way: what was in progress here is told there */

@@ -272,7 +272,7 @@ void mux_sane(const struct mux *mux) {
 void mux_run(struct mux *mux, uint64_t now_ns) {
     assert(now_ns >= mux->ran_ns);
     look_how_late(mux, now_ns);
-    mux->ran_ns = now_ns;
+    mux->ran_ns = mux->tests.now_ns = now_ns;
     mux_links_run(mux, now_ns);
     mux_nodes_run(mux, now_ns);
     mux_down_run(mux, now_ns);

@@ -77,12 +77,29 @@ static inline unsigned mux_connections_max(unsigned links_max) {
  * ---- links ----
  */
 
+/* What its bytes are. */
+enum mux_link_kind {
+    MUX_LINK_ANY,    /* a worker's stream, or a node's: that begins with a hello */
+    MUX_LINK_WORKER, /* subunit; what is not becomes file "stdout" */
+    MUX_LINK_STDERR, /* text, whatever it looks like: all of it becomes file "stderr" */
+    MUX_LINK_NODE,   /* it must begin with a node's hello: else it is refused */
+};
+
 /* A new connection. `peer` is for log lines, `host` ("" if none) for segments; both are copied. */
 struct mux_link_config {
     const char *peer;
     const char *host;
     bool way_down; /* bytes can be sent to it */
     void *user;
+    enum mux_link_kind kind;
+    /*
+     * No segment: its packets go up with the route they have. What comes down without a route, and
+     * is not for this node itself, goes to it. For WORKER and STDERR; one with a way down at a
+     * time.
+     */
+    bool is_bare;
+    /* Not packets go down but the contents of their files, as to a process's stdin. */
+    bool is_raw;
 };
 
 /*
@@ -147,11 +164,62 @@ bool mux_link_turned_away(const struct mux_link *link);
 /* All that it sent is on its way up: it can be closed. */
 bool mux_link_finished(const struct mux_link *link);
 
+/* A raw link: a packet with `eof` came down, and all before it was sent. Its stdin can be closed.
+ */
+bool mux_link_input_ended(const struct mux_link *link);
+
 /* What to send to this link now; NULL when nothing or when a send is in flight. */
 const struct mux_gather *mux_link_take(struct mux_link *link);
 
 /* That is sent, its memory the mux's again. */
 void mux_link_sent(struct mux_link *link);
+
+/*
+ * ---- what a link is doing ----
+ */
+
+enum mux_link_standing {
+    MUX_STANDING_SILENT, /* connected; no byte has come */
+    MUX_STANDING_OPEN,
+    MUX_STANDING_ENDED,    /* no more comes; what came is still on its way */
+    MUX_STANDING_CLOSING,  /* the mux wants its connection to be closed */
+    MUX_STANDING_AWAY,     /* a node that is unreachable: its segment and tests wait for it */
+    MUX_STANDING_GIVEN_UP, /* it did not return: its tests are being reported failed */
+};
+
+/* What a link waits for before it can go on. */
+enum mux_link_wait {
+    MUX_WAIT_NOTHING,
+    MUX_WAIT_SLOT,        /* memory for a large packet */
+    MUX_WAIT_UPSTREAM,    /* room in a batch, or the batch in flight */
+    MUX_WAIT_SINK,        /* the sink said "not now" */
+    MUX_WAIT_PREDECESSOR, /* its node's older connection has not ended */
+    MUX_WAIT_READER,      /* it does not read what is sent to it */
+};
+
+struct mux_link_stats {
+    const char *peer;
+    const char *node_name; /* "": it is no node */
+    enum mux_link_standing standing;
+    enum mux_link_wait wait;
+    bool has_slot; /* which others may be waiting for */
+    uint64_t received_bytes, received_packets;
+    uint64_t sent_down_bytes; /* taken by its connection */
+    uint64_t queued_down_bytes;
+    uint64_t tests;            /* in progress */
+    uint64_t oldest_age_ns;    /* of the test that began first, by the clock of mux_run() */
+    struct mux_span oldest_id; /* data == NULL: there is none whose name is known */
+    struct mux_span oldest_route;
+};
+
+/* The names are good until the next call on this mux. */
+void mux_link_stats(const struct mux_link *link, struct mux_link_stats *stats);
+
+/*
+ * All links, those that are away too, in a fixed order: `after` NULL is the first, NULL the end. A
+ * link that is opened meanwhile may be missed; `after` must not have been closed.
+ */
+struct mux_link *mux_link_next(const struct mux *mux, const struct mux_link *after);
 
 /*
  * ---- the upstream ----
@@ -205,6 +273,18 @@ uint64_t mux_upstream_pending_bytes(const struct mux *mux);
 
 /* Bytes from the upstream that are in no link's queue yet. */
 uint64_t mux_down_pending_bytes(const struct mux *mux);
+
+/*
+ * ---- packets of the owner ----
+ */
+
+/*
+ * A packet goes down as if it came from the upstream: to the link that its first segment names,
+ * that segment cut. False: not now, for want of memory or because the link is behind with reading;
+ * to be asked again after the next mux_run(). True: it is queued, or it can never be, which is
+ * counted and said as of a packet from above. Its strings must be UTF-8 without NUL; all is copied.
+ */
+bool mux_add_down(struct mux *mux, const struct mux_packet *packet);
 
 /*
  * ---- time ----

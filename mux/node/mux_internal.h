@@ -155,6 +155,7 @@ struct mux_down_queue {
     struct mux_span spans[DOWN_SPANS];
     struct mux_gather gather; /* in flight when len_bytes > 0 */
     bool stalled;             /* it was behind for DOWN_WAIT_NS and has not read since */
+    bool ended;               /* of a raw link: nothing more may follow */
 };
 
 struct mux_link {
@@ -169,15 +170,16 @@ struct mux_link {
     struct mux_list attention_entry, chatter_entry, look_entry, starved_entry, fresh_entry;
     struct mux_list slot_entry; /* in mux_slots.holders: it owns `slot` */
     struct mux_link *next;      /* in its bucket of the directory, or in the free list */
-    bool way_down;
-    bool expects_large;      /* the last packet was larger than buffer_bytes */
-    bool is_known;           /* a whole packet came on it */
-    bool by_room;            /* no received buffer is free for it: it offers room of its own */
-    size_t buffer_bytes;     /* the largest buffer that it has received: stacks differ in theirs */
-    uint64_t slot_bytes;     /* received since it has its slot */
-    uint64_t slot_due_ns;    /* by then more must come while others wait for the slot */
-    int64_t credit_bytes;    /* deficit round robin; a large packet makes it a debt */
-    uint64_t received_ns;    /* its last bytes */
+    enum mux_link_kind kind;
+    bool way_down, is_bare, is_raw; /* see mux_link_config */
+    bool expects_large;             /* the last packet was larger than buffer_bytes */
+    bool by_room;         /* no received buffer is free for it: it offers room of its own */
+    size_t buffer_bytes;  /* the largest buffer that it has received: stacks differ in theirs */
+    uint64_t slot_bytes;  /* received since it has its slot */
+    uint64_t slot_due_ns; /* by then more must come while others wait for the slot */
+    int64_t credit_bytes; /* deficit round robin; a large packet makes it a debt */
+    uint64_t received_ns; /* its last bytes */
+    uint64_t received_bytes, received_packets, sent_down_bytes;
     uint64_t look_at_ns;     /* when it is in mux->looks */
     size_t look_bytes;       /* looked into in vain: again when so much is stored; 0: not yet */
     size_t offered_bytes;    /* of room that the owner is receiving into: the store must not move */
@@ -284,6 +286,7 @@ struct mux {
     unsigned connection_count;
     struct mux_link *free_links;
     struct mux_link **directory;
+    struct mux_link *bare; /* the link without a segment that has a way down; NULL: none */
     size_t directory_count;
 
     struct mux_input *inputs;
@@ -325,9 +328,9 @@ struct mux {
  * ---- what the states mean: the only places that compare them ----
  */
 
-/* Has it a segment, so that it counts as a link? */
-static inline bool mux_link_has_segment(const struct mux_link *link) {
-    return link->segment[0] != '\0';
+/* Did something come on it, so that it counts as a link, and has a segment if it is not bare? */
+static inline bool mux_link_has_started(const struct mux_link *link) {
+    return link->entry >= MUX_ENTRY_STARTED;
 }
 
 static inline bool mux_link_is_node(const struct mux_link *link) {
@@ -416,8 +419,9 @@ enum mux_link_step mux_link_next_input(struct mux_link *link);
 
 /* Of a rejected connection nothing is used any more. */
 enum mux_link_step mux_link_drop_input(struct mux_link *link);
-/* Its framer starts anew, in the link's own store. */
+/* Its framer starts anew, in the link's own store; the slot, if it has one, is given back. */
 void mux_link_drop_stored(struct mux_link *link);
+void mux_link_restart_framer(struct mux_link *link);
 /* Gives it a segment if it has, or gets, a place. False: it has none. */
 bool mux_link_start(struct mux_link *link);
 /* The link gets the other one's segment, and the other one none. */
@@ -425,6 +429,8 @@ void mux_link_take_segment(struct mux_link *link, struct mux_link *from);
 /* It is no link any more: its memory is free. */
 void mux_link_forget(struct mux_link *link);
 
+/* The route of what it reports itself; data == NULL: a bare link's. */
+struct mux_span mux_link_route(const struct mux_link *link);
 /* A test's route with its link's segment in front. */
 struct mux_span mux_link_full_route(const struct mux_link *link, struct mux_span route,
                                     char out[MUX_REPORT_ROUTE_MAX_BYTES]);
@@ -440,6 +446,8 @@ void mux_node_secret(const struct mux *mux, const char *identity, char out[MUX_I
 bool mux_node_may_enter(const struct mux_link *link, const struct mux_packet *packet);
 /* A hello as the first packet of a link, or another word of a node? Then it has been dealt with. */
 bool mux_node_says(struct mux_link *link, const struct mux_packet *packet);
+/* It had to open with a hello, and did not: it is closed, in words. */
+void mux_link_refuse_stranger(struct mux_link *link);
 /* What comes from it has been here before: it is closed, in words. */
 void mux_link_refuse_loop(struct mux_link *link);
 /* Tells it upwards. False: not now. */

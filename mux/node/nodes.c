@@ -54,6 +54,10 @@ static void refuse(struct mux_link *link, const char *why) {
     mux_link_set_verdict(link, MUX_VERDICT_REFUSED);
 }
 
+void mux_link_refuse_stranger(struct mux_link *link) {
+    refuse(link, "only nodes may connect here, and it did not open with a hello");
+}
+
 void mux_link_refuse_loop(struct mux_link *link) {
     MUX_COUNT(&link->mux->counters, loops, 1);
     refuse(link, "a loop: what comes from it has passed this node, or too many others");

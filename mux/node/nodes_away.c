@@ -27,6 +27,9 @@ void mux_node_take_over(struct mux_link *link, struct mux_link *old) {
     mux_below_move(old, link);
     link->has_said = link->has_said || old->has_said;
     link->since_ns = old->since_ns;
+    link->received_bytes += old->received_bytes;
+    link->received_packets += old->received_packets;
+    link->sent_down_bytes += old->sent_down_bytes;
     old->successor = NULL;
     link->predecessor = NULL;
     link->superseded_ns = mux->ran_ns; /* if it has a successor itself */

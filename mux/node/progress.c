@@ -7,6 +7,8 @@
 /* Three cache lines: most names fit one cell. */
 #define CELL_BYTES 192
 
+#define NS_PER_MS 1000000u
+
 /* A name's beginning is in its first cell, the rest in more of them. */
 #define FIRST_BYTES (CELL_BYTES - sizeof(struct head))
 #define MORE_BYTES (CELL_BYTES - sizeof(struct mux_progress_cell *))
@@ -18,6 +20,7 @@ struct head {
     struct mux_progress_list *list;
     uint32_t hash;
     uint32_t test_id_len;
+    uint32_t began_ms; /* of the owner's clock, its lower bits: good for ages up to 49 days */
     uint16_t route_len;
     bool has_route;
     bool is_alone; /* in no bucket, not hashed: it began while its link had no other */
@@ -299,6 +302,7 @@ static void forget(struct mux_progress *progress, struct mux_progress_cell *cell
     if (list->walk)
         leave_walk(list, &head->of_link);
     mux_list_remove(&head->of_link);
+    list->count--;
     remove_cells(list, cells_for((size_t)head->route_len + head->test_id_len));
     while (cell) {
         struct mux_progress_cell *more = cell->more;
@@ -333,6 +337,10 @@ MUX_RARE bool make_room(struct mux_progress *progress, struct mux_progress_list 
     return true;
 }
 
+static uint32_t milliseconds(const struct mux_progress *progress) {
+    return (uint32_t)(progress->now_ns / NS_PER_MS);
+}
+
 /* A new test, in no bucket yet. NULL: there is no room for it, it is counted. */
 static struct mux_progress_cell *begin(struct mux_progress *progress,
                                        struct mux_progress_list *list,
@@ -355,8 +363,10 @@ static struct mux_progress_cell *begin(struct mux_progress *progress,
     head->test_id_len = (uint32_t)packet->test_id.len;
     head->has_route = packet->route.data != NULL;
     head->is_alone = true;
+    head->began_ms = milliseconds(progress);
     mux_list_init(&head->of_link);
     mux_list_append(&list->tests, &head->of_link);
+    list->count++;
     add_cells(list, cells);
     struct cursor cursor = begin_name(first);
     write_name(&cursor, packet->route);
@@ -423,6 +433,16 @@ bool mux_progress_take(struct mux_progress *progress, struct mux_progress_list *
         return false;
     *name = read_whole_name(progress, cell);
     forget(progress, cell);
+    return true;
+}
+
+bool mux_progress_oldest(struct mux_progress *progress, const struct mux_progress_list *list,
+                         struct mux_progress_name *name, uint64_t *age_ns) {
+    struct mux_progress_cell *cell = first_of(list);
+    if (!cell)
+        return false;
+    *name = read_whole_name(progress, cell);
+    *age_ns = (uint64_t)(milliseconds(progress) - cell->head.began_ms) * NS_PER_MS;
     return true;
 }
 
@@ -493,6 +513,8 @@ void mux_progress_move(struct mux_progress *progress, struct mux_progress_list *
     to->walk = from->walk;
     to->walk_last = from->walk_last;
     from->walk = NULL;
+    to->count = from->count;
+    from->count = 0;
     to->unnamed = mux_progress_take_unnamed(from);
 }
 

@@ -41,7 +41,8 @@ struct mux_progress_list {
     struct mux_list *walk, *walk_last; /* the next test to visit; NULL: none. The last one */
     unsigned cells;
     unsigned size_class; /* of what it has beyond its own */
-    uint64_t unnamed;    /* tests in progress that have no name here */
+    unsigned count;      /* tests that have a name here */
+    uint64_t unnamed;    /* tests in progress that have none */
 };
 
 /* What the links of one kind have in common. */
@@ -60,6 +61,7 @@ struct mux_progress {
     unsigned touched; /* cells that were ever used: the others take no memory yet */
     unsigned free_count;
     uint64_t hash_key;
+    uint64_t now_ns;   /* the owner's to set: when tests begin */
     uint64_t *unnamed; /* the owner's counter: tests that got, or came to have, no name here */
     uint8_t *name;     /* the last one read, in one piece */
     struct mux_progress_pool pools[MUX_PROGRESS_KINDS];
@@ -119,6 +121,10 @@ bool mux_progress_walk_next(struct mux_progress *progress, struct mux_progress_l
 /* All of one link's tests, and its walk, become another's of its kind, which must have none. */
 void mux_progress_move(struct mux_progress *progress, struct mux_progress_list *from,
                        struct mux_progress_list *to);
+
+/* The test that began first, and how long ago that was. False: there is none with a name. */
+bool mux_progress_oldest(struct mux_progress *progress, const struct mux_progress_list *list,
+                         struct mux_progress_name *name, uint64_t *age_ns);
 
 /* Is a test in progress? */
 static inline bool mux_progress_any(const struct mux_progress_list *list) {

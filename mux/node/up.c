@@ -55,7 +55,7 @@ static size_t forward_damage(struct mux_link *link, const struct mux_frame *fram
                              enum mux_error why) {
     struct mux *mux = link->mux;
     struct mux_pieces packets[MUX_REPORT_DAMAGE_PACKETS];
-    unsigned count = mux_report_damage(frame->bytes, why, mux_span_text(link->segment), packets);
+    unsigned count = mux_report_damage(frame->bytes, why, mux_link_route(link), packets);
     MUX_COUNT(&mux->counters, damages, 1);
     MUX_COUNT(&mux->counters, damage_bytes, frame->bytes.len);
     log_damage(link, frame, why);
@@ -65,7 +65,9 @@ static size_t forward_damage(struct mux_link *link, const struct mux_frame *fram
 static size_t forward_chatter(struct mux_link *link, const struct mux_frame *frame) {
     struct mux *mux = link->mux;
     struct mux_pieces packet;
-    mux_report_chatter(frame->bytes, mux_span_text(link->segment), &packet);
+    bool is_stderr = link->kind == MUX_LINK_STDERR;
+    mux_report_chatter(is_stderr ? MUX_REPORT_STDERR : MUX_REPORT_STDOUT, frame->bytes,
+                       mux_link_route(link), &packet);
     MUX_COUNT(&mux->counters, chatter_bytes, frame->bytes.len);
     MUX_COUNT(&mux->counters, chatter_packets, 1);
     return forward(link, frame, &packet, 1);
@@ -109,6 +111,12 @@ static size_t forward_large(struct mux_link *link, const struct mux_frame *frame
     return forward(link, frame, &packet, 1);
 }
 
+/* A bare link's packet: as it came. */
+static size_t forward_as_is(struct mux_link *link, const struct mux_frame *frame) {
+    struct mux_pieces packet = {.piece = {frame->bytes}, .count = 1, .len_bytes = frame->bytes.len};
+    return forward(link, frame, &packet, 1);
+}
+
 /* No farm has so many nodes above each other: it has gone round. */
 static bool is_too_deep(struct mux_span route) {
     unsigned depth = 1;
@@ -122,7 +130,7 @@ static bool is_too_deep(struct mux_span route) {
 static size_t forward_packet(struct mux_link *link, const struct mux_frame *frame) {
     struct mux *mux = link->mux;
     MUX_COUNT(&mux->counters, received_packets, 1);
-    link->is_known = true;
+    link->received_packets++;
     bool may_be_word = mux_link_is_node(link) || link->role == MUX_ROLE_UNKNOWN;
     if (may_be_word && mux_node_says(link, &frame->packet))
         return 0;
@@ -131,13 +139,20 @@ static size_t forward_packet(struct mux_link *link, const struct mux_frame *fram
         return 0;
     }
     mux_progress_see(&mux->tests, &link->tests, &frame->packet, is_readable(link, &frame->packet));
+    if (link->is_bare)
+        return forward_as_is(link, frame);
     return frame->bytes.len < mux->config.reference_least_bytes ? forward_small(link, frame)
                                                                 : forward_large(link, frame);
 }
 
-/* The segment in front of a test's route, as in every packet of the link. */
+struct mux_span mux_link_route(const struct mux_link *link) {
+    return link->is_bare ? mux_span(NULL, 0) : mux_span_text(link->segment);
+}
+
 struct mux_span mux_link_full_route(const struct mux_link *link, struct mux_span route,
                                     char out[MUX_REPORT_ROUTE_MAX_BYTES]) {
+    if (link->is_bare)
+        return route;
     int len = snprintf(out, MUX_REPORT_ROUTE_MAX_BYTES, "%s%s%.*s", link->segment,
                        route.data ? "/" : "", (int)route.len, (const char *)route.data);
     assert(len < MUX_REPORT_ROUTE_MAX_BYTES);
@@ -175,7 +190,7 @@ static bool fail_unnamed(struct mux_link *link) {
     mux_log(link->mux, "%s (link %s) ended: its tests in progress are reported failed, %s",
             link->peer, link->segment, what);
     MUX_COUNT(&link->mux->counters, tests_failed, count);
-    forward_failure(link, what, mux_span(NULL, 0), mux_span_text(link->segment));
+    forward_failure(link, what, mux_span(NULL, 0), mux_link_route(link));
     return true;
 }
 
@@ -212,11 +227,22 @@ static void expect_large(struct mux_link *link, bool large) {
     link->expects_large = large;
 }
 
+/* May this be its first frame? */
+static bool may_open_with(const struct mux_link *link, const struct mux_frame *frame) {
+    bool is_hello = frame->kind == MUX_FRAME_PACKET && mux_hello_is(&frame->packet);
+    bool is_frame = frame->kind != MUX_FRAME_NONE && frame->kind != MUX_FRAME_STORE;
+    return link->kind != MUX_LINK_NODE || is_hello || !is_frame;
+}
+
 /* One frame of one link, for which there is room. */
 static enum mux_link_step take_frame(struct mux_link *link) {
     struct mux_frame frame;
     mux_framer_next(&link->framer, &frame);
     size_t bytes = 0;
+    if (link->role == MUX_ROLE_UNKNOWN && !may_open_with(link, &frame)) {
+        mux_link_refuse_stranger(link);
+        return MUX_LINK_MORE;
+    }
     switch (frame.kind) {
     case MUX_FRAME_NONE:
         return must_fail_tests(link) && fail_test(link) ? MUX_LINK_MORE : mux_link_next_input(link);
@@ -245,7 +271,7 @@ static enum mux_link_step step(struct mux_link *link) {
         return MUX_LINK_IDLE; /* what came before comes first */
     if (mux_link_is_rejected(link))
         return mux_link_drop_input(link);
-    if (!mux_link_has_segment(link))
+    if (!mux_link_has_started(link))
         return mux_link_enter(link);
     return mux_fill_has_room(link->mux) ? take_frame(link) : MUX_LINK_FULL;
 }
@@ -272,7 +298,7 @@ static void take_hellos(struct mux *mux) {
         if (!has_hello(link))
             continue;
         while (link->role == MUX_ROLE_UNKNOWN && !mux_link_is_rejected(link))
-            mux_link_has_segment(link) ? take_frame(link) : mux_link_enter(link);
+            mux_link_has_started(link) ? take_frame(link) : mux_link_enter(link);
     }
 }
 

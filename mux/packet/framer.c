@@ -214,7 +214,7 @@ static void scan(struct mux_framer *framer, const struct view *view, struct mux_
                  struct look *look) {
     size_t at = framer->chatter;
     while (at < view->len && at < MUX_FRAME_CHATTER_MAX_BYTES) {
-        if (view->data[at] == MUX_SIGNATURE && judge(view, at, frame, look))
+        if (view->data[at] == MUX_SIGNATURE && !framer->text && judge(view, at, frame, look))
             break;
         size_t width = framer->utf8 ? character(view, at) : 1;
         if (width == SIZE_MAX)
@@ -341,6 +341,6 @@ __attribute__((noinline)) static void take_other(struct mux_framer *framer,
 }
 
 void mux_framer_next(struct mux_framer *framer, struct mux_frame *frame) {
-    if (!take_whole(framer, frame))
+    if (framer->text || !take_whole(framer, frame))
         take_other(framer, frame);
 }

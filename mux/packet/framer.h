@@ -52,6 +52,7 @@ struct mux_framer {
     size_t copied;       /* bytes moved into the store or within it: the owner's to take */
     struct mux_span fed; /* what is left of the caller's span */
     bool trusted;        /* packets were checked before, all but their CRC; the owner's to set */
+    bool text;           /* all of it is chatter, whatever it looks like; the owner's to set */
     bool utf8;           /* rule 1: chatter is still read as UTF-8 */
     bool ended;
     bool flush;

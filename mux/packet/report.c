@@ -18,7 +18,10 @@ _Static_assert(MUX_REPORT_CHATTER_MAX_BYTES <= DAMAGE_PACKET_BYTES, "one packet 
  */
 #define DATA_FIELDS "\016subunit.parser\030application/octet-stream\013Packet data"
 #define ERROR_FIELDS "\016subunit.parser\027" TEXT_MIME "\014Parser Error"
-#define CHATTER_FIELDS "\006stdout"
+static const char *const chatter_fields[] = {
+    [MUX_REPORT_STDOUT] = "\006stdout",
+    [MUX_REPORT_STDERR] = "\006stderr",
+};
 
 /* A packet of these fields, the content of the file named last, and a route if it has data. */
 static void gather_event(unsigned flags, struct mux_span fields, struct mux_span content,
@@ -39,9 +42,10 @@ static void gather_event(unsigned flags, struct mux_span fields, struct mux_span
     assert(pieces->len_bytes == length);
 }
 
-void mux_report_chatter(struct mux_span bytes, struct mux_span route, struct mux_pieces *pieces) {
+void mux_report_chatter(enum mux_report_stream stream, struct mux_span bytes, struct mux_span route,
+                        struct mux_pieces *pieces) {
     assert(bytes.len <= MUX_REPORT_CHATTER_MAX_BYTES);
-    gather_event(0, mux_span_text(CHATTER_FIELDS), bytes, route, pieces);
+    gather_event(0, mux_span_text(chatter_fields[stream]), bytes, route, pieces);
 }
 
 static void damaged_bytes(struct mux_span bytes, unsigned eof, struct mux_span route,

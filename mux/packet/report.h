@@ -11,9 +11,15 @@
 /* Longest route code of a report: with it, chatter and messages always fit a packet. */
 #define MUX_REPORT_ROUTE_MAX_BYTES 4096
 
-/* Bytes that are not subunit: file "stdout", no test id (oracle rule 7). At most 1 MiB of them. */
+/* Where a process wrote what is not subunit. */
+enum mux_report_stream { MUX_REPORT_STDOUT, MUX_REPORT_STDERR };
+
+/*
+ * Bytes that are not subunit: file "stdout" or "stderr", no test id (oracle rule 7). At most 1 MiB.
+ */
 #define MUX_REPORT_CHATTER_MAX_BYTES 1048576
-void mux_report_chatter(struct mux_span bytes, struct mux_span route, struct mux_pieces *pieces);
+void mux_report_chatter(enum mux_report_stream stream, struct mux_span bytes, struct mux_span route,
+                        struct mux_pieces *pieces);
 
 /*
  * The pair of "subunit.parser" events (oracle rule 6), the bytes in two packets where one cannot

@@ -170,7 +170,7 @@ static void write_report(struct run *run, const struct mux_frame *frame) {
     if (frame->kind == MUX_FRAME_DAMAGE)
         count = mux_report_damage(frame->bytes, frame->why, route, pieces);
     else
-        mux_report_chatter(frame->bytes, route, pieces);
+        mux_report_chatter(MUX_REPORT_STDOUT, frame->bytes, route, pieces);
     for (unsigned i = 0; i < count; i++)
         write_pieces(run->output, &pieces[i]);
 }

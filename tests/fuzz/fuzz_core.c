@@ -264,7 +264,7 @@ static void add_frame(struct record *record, const struct mux_prefix *prefix,
     struct mux_pieces pieces[MUX_REPORT_DAMAGE_PACKETS];
     unsigned count = 1;
     if (frame->kind == MUX_FRAME_CHATTER) {
-        mux_report_chatter(frame->bytes, prefix->segment, pieces);
+        mux_report_chatter(MUX_REPORT_STDOUT, frame->bytes, prefix->segment, pieces);
     } else if (frame->kind == MUX_FRAME_DAMAGE) {
         count = mux_report_damage(frame->bytes, frame->why, prefix->segment, pieces);
     } else if (mux_prefix_apply(prefix, frame->bytes, &frame->packet, &frame->layout, pieces)) {

@@ -36,7 +36,7 @@ static void chatter(void **state) {
     for (size_t i = 0; i < COUNT(lengths) * ROUTES; i++) {
         struct mux_span bytes = mux_span(content_bytes, lengths[i / ROUTES]);
         struct mux_pieces pieces;
-        mux_report_chatter(bytes, routes(i % ROUTES), &pieces);
+        mux_report_chatter(MUX_REPORT_STDOUT, bytes, routes(i % ROUTES), &pieces);
         struct read_back back = read_back(&pieces);
         assert_null(back.packet.test_id.data);
         assert_null(back.packet.mime.data);

@@ -138,7 +138,7 @@ bool input_report(const struct mux_frame *frame, struct mux_span route,
     struct mux_pieces pieces[MUX_REPORT_DAMAGE_PACKETS];
     unsigned count = 1;
     if (frame->kind == MUX_FRAME_CHATTER)
-        mux_report_chatter(frame->bytes, route, &pieces[0]);
+        mux_report_chatter(MUX_REPORT_STDOUT, frame->bytes, route, &pieces[0]);
     else
         count = mux_report_damage(frame->bytes, frame->why, route, pieces);
     for (unsigned i = 0; i < count; i++) {
