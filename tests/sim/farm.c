@@ -154,6 +154,7 @@ static void make_transport(struct place *place) {
                                             .sim = place->farm->sim};
     place->transport = transport_sim.init(&config, &failure);
     assert(place->transport);
+    loop_init(&place->loop, &transport_sim, place->transport);
 }
 
 static void make_node(struct place *place) {
@@ -162,8 +163,7 @@ static void make_node(struct place *place) {
     size_t received =
         (place->buffers * place->buffer_bytes + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
     struct node_config config = {
-        .ops = &transport_sim,
-        .transport = place->transport,
+        .loop = &place->loop,
         .mux = {.memory = {place->memory + received, MUX_MEMORY_BYTES},
                 .links_max = links_max(farm),
                 .segment_by = MUX_SEGMENT_BY_NUMBER,
@@ -200,7 +200,7 @@ void farm_start_place(struct place *place) {
     make_transport(place);
     make_node(place);
     place->listener =
-        transport_sim.listen(place->transport, &address, NULL, &place->address, &failure);
+        loop_listen(&place->loop, &address, node_listening(place->node), &place->address, &failure);
     if (!place->listener)
         farm_fail(place->farm, "node %u cannot listen where it was before", place->index);
 }
@@ -289,6 +289,11 @@ static void farm_close(struct farm *farm) {
     free(farm);
 }
 
+bool farm_step_place(struct place *place) {
+    loop_step(&place->loop);
+    return !node_has_ended(place->node) || place->loop.orphans > 0;
+}
+
 /* Everybody who has something to do does it. False: nobody had. */
 static bool act(struct farm *farm) {
     bool busy = sink_act(farm);
@@ -298,7 +303,7 @@ static bool act(struct farm *farm) {
         if (place->ended || !sim_due(place->transport))
             continue;
         busy = true;
-        if (!node_step(place->node)) {
+        if (!farm_step_place(place)) {
             if (!place->terminated)
                 farm_fail(farm, "node %u has ended by itself", i);
             end_place(place);
@@ -454,7 +459,7 @@ static void terminate(struct farm *farm) {
     for (unsigned i = farm->plan.nodes; i-- > 0;) {
         farm->places[i].terminated = true;
         node_terminate(farm->places[i].node, false);
-        node_step(farm->places[i].node);
+        farm_step_place(&farm->places[i]);
         run_until(farm, all_ended, sim_now_ns(farm->sim) + DRAIN_MOST_NS, "a node does not end");
     }
 }

@@ -86,6 +86,7 @@ struct place {
     unsigned index;
     struct place *parent; /* NULL: its upstream is the sink */
     struct transport *transport;
+    struct loop loop;
     struct transport_listener *listener; /* NULL: closed */
     struct node *node;
     unsigned depth;
@@ -196,6 +197,7 @@ uint64_t farm_run(uint64_t seed, const struct farm_options *options, struct mux_
 void farm_plan(struct farm *farm, bool mortal); /* plan.c */
 void farm_start_place(struct place *place);
 void farm_bury_place(struct place *place);
+bool farm_step_place(struct place *place); /* false: its node has ended */
 void farm_owns(struct farm *farm, struct sim_end *end, enum owner_kind kind, unsigned index);
 bool farm_likely(struct farm *farm, unsigned millionths);
 __attribute__((format(printf, 2, 3), noreturn)) void farm_fail(const struct farm *farm,

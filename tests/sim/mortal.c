@@ -52,7 +52,7 @@ static void delay_news_of_all(struct farm *farm) {
 static void kill_place(struct place *place) {
     add_death(place);
     node_terminate(place->node, true);
-    while (node_step(place->node))
+    while (farm_step_place(place))
         ;
     farm_bury_place(place);
     later(place, &place->runs_again_ns, DOWN_MOST_NS);
@@ -63,7 +63,7 @@ static void term_place(struct place *place) {
     add_death(place)->until_ns = UINT64_MAX;
     place->terminated = true;
     node_terminate(place->node, false);
-    node_step(place->node);
+    farm_step_place(place);
 }
 
 void mortal_ended(struct place *place) {

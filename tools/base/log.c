@@ -13,15 +13,43 @@
 
 #define LINE_BYTES 1024
 
+/* How often a log that nobody reads is tried. */
+#define RETRY_NS 200000000u
+
 void log_open(struct log *log) {
     *log = (struct log){.limiter = {LINES_PER_SECOND, LINES_BURST, LINES_BURST, 0}};
     outlet_open(&log->outlet, STDERR_FILENO);
 }
 
+static void write_rest(struct timer *timer, uint64_t now_ns) {
+    struct log *log = LOOP_OWNER(timer, struct log, timer);
+    if (!outlet_flush(&log->outlet))
+        loop_at(log->loop, timer, now_ns + RETRY_NS);
+}
+
+/* What waits is tried again in a while. */
+static void retry_later(struct log *log) {
+    if (log->loop && !log->timer.is_set && !outlet_is_empty(&log->outlet))
+        loop_at(log->loop, &log->timer, loop_now_ns(log->loop) + RETRY_NS);
+}
+
+void log_join(struct log *log, struct loop *loop) {
+    log->loop = loop;
+    log->timer.run = write_rest;
+    retry_later(log);
+}
+
+/* All of it or nothing. */
+static bool write_out(struct log *log, const char *text, size_t len) {
+    bool taken = outlet_write(&log->outlet, text, len);
+    retry_later(log);
+    return taken;
+}
+
 static bool say(struct log *log, const char *line) {
     char text[LINE_BYTES + sizeof "muxd: \n"];
     int len = snprintf(text, sizeof text, "muxd: %s\n", line);
-    return outlet_write(&log->outlet, text, (size_t)len);
+    return write_out(log, text, (size_t)len);
 }
 
 static void suppress(struct log *log) {
@@ -40,7 +68,7 @@ void log_text(struct log *log, const char *format, ...) {
     line.len -= line.len && line.data[line.len - 1] == '\n';
     size_t len = text_clean(line, false, clean, sizeof clean - 1);
     clean[len] = '\n';
-    if (!outlet_write(&log->outlet, clean, len + 1))
+    if (!write_out(log, clean, len + 1))
         suppress(log);
 }
 

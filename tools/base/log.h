@@ -3,16 +3,22 @@
 #define TOOLS_BASE_LOG_H
 
 #include "mux/limiter.h"
+#include "tools/base/loop.h"
 #include "tools/base/outlet.h"
 
 struct log {
     struct outlet outlet;
     struct mux_limiter limiter;
+    struct loop *loop; /* NULL: none yet */
+    struct timer timer;
     uint64_t suppressed;        /* since the last line */
     uint64_t *suppressed_total; /* the owner's counter; NULL until there is one */
 };
 
 void log_open(struct log *log);
+
+/* Lines that nobody has read when they were written are tried again by a timer of this loop. */
+void log_join(struct log *log, struct loop *loop);
 
 /* A line, its newline at the end: for the start, whose lines are few. What it quotes is cleaned. */
 __attribute__((format(printf, 2, 3))) void log_text(struct log *log, const char *format, ...);

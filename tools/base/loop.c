@@ -9,7 +9,7 @@
 /* The loop's own connections: only their last events are awaited. */
 static void handle_orphan(struct loop_handler *handler, const struct transport_event *event,
                           uint64_t now_ns) {
-    struct loop *loop = MUX_LIST_ITEM(handler, struct loop, orphan);
+    struct loop *loop = LOOP_OWNER(handler, struct loop, orphan);
     (void)now_ns;
     if (event->kind == TRANSPORT_RECEIVED && event->buffer)
         mux_buffer_release(event->buffer);

@@ -26,6 +26,9 @@ struct loop_handler {
                    uint64_t now_ns);
 };
 
+/* What a handler, a timer or a client lies in. */
+#define LOOP_OWNER(part, type, member) MUX_LIST_ITEM(part, type, member)
+
 /* Works on what events and timers have brought, once in each step after them. */
 struct loop_client {
     struct mux_list in_loop;

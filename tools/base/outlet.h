@@ -40,6 +40,11 @@ bool outlet_close(struct outlet *outlet);
  */
 bool outlet_write(struct outlet *outlet, const char *text, size_t len);
 
+/* Does nothing wait to be written? */
+static inline bool outlet_is_empty(const struct outlet *outlet) {
+    return outlet->start == outlet->end;
+}
+
 /* Writes what waits, as far as it can; true when nothing waits any more. */
 bool outlet_flush(struct outlet *outlet);
 

@@ -199,12 +199,19 @@ static void say_state(struct listeners *listeners) {
                                  "--allow CIDR,... limits that\n");
 }
 
-enum listeners_state listeners_tick(struct listeners *listeners, uint64_t now_ns,
-                                    uint64_t *next_ns) {
+/* When it is looked at again. */
+static void set_timer(struct listeners *listeners) {
+    uint64_t at_ns = listeners->retry_at_ns;
+    if (listeners->changed && listeners->changes_at_ns < at_ns)
+        at_ns = listeners->changes_at_ns;
+    if (at_ns == UINT64_MAX)
+        loop_cancel(listeners->config.loop, &listeners->timer);
+    else
+        loop_at(listeners->config.loop, &listeners->timer, at_ns);
+}
+
+static void look_if_due(struct listeners *listeners, uint64_t now_ns) {
     bool changed = listeners->changed && now_ns >= listeners->changes_at_ns;
-    *next_ns = UINT64_MAX;
-    if (listeners->stopped)
-        return listeners->state;
     if (changed)
         listeners->pause_ns = PAUSE_LEAST_NS;
     if (changed || now_ns >= listeners->retry_at_ns) {
@@ -215,70 +222,61 @@ enum listeners_state listeners_tick(struct listeners *listeners, uint64_t now_ns
         say_state(listeners);
         schedule(listeners, now_ns);
     }
-    *next_ns = listeners->retry_at_ns;
-    if (listeners->changed && listeners->changes_at_ns < *next_ns)
-        *next_ns = listeners->changes_at_ns;
+    set_timer(listeners);
+}
+
+enum listeners_state listeners_look(struct listeners *listeners) {
+    look_if_due(listeners, loop_now_ns(listeners->config.loop));
     return listeners->state;
+}
+
+static void look_later(struct timer *timer, uint64_t now_ns) {
+    struct listeners *listeners = LOOP_OWNER(timer, struct listeners, timer);
+    enum listeners_state before = listeners->state;
+    look_if_due(listeners, now_ns);
+    if (listeners->state != before)
+        listeners->config.settled(listeners->config.user, listeners->state);
 }
 
 /*
  * ---- the kernel's news ----
  */
 
-static void receive_news(struct listeners *listeners) {
-    transport_receive(listeners->news_conn, true);
-    transport_receive_into(listeners->news_conn,
-                           (struct mux_room){listeners->news_room, sizeof listeners->news_room});
-}
-
-static void say_unfollowed(struct listeners *listeners, const char *operation, int error) {
-    if (has_interfaces(listeners))
-        log_text(listeners->log,
-                 "muxd: changes of interfaces are noticed late, the kernel does not tell of them: "
-                 "%s: %s\n",
-                 operation, strerror(error));
-}
-
-/* What the news are does not matter: all is asked for anew. */
-static void handle_news(struct node *node, struct node_conn *conn,
-                        const struct transport_event *event, uint64_t now_ns) {
-    struct listeners *listeners = (struct listeners *)conn;
-    (void)node, (void)now_ns;
-    if (event->kind == TRANSPORT_LOST) {
-        listeners->followed = false;
-        listeners->changed = true;
-        say_unfollowed(listeners, event->operation, event->error);
-    }
-    if (event->kind != TRANSPORT_RECEIVED)
-        return;
-    if (event->buffer)
-        mux_buffer_release(event->buffer);
+/* What they are does not matter: the addresses are read anew. */
+static void handle_news(struct loop_handler *handler, const struct transport_event *event,
+                        uint64_t now_ns) {
+    struct listeners *listeners = LOOP_OWNER(handler, struct listeners, news);
+    (void)event, (void)now_ns;
     netlink_discard(listeners->news_fd);
     listeners->changed = true;
-    receive_news(listeners);
+    set_timer(listeners);
 }
 
 static void follow(struct listeners *listeners) {
-    const struct stacks *stacks = listeners->stacks;
     struct transport_failure failure;
     listeners->news.handle = handle_news;
     listeners->news_fd = netlink_subscribe(&failure);
     if (listeners->news_fd >= 0)
-        listeners->news_conn =
-            stacks->ops->attach(stacks->transport, listeners->news_fd, -1, false,
-                                TRANSPORT_POOL_RESERVE, "news of interfaces", listeners, &failure);
-    listeners->followed = listeners->news_conn != NULL;
-    if (listeners->followed) {
-        receive_news(listeners);
+        listeners->news_watch =
+            loop_watch(listeners->config.loop, listeners->news_fd, &listeners->news, &failure);
+    listeners->followed = listeners->news_watch != NULL;
+    if (listeners->followed)
         return;
-    }
     if (listeners->news_fd >= 0)
         close(listeners->news_fd);
-    say_unfollowed(listeners, failure.operation, failure.error);
+    if (has_interfaces(listeners))
+        log_text(listeners->log,
+                 "muxd: changes of interfaces are noticed late, the kernel does not report them: "
+                 "%s: %s\n",
+                 failure.operation, strerror(failure.error));
 }
 
-struct transport_conn *listeners_news(const struct listeners *listeners) {
-    return listeners->news_conn;
+static void follow_no_longer(struct listeners *listeners) {
+    if (!listeners->news_watch)
+        return;
+    loop_unwatch(listeners->config.loop, listeners->news_watch);
+    listeners->news_watch = NULL;
+    close(listeners->news_fd);
 }
 
 /*
@@ -331,6 +329,7 @@ struct listeners *listeners_create(const struct listeners_config *config,
     listeners->log = log;
     listeners->changed = true;
     listeners->retry_at_ns = UINT64_MAX;
+    listeners->timer.run = look_later;
     for (unsigned i = 0; i < config->count; i++)
         use_endpoint(listeners, i);
     follow(listeners);
@@ -342,7 +341,8 @@ void listeners_stop(struct listeners *listeners) {
         if (listeners->listening[i].state == LISTENING_ON)
             transport_unlisten(listeners->listening[i].listener);
     listeners->count = 0;
-    listeners->stopped = true;
+    loop_cancel(listeners->config.loop, &listeners->timer);
+    follow_no_longer(listeners);
 }
 
 void listeners_destroy(struct listeners *listeners) {

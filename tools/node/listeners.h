@@ -9,7 +9,7 @@
 #ifndef TOOLS_NODE_LISTENERS_H
 #define TOOLS_NODE_LISTENERS_H
 
-#include "tools/node/node.h"
+#include "tools/base/loop.h"
 #include "tools/node/stacks.h"
 
 /* Most endpoints: struct listening has a bit for each. */
@@ -27,12 +27,17 @@ enum listeners_state {
 
 /* What is meant, and how the user wrote it. The endpoints outlive the listeners. */
 struct listeners_config {
+    struct loop *loop;
+    struct loop_handler *handler; /* takes what they accept */
     const struct endpoint *endpoints;
     unsigned count;
     bool mode_given, group_given; /* of unix sockets */
     mode_t mode;
     gid_t group;
     bool anybody; /* no list limits the peers: the log says so once */
+    /* It is known now how they stand: OPEN or FAILED. Once, unless listeners_look() told before. */
+    void (*settled)(void *user, enum listeners_state state);
+    void *user;
 };
 
 struct listeners;
@@ -41,17 +46,13 @@ struct listeners;
 struct listeners *listeners_create(const struct listeners_config *config,
                                    const struct stacks *stacks, struct log *log);
 
-/* Does what is due. *next_ns: when it wants to be called again at the latest. */
-enum listeners_state listeners_tick(struct listeners *listeners, uint64_t now_ns,
-                                    uint64_t *next_ns);
+/* Listens where it is possible now; later its timer does that. Tells how they stand. */
+enum listeners_state listeners_look(struct listeners *listeners);
 
-/* Closes all; for good. */
+/* Closes all, for good: no event and no timer of theirs comes any more. */
 void listeners_stop(struct listeners *listeners);
 
-/* The connection that brings the kernel's news, for its owner to close at the end; NULL: none. */
-struct transport_conn *listeners_news(const struct listeners *listeners);
-
-/* After all of its events. */
+/* After listeners_stop(). */
 void listeners_destroy(struct listeners *listeners);
 
 #endif

@@ -46,13 +46,13 @@ struct source {
 };
 
 struct listeners {
-    struct node_conn news; /* first: see handle_news() */
+    struct loop_handler news; /* the kernel says that interfaces or addresses have changed */
+    struct timer timer;
     struct listeners_config config;
     const struct stacks *stacks;
     struct log *log;
-    struct transport_conn *news_conn; /* NULL: interfaces are not followed */
+    struct transport_watch *news_watch; /* NULL: interfaces are not followed */
     int news_fd;
-    uint8_t news_room[16]; /* received into, so that no lack of buffers keeps news waiting */
     bool followed;
     bool changed;
     uint64_t changes_at_ns; /* when changes are looked at next */
@@ -60,7 +60,6 @@ struct listeners {
     uint64_t pause_ns;
     enum listeners_state state;
     bool open_to_all, said_open_to_all, said_rest;
-    bool stopped;
     struct source sources[LISTENERS_ENDPOINTS_MAX];
     struct listening listening[LISTENERS_MAX];
     unsigned count;

@@ -244,14 +244,13 @@ static void opened(struct listeners *listeners, struct listening *item) {
 }
 
 void listening_open(struct listeners *listeners, struct listening *item, uint64_t now_ns) {
-    const struct stacks *stacks = listeners->stacks;
     const struct listening *other = cover_of(listeners, item);
     if (other) {
         cover(listeners, item, other);
         return;
     }
-    item->listener =
-        stacks->ops->listen(stacks->transport, &item->address, NULL, &item->bound, &item->failure);
+    item->listener = loop_listen(listeners->config.loop, &item->address, listeners->config.handler,
+                                 &item->bound, &item->failure);
     if (item->listener) {
         opened(listeners, item);
         return;

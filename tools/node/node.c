@@ -8,9 +8,6 @@
 
 #define LINE_BYTES 512
 
-/* Events taken from the transport at a time. */
-#define EVENTS_MAX 256
-
 /* So many polls in a row that bring nothing mean that there is nothing more right now. */
 #define DRAIN_QUIET_POLLS 3
 
@@ -29,62 +26,6 @@ void node_log(struct node *node, const char *format, ...) {
     vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
     node->config.log(node->config.user, line);
-}
-
-static void mux_says(void *user, const char *line) {
-    struct node *node = user;
-    node->config.log(node->config.user, line);
-}
-
-static bool is_unread(void *user, void *link_user) {
-    const struct node_link *link = link_user;
-    (void)user;
-    return link->conn && transport_unread(link->conn);
-}
-
-static bool make_links(struct node *node) {
-    unsigned count = mux_connections_max(node->config.mux.links_max);
-    node->links = calloc(count, sizeof *node->links);
-    if (!node->links)
-        return false;
-    mux_list_init(&node->open_links);
-    return true;
-}
-
-struct node *node_create(const struct node_config *config) {
-    struct node *node = calloc(1, sizeof *node);
-    if (!node)
-        return NULL;
-    node->config = *config;
-    node->ops = config->ops;
-    const struct transport_caps *caps = node->ops->caps(config->transport);
-    node->receive_into = caps->receive_into;
-    struct mux_config mux = config->mux;
-    mux.user = node;
-    mux.log = mux_says;
-    mux.unread = is_unread;
-    mux.gather_max = caps->gather_max;
-    mux.inputs_max = caps->lent_max;
-    mux.input_bytes_max = caps->lent_bytes_max;
-    mux.reference_least_bytes = caps->reference_least_bytes;
-    node->mux = mux_create(&mux);
-    if (!node->mux || !make_links(node)) {
-        node_destroy(node);
-        return NULL;
-    }
-    node->counters = mux_counters_of(node->mux);
-    node->tick_at_ns = config->tick ? 0 : UINT64_MAX;
-    node->turned_away_lines = (struct mux_limiter){
-        TURNED_AWAY_LINES_PER_SECOND, TURNED_AWAY_LINES_BURST, TURNED_AWAY_LINES_BURST, 0};
-    node_upstream_init(node);
-    return node;
-}
-
-void node_destroy(struct node *node) {
-    if (node->mux)
-        mux_destroy(node->mux);
-    free(node->links);
-    free(node);
 }
 
 struct mux_counters *node_counters(struct node *node) {
@@ -132,7 +73,8 @@ static void begin_drain(struct node *node, uint64_t now_ns, bool limited) {
 }
 
 void node_terminate(struct node *node, bool at_once) {
-    uint64_t now_ns = node->ops->now_ns(node->config.transport);
+    uint64_t now_ns = loop_now_ns(node->config.loop);
+    node->has_work = true;
     if (at_once || node->terminating) {
         node->drain_until_ns = node->flush_until_ns = now_ns;
         begin_flush(node);
@@ -189,11 +131,11 @@ static void advance_drain(struct node *node, bool quiet, uint64_t now_ns) {
 }
 
 /* Draining ends when nothing more comes; flushing when all is out. */
-static void advance_phase(struct node *node, unsigned events, uint64_t now_ns) {
+static void advance_phase(struct node *node, bool is_quiet, uint64_t now_ns) {
     if (enough_ended(node))
         begin_drain(node, now_ns, false);
     if (node->phase == NODE_DRAINING)
-        advance_drain(node, events == 0 && has_taken_all(node), now_ns);
+        advance_drain(node, is_quiet && has_taken_all(node), now_ns);
     if (node->phase == NODE_FLUSHING) {
         bool out = node->open_count == 0 && node_upstream_flushed(node);
         if (out || now_ns >= node->flush_until_ns)
@@ -205,16 +147,21 @@ static uint64_t least(uint64_t a, uint64_t b) {
     return a < b ? a : b;
 }
 
-static uint64_t poll_deadline(const struct node *node, uint64_t now_ns) {
-    uint64_t deadline_ns = least(mux_deadline_ns(node->mux), node_upstream_deadline_ns(node));
-    deadline_ns = least(deadline_ns, node->tick_at_ns);
+/* Draining, it polls until nothing more comes. */
+static uint64_t deadline_ns(const struct loop_client *client) {
+    const struct node *node = LOOP_OWNER(client, struct node, base);
+    if (node->leaving)
+        return UINT64_MAX;
+    if (node->has_work)
+        return 0;
+    uint64_t at_ns = least(mux_deadline_ns(node->mux), node_upstream_deadline_ns(node));
     if (node->phase == NODE_DRAINING && has_taken_all(node) && !mux_awaits_nodes(node->mux))
         return 0;
     if (node->phase == NODE_DRAINING)
-        deadline_ns = least(deadline_ns, node->drain_until_ns);
+        at_ns = least(at_ns, node->drain_until_ns);
     if (node->phase == NODE_FLUSHING)
-        deadline_ns = least(deadline_ns, least(node->flush_until_ns, now_ns + DRAIN_LOOK_NS));
-    return deadline_ns;
+        at_ns = least(at_ns, least(node->flush_until_ns, node->look_at_ns));
+    return at_ns;
 }
 
 /* There was no descriptor or no memory for a connection, and no peer to name. */
@@ -232,15 +179,18 @@ static void turned_away(struct node *node, const struct transport_event *event, 
     node->turned_away_unsaid = 0;
 }
 
-static void handle(struct node *node, const struct transport_event *event, uint64_t now_ns) {
-    if (event->kind == TRANSPORT_ACCEPTED) {
+static void handle_listening(struct loop_handler *handler, const struct transport_event *event,
+                             uint64_t now_ns) {
+    struct node *node = LOOP_OWNER(handler, struct node, listening);
+    node->events++;
+    if (event->kind == TRANSPORT_ACCEPTED)
         node_link_accepted(node, event->conn);
-    } else if (event->kind == TRANSPORT_REFUSED) {
+    else
         turned_away(node, event, now_ns);
-    } else {
-        struct node_conn *conn = event->conn->user;
-        conn->handle(node, conn, event, now_ns);
-    }
+}
+
+struct loop_handler *node_listening(struct node *node) {
+    return &node->listening;
 }
 
 /* All that can be done without new events. */
@@ -265,41 +215,94 @@ static void count_unsent(struct node *node) {
                  node->config.upstream_text);
 }
 
-/* Leaving: every connection is closed and its last event awaited, so that no memory is in flight.
- */
-static bool leave(struct node *node) {
-    struct transport_event events[EVENTS_MAX];
+/* Every connection is closed and its last event awaited, so that no memory is in flight. */
+static void leave(struct node *node) {
     node->config.stop_listening(node->config.user);
     node_links_close_all(node);
     node_upstream_close(node);
-    uint64_t now_ns = node->ops->now_ns(node->config.transport);
-    if (node->conn_count == 0 && node_upstream_is_closed(node)) {
-        if (node->turned_away_unsaid)
-            node_log(node, "%" PRIu64 " more connections were turned away",
-                     node->turned_away_unsaid);
-        count_unsent(node); /* what was in flight is settled */
-        return false;
-    }
-    unsigned count = node->ops->poll(node->config.transport, UINT64_MAX, events, EVENTS_MAX);
-    for (unsigned i = 0; i < count; i++)
-        handle(node, &events[i], now_ns);
-    return true;
+    if (node->conn_count > 0 || !node_upstream_is_closed(node))
+        return;
+    if (node->turned_away_unsaid)
+        node_log(node, "%" PRIu64 " more connections were turned away", node->turned_away_unsaid);
+    count_unsent(node); /* what was in flight is settled */
+    node->has_ended = true;
+    loop_leave(&node->base);
 }
 
-bool node_step(struct node *node) {
-    struct transport_event events[EVENTS_MAX];
-    if (node->phase == NODE_LEAVING)
-        return leave(node);
-    uint64_t now_ns = node->ops->now_ns(node->config.transport);
-    unsigned count =
-        node->ops->poll(node->config.transport, poll_deadline(node, now_ns), events, EVENTS_MAX);
-    now_ns = node->ops->now_ns(node->config.transport);
-    for (unsigned i = 0; i < count; i++)
-        handle(node, &events[i], now_ns);
-    node_upstream_open(node, now_ns);
-    work(node, now_ns);
-    advance_phase(node, count, now_ns);
-    if (node->config.tick)
-        node->tick_at_ns = node->config.tick(node->config.user, now_ns);
-    return true;
+static void node_work(struct loop_client *client, uint64_t now_ns) {
+    struct node *node = LOOP_OWNER(client, struct node, base);
+    bool is_quiet = node->events == 0;
+    node->events = 0;
+    node->has_work = false;
+    if (!node->leaving) {
+        node_upstream_open(node, now_ns);
+        work(node, now_ns);
+        advance_phase(node, is_quiet, now_ns);
+        node->leaving = node->phase == NODE_LEAVING;
+        node->look_at_ns = now_ns + DRAIN_LOOK_NS;
+    }
+    if (node->leaving)
+        leave(node);
+}
+
+bool node_has_ended(const struct node *node) {
+    return node->has_ended;
+}
+
+/*
+ * ---- life ----
+ */
+
+static void mux_says(void *user, const char *line) {
+    struct node *node = user;
+    node->config.log(node->config.user, line);
+}
+
+static bool is_unread(void *user, void *link_user) {
+    const struct node_link *link = link_user;
+    (void)user;
+    return link->conn && transport_unread(link->conn);
+}
+
+/* From now on it has events and works. */
+static void join(struct node *node) {
+    node->listening.handle = handle_listening;
+    node->base = (struct loop_client){.deadline_ns = deadline_ns, .work = node_work};
+    node->has_work = true;
+    loop_join(node->config.loop, &node->base);
+}
+
+struct node *node_create(const struct node_config *config) {
+    struct node *node = calloc(1, sizeof *node);
+    if (!node)
+        return NULL;
+    node->config = *config;
+    const struct transport_caps *caps = config->loop->ops->caps(config->loop->transport);
+    node->receive_into = caps->receive_into;
+    struct mux_config mux = config->mux;
+    mux.user = node;
+    mux.log = mux_says;
+    mux.unread = is_unread;
+    mux.gather_max = caps->gather_max;
+    mux.inputs_max = caps->lent_max;
+    mux.input_bytes_max = caps->lent_bytes_max;
+    mux.reference_least_bytes = caps->reference_least_bytes;
+    node->mux = mux_create(&mux);
+    if (!node->mux || !node_links_init(node)) {
+        node_destroy(node);
+        return NULL;
+    }
+    node->counters = mux_counters_of(node->mux);
+    node->turned_away_lines = (struct mux_limiter){
+        TURNED_AWAY_LINES_PER_SECOND, TURNED_AWAY_LINES_BURST, TURNED_AWAY_LINES_BURST, 0};
+    node_upstream_init(node);
+    join(node);
+    return node;
+}
+
+void node_destroy(struct node *node) {
+    if (node->mux)
+        mux_destroy(node->mux);
+    free(node->links);
+    free(node);
 }

@@ -1,32 +1,21 @@
 /*
- * One node: the mux tied to its transport. The daemon and the simulator both run this code, so it
- * reads no clock, opens nothing and writes nothing itself: time and connections come from the
- * transport's table, the rest through the callbacks below.
+ * One node: the mux tied to a transport, as a client of a loop. The daemon and the simulator both
+ * run this code: it reads no clock, opens nothing and writes nothing itself. Time and connections
+ * come from the loop, everything else through the callbacks below.
  *
- * One thread. node_step() blocks only in the transport's poll().
+ * One thread. Nothing here blocks.
  */
 #ifndef TOOLS_NODE_NODE_H
 #define TOOLS_NODE_NODE_H
 
 #include "mux/node/mux.h"
-#include "transport/transport.h"
+#include "tools/base/loop.h"
 
 struct node;
 
-/*
- * What the user pointer of every connection on the node's transport points to. The owner may have
- * connections of its own: the node only calls their handler.
- */
-struct node_conn {
-    void (*handle)(struct node *node, struct node_conn *conn, const struct transport_event *event,
-                   uint64_t now_ns);
-};
-
 struct node_config {
-    const struct transport_ops *ops;
-    struct transport *transport;
-    struct mux_config
-        mux; /* user, log and what the transport's caps say are filled in by the node */
+    struct loop *loop;
+    struct mux_config mux; /* the node fills in user, log and what the transport's caps say */
     uint64_t drain_timeout_ns;
     uint64_t exit_after_links; /* 0: for ever */
     bool exit_when_idle;       /* when the links that were adopted have ended: "--listen -" alone */
@@ -53,7 +42,7 @@ struct node_config {
      * The upstream is no place (upstream_addresses NULL) but a file or a pipe: opens it. NULL, and
      * one sentence in `why`, when that fails.
      */
-    struct transport_conn *(*open_upstream)(void *user, void *conn_user, char *why,
+    struct transport_conn *(*open_upstream)(void *user, struct loop_handler *handler, char *why,
                                             size_t why_bytes);
 
     /* When not NULL there is no upstream: whole packets are shown to people, at once. */
@@ -61,33 +50,36 @@ struct node_config {
     /* With it: a worker came or left. */
     void (*show_link)(void *user, const char *segment, const char *peer, bool came);
 
-    /* NULL, or called at every step; returns when it wants to be called again at the latest. */
-    uint64_t (*tick)(void *user, uint64_t now_ns);
-
-    /*
-     * Nobody shall connect any more: the owner closes its listeners. They are made with any user;
-     * the node serves whatever they accept. Can be called more than once.
-     */
+    /* The node takes no more connections: the owner closes its listeners. Perhaps repeatedly. */
     void (*stop_listening)(void *user);
 
     /* May this peer connect? */
     bool (*allowed)(void *user, const struct transport_peer *peer);
 };
 
-/* NULL: out of memory or too little of it configured. */
+/* It joins the loop. NULL: out of memory or too little of it configured. */
 struct node *node_create(const struct node_config *config);
 
-/* After node_step() said false. The transport is stopped and finished by its owner. */
+/* Once it has ended. The loop and its transport stay their owner's. */
 void node_destroy(struct node *node);
 
 /* Of one that waits with its upstream: from now on it is opened. */
 void node_begin_upstream(struct node *node);
 
-/* A connection that is there already (stdin) becomes a link. False: no room. */
+/* The handler of its listeners: each connection that they accept becomes a link. */
+struct loop_handler *node_listening(struct node *node);
+
+/*
+ * A connection that is there already (stdin) becomes a link; loop_attach() made it without a
+ * handler. False: no room.
+ */
 bool node_adopt(struct node *node, struct transport_conn *conn, bool way_down);
 
-/* Waits for events and handles them. False: the node has ended. */
-bool node_step(struct node *node);
+/*
+ * Nothing more comes of it: what it had to send is out or given up, each of its connections is
+ * closed. It has left the loop.
+ */
+bool node_has_ended(const struct node *node);
 
 /*
  * TERM: takes what is there right now, forwards it and ends, within the drain timeout.
@@ -101,7 +93,7 @@ void node_terminate(struct node *node, bool at_once);
  */
 void node_reopen_upstream(struct node *node);
 
-/* Did all that was received go out? Meaningful when node_step() said false. */
+/* Did all that was received go out? Meaningful when it has ended. */
 bool node_all_sent(const struct node *node);
 
 /* May a lost upstream not have read some of what was sent? */

@@ -15,7 +15,8 @@ enum node_phase {
 };
 
 struct node_link {
-    struct node_conn base;
+    struct loop_handler base;
+    struct node *node;
     struct mux_list open_node;
     struct transport_conn *conn; /* NULL: closed, its last packets are on their way */
     struct mux_link *link;       /* NULL: this entry is free */
@@ -31,8 +32,8 @@ struct node_link {
 };
 
 struct node_upstream {
-    struct node_conn base;
-    struct node_conn dialing; /* of connections that are attempts */
+    struct loop_handler base;
+    struct loop_handler dialing; /* of connections that are attempts */
     struct dialer dialer;
     struct transport_conn *conn; /* NULL: there is none (yet) */
     bool is_home;                /* it goes to the address that worked last ... */
@@ -62,8 +63,10 @@ struct node_upstream {
 };
 
 struct node {
+    struct loop_client base;
     struct node_config config;
-    const struct transport_ops *ops;
+    struct loop_handler listening;
+    struct loop_handler rejected; /* of connections that are closed before they were links */
     bool receive_into;
     struct mux *mux;
     struct mux_counters *counters;
@@ -71,8 +74,12 @@ struct node {
     bool terminating;
     bool cut;          /* the time to read was over before nothing more came */
     bool input_failed; /* stdin could not be read to its end */
+    bool has_work;     /* without an event: the next step comes at once */
+    bool leaving;      /* its connections are being closed ... */
+    bool has_ended;    /* ... and all are */
+    unsigned events;   /* of its own, since it worked last */
     unsigned quiet_polls;
-    uint64_t tick_at_ns;
+    uint64_t look_at_ns; /* flushing: when it looks again whether the peer has acknowledged */
     uint64_t drain_until_ns, flush_until_ns;
     struct node_link *links;
     unsigned links_touched;
@@ -93,6 +100,8 @@ void node_link_gone(struct node *node);
 void node_cut_links(struct node *node, const char *why);
 
 /* node_links.c */
+/* False: out of memory. */
+bool node_links_init(struct node *node);
 void node_link_accepted(struct node *node, struct transport_conn *conn);
 /* Does what the mux wishes for its links: receive, pause, send, close. */
 void node_links_attend(struct node *node);

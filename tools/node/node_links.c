@@ -2,9 +2,10 @@
 #include "tools/node/node_internal.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
-static void handle_link(struct node *node, struct node_conn *conn,
-                        const struct transport_event *event, uint64_t now_ns);
+static void handle_link(struct loop_handler *handler, const struct transport_event *event,
+                        uint64_t now_ns);
 
 static struct node_link *take_free(struct node *node) {
     struct node_link *link = node->free_links;
@@ -23,19 +24,27 @@ static void put_free(struct node *node, struct node_link *link) {
 }
 
 /* A connection that is closed before it was a link: only its last event is awaited. */
-static void handle_rejected(struct node *node, struct node_conn *conn,
-                            const struct transport_event *event, uint64_t now_ns) {
-    (void)conn, (void)now_ns;
+static void handle_rejected(struct loop_handler *handler, const struct transport_event *event,
+                            uint64_t now_ns) {
+    struct node *node = LOOP_OWNER(handler, struct node, rejected);
+    (void)now_ns;
+    node->events++;
     if (event->kind == TRANSPORT_RECEIVED && event->buffer)
         mux_buffer_release(event->buffer);
     if (event->kind == TRANSPORT_CLOSED)
         node->conn_count--;
 }
 
-static struct node_conn rejected = {handle_rejected};
+bool node_links_init(struct node *node) {
+    unsigned count = mux_connections_max(node->config.mux.links_max);
+    mux_list_init(&node->open_links);
+    node->rejected.handle = handle_rejected;
+    node->links = calloc(count, sizeof *node->links);
+    return node->links != NULL;
+}
 
-static void reject(struct transport_conn *conn) {
-    conn->user = &rejected;
+static void reject(struct node *node, struct transport_conn *conn) {
+    loop_own(conn, &node->rejected);
     transport_close(conn);
 }
 
@@ -52,7 +61,7 @@ static bool open_link(struct node *node, struct transport_conn *conn, bool way_d
     if (!link)
         return false;
     struct mux_link_config config = {peer->text, peer->host, way_down, link};
-    *link = (struct node_link){.base = {handle_link}, .conn = conn};
+    *link = (struct node_link){.base = {handle_link}, .node = node, .conn = conn};
     link->link = mux_link_open(node->mux, &config);
     if (!link->link) {
         put_free(node, link);
@@ -61,7 +70,7 @@ static bool open_link(struct node *node, struct transport_conn *conn, bool way_d
     mux_list_init(&link->open_node);
     mux_list_append(&node->open_links, &link->open_node);
     node->open_count++;
-    conn->user = link;
+    loop_own(conn, &link->base);
     return true;
 }
 
@@ -81,10 +90,10 @@ void node_link_accepted(struct node *node, struct transport_conn *conn) {
     if (!node->config.allowed(node->config.user, peer)) {
         MUX_COUNT(node->counters, connections_forbidden, 1);
         node_log(node, "%s is not in --allow: closed", peer->text);
-        reject(conn);
+        reject(node, conn);
     } else if (!open_link(node, conn, true)) {
         count_over_limit(node, conn);
-        reject(conn);
+        reject(node, conn);
     }
 }
 
@@ -170,9 +179,11 @@ static void closed(struct node *node, struct node_link *link) {
         release(node, link);
 }
 
-static void handle_link(struct node *node, struct node_conn *conn,
-                        const struct transport_event *event, uint64_t now_ns) {
-    struct node_link *link = (struct node_link *)conn;
+static void handle_link(struct loop_handler *handler, const struct transport_event *event,
+                        uint64_t now_ns) {
+    struct node_link *link = (struct node_link *)handler;
+    struct node *node = link->node;
+    node->events++;
     switch (event->kind) {
     case TRANSPORT_RECEIVED:
         received(node, link, event, now_ns);

@@ -15,16 +15,17 @@
 /* A third of a node's grace is left for two more addresses that do not answer. */
 #define GRACE_SHARE 3
 
-static void handle_upstream(struct node *node, struct node_conn *conn,
-                            const struct transport_event *event, uint64_t now_ns);
+static void handle_upstream(struct loop_handler *handler, const struct transport_event *event,
+                            uint64_t now_ns);
 
 /*
  * ---- attempts ----
  */
 
-static void handle_dialing(struct node *node, struct node_conn *conn,
-                           const struct transport_event *event, uint64_t now_ns) {
-    (void)conn;
+static void handle_dialing(struct loop_handler *handler, const struct transport_event *event,
+                           uint64_t now_ns) {
+    struct node *node = LOOP_OWNER(handler, struct node, upstream.dialing);
+    node->events++;
     dialer_handle(&node->upstream.dialer, event, now_ns);
 }
 
@@ -128,7 +129,7 @@ static void connected(struct node *node) {
     struct node_upstream *up = &node->upstream;
     up->connected = true;
     up->worked = false;
-    up->connected_ns = node->ops->now_ns(node->config.transport);
+    up->connected_ns = loop_now_ns(node->config.loop);
     mux_upstream_connected(node->mux, may_go_elsewhere(node));
     MUX_COUNT(node->counters, upstream_connects, 1);
 }
@@ -320,9 +321,11 @@ static void note_reset(struct node *node, int error) {
              node->config.upstream_text);
 }
 
-static void handle_upstream(struct node *node, struct node_conn *conn,
-                            const struct transport_event *event, uint64_t now_ns) {
-    struct node_upstream *up = (struct node_upstream *)conn;
+static void handle_upstream(struct loop_handler *handler, const struct transport_event *event,
+                            uint64_t now_ns) {
+    struct node *node = LOOP_OWNER(handler, struct node, upstream.base);
+    struct node_upstream *up = &node->upstream;
+    node->events++;
     switch (event->kind) {
     case TRANSPORT_RECEIVED:
         received(node, event);
@@ -423,7 +426,7 @@ void node_upstream_receive(struct node *node) {
  */
 static bool may_hear_of_reset(const struct node *node) {
     const struct node_upstream *up = &node->upstream;
-    uint64_t now_ns = node->ops->now_ns(node->config.transport);
+    uint64_t now_ns = loop_now_ns(node->config.loop);
     return is_plain_place(node) && up->sent && !up->half_closed &&
            now_ns - up->finished_ns < CLOSE_WAIT_NS;
 }
@@ -437,7 +440,7 @@ bool node_upstream_flushed(struct node *node) {
     if (!up->finished && mux_upstream_leave(node->mux))
         return false;
     if (!up->finished) {
-        up->finished_ns = node->ops->now_ns(node->config.transport);
+        up->finished_ns = loop_now_ns(node->config.loop);
         transport_finish(up->conn);
     }
     up->finished = true;

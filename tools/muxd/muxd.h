@@ -1,0 +1,55 @@
+/* What the files of muxd share: one object with all that it has. */
+#ifndef TOOLS_MUXD_MUXD_H
+#define TOOLS_MUXD_MUXD_H
+
+#include "tools/base/log.h"
+#include "tools/base/loop.h"
+#include "tools/base/signals.h"
+#include "tools/muxd/options.h"
+#include "tools/node/listeners.h"
+#include "tools/node/node.h"
+#include "tools/node/resolver.h"
+#include "tools/node/stacks.h"
+#include "tools/results/screen.h"
+
+struct muxd {
+    struct options options;
+    struct log log;
+    struct signals signals;
+    struct stacks stacks;
+    struct loop loop;
+    struct node *node;
+    struct listeners *listeners;
+    struct loop_client screen_draws; /* with a screen */
+    uint64_t screen_draws_at_ns;
+    struct screen *screen;
+    struct resolver *resolver; /* of the upstream's name; NULL: it has none */
+    bool serves;               /* something is listened on, or will be: the upstream is opened */
+    bool deaf;                 /* nothing could be listened on */
+    bool stdin_taken;          /* by --listen - */
+    bool has_terminal;         /* a controlling one, when it was started */
+};
+
+/* One line for the log. `user` is the muxd. */
+void muxd_say(void *user, const char *line);
+
+/* upstream.c: what struct node_config asks for; `user` is the muxd. */
+
+/* Is the upstream one that is connected to, by its addresses? */
+bool muxd_upstream_is_place(const struct options *options);
+
+/* Begins to look its name up. False after a sentence in the log. */
+bool muxd_resolve_upstream(struct muxd *muxd);
+
+unsigned muxd_upstream_addresses(void *user, struct transport_address *addresses, char *why,
+                                 size_t why_bytes);
+struct transport_conn *muxd_connect_upstream(void *user, const struct transport_address *address,
+                                             void *conn_user, struct transport_failure *failure);
+struct transport_conn *muxd_open_upstream(void *user, struct loop_handler *handler, char *why,
+                                          size_t why_bytes);
+
+/* loop_attach(); NULL after a sentence in `why`. */
+struct transport_conn *muxd_attach(struct muxd *muxd, const struct loop_descriptors *descriptors,
+                                   struct loop_handler *handler, char *why, size_t why_bytes);
+
+#endif

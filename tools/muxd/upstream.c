@@ -1,0 +1,100 @@
+/* What muxd's node sends to: a place in a network, a file, or stdout. */
+#include "tools/muxd/muxd.h"
+#include "tools/muxd/outfile.h"
+#include "tools/node/dialer.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Is the upstream one that is connected to? */
+bool muxd_upstream_is_place(const struct options *options) {
+    return options->upstream_given && endpoint_is_address(&options->upstream);
+}
+
+struct transport_conn *muxd_attach(struct muxd *muxd, const struct loop_descriptors *descriptors,
+                                   struct loop_handler *handler, char *why, size_t why_bytes) {
+    struct transport_failure failure;
+    struct transport_conn *conn = loop_attach(&muxd->loop, descriptors, handler, &failure);
+    if (!conn)
+        snprintf(why, why_bytes, "%s: %s", failure.operation, strerror(failure.error));
+    return conn;
+}
+
+/* What was there before must not swallow what is appended. */
+static bool mend_file(struct muxd *muxd, int fd, const char *name, char *why, size_t why_bytes) {
+    char line[PATH_MAX + 256];
+    if (!outfile_mend(fd, why, why_bytes))
+        return false;
+    snprintf(line, sizeof line, "upstream %s: %s", name, why);
+    if (*why)
+        muxd_say(muxd, line);
+    return true;
+}
+
+static struct transport_conn *open_file(struct muxd *muxd, struct loop_handler *handler, char *why,
+                                        size_t why_bytes) {
+    const char *path = muxd->options.upstream.name;
+    int fd = outfile_open(path, why, why_bytes);
+    struct transport_conn *conn = NULL;
+    if (fd >= 0 && mend_file(muxd, fd, muxd->options.upstream.text, why, why_bytes))
+        conn = muxd_attach(muxd,
+                           &(struct loop_descriptors){-1, fd, false, TRANSPORT_POOL_RESERVE, path},
+                           handler, why, why_bytes);
+    if (!conn && fd >= 0)
+        close(fd);
+    return conn;
+}
+
+/* stdin, when it was asked for by "-", unless workers write to it or a person does. */
+static int way_down(const struct muxd *muxd) {
+    bool is_asked_for = muxd->options.upstream_given && !muxd->stdin_taken;
+    return is_asked_for && !isatty(STDIN_FILENO) ? STDIN_FILENO : -1;
+}
+
+static struct transport_conn *open_stdout(struct muxd *muxd, struct loop_handler *handler,
+                                          char *why, size_t why_bytes) {
+    if (!mend_file(muxd, STDOUT_FILENO, "stdout", why, why_bytes))
+        return NULL;
+    const struct loop_descriptors descriptors = {way_down(muxd), STDOUT_FILENO, true,
+                                                 TRANSPORT_POOL_RESERVE, "stdout"};
+    return muxd_attach(muxd, &descriptors, handler, why, why_bytes);
+}
+
+struct transport_conn *muxd_open_upstream(void *user, struct loop_handler *handler, char *why,
+                                          size_t why_bytes) {
+    struct muxd *muxd = user;
+    const struct options *options = &muxd->options;
+    if (options->upstream_given && options->upstream.kind == ENDPOINT_FILE)
+        return open_file(muxd, handler, why, why_bytes);
+    return open_stdout(muxd, handler, why, why_bytes);
+}
+
+unsigned muxd_upstream_addresses(void *user, struct transport_address *addresses, char *why,
+                                 size_t why_bytes) {
+    struct muxd *muxd = user;
+    return resolver_addresses(muxd->resolver, addresses, DIALER_ADDRESSES_MAX, why, why_bytes);
+}
+
+struct transport_conn *muxd_connect_upstream(void *user, const struct transport_address *address,
+                                             void *conn_user, struct transport_failure *failure) {
+    struct muxd *muxd = user;
+    return loop_connect(&muxd->loop, address, conn_user, failure);
+}
+
+bool muxd_resolve_upstream(struct muxd *muxd) {
+    const struct endpoint *upstream = &muxd->options.upstream;
+    if (!muxd_upstream_is_place(&muxd->options))
+        return true;
+    muxd->resolver = resolver_start(upstream);
+    if (!muxd->resolver)
+        log_text(&muxd->log, "muxd: --upstream %s: out of memory\n", upstream->text);
+    else if (resolver_blocks(muxd->resolver))
+        log_text(&muxd->log,
+                 "muxd: no thread can be made (is clone3 forbidden?): while the name of %s is "
+                 "looked up nothing else is done\n",
+                 upstream->text);
+    return muxd->resolver != NULL;
+}
