@@ -1,21 +1,19 @@
 #include "tools/base/usage.h"
 
+#include "tools/base/option.h"
 #include "tools/base/text.h"
 
 #include <getopt.h>
 #include <stdio.h>
 
-/* Longer words are nobody's slip. */
+/* Longer words are not compared. */
 #define WORD_BYTES 32
-
-/* More than enough for the options of any program here. */
-#define OPTIONS_MAX 64
 
 static size_t least(size_t a, size_t b) {
     return a < b ? a : b;
 }
 
-/* How many letters must be put in, left out, changed or swapped with their neighbour (OSA). */
+/* Edit distance with swaps of neighbours (optimal string alignment). */
 static size_t slips(const char *a, const char *b) {
     size_t row[3][WORD_BYTES + 1];
     size_t a_len = strlen(a), b_len = strlen(b);
@@ -37,7 +35,7 @@ static size_t slips(const char *a, const char *b) {
 const char *usage_nearest(const char *word, const char *const *names, size_t count) {
     const char *nearest = NULL;
     size_t len = strlen(word);
-    size_t fewest = len < 5 ? 1 : 2; /* in a short word two slips lead anywhere */
+    size_t fewest = len < 5 ? 1 : 2; /* two slips make any short word of another */
     if (len == 0 || len > WORD_BYTES)
         return NULL;
     for (size_t i = 0; i < count; i++) {
@@ -53,10 +51,10 @@ const char *usage_nearest(const char *word, const char *const *names, size_t cou
 }
 
 static void complain_unknown(const char *program, const char *word, const struct option *options) {
-    const char *names[OPTIONS_MAX];
+    const char *names[OPTION_ROWS_MAX];
     char name[WORD_BYTES + 2];
     size_t count = 0;
-    for (; options[count].name && count < OPTIONS_MAX; count++)
+    for (; options[count].name && count < OPTION_ROWS_MAX; count++)
         names[count] = options[count].name;
     snprintf(name, sizeof name, "%.*s", (int)strcspn(word + 2, "="), word + 2);
     const char *nearest = usage_nearest(name, names, count);
@@ -65,7 +63,7 @@ static void complain_unknown(const char *program, const char *word, const struct
                   nearest ? nearest : "", nearest ? "?" : "", program);
 }
 
-/* The option that takes no value and was given one; NULL: it is not that. */
+/* The option that was given a value and takes none; NULL: the error is another one. */
 static const struct option *given_a_value(const char *word, const struct option *options) {
     if (strncmp(word, "--", 2) != 0 || !strchr(word, '='))
         return NULL;

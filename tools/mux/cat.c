@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Names are cut to this, texts to so many lines: the end of a text says most. */
+/* Longer names are cut. Of a longer text only the last lines are shown: they say most. */
 #define NAME_BYTES 1024
 #define TEXT_LINES 100
 
@@ -39,14 +39,14 @@ static const char outro[] =
 
 struct cat {
     void (*print)(const struct mux_packet *packet);
-    bool damaged; /* or not one packet was there */
+    bool damaged; /* or the file had not one packet */
 };
 
 static void print_json(const struct mux_packet *packet) {
     json_t *event = event_to_json(packet);
     int error = event ? json_dumpf(event, stdout, JSON_ENSURE_ASCII) : -1;
     if (error && !ferror(stdout))
-        abort(); /* out of memory: a line left out would be a lie */
+        abort(); /* out of memory; to leave the line out would falsify the output */
     putchar('\n');
     json_decref(event);
 }

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-/* A largest packet with each byte as \u00XX, and the keys. */
+/* Room for the largest packet with each byte written as \u00XX, and for the keys. */
 #define LINE_MAX_BYTES (6 * MUX_PACKET_MAX_BYTES + 4096)
 
 #define READ_BYTES 65536
@@ -51,7 +51,7 @@ static const struct option_table options = {
     .count = sizeof rows / sizeof *rows,
 };
 
-/* Bytes of the input that were read; lines are taken from it whole. */
+/* Input that was read. Whole lines are taken from it. */
 struct lines {
     int fd;
     const char *path;
@@ -65,7 +65,7 @@ static bool wrong_line(const struct lines *lines, const char *why) {
     return false;
 }
 
-/* What is no JSON: what it is instead, or how it would be lines. `line` lies in lines->bytes. */
+/* A line that is not JSON: says what it looks like. `line` lies in lines->bytes. */
 static bool no_json(const struct lines *lines, struct mux_span line, const char *why) {
     const uint8_t *end = (const uint8_t *)lines->bytes + lines->end;
     char more[512];
@@ -103,7 +103,7 @@ static bool blank(struct mux_span line) {
     return true;
 }
 
-/* A byte order mark of UTF-8 at the beginning is left out. */
+/* Skips a byte order mark of UTF-8. */
 static struct mux_span without_mark(struct mux_span line) {
     static const char mark[] = "\xEF\xBB\xBF";
     size_t len = sizeof mark - 1;
@@ -112,7 +112,7 @@ static struct mux_span without_mark(struct mux_span line) {
     return mux_span(line.data + len, line.len - len);
 }
 
-/* Encodes the lines that are there whole, at the end of the input also the last without newline. */
+/* Encodes the whole lines; at the end of the input also a last one without newline. */
 static bool take_lines(struct lines *lines, bool at_end) {
     char *start = lines->bytes, *end = lines->bytes + lines->end;
     char *from = lines->bytes + lines->scanned;
@@ -163,7 +163,7 @@ static bool encode(struct lines *lines) {
 }
 
 static int run(int argc, char **argv) {
-    static struct lines lines; /* of 25 MB: not in the program's file */
+    static struct lines lines; /* 25 MB: in .bss, not in the program's file */
     int status = option_parse(&options, argc, argv, NULL);
     if (status != OPTION_GO_ON)
         return status;

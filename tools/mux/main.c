@@ -58,7 +58,7 @@ static void print_help(FILE *out) {
     fputs("\nmux SUBCOMMAND --help explains each; mux --version says which mux this is.\n", out);
 }
 
-/* What could not be written is an error, whatever else there is to say. */
+/* Output that could not be written is an error, whatever the subcommand returned. */
 static int end(const char *who, int status) {
     return output_flush(who) ? status : EXIT_FAILED;
 }

@@ -18,7 +18,7 @@ enum {
 struct subcommand {
     const char *name;
     const char *summary;               /* a line in `mux --help` */
-    int (*run)(int argc, char **argv); /* what is left in stdout is written out after it */
+    int (*run)(int argc, char **argv); /* main() flushes stdout after it */
 };
 
 extern const struct subcommand subcommand_cat, subcommand_top, subcommand_route, subcommand_send,
@@ -28,8 +28,8 @@ extern const struct subcommand subcommand_cat, subcommand_top, subcommand_route,
 bool stdout_takes_binary(const struct subcommand *subcommand);
 
 /*
- * Before packets are appended to stdout: ends half a packet there (tools/results/tail.h), and says
- * so on stderr. False: that cannot be done.
+ * To be called before packets are appended to stdout: ends half a packet there
+ * (tools/results/tail.h), and says so on stderr. False: it cannot be ended.
  */
 bool stdout_mend(const struct subcommand *subcommand);
 

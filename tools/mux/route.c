@@ -29,10 +29,10 @@ static const char outro[] =
     "usage,\n"
     "or stdout is a terminal.\n";
 
-/* segment.data NULL: strip */
+/* With prefix.segment.data NULL the first segment is stripped. */
 struct route {
     struct mux_prefix prefix;
-    unsigned modes; /* options that were given: one is right */
+    unsigned modes; /* --prefix and --strip that were given: exactly one is right */
 };
 
 static bool write_bytes(void *user, struct mux_span bytes) {

@@ -1,4 +1,4 @@
-/* mux top: a run as it happens, summed up. */
+/* mux top: sums a run up while it happens. */
 #include "tools/base/text.h"
 #include "tools/mux/mux.h"
 #include "tools/results/input.h"
@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* As often the summary is looked after while nothing comes. */
+/* How often the summary is redrawn while nothing comes. */
 #define TICK_MS 100
 
 static const char intro[] =
@@ -88,8 +88,8 @@ static int exit_code(const struct top *top) {
 }
 
 /*
- * Reads on although stdout is broken: who is in front of us in the pipe (tee, into a file) must not
- * break, too.
+ * A broken stdout does not stop the reading: the process before us in the pipe (tee, which writes a
+ * file) would break, too.
  */
 static bool finish(struct top *top) {
     if (summary_finish(top->summary, clock_ns()))

@@ -18,16 +18,16 @@
 #define TEXT_OF(number) TEXT_OF_TOKEN(number)
 #define TEXT_OF_TOKEN(token) #token
 
-/* A sentence that quotes an endpoint twice. */
+/* Room for a sentence that quotes an endpoint twice. */
 #define WHY_BYTES (2 * ENDPOINT_TEXT_BYTES + 256)
 
-/* In front of the endpoint of an upstream that is a node. */
+/* Prefix of the endpoint of an upstream that is a node. */
 #define NODE_PREFIX "mux:"
 
 #define MEMORY_LEAST_BYTES ((uint64_t)16 << 20)
 #define LINKS_MAX_DEFAULT 16384
 #define LINKS_MAX_MOST 1000000
-/* A second: beyond it nobody waits for an answer any more. */
+/* A second. A longer silence has no traffic whose latency could matter. */
 #define BUSY_POLL_MOST_US 1000000
 /* Longer than a switch or a routing protocol takes to find another way. */
 #define NODE_GRACE_DEFAULT_S 30
@@ -77,7 +77,7 @@ static bool parse_endpoint(const struct option_row *row, const char *value, cons
     return false;
 }
 
-/* Does the endpoint of a port of DPDK's say whom to connect to? */
+/* Does the endpoint of a DPDK port name a host to connect to? */
 static bool has_to(const struct endpoint *endpoint) {
     struct dpdk_spec spec;
     char why[256];
@@ -160,7 +160,7 @@ static bool set_upstream(const struct option_row *row, void *target, const char 
     return true;
 }
 
-/* One of `count` words. */
+/* Finds `value` among `count` words. */
 static bool parse_word(const struct option_row *row, const char *value, const char *const *words,
                        unsigned count, const char *expected, unsigned *out) {
     for (*out = 0; *out < count; (*out)++)
@@ -342,7 +342,7 @@ static const struct option_table table = {
     .rows = rows,
     .count = sizeof rows / sizeof *rows,
 };
-/* What only the whole command line shows. */
+/* Checks what depends on several options. */
 static bool consistent(const struct options *options) {
     unsigned stdins = 0, paths = 0;
     for (unsigned i = 0; i < options->listen_count; i++) {
@@ -355,7 +355,7 @@ static bool consistent(const struct options *options) {
         return false;
     }
     if (options->listen_count == 0) {
-        text_complain("muxd: where shall workers connect? Give --listen ib0, --listen :7533 or "
+        text_complain("muxd: where do workers connect? Give --listen ib0, --listen :7533 or "
                       "another endpoint (muxd --help lists them)");
         return false;
     }
