@@ -317,6 +317,14 @@ class Cable:
             except OSError:
                 pass
 
+    def has_acknowledged(self):
+        """Do the nodes below know that what they sent has come? Else a cut leaves it in doubt."""
+        port = ":%04X" % self.listener.getsockname()[1]
+        with open("/proc/net/tcp") as file:
+            sockets = [line.split() for line in file]
+        return all(fields[4].startswith("00000000:") for fields in sockets
+                   if fields[2].endswith(port))
+
     def cut(self):
         with self.lock:
             self.is_cut = True

@@ -83,6 +83,7 @@ class Nodes(Case):
         other = self.muxd(listen=("[::1]:%d" % port,))
         worker = self.worker(leaf, test_id="t", test_status="inprogress")
         self.until(lambda: count_packets(home.stream()) == 1, "the test's beginning")
+        self.until(cable.has_acknowledged, "the acknowledgement")
         return home, other, cable, leaf, worker
 
     def verdicts(self, *nodes):
@@ -97,6 +98,7 @@ class Nodes(Case):
             cable.cut()
             cable.mend()
             home.wait_log("is back")
+            self.until(cable.has_acknowledged, "the acknowledgement")
         worker.sendall(packet(test_id="t", test_status="success"))
         self.finish(worker)
         for node in (leaf, home, other):
@@ -115,7 +117,8 @@ class Nodes(Case):
         self.until(lambda: self.verdicts(other) == [begun], "the test's beginning at the other one")
         worker.sendall(packet(test_id="t", test_status="success"))
         self.finish(worker)
-        self.assertEqual(leaf.end(), 0, leaf.log)
+        # a connection that died by a reset leaves in doubt whether all was read
+        self.assertIn(leaf.end(), (0, 75), leaf.log)
         self.assertEqual(other.end(), 0, other.log)
         self.assertEqual(self.verdicts(home, other), [begun, begun + [("success", "0/0")]])
 
