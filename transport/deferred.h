@@ -5,34 +5,34 @@
 #ifndef TRANSPORT_DEFERRED_H
 #define TRANSPORT_DEFERRED_H
 
-#include "transport/queue.h"
+#include "mux/list.h"
 #include <stdlib.h>
 
 struct deferred {
-    struct queue queue;
+    struct mux_list queue;
 };
 
 /* Lies in the memory. */
 struct deferred_item {
-    struct queue_link link;
+    struct mux_list link;
     void *memory; /* from malloc() */
 };
 
 static inline void deferred_init(struct deferred *deferred) {
-    queue_init(&deferred->queue);
+    mux_list_init(&deferred->queue);
 }
 
 static inline void deferred_free(struct deferred *deferred, struct deferred_item *item,
                                  void *memory) {
     item->memory = memory;
-    queue_push(&deferred->queue, &item->link);
+    mux_list_append(&deferred->queue, &item->link);
 }
 
 /* At the beginning of poll(), and at the end of the engine's life. */
 static inline void deferred_run(struct deferred *deferred) {
-    struct queue_link *link;
-    while ((link = queue_pop(&deferred->queue)))
-        free(queue_entry(link, struct deferred_item, link)->memory);
+    struct mux_list *link;
+    while ((link = mux_list_pop(&deferred->queue)))
+        free(MUX_LIST_ITEM(link, struct deferred_item, link)->memory);
 }
 
 #endif

@@ -21,16 +21,16 @@ struct mux_buffer *intake_buffer(struct intake *intake) {
 }
 
 void intake_wait(struct intake *intake) {
-    queue_push(&intake->pool->waiting, &intake->task.link);
+    mux_list_append(&intake->pool->waiting, &intake->task.link);
 }
 
 void intake_buffer_returned(struct pool *pool, struct mux_buffer *buffer) {
-    struct queue_link *link = queue_pop(&pool->waiting);
+    struct mux_list *link = mux_list_pop(&pool->waiting);
     if (!link) {
         pool_keep(pool, buffer);
         return;
     }
-    struct intake *intake = queue_entry(link, struct intake, task.link);
+    struct intake *intake = MUX_LIST_ITEM(link, struct intake, task.link);
     intake->granted = buffer;
     intake_wake(intake);
 }

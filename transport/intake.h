@@ -11,8 +11,8 @@
 
 /* Lies in a connection. */
 struct intake {
-    struct task task;    /* its turn: the engine's, which receives */
-    struct queue *ready; /* the engine's, where it gets one */
+    struct task task;       /* its turn: the engine's, which receives */
+    struct mux_list *ready; /* the engine's, where it gets one */
     struct pool *pool;
     bool on;                    /* receive() */
     struct mux_room room;       /* receive_into()'s, needs no buffer; len 0: none */
@@ -29,6 +29,15 @@ void intake_stop(struct intake *intake);
 
 /* receive_into(): takes no buffer any more. Wake it if there is something to receive. */
 void intake_offer(struct intake *intake, struct mux_room room);
+
+/*
+ * A send has failed: is the loss reported only after what the peer had sent was received? A worker
+ * that ended without reading what was sent to it has perhaps written its results before. While
+ * receiving is off, and nothing is unread, nothing has to come first.
+ */
+static inline bool intake_precedes_loss(const struct intake *intake, bool unread) {
+    return intake->on || unread;
+}
 
 /* A buffer to receive into, the engine's until it lends it or hands it back; NULL: there is none.
  */

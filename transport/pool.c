@@ -12,7 +12,7 @@ static void release(struct mux_buffer *buffer) {
 /* One pool over `count` buffers and the memory from `data` on. */
 static void cut(struct pool *pool, unsigned count, uint8_t *data, size_t buffer_bytes) {
     pool->count = count;
-    queue_init(&pool->waiting);
+    mux_list_init(&pool->waiting);
     for (unsigned i = 0; i < count; i++) {
         pool->buffers[i] = (struct mux_buffer){.data = data + i * buffer_bytes,
                                                .size_bytes = buffer_bytes,

@@ -11,7 +11,7 @@
 #ifndef TRANSPORT_POOL_H
 #define TRANSPORT_POOL_H
 
-#include "transport/queue.h"
+#include "mux/list.h"
 #include "transport/transport.h"
 
 struct pool;
@@ -22,8 +22,8 @@ typedef void pool_returned(struct pool *pool, struct mux_buffer *buffer);
 struct pool {
     struct mux_buffer *buffers; /* `count` of them; a buffer's id is its index */
     unsigned count;
-    unsigned lent;        /* with the user */
-    struct queue waiting; /* the engine's connections that found no buffer, in turn */
+    unsigned lent;           /* with the user */
+    struct mux_list waiting; /* the engine's connections that found no buffer, in turn */
     pool_returned *returned;
     void *owner;              /* the engine, for `returned` */
     struct mux_buffer **free; /* the list of pool_keep() and pool_take(), last in first out */
@@ -60,11 +60,6 @@ struct mux_buffer *pool_take(struct pool *pool);
 /* A buffer's id in its pool. */
 static inline unsigned pool_id(const struct pool *pool, const struct mux_buffer *buffer) {
     return (unsigned)(buffer - pool->buffers);
-}
-
-/* Buffers that are not with the user. */
-static inline unsigned pool_unlent(const struct pool *pool) {
-    return pool->count - pool->lent;
 }
 
 #endif

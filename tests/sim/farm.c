@@ -233,7 +233,7 @@ static struct farm *farm_open(uint64_t seed, bool mortal) {
     assert(farm);
     farm->seed = seed;
     farm->sim = sim_create(seed, &sim_faultless);
-    queue_init(&farm->runnable);
+    mux_list_init(&farm->runnable);
     farm_plan(farm, mortal);
     struct sim_faults faults = sim_faultless;
     faults.early = (unsigned)sim_random(farm->sim, 2) * 300000;
@@ -297,7 +297,7 @@ bool farm_step_place(struct place *place) {
 /* Everybody who has something to do does it. False: nobody had. */
 static bool act(struct farm *farm) {
     bool busy = sink_act(farm);
-    struct queue_link *link;
+    struct mux_list *link;
     for (unsigned i = 0; i < farm->plan.nodes; i++) {
         struct place *place = &farm->places[i];
         if (place->ended || !sim_due(place->transport))
@@ -309,9 +309,9 @@ static bool act(struct farm *farm) {
             end_place(place);
         }
     }
-    while ((link = queue_pop(&farm->runnable))) {
+    while ((link = mux_list_pop(&farm->runnable))) {
         busy = true;
-        worker_act(queue_entry(link, struct worker, runnable));
+        worker_act(MUX_LIST_ITEM(link, struct worker, runnable));
     }
     return busy;
 }

@@ -7,9 +7,9 @@
 #ifndef TESTS_SIM_FARM_H
 #define TESTS_SIM_FARM_H
 
+#include "mux/list.h"
 #include "mux/packet/packet.h"
 #include "tools/node/node.h"
-#include "transport/queue.h"
 #include "transport/sim/sim.h"
 
 #define FARM_NODES_MAX 24
@@ -123,7 +123,7 @@ struct test {
 /* Somebody who connects to a node, sends and goes: one connection. */
 struct worker {
     struct farm *farm;
-    struct queue_link runnable; /* in farm->runnable */
+    struct mux_list runnable; /* in farm->runnable */
     unsigned index;
     struct place *place;
     uint64_t start_ns;
@@ -173,7 +173,7 @@ struct farm {
     struct plan plan;
     struct place places[FARM_NODES_MAX]; /* [0] is the root; parents come before children */
     struct worker *workers;
-    struct queue runnable;
+    struct mux_list runnable;
     struct sink sink;
     struct owner *owners;
     unsigned owner_count;

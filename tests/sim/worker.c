@@ -27,8 +27,8 @@ enum { NEST_NONE, NEST_LAST, NEST_WHOLE, NEST_OUTER };
 
 static void ready(void *user) {
     struct worker *worker = user;
-    if (!queue_linked(&worker->runnable))
-        queue_push(&worker->farm->runnable, &worker->runnable);
+    if (mux_list_empty(&worker->runnable))
+        mux_list_append(&worker->farm->runnable, &worker->runnable);
 }
 
 void worker_init(struct worker *worker, struct farm *farm, unsigned index) {
@@ -51,8 +51,8 @@ void worker_fini(struct worker *worker) {
 }
 
 static void leave(struct worker *worker) {
-    if (queue_linked(&worker->runnable))
-        queue_remove(&worker->runnable);
+    if (!mux_list_empty(&worker->runnable))
+        mux_list_remove(&worker->runnable);
     sim_close(worker->end);
     worker->end = NULL;
     worker->done = true;

@@ -21,7 +21,7 @@ static int beside_wake_fd(const struct transport *transport) {
 }
 
 static uint64_t beside_rest(struct transport *transport) {
-    return queue_empty(&transport->ready) ? UINT64_MAX : 0;
+    return mux_list_empty(&transport->ready) ? UINT64_MAX : 0;
 }
 
 static void make_beside(void) {

@@ -15,10 +15,9 @@ static bool connect_turn(struct task *task, struct transport_event *event);
 static bool closed_turn(struct task *task, struct transport_event *event);
 
 struct dpdk_conn *dpdk_conn_new(struct transport *transport, enum transport_pool pool) {
-    struct queue_link *link = queue_pop(&transport->free_conns);
-    if (!link)
+    struct dpdk_conn *conn = conns_take(&transport->conns);
+    if (!conn)
         return NULL;
-    struct dpdk_conn *conn = queue_entry(link, struct dpdk_conn, link);
     *conn = (struct dpdk_conn){.head = {.ops = &dpdk_conn_ops, .peer = &conn->peer},
                                .transport = transport,
                                .intake = {.task.turn = dpdk_receive_turn,
@@ -27,38 +26,33 @@ struct dpdk_conn *dpdk_conn_new(struct transport *transport, enum transport_pool
                                .out.turn = dpdk_send_turn,
                                .window_bytes = WINDOW_LEAST_BYTES,
                                .closed.turn = closed_turn};
-    queue_init(&conn->inbox);
-    queue_init(&conn->lent);
+    mux_list_init(&conn->inbox);
+    mux_list_init(&conn->lent);
     return conn;
 }
 
 void dpdk_conn_free(struct dpdk_conn *conn) {
     window_end(conn);
-    queue_push(&conn->transport->free_conns, &conn->link);
+    conns_undo_take(&conn->transport->conns, conn);
 }
 
 void dpdk_conns_recycle(struct transport *transport) {
-    struct queue_link *link;
-    if (queue_empty(&transport->gone_conns))
-        return;
-    while ((link = queue_pop(&transport->gone_conns))) {
-        transport->conns_used--;
-        queue_push(&transport->free_conns, link);
-    }
-    while ((link = queue_pop(&transport->starved)))
-        queue_push(&transport->ready, link);
+    unsigned count = conns_recycle(&transport->conns);
+    transport->conns_used -= count;
+    if (count > 0)
+        tasks_wake(&transport->ready, &transport->starved);
 }
 
 /* Nobody has waited for it to be accepted long enough to see it. */
 static void forget_pending(struct dpdk_conn *conn) {
-    queue_remove(&conn->link);
+    mux_list_remove(&conn->link);
     conn->transport->pending--;
     dpdk_conn_free(conn);
 }
 
 void dpdk_conn_fail(struct dpdk_conn *conn, int error) {
     conn->failed_error = error;
-    if (conn->listener && queue_empty(&conn->inbox)) {
+    if (conn->listener && mux_list_empty(&conn->inbox)) {
         forget_pending(conn);
         return;
     }
@@ -76,8 +70,7 @@ void dpdk_describe_peer(struct dpdk_conn *conn, const struct transport_address *
 
 static void without_pcb(struct dpdk_conn *conn) {
     conn->pcb = NULL;
-    if (queue_linked(&conn->ack))
-        queue_remove(&conn->ack);
+    mux_list_remove(&conn->ack);
 }
 
 /* The pcb is freed, or is about to be. */
@@ -106,8 +99,8 @@ static void steady_segment_size(struct tcp_pcb *pcb) {
 }
 
 void dpdk_conns_fail(struct transport *transport, const struct netif *netif, int error) {
-    for (size_t i = 0; i < (size_t)transport->conns_max + BACKLOG_MAX; i++) {
-        struct dpdk_conn *conn = &transport->conns[i];
+    for (unsigned i = 0; i < transport->conns.fresh; i++) {
+        struct dpdk_conn *conn = conns_at(&transport->conns, i);
         struct tcp_pcb *pcb = conn->pcb;
         if (!pcb || pcb->netif_idx != netif_get_index(netif))
             continue;
@@ -164,7 +157,7 @@ static err_t connected_callback(void *argument, struct tcp_pcb *pcb, err_t error
 }
 
 static bool connect_turn(struct task *task, struct transport_event *event) {
-    struct dpdk_conn *conn = queue_entry(task, struct dpdk_conn, out);
+    struct dpdk_conn *conn = MUX_CONTAINER_OF(task, struct dpdk_conn, out);
     conn->connecting = false;
     if (conn->failed_error)
         return dpdk_conn_lost(conn, event, "connect");
@@ -256,7 +249,7 @@ struct transport_conn *dpdk_attach(struct transport *transport, int in, int out,
  */
 static void leave(struct dpdk_conn *conn) {
     struct tcp_pcb *pcb = conn->pcb;
-    bool reset = !queue_empty(&conn->inbox) || conn->refers;
+    bool reset = !mux_list_empty(&conn->inbox) || conn->refers;
     dpdk_conn_forget_pcb(conn);
     pcb->rcv_wnd = TCP_WND_MAX(pcb); /* less would mean to lwIP that not all was read */
     if (reset || tcp_close(pcb) != ERR_OK)
@@ -277,12 +270,12 @@ void dpdk_close(struct transport_conn *handle) {
 }
 
 static bool closed_turn(struct task *task, struct transport_event *event) {
-    struct dpdk_conn *conn = queue_entry(task, struct dpdk_conn, closed);
+    struct dpdk_conn *conn = MUX_CONTAINER_OF(task, struct dpdk_conn, closed);
     event->kind = TRANSPORT_CLOSED;
     event->conn = &conn->head;
-    event->sent_bytes = conn->sending ? conn->sent_bytes : 0;
+    event->sent_bytes = conn->sending ? conn->cursor.sent_bytes : 0;
     event->in_doubt_bytes = conn->in_doubt_bytes;
     window_end(conn);
-    queue_push(&conn->transport->gone_conns, &conn->link);
+    conns_give_back(&conn->transport->conns, conn);
     return true;
 }

@@ -39,35 +39,24 @@ bool lwip_failed(struct transport_failure *failure, err_t error, const char *ope
     return false;
 }
 
-static bool make_conns(struct transport *transport, unsigned conns_max) {
-    size_t count = (size_t)conns_max + BACKLOG_MAX;
-    transport->conns = calloc(count, sizeof *transport->conns);
-    if (!transport->conns)
-        return false;
-    transport->conns_max = conns_max;
-    for (size_t i = 0; i < count; i++)
-        queue_push(&transport->free_conns, &transport->conns[i].link);
-    return true;
-}
-
 static void dpdk_fini(struct transport *transport) {
     assert(transport->conns_used == 0 && transport->pending == 0 &&
-           queue_empty(&transport->listeners));
+           mux_list_empty(&transport->listeners));
     deferred_run(&transport->deferred);
     while (transport->ports_count > 0)
         port_close(transport->ports[--transport->ports_count]);
     pools_fini(&transport->pools);
-    free(transport->conns);
+    conns_fini(&transport->conns);
     free(transport);
     exists = false;
 }
 
 static bool make(struct transport *transport, const struct transport_config *config,
                  struct transport_failure *failure) {
-    if (!make_conns(transport, config->conns_max)) {
-        transport_failed(failure, "calloc");
+    transport->conns_max = config->conns_max;
+    if (!conns_init(&transport->conns, config->conns_max + BACKLOG_MAX, sizeof(struct dpdk_conn),
+                    offsetof(struct dpdk_conn, place), failure))
         return false;
-    }
     if (!pools_init(&transport->pools, config, transport, intake_buffer_returned, failure))
         return false;
     transport->windows_max_bytes = config->memory.len;
@@ -107,13 +96,11 @@ static struct transport *dpdk_init(const struct transport_config *config,
         return NULL;
     }
     exists = true;
-    queue_init(&transport->listeners);
-    queue_init(&transport->ready);
-    queue_init(&transport->starved);
-    queue_init(&transport->acks_now);
-    queue_init(&transport->acks);
-    queue_init(&transport->free_conns);
-    queue_init(&transport->gone_conns);
+    mux_list_init(&transport->listeners);
+    mux_list_init(&transport->ready);
+    mux_list_init(&transport->starved);
+    mux_list_init(&transport->acks_now);
+    mux_list_init(&transport->acks);
     deferred_init(&transport->deferred);
     if (!make(transport, config, failure)) {
         dpdk_fini(transport);
@@ -144,7 +131,7 @@ static struct transport_watch *dpdk_watch(struct transport *transport, int fd, v
 }
 
 static void dpdk_stop(struct transport *transport) {
-    assert(queue_empty(&transport->listeners));
+    assert(mux_list_empty(&transport->listeners));
     dpdk_conns_recycle(transport);
     guard_linger(transport);
     guard_end();

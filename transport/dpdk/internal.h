@@ -16,6 +16,8 @@
 #ifndef TRANSPORT_DPDK_INTERNAL_H
 #define TRANSPORT_DPDK_INTERNAL_H
 
+#include "transport/conns.h"
+#include "transport/cursor.h"
 #include "transport/deferred.h"
 #include "transport/descriptor.h"
 #include "transport/dpdk/filter.h"
@@ -80,7 +82,7 @@ extern struct dpdk_counters dpdk_counters;
 struct piece {
     struct pbuf_custom pbuf; /* lwIP's view of the frame, until the bytes come to the inbox */
     void *mbuf;              /* NULL: from malloc() */
-    struct queue_link link;  /* in a connection's inbox, or among what it has lent */
+    struct mux_list link;    /* in a connection's inbox, or among what it has lent */
     uint8_t *data;
     size_t len;
     uint8_t *end;             /* of the memory behind the bytes */
@@ -93,7 +95,8 @@ struct dpdk_conn {
     struct transport_conn head; /* first */
     struct transport *transport;
     struct tcp_pcb *pcb;            /* NULL: lwIP has no part in it any more */
-    struct queue_link link;         /* free, gone, or waiting to be accepted */
+    struct mux_list place;          /* of conns.h */
+    struct mux_list link;           /* waiting to be accepted */
     struct dpdk_listener *listener; /* while waiting to be accepted */
     struct intake intake;
     struct task out; /* sending; before that connecting */
@@ -106,21 +109,18 @@ struct dpdk_conn {
     uint32_t window_bytes; /* granted: may wait here, be lent, or be under way */
     bool fin;              /* the peer's has come */
     bool ended;            /* and was told */
-    struct queue inbox;
-    struct queue lent;
-    struct queue_link ack; /* in the queue of those that owe the peer one */
+    struct mux_list inbox;
+    struct mux_list lent;
+    struct mux_list ack; /* in the queue of those that owe the peer one */
     uint64_t ack_due_ns;
     uint32_t ack_bytes; /* that came since */
 
     bool sending;
     bool finishing;
     bool finished;
-    struct mux_gather gather;
-    size_t span; /* the first not yet taken whole, and how much of it is */
-    size_t span_sent_bytes;
-    uint64_t sent_bytes;
-    bool refers;      /* lwIP's segments point into the gather list's memory */
-    uint32_t end_seq; /* behind the last byte of ours, once no more are to come */
+    struct cursor cursor; /* behind what lwIP took */
+    bool refers;          /* lwIP's segments point into the gather list's memory */
+    uint32_t end_seq;     /* behind the last byte of ours, once no more are to come */
 
     int failed_error;        /* the connection is broken; told when what came before is received */
     uint64_t in_doubt_bytes; /* as it last was; what it is once there is no pcb */
@@ -131,21 +131,21 @@ struct dpdk_listener {
     struct transport_listener head; /* first */
     struct deferred_item deferred;
     struct transport *transport;
-    struct queue_link link; /* in the transport's listeners */
+    struct mux_list link; /* in the transport's listeners */
     struct port *port;
     int failed_error; /* of the port, to be told */
     struct tcp_pcb *pcb;
     struct task task;
-    struct queue pending;
+    struct mux_list pending;
     bool accepting;
 };
 
 static inline struct dpdk_conn *dpdk_conn_of(const struct transport_conn *handle) {
-    return queue_entry(handle, struct dpdk_conn, head);
+    return MUX_CONTAINER_OF(handle, struct dpdk_conn, head);
 }
 
 static inline struct dpdk_listener *dpdk_listener_of(const struct transport_listener *handle) {
-    return queue_entry(handle, struct dpdk_listener, head);
+    return MUX_CONTAINER_OF(handle, struct dpdk_listener, head);
 }
 
 extern const struct transport_conn_ops dpdk_conn_ops;
@@ -157,19 +157,17 @@ struct transport {
     struct deferred deferred;
     struct port *ports[PORTS_MAX];
     unsigned ports_count;
-    struct queue ready;
-    struct queue starved; /* listeners that wait for a place */
-    struct queue free_conns;
-    struct queue gone_conns; /* free with the next poll(): until then the user looks at them */
-    struct dpdk_conn *conns;
-    struct queue acks_now; /* connections that owe an acknowledgement: with this pass, and ... */
-    struct queue acks;     /* ... in a while, the one that is due first in front */
+    struct mux_list ready;
+    struct mux_list starved;  /* listeners that wait for a place */
+    struct conns conns;       /* the user's and those that wait to be accepted */
+    struct mux_list acks_now; /* connections that owe an acknowledgement: with this pass, and ... */
+    struct mux_list acks;     /* ... in a while, the one that is due first in front */
     unsigned conns_max;
     unsigned conns_used; /* of conns_max; those that wait to be accepted are not among them */
     unsigned pending;
     size_t windows_max_bytes;   /* that windows may grow by, all together */
     size_t windows_grown_bytes; /* and have */
-    struct queue listeners;
+    struct mux_list listeners;
     uint64_t busy_ns;       /* when something last came or went */
     uint64_t census_due_ns; /* of lwIP's connections that are not ours */
     unsigned half_open;     /* as the last census found, and those since */

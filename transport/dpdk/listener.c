@@ -7,7 +7,7 @@
 static bool accept_turn(struct task *task, struct transport_event *event);
 
 void dpdk_listener_wake(struct dpdk_listener *listener) {
-    if (listener->failed_error || (listener->accepting && !queue_empty(&listener->pending)))
+    if (listener->failed_error || (listener->accepting && !mux_list_empty(&listener->pending)))
         task_wake(&listener->transport->ready, &listener->task);
 }
 
@@ -28,7 +28,7 @@ static err_t accept_callback(void *argument, struct tcp_pcb *pcb, err_t error) {
     dpdk_conn_use_pcb(conn, pcb);
     window_begin(conn, pcb->rcv_wnd); /* larger than the least for what comes from ourselves */
     conn->listener = listener;
-    queue_push(&listener->pending, &conn->link);
+    mux_list_append(&listener->pending, &conn->link);
     transport->pending++;
     dpdk_listener_wake(listener);
     return ERR_OK;
@@ -90,12 +90,12 @@ struct transport_listener *dpdk_listen(struct transport *transport,
     listener->transport = transport;
     listener->task.turn = accept_turn;
     listener->accepting = true;
-    queue_init(&listener->pending);
+    mux_list_init(&listener->pending);
     if (!begin_listen(listener, address, bound, failure)) {
         free(listener);
         return NULL;
     }
-    queue_push(&transport->listeners, &listener->link);
+    mux_list_append(&transport->listeners, &listener->link);
     return &listener->head;
 }
 
@@ -111,9 +111,9 @@ void dpdk_accept(struct transport_listener *handle, bool on) {
 /* As a kernel does with those that nobody accepted. */
 static void reset_pending(struct dpdk_listener *listener) {
     struct transport *transport = listener->transport;
-    struct queue_link *link;
-    while ((link = queue_pop(&listener->pending))) {
-        struct dpdk_conn *conn = queue_entry(link, struct dpdk_conn, link);
+    struct mux_list *link;
+    while ((link = mux_list_pop(&listener->pending))) {
+        struct dpdk_conn *conn = MUX_LIST_ITEM(link, struct dpdk_conn, link);
         struct tcp_pcb *pcb = conn->pcb;
         if (pcb) {
             dpdk_conn_forget_pcb(conn);
@@ -130,15 +130,15 @@ void dpdk_close_listener(struct transport_listener *handle) {
     task_stop(&listener->task);
     tcp_close(listener->pcb);
     reset_pending(listener);
-    queue_remove(&listener->link);
+    mux_list_remove(&listener->link);
     listener->head.user = NULL;
     deferred_free(&listener->transport->deferred, &listener->deferred, listener);
 }
 
 void dpdk_listeners_fail(struct port *port, struct transport *transport, int error) {
-    struct queue_link *link = transport->listeners.head.next;
-    for (; link != &transport->listeners.head; link = link->next) {
-        struct dpdk_listener *listener = queue_entry(link, struct dpdk_listener, link);
+    struct mux_list *link = transport->listeners.next;
+    for (; link != &transport->listeners; link = link->next) {
+        struct dpdk_listener *listener = MUX_LIST_ITEM(link, struct dpdk_listener, link);
         if (listener->port != port)
             continue;
         listener->failed_error = error;
@@ -157,18 +157,18 @@ static bool port_failed(struct dpdk_listener *listener, struct transport_event *
 }
 
 static bool accept_turn(struct task *task, struct transport_event *event) {
-    struct dpdk_listener *listener = queue_entry(task, struct dpdk_listener, task);
+    struct dpdk_listener *listener = MUX_CONTAINER_OF(task, struct dpdk_listener, task);
     struct transport *transport = listener->transport;
     if (listener->failed_error)
         return port_failed(listener, event);
-    if (queue_empty(&listener->pending))
+    if (mux_list_empty(&listener->pending))
         return false; /* who waited has left */
     if (transport->conns_used == transport->conns_max) {
-        queue_push(&transport->starved, &task->link);
+        mux_list_append(&transport->starved, &task->link);
         return false;
     }
-    struct queue_link *link = queue_pop(&listener->pending);
-    struct dpdk_conn *conn = queue_entry(link, struct dpdk_conn, link);
+    struct mux_list *link = mux_list_pop(&listener->pending);
+    struct dpdk_conn *conn = MUX_LIST_ITEM(link, struct dpdk_conn, link);
     conn->listener = NULL;
     transport->pending--;
     transport->conns_used++;

@@ -39,8 +39,8 @@ void piece_free(struct piece *piece) {
 }
 
 static struct piece *last_piece(const struct dpdk_conn *conn) {
-    return queue_empty(&conn->inbox) ? NULL
-                                     : queue_entry(conn->inbox.head.prev, struct piece, link);
+    return mux_list_empty(&conn->inbox) ? NULL
+                                        : MUX_LIST_ITEM(conn->inbox.prev, struct piece, link);
 }
 
 static size_t room_behind(const struct piece *piece) {
@@ -65,7 +65,7 @@ static bool put_copy(struct dpdk_conn *conn, const uint8_t *data, size_t len) {
             last = make_piece();
             if (!last)
                 return false;
-            queue_push(&conn->inbox, &last->link);
+            mux_list_append(&conn->inbox, &last->link);
             room = room_behind(last);
         }
         size_t now = len < room ? len : room;
@@ -88,7 +88,7 @@ static bool put_one(struct dpdk_conn *conn, struct pbuf *pbuf) {
         struct piece *piece = (struct piece *)(void *)pbuf;
         piece->data = pbuf->payload;
         piece->len = pbuf->len;
-        queue_push(&conn->inbox, &piece->link);
+        mux_list_append(&conn->inbox, &piece->link);
         return true;
     }
     bool put = put_copy(conn, pbuf->payload, pbuf->len);
@@ -113,15 +113,15 @@ bool inbox_put(struct dpdk_conn *conn, struct pbuf *chain) {
 
 size_t inbox_copy(struct dpdk_conn *conn, struct mux_room room) {
     size_t copied = 0;
-    while (copied < room.len && !queue_empty(&conn->inbox)) {
-        struct piece *piece = queue_entry(conn->inbox.head.next, struct piece, link);
+    while (copied < room.len && !mux_list_empty(&conn->inbox)) {
+        struct piece *piece = MUX_LIST_ITEM(conn->inbox.next, struct piece, link);
         size_t left = room.len - copied, now = piece->len < left ? piece->len : left;
         memcpy(room.data + copied, piece->data, now);
         copied += now;
         piece->data += now;
         piece->len -= now;
         if (piece->len == 0) {
-            queue_remove(&piece->link);
+            mux_list_remove(&piece->link);
             piece_free(piece);
         }
     }
@@ -130,7 +130,7 @@ size_t inbox_copy(struct dpdk_conn *conn, struct mux_room room) {
 }
 
 void inbox_clear(struct dpdk_conn *conn) {
-    struct queue_link *link;
-    while ((link = queue_pop(&conn->inbox)))
-        piece_free(queue_entry(link, struct piece, link));
+    struct mux_list *link;
+    while ((link = mux_list_pop(&conn->inbox)))
+        piece_free(MUX_LIST_ITEM(link, struct piece, link));
 }

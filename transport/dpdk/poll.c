@@ -72,7 +72,7 @@ int dpdk_wake_fd(const struct transport *transport) {
 }
 
 static bool has_work(const struct transport *transport) {
-    if (!queue_empty(&transport->ready) || !queue_empty(&transport->gone_conns))
+    if (!mux_list_empty(&transport->ready) || transport->conns.gone_count > 0)
         return true;
     for (unsigned i = 0; i < transport->ports_count; i++)
         if (port_has_work(transport->ports[i]))

@@ -10,7 +10,8 @@
 
 void dpdk_receive_wake(struct dpdk_conn *conn) {
     bool wanted = conn->intake.on && !conn->connecting && !conn->closing && !conn->lost;
-    bool some = !queue_empty(&conn->inbox) || (!conn->ended && (conn->fin || conn->failed_error));
+    bool some =
+        !mux_list_empty(&conn->inbox) || (!conn->ended && (conn->fin || conn->failed_error));
     if (wanted && some)
         intake_wake(&conn->intake);
 }
@@ -32,9 +33,8 @@ void dpdk_receive_into(struct transport_conn *handle, struct mux_room room) {
 
 /* Acknowledged with this pass. */
 static void ack_now(struct dpdk_conn *conn) {
-    if (queue_linked(&conn->ack))
-        queue_remove(&conn->ack);
-    queue_push(&conn->transport->acks_now, &conn->ack);
+    mux_list_remove(&conn->ack);
+    mux_list_append(&conn->transport->acks_now, &conn->ack);
 }
 
 static void open_window(struct dpdk_conn *conn, size_t len) {
@@ -48,7 +48,7 @@ static void give_back(struct mux_buffer *buffer) {
     struct piece *piece = buffer->owner;
     struct mux_buffer *token = piece->token;
     if (piece->conn) {
-        queue_remove(&piece->link);
+        mux_list_remove(&piece->link);
         open_window(piece->conn, piece->len);
     }
     piece_free(piece);
@@ -56,9 +56,9 @@ static void give_back(struct mux_buffer *buffer) {
 }
 
 void receive_disown(struct dpdk_conn *conn) {
-    struct queue_link *link;
-    while ((link = queue_pop(&conn->lent))) {
-        struct piece *piece = queue_entry(link, struct piece, link);
+    struct mux_list *link;
+    while ((link = mux_list_pop(&conn->lent))) {
+        struct piece *piece = MUX_LIST_ITEM(link, struct piece, link);
         piece->conn = NULL;
         open_window(conn, piece->len);
     }
@@ -97,7 +97,7 @@ static bool receive_room(struct dpdk_conn *conn, struct transport_event *event) 
 
 /* The frame itself goes to the user; the pool's buffer is kept for it. */
 static bool lend(struct dpdk_conn *conn, struct transport_event *event, struct mux_buffer *token) {
-    struct piece *piece = queue_entry(queue_pop(&conn->inbox), struct piece, link);
+    struct piece *piece = MUX_LIST_ITEM(mux_list_pop(&conn->inbox), struct piece, link);
     piece->conn = conn;
     piece->token = token;
     piece->buffer = (struct mux_buffer){.data = piece->data,
@@ -105,7 +105,7 @@ static bool lend(struct dpdk_conn *conn, struct transport_event *event, struct m
                                         .holders = 1,
                                         .release = give_back,
                                         .owner = piece};
-    queue_push(&conn->lent, &piece->link);
+    mux_list_append(&conn->lent, &piece->link);
     return received(conn, event, &piece->buffer, piece->data, piece->len);
 }
 
@@ -118,12 +118,12 @@ static bool gather(struct dpdk_conn *conn, struct transport_event *event,
 
 /* One frame is lent; several are one event when they are gathered, which costs less. */
 static bool is_alone(const struct dpdk_conn *conn) {
-    return conn->inbox.head.next == conn->inbox.head.prev;
+    return conn->inbox.next == conn->inbox.prev;
 }
 
 bool dpdk_receive_turn(struct task *task, struct transport_event *event) {
-    struct dpdk_conn *conn = queue_entry(task, struct dpdk_conn, intake.task);
-    if (queue_empty(&conn->inbox))
+    struct dpdk_conn *conn = MUX_CONTAINER_OF(task, struct dpdk_conn, intake.task);
+    if (mux_list_empty(&conn->inbox))
         return no_bytes(conn, event);
     if (conn->intake.room.len > 0)
         return receive_room(conn, event);
@@ -154,10 +154,10 @@ void receive_owe_ack(struct tcp_pcb *pcb) {
 /* For two segments with this pass, for less a little later: perhaps an answer carries it. */
 static void note_ack(struct dpdk_conn *conn, size_t len) {
     struct transport *transport = conn->transport;
-    if (!queue_linked(&conn->ack)) {
+    if (mux_list_empty(&conn->ack)) {
         conn->ack_bytes = 0;
         conn->ack_due_ns = dpdk_now_ns(transport) + ACK_DELAY_NS;
-        queue_push(&transport->acks, &conn->ack);
+        mux_list_append(&transport->acks, &conn->ack);
     }
     conn->ack_bytes += (uint32_t)len;
     if (conn->ack_bytes < 2 * conn->pcb->mss)
@@ -166,18 +166,18 @@ static void note_ack(struct dpdk_conn *conn, size_t len) {
 }
 
 uint64_t receive_due_ns(const struct transport *transport) {
-    if (!queue_empty(&transport->acks_now))
+    if (!mux_list_empty(&transport->acks_now))
         return 0;
-    return queue_empty(&transport->acks)
+    return mux_list_empty(&transport->acks)
                ? UINT64_MAX
-               : queue_entry(transport->acks.head.next, struct dpdk_conn, ack)->ack_due_ns;
+               : MUX_LIST_ITEM(transport->acks.next, struct dpdk_conn, ack)->ack_due_ns;
 }
 
 void receive_acknowledge(struct transport *transport, uint64_t now_ns) {
     while (receive_due_ns(transport) <= now_ns) {
-        struct queue_link *link = queue_pop(&transport->acks_now);
-        link = link ? link : queue_pop(&transport->acks);
-        struct dpdk_conn *conn = queue_entry(link, struct dpdk_conn, ack);
+        struct mux_list *link = mux_list_pop(&transport->acks_now);
+        link = link ? link : mux_list_pop(&transport->acks);
+        struct dpdk_conn *conn = MUX_LIST_ITEM(link, struct dpdk_conn, ack);
         if (!(conn->pcb->flags & TF_ACK_DELAY) && !window_is_news(conn))
             continue; /* some other segment has carried it */
         tcp_ack_now(conn->pcb);

@@ -13,9 +13,7 @@ void dpdk_send(struct transport_conn *handle, const struct mux_gather *gather) {
     assert(!conn->sending && !conn->finishing && !conn->connecting);
     conn->sending = true;
     conn->refers = false;
-    conn->gather = *gather;
-    conn->span = conn->span_sent_bytes = 0;
-    conn->sent_bytes = 0;
+    cursor_begin(&conn->cursor, gather);
     dpdk_send_wake(conn);
 }
 
@@ -30,7 +28,7 @@ uint64_t dpdk_unacknowledged(const struct transport_conn *handle) {
 
 bool dpdk_unread(const struct transport_conn *handle) {
     const struct dpdk_conn *conn = dpdk_conn_of(handle);
-    return !queue_empty(&conn->inbox);
+    return !mux_list_empty(&conn->inbox);
 }
 
 static void finish_now(struct dpdk_conn *conn) {
@@ -49,19 +47,10 @@ void dpdk_finish(struct transport_conn *handle) {
         finish_now(conn);
 }
 
-static void advance(struct dpdk_conn *conn, size_t len) {
-    conn->sent_bytes += len;
-    conn->span_sent_bytes += len;
-    if (conn->span_sent_bytes < conn->gather.spans[conn->span].len)
-        return;
-    conn->span++;
-    conn->span_sent_bytes = 0;
-}
-
 /* lwIP takes all of it or nothing; with little room left in its queue, perhaps one segment. */
 static size_t write_bytes(struct dpdk_conn *conn, const uint8_t *data, size_t len) {
     bool refer = SENDS_BY_REFERENCE && len >= REFER_LEAST_BYTES;
-    bool last = conn->sent_bytes + len == conn->gather.len_bytes;
+    bool last = conn->cursor.sent_bytes + len == conn->cursor.gather.len_bytes;
     u8_t flags = (u8_t)((refer ? 0 : TCP_WRITE_FLAG_COPY) | (last ? 0 : TCP_WRITE_FLAG_MORE));
     err_t error = tcp_write(conn->pcb, data, (u16_t)len, flags);
     if (error == ERR_MEM && len > conn->pcb->mss) {
@@ -79,16 +68,13 @@ static size_t write_bytes(struct dpdk_conn *conn, const uint8_t *data, size_t le
 
 /* As much as lwIP has room for. */
 static void write_some(struct dpdk_conn *conn) {
-    while (conn->sent_bytes < conn->gather.len_bytes) {
-        const struct mux_span *span = &conn->gather.spans[conn->span];
-        size_t left = span->len - conn->span_sent_bytes, room = tcp_sndbuf(conn->pcb);
-        if (left > 0) {
-            const uint8_t *data = span->data + conn->span_sent_bytes;
-            left = room > 0 ? write_bytes(conn, data, left < room ? left : room) : 0;
-            if (left == 0)
-                break;
-        }
-        advance(conn, left);
+    while (!cursor_at_end(&conn->cursor)) {
+        struct mux_span span = cursor_span(&conn->cursor);
+        size_t room = tcp_sndbuf(conn->pcb);
+        size_t len = room > 0 ? write_bytes(conn, span.data, span.len < room ? span.len : room) : 0;
+        if (len == 0)
+            break;
+        cursor_advance(&conn->cursor, len);
     }
     tcp_output(conn->pcb); /* what cannot leave now the timers send */
     conn->in_doubt_bytes = dpdk_unacknowledged(&conn->head);
@@ -105,17 +91,17 @@ static bool sent(struct dpdk_conn *conn, struct transport_event *event) {
 
 /* What came before the failure is received before it is told. */
 static bool send_failed(struct dpdk_conn *conn, struct transport_event *event) {
-    return queue_empty(&conn->inbox) && dpdk_conn_lost(conn, event, "send");
+    return mux_list_empty(&conn->inbox) && dpdk_conn_lost(conn, event, "send");
 }
 
 bool dpdk_send_turn(struct task *task, struct transport_event *event) {
-    struct dpdk_conn *conn = queue_entry(task, struct dpdk_conn, out);
+    struct dpdk_conn *conn = MUX_CONTAINER_OF(task, struct dpdk_conn, out);
     if (conn->failed_error)
         return send_failed(conn, event);
-    if (conn->sent_bytes < conn->gather.len_bytes)
+    if (!cursor_at_end(&conn->cursor))
         write_some(conn);
     bool free = !conn->refers || dpdk_unacknowledged(&conn->head) == 0;
-    return conn->sent_bytes == conn->gather.len_bytes && free && sent(conn, event);
+    return cursor_at_end(&conn->cursor) && free && sent(conn, event);
 }
 
 err_t sent_callback(void *argument, struct tcp_pcb *pcb, u16_t len) {

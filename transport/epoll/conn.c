@@ -8,12 +8,11 @@ static bool connect_turn(struct task *task, struct transport_event *event);
 static bool closed_turn(struct task *task, struct transport_event *event);
 
 struct epoll_conn *conn_new(struct transport *transport, enum transport_pool pool) {
-    struct queue_link *link = queue_pop(&transport->free_conns);
-    if (!link) {
+    struct epoll_conn *conn = conns_take(&transport->conns);
+    if (!conn) {
         errno = EMFILE;
         return NULL;
     }
-    struct epoll_conn *conn = queue_entry(link, struct epoll_conn, free_link);
     *conn = (struct epoll_conn){.head = {.ops = &epoll_conn_ops, .peer = &conn->peer},
                                 .transport = transport,
                                 .in.fd = -1,
@@ -23,25 +22,11 @@ struct epoll_conn *conn_new(struct transport *transport, enum transport_pool poo
                                            .pool = &transport->pools.of[pool]},
                                 .out_task.turn = send_turn,
                                 .closed.turn = closed_turn};
-    transport->conns_open++;
     return conn;
 }
 
 void conn_free(struct epoll_conn *conn) {
-    queue_push(&conn->transport->gone_conns, &conn->free_link);
-    conn->transport->conns_gone++;
-    conn->transport->conns_open--;
-}
-
-void conns_recycle(struct transport *transport) {
-    struct queue_link *link;
-    if (queue_empty(&transport->gone_conns))
-        return;
-    transport->conns_gone = 0;
-    while ((link = queue_pop(&transport->gone_conns)))
-        queue_push(&transport->free_conns, link);
-    while ((link = queue_pop(&transport->starved)))
-        queue_push(&transport->ready, link);
+    conns_give_back(&conn->transport->conns, conn);
 }
 
 bool conn_use_socket(struct epoll_conn *conn, int fd) {
@@ -120,7 +105,7 @@ static int connect_result(const struct epoll_conn *conn) {
 }
 
 static bool connect_turn(struct task *task, struct transport_event *event) {
-    struct epoll_conn *conn = queue_entry(task, struct epoll_conn, out_task);
+    struct epoll_conn *conn = MUX_CONTAINER_OF(task, struct epoll_conn, out_task);
     int error = connect_result(conn);
     if (error == EINPROGRESS)
         return false;
@@ -261,10 +246,10 @@ void epoll_close(struct transport_conn *handle) {
 }
 
 static bool closed_turn(struct task *task, struct transport_event *event) {
-    struct epoll_conn *conn = queue_entry(task, struct epoll_conn, closed);
+    struct epoll_conn *conn = MUX_CONTAINER_OF(task, struct epoll_conn, closed);
     event->kind = TRANSPORT_CLOSED;
     event->conn = &conn->head;
-    event->sent_bytes = conn->sending ? conn->sent_bytes : 0;
+    event->sent_bytes = conn->sending ? conn->cursor.sent_bytes : 0;
     event->in_doubt_bytes = conn->in_doubt_bytes;
     conn_free(conn);
     return true;

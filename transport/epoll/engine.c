@@ -9,22 +9,13 @@
 /* Below this a copy costs less than one more piece in a gather list: measured on Zen 4. */
 #define REFERENCE_LEAST_BYTES 512
 
-static bool make_conns(struct transport *transport, unsigned count) {
-    transport->conns = calloc(count, sizeof *transport->conns);
-    transport->conns_max = transport->conns ? count : 0;
-    for (unsigned i = 0; i < transport->conns_max; i++)
-        queue_push(&transport->free_conns, &transport->conns[i].free_link);
-    return transport->conns;
-}
-
 static bool make(struct transport *transport, const struct transport_config *config,
                  struct transport_failure *failure) {
     transport->kept = config->kept;
     transport->accept_limit = socket_accept_limit(config->kept);
-    if (!make_conns(transport, config->conns_max)) {
-        transport_failed(failure, "calloc");
+    if (!conns_init(&transport->conns, config->conns_max, sizeof(struct epoll_conn),
+                    offsetof(struct epoll_conn, place), failure))
         return false;
-    }
     transport->epoll_fd = call_epoll_create();
     if (transport->epoll_fd < 0) {
         transport_failed(failure, "epoll_create");
@@ -35,7 +26,7 @@ static bool make(struct transport *transport, const struct transport_config *con
 }
 
 static void epoll_fini(struct transport *transport) {
-    assert(transport->conns_open == 0 && transport->listeners == 0);
+    assert(conns_open(&transport->conns) == 0 && transport->listeners == 0);
     for (int i = 0; i < TRANSPORT_POOLS; i++) /* no buffer is lost on its way */
         assert(transport->pools.of[i].free_count == transport->pools.of[i].count);
     pools_fini(&transport->pools);
@@ -44,7 +35,7 @@ static void epoll_fini(struct transport *transport) {
     socket_reserve_close(&transport->reserve);
     if (transport->epoll_fd >= 0)
         close(transport->epoll_fd);
-    free(transport->conns);
+    conns_fini(&transport->conns);
     free(transport);
 }
 
@@ -56,10 +47,8 @@ static struct transport *epoll_init(const struct transport_config *config,
         return NULL;
     }
     transport->epoll_fd = transport->reserve.fd = -1;
-    queue_init(&transport->ready);
-    queue_init(&transport->starved);
-    queue_init(&transport->free_conns);
-    queue_init(&transport->gone_conns);
+    mux_list_init(&transport->ready);
+    mux_list_init(&transport->starved);
     deferred_init(&transport->deferred);
     transport->watches.deferred = &transport->deferred;
     if (!make(transport, config, failure)) {

@@ -12,6 +12,8 @@
 #ifndef TRANSPORT_EPOLL_INTERNAL_H
 #define TRANSPORT_EPOLL_INTERNAL_H
 
+#include "transport/conns.h"
+#include "transport/cursor.h"
 #include "transport/descriptor.h"
 #include "transport/intake.h"
 #include "transport/socket.h"
@@ -50,7 +52,7 @@ struct half {
 struct epoll_conn {
     struct transport_conn head; /* first */
     struct transport *transport;
-    struct queue_link free_link;
+    struct mux_list place; /* of conns.h */
     struct half in;
     struct half out; /* the same fd for a socket; `in` owns and watches it */
     struct intake intake;
@@ -67,11 +69,8 @@ struct epoll_conn {
     bool sending;
     bool finishing; /* finish() was asked for */
     bool finished;
-    bool is_file; /* `out` is a regular file: failed sends are taken back */
-    struct mux_gather gather;
-    size_t span; /* the first not yet sent whole, and how much of it is */
-    size_t span_sent_bytes;
-    uint64_t sent_bytes;
+    bool is_file;         /* `out` is a regular file: failed sends are taken back */
+    struct cursor cursor; /* of the send in flight */
     struct file_mark mark;
 
     int failed_error; /* a send failed; reported when what came before is received */
@@ -90,11 +89,11 @@ struct epoll_listener {
 };
 
 static inline struct epoll_conn *epoll_conn_of(const struct transport_conn *handle) {
-    return queue_entry(handle, struct epoll_conn, head);
+    return MUX_CONTAINER_OF(handle, struct epoll_conn, head);
 }
 
 static inline struct epoll_listener *epoll_listener_of(const struct transport_listener *handle) {
-    return queue_entry(handle, struct epoll_listener, head);
+    return MUX_CONTAINER_OF(handle, struct epoll_listener, head);
 }
 
 extern const struct transport_conn_ops epoll_conn_ops;
@@ -108,16 +107,11 @@ struct transport {
     bool coarse_timeouts; /* no epoll_pwait2(): milliseconds */
     struct socket_reserve reserve;
     struct pools pools;
-    struct queue ready;
-    struct queue starved; /* listeners that wait for a free connection or descriptor */
-    struct queue free_conns;
-    struct queue gone_conns; /* free with the next poll(): until then the user looks at them */
-    struct epoll_conn *conns;
-    unsigned conns_max;
-    unsigned conns_open;
-    unsigned conns_gone; /* in gone_conns */
-    unsigned kept;       /* places that are not for accepting */
-    int accept_limit;    /* the first descriptor that is not */
+    struct mux_list ready;
+    struct mux_list starved; /* listeners that wait for a free connection or descriptor */
+    struct conns conns;
+    unsigned kept;    /* places that are not for accepting */
+    int accept_limit; /* the first descriptor that is not */
     unsigned listeners;
 };
 
@@ -176,9 +170,6 @@ void epoll_close(struct transport_conn *handle);
 struct epoll_conn *conn_new(struct transport *transport, enum transport_pool pool);
 bool conn_use_socket(struct epoll_conn *conn, int fd);
 void conn_free(struct epoll_conn *conn);
-
-/* Connections that are gone can be used again, and listeners that wait for one. */
-void conns_recycle(struct transport *transport);
 
 /* LOST: nothing more is read or written. */
 bool conn_lost(struct epoll_conn *conn, struct transport_event *event, int error,

@@ -73,7 +73,7 @@ static bool accept_failed(struct epoll_listener *listener, struct transport_even
     if (socket_accept_starved(error)) {
         if (socket_refuse(&listener->transport->reserve, listener->socket.fd))
             return refused(listener, event, error, "accept");
-        queue_push(&listener->transport->starved, &listener->task.link);
+        mux_list_append(&listener->transport->starved, &listener->task.link);
         return false;
     }
     if (error == EAGAIN)
@@ -105,11 +105,11 @@ static bool accepted(struct epoll_listener *listener, struct transport_event *ev
 }
 
 static bool accept_turn(struct task *task, struct transport_event *event) {
-    struct epoll_listener *listener = queue_entry(task, struct epoll_listener, task);
+    struct epoll_listener *listener = MUX_CONTAINER_OF(task, struct epoll_listener, task);
     struct transport *transport = listener->transport;
     struct transport_address address = {.len = sizeof address.storage};
-    if (transport->conns_open + transport->conns_gone + transport->kept >= transport->conns_max) {
-        queue_push(&transport->starved, &task->link);
+    if (transport->conns.used + transport->kept >= transport->conns.count) {
+        mux_list_append(&transport->starved, &task->link);
         return false;
     }
     int fd = call_accept(listener->socket.fd, &address.any, &address.len);

@@ -102,10 +102,11 @@ static bool fetch(struct transport *transport, uint64_t deadline_ns) {
 
 unsigned epoll_poll(struct transport *transport, uint64_t deadline_ns,
                     struct transport_event *events, unsigned most) {
-    conns_recycle(transport);
+    if (conns_recycle(&transport->conns) > 0)
+        tasks_wake(&transport->ready, &transport->starved);
     deferred_run(&transport->deferred);
     for (;;) {
-        bool busy = !queue_empty(&transport->ready);
+        bool busy = !mux_list_empty(&transport->ready);
         bool went_on = fetch(transport, busy ? 0 : deadline_ns);
         unsigned count = tasks_serve(&transport->ready, events, most);
         if (count > 0 || !went_on || deadline_ns <= epoll_now_ns(transport))

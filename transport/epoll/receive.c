@@ -69,7 +69,7 @@ static bool receive_room(struct epoll_conn *conn, struct transport_event *event)
 }
 
 bool receive_turn(struct task *task, struct transport_event *event) {
-    struct epoll_conn *conn = queue_entry(task, struct epoll_conn, intake.task);
+    struct epoll_conn *conn = MUX_CONTAINER_OF(task, struct epoll_conn, intake.task);
     if (conn->intake.room.len > 0)
         return receive_room(conn, event);
     struct mux_buffer *buffer = intake_buffer(&conn->intake);

@@ -2,7 +2,7 @@
 #include "transport/epoll/internal.h"
 
 static bool readable_turn(struct task *task, struct transport_event *event) {
-    struct epoll_watch *watch = queue_entry(task, struct epoll_watch, task);
+    struct epoll_watch *watch = MUX_CONTAINER_OF(task, struct epoll_watch, task);
     event->kind = TRANSPORT_READABLE;
     event->watch = &watch->watch.handle;
     return true;
@@ -22,7 +22,7 @@ struct transport_watch *epoll_watch(struct transport *transport, int fd, void *u
 }
 
 void epoll_unwatch(struct transport *transport, struct transport_watch *handle) {
-    struct epoll_watch *watch = queue_entry(handle, struct epoll_watch, watch.handle);
+    struct epoll_watch *watch = MUX_CONTAINER_OF(handle, struct epoll_watch, watch.handle);
     assert(handle->user);
     task_stop(&watch->task);
     epoll_unregister(transport, watch->watch.fd);

@@ -69,7 +69,8 @@ static void take_received(struct rdma_device *device, const struct ibv_wc *compl
 }
 
 static void take_done(struct rdma_device *device, const struct ibv_wc *completion) {
-    struct rdma_conn *conn = &device->transport->conns[completion->wr_id << 1 >> 33];
+    struct rdma_conn *conn =
+        conns_at(&device->transport->conns, (unsigned)(completion->wr_id << 1 >> 33));
     unsigned number = (uint32_t)completion->wr_id;
     assert(number - conn->work_first < work_used(conn));
     enum work_kind kind = conn->work[number % WORK_RING].kind;

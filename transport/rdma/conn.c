@@ -6,15 +6,11 @@
 static bool closed_turn(struct task *task, struct transport_event *event);
 
 struct rdma_conn *rc_conn_new(struct transport *transport, enum transport_pool pool) {
-    struct queue_link *link = queue_pop(&transport->free_conns);
-    struct rdma_conn *conn = link ? queue_entry(link, struct rdma_conn, link)
-                                  : &transport->conns[transport->conns_fresh];
-    if (!link && transport->conns_fresh == transport->conns_max + BACKLOG) {
+    struct rdma_conn *conn = conns_take(&transport->conns);
+    if (!conn) {
         errno = EMFILE;
         return NULL;
     }
-    if (!link)
-        transport->conns_fresh++;
     *conn = (struct rdma_conn){.head = {.ops = &rc_conn_ops, .peer = &conn->peer},
                                .transport = transport,
                                .intake = {.task.turn = rc_receive_turn,
@@ -26,14 +22,11 @@ struct rdma_conn *rc_conn_new(struct transport *transport, enum transport_pool p
 }
 
 void rc_conns_recycle(struct transport *transport) {
-    struct queue_link *link;
-    if (queue_empty(&transport->gone_conns))
+    unsigned count = conns_recycle(&transport->conns);
+    transport->conns_told -= count;
+    if (count == 0)
         return;
-    while ((link = queue_pop(&transport->gone_conns))) {
-        transport->conns_told--;
-        queue_push(&transport->free_conns, link);
-    }
-    listeners_wake(transport);
+    tasks_wake(&transport->ready, &transport->starved);
     requests_wake(transport);
 }
 
@@ -84,16 +77,14 @@ static void part(struct rdma_conn *conn) {
              .task); /* what device_leave() took from the completion queue may have woken it */
     task_stop(&conn->out);
     task_stop(&conn->closed);
-    if (queue_linked(&conn->dirty_link))
-        queue_remove(&conn->dirty_link);
-    if (queue_linked(&conn->patience_link))
-        queue_remove(&conn->patience_link);
+    mux_list_remove(&conn->dirty_link);
+    mux_list_remove(&conn->patience_link);
 }
 
 void rc_conn_discard(struct rdma_conn *conn) {
     listener_forget(conn);
     part(conn);
-    queue_push(&conn->transport->free_conns, &conn->link);
+    conns_undo_take(&conn->transport->conns, conn);
 }
 
 /* Is there still something to wait for before the queue pair goes? */
@@ -110,12 +101,12 @@ void rc_close_wake(struct rdma_conn *conn) {
 }
 
 uint64_t rc_close_timeouts(struct transport *transport, uint64_t now_ns) {
-    struct queue_link *head = &transport->patient.head, *link;
+    struct mux_list *head = &transport->patient, *link;
     while ((link = head->next) != head) {
-        struct rdma_conn *conn = queue_entry(link, struct rdma_conn, patience_link);
+        struct rdma_conn *conn = MUX_LIST_ITEM(link, struct rdma_conn, patience_link);
         if (conn->patience_ns > now_ns)
             return conn->patience_ns;
-        queue_remove(link);
+        mux_list_remove(link);
         task_wake(&transport->ready, &conn->closed);
     }
     return UINT64_MAX;
@@ -135,7 +126,7 @@ void rc_close(struct transport_conn *handle) {
     rc_receive_drop(conn);
     if (must_wait(conn)) {
         conn->patience_ns = rc_now_ns(conn->transport) + CLOSE_PATIENCE_NS;
-        queue_push(&conn->transport->patient, &conn->patience_link);
+        mux_list_append(&conn->transport->patient, &conn->patience_link);
         control_due(conn);
     }
     rc_close_wake(conn);
@@ -146,8 +137,8 @@ void rc_close(struct transport_conn *handle) {
  * count as taken, and are in doubt, unless it has said how far it came.
  */
 static void report_sent(struct rdma_conn *conn, struct transport_event *event) {
-    uint64_t begin = conn->stream_bytes - conn->gather_posted_bytes;
-    event->sent_bytes = conn->sending ? conn->gather_posted_bytes : 0;
+    uint64_t begin = conn->stream_bytes - conn->cursor.sent_bytes;
+    event->sent_bytes = conn->sending ? conn->cursor.sent_bytes : 0;
     event->in_doubt_bytes = rc_unacknowledged(&conn->head);
     if (!conn->answered)
         return;
@@ -158,23 +149,23 @@ static void report_sent(struct rdma_conn *conn, struct transport_event *event) {
 }
 
 static bool closed_turn(struct task *task, struct transport_event *event) {
-    struct rdma_conn *conn = queue_entry(task, struct rdma_conn, closed);
+    struct rdma_conn *conn = MUX_CONTAINER_OF(task, struct rdma_conn, closed);
     part(conn);
     event->kind = TRANSPORT_CLOSED;
     event->conn = &conn->head;
     report_sent(conn, event);
-    queue_push(&conn->transport->gone_conns, &conn->link);
+    conns_give_back(&conn->transport->conns, conn);
     return true;
 }
 
 uint64_t rc_keepalive(struct transport *transport, uint64_t now_ns) {
-    struct queue_link *head = &transport->open_conns.head;
-    if (queue_empty(&transport->open_conns))
+    struct mux_list *head = &transport->open_conns;
+    if (mux_list_empty(&transport->open_conns))
         return UINT64_MAX;
     if (now_ns < transport->keepalive_ns)
         return transport->keepalive_ns;
-    for (struct queue_link *link = head->next; link != head; link = link->next) {
-        struct rdma_conn *conn = queue_entry(link, struct rdma_conn, open_link);
+    for (struct mux_list *link = head->next; link != head; link = link->next) {
+        struct rdma_conn *conn = MUX_LIST_ITEM(link, struct rdma_conn, open_link);
         if (conn->stage == STAGE_OPEN)
             work_probe(conn);
     }

@@ -50,7 +50,7 @@ struct transport_conn *rc_connect(struct transport *transport,
 }
 
 bool rc_connected_turn(struct task *task, struct transport_event *event) {
-    struct rdma_conn *conn = queue_entry(task, struct rdma_conn, out);
+    struct rdma_conn *conn = MUX_CONTAINER_OF(task, struct rdma_conn, out);
     if (conn->stage != STAGE_OPEN)
         return rc_conn_tell_lost(conn, event, conn->error, conn->operation);
     conn->out.turn = rc_send_turn;
@@ -209,17 +209,17 @@ static bool is_past(const struct rdma_conn *conn, const struct rdma_cm_event *ev
 static void on_event(const struct rdma_cm_event *event) {
     if (event->event == RDMA_CM_EVENT_CONNECT_REQUEST) {
         struct cm_owner *asked = event->listen_id->context;
-        listener_request(queue_entry(asked, struct rdma_listener, owner), event);
+        listener_request(MUX_CONTAINER_OF(asked, struct rdma_listener, owner), event);
         return;
     }
     struct cm_owner *owner = event->id->context;
     if (owner->is_listener) {
-        struct rdma_listener *listener = queue_entry(owner, struct rdma_listener, owner);
+        struct rdma_listener *listener = MUX_CONTAINER_OF(owner, struct rdma_listener, owner);
         if (event->event == RDMA_CM_EVENT_DEVICE_REMOVAL && event->id == listener->id)
             listener_removed(listener);
         return; /* of who asked, and was not taken in: what becomes of it, accepting tells */
     }
-    struct rdma_conn *conn = queue_entry(owner, struct rdma_conn, owner);
+    struct rdma_conn *conn = MUX_CONTAINER_OF(owner, struct rdma_conn, owner);
     if (!is_past(conn, event))
         on_conn(conn, event);
 }

@@ -2,8 +2,8 @@
 #include "transport/rdma/rdma.h"
 
 void control_due(struct rdma_conn *conn) {
-    if (!queue_linked(&conn->dirty_link))
-        queue_push(&conn->transport->dirty, &conn->dirty_link);
+    if (mux_list_empty(&conn->dirty_link))
+        mux_list_append(&conn->transport->dirty, &conn->dirty_link);
 }
 
 static bool end_is_due(const struct rdma_conn *conn) {
@@ -56,9 +56,9 @@ static bool send_one(struct rdma_conn *conn) {
 }
 
 void controls_send(struct transport *transport) {
-    struct queue_link *link;
-    while ((link = queue_pop(&transport->dirty))) {
-        struct rdma_conn *conn = queue_entry(link, struct rdma_conn, dirty_link);
+    struct mux_list *link;
+    while ((link = mux_list_pop(&transport->dirty))) {
+        struct rdma_conn *conn = MUX_LIST_ITEM(link, struct rdma_conn, dirty_link);
         while (send_one(conn))
             ;
         if (conn->closing)

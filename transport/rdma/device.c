@@ -62,7 +62,7 @@ static bool make_channel(struct rdma_device *device, struct transport_failure *f
 
 void device_close(struct rdma_device *device) {
     assert(device->conns == 0);
-    queue_remove(&device->link);
+    mux_list_remove(&device->link);
     if (device->srq)
         ibv_destroy_srq(device->srq);
     if (device->cq)
@@ -88,7 +88,7 @@ static struct rdma_device *device_open(struct transport *transport, struct ibv_c
     }
     device->transport = transport;
     device->context = context;
-    queue_push(&transport->devices, &device->link);
+    mux_list_append(&transport->devices, &device->link);
     if (register_memory(device, failure) && make_channel(device, failure) &&
         make_queues(device, failure))
         return device;
@@ -97,9 +97,9 @@ static struct rdma_device *device_open(struct transport *transport, struct ibv_c
 }
 
 static struct rdma_device *find(struct transport *transport, const struct ibv_context *context) {
-    struct queue_link *head = &transport->devices.head;
-    for (struct queue_link *link = head->next; link != head; link = link->next) {
-        struct rdma_device *device = queue_entry(link, struct rdma_device, link);
+    struct mux_list *head = &transport->devices;
+    for (struct mux_list *link = head->next; link != head; link = link->next) {
+        struct rdma_device *device = MUX_LIST_ITEM(link, struct rdma_device, link);
         if (device->context == context)
             return device;
     }
@@ -199,7 +199,7 @@ bool device_join(struct rdma_device *device, struct rdma_conn *conn,
     }
     conn->device = device;
     device->conns++;
-    queue_push(&device->transport->open_conns, &conn->open_link);
+    mux_list_append(&device->transport->open_conns, &conn->open_link);
     struct rdma_conn **bucket = bucket_of(device, conn->id->qp->qp_num);
     conn->next_by_qp = *bucket;
     *bucket = conn;
@@ -236,7 +236,7 @@ void device_leave(struct rdma_conn *conn) {
     rc_receive_drop(conn);
     device_unclaim(device, conn->flow.granted + FLOW_CONTROLS_MAX);
     give_back(device, conn);
-    queue_remove(&conn->open_link);
+    mux_list_remove(&conn->open_link);
     device->conns--;
     conn->device = NULL;
     close_if_unused(device);

@@ -42,12 +42,10 @@ static bool open_cm(struct transport *transport, struct transport_failure *failu
 
 static bool make(struct transport *transport, const struct transport_config *config,
                  struct transport_failure *failure) {
-    transport->conns = calloc((size_t)config->conns_max + BACKLOG, sizeof *transport->conns);
     transport->conns_max = config->conns_max;
-    if (!transport->conns) {
-        transport_failed(failure, "calloc");
+    if (!conns_init(&transport->conns, config->conns_max + BACKLOG, sizeof(struct rdma_conn),
+                    offsetof(struct rdma_conn, place), failure))
         return false;
-    }
     if (!pools_init(&transport->pools, config, transport, intake_buffer_returned, failure))
         return false;
     transport->caps = (struct transport_caps){.gather_max = GATHER_MAX,
@@ -64,8 +62,8 @@ static bool make(struct transport *transport, const struct transport_config *con
 static void rc_fini(struct transport *transport) {
     assert(transport->conns_told == 0 && transport->listeners == 0);
     deferred_run(&transport->deferred);
-    while (!queue_empty(&transport->devices))
-        device_close(queue_entry(transport->devices.head.next, struct rdma_device, link));
+    while (!mux_list_empty(&transport->devices))
+        device_close(MUX_LIST_ITEM(transport->devices.next, struct rdma_device, link));
     if (transport->cm)
         rdma_destroy_event_channel(transport->cm);
     if (transport->epoll_fd >= 0)
@@ -74,7 +72,7 @@ static void rc_fini(struct transport *transport) {
         for (int i = 0; i < TRANSPORT_POOLS; i++) /* no buffer is lost on its way */
             assert(transport->pools.of[i].free_count == transport->pools.of[i].count);
     pools_fini(&transport->pools);
-    free(transport->conns);
+    conns_fini(&transport->conns);
     free(transport);
 }
 
@@ -86,16 +84,14 @@ static struct transport *rc_init(const struct transport_config *config,
         return NULL;
     }
     transport->epoll_fd = -1;
-    queue_init(&transport->devices);
-    queue_init(&transport->ready);
-    queue_init(&transport->starved);
-    queue_init(&transport->free_conns);
-    queue_init(&transport->gone_conns);
-    queue_init(&transport->open_conns);
-    queue_init(&transport->dirty);
-    queue_init(&transport->asking);
+    mux_list_init(&transport->devices);
+    mux_list_init(&transport->ready);
+    mux_list_init(&transport->starved);
+    mux_list_init(&transport->open_conns);
+    mux_list_init(&transport->dirty);
+    mux_list_init(&transport->asking);
     transport->taking_in.turn = requests_turn;
-    queue_init(&transport->patient);
+    mux_list_init(&transport->patient);
     deferred_init(&transport->deferred);
     if (make(transport, config, failure))
         return transport;

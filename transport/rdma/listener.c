@@ -8,7 +8,7 @@
 
 /* Somebody who asked, and waits until it is taken in. */
 struct request {
-    struct queue_link link; /* in transport->asking */
+    struct mux_list link; /* in transport->asking */
     struct rdma_listener *listener;
     struct rdma_cm_id *id;
     struct wire_hello hello;
@@ -52,7 +52,7 @@ struct transport_listener *rc_listen(struct transport *transport,
                                        .transport = transport,
                                        .task.turn = accept_turn,
                                        .accepting = true};
-    queue_init(&listener->arrived);
+    mux_list_init(&listener->arrived);
     transport->listeners++;
     if (!begin(listener, address, failure)) {
         rc_close_listener(&listener->head);
@@ -64,7 +64,7 @@ struct transport_listener *rc_listen(struct transport *transport,
 }
 
 static void wake(struct rdma_listener *listener) {
-    if (listener->accepting && (listener->refused || !queue_empty(&listener->arrived)))
+    if (listener->accepting && (listener->refused || !mux_list_empty(&listener->arrived)))
         task_wake(&listener->transport->ready, &listener->task);
 }
 
@@ -79,9 +79,9 @@ void rc_accept(struct transport_listener *handle, bool on) {
 
 /* Connections that the user has not heard of go with it. */
 static void discard_arrived(struct rdma_listener *listener) {
-    struct queue_link *head = &listener->transport->open_conns.head, *next;
-    for (struct queue_link *link = head->next; link != head; link = next) {
-        struct rdma_conn *conn = queue_entry(link, struct rdma_conn, open_link);
+    struct mux_list *head = &listener->transport->open_conns, *next;
+    for (struct mux_list *link = head->next; link != head; link = next) {
+        struct rdma_conn *conn = MUX_LIST_ITEM(link, struct rdma_conn, open_link);
         next = link->next;
         if (conn->listener == listener)
             rc_conn_discard(conn);
@@ -166,17 +166,17 @@ static void take_in(struct rdma_conn *conn, const struct request *request) {
 }
 
 static void forget_request(struct request *request) {
-    queue_remove(&request->link);
+    mux_list_remove(&request->link);
     request->listener->transport->requests--;
     free(request);
 }
 
 bool requests_turn(struct task *task, struct transport_event *event) {
-    struct transport *transport = queue_entry(task, struct transport, taking_in);
+    struct transport *transport = MUX_CONTAINER_OF(task, struct transport, taking_in);
     (void)event;
-    while (!queue_empty(&transport->asking) && transport->arrived < BACKLOG) {
-        struct queue_link *first = transport->asking.head.next;
-        struct request *request = queue_entry(first, struct request, link);
+    while (!mux_list_empty(&transport->asking) && transport->arrived < BACKLOG) {
+        struct mux_list *first = transport->asking.next;
+        struct request *request = MUX_LIST_ITEM(first, struct request, link);
         struct rdma_conn *conn = rc_conn_new(transport, TRANSPORT_POOL_SHARED);
         if (!conn)
             break;
@@ -187,7 +187,7 @@ bool requests_turn(struct task *task, struct transport_event *event) {
 }
 
 void requests_wake(struct transport *transport) {
-    if (!queue_empty(&transport->asking) && transport->arrived < BACKLOG)
+    if (!mux_list_empty(&transport->asking) && transport->arrived < BACKLOG)
         task_wake(&transport->ready, &transport->taking_in);
 }
 
@@ -221,16 +221,16 @@ void listener_request(struct rdma_listener *listener, const struct rdma_cm_event
     }
     *request = (struct request){
         .listener = listener, .id = event->id, .hello = hello, .asked = event->param.conn};
-    queue_push(&transport->asking, &request->link);
+    mux_list_append(&transport->asking, &request->link);
     transport->requests++;
     requests_wake(transport);
 }
 
 /* Those that this listener has not answered. */
 static void discard_requests(struct rdma_listener *listener) {
-    struct queue_link *head = &listener->transport->asking.head, *next;
-    for (struct queue_link *link = head->next; link != head; link = next) {
-        struct request *request = queue_entry(link, struct request, link);
+    struct mux_list *head = &listener->transport->asking, *next;
+    for (struct mux_list *link = head->next; link != head; link = next) {
+        struct request *request = MUX_LIST_ITEM(link, struct request, link);
         next = link->next;
         if (request->listener != listener)
             continue;
@@ -240,24 +240,17 @@ static void discard_requests(struct rdma_listener *listener) {
 }
 
 void listener_arrived(struct rdma_conn *conn) {
-    queue_push(&conn->listener->arrived, &conn->link);
+    mux_list_append(&conn->listener->arrived, &conn->link);
     wake(conn->listener);
 }
 
 void listener_forget(struct rdma_conn *conn) {
     if (!conn->listener)
         return;
-    if (queue_linked(&conn->link))
-        queue_remove(&conn->link);
+    mux_list_remove(&conn->link);
     conn->listener = NULL;
     conn->transport->arrived--;
     requests_wake(conn->transport);
-}
-
-void listeners_wake(struct transport *transport) {
-    struct queue_link *link;
-    while ((link = queue_pop(&transport->starved)))
-        queue_push(&transport->ready, link);
 }
 
 static bool refused(struct rdma_listener *listener, struct transport_event *event) {
@@ -271,18 +264,18 @@ static bool refused(struct rdma_listener *listener, struct transport_event *even
 }
 
 static bool accept_turn(struct task *task, struct transport_event *event) {
-    struct rdma_listener *listener = queue_entry(task, struct rdma_listener, task);
+    struct rdma_listener *listener = MUX_CONTAINER_OF(task, struct rdma_listener, task);
     struct transport *transport = listener->transport;
     if (listener->refused)
         return refused(listener, event);
-    if (queue_empty(&listener->arrived))
+    if (mux_list_empty(&listener->arrived))
         return false;
     if (transport->conns_told == transport->conns_max) {
-        queue_push(&transport->starved, &task->link);
+        mux_list_append(&transport->starved, &task->link);
         return false;
     }
-    struct queue_link *first = listener->arrived.head.next;
-    struct rdma_conn *conn = queue_entry(first, struct rdma_conn, link);
+    struct mux_list *first = listener->arrived.next;
+    struct rdma_conn *conn = MUX_LIST_ITEM(first, struct rdma_conn, link);
     listener_forget(conn);
     transport->conns_told++;
     conn->told = true;

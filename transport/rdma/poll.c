@@ -18,10 +18,10 @@ static void disarm(struct rdma_device *device) {
 }
 
 static bool take_completions(struct transport *transport) {
-    struct queue_link *head = &transport->devices.head;
+    struct mux_list *head = &transport->devices;
     bool any = false;
-    for (struct queue_link *link = head->next; link != head; link = link->next)
-        any |= completions_take(queue_entry(link, struct rdma_device, link));
+    for (struct mux_list *link = head->next; link != head; link = link->next)
+        any |= completions_take(MUX_LIST_ITEM(link, struct rdma_device, link));
     return any;
 }
 
@@ -41,7 +41,7 @@ unsigned rc_poll(struct transport *transport, uint64_t deadline_ns, struct trans
     if (cm_is_due(transport))
         cm_events_take(transport);
     transport->rested = false;
-    if (!queue_empty(&transport->patient))
+    if (!mux_list_empty(&transport->patient))
         rc_close_timeouts(transport, rc_now_ns(transport));
     unsigned count = tasks_serve(&transport->ready, events, most);
     controls_send(transport);
@@ -53,9 +53,9 @@ unsigned rc_poll(struct transport *transport, uint64_t deadline_ns, struct trans
  * who waits is woken once for it, and that may have been before.
  */
 static void arm(struct transport *transport) {
-    struct queue_link *head = &transport->devices.head;
-    for (struct queue_link *link = head->next; link != head; link = link->next) {
-        struct rdma_device *device = queue_entry(link, struct rdma_device, link);
+    struct mux_list *head = &transport->devices;
+    for (struct mux_list *link = head->next; link != head; link = link->next) {
+        struct rdma_device *device = MUX_LIST_ITEM(link, struct rdma_device, link);
         if (device->armed)
             disarm(device);
         if (!device->armed)
@@ -64,7 +64,7 @@ static void arm(struct transport *transport) {
 }
 
 uint64_t rc_rest(struct transport *transport) {
-    if (!queue_empty(&transport->ready) || !queue_empty(&transport->gone_conns))
+    if (!mux_list_empty(&transport->ready) || transport->conns.gone_count > 0)
         return 0;
     arm(transport);
     bool any = take_completions(transport);
@@ -73,7 +73,7 @@ uint64_t rc_rest(struct transport *transport) {
     uint64_t now_ns = rc_now_ns(transport);
     uint64_t close_ns = rc_close_timeouts(transport, now_ns);
     uint64_t probe_ns = rc_keepalive(transport, now_ns);
-    if (any || !queue_empty(&transport->ready))
+    if (any || !mux_list_empty(&transport->ready))
         return 0;
     transport->rested = true;
     return close_ns < probe_ns ? close_ns : probe_ns;

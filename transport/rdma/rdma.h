@@ -25,6 +25,8 @@
 #ifndef TRANSPORT_RDMA_RDMA_H
 #define TRANSPORT_RDMA_RDMA_H
 
+#include "transport/conns.h"
+#include "transport/cursor.h"
 #include "transport/deferred.h"
 #include "transport/descriptor.h"
 #include "transport/intake.h"
@@ -119,7 +121,7 @@
 #define QP_BUCKETS 1024
 
 struct rdma_device {
-    struct queue_link link; /* in transport->devices */
+    struct mux_list link; /* in transport->devices */
     struct transport *transport;
     struct ibv_context *context;
     struct ibv_pd *pd;
@@ -178,10 +180,11 @@ struct rdma_conn {
     struct transport_conn head; /* first */
     struct cm_owner owner;
     struct transport *transport;
-    struct queue_link link;       /* free, gone; or accepted and not told: listener->arrived */
-    struct queue_link open_link;  /* has a queue pair */
-    struct queue_link dirty_link; /* a control may be due */
-    struct queue_link patience_link;
+    struct mux_list place;      /* of conns.h */
+    struct mux_list link;       /* accepted and not told: in listener->arrived */
+    struct mux_list open_link;  /* has a queue pair */
+    struct mux_list dirty_link; /* a control may be due */
+    struct mux_list patience_link;
     struct rdma_device *device;
     struct rdma_cm_id *id;
     struct rdma_conn *next_by_qp;
@@ -226,10 +229,7 @@ struct rdma_conn {
     /* The stream to the peer. */
     size_t message_most_bytes; /* that the peer takes */
     bool sending;
-    struct mux_gather gather;
-    size_t span;
-    size_t span_posted_bytes;
-    uint64_t gather_posted_bytes;
+    struct cursor cursor;              /* behind what is posted */
     uint64_t stream_bytes;             /* posted in all */
     uint64_t unacknowledged_bytes;     /* literal ones posted, not known to have arrived */
     uint32_t announced[ANNOUNCED_MAX]; /* lengths */
@@ -256,18 +256,18 @@ struct rdma_listener {
     struct transport *transport;
     struct rdma_cm_id *id;
     struct task task;
-    struct queue arrived; /* set up, not told */
+    struct mux_list arrived; /* set up, not told */
     bool accepting;
     bool refused;
     struct transport_failure refusal;
 };
 
 static inline struct rdma_conn *rdma_conn_of(const struct transport_conn *handle) {
-    return queue_entry(handle, struct rdma_conn, head);
+    return MUX_CONTAINER_OF(handle, struct rdma_conn, head);
 }
 
 static inline struct rdma_listener *rdma_listener_of(const struct transport_listener *handle) {
-    return queue_entry(handle, struct rdma_listener, head);
+    return MUX_CONTAINER_OF(handle, struct rdma_listener, head);
 }
 
 extern const struct transport_conn_ops rc_conn_ops;
@@ -290,22 +290,19 @@ struct transport {
     struct pools pools;
     struct deferred deferred;
     struct transport_caps caps;
-    struct queue devices;
-    struct queue ready;
-    struct queue starved; /* listeners that wait for a place */
-    struct queue free_conns;
-    struct queue gone_conns;
-    struct queue open_conns;
-    struct queue dirty;
-    struct queue patient; /* closing, in the order of their deadlines */
+    struct mux_list devices;
+    struct mux_list ready;
+    struct mux_list starved; /* listeners that wait for a place */
+    struct mux_list open_conns;
+    struct mux_list dirty;
+    struct mux_list patient; /* closing, in the order of their deadlines */
     struct batch batch;
-    struct rdma_conn *conns;
+    struct conns conns; /* the user's and those that are not told */
     unsigned conns_max; /* the user's */
     unsigned conns_told;
-    unsigned conns_fresh; /* from here on never used */
     unsigned listeners;
-    unsigned arrived;    /* connections taken in and not told */
-    struct queue asking; /* requests that wait to be taken in */
+    unsigned arrived;       /* connections taken in and not told */
+    struct mux_list asking; /* requests that wait to be taken in */
     unsigned requests;
     struct task taking_in; /* of who asks */
     bool rested;           /* wake_fd() may have something since */
@@ -407,9 +404,6 @@ void listener_forget(struct rdma_conn *conn);
 /* Those who asked are taken in, as far as there are places. */
 bool requests_turn(struct task *task, struct transport_event *event);
 void requests_wake(struct transport *transport);
-
-/* Places are free again. */
-void listeners_wake(struct transport *transport);
 
 /* conn.c */
 struct rdma_conn *rc_conn_new(struct transport *transport, enum transport_pool pool);

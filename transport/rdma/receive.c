@@ -368,7 +368,7 @@ static bool tell_what_is_behind(struct rdma_conn *conn, struct transport_event *
 }
 
 bool rc_receive_turn(struct task *task, struct transport_event *event) {
-    struct rdma_conn *conn = queue_entry(task, struct rdma_conn, intake.task);
+    struct rdma_conn *conn = MUX_CONTAINER_OF(task, struct rdma_conn, intake.task);
     struct fill *fill = first_fill(conn);
     if (!fill || fill->reads > 0) {
         plan(conn);
@@ -378,7 +378,7 @@ bool rc_receive_turn(struct task *task, struct transport_event *event) {
         return tell(conn, event);
     if (conn->starved)
         return tell_starved(conn, event);
-    if ((fill && !fill->failed) || queue_linked(&conn->intake.task.link) ||
+    if ((fill && !fill->failed) || !mux_list_empty(&conn->intake.task.link) ||
         rc_receive_has_bytes(conn))
         return false;
     return tell_what_is_behind(conn, event);

@@ -10,9 +10,7 @@ void rc_send(struct transport_conn *handle, const struct mux_gather *gather) {
     struct rdma_conn *conn = rdma_conn_of(handle);
     assert(!conn->sending && !conn->finishing);
     conn->sending = true;
-    conn->gather = *gather;
-    conn->span = conn->span_posted_bytes = 0;
-    conn->gather_posted_bytes = 0;
+    cursor_begin(&conn->cursor, gather);
     rc_send_wake(conn);
 }
 
@@ -79,11 +77,12 @@ static bool plan_span(struct rdma_conn *conn, struct plan *plan, const struct mu
 
 /* How much of what the gather list goes on with fits one message. */
 static void plan_message(struct rdma_conn *conn, struct plan *plan) {
-    size_t skip = conn->span_posted_bytes, lead = 0;
+    const struct cursor *cursor = &conn->cursor;
+    size_t skip = cursor->offset_bytes, lead = 0;
     plan->spans = 0;
     plan->literal_bytes = 0;
-    for (size_t i = conn->span; i < conn->gather.count; i++, skip = 0) {
-        const struct mux_span *span = &conn->gather.spans[i];
+    for (size_t i = cursor->index; i < cursor->gather.count; i++, skip = 0) {
+        const struct mux_span *span = &cursor->gather.spans[i];
         if (skip == 0 && is_announced(conn, span)) {
             if (!plan_span(conn, plan, span, lead))
                 return;
@@ -103,27 +102,21 @@ static void plan_message(struct rdma_conn *conn, struct plan *plan) {
 
 /* Writes the literal bytes and steps over all that the message has. */
 static void write_stream(struct rdma_conn *conn, const struct plan *plan, uint8_t *out) {
+    struct cursor *cursor = &conn->cursor;
     unsigned spans = plan->spans;
     size_t left = plan->literal_bytes;
-    while (conn->span < conn->gather.count) {
-        const struct mux_span *span = &conn->gather.spans[conn->span];
-        size_t len = span->len - conn->span_posted_bytes;
-        if (conn->span_posted_bytes == 0 && is_announced(conn, span)) {
-            if (spans == 0)
-                return;
+    while (spans > 0 || left > 0) {
+        struct mux_span span = cursor_span(cursor);
+        if (cursor->offset_bytes == 0 && is_announced(conn, &span)) {
             spans--;
-            conn->announced[conn->announced_next++ % ANNOUNCED_MAX] = (uint32_t)span->len;
-        } else if (len > left) {
-            memcpy(out, span->data + conn->span_posted_bytes, left);
-            conn->span_posted_bytes += left;
-            return;
-        } else if (len > 0) {
-            memcpy(out, span->data + conn->span_posted_bytes, len);
-            out += len;
-            left -= len;
+            conn->announced[conn->announced_next++ % ANNOUNCED_MAX] = (uint32_t)span.len;
+        } else {
+            span.len = span.len < left ? span.len : left;
+            memcpy(out, span.data, span.len);
+            out += span.len;
+            left -= span.len;
         }
-        conn->span++;
-        conn->span_posted_bytes = 0;
+        cursor_advance(cursor, span.len);
     }
 }
 
@@ -137,7 +130,7 @@ static uint64_t plan_bytes(const struct plan *plan) {
 /* False: all is posted, or something has to come back first. */
 static bool post_message(struct rdma_conn *conn) {
     struct plan plan;
-    if (conn->gather_posted_bytes == conn->gather.len_bytes || !flow_may_send_stream(&conn->flow))
+    if (cursor_at_end(&conn->cursor) || !flow_may_send_stream(&conn->flow))
         return false;
     plan_message(conn, &plan);
     uint64_t bytes = plan_bytes(&plan);
@@ -155,7 +148,6 @@ static bool post_message(struct rdma_conn *conn) {
     for (unsigned i = 0; i < plan.spans; i++)
         wire_put_span(out, i, &plan.table[i]);
     write_stream(conn, &plan, out + prefix);
-    conn->gather_posted_bytes += bytes;
     conn->stream_bytes += bytes;
     return true;
 }
@@ -181,9 +173,9 @@ static bool failed(struct rdma_conn *conn, struct transport_event *event) {
 }
 
 bool rc_send_turn(struct task *task, struct transport_event *event) {
-    struct rdma_conn *conn = queue_entry(task, struct rdma_conn, out);
+    struct rdma_conn *conn = MUX_CONTAINER_OF(task, struct rdma_conn, out);
     bool all_read = conn->announced_first == conn->announced_next;
-    if (conn->sending && conn->gather_posted_bytes == conn->gather.len_bytes && all_read)
+    if (conn->sending && cursor_at_end(&conn->cursor) && all_read)
         return sent(conn, event);
     if (conn->error || conn->peer_closed)
         return failed(conn, event);
@@ -193,7 +185,7 @@ bool rc_send_turn(struct task *task, struct transport_event *event) {
     if (conn->error)
         return failed(conn, event);
     all_read = conn->announced_first == conn->announced_next;
-    if (conn->gather_posted_bytes == conn->gather.len_bytes && all_read)
+    if (cursor_at_end(&conn->cursor) && all_read)
         return sent(conn, event);
     return false;
 }

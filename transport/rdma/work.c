@@ -24,7 +24,7 @@ static struct ibv_send_wr *add(struct rdma_conn *conn, const struct work *work) 
     struct batch *batch = batch_for(conn);
     unsigned number = conn->work_next++;
     struct ibv_send_wr *request = &batch->requests[batch->count];
-    uint64_t index = (uint64_t)(conn - conn->transport->conns);
+    uint64_t index = conns_index(&conn->transport->conns, conn);
     conn->work[number % WORK_RING] = *work;
     *request = (struct ibv_send_wr){.wr_id = WORK_ID | index << 32 | number,
                                     .sg_list = &batch->pieces[batch->count]};

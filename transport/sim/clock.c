@@ -57,14 +57,14 @@ struct sim *sim_create(uint64_t seed, const struct sim_faults *faults) {
                         .next_port = FIRST_PORT};
     for (int i = 0; i < 4; i++)
         sim->random[i] = splitmix64(&seed);
-    queue_init(&sim->listeners);
-    queue_init(&sim->transports);
+    mux_list_init(&sim->listeners);
+    mux_list_init(&sim->transports);
     return sim;
 }
 
 void sim_destroy(struct sim *sim) {
     assert(sim->wires_open == 0 && sim->heap_count == 0);
-    assert(queue_empty(&sim->listeners) && queue_empty(&sim->transports));
+    assert(mux_list_empty(&sim->listeners) && mux_list_empty(&sim->transports));
     for (unsigned i = 0; i < sim->wire_count; i++)
         wire_free(sim->wires[i]);
     free(sim->wires);
@@ -178,9 +178,9 @@ bool clock_advance(struct sim *sim, uint64_t until_ns) {
 }
 
 bool sim_advance(struct sim *sim, uint64_t until_ns) {
-    struct queue_link *link = sim->transports.head.next;
-    for (; link != &sim->transports.head; link = link->next) {
-        const struct transport *transport = queue_entry(link, struct transport, link);
+    struct mux_list *link = sim->transports.next;
+    for (; link != &sim->transports; link = link->next) {
+        const struct transport *transport = MUX_LIST_ITEM(link, struct transport, link);
         if (!transport->stopped && transport->wake_ns < until_ns)
             until_ns = transport->wake_ns;
     }

@@ -6,10 +6,9 @@ static bool connect_turn(struct task *task, struct transport_event *event);
 static bool closed_turn(struct task *task, struct transport_event *event);
 
 struct sim_engine_conn *engine_conn_new(struct transport *transport, enum transport_pool pool) {
-    struct queue_link *link = queue_pop(&transport->free_conns);
-    if (!link)
+    struct sim_engine_conn *conn = conns_take(&transport->conns);
+    if (!conn)
         return NULL;
-    struct sim_engine_conn *conn = queue_entry(link, struct sim_engine_conn, free_link);
     *conn = (struct sim_engine_conn){.head = {.ops = &engine_conn_ops, .peer = &conn->peer},
                                      .transport = transport,
                                      .intake = {.task.turn = engine_receive_turn,
@@ -17,23 +16,7 @@ struct sim_engine_conn *engine_conn_new(struct transport *transport, enum transp
                                                 .pool = &transport->pools.of[pool]},
                                      .out.turn = engine_send_turn,
                                      .closed.turn = closed_turn};
-    transport->conns_open++;
     return conn;
-}
-
-static void conn_free(struct sim_engine_conn *conn) {
-    queue_push(&conn->transport->gone_conns, &conn->free_link);
-    conn->transport->conns_open--;
-}
-
-void engine_conns_recycle(struct transport *transport) {
-    struct queue_link *link;
-    if (queue_empty(&transport->gone_conns))
-        return;
-    while ((link = queue_pop(&transport->gone_conns)))
-        queue_push(&transport->free_conns, link);
-    while ((link = queue_pop(&transport->starved)))
-        queue_push(&transport->ready, link);
 }
 
 static void conn_ready(void *user) {
@@ -95,7 +78,7 @@ struct transport_conn *engine_connect(struct transport *transport,
 }
 
 static bool connect_turn(struct task *task, struct transport_event *event) {
-    struct sim_engine_conn *conn = queue_entry(task, struct sim_engine_conn, out);
+    struct sim_engine_conn *conn = MUX_CONTAINER_OF(task, struct sim_engine_conn, out);
     int error = sim_connected(conn->out_end);
     if (error == EINPROGRESS)
         return false;
@@ -180,15 +163,15 @@ void engine_close(struct transport_conn *handle) {
 }
 
 static bool closed_turn(struct task *task, struct transport_event *event) {
-    struct sim_engine_conn *conn = queue_entry(task, struct sim_engine_conn, closed);
+    struct sim_engine_conn *conn = MUX_CONTAINER_OF(task, struct sim_engine_conn, closed);
     if (conn->received.len > 0) { /* its turn comes first */
         task_wake(&conn->transport->ready, &conn->closed);
         return false;
     }
     event->kind = TRANSPORT_CLOSED;
     event->conn = &conn->head;
-    event->sent_bytes = conn->sending ? conn->sent_bytes : 0;
+    event->sent_bytes = conn->sending ? conn->cursor.sent_bytes : 0;
     event->in_doubt_bytes = conn->in_doubt_bytes;
-    conn_free(conn);
+    conns_give_back(&conn->transport->conns, conn);
     return true;
 }

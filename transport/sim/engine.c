@@ -9,25 +9,21 @@
 
 static bool make(struct transport *transport, const struct transport_config *config,
                  struct transport_failure *failure) {
-    transport->conns = calloc(config->conns_max, sizeof *transport->conns);
-    if (!transport->conns) {
-        transport_failed(failure, "calloc");
+    if (!conns_init(&transport->conns, config->conns_max, sizeof(struct sim_engine_conn),
+                    offsetof(struct sim_engine_conn, place), failure))
         return false;
-    }
-    for (unsigned i = 0; i < config->conns_max; i++)
-        queue_push(&transport->free_conns, &transport->conns[i].free_link);
     return pools_init(&transport->pools, config, transport, intake_buffer_returned, failure);
 }
 
 static void engine_fini(struct transport *transport) {
-    assert(transport->conns_open == 0 && transport->listeners == 0);
+    assert(conns_open(&transport->conns) == 0 && transport->listeners == 0);
     for (int i = 0; i < TRANSPORT_POOLS; i++) /* no buffer is lost on its way */
         assert(transport->pools.of[i].free_count == transport->pools.of[i].count);
     pools_fini(&transport->pools);
     assert(transport->watches.count == 0);
     deferred_run(&transport->deferred);
-    queue_remove(&transport->link);
-    free(transport->conns);
+    mux_list_remove(&transport->link);
+    conns_fini(&transport->conns);
     free(transport);
 }
 
@@ -39,13 +35,11 @@ static struct transport *engine_init(const struct transport_config *config,
         return NULL;
     }
     transport->sim = config->sim;
-    queue_init(&transport->ready);
-    queue_init(&transport->starved);
-    queue_init(&transport->free_conns);
-    queue_init(&transport->gone_conns);
+    mux_list_init(&transport->ready);
+    mux_list_init(&transport->starved);
     deferred_init(&transport->deferred);
     transport->watches.deferred = &transport->deferred;
-    queue_push(&transport->sim->transports, &transport->link);
+    mux_list_append(&transport->sim->transports, &transport->link);
     if (!make(transport, config, failure)) {
         engine_fini(transport);
         return NULL;

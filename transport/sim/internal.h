@@ -6,6 +6,8 @@
 #ifndef TRANSPORT_SIM_INTERNAL_H
 #define TRANSPORT_SIM_INTERNAL_H
 
+#include "transport/conns.h"
+#include "transport/cursor.h"
 #include "transport/descriptor.h"
 #include "transport/intake.h"
 #include "transport/sim/sim.h"
@@ -28,8 +30,8 @@ struct sim {
     struct sim_timer **heap; /* from 1 */
     unsigned heap_count;
     unsigned heap_most;
-    struct queue listeners;
-    struct queue transports;
+    struct mux_list listeners;
+    struct mux_list transports;
     struct sim_end **descriptors; /* by number */
     unsigned descriptor_count;
     struct wire **wires; /* all that ever were, by id */
@@ -80,7 +82,7 @@ struct sim_end {
     int coming_error;
     struct sim_timer news; /* of coming_error, or how connecting went */
     struct watcher watcher;
-    struct queue_link backlog_link;
+    struct mux_list backlog_link;
     struct transport_address own, peer; /* own: of one that connected */
     int descriptor;                     /* 0: none */
 };
@@ -99,9 +101,9 @@ struct wire {
 
 struct sim_listener {
     struct sim *sim;
-    struct queue_link link;
+    struct mux_list link;
     struct transport_address address;
-    struct queue backlog;
+    struct mux_list backlog;
     struct watcher watcher;
 };
 
@@ -160,7 +162,7 @@ struct received {
 struct sim_engine_conn {
     struct transport_conn head; /* first */
     struct transport *transport;
-    struct queue_link free_link;
+    struct mux_list place; /* of conns.h */
     struct intake intake;
     struct task out, closed;
     struct sim_end *in_end, *out_end; /* the same for a socket */
@@ -172,11 +174,8 @@ struct sim_engine_conn {
     bool sending;
     bool finishing;
     struct received received;
-    struct mux_gather gather;
-    size_t span; /* the first not yet sent whole, and how much of it is */
-    size_t span_sent_bytes;
-    uint64_t sent_bytes;
-    int failed_error; /* a send failed; told when what came before is received */
+    struct cursor cursor; /* of the send in flight */
+    int failed_error;     /* a send failed; told when what came before is received */
     uint64_t in_doubt_bytes;
     struct transport_peer peer;
 };
@@ -191,12 +190,12 @@ struct sim_engine_listener {
 };
 
 static inline struct sim_engine_conn *sim_engine_conn_of(const struct transport_conn *handle) {
-    return queue_entry(handle, struct sim_engine_conn, head);
+    return MUX_CONTAINER_OF(handle, struct sim_engine_conn, head);
 }
 
 static inline struct sim_engine_listener *
 sim_engine_listener_of(const struct transport_listener *handle) {
-    return queue_entry(handle, struct sim_engine_listener, head);
+    return MUX_CONTAINER_OF(handle, struct sim_engine_listener, head);
 }
 
 extern const struct transport_conn_ops engine_conn_ops;
@@ -205,16 +204,13 @@ extern const struct transport_listener_ops engine_listener_ops;
 struct transport {
     struct transport_caps caps;
     struct sim *sim;
-    struct queue_link link;
+    struct mux_list link;
     uint64_t wake_ns; /* the deadline of the last poll(); 0: it brought something */
     bool stopped;     /* see sim_stop() */
     struct pools pools;
-    struct queue ready;
-    struct queue starved; /* listeners that wait for a free connection */
-    struct queue free_conns;
-    struct queue gone_conns; /* free with the next poll(): until then the user looks at them */
-    struct sim_engine_conn *conns;
-    unsigned conns_open;
+    struct mux_list ready;
+    struct mux_list starved; /* listeners that wait for a free connection */
+    struct conns conns;
     unsigned listeners;
     struct deferred deferred;
     struct watches watches;
@@ -249,7 +245,6 @@ struct sim_engine_conn *engine_conn_new(struct transport *transport, enum transp
 void engine_conn_use_socket(struct sim_engine_conn *conn, struct sim_end *end);
 /* Only the direction that is written: nothing more is sent. */
 void engine_conn_leave_out(struct sim_engine_conn *conn);
-void engine_conns_recycle(struct transport *transport);
 bool engine_conn_lost(struct sim_engine_conn *conn, struct transport_event *event, int error,
                       const char *operation);
 

@@ -4,7 +4,7 @@
 static bool accept_turn(struct task *task, struct transport_event *event);
 
 static void listener_wake(struct sim_engine_listener *listener) {
-    if (listener->accepting && !queue_empty(&listener->socket->backlog))
+    if (listener->accepting && !mux_list_empty(&listener->socket->backlog))
         task_wake(&listener->transport->ready, &listener->task);
 }
 
@@ -64,10 +64,10 @@ static void accepted(struct sim_engine_listener *listener, struct transport_even
 }
 
 static bool accept_turn(struct task *task, struct transport_event *event) {
-    struct sim_engine_listener *listener = queue_entry(task, struct sim_engine_listener, task);
+    struct sim_engine_listener *listener = MUX_CONTAINER_OF(task, struct sim_engine_listener, task);
     struct transport *transport = listener->transport;
-    if (queue_empty(&transport->free_conns)) {
-        queue_push(&transport->starved, &task->link);
+    if (transport->conns.used == transport->conns.count) {
+        mux_list_append(&transport->starved, &task->link);
         return false;
     }
     struct sim_end *end = sim_accept(listener->socket);

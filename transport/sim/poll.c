@@ -16,9 +16,9 @@ static unsigned wait_until(struct transport *transport, uint64_t deadline_ns,
     for (;;) {
         unsigned count = tasks_serve(&transport->ready, events, most);
         bool in_time = deadline_ns > sim->now_ns;
-        if (count > 0 || !in_time || (queue_empty(&transport->ready) && !sim->poll_waits))
+        if (count > 0 || !in_time || (mux_list_empty(&transport->ready) && !sim->poll_waits))
             return count;
-        if (!queue_empty(&transport->ready))
+        if (!mux_list_empty(&transport->ready))
             continue;
         bool comes = clock_advance(sim, deadline_ns);
         assert(comes || deadline_ns != UINT64_MAX); /* would wait for ever */
@@ -27,7 +27,8 @@ static unsigned wait_until(struct transport *transport, uint64_t deadline_ns,
 
 unsigned engine_poll(struct transport *transport, uint64_t deadline_ns,
                      struct transport_event *events, unsigned most) {
-    engine_conns_recycle(transport);
+    if (conns_recycle(&transport->conns) > 0)
+        tasks_wake(&transport->ready, &transport->starved);
     deferred_run(&transport->deferred);
     spend(transport->sim, POLL_NS);
     unsigned count = wait_until(transport, deadline_ns, events, most);
@@ -40,6 +41,7 @@ void sim_stop(struct transport *transport, bool stopped) {
 }
 
 bool sim_due(const struct transport *transport) {
-    bool has_work = !queue_empty(&transport->ready) || transport->wake_ns <= transport->sim->now_ns;
+    bool has_work =
+        !mux_list_empty(&transport->ready) || transport->wake_ns <= transport->sim->now_ns;
     return has_work && !transport->stopped;
 }

@@ -47,7 +47,7 @@ static void read_into(struct sim_engine_conn *conn, struct mux_buffer *buffer) {
 void engine_receive_early(struct sim_engine_conn *conn) {
     struct sim *sim = conn->transport->sim;
     struct mux_buffer *buffer = NULL;
-    bool waits = queue_linked(&conn->intake.task.link); /* for its turn or for a buffer */
+    bool waits = !mux_list_empty(&conn->intake.task.link); /* for its turn or for a buffer */
     if (waits || !receives(conn) || !conn->intake.on || conn->failed_error ||
         !end_has_bytes(conn->in_end) || !sim_chance(sim, sim->faults.early))
         return;
@@ -92,7 +92,7 @@ static bool no_bytes(struct sim_engine_conn *conn, struct transport_event *event
 }
 
 bool engine_receive_turn(struct task *task, struct transport_event *event) {
-    struct sim_engine_conn *conn = queue_entry(task, struct sim_engine_conn, intake.task);
+    struct sim_engine_conn *conn = MUX_CONTAINER_OF(task, struct sim_engine_conn, intake.task);
     struct mux_buffer *buffer = NULL;
     if (conn->received.len > 0)
         return tell(conn, event);

@@ -44,9 +44,9 @@ static bool is_same_host(const struct transport_address *a, const struct transpo
 
 static struct sim_listener *find_listener(struct sim *sim,
                                           const struct transport_address *address) {
-    struct queue_link *link = sim->listeners.head.next;
-    for (; link != &sim->listeners.head; link = link->next) {
-        struct sim_listener *listener = queue_entry(link, struct sim_listener, link);
+    struct mux_list *link = sim->listeners.next;
+    for (; link != &sim->listeners; link = link->next) {
+        struct sim_listener *listener = MUX_LIST_ITEM(link, struct sim_listener, link);
         const struct transport_address *bound = &listener->address;
         if (bound->any.sa_family == address->any.sa_family && port_of(bound) == port_of(address) &&
             is_same_host(bound, address))
@@ -113,14 +113,14 @@ static void connect_done(struct sim_end *end) {
     struct sim_end *other = wire_open_end(wire, 1, true, true);
     other->news.fire = news;
     other->peer = end->own;
-    queue_push(&listener->backlog, &other->backlog_link);
+    mux_list_append(&listener->backlog, &other->backlog_link);
     if (listener->watcher.ready)
         listener->watcher.ready(listener->watcher.user);
 }
 
 /* An end learns how connecting went, or that it is broken: what has not arrived will not. */
 static void news(struct sim_timer *timer) {
-    struct sim_end *end = queue_entry(timer, struct sim_end, news);
+    struct sim_end *end = MUX_CONTAINER_OF(timer, struct sim_end, news);
     if (end->connecting && !end->coming_error) {
         connect_done(end);
     } else {
@@ -141,14 +141,14 @@ struct sim_listener *sim_listen(struct sim *sim, const struct transport_address 
         return NULL;
     struct sim_listener *listener = sim_alloc(NULL, sizeof *listener);
     *listener = (struct sim_listener){.sim = sim, .address = *bound};
-    queue_init(&listener->backlog);
-    queue_push(&sim->listeners, &listener->link);
+    mux_list_init(&listener->backlog);
+    mux_list_append(&sim->listeners, &listener->link);
     return listener;
 }
 
 struct sim_end *sim_accept(struct sim_listener *listener) {
-    struct queue_link *link = queue_pop(&listener->backlog);
-    return link ? queue_entry(link, struct sim_end, backlog_link) : NULL;
+    struct mux_list *link = mux_list_pop(&listener->backlog);
+    return link ? MUX_LIST_ITEM(link, struct sim_end, backlog_link) : NULL;
 }
 
 void sim_unlisten(struct sim_listener *listener) {
@@ -157,7 +157,7 @@ void sim_unlisten(struct sim_listener *listener) {
         end_fails(end_other(end), ECONNRESET, wire_delay_ns(end->wire));
         sim_close(end);
     }
-    queue_remove(&listener->link);
+    mux_list_remove(&listener->link);
     free(listener);
 }
 

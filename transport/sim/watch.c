@@ -19,7 +19,7 @@ static void end_is_ready(void *user) {
 
 /* Again in the next poll(), if it is not read until then. */
 static bool readable_turn(struct task *task, struct transport_event *event) {
-    struct sim_watch *watch = queue_entry(task, struct sim_watch, task);
+    struct sim_watch *watch = MUX_CONTAINER_OF(task, struct sim_watch, task);
     if (!end_is_readable(watch->end))
         return false;
     wake(watch);
@@ -47,7 +47,7 @@ struct transport_watch *engine_watch(struct transport *transport, int fd, void *
 }
 
 void engine_unwatch(struct transport *transport, struct transport_watch *handle) {
-    struct sim_watch *watch = queue_entry(handle, struct sim_watch, watch.handle);
+    struct sim_watch *watch = MUX_CONTAINER_OF(handle, struct sim_watch, watch.handle);
     assert(handle->user);
     task_stop(&watch->task);
     sim_end_watch(watch->end, NULL, NULL);

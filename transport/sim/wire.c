@@ -179,7 +179,7 @@ static bool breaks(struct wire *wire) {
 }
 
 static void deliver(struct sim_timer *timer) {
-    struct channel *channel = queue_entry(timer, struct channel, deliver);
+    struct channel *channel = MUX_CONTAINER_OF(timer, struct channel, deliver);
     struct wire *wire = channel->wire;
     struct sim_end *from = &wire->ends[channel->from], *to = &wire->ends[!channel->from];
     size_t len = movable(channel);
@@ -200,7 +200,7 @@ static void deliver(struct sim_timer *timer) {
 }
 
 static void acknowledge(struct sim_timer *timer) {
-    struct channel *channel = queue_entry(timer, struct channel, ack);
+    struct channel *channel = MUX_CONTAINER_OF(timer, struct channel, ack);
     struct sim *sim = channel->wire->sim;
     channel->acked = channel->ack_under_way;
     if (channel->arrived > channel->acked) {

@@ -40,7 +40,7 @@ static bool ring_make(struct transport *transport, struct pool *pool,
                       struct transport_failure *failure) {
     struct uring_buffer_ring *ring = ring_of(transport, pool);
     unsigned most = entries_for(pool->count);
-    queue_init(&ring->told);
+    mux_list_init(&ring->told);
     size_t bytes = most * sizeof(struct io_uring_buf);
     void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) {
@@ -114,18 +114,18 @@ void uring_buffers_scarce(struct transport *transport, enum transport_pool pool)
 }
 
 /* Who was told has waited longer. */
-static struct queue_link *first_waiting(struct uring_buffer_ring *ring, struct pool *pool) {
-    struct queue *queue = queue_empty(&ring->told) ? &pool->waiting : &ring->told;
-    return queue_empty(queue) ? NULL : queue->head.next;
+static struct mux_list *first_waiting(struct uring_buffer_ring *ring, struct pool *pool) {
+    struct mux_list *queue = mux_list_empty(&ring->told) ? &pool->waiting : &ring->told;
+    return mux_list_empty(queue) ? NULL : queue->next;
 }
 
 /* There is no buffer: those who have come to wait for one are told. */
 static void tell_starved(struct uring_buffer_ring *ring, struct pool *pool,
                          struct uring_events *out) {
-    while (out->count < out->most && !queue_empty(&pool->waiting)) {
-        struct queue_link *link = queue_pop(&pool->waiting);
-        struct uring_conn *conn = queue_entry(link, struct uring_conn, receive.waiting);
-        queue_push(&ring->told, link);
+    while (out->count < out->most && !mux_list_empty(&pool->waiting)) {
+        struct mux_list *link = mux_list_pop(&pool->waiting);
+        struct uring_conn *conn = MUX_LIST_ITEM(link, struct uring_conn, receive.waiting);
+        mux_list_append(&ring->told, link);
         if (conn->receive.wanted && !conn->lost && !conn->closing)
             uring_event(out, TRANSPORT_STARVED)->conn = &conn->head;
     }
@@ -139,12 +139,12 @@ static void tell_starved(struct uring_buffer_ring *ring, struct pool *pool,
  */
 static bool serve(struct transport *transport, struct pool *pool, struct uring_events *out) {
     struct uring_buffer_ring *ring = ring_of(transport, pool);
-    struct queue_link *link;
+    struct mux_list *link;
     for (unsigned left = ring->count; left > 0 && (link = first_waiting(ring, pool)); left--) {
-        struct uring_conn *conn = queue_entry(link, struct uring_conn, receive.waiting);
+        struct uring_conn *conn = MUX_LIST_ITEM(link, struct uring_conn, receive.waiting);
         if (!uring_receive_arm(conn, ring->scarce))
             return true;
-        queue_remove(link);
+        mux_list_remove(link);
     }
     if (ring->count == 0)
         tell_starved(ring, pool, out);

@@ -3,19 +3,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static struct uring_conn *slot(struct transport *transport) {
-    struct queue_link *link = queue_pop(&transport->free);
-    if (link)
-        return queue_entry(link, struct uring_conn, work);
-    if (transport->conns_made == transport->conns_max)
-        return NULL;
-    return &transport->conns[transport->conns_made++];
-}
-
 struct uring_conn *uring_conn_new(struct transport *transport, int in, int out,
                                   enum transport_pool pool, void *user,
                                   struct transport_failure *failure) {
-    struct uring_conn *conn = slot(transport);
+    struct uring_conn *conn = conns_take(&transport->conns);
     if (!conn) {
         *failure = (struct transport_failure){EMFILE, "taking a connection"};
         return NULL;
@@ -27,28 +18,18 @@ struct uring_conn *uring_conn_new(struct transport *transport, int in, int out,
         .send = {.op = {.kind = &uring_send_kind}, .fd = out},
         .hang_up = {.kind = &uring_reader_kind},
     };
-    transport->conns_open++;
     return conn;
 }
 
 void uring_conn_drop(struct uring_conn *conn) {
-    struct transport *transport = conn->transport;
-    if (queue_linked(&conn->work))
-        queue_remove(&conn->work);
+    mux_list_remove(&conn->work);
     uring_receive_leave(&conn->receive);
-    transport->conns_open--;
-    transport->conns_gone++;
-    queue_push(&transport->retired, &conn->work);
-}
-
-void uring_conns_reclaim(struct transport *transport) {
-    transport->conns_gone = 0;
-    queue_prepend(&transport->free, &transport->retired);
+    conns_give_back(&conn->transport->conns, conn);
 }
 
 void uring_conn_wake(struct uring_conn *conn) {
-    if (!queue_linked(&conn->work))
-        queue_push(&conn->transport->work, &conn->work);
+    if (mux_list_empty(&conn->work))
+        mux_list_append(&conn->transport->work, &conn->work);
 }
 
 void uring_conn_lost(struct uring_conn *conn, int error, const char *operation,
@@ -73,7 +54,7 @@ static bool connect_begin(struct uring_conn *conn) {
 static void connect_complete(struct uring_op *op, int result, unsigned flags,
                              struct uring_events *out) {
     (void)flags;
-    struct uring_conn *conn = queue_entry(op, struct uring_conn, send.op);
+    struct uring_conn *conn = MUX_CONTAINER_OF(op, struct uring_conn, send.op);
     if (conn->closing || result == -EINTR)
         return;
     if (result < 0) {
@@ -88,7 +69,7 @@ static void connect_complete(struct uring_op *op, int result, unsigned flags,
 }
 
 static void connect_settle(struct uring_op *op, struct uring_events *out) {
-    uring_conn_settle(queue_entry(op, struct uring_conn, send.op), out);
+    uring_conn_settle(MUX_CONTAINER_OF(op, struct uring_conn, send.op), out);
 }
 
 static const struct uring_op_kind connect_kind = {connect_complete, connect_settle};
@@ -180,7 +161,7 @@ static void closed(struct uring_conn *conn, struct uring_events *out) {
     struct transport_event *event = uring_event(out, TRANSPORT_CLOSED);
     uring_send_take_back(&conn->send);
     event->conn = &conn->head;
-    event->sent_bytes = conn->send.active ? conn->send.taken_bytes : 0;
+    event->sent_bytes = conn->send.active ? conn->send.cursor.sent_bytes : 0;
     event->in_doubt_bytes = uring_unacknowledged(&conn->head);
     close_descriptors(conn);
     uring_conn_drop(conn);

@@ -10,28 +10,24 @@
 #define REFERENCE_LEAST_BYTES 512
 
 static void uring_fini(struct transport *transport) {
-    assert(transport->conns_open == 0 && queue_empty(&transport->listeners));
+    assert(conns_open(&transport->conns) == 0 && mux_list_empty(&transport->listeners));
     assert(transport->watches.count == 0);
     deferred_run(&transport->deferred);
     if (transport->ring_made)
         io_uring_queue_exit(&transport->ring);
     uring_buffers_free(transport);
     socket_reserve_close(&transport->reserve);
-    free(transport->conns);
+    conns_fini(&transport->conns);
     free(transport);
 }
 
 static bool make(struct transport *transport, const struct transport_config *config,
                  struct transport_failure *failure) {
-    transport->conns = calloc(config->conns_max, sizeof *transport->conns);
-    transport->conns_max = config->conns_max;
     transport->kept = config->kept;
     transport->accept_limit = socket_accept_limit(config->kept);
-    if (!transport->conns) {
-        transport_failed(failure, "calloc");
-        return false;
-    }
-    return uring_ring_make(transport, config, failure) &&
+    return conns_init(&transport->conns, config->conns_max, sizeof(struct uring_conn),
+                      offsetof(struct uring_conn, place), failure) &&
+           uring_ring_make(transport, config, failure) &&
            uring_buffers_make(transport, config, failure) &&
            socket_reserve_open(&transport->reserve, failure);
 }
@@ -45,11 +41,9 @@ static struct transport *uring_init(const struct transport_config *config,
     }
     transport->reserve.fd = -1;
     uring_gathering_init(&transport->gathering);
-    queue_init(&transport->free);
-    queue_init(&transport->retired);
-    queue_init(&transport->work);
-    queue_init(&transport->listeners);
-    queue_init(&transport->watch_work);
+    mux_list_init(&transport->work);
+    mux_list_init(&transport->listeners);
+    mux_list_init(&transport->watch_work);
     deferred_init(&transport->deferred);
     transport->watches.deferred = &transport->deferred;
     if (!make(transport, config, failure)) {
@@ -70,15 +64,15 @@ static const struct transport_caps *uring_caps(const struct transport *transport
 }
 
 static bool advance_conns(struct transport *transport, struct uring_events *out) {
-    struct queue_link *link;
-    while (out->count < out->most && (link = queue_pop(&transport->work))) {
-        struct uring_conn *conn = queue_entry(link, struct uring_conn, work);
+    struct mux_list *link;
+    while (out->count < out->most && (link = mux_list_pop(&transport->work))) {
+        struct uring_conn *conn = MUX_LIST_ITEM(link, struct uring_conn, work);
         if (!uring_conn_advance(conn, out)) {
             uring_conn_wake(conn);
             return false;
         }
     }
-    return queue_empty(&transport->work);
+    return mux_list_empty(&transport->work);
 }
 
 /* Makes the requests that are wanted. False if there are more to make at once. */
@@ -103,7 +97,7 @@ static void harvest(struct transport *transport, struct uring_events *out) {
 static unsigned uring_poll(struct transport *transport, uint64_t deadline_ns,
                            struct transport_event *events, unsigned most) {
     struct uring_events out = {.events = events, .most = most};
-    uring_conns_reclaim(transport);
+    conns_recycle(&transport->conns);
     uring_listeners_rested(transport);
     deferred_run(&transport->deferred);
     for (;;) {
@@ -121,7 +115,7 @@ static unsigned uring_poll(struct transport *transport, uint64_t deadline_ns,
 static void uring_stop(struct transport *transport) {
     struct transport_event events[STOP_EVENTS];
     /* All are closed: the only events are CLOSED. */
-    while (transport->conns_open > 0 || !queue_empty(&transport->listeners) ||
+    while (conns_open(&transport->conns) > 0 || !mux_list_empty(&transport->listeners) ||
            transport->watches.count > 0)
         uring_poll(transport, uring_now_ns(transport) + STOP_STEP_NS, events, STOP_EVENTS);
 }

@@ -10,8 +10,8 @@
 
 static bool must_stop(const struct uring_listener *listener) {
     const struct transport *transport = listener->transport;
-    unsigned used = transport->conns_open + transport->conns_gone + transport->kept;
-    return listener->closing || !listener->on || used >= transport->conns_max;
+    unsigned used = transport->conns.used + transport->kept;
+    return listener->closing || !listener->on || used >= transport->conns.count;
 }
 
 static bool arm(struct uring_listener *listener) {
@@ -29,7 +29,7 @@ static bool advance(struct uring_listener *listener) {
     if (!uring_op_idle(&listener->op))
         return !must_stop(listener) || uring_op_stop(listener->transport, &listener->op);
     if (listener->closing) {
-        queue_remove(&listener->all);
+        mux_list_remove(&listener->all);
         free(listener);
         return true;
     }
@@ -37,19 +37,19 @@ static bool advance(struct uring_listener *listener) {
 }
 
 bool uring_listeners_advance(struct transport *transport) {
-    const struct queue_link *end = &transport->listeners.head;
-    for (struct queue_link *link = end->next, *next; link != end; link = next) {
+    const struct mux_list *end = &transport->listeners;
+    for (struct mux_list *link = end->next, *next; link != end; link = next) {
         next = link->next;
-        if (!advance(queue_entry(link, struct uring_listener, all)))
+        if (!advance(MUX_LIST_ITEM(link, struct uring_listener, all)))
             return false;
     }
     return true;
 }
 
 void uring_listeners_rested(struct transport *transport) {
-    const struct queue_link *end = &transport->listeners.head;
-    for (struct queue_link *link = end->next; link != end; link = link->next)
-        queue_entry(link, struct uring_listener, all)->resting = false;
+    const struct mux_list *end = &transport->listeners;
+    for (struct mux_list *link = end->next; link != end; link = link->next)
+        MUX_LIST_ITEM(link, struct uring_listener, all)->resting = false;
 }
 
 /*
@@ -107,7 +107,7 @@ static void accept_failed(struct uring_listener *listener, int error, struct uri
 }
 
 static void complete(struct uring_op *op, int result, unsigned flags, struct uring_events *out) {
-    struct uring_listener *listener = queue_entry(op, struct uring_listener, op);
+    struct uring_listener *listener = MUX_CONTAINER_OF(op, struct uring_listener, op);
     (void)flags;
     bool polled = listener->poll_first;
     if (result == -ECANCELED || result == -EINTR)
@@ -150,7 +150,7 @@ struct transport_listener *uring_listen(struct transport *transport,
     listener->transport = transport;
     listener->on = true;
     listener->op.kind = &accept_kind;
-    queue_push(&transport->listeners, &listener->all);
+    mux_list_append(&transport->listeners, &listener->all);
     *bound = listener->socket.bound;
     return &listener->head;
 }

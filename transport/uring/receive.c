@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 static struct uring_conn *conn_of(struct uring_op *op) {
-    return queue_entry(op, struct uring_conn, receive.op);
+    return MUX_CONTAINER_OF(op, struct uring_conn, receive.op);
 }
 
 static bool has_room(const struct uring_receive *receive) {
@@ -34,8 +34,7 @@ static bool drained(struct uring_conn *conn) {
 }
 
 void uring_receive_leave(struct uring_receive *receive) {
-    if (queue_linked(&receive->waiting))
-        queue_remove(&receive->waiting);
+    mux_list_remove(&receive->waiting);
 }
 
 /*
@@ -109,8 +108,8 @@ bool uring_receive_advance(struct uring_conn *conn, struct uring_events *out) {
         uring_receive_leave(receive);
         return arm_room(conn);
     }
-    if (!queue_linked(&receive->waiting)) /* else it keeps its turn */
-        queue_push(&conn->transport->pools.of[receive->pool].waiting, &receive->waiting);
+    if (mux_list_empty(&receive->waiting)) /* else it keeps its turn */
+        mux_list_append(&conn->transport->pools.of[receive->pool].waiting, &receive->waiting);
     return true;
 }
 

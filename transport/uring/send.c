@@ -19,24 +19,19 @@ _Static_assert(offsetof(struct mux_span, len) == offsetof(struct iovec, iov_len)
                "a span is an iovec");
 
 static struct uring_conn *conn_of(struct uring_op *op) {
-    return queue_entry(op, struct uring_conn, send.op);
-}
-
-static bool all_taken(const struct uring_send *send) {
-    return send->taken_bytes == send->gather.len_bytes;
+    return MUX_CONTAINER_OF(op, struct uring_conn, send.op);
 }
 
 /* The next piece: what is left of a span that is taken in part, alone; else all further spans. */
 static struct msghdr *next_piece(struct uring_send *send) {
-    const struct mux_span *span = &send->gather.spans[send->index];
-    if (send->offset_bytes > 0) {
-        send->rest.iov_base = (void *)(uintptr_t)(span->data + send->offset_bytes);
-        send->rest.iov_len = span->len - send->offset_bytes;
+    const struct cursor *cursor = &send->cursor;
+    if (cursor->offset_bytes > 0) {
+        cursor_pieces(cursor, &send->rest, 1);
         send->message = (struct msghdr){.msg_iov = &send->rest, .msg_iovlen = 1};
     } else {
         send->message = (struct msghdr){
-            .msg_iov = (struct iovec *)(uintptr_t)span,
-            .msg_iovlen = send->gather.count - send->index,
+            .msg_iov = (struct iovec *)(uintptr_t)(cursor->gather.spans + cursor->index),
+            .msg_iovlen = cursor->gather.count - cursor->index,
         };
     }
     return &send->message;
@@ -44,8 +39,9 @@ static struct msghdr *next_piece(struct uring_send *send) {
 
 /* In a file: as for reading. One opened to append does that whatever the offset. */
 static uint64_t offset(const struct uring_send *send) {
-    return send->kind == DESCRIPTOR_FILE ? (uint64_t)send->mark.offset_bytes + send->taken_bytes
-                                         : URING_OFFSET_NONE;
+    return send->kind == DESCRIPTOR_FILE
+               ? (uint64_t)send->mark.offset_bytes + send->cursor.sent_bytes
+               : URING_OFFSET_NONE;
 }
 
 static bool begin(struct uring_conn *conn) {
@@ -92,22 +88,12 @@ bool uring_send_advance(struct uring_conn *conn) {
     return true;
 }
 
-/* Goes on behind what the kernel took. */
-static void took(struct uring_send *send, size_t len) {
-    send->taken_bytes += len;
-    send->offset_bytes += len;
-    while (send->index < send->gather.count &&
-           send->offset_bytes >= send->gather.spans[send->index].len) {
-        send->offset_bytes -= send->gather.spans[send->index].len;
-        send->index++;
-    }
-}
-
 void uring_send_take_back(struct uring_send *send) {
-    if (send->kind != DESCRIPTOR_FILE || send->taken_bytes == 0 || all_taken(send))
+    uint64_t *sent_bytes = &send->cursor.sent_bytes;
+    if (send->kind != DESCRIPTOR_FILE || *sent_bytes == 0 || cursor_at_end(&send->cursor))
         return;
-    if (file_take_back(send->fd, &send->mark, send->taken_bytes))
-        send->taken_bytes = 0;
+    if (file_take_back(send->fd, &send->mark, *sent_bytes))
+        *sent_bytes = 0;
 }
 
 static void failed(struct uring_conn *conn, int error) {
@@ -130,8 +116,8 @@ static void complete(struct uring_op *op, int result, unsigned flags, struct uri
             failed(conn, -result);
         return;
     }
-    took(send, (size_t)result);
-    if (!all_taken(send)) {
+    cursor_advance(&send->cursor, (size_t)result);
+    if (!cursor_at_end(&send->cursor)) {
         if (result == 0)
             failed(conn, EIO); /* a device that takes nothing would be asked for ever */
         return;
@@ -155,7 +141,7 @@ const struct uring_op_kind uring_send_kind = {complete, settle};
  */
 
 static struct uring_conn *written_by(struct uring_op *op) {
-    return queue_entry(op, struct uring_conn, hang_up);
+    return MUX_CONTAINER_OF(op, struct uring_conn, hang_up);
 }
 
 bool uring_reader_advance(struct uring_conn *conn) {
@@ -195,10 +181,7 @@ void uring_send(struct transport_conn *handle, const struct mux_gather *gather) 
     assert(!send->active && !send->finish && send->fd >= 0);
     assert(gather->count <= URING_GATHER_MAX);
     send->active = true;
-    send->gather = *gather;
-    send->taken_bytes = 0;
-    send->index = 0;
-    send->offset_bytes = 0;
+    cursor_begin(&send->cursor, gather);
     if (send->kind == DESCRIPTOR_FILE && !file_mark(send->fd, &send->mark))
         send->error = errno;
     uring_conn_wake(conn);

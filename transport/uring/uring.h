@@ -17,9 +17,11 @@
 #ifndef TRANSPORT_URING_H
 #define TRANSPORT_URING_H
 
+#include "mux/list.h"
+#include "transport/conns.h"
+#include "transport/cursor.h"
 #include "transport/descriptor.h"
 #include "transport/pool.h"
-#include "transport/queue.h"
 #include "transport/socket.h"
 #include "transport/transport.h"
 #include "transport/uring/compat.h"
@@ -63,10 +65,10 @@ struct uring_op {
 struct uring_buffer_ring {
     struct io_uring_buf_ring *entries;
     size_t mapped_bytes;
-    unsigned most;     /* entries; a power of two */
-    unsigned count;    /* buffers in it, as far as completions tell */
-    bool scarce;       /* one came back without a buffer, and not all have had their turn since */
-    struct queue told; /* of pool->waiting: those that know, first in turn */
+    unsigned most;  /* entries; a power of two */
+    unsigned count; /* buffers in it, as far as completions tell */
+    bool scarce;    /* one came back without a buffer, and not all have had their turn since */
+    struct mux_list told; /* of pool->waiting: those that know, first in turn */
 };
 
 enum uring_receive_how {
@@ -80,8 +82,8 @@ struct uring_receive {
     int fd; /* -1: none */
     enum uring_receive_how how;
     enum transport_pool pool;
-    struct queue_link waiting; /* for a buffer, in pool->waiting or ring->told */
-    struct mux_room room;      /* receive_into(); data NULL: none */
+    struct mux_list waiting; /* for a buffer, in pool->waiting or ring->told */
+    struct mux_room room;    /* receive_into(); data NULL: none */
     bool is_device;
     bool is_file;
     int64_t file_offset; /* of a file: where the next read begins */
@@ -102,12 +104,9 @@ struct uring_send {
     bool poll_first; /* somebody made it non-blocking, and it was full: wait for room */
     bool finish;     /* wanted */
     bool finished;
-    int error; /* why sending is over; 0: it is not */
-    struct mux_gather gather;
-    uint64_t taken_bytes; /* by the kernel, of this gather list */
-    size_t index;         /* the span to go on with ... */
-    size_t offset_bytes;  /* ... and how much of it is taken */
-    struct iovec rest;    /* of that span, when some of it is */
+    int error;            /* why sending is over; 0: it is not */
+    struct cursor cursor; /* behind what the kernel took */
+    struct iovec rest;    /* of the span at the cursor, when some of it is taken */
     struct msghdr message;
     struct file_mark mark;
 };
@@ -115,7 +114,8 @@ struct uring_send {
 struct uring_conn {
     struct transport_conn head; /* first */
     struct transport *transport;
-    struct queue_link work; /* in transport->work, ->retired or ->free */
+    struct mux_list place; /* of conns.h */
+    struct mux_list work;  /* in transport->work */
     struct uring_receive receive;
     struct uring_send send;  /* its op also connects */
     struct uring_op hang_up; /* waits for the reader of what is only written to go away */
@@ -131,7 +131,7 @@ struct uring_conn {
 struct uring_listener {
     struct transport_listener head; /* first */
     struct transport *transport;
-    struct queue_link all; /* in transport->listeners */
+    struct mux_list all; /* in transport->listeners */
     struct uring_op op;
     struct listening_socket socket;
     bool on;
@@ -141,11 +141,11 @@ struct uring_listener {
 };
 
 static inline struct uring_conn *uring_conn_of(const struct transport_conn *handle) {
-    return queue_entry(handle, struct uring_conn, head);
+    return MUX_CONTAINER_OF(handle, struct uring_conn, head);
 }
 
 static inline struct uring_listener *uring_listener_of(const struct transport_listener *handle) {
-    return queue_entry(handle, struct uring_listener, head);
+    return MUX_CONTAINER_OF(handle, struct uring_listener, head);
 }
 
 extern const struct transport_conn_ops uring_conn_ops;
@@ -165,7 +165,7 @@ struct uring_watch {
     struct watch watch; /* first; its user is NULL after unwatch() */
     struct transport *transport;
     struct uring_op op;
-    struct queue_link work; /* in transport->watch_work */
+    struct mux_list work; /* in transport->watch_work */
 };
 
 struct transport {
@@ -178,20 +178,14 @@ struct transport {
     struct pools pools;
     struct uring_buffer_ring rings[TRANSPORT_POOLS];
     struct socket_reserve reserve;
-    struct uring_conn *conns;
-    unsigned conns_max;
-    unsigned conns_made;  /* the first so many have been used */
-    unsigned conns_open;  /* not yet CLOSED */
-    unsigned conns_gone;  /* CLOSED in the last poll() */
+    struct conns conns;
     unsigned kept;        /* places that are not for accepting */
     int accept_limit;     /* the first descriptor that is not */
-    struct queue free;    /* conns to use again */
-    struct queue retired; /* CLOSED in this poll(): free at the next */
-    struct queue work;    /* conns that may have something to do */
-    struct queue listeners;
+    struct mux_list work; /* conns that may have something to do */
+    struct mux_list listeners;
     struct deferred deferred;
     struct watches watches;
-    struct queue watch_work; /* watches whose request is to be made or cancelled */
+    struct mux_list watch_work; /* watches whose request is to be made or cancelled */
 };
 
 /* ring.c: the ring itself. */
@@ -322,9 +316,6 @@ void uring_conn_settle(struct uring_conn *conn, struct uring_events *out);
 /* LOST, unless it came before or close() was called. */
 void uring_conn_lost(struct uring_conn *conn, int error, const char *operation,
                      struct uring_events *out);
-
-/* Connections CLOSED in the last poll() can be used again. */
-void uring_conns_reclaim(struct transport *transport);
 
 struct transport_conn *uring_connect(struct transport *transport,
                                      const struct transport_address *address, void *user,

@@ -6,7 +6,7 @@
 #include <poll.h>
 
 static struct uring_watch *watch_of(struct uring_op *op) {
-    return queue_entry(op, struct uring_watch, op);
+    return MUX_CONTAINER_OF(op, struct uring_watch, op);
 }
 
 static bool is_over(const struct uring_watch *watch) {
@@ -14,8 +14,8 @@ static bool is_over(const struct uring_watch *watch) {
 }
 
 static void wake(struct uring_watch *watch) {
-    if (!queue_linked(&watch->work))
-        queue_push(&watch->transport->watch_work, &watch->work);
+    if (mux_list_empty(&watch->work))
+        mux_list_append(&watch->transport->watch_work, &watch->work);
 }
 
 /* An error of poll() is the owner's to find, too. */
@@ -47,7 +47,7 @@ struct transport_watch *uring_watch(struct transport *transport, int fd, void *u
 }
 
 void uring_unwatch(struct transport *transport, struct transport_watch *handle) {
-    struct uring_watch *watch = queue_entry(handle, struct uring_watch, watch.handle);
+    struct uring_watch *watch = MUX_CONTAINER_OF(handle, struct uring_watch, watch.handle);
     (void)transport;
     assert(handle->user);
     handle->user = NULL;
@@ -73,9 +73,9 @@ static bool advance(struct uring_watch *watch) {
 }
 
 bool uring_watches_advance(struct transport *transport) {
-    struct queue_link *link;
-    while ((link = queue_pop(&transport->watch_work))) {
-        struct uring_watch *watch = queue_entry(link, struct uring_watch, work);
+    struct mux_list *link;
+    while ((link = mux_list_pop(&transport->watch_work))) {
+        struct uring_watch *watch = MUX_LIST_ITEM(link, struct uring_watch, work);
         if (!advance(watch)) {
             wake(watch);
             return false;
