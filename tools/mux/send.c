@@ -1,11 +1,12 @@
 /* mux send: a stream to a node, and what comes back. */
+#include "tools/base/loop.h"
 #include "tools/base/text.h"
 #include "tools/mux/mux.h"
 #include "tools/node/dialer.h"
 #include "tools/node/resolver.h"
+#include "tools/node/stacks.h"
 #include "transport/endpoint.h"
 #include "transport/mistake.h"
-#include "transport/stack.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -24,7 +24,6 @@
 
 /* Attempts to connect, stdin, stdout. */
 #define CONNS_MAX (DIALER_ATTEMPTS_MAX + 4)
-#define EVENTS_MAX 16
 #define ADDRESSES_MAX DIALER_ADDRESSES_MAX
 
 /* After the end: how often it is looked whether the peer's kernel has all ... */
@@ -85,9 +84,10 @@ struct pump {
 struct sending {
     char place[ENDPOINT_TEXT_BYTES];
     const char *path;
-    const struct transport_ops *ops;
-    struct transport *transport;
-    struct mux_room arena;
+    struct stacks stacks;
+    struct loop loop;
+    struct timer alarm; /* ends a wait */
+    struct loop_handler from_input, from_remote, from_output, from_dialing;
     int socket; /* of the kernel's; -1: another stack */
     struct dialer dialer;
     struct transport_conn *input, *remote, *output;
@@ -178,11 +178,6 @@ static uint64_t stop_pump(struct pump *pump, uint64_t sent_bytes) {
  * ---- events ----
  */
 
-/* The user's pointer of a connection. */
-struct end {
-    void (*handle)(struct sending *sending, const struct transport_event *event);
-};
-
 /* Its last event comes all the same. */
 static void close_conn(struct transport_conn **conn) {
     if (*conn)
@@ -190,7 +185,11 @@ static void close_conn(struct transport_conn **conn) {
     *conn = NULL;
 }
 
-static void from_input(struct sending *sending, const struct transport_event *event) {
+static void from_input(struct loop_handler *handler, const struct transport_event *event,
+                       uint64_t now_ns) {
+    struct sending *sending = LOOP_OWNER(handler, struct sending, from_input);
+    (void)now_ns;
+    sending->open -= event->kind == TRANSPORT_CLOSED;
     if (event->kind == TRANSPORT_RECEIVED) {
         received(sending, &sending->up, event);
     } else if (event->kind == TRANSPORT_ENDED) {
@@ -201,7 +200,11 @@ static void from_input(struct sending *sending, const struct transport_event *ev
     }
 }
 
-static void from_remote(struct sending *sending, const struct transport_event *event) {
+static void from_remote(struct loop_handler *handler, const struct transport_event *event,
+                        uint64_t now_ns) {
+    struct sending *sending = LOOP_OWNER(handler, struct sending, from_remote);
+    (void)now_ns;
+    sending->open -= event->kind == TRANSPORT_CLOSED;
     switch (event->kind) {
     case TRANSPORT_RECEIVED:
         sending->looks = 0;
@@ -224,7 +227,11 @@ static void from_remote(struct sending *sending, const struct transport_event *e
 }
 
 /* To stdout; when that breaks the stream still has to go up. */
-static void from_output(struct sending *sending, const struct transport_event *event) {
+static void from_output(struct loop_handler *handler, const struct transport_event *event,
+                        uint64_t now_ns) {
+    struct sending *sending = LOOP_OWNER(handler, struct sending, from_output);
+    (void)now_ns;
+    sending->open -= event->kind == TRANSPORT_CLOSED;
     if (event->kind == TRANSPORT_SENT) {
         sent(&sending->down);
         go_on(&sending->down);
@@ -237,81 +244,70 @@ static void from_output(struct sending *sending, const struct transport_event *e
     }
 }
 
-static void from_dialing(struct sending *sending, const struct transport_event *event) {
-    dialer_handle(&sending->dialer, event, sending->ops->now_ns(sending->transport));
-}
-
-static struct end input_end = {from_input}, remote_end = {from_remote}, output_end = {from_output},
-                  dialing_end = {from_dialing};
-
-static void handle(struct sending *sending, const struct transport_event *event) {
-    const struct end *end = event->conn->user;
-    end->handle(sending, event);
+static void from_dialing(struct loop_handler *handler, const struct transport_event *event,
+                         uint64_t now_ns) {
+    struct sending *sending = LOOP_OWNER(handler, struct sending, from_dialing);
     sending->open -= event->kind == TRANSPORT_CLOSED;
+    dialer_handle(&sending->dialer, event, now_ns);
 }
 
-static void step(struct sending *sending, uint64_t deadline_ns) {
-    struct transport_event events[EVENTS_MAX];
-    unsigned count = sending->ops->poll(sending->transport, deadline_ns, events, EVENTS_MAX);
-    for (unsigned i = 0; i < count; i++)
-        handle(sending, &events[i]);
+/* The wait is over: whoever waits looks again. */
+static void wake(struct timer *timer, uint64_t now_ns) {
+    (void)timer, (void)now_ns;
 }
 
-/* Who is polled before: its memory is in flight until then. */
+static void wait_until(struct sending *sending, uint64_t at_ns) {
+    if (at_ns != UINT64_MAX)
+        loop_at(&sending->loop, &sending->alarm, at_ns);
+    loop_step(&sending->loop);
+    loop_cancel(&sending->loop, &sending->alarm);
+}
+
+/* Until the last event of a connection has come its memory may be in flight. */
 static void close_all(struct sending *sending) {
     close_conn(&sending->input);
     close_conn(&sending->remote);
     close_conn(&sending->output);
     while (sending->open > 0)
-        step(sending, UINT64_MAX);
+        wait_until(sending, UINT64_MAX);
 }
 
 /*
  * ---- connecting ----
  */
 
-static struct transport_conn *attach(struct sending *sending, int in, int out, bool borrowed,
-                                     enum transport_pool pool, struct end *end,
+static struct transport_conn *attach(struct sending *sending,
+                                     const struct loop_descriptors *descriptors,
+                                     struct loop_handler *handler,
                                      struct transport_failure *failure) {
-    struct transport_conn *conn = sending->ops->attach(sending->transport, in, out, borrowed, pool,
-                                                       sending->path, end, failure);
+    struct transport_conn *conn = loop_attach(&sending->loop, descriptors, handler, failure);
     sending->open += conn != NULL;
     return conn;
 }
 
-static enum transport_via via_of(const struct endpoint *endpoint) {
-    return endpoint->kind == ENDPOINT_RDMA   ? TRANSPORT_VIA_RDMA
-           : endpoint->kind == ENDPOINT_DPDK ? TRANSPORT_VIA_DPDK
-                                             : TRANSPORT_VIA_KERNEL;
-}
-
 /* The epoll engine, and beside it the stack that the place asks for. */
-static bool make_transport(struct sending *sending, enum transport_via via) {
-    const struct transport_ops *beside = stack_ops(via);
-    void *arena =
-        mmap(NULL, 2 * RECEIVE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (via != TRANSPORT_VIA_KERNEL && !beside) {
-        text_complain("mux send: this mux was built without %s", stack_name(via));
+static bool make_transport(struct sending *sending, const struct endpoint *endpoint) {
+    const struct stacks_config config = {
+        .upstream = endpoint,
+        .io = IO_EPOLL,
+        .memory_bytes = 2 * RECEIVE_BYTES,
+        .receive_bytes = RECEIVE_BYTES,
+        .buffer_bytes = BUFFER_BYTES,
+        .reserve_buffers = RESERVE_BUFFERS,
+        .conns_max = CONNS_MAX,
+    };
+    char why[2 * ENDPOINT_TEXT_BYTES];
+    if (!stacks_start(&sending->stacks, &config, why, sizeof why)) {
+        text_complain("mux send: %s", why);
         return false;
     }
-    sending->arena = (struct mux_room){arena, 2 * RECEIVE_BYTES};
-    if (arena == MAP_FAILED)
-        return failed(sending, "mmap", errno);
-    const struct transport_config config = {.memory = {arena, RECEIVE_BYTES},
-                                            .buffer_bytes = BUFFER_BYTES,
-                                            .reserve_buffers = RESERVE_BUFFERS,
-                                            .conns_max = CONNS_MAX,
-                                            .arena = sending->arena};
-    struct transport_part parts[] = {{TRANSPORT_VIA_KERNEL, &transport_epoll, config},
-                                     {via, beside, config}};
-    parts[1].config.memory.data += RECEIVE_BYTES;
-    const struct transport_config several = {.parts = parts, .parts_count = 2};
-    struct transport_failure failure;
-    sending->ops = beside ? &transport_mixed : &transport_epoll;
-    sending->transport = sending->ops->init(beside ? &several : &config, &failure);
-    if (!sending->transport)
-        return failed(sending, failure.operation, failure.error);
-    unsigned most = sending->ops->caps(sending->transport)->lent_max;
+    loop_init(&sending->loop, sending->stacks.ops, sending->stacks.transport);
+    sending->alarm.run = wake;
+    sending->from_input.handle = from_input;
+    sending->from_remote.handle = from_remote;
+    sending->from_output.handle = from_output;
+    sending->from_dialing.handle = from_dialing;
+    unsigned most = sending->stacks.ops->caps(sending->stacks.transport)->lent_max;
     return (make_pump(&sending->up, most) && make_pump(&sending->down, most)) ||
            failed(sending, "calloc", ENOMEM);
 }
@@ -319,8 +315,7 @@ static bool make_transport(struct sending *sending, enum transport_via via) {
 static struct transport_conn *begin_connect(void *user, const struct transport_address *address,
                                             void *conn_user, struct transport_failure *failure) {
     struct sending *sending = user;
-    struct transport_conn *conn =
-        sending->ops->connect(sending->transport, address, conn_user, failure);
+    struct transport_conn *conn = loop_connect(&sending->loop, address, conn_user, failure);
     sending->open += conn != NULL;
     return conn;
 }
@@ -347,7 +342,7 @@ static unsigned look_up(struct sending *sending, const struct endpoint *endpoint
     if (resolver && resolver_is_waiting(resolver))
         text_complain("mux send: %s: looking up the name", endpoint->text);
     while (resolver && resolver_is_waiting(resolver) && !sending->failed)
-        step(sending, sending->ops->now_ns(sending->transport) + LOOK_NS);
+        wait_until(sending, loop_now_ns(&sending->loop) + LOOK_NS);
     if (resolver && !sending->failed)
         count = resolver_addresses(resolver, addresses, ADDRESSES_MAX, why, sizeof why);
     if (count == 0 && !sending->failed)
@@ -360,7 +355,7 @@ static bool dial(struct sending *sending, const struct transport_address *addres
                  unsigned count) {
     struct dialer *dialer = &sending->dialer;
     const struct dialer_config config = {
-        .conn_user = &dialing_end,
+        .conn_user = &sending->from_dialing,
         .attempt_most_ns = DIALER_ATTEMPT_MOST_NS,
         .user = sending,
         .connect = begin_connect,
@@ -368,16 +363,16 @@ static bool dial(struct sending *sending, const struct transport_address *addres
         .failed = say_failed,
     };
     dialer_init(dialer, &config);
-    dialer_start(dialer, addresses, count, sending->ops->now_ns(sending->transport));
+    dialer_start(dialer, addresses, count, loop_now_ns(&sending->loop));
     while (dialer->state == DIALER_TRYING && !sending->failed) {
-        step(sending, dialer_deadline_ns(dialer));
-        dialer_run(dialer, sending->ops->now_ns(sending->transport));
+        wait_until(sending, dialer_deadline_ns(dialer));
+        dialer_run(dialer, loop_now_ns(&sending->loop));
     }
     if (sending->failed || dialer->state == DIALER_FAILED) {
         dialer_stop(dialer);
         return false;
     }
-    sending->remote = dialer_take(dialer, &remote_end);
+    sending->remote = dialer_take(dialer, &sending->from_remote);
     address_text(dialer_taken(dialer), sending->place, sizeof sending->place);
     return true;
 }
@@ -404,16 +399,18 @@ static bool connect_endpoint(struct sending *sending, const struct endpoint *end
 static bool open_ends(struct sending *sending, int input) {
     struct transport_failure failure;
     sending->up.waits = true;
-    sending->input = attach(sending, input, -1, input == STDIN_FILENO, TRANSPORT_POOL_SHARED,
-                            &input_end, &failure);
+    const struct loop_descriptors in = {input, -1, input == STDIN_FILENO, TRANSPORT_POOL_SHARED,
+                                        sending->path};
+    const struct loop_descriptors out = {-1, STDOUT_FILENO, true, TRANSPORT_POOL_RESERVE,
+                                         sending->path};
+    sending->input = attach(sending, &in, &sending->from_input, &failure);
     if (!sending->input) {
         text_complain("mux send: %s: %s", sending->path, strerror(failure.error));
         return false;
     }
     sending->to_terminal = isatty(STDOUT_FILENO);
     if (!sending->to_terminal) {
-        sending->output =
-            attach(sending, -1, STDOUT_FILENO, true, TRANSPORT_POOL_RESERVE, &output_end, &failure);
+        sending->output = attach(sending, &out, &sending->from_output, &failure);
         sending->stdout_error = sending->output ? 0 : failure.error;
     }
     sending->down.to = sending->output;
@@ -480,12 +477,12 @@ static bool done(struct sending *sending) {
 static bool send_all(struct sending *sending) {
     bool all = false;
     while (!all) {
-        uint64_t now_ns = sending->ops->now_ns(sending->transport);
+        uint64_t now_ns = loop_now_ns(&sending->loop);
         finish(sending);
         bool is_late = all_through(sending);
-        step(sending, sending->finished ? now_ns + LOOK_NS : UINT64_MAX);
+        wait_until(sending, sending->finished ? now_ns + LOOK_NS : UINT64_MAX);
         if (is_late)
-            sending->late_ns += sending->ops->now_ns(sending->transport) - now_ns;
+            sending->late_ns += loop_now_ns(&sending->loop) - now_ns;
         if (sending->failed || closed_early(sending))
             return false;
         all = done(sending);
@@ -500,8 +497,7 @@ static void leave(struct sending *sending) {
     sending->down.to = NULL;
     close_all(sending);
     stop_pump(&sending->up, 0);
-    sending->ops->stop(sending->transport);
-    sending->ops->fini(sending->transport);
+    stacks_stop(&sending->stacks, NULL, NULL);
 }
 
 static void tell_dropped(const struct sending *sending) {
@@ -554,7 +550,7 @@ static int run(int argc, char **argv) {
     if (!refuse_input(text) || !parse_place(text, &endpoint))
         return EXIT_USAGE;
     int input = open_input(&subcommand_send, sending.path);
-    if (input < 0 || !make_transport(&sending, via_of(&endpoint)))
+    if (input < 0 || !make_transport(&sending, &endpoint))
         return EXIT_FAILED;
     bool fine =
         open_ends(&sending, input) && connect_endpoint(&sending, &endpoint) && send_all(&sending);

@@ -15,17 +15,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #define EXIT_START_FAILED 1
 #define EXIT_STATS_FAILED 74 /* EX_IOERR */
 #define EXIT_NOT_ALL_SENT 75 /* EX_TEMPFAIL */
-
-/* Descriptors besides connections: listeners, the stacks', files. */
-#define OTHER_DESCRIPTORS (LISTENERS_MAX + 256)
-/* Standard ones, signals, the stacks', a listener, the upstream, a look-up, a file, few links. */
-#define DESCRIPTORS_LEAST 24
 
 /* Of a path in a log line, so that the cause behind it has room. */
 #define PATH_SHOWN_BYTES 800
@@ -167,23 +161,6 @@ static void draw_screen(struct loop_client *client, uint64_t now_ns) {
  * ---- start ----
  */
 
-/* As many descriptors as --max-links needs, if the hard limit has them. */
-static bool raise_descriptor_limit(struct muxd *muxd) {
-    struct rlimit limit;
-    rlim_t wanted = muxd->options.links_max + OTHER_DESCRIPTORS;
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
-        return true;
-    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
-    if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < wanted)
-        log_text(&muxd->log, "muxd: the limit of open files (%llu) allows fewer than %u links\n",
-                 (unsigned long long)limit.rlim_cur, muxd->options.links_max);
-    if (limit.rlim_cur >= DESCRIPTORS_LEAST)
-        return true;
-    log_text(&muxd->log, "muxd: it needs at least %d: ulimit -n %d\n", DESCRIPTORS_LEAST,
-             DESCRIPTORS_LEAST);
-    return false;
-}
-
 /* An identity that no other node has, nor this one when it is started again. */
 static void introduce(struct node_config *config) {
     uint64_t random[6];
@@ -230,6 +207,8 @@ static bool start_node(struct muxd *muxd) {
         return false;
     }
     muxd->log.suppressed_total = &node_counters(muxd->node)->value[MUX_COUNT_log_lines_suppressed];
+    muxd->screen_draws =
+        (struct loop_client){.deadline_ns = screen_deadline_ns, .work = draw_screen};
     if (muxd->screen)
         loop_join(&muxd->loop, &muxd->screen_draws); /* behind the node, whose packets it shows */
     return true;
@@ -311,34 +290,14 @@ static bool check_stats(struct muxd *muxd) {
     return false;
 }
 
-static bool start_stacks(struct muxd *muxd) {
-    const struct options *options = &muxd->options;
-    const struct stacks_config config = {
-        .listen = options->listen,
-        .listen_count = options->listen_count,
-        .upstream = options->upstream_given ? &options->upstream : NULL,
-        .io = options->io,
-        .busy_poll_us = options->busy_poll_us,
-        .memory_bytes = options->memory_bytes,
-        .links_max = options->links_max,
-        .allow = &options->allow,
-    };
-    if (!stacks_start(&muxd->stacks, &config, &muxd->log))
-        return false;
-    loop_init(&muxd->loop, muxd->stacks.ops, muxd->stacks.transport);
-    log_join(&muxd->log, &muxd->loop);
-    muxd->screen_draws =
-        (struct loop_client){.deadline_ns = screen_deadline_ns, .work = draw_screen};
-    return true;
-}
-
 static bool start(struct muxd *muxd) {
     muxd->has_terminal = has_terminal();
     for (unsigned i = 0; i < muxd->options.listen_count; i++)
         muxd->stdin_taken |= muxd->options.listen[i].kind == ENDPOINT_STDIO;
-    return check_stdin(muxd) && check_stats(muxd) && raise_descriptor_limit(muxd) &&
-           catch_signals(muxd) && start_stacks(muxd) && choose_screen(muxd) && start_node(muxd) &&
-           watch_signals(muxd) && muxd_resolve_upstream(muxd) && listen_everywhere(muxd);
+    return check_stdin(muxd) && check_stats(muxd) && muxd_raise_descriptor_limit(muxd) &&
+           catch_signals(muxd) && muxd_start_stacks(muxd) && choose_screen(muxd) &&
+           start_node(muxd) && watch_signals(muxd) && muxd_resolve_upstream(muxd) &&
+           listen_everywhere(muxd);
 }
 
 /* What is on the loop beside the node is closed; connections whose last event is due, awaited. */
@@ -351,18 +310,18 @@ static void leave_loop(struct muxd *muxd) {
         loop_step(&muxd->loop);
 }
 
-/* The node gives back the buffers that it has, between the transport's stop and its end. */
-static void stop(struct muxd *muxd) {
-    leave_loop(muxd);
-    if (muxd->stacks.transport)
-        muxd->stacks.ops->stop(muxd->stacks.transport);
+/* It gives back the buffers that it has. */
+static void destroy_node(void *user) {
+    struct muxd *muxd = user;
     if (muxd->node)
         node_destroy(muxd->node);
-    if (muxd->stacks.transport)
-        muxd->stacks.ops->fini(muxd->stacks.transport);
+}
+
+static void stop(struct muxd *muxd) {
+    leave_loop(muxd);
+    stacks_stop(&muxd->stacks, destroy_node, muxd);
     if (muxd->listeners)
         listeners_destroy(muxd->listeners);
-    stacks_unmap(&muxd->stacks);
 }
 
 /* What people were to see could not be shown to its end. */

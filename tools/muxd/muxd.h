@@ -33,6 +33,15 @@ struct muxd {
 /* One line for the log. `user` is the muxd. */
 void muxd_say(void *user, const char *line);
 
+/* resources.c */
+
+/* Raises it to what --max-links needs, if the hard limit allows. False after a sentence: too low.
+ */
+bool muxd_raise_descriptor_limit(struct muxd *muxd);
+
+/* Starts them, and the loop over them. False after a sentence in the log. */
+bool muxd_start_stacks(struct muxd *muxd);
+
 /* upstream.c: what struct node_config asks for; `user` is the muxd. */
 
 /* Is the upstream one that is connected to, by its addresses? */

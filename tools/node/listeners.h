@@ -9,6 +9,7 @@
 #ifndef TOOLS_NODE_LISTENERS_H
 #define TOOLS_NODE_LISTENERS_H
 
+#include "tools/base/log.h"
 #include "tools/base/loop.h"
 #include "tools/node/stacks.h"
 

@@ -1,11 +1,12 @@
 #include "tools/node/stacks.h"
 
 #include "mux/node/mux.h"
-#include "tools/node/dialer.h"
 #include "transport/call.h"
 #include "transport/stack.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -30,17 +31,8 @@ _Static_assert(RDMA_RECEIVE_BUFFER_BYTES <= MUX_INPUT_MAX_BYTES &&
                    RECEIVE_BUFFER_BYTES <= MUX_INPUT_MAX_BYTES,
                "the mux takes every received buffer");
 
-/* Receive buffers that only the upstream may use, so that a flood cannot starve the way down. */
+/* Receive buffers for what is connected to, so that a flood from below cannot starve it. */
 #define RESERVE_BUFFERS 4
-
-/* Connections besides links: upstream, signals, some on their way to be closed. */
-#define OTHER_CONNS 64
-
-/* Of them, and of the descriptors, kept from strangers: the upstream's attempts, look-ups, files.
- */
-#define KEPT 24
-static_assert(KEPT >= DIALER_ATTEMPTS_MAX && KEPT < OTHER_CONNS,
-              "the upstream can be connected to");
 
 /* The kernel's sockets, RDMA, DPDK. */
 #define PARTS_MAX 3
@@ -83,16 +75,16 @@ static bool is_offered(const struct stacks_config *config, enum transport_via vi
     return offered && via == TRANSPORT_VIA_RDMA;
 }
 
-/* The stacks to run beside the kernel's. False after a sentence: the build is without one. */
-static bool choose_parts(const struct stacks_config *config, struct log *log,
-                         struct transport_part *parts, unsigned *count) {
+/* The stacks to run beside the kernel's. False, with a sentence in `why`: the build lacks one. */
+static bool choose_parts(const struct stacks_config *config, struct transport_part *parts,
+                         unsigned *count, char *why, size_t why_bytes) {
     *count = 1;
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         const char *text;
         const struct transport_ops *ops = stack_ops(others[i]);
         bool asked_for = is_asked_for(config, others[i], &text);
         if (asked_for && !ops) {
-            log_text(log, "muxd: %s: this muxd was built without %s\n", text,
+            snprintf(why, why_bytes, "%s: this program was built without %s", text,
                      stack_name(others[i]));
             return false;
         }
@@ -106,27 +98,40 @@ static bool peer_allowed(const void *user, const struct sockaddr_storage *peer) 
     return allow_has(user, peer);
 }
 
-/* Cuts what receives into even shares, whole buffers of any part; the rest is the mux's. */
+/* Of each part, whole buffers of any. */
+static size_t receive_bytes(const struct stacks_config *config, unsigned parts) {
+    size_t share = config->memory_bytes / RECEIVE_SHARE;
+    if (config->receive_bytes)
+        return config->receive_bytes;
+    if (share > RECEIVE_MOST_BYTES)
+        share = RECEIVE_MOST_BYTES;
+    share /= parts;
+    return share - share % RDMA_RECEIVE_BUFFER_BYTES;
+}
+
+static size_t buffer_bytes(const struct stacks_config *config, enum transport_via via) {
+    if (config->buffer_bytes)
+        return config->buffer_bytes;
+    return via == TRANSPORT_VIA_RDMA ? RDMA_RECEIVE_BUFFER_BYTES : RECEIVE_BUFFER_BYTES;
+}
+
+/* Each part receives into memory of its own; the rest is the owner's. */
 static void share_arena(struct stacks *stacks, const struct stacks_config *config,
                         struct transport_part *parts, unsigned count) {
     struct mux_room *arena = &stacks->arena;
-    size_t share = arena->len / RECEIVE_SHARE;
-    if (share > RECEIVE_MOST_BYTES)
-        share = RECEIVE_MOST_BYTES;
-    share /= count;
-    share -= share % RDMA_RECEIVE_BUFFER_BYTES;
+    size_t share = receive_bytes(config, count);
     for (unsigned i = 0; i < count; i++)
         parts[i].config = (struct transport_config){
             .memory = {arena->data + i * share, share},
-            .buffer_bytes = parts[i].via == TRANSPORT_VIA_RDMA ? RDMA_RECEIVE_BUFFER_BYTES
-                                                               : RECEIVE_BUFFER_BYTES,
-            .reserve_buffers = RESERVE_BUFFERS,
-            .conns_max = mux_connections_max(config->links_max) + OTHER_CONNS,
-            .kept = KEPT,
+            .buffer_bytes = buffer_bytes(config, parts[i].via),
+            .reserve_buffers = config->reserve_buffers ? config->reserve_buffers : RESERVE_BUFFERS,
+            .conns_max = config->conns_max,
+            .kept = config->kept,
             .arena = *arena,
-            .allowed = peer_allowed,
+            .allowed = config->allow ? peer_allowed : NULL,
             .allowed_user = config->allow,
         };
+    assert(count * share <= arena->len);
     stacks->memory = (struct mux_room){arena->data + count * share, arena->len - count * share};
 }
 
@@ -142,53 +147,64 @@ static bool make(struct stacks *stacks, const struct transport_ops *first,
     return stacks->transport != NULL;
 }
 
-/* --io auto takes epoll where io_uring is not to be had, with one line. */
+/* io_uring where it can be had, unless epoll was asked for. */
 static bool make_transport(struct stacks *stacks, const struct stacks_config *config,
-                           struct log *log, struct transport_part *parts, unsigned count) {
+                           struct transport_part *parts, unsigned count, char *said,
+                           size_t said_bytes) {
     struct transport_failure failure;
     const struct transport_ops *first =
         config->io == IO_EPOLL ? &transport_epoll : &transport_uring;
     bool made = make(stacks, first, config, parts, count, &failure);
     if (!made && config->io == IO_AUTO) {
-        log_text(log, "muxd: io_uring %s (%s: %s): using epoll\n",
+        snprintf(said, said_bytes, "io_uring %s (%s: %s): using epoll",
                  call_is_forbidden(failure.error) ? "is forbidden here" : "does not work here",
                  failure.operation, strerror(failure.error));
         first = &transport_epoll;
         made = make(stacks, first, config, parts, count, &failure);
     }
     if (!made)
-        log_text(log, "muxd: --io %s: %s: %s\n", first->name, failure.operation,
+        snprintf(said, said_bytes, "%s: %s: %s", first->name, failure.operation,
                  strerror(failure.error));
     return made;
 }
 
-static bool map_arena(struct stacks *stacks, size_t len, struct log *log) {
+static bool map_arena(struct stacks *stacks, size_t len, char *why, size_t why_bytes) {
     void *arena =
         mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (arena == MAP_FAILED) {
-        log_text(log, "muxd: --memory: cannot map %zu bytes: %s\n", len, strerror(errno));
+        snprintf(why, why_bytes, "cannot map %zu bytes of memory: %s", len, strerror(errno));
         return false;
     }
     stacks->arena = (struct mux_room){arena, len};
     return true;
 }
 
-bool stacks_start(struct stacks *stacks, const struct stacks_config *config, struct log *log) {
+bool stacks_start(struct stacks *stacks, const struct stacks_config *config, char *said,
+                  size_t said_bytes) {
     struct transport_part parts[PARTS_MAX] = {{.via = TRANSPORT_VIA_KERNEL}};
     unsigned count;
-    if (!choose_parts(config, log, parts, &count) || !map_arena(stacks, config->memory_bytes, log))
+    *said = '\0';
+    if (!choose_parts(config, parts, &count, said, said_bytes) ||
+        !map_arena(stacks, config->memory_bytes, said, said_bytes))
         return false;
     share_arena(stacks, config, parts, count);
     for (unsigned i = 0; i < count; i++)
         stacks->vias |= 1U << parts[i].via;
-    return make_transport(stacks, config, log, parts, count);
+    return make_transport(stacks, config, parts, count, said, said_bytes);
 }
 
 bool stacks_has(const struct stacks *stacks, enum transport_via via) {
     return stacks->vias & 1U << via;
 }
 
-void stacks_unmap(struct stacks *stacks) {
+void stacks_stop(struct stacks *stacks, void (*between)(void *user), void *user) {
+    if (stacks->transport)
+        stacks->ops->stop(stacks->transport);
+    if (between)
+        between(user);
+    if (stacks->transport)
+        stacks->ops->fini(stacks->transport);
     if (stacks->arena.data)
         munmap(stacks->arena.data, stacks->arena.len);
+    *stacks = (struct stacks){0};
 }

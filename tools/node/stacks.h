@@ -5,7 +5,6 @@
 #ifndef TOOLS_NODE_STACKS_H
 #define TOOLS_NODE_STACKS_H
 
-#include "tools/base/log.h"
 #include "tools/node/allow.h"
 #include "transport/transport.h"
 
@@ -16,36 +15,45 @@ enum io_choice {
     IO_EPOLL
 };
 
-/* The endpoints and the allow list outlive the stacks. */
+/* The endpoints and the allow list outlive the stacks. What is 0 has its default. */
 struct stacks_config {
     const struct endpoint *listen; /* what will be listened on; their stacks are made ... */
     unsigned listen_count;
-    const struct endpoint *upstream; /* ... and this one's; NULL: there is none */
+    const struct endpoint *upstream; /* ... and that of the place to connect to; NULL: none */
     enum io_choice io;
-    unsigned busy_poll_us; /* see transport_config */
-    uint64_t memory_bytes; /* of the arena */
-    unsigned links_max;
-    const struct allow *allow;
+    unsigned busy_poll_us;     /* see transport_config */
+    size_t memory_bytes;       /* of the arena */
+    size_t receive_bytes;      /* of it for receiving, by each stack; 0: a share of the arena */
+    size_t buffer_bytes;       /* of a receive buffer; 0: what suits the stack */
+    unsigned reserve_buffers;  /* see transport_config; 0: a few */
+    unsigned conns_max;        /* see transport_config */
+    unsigned kept;             /* see transport_config */
+    const struct allow *allow; /* NULL: everybody may connect */
 };
 
 struct stacks {
     const struct transport_ops *ops;
     struct transport *transport;
     struct mux_room arena;
-    struct mux_room memory; /* the part of it that is left for the mux */
+    struct mux_room memory; /* the part of it that is left for its owner */
     unsigned vias;          /* bit i: it has a part for enum transport_via i */
 };
 
 /*
- * False after a sentence in the log. A stack that cannot be had (no device, no permission) is told
- * by listen() and connect(); one that the build lacks only where an endpoint asks for it by name.
+ * True: `said` is a sentence for people ("io_uring is forbidden here ...: using epoll"), or "".
+ * False: it says why not. A stack that cannot be had (no device, no permission) is reported by
+ * listen() and connect(); one that the build lacks here, where an endpoint asks for it by name.
  */
-bool stacks_start(struct stacks *stacks, const struct stacks_config *config, struct log *log);
+bool stacks_start(struct stacks *stacks, const struct stacks_config *config, char *said,
+                  size_t said_bytes);
 
 /* Is there a part for such addresses? Only then may they be listened on or connected to. */
 bool stacks_has(const struct stacks *stacks, enum transport_via via);
 
-/* After the transport's fini(). */
-void stacks_unmap(struct stacks *stacks);
+/*
+ * Ends the transport, of which everything is closed, and frees the arena. `between`, unless NULL,
+ * is called when nothing is in flight any more, to give back the buffers that are lent.
+ */
+void stacks_stop(struct stacks *stacks, void (*between)(void *user), void *user);
 
 #endif
