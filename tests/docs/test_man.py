@@ -61,9 +61,10 @@ def sections(text):
 
 class Pages(unittest.TestCase):
     def same(self, page, shown):
-        self.assertEqual(page_options(page), help_options(shown))
+        """Options (name, argument, default; in this order) and exit codes of a page, or a part of it."""
+        self.assertEqual(page_options(page), help_options(shown), "the page, then --help")
         self.assertGreater(len(help_options(shown)), 0)
-        self.assertEqual(page_codes(page), help_codes(shown))
+        self.assertEqual(page_codes(page), help_codes(shown), "the page, then --help")
         self.assertGreater(len(help_codes(shown)), 2)
 
     def test_muxd(self):
