@@ -231,6 +231,7 @@ static void detach(struct mux_link *link) {
     mux_list_remove(&link->fresh_entry);
     if (mux->bare == link)
         mux->bare = NULL;
+    mux_sink_forget(link);
     mux_inputs_drop(mux, &link->inputs);
     mux_link_drop_stored(link);
     size_t undelivered = mux_down_drop(link);

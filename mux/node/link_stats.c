@@ -19,7 +19,7 @@ static enum mux_link_wait wait_of(const struct mux_link *link) {
     if (mux_link_waits_for_slot(link))
         return MUX_WAIT_SLOT;
     if (mux_link_has_turn(link))
-        return MUX_WAIT_UPSTREAM;
+        return link->mux->sink.state == MUX_SINK_BLOCKED ? MUX_WAIT_SINK : MUX_WAIT_UPSTREAM;
     return link->down.bytes ? MUX_WAIT_READER : MUX_WAIT_NOTHING;
 }
 

@@ -25,6 +25,28 @@ void mux_log(struct mux *mux, const char *format, ...) {
     mux->config.log(mux->config.user, line);
 }
 
+/* False: there is no room for it. */
+static bool send_message(struct mux *mux, enum mux_status status, const char *reason) {
+    struct mux_span none = mux_span(NULL, 0);
+    struct mux_pieces pieces;
+    if (mux->config.sink) {
+        struct mux_packet packet;
+        mux_report_message_event(status, mux_span_text(reason), none, none, &packet);
+        if (!mux_up_has_room(mux) || !mux_sink_offer(mux, NULL, &packet))
+            return false;
+        mux_count_forwarded(mux, 1, 0, 0);
+        return true;
+    }
+    /* a batch that is full for a frame mostly has room for some messages */
+    if (!mux_batch_has_room(mux->fill, 2 * LINE_BYTES, 1))
+        return false;
+    mux_report_message(status, mux_span_text(reason), none, none, &pieces);
+    mux_batch_add(mux->fill, &pieces, NULL, SIZE_MAX);
+    MUX_COUNT(&mux->counters, forwarded_packets, 1);
+    MUX_COUNT(&mux->counters, forwarded_bytes, pieces.len_bytes);
+    return true;
+}
+
 void mux_message(struct mux *mux, enum mux_status status, uint64_t now_ns, const char *format,
                  ...) {
     char reason[LINE_BYTES];
@@ -33,19 +55,10 @@ void mux_message(struct mux *mux, enum mux_status status, uint64_t now_ns, const
     vsnprintf(reason, sizeof reason, format, arguments);
     va_end(arguments);
     mux_log(mux, "%s", reason);
-    /* a batch that is full for a frame mostly has room for some messages */
-    if (!mux_limiter_allow(&mux->messages, now_ns) ||
-        !mux_batch_has_room(mux->fill, 2 * LINE_BYTES, 1)) {
+    if (mux_limiter_allow(&mux->messages, now_ns) && send_message(mux, status, reason))
+        MUX_COUNT(&mux->counters, messages, 1);
+    else
         MUX_COUNT(&mux->counters, messages_suppressed, 1);
-        return;
-    }
-    struct mux_pieces pieces;
-    mux_report_message(status, mux_span_text(reason), mux_span(NULL, 0), mux_span(NULL, 0),
-                       &pieces);
-    mux_batch_add(mux->fill, &pieces, NULL, SIZE_MAX);
-    MUX_COUNT(&mux->counters, messages, 1);
-    MUX_COUNT(&mux->counters, forwarded_packets, 1);
-    MUX_COUNT(&mux->counters, forwarded_bytes, pieces.len_bytes);
 }
 
 void mux_input_append(struct mux *mux, struct mux_inputs *inputs, struct mux_buffer *buffer,
@@ -171,6 +184,8 @@ static bool make_tables(struct mux *mux) {
 static void free_all(struct mux *mux) {
     for (unsigned i = 0; i < mux->links_touched; i++)
         mux_inputs_drop(mux, &mux->links[i].inputs);
+    if (mux->sink.buffer)
+        mux_buffer_release(mux->sink.buffer);
     mux_down_fini(mux);
     mux_batch_fini(&mux->batches[0]);
     mux_batch_fini(&mux->batches[1]);
@@ -189,6 +204,7 @@ static void free_all(struct mux *mux) {
 struct mux *mux_create(const struct mux_config *config) {
     assert(config->gather_max >= MUX_GATHER_MIN && config->links_max > 0);
     assert(config->input_bytes_max <= MUX_INPUT_MAX_BYTES);
+    assert(!config->sink || !config->upstream_is_node);
     if (config->memory.len < MUX_MEMORY_MIN_BYTES)
         return NULL;
     struct mux *mux = calloc(1, sizeof *mux);
@@ -264,6 +280,8 @@ void mux_sane(const struct mux *mux) {
     assert(mux->in_flight != MUX_IN_FLIGHT_BATCH || mux->flight->gather.len_bytes > 0);
     /* a link is pinned only while a batch refers to its slot */
     assert(mux_list_empty(&mux->pinned) || mux->fill->held_count || mux->flight->held_count);
+    assert(mux->sink.next <= mux->sink.count && (mux->sink.count == 0) == !mux->sink.link);
+    assert(mux->config.sink || (mux->sink.state == MUX_SINK_TAKES && mux->sink.count == 0));
     assert(mux->down.free_count <= mux->down.block_count);
     assert(mux_down_waits(&mux->down) == false || mux->down.frame.kind == MUX_FRAME_PACKET);
     assert(mux->greeting.state != MUX_GREETING_AWAY || mux->config.upstream_is_node);

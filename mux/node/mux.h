@@ -42,6 +42,14 @@ struct mux_config {
     bool upstream_is_node;  /* it is told hello and goodbye */
     uint64_t node_grace_ns; /* how long a lost node's segment and tests wait for it */
     void *user;
+    /*
+     * NULL, or the packets are for this owner: there is no upstream, and mux_upstream_take() gives
+     * nothing. `link` NULL: a message of this node's own. The packet's route is as it came from the
+     * link: its segment is not in front of it. All was checked; spans are good until this returns.
+     * False: not now. The packet is offered again after mux_sink_ready(); meanwhile links wait, as
+     * for an upstream that does not take anything. Must not call back.
+     */
+    bool (*sink)(void *user, struct mux_link *link, const struct mux_packet *packet);
     /* NULL, or has our kernel received bytes of this link that were not read yet? */
     bool (*unread)(void *user, void *link_user);
     void (*log)(void *user, const char *line); /* one line, in which a peer's bytes may stand as
@@ -277,6 +285,19 @@ uint64_t mux_down_pending_bytes(const struct mux *mux);
 /*
  * ---- packets of the owner ----
  */
+
+/* The sink takes packets again, perhaps: they are offered to it by the next mux_run(). */
+void mux_sink_ready(struct mux *mux);
+
+/*
+ * A packet goes up as if `link` had sent it, behind what of that is on its way already: with its
+ * segment, and what it says of tests is believed. `link` NULL: as this node's own. False: not now;
+ * to be asked again after the next mux_run(). True: it is queued, or was given to the sink; or it
+ * is larger than MUX_ADD_UP_MAX_BYTES, which is counted and logged. Its strings must be UTF-8
+ * without NUL; all is copied.
+ */
+#define MUX_ADD_UP_MAX_BYTES 131072
+bool mux_add_up(struct mux *mux, struct mux_link *link, const struct mux_packet *packet);
 
 /*
  * A packet goes down as if it came from the upstream: to the link that its first segment names,

@@ -121,6 +121,7 @@ _Static_assert(FRAME_COPIED_BYTES >= TAIL_BYTES + FRAME_PACKETS * FRAME_GROWTH_B
 _Static_assert(FRAME_COPIED_BYTES >=
                    MUX_PROGRESS_NAME_BYTES + REASON_BYTES + PEER_TEXT_BYTES + FRAME_GROWTH_BYTES,
                "the report of a test that has failed is copied");
+_Static_assert(MUX_ADD_UP_MAX_BYTES <= FRAME_COPIED_BYTES, "an owner's packet is copied");
 _Static_assert(FRAME_GROWTH_BYTES <= MUX_PIECES_SCRATCH_BYTES, "growth is written into scratch");
 _Static_assert(2 * FRAME_COPIED_BYTES <= BATCH_BYTES, "a batch takes several frames of any kind");
 _Static_assert(FRAME_PACKETS *MUX_PIECES_MAX <= MUX_GATHER_MIN, "a frame fits an empty batch");
@@ -217,6 +218,22 @@ enum mux_down_state {
     MUX_DOWN_WAITS,     /* a packet waits for room in a link's queue */
     MUX_DOWN_CUT,       /* the upstream was lost: what came whole is delivered, the rest dropped */
     MUX_DOWN_CUT_WAITS, /* both */
+};
+
+/* sink.c */
+enum mux_sink_state {
+    MUX_SINK_TAKES,   /* or there is none */
+    MUX_SINK_BLOCKED, /* it said "not now"; nothing is offered before mux_sink_ready() */
+};
+
+/* Packets of one frame that the sink did not take yet. */
+struct mux_sink {
+    enum mux_sink_state state;
+    struct mux_link *link;     /* theirs */
+    struct mux_buffer *buffer; /* a hold on the memory of their spans; NULL: the link's own store */
+    struct mux_packet packets[MUX_REPORT_DAMAGE_EVENTS];
+    unsigned next, count; /* those from `next` on wait */
+    size_t bytes;         /* of the frame */
 };
 
 struct mux_down {
@@ -322,6 +339,7 @@ struct mux {
     unsigned retell_at; /* the next link whose tests are told again; links_touched: none */
 
     struct mux_down down;
+    struct mux_sink sink;
 };
 
 /*
@@ -484,8 +502,22 @@ void mux_judge_holders(struct mux *mux, uint64_t now_ns);
 
 /* up.c */
 void mux_up_run(struct mux *mux);
-/* For another frame. */
-bool mux_fill_has_room(const struct mux *mux);
+/* For another frame, in the batch or the sink. */
+bool mux_up_has_room(const struct mux *mux);
+/* Packets go up, whichever way. */
+void mux_count_forwarded(struct mux *mux, unsigned packets, size_t bytes, size_t referenced);
+
+/* sink.c */
+/* One packet for which nothing else is kept. False: not now. */
+bool mux_sink_offer(struct mux *mux, struct mux_link *link, const struct mux_packet *packet);
+/* A frame's packets; those that it does not take now are kept for it. Returns the frame's bytes. */
+size_t mux_sink_packet(struct mux_link *link, const struct mux_frame *frame);
+size_t mux_sink_chatter(struct mux_link *link, const struct mux_frame *frame);
+size_t mux_sink_damage(struct mux_link *link, const struct mux_frame *frame, enum mux_error why);
+/* Offers what is kept again. */
+void mux_sink_run(struct mux *mux);
+/* The link's connection ends before all was taken. */
+void mux_sink_forget(struct mux_link *link);
 
 /* retell.c */
 void mux_retell_begin(struct mux *mux);

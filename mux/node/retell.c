@@ -34,7 +34,7 @@ void mux_retell_run(struct mux *mux) {
     struct mux_progress_name name;
     while (mux->retell_at < mux->links_touched) {
         struct mux_link *link = &mux->links[mux->retell_at];
-        if (!mux_fill_has_room(mux))
+        if (!mux_up_has_room(mux))
             return;
         bool tells_itself =
             mux_is_leaving(mux) && mux_link_is_node(link); /* when it has another upstream */

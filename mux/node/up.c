@@ -5,7 +5,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-bool mux_fill_has_room(const struct mux *mux) {
+bool mux_up_has_room(const struct mux *mux) {
+    if (mux->config.sink)
+        return mux->sink.state == MUX_SINK_TAKES && mux->sink.count == 0;
     return mux_batch_has_room(mux->fill, FRAME_COPIED_BYTES, FRAME_PACKETS);
 }
 
@@ -19,7 +21,7 @@ static struct mux_buffer *holder_of(struct mux_link *link, const struct mux_fram
     return held < mux->config.inputs_max / 2 ? link->inputs.first->buffer : NULL;
 }
 
-static void count_forwarded(struct mux *mux, unsigned packets, size_t bytes, size_t referenced) {
+void mux_count_forwarded(struct mux *mux, unsigned packets, size_t bytes, size_t referenced) {
     MUX_COUNT(&mux->counters, forwarded_packets, packets);
     MUX_COUNT(&mux->counters, forwarded_bytes, bytes);
     MUX_COUNT(&mux->counters, body_bytes_referenced, referenced);
@@ -37,7 +39,7 @@ static size_t forward(struct mux_link *link, const struct mux_frame *frame,
             mux_batch_add(mux->fill, &packets[i], holder, mux->config.reference_least_bytes);
         bytes += packets[i].len_bytes;
     }
-    count_forwarded(mux, count, bytes, referenced);
+    mux_count_forwarded(mux, count, bytes, referenced);
     return bytes;
 }
 
@@ -55,21 +57,25 @@ static size_t forward_damage(struct mux_link *link, const struct mux_frame *fram
                              enum mux_error why) {
     struct mux *mux = link->mux;
     struct mux_pieces packets[MUX_REPORT_DAMAGE_PACKETS];
-    unsigned count = mux_report_damage(frame->bytes, why, mux_link_route(link), packets);
     MUX_COUNT(&mux->counters, damages, 1);
     MUX_COUNT(&mux->counters, damage_bytes, frame->bytes.len);
     log_damage(link, frame, why);
+    if (mux->config.sink)
+        return mux_sink_damage(link, frame, why);
+    unsigned count = mux_report_damage(frame->bytes, why, mux_link_route(link), packets);
     return forward(link, frame, packets, count);
 }
 
 static size_t forward_chatter(struct mux_link *link, const struct mux_frame *frame) {
     struct mux *mux = link->mux;
     struct mux_pieces packet;
+    MUX_COUNT(&mux->counters, chatter_bytes, frame->bytes.len);
+    MUX_COUNT(&mux->counters, chatter_packets, 1);
+    if (mux->config.sink)
+        return mux_sink_chatter(link, frame);
     bool is_stderr = link->kind == MUX_LINK_STDERR;
     mux_report_chatter(is_stderr ? MUX_REPORT_STDERR : MUX_REPORT_STDOUT, frame->bytes,
                        mux_link_route(link), &packet);
-    MUX_COUNT(&mux->counters, chatter_bytes, frame->bytes.len);
-    MUX_COUNT(&mux->counters, chatter_packets, 1);
     return forward(link, frame, &packet, 1);
 }
 
@@ -99,7 +105,7 @@ static size_t forward_small(struct mux_link *link, const struct mux_frame *frame
     size_t bytes =
         mux_prefix_write(&link->prefix, frame->bytes, &frame->packet, &frame->layout, room.data);
     mux_batch_filled(mux->fill, bytes);
-    count_forwarded(mux, 1, bytes, 0);
+    mux_count_forwarded(mux, 1, bytes, 0);
     return bytes;
 }
 
@@ -139,6 +145,8 @@ static size_t forward_packet(struct mux_link *link, const struct mux_frame *fram
         return 0;
     }
     mux_progress_see(&mux->tests, &link->tests, &frame->packet, is_readable(link, &frame->packet));
+    if (mux->config.sink)
+        return mux_sink_packet(link, frame);
     if (link->is_bare)
         return forward_as_is(link, frame);
     return frame->bytes.len < mux->config.reference_least_bytes ? forward_small(link, frame)
@@ -168,43 +176,67 @@ _Static_assert(MUX_PROGRESS_NAME_BYTES + MUX_SEGMENT_TEXT_BYTES + MESSAGE_BYTES 
                "a remembered test's report is copied into the batch");
 
 /* What was in progress when its link ended has failed: why it ended, then `what`. */
-static void forward_failure(struct mux_link *link, const char *what, struct mux_span test_id,
+static bool forward_failure(struct mux_link *link, const char *what, struct mux_span test_id,
                             struct mux_span route) {
+    struct mux *mux = link->mux;
     struct mux_frame frame = {0};
-    struct mux_pieces packet;
+    struct mux_packet packet;
+    struct mux_pieces pieces;
     char text[MESSAGE_BYTES];
     bool is_node = mux_link_is_node(link);
     snprintf(text, sizeof text, "%s%s%s%s %s\n", is_node ? "" : "worker ",
              is_node ? "" : link->peer, is_node ? "" : ": ", link->reason, what);
-    mux_report_message(MUX_STATUS_FAIL, mux_span_text(text), test_id, route, &packet);
-    link->credit_bytes -= (int64_t)forward(link, &frame, &packet, 1);
+    mux_report_message_event(MUX_STATUS_FAIL, mux_span_text(text), test_id, route, &packet);
+    if (mux->config.sink) {
+        bool taken = mux_sink_offer(mux, link, &packet);
+        link->credit_bytes -= FRAME_LEAST_BYTES;
+        mux_count_forwarded(mux, taken, 0, 0);
+        return taken;
+    }
+    enum mux_error error = mux_packet_gather(&packet, &pieces);
+    assert(!error);
+    (void)error;
+    link->credit_bytes -= (int64_t)forward(link, &frame, &pieces, 1);
+    return true;
 }
 
-/* The tests that have no name here, all in one. False: there are none. */
-static bool fail_unnamed(struct mux_link *link) {
+/* The route under which a test is reported; the sink knows the link. */
+static struct mux_span report_route(const struct mux_link *link, struct mux_span route,
+                                    char out[MUX_REPORT_ROUTE_MAX_BYTES]) {
+    return link->mux->config.sink ? route : mux_link_full_route(link, route, out);
+}
+
+/* The tests that have no name here, all in one. */
+static enum mux_link_step fail_unnamed(struct mux_link *link) {
     char what[64];
-    uint64_t count = mux_progress_take_unnamed(&link->tests);
+    uint64_t count = link->tests.unnamed;
+    struct mux_span none = mux_span(NULL, 0);
     if (!count)
-        return false;
+        return MUX_LINK_IDLE;
     snprintf(what, sizeof what, "and %" PRIu64 " more tests were in progress", count);
+    if (!forward_failure(link, what, none, link->mux->config.sink ? none : mux_link_route(link)))
+        return MUX_LINK_FULL;
+    mux_progress_take_unnamed(&link->tests);
     mux_log(link->mux, "%s (link %s) ended: its tests in progress are reported failed, %s",
             link->peer, link->segment, what);
     MUX_COUNT(&link->mux->counters, tests_failed, count);
-    forward_failure(link, what, mux_span(NULL, 0), mux_link_route(link));
-    return true;
+    return MUX_LINK_MORE;
 }
 
-/* A test that was in progress when its link ended. False: there is none (left). */
-static bool fail_test(struct mux_link *link) {
+/* A test that was in progress when its link ended. IDLE: there is none (left). */
+static enum mux_link_step fail_test(struct mux_link *link) {
     struct mux *mux = link->mux;
     struct mux_progress_name name;
+    uint64_t age_ns;
     char route[MUX_REPORT_ROUTE_MAX_BYTES];
-    if (!mux_progress_take(&mux->tests, &link->tests, &name))
+    if (!mux_progress_oldest(&mux->tests, &link->tests, &name, &age_ns))
         return fail_unnamed(link);
+    if (!forward_failure(link, "while this test was in progress", name.test_id,
+                         report_route(link, name.route, route)))
+        return MUX_LINK_FULL;
+    mux_progress_take(&mux->tests, &link->tests, &name);
     MUX_COUNT(&mux->counters, tests_failed, 1);
-    forward_failure(link, "while this test was in progress", name.test_id,
-                    mux_link_full_route(link, name.route, route));
-    return true;
+    return MUX_LINK_MORE;
 }
 
 /* Only the last hop to a process judges it dead. */
@@ -227,6 +259,12 @@ static void expect_large(struct mux_link *link, bool large) {
     link->expects_large = large;
 }
 
+/* What it sent is used up: tests in progress fail if no more comes, else it goes on. */
+static enum mux_link_step take_none(struct mux_link *link) {
+    enum mux_link_step outcome = must_fail_tests(link) ? fail_test(link) : MUX_LINK_IDLE;
+    return outcome == MUX_LINK_IDLE ? mux_link_next_input(link) : outcome;
+}
+
 /* May this be its first frame? */
 static bool may_open_with(const struct mux_link *link, const struct mux_frame *frame) {
     bool is_hello = frame->kind == MUX_FRAME_PACKET && mux_hello_is(&frame->packet);
@@ -245,7 +283,7 @@ static enum mux_link_step take_frame(struct mux_link *link) {
     }
     switch (frame.kind) {
     case MUX_FRAME_NONE:
-        return must_fail_tests(link) && fail_test(link) ? MUX_LINK_MORE : mux_link_next_input(link);
+        return take_none(link);
     case MUX_FRAME_STORE:
         return mux_link_get_store(link, frame.store_bytes);
     case MUX_FRAME_PACKET:
@@ -273,7 +311,7 @@ static enum mux_link_step step(struct mux_link *link) {
         return mux_link_drop_input(link);
     if (!mux_link_has_started(link))
         return mux_link_enter(link);
-    return mux_fill_has_room(link->mux) ? take_frame(link) : MUX_LINK_FULL;
+    return mux_up_has_room(link->mux) ? take_frame(link) : MUX_LINK_FULL;
 }
 
 /* Is the first that came on it a hello, whole? */
@@ -324,6 +362,7 @@ static void end_turn(struct mux_link *link, enum mux_link_step outcome) {
 }
 
 void mux_up_run(struct mux *mux) {
+    mux_sink_run(mux);
     mux_below_say(mux);
     mux_retell_run(mux);
     while (!mux_list_empty(&mux->active)) {

@@ -56,7 +56,7 @@ void mux_upstream_lost(struct mux *mux, uint64_t sent_bytes, uint64_t now_ns) {
 }
 
 uint64_t mux_upstream_pending_bytes(const struct mux *mux) {
-    return mux->flight->gather.len_bytes + mux->fill->gather.len_bytes;
+    return mux->flight->gather.len_bytes + mux->fill->gather.len_bytes + mux->sink.bytes;
 }
 
 void mux_upstream_received(struct mux *mux, struct mux_buffer *buffer, struct mux_span bytes) {

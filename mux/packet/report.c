@@ -68,9 +68,10 @@ unsigned mux_report_damage(struct mux_span bytes, enum mux_error why, struct mux
     return count;
 }
 
-void mux_report_message(enum mux_status status, struct mux_span reason, struct mux_span test_id,
-                        struct mux_span route, struct mux_pieces *pieces) {
-    struct mux_packet packet = {
+void mux_report_message_event(enum mux_status status, struct mux_span reason,
+                              struct mux_span test_id, struct mux_span route,
+                              struct mux_packet *packet) {
+    *packet = (struct mux_packet){
         .test_id = test_id,
         .status = status,
         .runnable = true,
@@ -80,7 +81,44 @@ void mux_report_message(enum mux_status status, struct mux_span reason, struct m
         .file_content = reason,
         .route = route,
     };
+}
+
+void mux_report_message(enum mux_status status, struct mux_span reason, struct mux_span test_id,
+                        struct mux_span route, struct mux_pieces *pieces) {
+    struct mux_packet packet;
+    mux_report_message_event(status, reason, test_id, route, &packet);
     enum mux_error error = mux_packet_gather(&packet, pieces);
     assert(!error);
     (void)error;
+}
+
+/*
+ * ---- as fields ----
+ */
+
+void mux_report_chatter_event(enum mux_report_stream stream, struct mux_span bytes,
+                              struct mux_packet *packet) {
+    *packet = (struct mux_packet){
+        .runnable = true,
+        .file_name = mux_span_text(stream == MUX_REPORT_STDERR ? "stderr" : "stdout"),
+        .file_content = bytes,
+    };
+}
+
+static struct mux_packet parser_event(const char *mime, const char *name, struct mux_span content) {
+    return (struct mux_packet){
+        .test_id = mux_span_text("subunit.parser"),
+        .runnable = true,
+        .eof = true,
+        .mime = mux_span_text(mime),
+        .file_name = mux_span_text(name),
+        .file_content = content,
+    };
+}
+
+void mux_report_damage_events(struct mux_span bytes, enum mux_error why,
+                              struct mux_packet packets[MUX_REPORT_DAMAGE_EVENTS]) {
+    packets[0] = parser_event("application/octet-stream", "Packet data", bytes);
+    packets[1] = parser_event(TEXT_MIME, "Parser Error", mux_span_text(mux_error_text(why)));
+    packets[1].status = MUX_STATUS_FAIL;
 }

@@ -30,11 +30,24 @@ unsigned mux_report_damage(struct mux_span bytes, enum mux_error why, struct mux
                            struct mux_pieces pieces[MUX_REPORT_DAMAGE_PACKETS]);
 
 /*
+ * The same as fields, for a reader that takes no bytes: without a route, and damage in two packets
+ * whatever its size.
+ */
+#define MUX_REPORT_DAMAGE_EVENTS 2
+void mux_report_chatter_event(enum mux_report_stream stream, struct mux_span bytes,
+                              struct mux_packet *packet);
+void mux_report_damage_events(struct mux_span bytes, enum mux_error why,
+                              struct mux_packet packets[MUX_REPORT_DAMAGE_EVENTS]);
+
+/*
  * A message of this node: file "muxd", the reason as text/plain; status fail, or none where nothing
  * has failed. With a test id: that test has failed, for its worker is gone; data == NULL: none.
  * `reason` is UTF-8, at most 1 MiB.
  */
 void mux_report_message(enum mux_status status, struct mux_span reason, struct mux_span test_id,
                         struct mux_span route, struct mux_pieces *pieces);
+void mux_report_message_event(enum mux_status status, struct mux_span reason,
+                              struct mux_span test_id, struct mux_span route,
+                              struct mux_packet *packet);
 
 #endif

@@ -115,6 +115,37 @@ static void message(void **state) {
     }
 }
 
+static void assert_same_bytes(const struct mux_packet *event, struct mux_span route,
+                              const struct mux_pieces *pieces) {
+    struct mux_packet routed = *event;
+    struct mux_pieces mine;
+    routed.route = route;
+    assert_int_equal(mux_packet_gather(&routed, &mine), MUX_OK);
+    struct read_back a = read_back(&mine), b = read_back(pieces);
+    assert_true(mux_span_equal(wire_span(&a.wire), wire_span(&b.wire)));
+    wire_free(&a.wire);
+    wire_free(&b.wire);
+}
+
+/* As fields they are the same packets. */
+static void events(void **state) {
+    (void)state;
+    struct mux_span bytes = mux_span(content_bytes, 1000);
+    for (size_t i = 0; i < ROUTES; i++) {
+        struct mux_packet event[MUX_REPORT_DAMAGE_EVENTS];
+        struct mux_pieces pieces[MUX_REPORT_DAMAGE_PACKETS];
+        for (int stream = MUX_REPORT_STDOUT; stream <= MUX_REPORT_STDERR; stream++) {
+            mux_report_chatter(stream, bytes, routes(i), pieces);
+            mux_report_chatter_event(stream, bytes, event);
+            assert_same_bytes(event, routes(i), pieces);
+        }
+        assert_int_equal(mux_report_damage(bytes, MUX_ERROR_CRC, routes(i), pieces), 2);
+        mux_report_damage_events(bytes, MUX_ERROR_CRC, event);
+        for (unsigned part = 0; part < 2; part++)
+            assert_same_bytes(&event[part], routes(i), &pieces[part]);
+    }
+}
+
 static int setup(void **state) {
     (void)state;
     content_bytes = malloc(MUX_PACKET_MAX_BYTES);
@@ -132,10 +163,8 @@ static int teardown(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(chatter),
-        cmocka_unit_test(damage),
-        cmocka_unit_test(large_damage),
-        cmocka_unit_test(message),
+        cmocka_unit_test(chatter), cmocka_unit_test(damage), cmocka_unit_test(large_damage),
+        cmocka_unit_test(message), cmocka_unit_test(events),
     };
     return cmocka_run_group_tests_name("report", tests, setup, teardown);
 }

@@ -111,14 +111,15 @@ static bool peer_allowed(void *user, const struct transport_peer *peer) {
     return allow_has(&muxd->options.allow, &peer->address);
 }
 
-static void show_packets(void *user, const struct mux_gather *packets) {
+static bool show_packet(void *user, const char *segment, const struct mux_packet *packet) {
     struct muxd *muxd = user;
-    screen_packets(muxd->screen, packets, loop_now_ns(&muxd->loop));
+    summary_link_packet(muxd->summary, segment, packet, loop_now_ns(&muxd->loop));
+    return true;
 }
 
 static void show_link(void *user, const char *segment, const char *peer, bool came) {
     struct muxd *muxd = user;
-    summary_worker(screen_summary(muxd->screen), segment, peer, came);
+    summary_worker(muxd->summary, segment, peer, came);
 }
 
 /* False: nothing can be listened on. */
@@ -154,7 +155,7 @@ static uint64_t screen_deadline_ns(const struct loop_client *client) {
 
 static void draw_screen(struct loop_client *client, uint64_t now_ns) {
     struct muxd *muxd = LOOP_OWNER(client, struct muxd, screen_draws);
-    muxd->screen_draws_at_ns = summary_tick(screen_summary(muxd->screen), now_ns);
+    muxd->screen_draws_at_ns = summary_tick(muxd->summary, now_ns);
 }
 
 /*
@@ -194,8 +195,8 @@ static bool start_node(struct muxd *muxd) {
         .upstream_addresses = muxd_upstream_is_place(options) ? muxd_upstream_addresses : NULL,
         .connect = muxd_connect_upstream,
         .open_upstream = muxd_open_upstream,
-        .show = muxd->screen ? show_packets : NULL,
-        .show_link = muxd->screen ? show_link : NULL,
+        .sink = muxd->summary ? show_packet : NULL,
+        .show_link = muxd->summary ? show_link : NULL,
         .upstream_waits = true,
         .stop_listening = stop_listening,
         .allowed = peer_allowed,
@@ -209,7 +210,7 @@ static bool start_node(struct muxd *muxd) {
     muxd->log.suppressed_total = &node_counters(muxd->node)->value[MUX_COUNT_log_lines_suppressed];
     muxd->screen_draws =
         (struct loop_client){.deadline_ns = screen_deadline_ns, .work = draw_screen};
-    if (muxd->screen)
+    if (muxd->summary)
         loop_join(&muxd->loop, &muxd->screen_draws); /* behind the node, whose packets it shows */
     return true;
 }
@@ -255,8 +256,8 @@ static bool choose_screen(struct muxd *muxd) {
     bool to_stdout = !options->upstream_given || options->upstream.kind == ENDPOINT_STDIO;
     if (!to_stdout || !isatty(STDOUT_FILENO))
         return true;
-    muxd->screen = screen_create(loop_now_ns(&muxd->loop));
-    return muxd->screen != NULL;
+    muxd->summary = summary_create(loop_now_ns(&muxd->loop));
+    return muxd->summary != NULL;
 }
 
 static bool has_terminal(void) {
@@ -326,7 +327,7 @@ static void stop(struct muxd *muxd) {
 
 /* What people were to see could not be shown to its end. */
 static bool finish_screen(struct muxd *muxd) {
-    if (!muxd->stacks.transport || screen_finish(muxd->screen, loop_now_ns(&muxd->loop)))
+    if (!muxd->stacks.transport || summary_finish(muxd->summary, loop_now_ns(&muxd->loop)))
         return true;
     log_text(&muxd->log, "muxd: stdout: %s\n", strerror(errno));
     return false;

@@ -10,7 +10,7 @@
 #include "tools/node/node.h"
 #include "tools/node/resolver.h"
 #include "tools/node/stacks.h"
-#include "tools/results/screen.h"
+#include "tools/results/summary.h"
 
 struct muxd {
     struct options options;
@@ -22,7 +22,7 @@ struct muxd {
     struct listeners *listeners;
     struct loop_client screen_draws; /* with a screen */
     uint64_t screen_draws_at_ns;
-    struct screen *screen;
+    struct summary *summary;   /* drawn on a terminal; NULL: there is none */
     struct resolver *resolver; /* of the upstream's name; NULL: it has none */
     bool serves;               /* something is listened on, or will be: the upstream is opened */
     bool deaf;                 /* nothing could be listened on */

@@ -258,6 +258,11 @@ static void mux_says(void *user, const char *line) {
     node->config.log(node->config.user, line);
 }
 
+static bool takes(void *user, struct mux_link *link, const struct mux_packet *packet) {
+    struct node *node = user;
+    return node->config.sink(node->config.user, link ? mux_link_segment(link) : "", packet);
+}
+
 static bool is_unread(void *user, void *link_user) {
     const struct node_link *link = link_user;
     (void)user;
@@ -282,6 +287,7 @@ struct node *node_create(const struct node_config *config) {
     struct mux_config mux = config->mux;
     mux.user = node;
     mux.log = mux_says;
+    mux.sink = config->sink ? takes : NULL;
     mux.unread = is_unread;
     mux.gather_max = caps->gather_max;
     mux.inputs_max = caps->lent_max;

@@ -45,8 +45,11 @@ struct node_config {
     struct transport_conn *(*open_upstream)(void *user, struct loop_handler *handler, char *why,
                                             size_t why_bytes);
 
-    /* When not NULL there is no upstream: whole packets are shown to people, at once. */
-    void (*show)(void *user, const struct mux_gather *packets);
+    /*
+     * When not NULL there is no upstream: packets go here. `segment` is the link's and is not in
+     * the packet's route; "": a message of this node's own. See mux_config.sink.
+     */
+    bool (*sink)(void *user, const char *segment, const struct mux_packet *packet);
     /* With it: a worker came or left. */
     void (*show_link)(void *user, const char *segment, const char *peer, bool came);
 

@@ -75,13 +75,13 @@ void node_upstream_init(struct node *node) {
     dialer_init(&up->dialer, &config);
     up->base.handle = handle_upstream;
     up->dialing.handle = handle_dialing;
-    up->retry_at_ns = node->config.show || node->config.upstream_waits ? UINT64_MAX : 0;
+    up->retry_at_ns = node->config.sink || node->config.upstream_waits ? UINT64_MAX : 0;
     up->backoff_ns = BACKOFF_LEAST_NS;
     up->random = node->config.seed | 1;
 }
 
 void node_begin_upstream(struct node *node) {
-    if (!node->config.show)
+    if (!node->config.sink)
         node->upstream.retry_at_ns = 0;
 }
 
@@ -354,19 +354,8 @@ static void handle_upstream(struct loop_handler *handler, const struct transport
     }
 }
 
-static bool show(struct node *node) {
-    const struct mux_gather *gather = mux_upstream_take(node->mux);
-    if (!gather)
-        return false;
-    node->config.show(node->config.user, gather);
-    mux_upstream_sent(node->mux);
-    return true;
-}
-
 bool node_upstream_send(struct node *node) {
     struct node_upstream *up = &node->upstream;
-    if (node->config.show)
-        return show(node);
     if (!up->connected || up->closing || up->sending)
         return false;
     if (up->reopen) {

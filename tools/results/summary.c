@@ -5,12 +5,16 @@
 #include "tools/results/summary_internal.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* What is shown of a failing test's traceback. */
 #define TAIL_LINES 12
 
 #define NAME_BYTES 512
+
+/* Longest route with a segment in front that tells tests from one another. */
+#define LINK_ROUTE_BYTES 4096
 
 struct summary *summary_create(uint64_t now_ns) {
     struct summary *summary = calloc(1, sizeof *summary);
@@ -258,6 +262,17 @@ void summary_packet(struct summary *summary, const struct mux_packet *packet, ui
     } else if (is_message(packet)) {
         take_notice(summary, packet, "NOTICE");
     }
+}
+
+void summary_link_packet(struct summary *summary, const char *segment,
+                         const struct mux_packet *packet, uint64_t now_ns) {
+    char route[LINK_ROUTE_BYTES];
+    struct mux_packet routed = *packet;
+    int len = snprintf(route, sizeof route, "%s%s%.*s", segment, packet->route.data ? "/" : "",
+                       (int)packet->route.len, (const char *)packet->route.data);
+    if (*segment)
+        routed.route = mux_span(route, (size_t)len < sizeof route ? (size_t)len : sizeof route - 1);
+    summary_packet(summary, &routed, now_ns);
 }
 
 void summary_worker(struct summary *summary, const char *segment, const char *peer, bool came) {

@@ -34,6 +34,10 @@ enum summary_verdict summary_verdict(const struct summary *summary);
 /* One packet of the stream. Its spans are not kept. */
 void summary_packet(struct summary *summary, const struct mux_packet *packet, uint64_t now_ns);
 
+/* The same of one of a node's links: `segment`, if it is not "", is put in front of the route. */
+void summary_link_packet(struct summary *summary, const char *segment,
+                         const struct mux_packet *packet, uint64_t now_ns);
+
 /*
  * A worker came or left, for who knows; else workers are counted by their route codes. `peer` ""
  * when unknown.
