@@ -8,6 +8,9 @@ import unittest
 
 TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
 MAN = os.path.join(TOP, "docs/man")
+DOCUMENTS = ("README.md", "docs/operating.md", "docs/protocol.md", "transport/dpdk/README.md")
+# Options of tests/run, bench/run, meson, stestr and pkg-config.
+FOREIGN = ("quick", "out", "buildtype", "subunit", "cflags", "libs")
 PAGES = ("muxd.8", "mux.1", "muxd-protocol.7")
 
 
@@ -87,6 +90,18 @@ class Pages(unittest.TestCase):
         for name in names:
             with self.subTest(subcommand=name):
                 self.same(page["MUX " + name.upper()], run(os.environ["MUX"], name, "--help"))
+
+    def test_documents(self):
+        """An option that a document names is one of muxd's or mux's, or known to be another program's."""
+        known = set(FOREIGN)
+        known.update(name for name, _, _ in help_options(run(os.environ["MUXD"], "--help")))
+        for name in re.findall(r"(?m)^  ([a-z]+) ", run(os.environ["MUX"], "--help")):
+            known.update(option for option, _, _ in help_options(run(os.environ["MUX"], name, "--help")))
+        for document in DOCUMENTS:
+            with open(os.path.join(TOP, document), encoding="utf-8") as file:
+                named = set(re.findall(r"(?<![\w-])--([a-z][a-z-]*)", file.read()))
+            self.assertGreater(len(named), 1)
+            self.assertEqual(named - known, set(), document)
 
     def test_protocol(self):
         """Each word and each key of node links that the source knows, and no other."""
