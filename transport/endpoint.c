@@ -1,7 +1,8 @@
 #include "transport/endpoint.h"
-#include "transport/dpdk/spec.h"
+#include "transport/endpoint_internal.h"
 #include "transport/interface.h"
 #include "transport/mistake.h"
+#include "transport/stack.h"
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
@@ -13,9 +14,16 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FORMS                                                                               \
-    "an interface, HOST:PORT, [v6]:PORT, rdma:HOST:PORT, dpdk:DEVICE,ip=ADDRESS/LEN:PORT, " \
-    "unix:PATH, file:PATH or -"
+/* What could have been written: "an interface, HOST:PORT, ...". */
+static const char *forms(void) {
+    static char text[512];
+    size_t len = 0;
+    for (unsigned via = 0; via < TRANSPORT_VIAS; via++)
+        len += (size_t)snprintf(text + len, sizeof text - len, "%s, ", stack_of(via)->form);
+    assert(len < sizeof text);
+    snprintf(text + len, sizeof text - len, "unix:PATH, file:PATH or -");
+    return text;
+}
 
 bool endpoint_refuse(char *why, size_t why_bytes, const char *format, ...) {
     va_list list;
@@ -25,8 +33,7 @@ bool endpoint_refuse(char *why, size_t why_bytes, const char *format, ...) {
     return false;
 }
 
-/* Digits only, 0 to 65535. */
-static bool parse_port(const char *text, uint16_t *port) {
+bool endpoint_parse_port(const char *text, uint16_t *port) {
     unsigned value = 0;
     const char *c = text;
     for (; *c >= '0' && *c <= '9' && value <= UINT16_MAX; c++)
@@ -66,13 +73,13 @@ static void split_colon(const char *text, struct endpoint *endpoint, const char 
     *port_text = colon ? colon + 1 : NULL;
 }
 
-/* Of TCP or RDMA. */
-static bool parse_place(const char *text, struct endpoint *endpoint, char *why, size_t why_bytes) {
+bool endpoint_parse_place(const char *text, struct endpoint *endpoint, char *why,
+                          size_t why_bytes) {
     const char *port_text = NULL;
     endpoint->port = ENDPOINT_DEFAULT_PORT;
     if (*text == '\0')
-        return endpoint_refuse(why, why_bytes, "'%s' names no place; expected " FORMS,
-                               endpoint->text);
+        return endpoint_refuse(why, why_bytes, "'%s' names no place; expected %s", endpoint->text,
+                               forms());
     if (!mistake_check_place(endpoint, text, why, why_bytes))
         return false;
     if (*text == '[') {
@@ -83,69 +90,18 @@ static bool parse_place(const char *text, struct endpoint *endpoint, char *why, 
         return endpoint_refuse(
             why, why_bytes,
             "'%s' has several colons: an IPv6 address goes in brackets, as in [::1]:%u; "
-            "expected " FORMS,
-            endpoint->text, ENDPOINT_DEFAULT_PORT);
+            "expected %s",
+            endpoint->text, ENDPOINT_DEFAULT_PORT, forms());
     } else {
         split_colon(text, endpoint, &port_text);
     }
     if (!mistake_check_host(endpoint, endpoint->name, why, why_bytes))
         return false;
     endpoint->port_given = port_text != NULL;
-    if (port_text && !parse_port(port_text, &endpoint->port))
+    if (port_text && !endpoint_parse_port(port_text, &endpoint->port))
         return endpoint_refuse(why, why_bytes, "'%s': '%s' is no port number (0 to 65535)",
                                endpoint->text, port_text);
     return true;
-}
-
-/* A number, not a name: it is one of our own. */
-static bool parse_source(const char *text, struct endpoint *endpoint, char *why, size_t why_bytes) {
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST};
-    struct addrinfo *list = NULL;
-    if (getaddrinfo(text, NULL, &hints, &list) != 0 || !list)
-        return endpoint_refuse(why, why_bytes, "'%s': from=%s: expected an IPv4 or IPv6 address",
-                               endpoint->text, text);
-    memcpy(&endpoint->source, list->ai_addr, list->ai_addrlen);
-    freeaddrinfo(list);
-    return true;
-}
-
-#define SOURCE_KEY ",from="
-
-/* "PLACE" or "PLACE,from=ADDRESS" */
-static bool parse_rdma(const char *text, struct endpoint *endpoint, char *why, size_t why_bytes) {
-    char place[ENDPOINT_TEXT_BYTES];
-    strcpy(place, text);
-    char *source = strstr(place, SOURCE_KEY);
-    endpoint->kind = ENDPOINT_RDMA;
-    if (source) {
-        *source = '\0';
-        if (!parse_source(source + strlen(SOURCE_KEY), endpoint, why, why_bytes))
-            return false;
-    }
-    return parse_place(place, endpoint, why, why_bytes);
-}
-
-/* "DEVICE,ip=ADDRESS/LEN,...[:PORT]"; what it says is looked at now, so that mistakes show early.
- */
-static bool parse_dpdk(const char *text, struct endpoint *endpoint, char *why, size_t why_bytes) {
-    struct dpdk_spec spec;
-    const char *port_text;
-    size_t len;
-    endpoint->kind = ENDPOINT_DPDK;
-    endpoint->port = ENDPOINT_DEFAULT_PORT;
-    if (!dpdk_spec_split(text, &len, &port_text))
-        return endpoint_refuse(
-            why, why_bytes,
-            "'%s': before a port number an IPv6 address goes in brackets: to=[fd00::1]:%u",
-            endpoint->text, ENDPOINT_DEFAULT_PORT);
-    memcpy(endpoint->name, text, len);
-    endpoint->port_given = port_text != NULL;
-    if (port_text && !parse_port(port_text, &endpoint->port))
-        return endpoint_refuse(why, why_bytes, "'%s': '%s' is no port number (0 to 65535)",
-                               endpoint->text, port_text);
-    char reason[ENDPOINT_TEXT_BYTES];
-    return dpdk_spec_parse(endpoint->name, &spec, reason, sizeof reason) ||
-           endpoint_refuse(why, why_bytes, "'%s': %s", endpoint->text, reason);
 }
 
 bool endpoint_parse(const char *text, struct endpoint *endpoint, char *why, size_t why_bytes) {
@@ -162,12 +118,9 @@ bool endpoint_parse(const char *text, struct endpoint *endpoint, char *why, size
         return parse_path(text + 5, endpoint, ENDPOINT_UNIX, why, why_bytes);
     if (strncmp(text, "file:", 5) == 0)
         return parse_path(text + 5, endpoint, ENDPOINT_FILE, why, why_bytes);
-    if (strncmp(text, "rdma:", 5) == 0)
-        return parse_rdma(text + 5, endpoint, why, why_bytes);
-    if (strncmp(text, "dpdk:", 5) == 0)
-        return parse_dpdk(text + 5, endpoint, why, why_bytes);
-    endpoint->kind = ENDPOINT_TCP;
-    return parse_place(strncmp(text, "tcp:", 4) == 0 ? text + 4 : text, endpoint, why, why_bytes);
+    const struct stack *stack = stack_of_text(text, &endpoint->via);
+    endpoint->kind = ENDPOINT_NETWORK;
+    return stack->parse(text + stack_prefix_bytes(stack, text), endpoint, why, why_bytes);
 }
 
 static unsigned resolve_unix(const struct endpoint *endpoint, struct transport_address *address) {
@@ -214,7 +167,7 @@ static const char *name_error(int error) {
 
 /* Does its name stand for a place in an IP network? */
 static bool is_place(const struct endpoint *endpoint) {
-    return endpoint->kind == ENDPOINT_TCP || endpoint->kind == ENDPOINT_RDMA;
+    return endpoint->kind == ENDPOINT_NETWORK && stack_of(endpoint->via)->uses_names;
 }
 
 bool endpoint_is_interface(const struct endpoint *endpoint) {
@@ -225,14 +178,13 @@ bool endpoint_may_be_interface(const struct endpoint *endpoint) {
     return is_place(endpoint) && interface_name_is_usual(endpoint->name);
 }
 
-/* By RDMA, which rdma_cm finds by the addresses of IP. */
-static unsigned by_rdma(const struct endpoint *endpoint, struct transport_address *addresses,
-                        unsigned count) {
+/* By the endpoint's stack. */
+static void mark(const struct endpoint *endpoint, struct transport_address *addresses,
+                 unsigned count) {
     for (unsigned i = 0; i < count; i++) {
-        addresses[i].via = TRANSPORT_VIA_RDMA;
+        addresses[i].via = endpoint->via;
         addresses[i].source = endpoint->source;
     }
-    return count;
 }
 
 bool endpoint_interface_addresses(const struct endpoint *endpoint,
@@ -240,14 +192,13 @@ bool endpoint_interface_addresses(const struct endpoint *endpoint,
                                   unsigned *count, struct transport_failure *failure) {
     bool read =
         interface_addresses(endpoint->name, endpoint->port, addresses, most, count, failure);
-    if (endpoint->kind == ENDPOINT_RDMA)
-        by_rdma(endpoint, addresses, *count);
+    mark(endpoint, addresses, *count);
     return read;
 }
 
-static unsigned resolve_place(const struct endpoint *endpoint, bool listening,
-                              struct transport_address *addresses, unsigned most, char *why,
-                              size_t why_bytes) {
+unsigned endpoint_resolve_place(const struct endpoint *endpoint, bool listening,
+                                struct transport_address *addresses, unsigned most, char *why,
+                                size_t why_bytes) {
     bool exists = interface_exists(endpoint->name);
     unsigned count = 0;
     if (exists && listening) {
@@ -260,6 +211,7 @@ static unsigned resolve_place(const struct endpoint *endpoint, bool listening,
         return count;
     }
     int error = resolve_name(endpoint, listening, addresses, most, &count);
+    mark(endpoint, addresses, count);
     if (count > 0)
         return count;
     if (exists) {
@@ -281,28 +233,15 @@ bool endpoint_is_address(const struct endpoint *endpoint) {
     return endpoint->kind != ENDPOINT_FILE && endpoint->kind != ENDPOINT_STDIO;
 }
 
-bool endpoint_offers_rdma(const struct endpoint *endpoint) {
-    return endpoint->kind == ENDPOINT_TCP && interface_carries_rdma("/sys/class", endpoint->name);
-}
-
 unsigned endpoint_resolve(const struct endpoint *endpoint, bool listening,
                           struct transport_address *addresses, unsigned most, char *why,
                           size_t why_bytes) {
     assert(most > 0);
-    switch (endpoint->kind) {
-    case ENDPOINT_UNIX:
+    if (endpoint->kind == ENDPOINT_UNIX)
         return resolve_unix(endpoint, addresses);
-    case ENDPOINT_TCP:
-        return resolve_place(endpoint, listening, addresses, most, why, why_bytes);
-    case ENDPOINT_RDMA:
-        return by_rdma(endpoint, addresses,
-                       resolve_place(endpoint, listening, addresses, most, why, why_bytes));
-    case ENDPOINT_DPDK:
-        return dpdk_spec_resolve(endpoint, listening, addresses, most, why, why_bytes);
-    case ENDPOINT_FILE:
-    case ENDPOINT_STDIO:
-        break;
-    }
+    if (endpoint->kind == ENDPOINT_NETWORK)
+        return stack_of(endpoint->via)
+            ->resolve(endpoint, listening, addresses, most, why, why_bytes);
     endpoint_refuse(why, why_bytes, "'%s' is no network address", endpoint->text);
     return 0;
 }
@@ -321,9 +260,7 @@ void address_text(const struct transport_address *address, char *out, size_t out
     char host[NI_MAXHOST], port[NI_MAXSERV];
     int error = getnameinfo(&address->any, address->len, host, sizeof host, port, sizeof port,
                             NI_NUMERICHOST | NI_NUMERICSERV);
-    const char *stack = address->via == TRANSPORT_VIA_RDMA   ? "rdma:"
-                        : address->via == TRANSPORT_VIA_DPDK ? "dpdk:"
-                                                             : "";
+    const char *stack = address->via == TRANSPORT_VIA_KERNEL ? "" : stack_of(address->via)->prefix;
     if (error)
         snprintf(out, out_bytes, "unknown address (%s)", name_error(error));
     else if (address->any.sa_family == AF_INET6)

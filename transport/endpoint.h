@@ -28,10 +28,26 @@
 #define ENDPOINT_DEFAULT_PORT 7533
 #define ENDPOINT_TEXT_BYTES 256
 
+/*
+ * The stacks: what carries the bytes of an address. Each has one row: the end of its enumerator's
+ * name, and the struct stack (transport/stack.h) that says everything else about it. The kernel's
+ * is first: TCP and unix sockets.
+ */
+#define TRANSPORT_STACKS(ROW) \
+    ROW(KERNEL, stack_kernel) \
+    ROW(RDMA, stack_rdma)     \
+    ROW(DPDK, stack_dpdk)
+
+/* TRANSPORT_VIA_KERNEL, ... */
+enum transport_via {
+#define TRANSPORT_VIA(name, symbol) TRANSPORT_VIA_##name,
+    TRANSPORT_STACKS(TRANSPORT_VIA)
+#undef TRANSPORT_VIA
+        TRANSPORT_VIAS /* how many there are */
+};
+
 enum endpoint_kind {
-    ENDPOINT_TCP,
-    ENDPOINT_RDMA,
-    ENDPOINT_DPDK,
+    ENDPOINT_NETWORK, /* an address of a stack's: `via` */
     ENDPOINT_UNIX,
     ENDPOINT_FILE,
     ENDPOINT_STDIO,
@@ -40,31 +56,23 @@ enum endpoint_kind {
 /* What the user wrote, taken apart; nothing is looked up yet. */
 struct endpoint {
     enum endpoint_kind kind;
+    enum transport_via via; /* of an ENDPOINT_NETWORK */
     bool port_given;
     uint16_t port;
     char text[ENDPOINT_TEXT_BYTES]; /* as written */
-    char name[ENDPOINT_TEXT_BYTES]; /* host or interface without brackets, or the path; DPDK: the
-                                       port's description */
-    struct sockaddr_storage source; /* RDMA: from=; AF_UNSPEC: not given */
+    char name[ENDPOINT_TEXT_BYTES]; /* host or interface without brackets, or the path, or the
+                                       device */
+    struct sockaddr_storage source; /* from=; AF_UNSPEC: not given */
 };
-
-/* Which stack carries the bytes of an address. */
-enum transport_via {
-    TRANSPORT_VIA_KERNEL, /* TCP and unix sockets */
-    TRANSPORT_VIA_RDMA,   /* reliable connections of rdma_cm */
-    TRANSPORT_VIA_DPDK,   /* TCP on a port of DPDK's */
-};
-
-#define TRANSPORT_PORT_TEXT_BYTES ENDPOINT_TEXT_BYTES
 
 /* One address to listen on or to connect to. */
 struct transport_address {
     enum transport_via via;
-    char dpdk_port[TRANSPORT_PORT_TEXT_BYTES]; /* DPDK: the port and its own addresses, as written:
-                                                  "net_tap0,iface=tap0,ip=10.0.0.1/24" */
-    struct sockaddr_storage source; /* RDMA, to connect from; AF_UNSPEC: as the kernel routes */
-    bool mode_given, group_given;   /* unix, to listen on: who may connect ... */
-    mode_t mode;                    /* ... else as the umask says */
+    char device[ENDPOINT_TEXT_BYTES]; /* of stacks that drive a device themselves: the device and
+                                         its own addresses, as written; else "" */
+    struct sockaddr_storage source;   /* to connect from; AF_UNSPEC: as the kernel routes */
+    bool mode_given, group_given;     /* unix, to listen on: who may connect ... */
+    mode_t mode;                      /* ... else as the umask says */
     gid_t group;
     socklen_t len;
     union {
@@ -114,9 +122,6 @@ __attribute__((format(printf, 3, 4))) bool endpoint_refuse(char *why, size_t why
 
 /* Is this a place in a network, which endpoint_resolve() finds, or a unix socket? */
 bool endpoint_is_address(const struct endpoint *endpoint);
-
-/* Is it an interface that also carries an RDMA device? Its addresses can be listened on by both. */
-bool endpoint_offers_rdma(const struct endpoint *endpoint);
 
 /*
  * A sentence about the interface that this endpoint names, for the log, e.g. "ib0 is InfiniBand

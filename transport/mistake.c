@@ -105,8 +105,9 @@ bool mistake_check_path(const struct endpoint *endpoint, const char *path, char 
 
 bool mistake_check_file(const struct endpoint *endpoint, char *why, size_t why_bytes) {
     struct stat status;
-    if (endpoint->kind != ENDPOINT_TCP || strcmp(endpoint->name, endpoint->text) != 0 ||
-        stat(endpoint->name, &status) < 0 || S_ISDIR(status.st_mode))
+    if (endpoint->kind != ENDPOINT_NETWORK || endpoint->via != TRANSPORT_VIA_KERNEL ||
+        strcmp(endpoint->name, endpoint->text) != 0 || stat(endpoint->name, &status) < 0 ||
+        S_ISDIR(status.st_mode))
         return true;
     return endpoint_refuse(
         why, why_bytes, "'%s' is a file here: did you mean %s:%s? (tcp:%s if it is a host)",

@@ -1,45 +1,51 @@
 #include "transport/stack.h"
-#include "transport/dpdk/dpdk.h"
+#include "transport/endpoint_internal.h"
+#include <assert.h>
+#include <string.h>
 
-/* Given by the build: TRANSPORT_WITH_RDMA, TRANSPORT_WITH_DPDK. */
-const struct transport_ops *stack_ops(enum transport_via via) {
-    switch (via) {
-    case TRANSPORT_VIA_KERNEL:
-        break;
-    case TRANSPORT_VIA_RDMA:
-#ifdef TRANSPORT_WITH_RDMA
-        return &transport_rdma;
-#else
-        break;
-#endif
-    case TRANSPORT_VIA_DPDK:
-#ifdef TRANSPORT_WITH_DPDK
-        return &transport_dpdk;
-#else
-        break;
-#endif
-    }
-    return NULL;
+const struct stack stack_kernel = {
+    .name = "the kernel's sockets",
+    .prefix = "tcp:",
+    .form = "an interface, HOST:PORT, [v6]:PORT",
+    .uses_names = true,
+    .buffer_bytes = (size_t)32 << 10, /* several hundred small packets */
+    .parse = endpoint_parse_place,
+    .resolve = endpoint_resolve_place,
+};
+
+static const struct stack *const stacks[] = {
+#define STACK_ROW(name, symbol) [TRANSPORT_VIA_##name] = &(symbol),
+    TRANSPORT_STACKS(STACK_ROW)
+#undef STACK_ROW
+};
+
+const struct stack *stack_of(enum transport_via via) {
+    assert(via < TRANSPORT_VIAS);
+    return stacks[via];
 }
 
-const char *stack_name(enum transport_via via) {
-    switch (via) {
-    case TRANSPORT_VIA_RDMA:
-        return "RDMA (libibverbs and librdmacm)";
-    case TRANSPORT_VIA_DPDK:
-        return "DPDK (libdpdk and lwIP)";
-    case TRANSPORT_VIA_KERNEL:
-        break;
-    }
-    return "the kernel's sockets";
+size_t stack_prefix_bytes(const struct stack *stack, const char *text) {
+    size_t len = strlen(stack->prefix);
+    return strncmp(text, stack->prefix, len) == 0 ? len : 0;
 }
 
-bool stack_list_ports(FILE *out) {
-#ifdef TRANSPORT_WITH_DPDK
-    dpdk_ports_print(out);
-    return true;
-#else
-    (void)out;
-    return false;
-#endif
+const struct stack *stack_of_text(const char *text, enum transport_via *via) {
+    for (unsigned i = 0; i < TRANSPORT_VIAS; i++) {
+        *via = i;
+        if (stack_prefix_bytes(stacks[i], text) > 0)
+            return stacks[i];
+    }
+    *via = TRANSPORT_VIA_KERNEL;
+    return &stack_kernel;
+}
+
+bool stack_list_devices(FILE *out) {
+    bool any = false;
+    for (unsigned i = 0; i < TRANSPORT_VIAS; i++) {
+        if (!stacks[i]->list_devices)
+            continue;
+        stacks[i]->list_devices(out);
+        any = true;
+    }
+    return any;
 }

@@ -113,8 +113,6 @@ enum transport_pool {
  */
 #define TRANSPORT_WATCHES_MAX 1024
 
-struct sim;
-
 struct transport_config {
     struct mux_room memory;   /* receive buffers are cut from it; page aligned; outlives the
                                  transport */
@@ -131,7 +129,7 @@ struct transport_config {
      */
     bool (*allowed)(const void *user, const struct sockaddr_storage *peer);
     const void *allowed_user;
-    struct sim *sim; /* the simulator's world, for a transport in it; else NULL */
+    void *engine_config; /* what the engine needs beyond this (transport_sim: its world), or NULL */
     const struct transport_part *parts; /* of transport_mixed; else NULL */
     unsigned parts_count;
     unsigned busy_poll_us; /* of transport_mixed: how long it polls without sleeping after an event

@@ -31,7 +31,7 @@ void rig_open(struct rig *rig, const char *name) {
                    .reserve_buffers = 8,
                    .conns_max = CONNS_MAX,
                    .arena = {rig->memory, (size_t)BUFFERS * BUFFER_BYTES},
-                   .sim = rig->sim}};
+                   .engine_config = rig->sim}};
     const struct transport_config several = {.parts = &part, .parts_count = 1};
     struct transport *transport =
         ops->init(ops == &transport_mixed ? &several : &part.config, &failure);

@@ -151,7 +151,7 @@ static void make_transport(struct place *place) {
                                             .buffer_bytes = buffer_bytes,
                                             .reserve_buffers = RESERVE_BUFFERS,
                                             .conns_max = links_max(place->farm) + OTHER_CONNS,
-                                            .sim = place->farm->sim};
+                                            .engine_config = place->farm->sim};
     place->transport = transport_sim.init(&config, &failure);
     assert(place->transport);
     loop_init(&place->loop, &transport_sim, place->transport);

@@ -48,7 +48,8 @@ static void good_ones_are_taken_apart(void **state) {
         char why[400] = "";
         if (!endpoint_parse(good[i].text, &endpoint, why, sizeof why))
             fail_msg("%s: %s", good[i].text, why);
-        assert_int_equal(endpoint.kind, ENDPOINT_DPDK);
+        assert_int_equal(endpoint.kind, ENDPOINT_NETWORK);
+        assert_int_equal(endpoint.via, TRANSPORT_VIA_DPDK);
         assert_string_equal(endpoint.name, good[i].name);
         assert_int_equal(endpoint.port, good[i].port);
         assert_int_equal(endpoint.port_given, good[i].port_given);
@@ -133,7 +134,7 @@ static void each_own_address_is_listened_on(void **state) {
         resolve("dpdk:net_x,ip=10.9.0.1/24,a=1,ip=fd00::1/64:99", true, addresses, why, sizeof why),
         2);
     assert_int_equal(addresses[0].via, TRANSPORT_VIA_DPDK);
-    assert_string_equal(addresses[0].dpdk_port, "net_x,ip=10.9.0.1/24,a=1,ip=fd00::1/64");
+    assert_string_equal(addresses[0].device, "net_x,ip=10.9.0.1/24,a=1,ip=fd00::1/64");
     address_text(&addresses[0], text, sizeof text);
     assert_string_equal(text, "dpdk:10.9.0.1:99");
     address_text(&addresses[1], text, sizeof text);

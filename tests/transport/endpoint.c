@@ -23,27 +23,28 @@ static const struct {
     const char *name;
     unsigned port;
     bool port_given;
+    enum transport_via via;
 } good[] = {
     {"-", ENDPOINT_STDIO, "", 0, false},
-    {"ib0", ENDPOINT_TCP, "ib0", 7533, false},
-    {"ib0:7000", ENDPOINT_TCP, "ib0", 7000, true},
-    {"ib0:0", ENDPOINT_TCP, "ib0", 0, true},
-    {"10.0.0.7:65535", ENDPOINT_TCP, "10.0.0.7", 65535, true},
-    {"build-7.example.org", ENDPOINT_TCP, "build-7.example.org", 7533, false},
-    {"[::1]", ENDPOINT_TCP, "::1", 7533, false},
-    {"[fe80::1%eth0]:80", ENDPOINT_TCP, "fe80::1%eth0", 80, true},
-    {":7000", ENDPOINT_TCP, "", 7000, true},
-    {":0", ENDPOINT_TCP, "", 0, true},
-    {"tcp:10.0.0.7:1", ENDPOINT_TCP, "10.0.0.7", 1, true},
-    {"tcp:[::1]:00080", ENDPOINT_TCP, "::1", 80, true},
-    {"tcp::9", ENDPOINT_TCP, "", 9, true},
+    {"ib0", ENDPOINT_NETWORK, "ib0", 7533, false},
+    {"ib0:7000", ENDPOINT_NETWORK, "ib0", 7000, true},
+    {"ib0:0", ENDPOINT_NETWORK, "ib0", 0, true},
+    {"10.0.0.7:65535", ENDPOINT_NETWORK, "10.0.0.7", 65535, true},
+    {"build-7.example.org", ENDPOINT_NETWORK, "build-7.example.org", 7533, false},
+    {"[::1]", ENDPOINT_NETWORK, "::1", 7533, false},
+    {"[fe80::1%eth0]:80", ENDPOINT_NETWORK, "fe80::1%eth0", 80, true},
+    {":7000", ENDPOINT_NETWORK, "", 7000, true},
+    {":0", ENDPOINT_NETWORK, "", 0, true},
+    {"tcp:10.0.0.7:1", ENDPOINT_NETWORK, "10.0.0.7", 1, true},
+    {"tcp:[::1]:00080", ENDPOINT_NETWORK, "::1", 80, true},
+    {"tcp::9", ENDPOINT_NETWORK, "", 9, true},
     {"unix:/run/muxd.sock", ENDPOINT_UNIX, "/run/muxd.sock", 0, false},
     {"unix:a:b", ENDPOINT_UNIX, "a:b", 0, false},
     {"file:results", ENDPOINT_FILE, "results", 0, false},
     {"file:-", ENDPOINT_FILE, "-", 0, false},
-    {"rdma:ib0", ENDPOINT_RDMA, "ib0", 7533, false},
-    {"rdma:[::1]:80,from=::2", ENDPOINT_RDMA, "::1", 80, true},
-    {"rdma:build7:7000,from=10.0.0.7", ENDPOINT_RDMA, "build7", 7000, true},
+    {"rdma:ib0", ENDPOINT_NETWORK, "ib0", 7533, false, TRANSPORT_VIA_RDMA},
+    {"rdma:[::1]:80,from=::2", ENDPOINT_NETWORK, "::1", 80, true, TRANSPORT_VIA_RDMA},
+    {"rdma:build7:7000,from=10.0.0.7", ENDPOINT_NETWORK, "build7", 7000, true, TRANSPORT_VIA_RDMA},
 };
 
 static void good_ones_are_taken_apart(void **state) {
@@ -54,6 +55,7 @@ static void good_ones_are_taken_apart(void **state) {
         if (!endpoint_parse(good[i].text, &endpoint, why, sizeof why))
             fail_msg("%s: %s", good[i].text, why);
         assert_int_equal(endpoint.kind, good[i].kind);
+        assert_int_equal(endpoint.via, good[i].via);
         assert_string_equal(endpoint.text, good[i].text);
         assert_string_equal(endpoint.name, good[i].name);
         assert_int_equal(endpoint.port, good[i].port);

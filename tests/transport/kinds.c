@@ -66,10 +66,10 @@ static struct engine_kind kinds[] = {
 /* What the table leaves open is the build's. */
 static void complete(struct engine_kind *kind) {
     if (!kind->ops)
-        kind->ops = stack_ops(kind->via);
+        kind->ops = stack_of(kind->via)->ops;
     for (unsigned i = 0; i < kind->parts_count; i++) {
         if (!kind->parts[i].ops)
-            kind->parts[i].ops = stack_ops(kind->parts[i].via);
+            kind->parts[i].ops = stack_of(kind->parts[i].via)->ops;
         if (!kind->parts[i].ops)
             kind->ops = NULL;
     }
@@ -77,7 +77,7 @@ static void complete(struct engine_kind *kind) {
 
 const struct engine_kind *engine_kind(const char *name) {
     make_beside();
-    port.ops = stack_ops(TRANSPORT_VIA_DPDK);
+    port.ops = stack_of(TRANSPORT_VIA_DPDK)->ops;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         if (strcmp(kinds[i].name, name) != 0)
             continue;

@@ -114,7 +114,7 @@ static void bad_configuration_is_told(void **state) {
                                             .buffer_bytes = 4096,
                                             .reserve_buffers = 1,
                                             .conns_max = 1,
-                                            .sim = sim};
+                                            .engine_config = sim};
     /* no buffer is left for the shared pool */
     assert_null(engine_kind_first(setup->kind)->init(&config, &failure));
     assert_int_equal(failure.error, EINVAL);

@@ -11,7 +11,7 @@
 #define TAP_PORT "net_tap0,iface=dtap9,ip=10.9.1.1/24"
 
 static bool is_on_port(const struct engine *engine) {
-    return engine->ops == stack_ops(TRANSPORT_VIA_DPDK);
+    return engine->ops == stack_of(TRANSPORT_VIA_DPDK)->ops;
 }
 
 const char *wire_missing_veth(void) {
@@ -34,7 +34,7 @@ static void address_of(struct transport_address *address, int family, const char
 
 static void on_port(struct transport_address *address, const char *port) {
     address->via = TRANSPORT_VIA_DPDK;
-    snprintf(address->dpdk_port, sizeof address->dpdk_port, "%s", port);
+    snprintf(address->device, sizeof address->device, "%s", port);
 }
 
 static void near_address(struct world *world, struct transport_address *address, int family,
@@ -60,7 +60,7 @@ void wire_address_tap(struct world *world, struct transport_address *address) {
 
 static void reach(struct world *world, struct transport_address *address, const char *port) {
     address->via = TRANSPORT_VIA_KERNEL;
-    address->dpdk_port[0] = '\0';
+    address->device[0] = '\0';
     if (is_on_port(world->far))
         on_port(address, port);
 }

@@ -69,7 +69,7 @@ static void open_engine(struct world *world, struct engine *engine, const struct
                                       .reserve_buffers = options->reserve_buffers,
                                       .conns_max = options->conns_max,
                                       .arena = arena,
-                                      .sim = world->sim};
+                                      .engine_config = world->sim};
     struct transport_part parts[KIND_PARTS_MAX];
     for (unsigned i = 0; i < kind->parts_count; i++) {
         parts[i] = (struct transport_part){kind->parts[i].via, kind->parts[i].ops, config};

@@ -4,7 +4,6 @@
 #include "tools/base/quantity.h"
 #include "tools/base/text.h"
 #include "tools/node/dialer.h"
-#include "transport/dpdk/spec.h"
 #include "transport/mistake.h"
 #include "transport/stack.h"
 
@@ -77,11 +76,12 @@ static bool parse_endpoint(const struct option_row *row, const char *value, cons
     return false;
 }
 
-/* Does the endpoint of a DPDK port name a host to connect to? */
-static bool has_to(const struct endpoint *endpoint) {
-    struct dpdk_spec spec;
-    char why[256];
-    return dpdk_spec_parse(endpoint->name, &spec, why, sizeof why) && spec.to[0];
+/* What the endpoint's stack expects of it; NULL: nothing else. */
+static const char *stack_expects(const struct endpoint *endpoint, bool listening) {
+    const struct stack *stack = stack_of(endpoint->via);
+    return endpoint->kind == ENDPOINT_NETWORK && stack->expects
+               ? stack->expects(endpoint, listening)
+               : NULL;
 }
 
 static bool add_listen(const struct option_row *row, void *target, const char *value) {
@@ -96,8 +96,9 @@ static bool add_listen(const struct option_row *row, void *target, const char *v
         return false;
     if (endpoint->kind == ENDPOINT_FILE)
         return wrong(row->name, value, "a place that workers connect to, not a file");
-    if (endpoint->kind == ENDPOINT_DPDK && has_to(endpoint))
-        return wrong(row->name, value, "no to= here (it is for --upstream)");
+    const char *expected = stack_expects(endpoint, true);
+    if (expected)
+        return wrong(row->name, value, expected);
     options->listen_count++;
     return true;
 }
@@ -146,8 +147,9 @@ static bool set_upstream(const struct option_row *row, void *target, const char 
         endpoint_is_address(&options->upstream) && options->upstream.kind != ENDPOINT_UNIX;
     if (has_port && options->upstream.port == 0)
         return wrong(row->name, value, "a port to connect to, not 0");
-    if (options->upstream.kind == ENDPOINT_DPDK && !has_to(&options->upstream))
-        return wrong(row->name, value, "to=HOST, which is connected to");
+    const char *expected = stack_expects(&options->upstream, false);
+    if (expected)
+        return wrong(row->name, value, expected);
     char why[WHY_BYTES];
     if (!options->upstream_is_node && !mistake_check_file(&options->upstream, why, sizeof why)) {
         text_complain("muxd: --%s %s: %s", row->name, value, why);
@@ -245,10 +247,10 @@ static bool set_exit_after(const struct option_row *row, void *target, const cha
 
 static int list_ports(const struct option_table *table) {
     (void)table;
-    if (stack_list_ports(stdout))
+    if (stack_list_devices(stdout))
         return 0;
     text_complain("muxd: --list-ports: this muxd was built without %s",
-                  stack_name(TRANSPORT_VIA_DPDK));
+                  stack_of(TRANSPORT_VIA_DPDK)->name);
     return 1;
 }
 

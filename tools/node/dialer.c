@@ -13,7 +13,7 @@ void dialer_init(struct dialer *dialer, const struct dialer_config *config) {
 
 static bool same(const struct transport_address *a, const struct transport_address *b) {
     return a->via == b->via && a->len == b->len && memcmp(&a->any, &b->any, a->len) == 0 &&
-           strcmp(a->dpdk_port, b->dpdk_port) == 0;
+           strcmp(a->device, b->device) == 0;
 }
 
 static bool is_home(const struct dialer *dialer, unsigned index) {

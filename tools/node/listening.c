@@ -27,7 +27,7 @@ static bool is_ip(const struct transport_address *address) {
 
 static bool same_stack(const struct transport_address *a, const struct transport_address *b) {
     return a->via == b->via && a->any.sa_family == b->any.sa_family &&
-           strcmp(a->dpdk_port, b->dpdk_port) == 0;
+           strcmp(a->device, b->device) == 0;
 }
 
 static bool same_place(const struct transport_address *a, const struct transport_address *b) {
@@ -203,7 +203,7 @@ static void cover(struct listeners *listeners, struct listening *item,
 
 /* Can RDMA be had? If not, it is said once. */
 static bool has_rdma(struct listeners *listeners, struct source *source) {
-    bool built = stack_ops(TRANSPORT_VIA_RDMA);
+    bool built = stack_of(TRANSPORT_VIA_RDMA)->ops;
     if (stacks_has(listeners->stacks, TRANSPORT_VIA_RDMA))
         return true;
     if (!source->said_no_rdma && built)
@@ -212,7 +212,7 @@ static bool has_rdma(struct listeners *listeners, struct source *source) {
                  source->endpoint->name);
     else if (!source->said_no_rdma)
         log_text(listeners->log, "muxd: %s carries RDMA, but this muxd was built without %s\n",
-                 source->endpoint->name, stack_name(TRANSPORT_VIA_RDMA));
+                 source->endpoint->name, stack_of(TRANSPORT_VIA_RDMA)->name);
     source->said_no_rdma = true;
     return false;
 }
@@ -223,8 +223,8 @@ static void offer_rdma(struct listeners *listeners, const struct listening *item
     unsigned before = listeners->count;
     struct source *source = listening_source(listeners, item);
     address.via = TRANSPORT_VIA_RDMA;
-    if (!endpoint_offers_rdma(source->endpoint) || !has_rdma(listeners, source) ||
-        find(listeners, &address))
+    if (!stack_of(TRANSPORT_VIA_RDMA)->offered_by(source->endpoint) ||
+        !has_rdma(listeners, source) || find(listeners, &address))
         return;
     listening_want(listeners, __builtin_ctzll(item->sources), &address);
     if (listeners->count > before)

@@ -17,79 +17,48 @@
 #define RECEIVE_SHARE 4
 #define RECEIVE_MOST_BYTES ((size_t)1 << 30)
 
-/* Bytes of a receive buffer: several hundred small packets, and 1/128 of the least pool. */
-#define RECEIVE_BUFFER_BYTES ((size_t)32 << 10)
-
-/*
- * RDMA reads into several ahead, but into one assembly slot at a time: so that attachments of 64
- * KiB lie whole in a buffer (0.83 instead of 0.66 of ib_send_bw in the guest). The least memory has
- * 16 of them, or 10 where DPDK has its share, too.
- */
-#define RDMA_RECEIVE_BUFFER_BYTES ((size_t)128 << 10)
-
-_Static_assert(RDMA_RECEIVE_BUFFER_BYTES <= MUX_INPUT_MAX_BYTES &&
-                   RECEIVE_BUFFER_BYTES <= MUX_INPUT_MAX_BYTES,
-               "the mux takes every received buffer");
-
 /* Receive buffers for what is connected to, so that a flood from below cannot starve it. */
 #define RESERVE_BUFFERS 4
-
-/* The kernel's sockets, RDMA, DPDK. */
-#define PARTS_MAX 3
-
-static const enum transport_via others[] = {TRANSPORT_VIA_RDMA, TRANSPORT_VIA_DPDK};
-
-static enum transport_via via_of(const struct endpoint *endpoint) {
-    switch (endpoint->kind) {
-    case ENDPOINT_RDMA:
-        return TRANSPORT_VIA_RDMA;
-    case ENDPOINT_DPDK:
-        return TRANSPORT_VIA_DPDK;
-    default:
-        return TRANSPORT_VIA_KERNEL;
-    }
-}
 
 /* Does an endpoint ask for this stack by its name? Then it is in `text`. */
 static bool is_asked_for(const struct stacks_config *config, enum transport_via via,
                          const char **text) {
     for (unsigned i = 0; i < config->listen_count; i++) {
         *text = config->listen[i].text;
-        if (via_of(&config->listen[i]) == via)
+        if (config->listen[i].via == via)
             return true;
     }
     if (!config->upstream)
         return false;
     *text = config->upstream->text;
-    return via_of(config->upstream) == via;
+    return config->upstream->via == via;
 }
 
-/* An interface that carries RDMA offers it; one that is still to come may. */
-static bool is_offered(const struct stacks_config *config, enum transport_via via) {
+/* An interface may offer a stack besides TCP (RDMA); one that is still to come may, too. */
+static bool is_offered(const struct stacks_config *config, const struct stack *stack) {
     bool offered = false;
-    for (unsigned i = 0; i < config->listen_count; i++) {
+    for (unsigned i = 0; i < config->listen_count && stack->offered_by; i++) {
         const struct endpoint *endpoint = &config->listen[i];
         bool may_come = endpoint_may_be_interface(endpoint) && !endpoint_is_interface(endpoint);
-        offered = offered || may_come || endpoint_offers_rdma(endpoint);
+        offered = offered || may_come || stack->offered_by(endpoint);
     }
-    return offered && via == TRANSPORT_VIA_RDMA;
+    return offered;
 }
 
 /* The stacks to run beside the kernel's. False, with a sentence in `why`: the build lacks one. */
 static bool choose_parts(const struct stacks_config *config, struct transport_part *parts,
                          unsigned *count, char *why, size_t why_bytes) {
     *count = 1;
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+    for (unsigned via = TRANSPORT_VIA_KERNEL + 1; via < TRANSPORT_VIAS; via++) {
         const char *text;
-        const struct transport_ops *ops = stack_ops(others[i]);
-        bool asked_for = is_asked_for(config, others[i], &text);
-        if (asked_for && !ops) {
-            snprintf(why, why_bytes, "%s: this program was built without %s", text,
-                     stack_name(others[i]));
+        const struct stack *stack = stack_of(via);
+        bool asked_for = is_asked_for(config, via, &text);
+        if (asked_for && !stack->ops) {
+            snprintf(why, why_bytes, "%s: this program was built without %s", text, stack->name);
             return false;
         }
-        if (ops && (asked_for || is_offered(config, others[i])))
-            parts[(*count)++] = (struct transport_part){.via = others[i], .ops = ops};
+        if (stack->ops && (asked_for || is_offered(config, stack)))
+            parts[(*count)++] = (struct transport_part){.via = via, .ops = stack->ops};
     }
     return true;
 }
@@ -98,7 +67,20 @@ static bool peer_allowed(const void *user, const struct sockaddr_storage *peer) 
     return allow_has(user, peer);
 }
 
-/* Of each part, whole buffers of any. */
+/* The largest receive buffer of any stack, in use or not. */
+static size_t buffer_most_bytes(void) {
+    size_t most = 0;
+    for (unsigned via = 0; via < TRANSPORT_VIAS; via++)
+        if (stack_of(via)->buffer_bytes > most)
+            most = stack_of(via)->buffer_bytes;
+    assert(most <= MUX_INPUT_MAX_BYTES); /* the mux takes every received buffer */
+    return most;
+}
+
+/*
+ * Of each part, whole buffers of any. The least memory has 16 of the largest, or 10 where there are
+ * three stacks.
+ */
 static size_t receive_bytes(const struct stacks_config *config, unsigned parts) {
     size_t share = config->memory_bytes / RECEIVE_SHARE;
     if (config->receive_bytes)
@@ -106,13 +88,11 @@ static size_t receive_bytes(const struct stacks_config *config, unsigned parts) 
     if (share > RECEIVE_MOST_BYTES)
         share = RECEIVE_MOST_BYTES;
     share /= parts;
-    return share - share % RDMA_RECEIVE_BUFFER_BYTES;
+    return share - share % buffer_most_bytes();
 }
 
 static size_t buffer_bytes(const struct stacks_config *config, enum transport_via via) {
-    if (config->buffer_bytes)
-        return config->buffer_bytes;
-    return via == TRANSPORT_VIA_RDMA ? RDMA_RECEIVE_BUFFER_BYTES : RECEIVE_BUFFER_BYTES;
+    return config->buffer_bytes ? config->buffer_bytes : stack_of(via)->buffer_bytes;
 }
 
 /* Each part receives into memory of its own; the rest is the owner's. */
@@ -181,7 +161,7 @@ static bool map_arena(struct stacks *stacks, size_t len, char *why, size_t why_b
 
 bool stacks_start(struct stacks *stacks, const struct stacks_config *config, char *said,
                   size_t said_bytes) {
-    struct transport_part parts[PARTS_MAX] = {{.via = TRANSPORT_VIA_KERNEL}};
+    struct transport_part parts[TRANSPORT_VIAS] = {{.via = TRANSPORT_VIA_KERNEL}};
     unsigned count;
     *said = '\0';
     if (!choose_parts(config, parts, &count, said, said_bytes) ||

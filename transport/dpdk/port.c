@@ -193,7 +193,7 @@ struct port *port_for(struct transport *transport, const struct transport_addres
                       struct transport_failure *failure) {
     struct dpdk_spec spec;
     char why[ENDPOINT_TEXT_BYTES];
-    if (!dpdk_spec_parse(address->dpdk_port, &spec, why, sizeof why)) {
+    if (!dpdk_spec_parse(address->device, &spec, why, sizeof why)) {
         *failure = (struct transport_failure){EINVAL, "reading the port's description"};
         return NULL;
     }

@@ -286,7 +286,7 @@ bool dpdk_spec_split(const char *text, size_t *spec_len, const char **port_text)
 
 static struct transport_address make_address(const struct endpoint *endpoint) {
     struct transport_address address = {.via = TRANSPORT_VIA_DPDK};
-    strcpy(address.dpdk_port, endpoint->name);
+    strcpy(address.device, endpoint->name);
     return address;
 }
 

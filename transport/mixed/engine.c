@@ -105,7 +105,7 @@ static bool make_part(struct transport *transport, const struct transport_part *
 
 static bool make(struct transport *transport, const struct transport_config *config,
                  struct transport_failure *failure) {
-    assert(config->parts_count > 0 && config->parts_count <= MIXED_PARTS_MAX);
+    assert(config->parts_count > 0 && config->parts_count <= TRANSPORT_VIAS);
     if (!make_part(transport, &config->parts[0])) {
         *failure = mixed_first(transport)->failure;
         return false;

@@ -10,9 +10,6 @@
 
 #include "transport/transport.h"
 
-/* One for each transport_via. */
-#define MIXED_PARTS_MAX 3
-
 struct part {
     enum transport_via via;
     const struct transport_ops *ops;
@@ -23,7 +20,7 @@ struct part {
 
 struct transport {
     struct transport_caps caps;
-    struct part parts[MIXED_PARTS_MAX];
+    struct part parts[TRANSPORT_VIAS];
     unsigned parts_count;
     uint64_t busy_poll_ns;
     uint64_t busy_until_ns;

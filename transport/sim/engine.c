@@ -34,7 +34,7 @@ static struct transport *engine_init(const struct transport_config *config,
         transport_failed(failure, "calloc");
         return NULL;
     }
-    transport->sim = config->sim;
+    transport->sim = config->engine_config;
     mux_list_init(&transport->ready);
     mux_list_init(&transport->starved);
     deferred_init(&transport->deferred);

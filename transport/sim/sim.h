@@ -168,7 +168,7 @@ struct sim_end *sim_by_descriptor(struct sim *sim, int descriptor); /* NULL: the
  * is read. */
 struct sim_end *sim_conn_end(const struct transport_conn *conn);
 
-/* A transport of this world: transport_config.sim names it. */
+/* A transport of this world: transport_config.engine_config points to the struct sim. */
 extern const struct transport_ops transport_sim;
 
 #endif
