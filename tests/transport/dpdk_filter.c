@@ -21,7 +21,7 @@ static struct filter make_filter(void) {
     struct filter filter;
     char why[200];
     assert_true(dpdk_spec_parse("net_x,ip=10.9.0.1/24,ip=fd09::1/64", &spec, why, sizeof why));
-    filter_init(&filter, &spec, own_mac);
+    dpdk_filter_init(&filter, &spec, own_mac);
     return filter;
 }
 
@@ -116,7 +116,7 @@ static enum filter_kind filtered(const struct frame *frame, struct filter_tcp *s
     uint8_t *copy = malloc(frame->len + 1);
     assert_non_null(copy);
     memcpy(copy, frame->data, frame->len);
-    enum filter_kind kind = filter_frame(&filter, copy, frame->len, seen);
+    enum filter_kind kind = dpdk_filter_frame(&filter, copy, frame->len, seen);
     free(copy);
     return kind;
 }

@@ -19,13 +19,13 @@ static void hello_comes_back(void **state) {
     (void)state;
     uint8_t bytes[56] = {0}; /* a device pads it */
     struct wire_hello got, hello = {.message_bytes = 4096, .credits = 3};
-    wire_put_hello(bytes, &hello);
-    assert_int_equal(wire_get_hello(bytes, sizeof bytes, &got), WIRE_HELLO_GOOD);
-    assert_int_equal(wire_get_hello(bytes, WIRE_HELLO_BYTES, &got), WIRE_HELLO_GOOD);
+    rdma_wire_put_hello(bytes, &hello);
+    assert_int_equal(rdma_wire_get_hello(bytes, sizeof bytes, &got), WIRE_HELLO_GOOD);
+    assert_int_equal(rdma_wire_get_hello(bytes, WIRE_HELLO_BYTES, &got), WIRE_HELLO_GOOD);
     assert_int_equal(got.message_bytes, 4096);
     assert_int_equal(got.credits, 3);
     for (size_t len = 0; len < WIRE_HELLO_BYTES; len++)
-        assert_int_equal(wire_get_hello(bytes, len, &got), WIRE_HELLO_FOREIGN);
+        assert_int_equal(rdma_wire_get_hello(bytes, len, &got), WIRE_HELLO_FOREIGN);
 }
 
 /* Every byte of it counts: changed it is another version, foreign, or says something else. */
@@ -43,19 +43,19 @@ static void strange_hellos_are_told(void **state) {
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
         uint8_t bytes[WIRE_HELLO_BYTES];
         struct wire_hello got;
-        wire_put_hello(bytes, &(struct wire_hello){1024, 3});
+        rdma_wire_put_hello(bytes, &(struct wire_hello){1024, 3});
         bytes[changes[i].at] = changes[i].value;
-        assert_int_equal(wire_get_hello(bytes, sizeof bytes, &got), changes[i].kind);
+        assert_int_equal(rdma_wire_get_hello(bytes, sizeof bytes, &got), changes[i].kind);
     }
 }
 
 static void rejection_has_a_reason(void **state) {
     (void)state;
     uint8_t bytes[148] = {0};
-    assert_int_equal(wire_get_rejection(bytes, sizeof bytes), 0);
-    wire_put_rejection(bytes, WIRE_FULL);
-    assert_int_equal(wire_get_rejection(bytes, sizeof bytes), WIRE_FULL);
-    assert_int_equal(wire_get_rejection(bytes, 0), 0);
+    assert_int_equal(rdma_wire_get_rejection(bytes, sizeof bytes), 0);
+    rdma_wire_put_rejection(bytes, WIRE_FULL);
+    assert_int_equal(rdma_wire_get_rejection(bytes, sizeof bytes), WIRE_FULL);
+    assert_int_equal(rdma_wire_get_rejection(bytes, 0), 0);
 }
 
 #define LITERALS "literal bytes"
@@ -66,28 +66,28 @@ static size_t make_stream(uint8_t *out) {
     const struct wire_span spans[] = {
         {.address = 0x123456789a, .key = 99, .length = 8192, .before = 3, .lead = 3},
         {.address = 0x1000, .key = 98, .length = 1, .before = 13, .lead = 10}};
-    wire_put_head(out, &head, 2);
+    rdma_wire_put_head(out, &head, 2);
     for (unsigned i = 0; i < 2; i++)
-        wire_put_span(out, i, &spans[i]);
-    memcpy(out + wire_prefix_bytes(2), LITERALS, 13);
-    return wire_prefix_bytes(2) + 13;
+        rdma_wire_put_span(out, i, &spans[i]);
+    memcpy(out + rdma_wire_prefix_bytes(2), LITERALS, 13);
+    return rdma_wire_prefix_bytes(2) + 13;
 }
 
 static void stream_message_comes_back(void **state) {
     (void)state;
     uint8_t bytes[200];
     struct wire_message message;
-    assert_true(wire_parse(bytes, make_stream(bytes), &message));
+    assert_true(rdma_wire_parse(bytes, make_stream(bytes), &message));
     assert_int_equal(message.head.controls, 1);
     assert_int_equal(message.head.credits, 513);
     assert_int_equal(message.head.done, 7);
     assert_int_equal(message.spans, 2);
     assert_int_equal(message.literal_bytes, 13);
     assert_memory_equal(message.literals, LITERALS, 13);
-    struct wire_span span = wire_span_at(&message, 0);
+    struct wire_span span = rdma_wire_span_at(&message, 0);
     assert_true(span.address == 0x123456789a && span.key == 99 && span.length == 8192);
     assert_true(span.before == 3 && span.lead == 3);
-    assert_int_equal(wire_span_at(&message, 1).before, 13);
+    assert_int_equal(rdma_wire_span_at(&message, 1).before, 13);
 }
 
 /* What `change` makes of a good message is refused. */
@@ -95,9 +95,9 @@ static void assert_refused(size_t at, uint8_t value) {
     uint8_t bytes[200];
     struct wire_message message;
     size_t len = make_stream(bytes);
-    assert_true(wire_parse(bytes, len, &message));
+    assert_true(rdma_wire_parse(bytes, len, &message));
     bytes[at] = value;
-    assert_false(wire_parse(bytes, len, &message));
+    assert_false(rdma_wire_parse(bytes, len, &message));
 }
 
 static void lies_about_spans_are_refused(void **state) {
@@ -119,7 +119,7 @@ static void span_beyond_the_last_address_is_refused(void **state) {
     struct wire_message message;
     size_t len = make_stream(bytes);
     memset(bytes + WIRE_HEAD_BYTES, 0xff, 8);
-    assert_false(wire_parse(bytes, len, &message));
+    assert_false(rdma_wire_parse(bytes, len, &message));
 }
 
 static void controls_have_their_length(void **state) {
@@ -130,14 +130,14 @@ static void controls_have_their_length(void **state) {
         bytes[0] = (uint8_t)flags;
         bool closes = (flags & ~(unsigned)WIRE_ASK) == WIRE_CLOSE;
         bool is_short = flags == 0 || flags == WIRE_END, is_long = flags == WIRE_ANSWER || closes;
-        assert_int_equal(wire_parse(bytes, WIRE_HEAD_BYTES, &message), is_short);
-        assert_int_equal(wire_parse(bytes, WIRE_CONTROL_MOST_BYTES, &message),
+        assert_int_equal(rdma_wire_parse(bytes, WIRE_HEAD_BYTES, &message), is_short);
+        assert_int_equal(rdma_wire_parse(bytes, WIRE_CONTROL_MOST_BYTES, &message),
                          is_long || flags == WIRE_STREAM);
-        assert_false(wire_parse(bytes, WIRE_HEAD_BYTES - 1, &message));
+        assert_false(rdma_wire_parse(bytes, WIRE_HEAD_BYTES - 1, &message));
     }
     bytes[0] = WIRE_ANSWER;
-    wire_put_taken(bytes, UINT64_C(0x1122334455667788));
-    assert_true(wire_parse(bytes, WIRE_CONTROL_MOST_BYTES, &message));
+    rdma_wire_put_taken(bytes, UINT64_C(0x1122334455667788));
+    assert_true(rdma_wire_parse(bytes, WIRE_CONTROL_MOST_BYTES, &message));
     assert_true(message.taken == UINT64_C(0x1122334455667788));
 }
 
@@ -154,11 +154,11 @@ static void any_bytes_can_come(void **state) {
             bytes[0] = WIRE_STREAM;
         if (len > 7 && below(2))
             bytes[6] = (uint8_t)below(4), bytes[7] = 0;
-        if (wire_parse(bytes, len, &message)) {
+        if (rdma_wire_parse(bytes, len, &message)) {
             assert_true(message.literal_bytes == 0 ||
                         message.literals + message.literal_bytes == bytes + len);
             for (unsigned i = 0; i < message.spans; i++)
-                assert_true(wire_span_at(&message, i).before <= message.literal_bytes);
+                assert_true(rdma_wire_span_at(&message, i).before <= message.literal_bytes);
         }
         free(bytes);
     }
@@ -184,7 +184,7 @@ struct side {
 
 static void put(struct side *from, struct side *to, uint8_t flags) {
     struct wire_head head = {.flags = flags};
-    flow_send(&from->flow, &head);
+    rdma_flow_send(&from->flow, &head);
     to->way[to->way_next++ % WAY_MAX] = head;
     assert_true(to->way_next - to->way_first < WAY_MAX);
 }
@@ -203,7 +203,7 @@ static void assert_slots(const struct side *side) {
 }
 
 static bool send_stream(struct side *from, struct side *to) {
-    if (from->to_send == 0 || !flow_may_send_stream(&from->flow))
+    if (from->to_send == 0 || !rdma_flow_may_send_stream(&from->flow))
         return false;
     from->to_send--;
     put(from, to, WIRE_STREAM);
@@ -211,8 +211,9 @@ static bool send_stream(struct side *from, struct side *to) {
 }
 
 static bool send_control(struct side *from, struct side *to) {
-    bool due = flow_owes_credits(&from->flow, from->window) || flow_owes_answer(&from->flow);
-    if (!due || !flow_may_send_control(&from->flow))
+    bool due =
+        rdma_flow_owes_credits(&from->flow, from->window) || rdma_flow_owes_answer(&from->flow);
+    if (!due || !rdma_flow_may_send_control(&from->flow))
         return false;
     from->controls++;
     put(from, to, 0);
@@ -223,7 +224,7 @@ static bool take(struct side *side) {
     if (side->way_first == side->way_next)
         return false;
     const struct wire_head *head = &side->way[side->way_first++ % WAY_MAX];
-    assert_true(flow_receive(&side->flow, head));
+    assert_true(rdma_flow_receive(&side->flow, head));
     side->unread += head->flags & WIRE_STREAM ? 1 : 0;
     return true;
 }
@@ -233,7 +234,7 @@ static bool read_one(struct side *side) {
         return false;
     side->unread--;
     side->received++;
-    flow_grant(&side->flow);
+    rdma_flow_grant(&side->flow);
     return true;
 }
 
@@ -258,11 +259,11 @@ static void begin(unsigned messages[2]) {
         sides[i].window = CREDITS + below(3) * 8;
         sides[i].to_send = messages[i];
         sides[i].reading = true;
-        flow_init(&sides[i].flow, CREDITS, CREDITS);
+        rdma_flow_init(&sides[i].flow, CREDITS, CREDITS);
     }
     for (int i = 0; i < 2; i++)
         while (sides[i].flow.granted < sides[i].window)
-            flow_grant(&sides[i].flow);
+            rdma_flow_grant(&sides[i].flow);
 }
 
 /* Nothing can be done any more. */
@@ -302,18 +303,18 @@ static void liars_are_found_out(void **state) {
     (void)state;
     struct flow flow;
     const struct wire_head stream = {.flags = WIRE_STREAM}, control = {0};
-    flow_init(&flow, CREDITS, 1);
-    assert_true(flow_receive(&flow, &stream));
-    assert_false(flow_receive(&flow, &stream)); /* without a credit */
-    flow_grant(&flow);
-    assert_false(flow_receive(&flow, &stream)); /* with one that it has not been told of */
+    rdma_flow_init(&flow, CREDITS, 1);
+    assert_true(rdma_flow_receive(&flow, &stream));
+    assert_false(rdma_flow_receive(&flow, &stream)); /* without a credit */
+    rdma_flow_grant(&flow);
+    assert_false(rdma_flow_receive(&flow, &stream)); /* with one that it has not been told of */
     for (unsigned i = 0; i < FLOW_CONTROLS_MAX; i++)
-        assert_true(flow_receive(&flow, &control));
-    assert_false(flow_receive(&flow, &control));
+        assert_true(rdma_flow_receive(&flow, &control));
+    assert_false(rdma_flow_receive(&flow, &control));
     const struct wire_head told = {.controls = 1}, rich = {.credits = FLOW_CREDITS_MAX};
-    flow_init(&flow, CREDITS, 1);
-    assert_false(flow_receive(&flow, &told)); /* of a control that I did not send */
-    assert_false(flow_receive(&flow, &rich));
+    rdma_flow_init(&flow, CREDITS, 1);
+    assert_false(rdma_flow_receive(&flow, &told)); /* of a control that I did not send */
+    assert_false(rdma_flow_receive(&flow, &rich));
 }
 
 int main(void) {

@@ -1,6 +1,6 @@
 #include "transport/dpdk/internal.h"
 
-bool address_to_ip(const struct transport_address *address, ip_addr_t *ip, uint16_t *port) {
+bool dpdk_address_to_ip(const struct transport_address *address, ip_addr_t *ip, uint16_t *port) {
     *ip = (ip_addr_t){0};
     if (address->any.sa_family == AF_INET) {
         IP_SET_TYPE(ip, IPADDR_TYPE_V4);
@@ -16,7 +16,7 @@ bool address_to_ip(const struct transport_address *address, ip_addr_t *ip, uint1
     return true;
 }
 
-void address_from_ip(struct transport_address *address, const ip_addr_t *ip, uint16_t port) {
+void dpdk_address_from_ip(struct transport_address *address, const ip_addr_t *ip, uint16_t port) {
     *address = (struct transport_address){.via = TRANSPORT_VIA_DPDK};
     if (IP_IS_V4(ip)) {
         address->len = sizeof address->in4;

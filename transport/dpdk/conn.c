@@ -8,7 +8,7 @@
 #define KEEPALIVE_INTERVAL_MS (20 * 1000)
 #define KEEPALIVE_PROBES 3
 
-/* lwIP calls retry_callback() every so many of its ticks of half a second. */
+/* lwIP calls dpdk_retry_callback() every so many of its ticks of half a second. */
 #define RETRY_TICKS 1
 
 static bool connect_turn(struct task *task, struct transport_event *event);
@@ -32,7 +32,7 @@ struct dpdk_conn *dpdk_conn_new(struct transport *transport, enum transport_pool
 }
 
 void dpdk_conn_free(struct dpdk_conn *conn) {
-    window_end(conn);
+    dpdk_window_end(conn);
     conns_undo_take(&conn->transport->conns, conn);
 }
 
@@ -81,7 +81,8 @@ static void error_callback(void *argument, err_t error) {
         conn->in_doubt_bytes = 0;
         return;
     }
-    dpdk_conn_fail(conn, conn->connecting && error == ERR_RST ? ECONNREFUSED : errno_of(error));
+    dpdk_conn_fail(conn,
+                   conn->connecting && error == ERR_RST ? ECONNREFUSED : dpdk_errno_of(error));
 }
 
 /*
@@ -113,10 +114,10 @@ void dpdk_conns_fail(struct transport *transport, const struct netif *netif, int
 void dpdk_conn_use_pcb(struct dpdk_conn *conn, struct tcp_pcb *pcb) {
     conn->pcb = pcb;
     tcp_arg(pcb, conn);
-    tcp_recv(pcb, receive_callback);
-    tcp_sent(pcb, sent_callback);
+    tcp_recv(pcb, dpdk_receive_callback);
+    tcp_sent(pcb, dpdk_sent_callback);
     tcp_err(pcb, error_callback);
-    tcp_poll(pcb, retry_callback, RETRY_TICKS);
+    tcp_poll(pcb, dpdk_retry_callback, RETRY_TICKS);
     tcp_nagle_disable(pcb);
     ip_set_option(pcb, SOF_KEEPALIVE);
     pcb->keep_idle = KEEPALIVE_IDLE_MS;
@@ -171,21 +172,21 @@ static bool connect_turn(struct task *task, struct transport_event *event) {
 static struct tcp_pcb *make_pcb(struct port *port, const ip_addr_t *remote,
                                 struct transport_failure *failure) {
     ip_addr_t own;
-    if (!port_own_ip(port, remote, &own)) {
+    if (!dpdk_port_own_ip(port, remote, &own)) {
         *failure = (struct transport_failure){EAFNOSUPPORT, "connect"};
         return NULL;
     }
     struct tcp_pcb *pcb = tcp_new_ip_type(IP_GET_TYPE(remote));
     if (!pcb) {
-        lwip_failed(failure, ERR_MEM, "tcp_new");
+        dpdk_lwip_failed(failure, ERR_MEM, "tcp_new");
         return NULL;
     }
-    tcp_bind_netif(pcb, port_netif(port));
+    tcp_bind_netif(pcb, dpdk_port_netif(port));
     err_t error = tcp_bind(pcb, &own, 0);
     if (error == ERR_OK)
         return pcb;
     tcp_close(pcb);
-    lwip_failed(failure, error, "tcp_bind");
+    dpdk_lwip_failed(failure, error, "tcp_bind");
     return NULL;
 }
 
@@ -194,7 +195,7 @@ static bool begin_connect(struct dpdk_conn *conn, struct port *port,
                           struct transport_failure *failure) {
     ip_addr_t remote;
     uint16_t number;
-    if (!address_to_ip(address, &remote, &number)) {
+    if (!dpdk_address_to_ip(address, &remote, &number)) {
         *failure = (struct transport_failure){EAFNOSUPPORT, "connect"};
         return false;
     }
@@ -207,13 +208,13 @@ static bool begin_connect(struct dpdk_conn *conn, struct port *port,
         return true;
     dpdk_conn_forget_pcb(conn);
     tcp_close(pcb);
-    return lwip_failed(failure, error, "connect");
+    return dpdk_lwip_failed(failure, error, "connect");
 }
 
 struct transport_conn *dpdk_connect(struct transport *transport,
                                     const struct transport_address *address, void *user,
                                     struct transport_failure *failure) {
-    struct port *port = port_for(transport, address, failure);
+    struct port *port = dpdk_port_for(transport, address, failure);
     if (!port)
         return NULL;
     bool full = transport->conns_used == transport->conns_max;
@@ -229,7 +230,7 @@ struct transport_conn *dpdk_connect(struct transport *transport,
         dpdk_conn_free(conn);
         return NULL;
     }
-    window_begin(conn, TCP_WND);
+    dpdk_window_begin(conn, TCP_WND);
     transport->conns_used++;
     dpdk_describe_peer(conn, address);
     return &conn->head;
@@ -262,10 +263,10 @@ void dpdk_close(struct transport_conn *handle) {
     conn->closing = true;
     intake_stop(&conn->intake);
     task_stop(&conn->out);
-    receive_disown(conn);
+    dpdk_receive_disown(conn);
     if (conn->pcb)
         leave(conn);
-    inbox_clear(conn);
+    dpdk_inbox_clear(conn);
     task_wake(&conn->transport->ready, &conn->closed);
 }
 
@@ -275,7 +276,7 @@ static bool closed_turn(struct task *task, struct transport_event *event) {
     event->conn = &conn->head;
     event->sent_bytes = conn->sending ? conn->cursor.sent_bytes : 0;
     event->in_doubt_bytes = conn->in_doubt_bytes;
-    window_end(conn);
+    dpdk_window_end(conn);
     conns_give_back(&conn->transport->conns, conn);
     return true;
 }

@@ -6,7 +6,7 @@ unsigned dpdk_counts(const struct transport *transport, struct transport_count *
     const struct dpdk_counters *c = &dpdk_counters;
     uint64_t missed = 0;
     for (unsigned i = 0; i < transport->ports_count; i++)
-        missed += port_missed(transport->ports[i]);
+        missed += dpdk_port_missed(transport->ports[i]);
     const struct transport_count all[] = {
         {"dpdk_frames_received", "frames", "frames that DPDK's ports received", c->frames_received},
         {"dpdk_frames_missed", "frames",
@@ -25,7 +25,8 @@ unsigned dpdk_counts(const struct transport *transport, struct transport_count *
         {"dpdk_reorder_dropped", "connections",
          "connections whose bytes out of order were thrown away for want of frames",
          c->reorder_dropped},
-        {"dpdk_frames_kept", "frames", "received frames that wait or are lent now", pieces_taken()},
+        {"dpdk_frames_kept", "frames", "received frames that wait or are lent now",
+         dpdk_pieces_taken()},
         {"dpdk_received_copied_bytes", "bytes",
          "received bytes that were copied out of their frames", c->received_copied_bytes},
         {"dpdk_sent_copied_bytes", "bytes", "bytes that were copied into lwIP's segments",

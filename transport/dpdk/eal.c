@@ -38,8 +38,8 @@ static bool quiet_log(void) {
     return rte_openlog_stream(log) == 0;
 }
 
-void eal_failed(struct transport_failure *failure, int error, const char *operation,
-                const char *object) {
+void dpdk_eal_failed(struct transport_failure *failure, int error, const char *operation,
+                     const char *object) {
     static char text[256];
     snprintf(text, sizeof text, "%s%s%s%s%s%s", operation, *object ? " " : "", object,
              *last_log ? " (" : "", last_log, *last_log ? ")" : "");
@@ -100,22 +100,22 @@ static int start_undisturbed(const struct dpdk_spec *spec) {
     return result < 0 ? -error : 0;
 }
 
-bool eal_start(const struct dpdk_spec *spec, struct transport_failure *failure) {
+bool dpdk_eal_start(const struct dpdk_spec *spec, struct transport_failure *failure) {
     static bool started, failed;
     if (started)
         return true;
     if (failed) {
-        eal_failed(failure, EALREADY, "rte_eal_init", "once more in this process");
+        dpdk_eal_failed(failure, EALREADY, "rte_eal_init", "once more in this process");
         return false;
     }
     failed = true; /* a second try is refused by DPDK */
     if (!quiet_log()) {
-        eal_failed(failure, errno, "rte_openlog_stream", "");
+        dpdk_eal_failed(failure, errno, "rte_openlog_stream", "");
         return false;
     }
     int error = start_undisturbed(spec);
     if (error) {
-        eal_failed(failure, error, "rte_eal_init", "");
+        dpdk_eal_failed(failure, error, "rte_eal_init", "");
         return false;
     }
     started = true;

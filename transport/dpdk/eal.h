@@ -12,13 +12,13 @@
  * one. Quiet, with huge pages if enough are free, and without a change to the affinity or the
  * signal mask of this thread. False with *failure.
  */
-bool eal_start(const struct dpdk_spec *spec, struct transport_failure *failure);
+bool dpdk_eal_start(const struct dpdk_spec *spec, struct transport_failure *failure);
 
 /*
  * A failure of DPDK's: the operation, what it was done to, and the last line that DPDK logged.
  * `error` is an errno value of either sign.
  */
-void eal_failed(struct transport_failure *failure, int error, const char *operation,
-                const char *object);
+void dpdk_eal_failed(struct transport_failure *failure, int error, const char *operation,
+                     const char *object);
 
 #endif

@@ -14,7 +14,7 @@
 /* lwIP's state is the process's, not an engine's. */
 static bool exists;
 
-int errno_of(err_t error) {
+int dpdk_errno_of(err_t error) {
     switch (error) {
     case ERR_OK:
         return 0;
@@ -34,8 +34,8 @@ int errno_of(err_t error) {
     }
 }
 
-bool lwip_failed(struct transport_failure *failure, err_t error, const char *operation) {
-    *failure = (struct transport_failure){errno_of(error), operation};
+bool dpdk_lwip_failed(struct transport_failure *failure, err_t error, const char *operation) {
+    *failure = (struct transport_failure){dpdk_errno_of(error), operation};
     return false;
 }
 
@@ -44,7 +44,7 @@ static void dpdk_fini(struct transport *transport) {
            mux_list_empty(&transport->listeners));
     deferred_run(&transport->deferred);
     while (transport->ports_count > 0)
-        port_close(transport->ports[--transport->ports_count]);
+        dpdk_port_close(transport->ports[--transport->ports_count]);
     pools_fini(&transport->pools);
     conns_fini(&transport->conns);
     free(transport);
@@ -133,10 +133,10 @@ static struct transport_watch *dpdk_watch(struct transport *transport, int fd, v
 static void dpdk_stop(struct transport *transport) {
     assert(mux_list_empty(&transport->listeners));
     dpdk_conns_recycle(transport);
-    guard_linger(transport);
-    guard_end();
+    dpdk_guard_linger(transport);
+    dpdk_guard_end();
     for (unsigned i = 0; i < transport->ports_count; i++)
-        port_flush(transport->ports[i]);
+        dpdk_port_flush(transport->ports[i]);
 }
 
 static int dpdk_descriptor(const struct transport_conn *conn) {

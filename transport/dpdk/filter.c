@@ -57,8 +57,8 @@ static uint32_t read32(const uint8_t *data) {
     return (uint32_t)read16(data) << 16 | read16(data + 2);
 }
 
-void filter_init(struct filter *filter, const struct dpdk_spec *spec,
-                 const uint8_t mac[DPDK_MAC_BYTES]) {
+void dpdk_filter_init(struct filter *filter, const struct dpdk_spec *spec,
+                      const uint8_t mac[DPDK_MAC_BYTES]) {
     *filter = (struct filter){.in6_count = 1};
     memcpy(filter->mac, mac, DPDK_MAC_BYTES);
     const uint8_t link_local[16] = {0xfe,       0x80,   0,      0,    0,    0,      0,      0,
@@ -266,8 +266,8 @@ static enum filter_kind filter_ipv6(const struct filter *filter, const uint8_t *
     return FILTER_DROPPED;
 }
 
-enum filter_kind filter_frame(const struct filter *filter, const uint8_t *frame, size_t len,
-                              struct filter_tcp *tcp) {
+enum filter_kind dpdk_filter_frame(const struct filter *filter, const uint8_t *frame, size_t len,
+                                   struct filter_tcp *tcp) {
     if (len < ETHERNET_BYTES || frame[6] & 1 || is_own_mac(filter, frame + 6))
         return FILTER_DROPPED;
     switch (read16(frame + 12)) {

@@ -26,7 +26,7 @@ enum filter_kind {
     FILTER_TCP,
 };
 
-/* What filter_frame() saw of a frame of TCP. */
+/* What dpdk_filter_frame() saw of a frame of TCP. */
 struct filter_tcp {
     sa_family_t family;
     const uint8_t *source; /* addresses of this family, in the frame */
@@ -40,11 +40,11 @@ struct filter_tcp {
     bool fin;
 };
 
-void filter_init(struct filter *filter, const struct dpdk_spec *spec,
-                 const uint8_t mac[DPDK_MAC_BYTES]);
+void dpdk_filter_init(struct filter *filter, const struct dpdk_spec *spec,
+                      const uint8_t mac[DPDK_MAC_BYTES]);
 
 /* Any bytes. *tcp is written for FILTER_TCP. */
-enum filter_kind filter_frame(const struct filter *filter, const uint8_t *frame, size_t len,
-                              struct filter_tcp *tcp);
+enum filter_kind dpdk_filter_frame(const struct filter *filter, const uint8_t *frame, size_t len,
+                                   struct filter_tcp *tcp);
 
 #endif

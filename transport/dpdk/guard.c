@@ -110,8 +110,9 @@ static bool admit_opening(struct transport *transport) {
     return true;
 }
 
-bool guard_admits(struct transport *transport, const struct filter_tcp *tcp, struct tcp_pcb **pcb) {
-    if (pieces_taken() > FRAMES_TAKEN_MAX)
+bool dpdk_guard_admits(struct transport *transport, const struct filter_tcp *tcp,
+                       struct tcp_pcb **pcb) {
+    if (dpdk_pieces_taken() > FRAMES_TAKEN_MAX)
         drop_reordered();
     *pcb = find_pcb(tcp);
     if (!*pcb)
@@ -126,24 +127,24 @@ bool guard_admits(struct transport *transport, const struct filter_tcp *tcp, str
  * The timer that probes a closed window goes on though what waited for it was acknowledged, and
  * then asserts that there is something to send.
  */
-void guard_timers(void) {
+void dpdk_guard_timers(void) {
     for (struct tcp_pcb *pcb = tcp_active_pcbs; pcb; pcb = pcb->next)
         if (pcb->persist_backoff > 0 && (!pcb->unsent || pcb->unacked))
             pcb->persist_backoff = 0;
 }
 
 /* A connection that a SYN has made stands first in the list. */
-void guard_opened(void) {
+void dpdk_guard_opened(void) {
     struct tcp_pcb *pcb = tcp_active_pcbs;
     if (pcb && pcb->state == SYN_RCVD && pcb->rcv_wnd > WINDOW_LEAST_BYTES)
-        window_shut(pcb);
+        dpdk_window_shut(pcb);
 }
 
-bool guard_is_open(const struct tcp_pcb *pcb) {
+bool dpdk_guard_is_open(const struct tcp_pcb *pcb) {
     return pcb && tcp_active_pcbs == pcb;
 }
 
-void guard_census(struct transport *transport, uint64_t now_ns) {
+void dpdk_guard_census(struct transport *transport, uint64_t now_ns) {
     if (now_ns < transport->census_due_ns)
         return;
     transport->census_due_ns = now_ns + CENSUS_NS;
@@ -166,7 +167,7 @@ static bool all_acknowledged(void) {
 }
 
 /* A kernel goes on when a process has ended; lwIP ends with it. */
-void guard_linger(struct transport *transport) {
+void dpdk_guard_linger(struct transport *transport) {
     const struct timespec pause = {.tv_nsec = LINGER_PAUSE_NS};
     uint64_t until_ns = dpdk_now_ns(transport) + LINGER_NS;
     while (!all_acknowledged() && dpdk_now_ns(transport) < until_ns) {
@@ -176,7 +177,7 @@ void guard_linger(struct transport *transport) {
 }
 
 /* Those that both sides are done with end in silence, the others with a reset. */
-void guard_end(void) {
+void dpdk_guard_end(void) {
     while (tcp_active_pcbs)
         tcp_abandon(tcp_active_pcbs, tcp_active_pcbs->state != FIN_WAIT_2);
     while (tcp_tw_pcbs)

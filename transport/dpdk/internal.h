@@ -175,68 +175,69 @@ struct transport {
 
 /* engine.c */
 uint64_t dpdk_now_ns(const struct transport *transport);
-int errno_of(err_t error);
-bool lwip_failed(struct transport_failure *failure, err_t error, const char *operation);
+int dpdk_errno_of(err_t error);
+bool dpdk_lwip_failed(struct transport_failure *failure, err_t error, const char *operation);
 
 /* counters.c */
 unsigned dpdk_counts(const struct transport *transport, struct transport_count *counts);
 
 /* address.c: between the two kinds of addresses */
-bool address_to_ip(const struct transport_address *address, ip_addr_t *ip, uint16_t *port);
-void address_from_ip(struct transport_address *address, const ip_addr_t *ip, uint16_t port);
+bool dpdk_address_to_ip(const struct transport_address *address, ip_addr_t *ip, uint16_t *port);
+void dpdk_address_from_ip(struct transport_address *address, const ip_addr_t *ip, uint16_t port);
 
 /* port.c: a port with its interface of lwIP's */
-struct port *port_for(struct transport *transport, const struct transport_address *address,
-                      struct transport_failure *failure);
-struct netif *port_netif(struct port *port);
+struct port *dpdk_port_for(struct transport *transport, const struct transport_address *address,
+                           struct transport_failure *failure);
+struct netif *dpdk_port_netif(struct port *port);
 
 /* The port's own address of the family of `remote`; false when it has none. */
-bool port_own_ip(const struct port *port, const ip_addr_t *remote, ip_addr_t *own);
+bool dpdk_port_own_ip(const struct port *port, const ip_addr_t *remote, ip_addr_t *own);
 
-bool port_has_ip(const struct port *port, const ip_addr_t *ip);
+bool dpdk_port_has_ip(const struct port *port, const ip_addr_t *ip);
 
 /*
  * Feeds lwIP with what has arrived, one burst, and with what was sent to ourselves. Returns how
  * many frames. One burst, so that peers have their acknowledgements early and send the next while
  * this one is worked on: with four a 64 KiB stream is a third slower.
  */
-unsigned port_receive(struct port *port);
-bool port_has_work(const struct port *port);
-void port_flush(struct port *port);
-uint64_t port_missed(const struct port *port);
+unsigned dpdk_port_receive(struct port *port);
+bool dpdk_port_has_work(const struct port *port);
+void dpdk_port_flush(struct port *port);
+uint64_t dpdk_port_missed(const struct port *port);
 
 /* Looks after the kernel's interface: without it all connections are lost; it may come back. */
-void port_watch(struct port *port, uint64_t now_ns);
-void port_close(struct port *port);
+void dpdk_port_watch(struct port *port, uint64_t now_ns);
+void dpdk_port_close(struct port *port);
 
 /* piece.c */
-struct pbuf *piece_of_frame(const struct nic_frame *frame);
-void piece_free(struct piece *piece);
+struct pbuf *dpdk_piece_of_frame(const struct nic_frame *frame);
+void dpdk_piece_free(struct piece *piece);
 
 /* Frames that lwIP, the inboxes and the user have. */
-unsigned pieces_taken(void);
+unsigned dpdk_pieces_taken(void);
 
 /* Moves the bytes of a chain into the inbox and frees the chain. False: out of memory. */
-bool inbox_put(struct dpdk_conn *conn, struct pbuf *chain);
+bool dpdk_inbox_put(struct dpdk_conn *conn, struct pbuf *chain);
 
 /* Up to room.len bytes from the inbox. */
-size_t inbox_copy(struct dpdk_conn *conn, struct mux_room room);
-void inbox_clear(struct dpdk_conn *conn);
+size_t dpdk_inbox_copy(struct dpdk_conn *conn, struct mux_room room);
+void dpdk_inbox_clear(struct dpdk_conn *conn);
 
 /* guard.c: what lwIP does not do against peers that mean harm */
 
 /* May lwIP see it? *pcb: the connection that it belongs to, first in lwIP's list; NULL: none. */
-bool guard_admits(struct transport *transport, const struct filter_tcp *tcp, struct tcp_pcb **pcb);
+bool dpdk_guard_admits(struct transport *transport, const struct filter_tcp *tcp,
+                       struct tcp_pcb **pcb);
 
 /* After lwIP has seen one that belonged to none. */
-void guard_opened(void);
+void dpdk_guard_opened(void);
 
 /* After lwIP has seen it: does the connection still exist? */
-bool guard_is_open(const struct tcp_pcb *pcb);
-void guard_timers(void);
-void guard_census(struct transport *transport, uint64_t now_ns);
-void guard_linger(struct transport *transport);
-void guard_end(void);
+bool dpdk_guard_is_open(const struct tcp_pcb *pcb);
+void dpdk_guard_timers(void);
+void dpdk_guard_census(struct transport *transport, uint64_t now_ns);
+void dpdk_guard_linger(struct transport *transport);
+void dpdk_guard_end(void);
 
 /* poll.c */
 unsigned dpdk_poll(struct transport *transport, uint64_t deadline_ns,
@@ -290,35 +291,35 @@ void dpdk_receive(struct transport_conn *handle, bool on);
 void dpdk_receive_into(struct transport_conn *handle, struct mux_room room);
 bool dpdk_receive_turn(struct task *task, struct transport_event *event);
 void dpdk_receive_wake(struct dpdk_conn *conn);
-err_t receive_callback(void *argument, struct tcp_pcb *pcb, struct pbuf *chain, err_t error);
+err_t dpdk_receive_callback(void *argument, struct tcp_pcb *pcb, struct pbuf *chain, err_t error);
 
 /* window.c */
-void window_begin(struct dpdk_conn *conn, uint32_t bytes);
-void window_end(struct dpdk_conn *conn);
+void dpdk_window_begin(struct dpdk_conn *conn, uint32_t bytes);
+void dpdk_window_end(struct dpdk_conn *conn);
 
 /* The user has read so much: the peer may send as much again, or more. */
-void window_open(struct dpdk_conn *conn, size_t len);
+void dpdk_window_open(struct dpdk_conn *conn, size_t len);
 
 /* Does the peer not know by far how much it may send? */
-bool window_is_news(const struct dpdk_conn *conn);
+bool dpdk_window_is_news(const struct dpdk_conn *conn);
 
 /* A SYN has just made this connection, and its answer waits in `frame`: its window is small. */
-void window_shut(struct tcp_pcb *pcb);
-void window_write(uint8_t *frame, size_t len);
+void dpdk_window_shut(struct tcp_pcb *pcb);
+void dpdk_window_write(uint8_t *frame, size_t len);
 
 /*
  * lwIP acknowledges every second segment at once. Around its input of one, so that it only notes
  * that it owes an acknowledgement: one a pass, for all that came, costs less.
  */
-bool receive_hold_ack(struct tcp_pcb *pcb, const struct filter_tcp *tcp);
-void receive_owe_ack(struct tcp_pcb *pcb);
+bool dpdk_receive_hold_ack(struct tcp_pcb *pcb, const struct filter_tcp *tcp);
+void dpdk_receive_owe_ack(struct tcp_pcb *pcb);
 
 /* Those that are due. When the next is; UINT64_MAX: none. */
-void receive_acknowledge(struct transport *transport, uint64_t now_ns);
-uint64_t receive_due_ns(const struct transport *transport);
+void dpdk_receive_acknowledge(struct transport *transport, uint64_t now_ns);
+uint64_t dpdk_receive_due_ns(const struct transport *transport);
 
 /* What is lent opens no window any more; its bytes count as received. */
-void receive_disown(struct dpdk_conn *conn);
+void dpdk_receive_disown(struct dpdk_conn *conn);
 
 /* send.c */
 void dpdk_send(struct transport_conn *handle, const struct mux_gather *gather);
@@ -327,7 +328,7 @@ uint64_t dpdk_unacknowledged(const struct transport_conn *handle);
 bool dpdk_unread(const struct transport_conn *handle);
 bool dpdk_send_turn(struct task *task, struct transport_event *event);
 void dpdk_send_wake(struct dpdk_conn *conn);
-err_t sent_callback(void *argument, struct tcp_pcb *pcb, uint16_t len);
-err_t retry_callback(void *argument, struct tcp_pcb *pcb);
+err_t dpdk_sent_callback(void *argument, struct tcp_pcb *pcb, uint16_t len);
+err_t dpdk_retry_callback(void *argument, struct tcp_pcb *pcb);
 
 #endif

@@ -19,7 +19,7 @@ static void close_quietly(int fd) {
     errno = error;
 }
 
-bool kernel_may_tap(void) {
+bool dpdk_kernel_may_tap(void) {
     struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI};
     int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
     bool allowed = fd >= 0 && ioctl(fd, TUNSETIFF, &request) == 0;
@@ -27,13 +27,13 @@ bool kernel_may_tap(void) {
     return allowed;
 }
 
-bool kernel_may_capture(void) {
+bool dpdk_kernel_may_capture(void) {
     int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
     close_quietly(fd);
     return fd >= 0;
 }
 
-bool kernel_interface(const char *name, struct kernel_interface *interface) {
+bool dpdk_kernel_interface(const char *name, struct dpdk_kernel_interface *interface) {
     struct ifreq request = {0};
     if (strlen(name) >= sizeof request.ifr_name) {
         errno = ENODEV;
@@ -42,7 +42,7 @@ bool kernel_interface(const char *name, struct kernel_interface *interface) {
     strcpy(request.ifr_name, name);
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     bool known = fd >= 0 && ioctl(fd, SIOCGIFMTU, &request) == 0;
-    *interface = (struct kernel_interface){.mtu_bytes = (unsigned)request.ifr_mtu};
+    *interface = (struct dpdk_kernel_interface){.mtu_bytes = (unsigned)request.ifr_mtu};
     close_quietly(fd);
     if (!known)
         return false;
@@ -50,7 +50,7 @@ bool kernel_interface(const char *name, struct kernel_interface *interface) {
     return interface->index != 0;
 }
 
-int kernel_promiscuous(const struct kernel_interface *interface) {
+int dpdk_kernel_promiscuous(const struct dpdk_kernel_interface *interface) {
     const struct packet_mreq membership = {.mr_ifindex = (int)interface->index,
                                            .mr_type = PACKET_MR_PROMISC};
     int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0); /* protocol 0: receives nothing */
@@ -62,7 +62,7 @@ int kernel_promiscuous(const struct kernel_interface *interface) {
 }
 
 /* An abstract unix socket. */
-int kernel_claim(const char *name) {
+int dpdk_kernel_claim(const char *name) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     size_t len = strnlen(name, KERNEL_NAME_BYTES);
     memcpy(address.sun_path + 1, name, len);

@@ -8,23 +8,23 @@
 #include <stdbool.h>
 
 /* Makes a tap, gone at once: CAP_NET_ADMIN and /dev/net/tun are there. */
-bool kernel_may_tap(void);
+bool dpdk_kernel_may_tap(void);
 
 /* CAP_NET_RAW is there. */
-bool kernel_may_capture(void);
+bool dpdk_kernel_may_capture(void);
 
-struct kernel_interface {
+struct dpdk_kernel_interface {
     unsigned index;
     unsigned mtu_bytes;
 };
 
-bool kernel_interface(const char *name, struct kernel_interface *interface);
+bool dpdk_kernel_interface(const char *name, struct dpdk_kernel_interface *interface);
 
 /*
  * The interface takes frames for every MAC until the descriptor that is returned is closed, by the
  * end of the process at the latest; others who want the same are not disturbed. -1 on failure.
  */
-int kernel_promiscuous(const struct kernel_interface *interface);
+int dpdk_kernel_promiscuous(const struct dpdk_kernel_interface *interface);
 
 /*
  * Takes a name, of up to KERNEL_NAME_BYTES, that only one process of this network namespace can
@@ -32,6 +32,6 @@ int kernel_promiscuous(const struct kernel_interface *interface);
  * it.
  */
 #define KERNEL_NAME_BYTES 100
-int kernel_claim(const char *name);
+int dpdk_kernel_claim(const char *name);
 
 #endif

@@ -21,12 +21,13 @@ static err_t accept_callback(void *argument, struct tcp_pcb *pcb, err_t error) {
         transport->half_open--;
     struct dpdk_conn *conn = dpdk_conn_new(transport, TRANSPORT_POOL_SHARED);
     if (!conn)
-        return ERR_MEM; /* guard_admits() counts, so that this is rare; the peer gets a reset */
+        return ERR_MEM; /* dpdk_guard_admits() counts, so that this is rare; the peer gets a reset
+                         */
     struct transport_address address;
-    address_from_ip(&address, &pcb->remote_ip, pcb->remote_port);
+    dpdk_address_from_ip(&address, &pcb->remote_ip, pcb->remote_port);
     dpdk_describe_peer(conn, &address);
     dpdk_conn_use_pcb(conn, pcb);
-    window_begin(conn, pcb->rcv_wnd); /* larger than the least for what comes from ourselves */
+    dpdk_window_begin(conn, pcb->rcv_wnd); /* larger than the least for what comes from ourselves */
     conn->listener = listener;
     mux_list_append(&listener->pending, &conn->link);
     transport->pending++;
@@ -39,29 +40,29 @@ static struct tcp_pcb *make_pcb(struct port *port, const ip_addr_t *ip, uint16_t
                                 struct transport_failure *failure) {
     struct tcp_pcb *pcb = tcp_new_ip_type(IP_GET_TYPE(ip));
     if (!pcb) {
-        lwip_failed(failure, ERR_MEM, "tcp_new");
+        dpdk_lwip_failed(failure, ERR_MEM, "tcp_new");
         return NULL;
     }
     ip_set_option(pcb, SOF_REUSEADDR); /* connections that are over do not keep the port */
-    tcp_bind_netif(pcb, port_netif(port));
+    tcp_bind_netif(pcb, dpdk_port_netif(port));
     err_t error = tcp_bind(pcb, ip, number);
     struct tcp_pcb *listening =
         error == ERR_OK ? tcp_listen_with_backlog_and_err(pcb, LWIP_BACKLOG, &error) : NULL;
     if (listening)
         return listening;
     tcp_close(pcb);
-    lwip_failed(failure, error, "bind");
+    dpdk_lwip_failed(failure, error, "bind");
     return NULL;
 }
 
 static bool begin_listen(struct dpdk_listener *listener, const struct transport_address *address,
                          struct transport_address *bound, struct transport_failure *failure) {
-    struct port *port = port_for(listener->transport, address, failure);
+    struct port *port = dpdk_port_for(listener->transport, address, failure);
     ip_addr_t ip, own;
     uint16_t number;
     if (!port)
         return false;
-    if (!address_to_ip(address, &ip, &number) || !port_has_ip(port, &ip)) {
+    if (!dpdk_address_to_ip(address, &ip, &number) || !dpdk_port_has_ip(port, &ip)) {
         *failure = (struct transport_failure){EADDRNOTAVAIL, "bind"};
         return false;
     }
@@ -119,7 +120,7 @@ static void reset_pending(struct dpdk_listener *listener) {
             dpdk_conn_forget_pcb(conn);
             tcp_abort(pcb);
         }
-        inbox_clear(conn);
+        dpdk_inbox_clear(conn);
         transport->pending--;
         dpdk_conn_free(conn);
     }

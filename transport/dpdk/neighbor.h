@@ -26,15 +26,15 @@ struct neighbors {
 };
 
 /* Addresses have 4 or 16 bytes. */
-void neighbor_learn(struct neighbors *neighbors, const void *address, size_t len,
-                    const uint8_t mac[DPDK_MAC_BYTES], time_t now_sec);
+void dpdk_neighbor_learn(struct neighbors *neighbors, const void *address, size_t len,
+                         const uint8_t mac[DPDK_MAC_BYTES], time_t now_sec);
 
 /* NULL: nothing was heard of it lately. */
-const uint8_t *neighbor_mac(const struct neighbors *neighbors, const void *address, size_t len,
-                            time_t now_sec);
+const uint8_t *dpdk_neighbor_mac(const struct neighbors *neighbors, const void *address, size_t len,
+                                 time_t now_sec);
 
 /* FNV-1a: not against who chooses his address, he only gets at the place of another. */
 #define HASH_START 0xcbf29ce484222325u
-uint64_t hash_bytes(uint64_t state, const void *data, size_t len);
+uint64_t dpdk_hash_bytes(uint64_t state, const void *data, size_t len);
 
 #endif

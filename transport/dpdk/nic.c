@@ -32,10 +32,10 @@ struct nic {
     uint16_t id;
     bool is_pci;
     char device[ENDPOINT_TEXT_BYTES];
-    char interface[IFNAMSIZ];       /* of the kernel's; "": none */
-    struct kernel_interface before; /* as we found it */
-    int promiscuous_fd;             /* -1: none */
-    int claims[DPDK_ADDRESSES_MAX]; /* its addresses on that interface */
+    char interface[IFNAMSIZ];            /* of the kernel's; "": none */
+    struct dpdk_kernel_interface before; /* as we found it */
+    int promiscuous_fd;                  /* -1: none */
+    int claims[DPDK_ADDRESSES_MAX];      /* its addresses on that interface */
     unsigned claims_count;
     struct rte_mbuf *queued[NIC_BURST];
     uint16_t queued_count;
@@ -51,7 +51,7 @@ static bool make_pool(size_t private_bytes, struct transport_failure *failure) {
                                    (uint16_t)RTE_ALIGN_CEIL(private_bytes, RTE_MBUF_PRIV_ALIGN),
                                    RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
     if (!pool)
-        eal_failed(failure, rte_errno, "rte_pktmbuf_pool_create", "");
+        dpdk_eal_failed(failure, rte_errno, "rte_pktmbuf_pool_create", "");
     return pool;
 }
 
@@ -87,9 +87,9 @@ static bool claim(struct nic *nic, const struct dpdk_spec *spec,
         char address[INET6_ADDRSTRLEN], name[KERNEL_NAME_BYTES];
         inet_ntop(ip->family, ip->bytes, address, sizeof address);
         snprintf(name, sizeof name, "muxd/dpdk/%s/%s", nic->interface, address);
-        nic->claims[i] = kernel_claim(name);
+        nic->claims[i] = dpdk_kernel_claim(name);
         if (nic->claims[i] < 0) {
-            eal_failed(failure, errno, "taking this address on", nic->interface);
+            dpdk_eal_failed(failure, errno, "taking this address on", nic->interface);
             return false;
         }
         nic->claims_count++;
@@ -100,22 +100,24 @@ static bool claim(struct nic *nic, const struct dpdk_spec *spec,
 /* Drivers answer -1 to all that the kernel forbids: what it is, the kernel says if asked first. */
 static bool kernel_allows(struct nic *nic, const struct dpdk_spec *spec,
                           struct transport_failure *failure) {
-    if (is_driver(spec, "net_tap") && !kernel_may_tap()) {
-        eal_failed(failure, errno, "making a tap for", spec->device);
+    if (is_driver(spec, "net_tap") && !dpdk_kernel_may_tap()) {
+        dpdk_eal_failed(failure, errno, "making a tap for", spec->device);
         return false;
     }
     if (!uses_interface(spec))
         return true;
     find_argument(spec, "iface", nic->interface, sizeof nic->interface);
-    if (!kernel_interface(nic->interface, &nic->before)) {
-        eal_failed(failure, errno, "finding the interface that iface= names for", spec->device);
+    if (!dpdk_kernel_interface(nic->interface, &nic->before)) {
+        dpdk_eal_failed(failure, errno, "finding the interface that iface= names for",
+                        spec->device);
         return false;
     }
     if (!claim(nic, spec, failure))
         return false;
-    nic->promiscuous_fd = kernel_promiscuous(&nic->before); /* our MAC is not the interface's */
+    nic->promiscuous_fd =
+        dpdk_kernel_promiscuous(&nic->before); /* our MAC is not the interface's */
     if (nic->promiscuous_fd < 0)
-        eal_failed(failure, errno, "listening to all frames for", spec->device);
+        dpdk_eal_failed(failure, errno, "listening to all frames for", spec->device);
     return nic->promiscuous_fd >= 0;
 }
 
@@ -202,12 +204,12 @@ static bool start(struct nic *nic, const struct dpdk_spec *spec,
                   struct transport_failure *failure) {
     int error = rte_eth_dev_get_port_by_name(spec->device, &nic->id);
     if (error) {
-        eal_failed(failure, error, "rte_eth_dev_get_port_by_name", spec->device);
+        dpdk_eal_failed(failure, error, "rte_eth_dev_get_port_by_name", spec->device);
         return false;
     }
     const char *operation = configure(nic, &error);
     if (operation) {
-        eal_failed(failure, error, operation, spec->device);
+        dpdk_eal_failed(failure, error, operation, spec->device);
         rte_eth_dev_close(nic->id);
         return false;
     }
@@ -226,7 +228,8 @@ static bool probe(struct nic *nic, const struct dpdk_spec *spec,
     /* Unknown to all drivers, or refused by one; what the kernel forbids was told. */
     error = error == -1 ? -ENODEV : error;
     if (error && !(spec->is_pci && error == -EEXIST)) {
-        eal_failed(failure, error, spec->is_pci ? "rte_dev_probe" : "rte_vdev_init", spec->device);
+        dpdk_eal_failed(failure, error, spec->is_pci ? "rte_dev_probe" : "rte_vdev_init",
+                        spec->device);
         return false;
     }
     if (start(nic, spec, failure))
@@ -246,15 +249,15 @@ static void leave(struct nic *nic) {
 
 static bool open_as(struct nic *nic, const struct dpdk_spec *spec, size_t private_bytes,
                     struct transport_failure *failure) {
-    return eal_start(spec, failure) && kernel_allows(nic, spec, failure) &&
+    return dpdk_eal_start(spec, failure) && kernel_allows(nic, spec, failure) &&
            make_pool(private_bytes, failure) && probe(nic, spec, failure);
 }
 
-struct nic *nic_open(const struct dpdk_spec *spec, size_t private_bytes,
-                     struct transport_failure *failure) {
+struct nic *dpdk_nic_open(const struct dpdk_spec *spec, size_t private_bytes,
+                          struct transport_failure *failure) {
     struct nic *nic = calloc(1, sizeof *nic);
     if (!nic) {
-        eal_failed(failure, ENOMEM, "calloc", "");
+        dpdk_eal_failed(failure, ENOMEM, "calloc", "");
         return NULL;
     }
     nic->promiscuous_fd = -1;
@@ -264,8 +267,8 @@ struct nic *nic_open(const struct dpdk_spec *spec, size_t private_bytes,
     return NULL;
 }
 
-void nic_close(struct nic *nic) {
-    nic_flush(nic);
+void dpdk_nic_close(struct nic *nic) {
+    dpdk_nic_flush(nic);
     if (nic->is_pci)
         rte_eth_promiscuous_disable(nic->id);
     rte_eth_dev_stop(nic->id);
@@ -274,7 +277,7 @@ void nic_close(struct nic *nic) {
     leave(nic);
 }
 
-unsigned nic_mtu_bytes(const struct nic *nic) {
+unsigned dpdk_nic_mtu_bytes(const struct nic *nic) {
     uint16_t mtu = NIC_MTU_BYTES;
     unsigned least = nic->interface[0] ? nic->before.mtu_bytes : NIC_MTU_BYTES;
     if (rte_eth_dev_get_mtu(nic->id, &mtu) == 0 && mtu < least)
@@ -282,16 +285,16 @@ unsigned nic_mtu_bytes(const struct nic *nic) {
     return least < NIC_MTU_BYTES ? least : NIC_MTU_BYTES;
 }
 
-uint64_t nic_missed(const struct nic *nic) {
+uint64_t dpdk_nic_missed(const struct nic *nic) {
     struct rte_eth_stats stats;
     return rte_eth_stats_get(nic->id, &stats) == 0 ? stats.imissed + stats.rx_nombuf : 0;
 }
 
-bool nic_is_gone(const struct nic *nic) {
+bool dpdk_nic_is_gone(const struct nic *nic) {
     return nic->interface[0] && if_nametoindex(nic->interface) != nic->before.index;
 }
 
-bool nic_mac(const struct nic *nic, uint8_t mac[DPDK_MAC_BYTES]) {
+bool dpdk_nic_mac(const struct nic *nic, uint8_t mac[DPDK_MAC_BYTES]) {
     struct rte_ether_addr address;
     if (!nic->is_pci || rte_eth_macaddr_get(nic->id, &address) != 0)
         return false;
@@ -299,7 +302,7 @@ bool nic_mac(const struct nic *nic, uint8_t mac[DPDK_MAC_BYTES]) {
     return true;
 }
 
-unsigned nic_receive(struct nic *nic, struct nic_frame *frames, unsigned most) {
+unsigned dpdk_nic_receive(struct nic *nic, struct nic_frame *frames, unsigned most) {
     struct rte_mbuf *mbufs[NIC_BURST];
     unsigned count = 0;
     uint16_t received = rte_eth_rx_burst(nic->id, 0, mbufs, (uint16_t)most);
@@ -319,11 +322,11 @@ unsigned nic_receive(struct nic *nic, struct nic_frame *frames, unsigned most) {
     return count;
 }
 
-void nic_free(void *mbuf) {
+void dpdk_nic_free(void *mbuf) {
     rte_pktmbuf_free(mbuf);
 }
 
-uint8_t *nic_room(size_t len, void **mbuf) {
+uint8_t *dpdk_nic_room(size_t len, void **mbuf) {
     struct rte_mbuf *made = rte_pktmbuf_alloc(pool);
     if (!made)
         return NULL;
@@ -334,13 +337,13 @@ uint8_t *nic_room(size_t len, void **mbuf) {
     return (uint8_t *)data;
 }
 
-unsigned nic_queue(struct nic *nic, void *mbuf) {
-    unsigned lost = nic->queued_count == NIC_BURST ? nic_flush(nic) : 0;
+unsigned dpdk_nic_queue(struct nic *nic, void *mbuf) {
+    unsigned lost = nic->queued_count == NIC_BURST ? dpdk_nic_flush(nic) : 0;
     nic->queued[nic->queued_count++] = mbuf;
     return lost;
 }
 
-unsigned nic_flush(struct nic *nic) {
+unsigned dpdk_nic_flush(struct nic *nic) {
     uint16_t sent = 0;
     for (unsigned tries = 0; sent < nic->queued_count && tries < FLUSH_TRIES; tries++)
         sent = (uint16_t)(sent + rte_eth_tx_burst(nic->id, 0, nic->queued + sent,
@@ -351,6 +354,6 @@ unsigned nic_flush(struct nic *nic) {
     return lost;
 }
 
-bool nic_has_queued(const struct nic *nic) {
+bool dpdk_nic_has_queued(const struct nic *nic) {
     return nic->queued_count > 0;
 }

@@ -3,7 +3,7 @@
  * lwIP's, because the two do not go together; this header needs neither.
  *
  * DPDK's environment (EAL) is started once in a process, with the first port, and stays. One
- * thread. Nothing blocks but nic_open(), for some 0.2 s.
+ * thread. Nothing blocks but dpdk_nic_open(), for some 0.2 s.
  */
 #ifndef TRANSPORT_DPDK_NIC_H
 #define TRANSPORT_DPDK_NIC_H
@@ -26,10 +26,10 @@
 
 struct nic;
 
-/* A received frame. It is the caller's until nic_free(mbuf). */
+/* A received frame. It is the caller's until dpdk_nic_free(mbuf). */
 struct nic_frame {
     void *mbuf;
-    void *private; /* so many bytes for the caller as he said at nic_open() */
+    void *private; /* so many bytes for the caller as he said at dpdk_nic_open() */
     uint8_t *data;
     size_t len;
     uint8_t *end; /* of the memory that the frame lies in */
@@ -39,36 +39,36 @@ struct nic_frame {
  * Opens a port; it receives from now on. private_bytes is the same each time. NULL with *failure,
  * whose operation names the port, and the reason that DPDK gave: EPERM, ENODEV, ENOMEM, ...
  */
-struct nic *nic_open(const struct dpdk_spec *spec, size_t private_bytes,
-                     struct transport_failure *failure);
+struct nic *dpdk_nic_open(const struct dpdk_spec *spec, size_t private_bytes,
+                          struct transport_failure *failure);
 
-/* As nic_open() found the interface, it is left. Frames still out may be freed after it. */
-void nic_close(struct nic *nic);
+/* As dpdk_nic_open() found the interface, it is left. Frames still out may be freed after it. */
+void dpdk_nic_close(struct nic *nic);
 
 /* The port's own address in Ethernet: a card's; false when it has none of its own. */
-bool nic_mac(const struct nic *nic, uint8_t mac[DPDK_MAC_BYTES]);
+bool dpdk_nic_mac(const struct nic *nic, uint8_t mac[DPDK_MAC_BYTES]);
 
 /* Of the interface or card, at most NIC_MTU_BYTES. */
-unsigned nic_mtu_bytes(const struct nic *nic);
+unsigned dpdk_nic_mtu_bytes(const struct nic *nic);
 
 /* Frames that the port had no room for, as far as its driver knows. */
-uint64_t nic_missed(const struct nic *nic);
+uint64_t dpdk_nic_missed(const struct nic *nic);
 
 /* Has the interface of the kernel's that the port was opened on vanished? */
-bool nic_is_gone(const struct nic *nic);
+bool dpdk_nic_is_gone(const struct nic *nic);
 
 /* Up to `most` (at most NIC_BURST) frames, each in one piece. */
-unsigned nic_receive(struct nic *nic, struct nic_frame *frames, unsigned most);
-void nic_free(void *mbuf);
+unsigned dpdk_nic_receive(struct nic *nic, struct nic_frame *frames, unsigned most);
+void dpdk_nic_free(void *mbuf);
 
 /*
  * Room for a frame of `len` bytes to send; NULL when there is none: the frame is lost, as frames
- * are. nic_queue() hands it over; it leaves with nic_flush() at the latest. Both return how many
- * frames the port did not take, which are lost, too.
+ * are. dpdk_nic_queue() hands it over; it leaves with dpdk_nic_flush() at the latest. Both return
+ * how many frames the port did not take, which are lost, too.
  */
-uint8_t *nic_room(size_t len, void **mbuf);
-unsigned nic_queue(struct nic *nic, void *mbuf);
-unsigned nic_flush(struct nic *nic);
-bool nic_has_queued(const struct nic *nic);
+uint8_t *dpdk_nic_room(size_t len, void **mbuf);
+unsigned dpdk_nic_queue(struct nic *nic, void *mbuf);
+unsigned dpdk_nic_flush(struct nic *nic);
+bool dpdk_nic_has_queued(const struct nic *nic);
 
 #endif

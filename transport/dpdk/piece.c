@@ -11,7 +11,7 @@
 
 static unsigned taken;
 
-unsigned pieces_taken(void) {
+unsigned dpdk_pieces_taken(void) {
     return taken;
 }
 
@@ -19,10 +19,10 @@ static void free_frame(struct pbuf *pbuf) {
     struct piece *piece = (struct piece *)(void *)pbuf;
     assert(taken > 0);
     taken--;
-    nic_free(piece->mbuf);
+    dpdk_nic_free(piece->mbuf);
 }
 
-struct pbuf *piece_of_frame(const struct nic_frame *frame) {
+struct pbuf *dpdk_piece_of_frame(const struct nic_frame *frame) {
     struct piece *piece = frame->private;
     *piece = (struct piece){
         .pbuf.custom_free_function = free_frame, .mbuf = frame->mbuf, .end = frame->end};
@@ -31,7 +31,7 @@ struct pbuf *piece_of_frame(const struct nic_frame *frame) {
                                (u16_t)frame->len);
 }
 
-void piece_free(struct piece *piece) {
+void dpdk_piece_free(struct piece *piece) {
     if (piece->mbuf)
         free_frame(&piece->pbuf.pbuf);
     else
@@ -96,7 +96,7 @@ static bool put_one(struct dpdk_conn *conn, struct pbuf *pbuf) {
     return put;
 }
 
-bool inbox_put(struct dpdk_conn *conn, struct pbuf *chain) {
+bool dpdk_inbox_put(struct dpdk_conn *conn, struct pbuf *chain) {
     while (chain) {
         struct pbuf *rest = chain->next;
         chain->next = NULL;
@@ -111,7 +111,7 @@ bool inbox_put(struct dpdk_conn *conn, struct pbuf *chain) {
     return true;
 }
 
-size_t inbox_copy(struct dpdk_conn *conn, struct mux_room room) {
+size_t dpdk_inbox_copy(struct dpdk_conn *conn, struct mux_room room) {
     size_t copied = 0;
     while (copied < room.len && !mux_list_empty(&conn->inbox)) {
         struct piece *piece = MUX_LIST_ITEM(conn->inbox.next, struct piece, link);
@@ -122,15 +122,15 @@ size_t inbox_copy(struct dpdk_conn *conn, struct mux_room room) {
         piece->len -= now;
         if (piece->len == 0) {
             mux_list_remove(&piece->link);
-            piece_free(piece);
+            dpdk_piece_free(piece);
         }
     }
     dpdk_counters.received_copied_bytes += copied;
     return copied;
 }
 
-void inbox_clear(struct dpdk_conn *conn) {
+void dpdk_inbox_clear(struct dpdk_conn *conn) {
     struct mux_list *link;
     while ((link = mux_list_pop(&conn->inbox)))
-        piece_free(MUX_LIST_ITEM(link, struct piece, link));
+        dpdk_piece_free(MUX_LIST_ITEM(link, struct piece, link));
 }

@@ -19,7 +19,7 @@
 static void run_timers(void) {
     if (sys_timeouts_sleeptime() > 0)
         return;
-    guard_timers();
+    dpdk_guard_timers();
     sys_check_timeouts();
 }
 
@@ -27,20 +27,20 @@ static void run_timers(void) {
 static void pass_in(struct transport *transport, uint64_t now_ns) {
     unsigned frames = 0;
     for (unsigned i = 0; i < transport->ports_count; i++)
-        frames += port_receive(transport->ports[i]);
+        frames += dpdk_port_receive(transport->ports[i]);
     if (frames > 0)
         transport->busy_ns = now_ns;
     for (unsigned i = 0; i < transport->ports_count; i++)
-        port_watch(transport->ports[i], now_ns);
+        dpdk_port_watch(transport->ports[i], now_ns);
     run_timers();
-    guard_census(transport, now_ns);
+    dpdk_guard_census(transport, now_ns);
 }
 
 /* What lwIP has to send leaves. */
 static void pass_out(struct transport *transport, uint64_t now_ns) {
-    receive_acknowledge(transport, now_ns);
+    dpdk_receive_acknowledge(transport, now_ns);
     for (unsigned i = 0; i < transport->ports_count; i++)
-        port_flush(transport->ports[i]);
+        dpdk_port_flush(transport->ports[i]);
 }
 
 void dpdk_pass(struct transport *transport) {
@@ -75,7 +75,7 @@ static bool has_work(const struct transport *transport) {
     if (!mux_list_empty(&transport->ready) || transport->conns.gone_count > 0)
         return true;
     for (unsigned i = 0; i < transport->ports_count; i++)
-        if (port_has_work(transport->ports[i]))
+        if (dpdk_port_has_work(transport->ports[i]))
             return true;
     return false;
 }
@@ -91,6 +91,6 @@ uint64_t dpdk_rest(struct transport *transport) {
     pause_ns = pause_ns < PAUSE_MOST_NS ? pause_ns : PAUSE_MOST_NS;
     uint64_t timer_ns = sys_timeouts_sleeptime() * NS_PER_MS;
     uint64_t until_ns = now_ns + (pause_ns < timer_ns ? pause_ns : timer_ns);
-    uint64_t ack_ns = receive_due_ns(transport);
+    uint64_t ack_ns = dpdk_receive_due_ns(transport);
     return until_ns < ack_ns ? until_ns : ack_ns;
 }

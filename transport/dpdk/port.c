@@ -26,7 +26,7 @@ struct port {
     struct neighbors neighbors;
 };
 
-struct netif *port_netif(struct port *port) {
+struct netif *dpdk_port_netif(struct port *port) {
     return &port->netif;
 }
 
@@ -37,18 +37,18 @@ static void choose_mac(const struct port *port, uint8_t mac[DPDK_MAC_BYTES]) {
         memcpy(mac, spec->mac, DPDK_MAC_BYTES);
         return;
     }
-    if (nic_mac(port->nic, mac))
+    if (dpdk_nic_mac(port->nic, mac))
         return;
-    uint64_t hash = hash_bytes(HASH_START, spec->device, strlen(spec->device));
-    hash = hash_bytes(hash, spec->arguments, strlen(spec->arguments));
-    hash = hash_bytes(hash, spec->addresses[0].bytes, sizeof spec->addresses[0].bytes);
+    uint64_t hash = dpdk_hash_bytes(HASH_START, spec->device, strlen(spec->device));
+    hash = dpdk_hash_bytes(hash, spec->arguments, strlen(spec->arguments));
+    hash = dpdk_hash_bytes(hash, spec->addresses[0].bytes, sizeof spec->addresses[0].bytes);
     memcpy(mac, &hash, DPDK_MAC_BYTES);
     mac[0] = (uint8_t)((mac[0] & 0xfc) | 2);
 }
 
 static void learn(struct port *port, const struct filter_tcp *tcp, const uint8_t *mac) {
-    neighbor_learn(&port->neighbors, tcp->source, tcp->family == AF_INET ? 4 : 16, mac,
-                   port->now_sec);
+    dpdk_neighbor_learn(&port->neighbors, tcp->source, tcp->family == AF_INET ? 4 : 16, mac,
+                        port->now_sec);
 }
 
 static err_t output_to(struct netif *netif, struct pbuf *pbuf, const uint8_t *mac, u16_t type) {
@@ -60,13 +60,15 @@ static err_t output_to(struct netif *netif, struct pbuf *pbuf, const uint8_t *ma
 
 static err_t output4(struct netif *netif, struct pbuf *pbuf, const ip4_addr_t *to) {
     const struct port *port = netif->state;
-    const uint8_t *mac = neighbor_mac(&port->neighbors, &to->addr, sizeof to->addr, port->now_sec);
+    const uint8_t *mac =
+        dpdk_neighbor_mac(&port->neighbors, &to->addr, sizeof to->addr, port->now_sec);
     return mac ? output_to(netif, pbuf, mac, ETHTYPE_IP) : etharp_output(netif, pbuf, to);
 }
 
 static err_t output6(struct netif *netif, struct pbuf *pbuf, const ip6_addr_t *to) {
     const struct port *port = netif->state;
-    const uint8_t *mac = neighbor_mac(&port->neighbors, to->addr, sizeof to->addr, port->now_sec);
+    const uint8_t *mac =
+        dpdk_neighbor_mac(&port->neighbors, to->addr, sizeof to->addr, port->now_sec);
     return mac ? output_to(netif, pbuf, mac, ETHTYPE_IPV6) : ethip6_output(netif, pbuf, to);
 }
 
@@ -75,14 +77,14 @@ static err_t send_frame(struct netif *netif, struct pbuf *pbuf) {
     struct port *port = netif->state;
     void *mbuf;
     bool fits = port->nic && pbuf->tot_len <= NIC_FRAME_MOST_BYTES;
-    uint8_t *room = fits ? nic_room(pbuf->tot_len, &mbuf) : NULL;
+    uint8_t *room = fits ? dpdk_nic_room(pbuf->tot_len, &mbuf) : NULL;
     if (!room) {
         dpdk_counters.frames_unsent++;
         return ERR_MEM;
     }
     pbuf_copy_partial(pbuf, room, pbuf->tot_len, 0);
-    window_write(room, pbuf->tot_len);
-    dpdk_counters.frames_unsent += nic_queue(port->nic, mbuf);
+    dpdk_window_write(room, pbuf->tot_len);
+    dpdk_counters.frames_unsent += dpdk_nic_queue(port->nic, mbuf);
     dpdk_counters.frames_sent++;
     dpdk_counters.framed_copied_bytes += pbuf->tot_len;
     return ERR_OK;
@@ -93,7 +95,7 @@ static err_t init_netif(struct netif *netif) {
     memcpy(netif->name, "dp", 2);
     memcpy(netif->hwaddr, port->filter.mac, DPDK_MAC_BYTES);
     netif->hwaddr_len = DPDK_MAC_BYTES;
-    netif->mtu = (u16_t)nic_mtu_bytes(port->nic);
+    netif->mtu = (u16_t)dpdk_nic_mtu_bytes(port->nic);
     netif->output = output4;
     netif->output_ip6 = output6;
     netif->linkoutput = send_frame;
@@ -149,29 +151,29 @@ static struct port *port_open(struct transport *transport, const struct dpdk_spe
     }
     port->transport = transport;
     port->spec = *spec;
-    port->nic = nic_open(spec, sizeof(struct piece), failure);
+    port->nic = dpdk_nic_open(spec, sizeof(struct piece), failure);
     if (!port->nic) {
         free(port);
         return NULL;
     }
     uint8_t mac[DPDK_MAC_BYTES];
     choose_mac(port, mac);
-    filter_init(&port->filter, spec, mac);
-    bool large = nic_mtu_bytes(port->nic) >=
+    dpdk_filter_init(&port->filter, spec, mac);
+    bool large = dpdk_nic_mtu_bytes(port->nic) >=
                  (port->filter.in6_count > 0 ? MTU_LEAST_BYTES_6 : MTU_LEAST_BYTES_4);
     if (large && add_netif(port))
         return port;
     *failure = (struct transport_failure){large ? ENOMEM : EMSGSIZE,
                                           large ? "netif_add" : "using the port's small MTU"};
-    nic_close(port->nic);
+    dpdk_nic_close(port->nic);
     free(port);
     return NULL;
 }
 
-void port_close(struct port *port) {
+void dpdk_port_close(struct port *port) {
     netif_remove(&port->netif);
     if (port->nic)
-        nic_close(port->nic);
+        dpdk_nic_close(port->nic);
     free(port);
 }
 
@@ -189,8 +191,8 @@ static struct port *find_port(struct transport *transport, const struct dpdk_spe
     return NULL;
 }
 
-struct port *port_for(struct transport *transport, const struct transport_address *address,
-                      struct transport_failure *failure) {
+struct port *dpdk_port_for(struct transport *transport, const struct transport_address *address,
+                           struct transport_failure *failure) {
     struct dpdk_spec spec;
     char why[ENDPOINT_TEXT_BYTES];
     if (!dpdk_spec_parse(address->device, &spec, why, sizeof why)) {
@@ -213,7 +215,7 @@ struct port *port_for(struct transport *transport, const struct transport_addres
     return port;
 }
 
-bool port_has_ip(const struct port *port, const ip_addr_t *ip) {
+bool dpdk_port_has_ip(const struct port *port, const ip_addr_t *ip) {
     for (unsigned i = 0; i < port->spec.addresses_count; i++) {
         const struct dpdk_ip *own = &port->spec.addresses[i];
         if (IP_IS_V4(ip) ? own->family == AF_INET && own->in4.s_addr == ip_2_ip4(ip)->addr
@@ -224,7 +226,7 @@ bool port_has_ip(const struct port *port, const ip_addr_t *ip) {
     return false;
 }
 
-bool port_own_ip(const struct port *port, const ip_addr_t *remote, ip_addr_t *own) {
+bool dpdk_port_own_ip(const struct port *port, const ip_addr_t *remote, ip_addr_t *own) {
     for (unsigned i = 0; i < port->spec.addresses_count; i++) {
         const struct dpdk_ip *ip = &port->spec.addresses[i];
         if (ip->family != (IP_IS_V4(remote) ? AF_INET : AF_INET6))
@@ -235,7 +237,7 @@ bool port_own_ip(const struct port *port, const ip_addr_t *remote, ip_addr_t *ow
             address.in4.sin_addr = ip->in4;
         else
             address.in6.sin6_addr = ip->in6;
-        return address_to_ip(&address, own, &none);
+        return dpdk_address_to_ip(&address, own, &none);
     }
     return false;
 }
@@ -243,24 +245,24 @@ bool port_own_ip(const struct port *port, const ip_addr_t *remote, ip_addr_t *ow
 static void input_frame(struct port *port, const struct nic_frame *frame) {
     struct filter_tcp tcp;
     struct tcp_pcb *pcb = NULL;
-    enum filter_kind kind = filter_frame(&port->filter, frame->data, frame->len, &tcp);
+    enum filter_kind kind = dpdk_filter_frame(&port->filter, frame->data, frame->len, &tcp);
     bool admitted =
-        kind == FILTER_TCP ? guard_admits(port->transport, &tcp, &pcb) : kind == FILTER_OTHER;
+        kind == FILTER_TCP ? dpdk_guard_admits(port->transport, &tcp, &pcb) : kind == FILTER_OTHER;
     if (!admitted) {
         dpdk_counters.frames_filtered += kind == FILTER_DROPPED;
-        nic_free(frame->mbuf);
+        dpdk_nic_free(frame->mbuf);
         return;
     }
     if (kind == FILTER_TCP)
         learn(port, &tcp, frame->data + DPDK_MAC_BYTES);
-    bool owes = receive_hold_ack(pcb, &tcp);
-    struct pbuf *pbuf = piece_of_frame(frame);
+    bool owes = dpdk_receive_hold_ack(pcb, &tcp);
+    struct pbuf *pbuf = dpdk_piece_of_frame(frame);
     if (port->netif.input(pbuf, &port->netif) != ERR_OK)
         pbuf_free(pbuf);
-    if (owes && guard_is_open(pcb))
-        receive_owe_ack(pcb);
+    if (owes && dpdk_guard_is_open(pcb))
+        dpdk_receive_owe_ack(pcb);
     if (kind == FILTER_TCP && !pcb)
-        guard_opened();
+        dpdk_guard_opened();
 }
 
 /* What we sent to ourselves; lwIP has put it aside. */
@@ -269,10 +271,10 @@ static void receive_own(struct port *port) {
         netif_poll(&port->netif);
 }
 
-unsigned port_receive(struct port *port) {
+unsigned dpdk_port_receive(struct port *port) {
     struct nic_frame frames[NIC_BURST];
     port->now_sec = (time_t)(dpdk_now_ns(port->transport) / 1000000000u);
-    unsigned count = port->nic ? nic_receive(port->nic, frames, NIC_BURST) : 0;
+    unsigned count = port->nic ? dpdk_nic_receive(port->nic, frames, NIC_BURST) : 0;
     for (unsigned i = 0; i < count; i++)
         input_frame(port, &frames[i]);
     dpdk_counters.frames_received += count;
@@ -280,21 +282,21 @@ unsigned port_receive(struct port *port) {
     return count;
 }
 
-bool port_has_work(const struct port *port) {
-    return port->netif.loop_first || (port->nic && nic_has_queued(port->nic));
+bool dpdk_port_has_work(const struct port *port) {
+    return port->netif.loop_first || (port->nic && dpdk_nic_has_queued(port->nic));
 }
 
-uint64_t port_missed(const struct port *port) {
-    return port->nic ? nic_missed(port->nic) : 0;
+uint64_t dpdk_port_missed(const struct port *port) {
+    return port->nic ? dpdk_nic_missed(port->nic) : 0;
 }
 
-void port_flush(struct port *port) {
-    if (port->nic && nic_has_queued(port->nic))
-        dpdk_counters.frames_unsent += nic_flush(port->nic);
+void dpdk_port_flush(struct port *port) {
+    if (port->nic && dpdk_nic_has_queued(port->nic))
+        dpdk_counters.frames_unsent += dpdk_nic_flush(port->nic);
 }
 
 static void lose(struct port *port) {
-    nic_close(port->nic);
+    dpdk_nic_close(port->nic);
     port->nic = NULL;
     dpdk_conns_fail(port->transport, &port->netif, ENODEV);
     dpdk_listeners_fail(port, port->transport, ENODEV);
@@ -302,18 +304,18 @@ static void lose(struct port *port) {
 
 static void try_again(struct port *port) {
     struct transport_failure failure; /* it is not there yet */
-    port->nic = nic_open(&port->spec, sizeof(struct piece), &failure);
+    port->nic = dpdk_nic_open(&port->spec, sizeof(struct piece), &failure);
     if (port->nic)
-        port->netif.mtu = (u16_t)nic_mtu_bytes(port->nic);
+        port->netif.mtu = (u16_t)dpdk_nic_mtu_bytes(port->nic);
 }
 
-void port_watch(struct port *port, uint64_t now_ns) {
+void dpdk_port_watch(struct port *port, uint64_t now_ns) {
     if (now_ns < port->watch_due_ns)
         return;
     port->watch_due_ns = now_ns + WATCH_NS;
     if (!port->nic)
         try_again(port);
-    else if (nic_is_gone(port->nic))
+    else if (dpdk_nic_is_gone(port->nic))
         lose(port);
 }
 

@@ -80,8 +80,8 @@ static void print_interfaces(FILE *out) {
 
 void dpdk_ports_print(FILE *out) {
     print_cards(out);
-    if (has_driver("net_af_packet") && kernel_may_capture())
+    if (has_driver("net_af_packet") && dpdk_kernel_may_capture())
         print_interfaces(out);
-    if (has_driver("net_tap") && kernel_may_tap())
+    if (has_driver("net_tap") && dpdk_kernel_may_tap())
         fprintf(out, "dpdk:net_tap0,iface=NAME," ADDRESS_AND_PORT "\n");
 }

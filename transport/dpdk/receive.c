@@ -38,8 +38,8 @@ static void ack_now(struct dpdk_conn *conn) {
 }
 
 static void open_window(struct dpdk_conn *conn, size_t len) {
-    window_open(conn, len);
-    if (conn->pcb && window_is_news(conn))
+    dpdk_window_open(conn, len);
+    if (conn->pcb && dpdk_window_is_news(conn))
         ack_now(conn);
 }
 
@@ -51,11 +51,11 @@ static void give_back(struct mux_buffer *buffer) {
         mux_list_remove(&piece->link);
         open_window(piece->conn, piece->len);
     }
-    piece_free(piece);
+    dpdk_piece_free(piece);
     mux_buffer_release(token);
 }
 
-void receive_disown(struct dpdk_conn *conn) {
+void dpdk_receive_disown(struct dpdk_conn *conn) {
     struct mux_list *link;
     while ((link = mux_list_pop(&conn->lent))) {
         struct piece *piece = MUX_LIST_ITEM(link, struct piece, link);
@@ -88,7 +88,7 @@ static bool received(struct dpdk_conn *conn, struct transport_event *event,
 
 static bool receive_room(struct dpdk_conn *conn, struct transport_event *event) {
     uint8_t *data = conn->intake.room.data;
-    size_t len = inbox_copy(conn, conn->intake.room);
+    size_t len = dpdk_inbox_copy(conn, conn->intake.room);
     conn->intake.room.len = 0;
     conn->intake.on = false;
     open_window(conn, len);
@@ -111,7 +111,7 @@ static bool lend(struct dpdk_conn *conn, struct transport_event *event, struct m
 
 static bool gather(struct dpdk_conn *conn, struct transport_event *event,
                    struct mux_buffer *buffer) {
-    size_t len = inbox_copy(conn, (struct mux_room){buffer->data, buffer->size_bytes});
+    size_t len = dpdk_inbox_copy(conn, (struct mux_room){buffer->data, buffer->size_bytes});
     open_window(conn, len);
     return received(conn, event, buffer, buffer->data, len);
 }
@@ -138,8 +138,8 @@ bool dpdk_receive_turn(struct task *task, struct transport_event *event) {
     return is_alone(conn) ? lend(conn, event, buffer) : gather(conn, event, buffer);
 }
 
-bool receive_hold_ack(struct tcp_pcb *pcb, const struct filter_tcp *tcp) {
-    bool owes = pcb && pcb->recv == receive_callback && tcp->len > 0 &&
+bool dpdk_receive_hold_ack(struct tcp_pcb *pcb, const struct filter_tcp *tcp) {
+    bool owes = pcb && pcb->recv == dpdk_receive_callback && tcp->len > 0 &&
                 tcp->sequence == pcb->rcv_nxt && pcb->flags & TF_ACK_DELAY;
     if (owes)
         tcp_clear_flags(pcb, TF_ACK_DELAY);
@@ -147,7 +147,7 @@ bool receive_hold_ack(struct tcp_pcb *pcb, const struct filter_tcp *tcp) {
 }
 
 /* lwIP may have thrown the segment away: what was owed before it still is. */
-void receive_owe_ack(struct tcp_pcb *pcb) {
+void dpdk_receive_owe_ack(struct tcp_pcb *pcb) {
     tcp_set_flags(pcb, TF_ACK_DELAY);
 }
 
@@ -165,7 +165,7 @@ static void note_ack(struct dpdk_conn *conn, size_t len) {
     ack_now(conn);
 }
 
-uint64_t receive_due_ns(const struct transport *transport) {
+uint64_t dpdk_receive_due_ns(const struct transport *transport) {
     if (!mux_list_empty(&transport->acks_now))
         return 0;
     return mux_list_empty(&transport->acks)
@@ -173,19 +173,19 @@ uint64_t receive_due_ns(const struct transport *transport) {
                : MUX_LIST_ITEM(transport->acks.next, struct dpdk_conn, ack)->ack_due_ns;
 }
 
-void receive_acknowledge(struct transport *transport, uint64_t now_ns) {
-    while (receive_due_ns(transport) <= now_ns) {
+void dpdk_receive_acknowledge(struct transport *transport, uint64_t now_ns) {
+    while (dpdk_receive_due_ns(transport) <= now_ns) {
         struct mux_list *link = mux_list_pop(&transport->acks_now);
         link = link ? link : mux_list_pop(&transport->acks);
         struct dpdk_conn *conn = MUX_LIST_ITEM(link, struct dpdk_conn, ack);
-        if (!(conn->pcb->flags & TF_ACK_DELAY) && !window_is_news(conn))
+        if (!(conn->pcb->flags & TF_ACK_DELAY) && !dpdk_window_is_news(conn))
             continue; /* some other segment has carried it */
         tcp_ack_now(conn->pcb);
         tcp_output(conn->pcb);
     }
 }
 
-err_t receive_callback(void *argument, struct tcp_pcb *pcb, struct pbuf *chain, err_t error) {
+err_t dpdk_receive_callback(void *argument, struct tcp_pcb *pcb, struct pbuf *chain, err_t error) {
     struct dpdk_conn *conn = argument;
     size_t len = chain ? chain->tot_len : 0;
     (void)error;
@@ -193,7 +193,7 @@ err_t receive_callback(void *argument, struct tcp_pcb *pcb, struct pbuf *chain, 
         conn->fin = true;
         if (pcb->state == TIME_WAIT)
             dpdk_conn_forget_pcb(conn);
-    } else if (!inbox_put(conn, chain)) {
+    } else if (!dpdk_inbox_put(conn, chain)) {
         dpdk_conn_forget_pcb(conn);
         tcp_abort(pcb);
         dpdk_conn_fail(conn, ENOMEM);

@@ -104,7 +104,7 @@ bool dpdk_send_turn(struct task *task, struct transport_event *event) {
     return cursor_at_end(&conn->cursor) && free && sent(conn, event);
 }
 
-err_t sent_callback(void *argument, struct tcp_pcb *pcb, u16_t len) {
+err_t dpdk_sent_callback(void *argument, struct tcp_pcb *pcb, u16_t len) {
     struct dpdk_conn *conn = argument;
     (void)len;
     conn->in_doubt_bytes = dpdk_unacknowledged(&conn->head);
@@ -115,7 +115,7 @@ err_t sent_callback(void *argument, struct tcp_pcb *pcb, u16_t len) {
 }
 
 /* Twice a second: memory that lwIP lacked may be there. */
-err_t retry_callback(void *argument, struct tcp_pcb *pcb) {
+err_t dpdk_retry_callback(void *argument, struct tcp_pcb *pcb) {
     (void)pcb;
     dpdk_send_wake(argument);
     return ERR_OK;

@@ -16,12 +16,12 @@
 #define WINDOW_AT 14
 #define CHECKSUM_AT 16
 
-void window_begin(struct dpdk_conn *conn, uint32_t bytes) {
+void dpdk_window_begin(struct dpdk_conn *conn, uint32_t bytes) {
     conn->window_bytes = bytes;
     conn->transport->windows_grown_bytes += bytes - WINDOW_LEAST_BYTES;
 }
 
-void window_end(struct dpdk_conn *conn) {
+void dpdk_window_end(struct dpdk_conn *conn) {
     conn->transport->windows_grown_bytes -= conn->window_bytes - WINDOW_LEAST_BYTES;
     conn->window_bytes = WINDOW_LEAST_BYTES;
 }
@@ -37,7 +37,7 @@ static uint32_t growth(const struct dpdk_conn *conn, size_t len) {
     return (uint32_t)(more < left ? more : left);
 }
 
-void window_open(struct dpdk_conn *conn, size_t len) {
+void dpdk_window_open(struct dpdk_conn *conn, size_t len) {
     if (!conn->pcb)
         return;
     uint32_t more = growth(conn, len);
@@ -50,14 +50,14 @@ void window_open(struct dpdk_conn *conn, size_t len) {
     }
 }
 
-bool window_is_news(const struct dpdk_conn *conn) {
+bool dpdk_window_is_news(const struct dpdk_conn *conn) {
     const struct tcp_pcb *pcb = conn->pcb;
     uint32_t unknown = pcb->rcv_nxt + pcb->rcv_wnd - pcb->rcv_ann_right_edge;
     return (int32_t)unknown >= (int32_t)conn->window_bytes / 2;
 }
 
 /* lwIP begins with all that it can; before a byte has come that can be taken back. */
-void window_shut(struct tcp_pcb *pcb) {
+void dpdk_window_shut(struct tcp_pcb *pcb) {
     pcb->rcv_wnd = pcb->rcv_ann_wnd = WINDOW_LEAST_BYTES;
     pcb->rcv_ann_right_edge = pcb->rcv_nxt + WINDOW_LEAST_BYTES;
 }
@@ -82,8 +82,9 @@ static uint8_t *syn_ack(uint8_t *frame, size_t len) {
     return is_one ? frame + at : NULL;
 }
 
-/* The answer to a SYN leaves before window_shut() can be called: RFC 1624 mends its checksum. */
-void window_write(uint8_t *frame, size_t len) {
+/* The answer to a SYN leaves before dpdk_window_shut() can be called: RFC 1624 mends its checksum.
+ */
+void dpdk_window_write(uint8_t *frame, size_t len) {
     uint8_t *tcp = syn_ack(frame, len);
     if (!tcp || read16(tcp + WINDOW_AT) <= WINDOW_LEAST_BYTES)
         return;

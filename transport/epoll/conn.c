@@ -7,7 +7,7 @@
 static bool connect_turn(struct task *task, struct transport_event *event);
 static bool closed_turn(struct task *task, struct transport_event *event);
 
-struct epoll_conn *conn_new(struct transport *transport, enum transport_pool pool) {
+struct epoll_conn *epoll_conn_new(struct transport *transport, enum transport_pool pool) {
     struct epoll_conn *conn = conns_take(&transport->conns);
     if (!conn) {
         errno = EMFILE;
@@ -17,28 +17,28 @@ struct epoll_conn *conn_new(struct transport *transport, enum transport_pool poo
                                 .transport = transport,
                                 .in.fd = -1,
                                 .out.fd = -1,
-                                .intake = {.task.turn = receive_turn,
+                                .intake = {.task.turn = epoll_receive_turn,
                                            .ready = &transport->ready,
                                            .pool = &transport->pools.of[pool]},
-                                .out_task.turn = send_turn,
+                                .out_task.turn = epoll_send_turn,
                                 .closed.turn = closed_turn};
     return conn;
 }
 
-void conn_free(struct epoll_conn *conn) {
+void epoll_conn_free(struct epoll_conn *conn) {
     conns_give_back(&conn->transport->conns, conn);
 }
 
-bool conn_use_socket(struct epoll_conn *conn, int fd) {
+bool epoll_conn_use_socket(struct epoll_conn *conn, int fd) {
     conn->in.fd = conn->out.fd = fd;
-    conn->in.io = conn->out.io = &socket_io;
+    conn->in.io = conn->out.io = &epoll_socket_io;
     conn->in.owned = conn->in.watched = true;
     conn->out.ready = true; /* the first send tells */
     return epoll_register(conn->transport, fd, conn, ENTRY_BOTH);
 }
 
-bool conn_lost(struct epoll_conn *conn, struct transport_event *event, int error,
-               const char *operation) {
+bool epoll_conn_lost(struct epoll_conn *conn, struct transport_event *event, int error,
+                     const char *operation) {
     assert(!conn->lost);
     conn->lost = true;
     intake_stop(&conn->intake);
@@ -64,7 +64,7 @@ static bool begin_connect(struct epoll_conn *conn, const struct transport_addres
         conn->failed_error = errno;
         task_wake(&conn->transport->ready, &conn->out_task);
     }
-    if (!conn_use_socket(conn, fd)) {
+    if (!epoll_conn_use_socket(conn, fd)) {
         transport_failed(failure, "epoll_ctl");
         task_stop(&conn->out_task);
         close(fd);
@@ -77,14 +77,14 @@ static bool begin_connect(struct epoll_conn *conn, const struct transport_addres
 struct transport_conn *epoll_connect(struct transport *transport,
                                      const struct transport_address *address, void *user,
                                      struct transport_failure *failure) {
-    struct epoll_conn *conn = conn_new(transport, TRANSPORT_POOL_RESERVE);
+    struct epoll_conn *conn = epoll_conn_new(transport, TRANSPORT_POOL_RESERVE);
     if (!conn) {
         transport_failed(failure, "taking a connection");
         return NULL;
     }
     conn->head.user = user;
     if (!begin_connect(conn, address, failure)) {
-        conn_free(conn);
+        epoll_conn_free(conn);
         return NULL;
     }
     return &conn->head;
@@ -110,9 +110,9 @@ static bool connect_turn(struct task *task, struct transport_event *event) {
     if (error == EINPROGRESS)
         return false;
     if (error)
-        return conn_lost(conn, event, error, "connect");
+        return epoll_conn_lost(conn, event, error, "connect");
     conn->connecting = false;
-    conn->out_task.turn = send_turn;
+    conn->out_task.turn = epoll_send_turn;
     conn->out.ready = conn->in.ready = true;
     event->kind = TRANSPORT_CONNECTED;
     event->conn = &conn->head;
@@ -138,14 +138,14 @@ static bool is_master_of_terminal(int fd) {
 
 static void use_terminal(struct half *half) {
     if (is_master_of_terminal(half->fd)) {
-        half->io = &master_io;
+        half->io = &epoll_master_io;
         return;
     }
     int own = reopen_terminal(half->fd);
-    half->io = &stream_io;
+    half->io = &epoll_stream_io;
     if (own < 0)
         return;
-    half->io = &plain_io;
+    half->io = &epoll_plain_io;
     half->fd = own;
     half->owned = true;
 }
@@ -156,9 +156,9 @@ static bool use_descriptor(struct epoll_conn *conn, struct half *half, enum entr
     enum descriptor_kind is;
     if (!descriptor_kind(half->fd, &is, failure))
         return false;
-    half->io = is == DESCRIPTOR_SOCKET ? &socket_io
-               : is == DESCRIPTOR_FILE ? &plain_io
-                                       : &stream_io;
+    half->io = is == DESCRIPTOR_SOCKET ? &epoll_socket_io
+               : is == DESCRIPTOR_FILE ? &epoll_plain_io
+                                       : &epoll_stream_io;
     if (kind & ENTRY_OUT)
         conn->is_file = is == DESCRIPTOR_FILE;
     if (is == DESCRIPTOR_STREAM && isatty(half->fd))
@@ -171,7 +171,7 @@ static bool use_descriptor(struct epoll_conn *conn, struct half *half, enum entr
         transport_failed(failure, "epoll_ctl");
         return false;
     }
-    half->io = &plain_io; /* cannot be polled: regular files, /dev/null; always ready */
+    half->io = &epoll_plain_io; /* cannot be polled: regular files, /dev/null; always ready */
     return true;
 }
 
@@ -197,7 +197,7 @@ static void own(struct half *half, int given) {
     half->owned = true;
 }
 
-void half_leave(struct epoll_conn *conn, struct half *half) {
+void epoll_half_leave(struct epoll_conn *conn, struct half *half) {
     if (half->watched)
         epoll_unregister(conn->transport, half->fd);
     if (half->owned)
@@ -209,7 +209,7 @@ void half_leave(struct epoll_conn *conn, struct half *half) {
 struct transport_conn *epoll_attach(struct transport *transport, int in, int out, bool borrowed,
                                     enum transport_pool pool, const char *name, void *user,
                                     struct transport_failure *failure) {
-    struct epoll_conn *conn = conn_new(transport, pool);
+    struct epoll_conn *conn = epoll_conn_new(transport, pool);
     if (!conn) {
         transport_failed(failure, "taking a connection");
         return NULL;
@@ -219,9 +219,9 @@ struct transport_conn *epoll_attach(struct transport *transport, int in, int out
     conn->in.fd = in;
     conn->out.fd = out;
     if (!use_descriptors(conn, failure)) {
-        half_leave(conn, &conn->in); /* owns nothing yet but a reopened terminal */
-        half_leave(conn, &conn->out);
-        conn_free(conn);
+        epoll_half_leave(conn, &conn->in); /* owns nothing yet but a reopened terminal */
+        epoll_half_leave(conn, &conn->out);
+        epoll_conn_free(conn);
         return NULL;
     }
     if (!borrowed && in >= 0)
@@ -238,10 +238,10 @@ void epoll_close(struct transport_conn *handle) {
     conn->closing = true;
     intake_stop(&conn->intake);
     task_stop(&conn->out_task);
-    send_take_back(conn);
+    epoll_send_take_back(conn);
     conn->in_doubt_bytes = epoll_unacknowledged(&conn->head);
-    half_leave(conn, &conn->out);
-    half_leave(conn, &conn->in);
+    epoll_half_leave(conn, &conn->out);
+    epoll_half_leave(conn, &conn->in);
     task_wake(&conn->transport->ready, &conn->closed);
 }
 
@@ -251,6 +251,6 @@ static bool closed_turn(struct task *task, struct transport_event *event) {
     event->conn = &conn->head;
     event->sent_bytes = conn->sending ? conn->cursor.sent_bytes : 0;
     event->in_doubt_bytes = conn->in_doubt_bytes;
-    conn_free(conn);
+    epoll_conn_free(conn);
     return true;
 }

@@ -34,10 +34,12 @@ struct half_io {
     bool short_is_empty; /* a short read has emptied it: no need to ask again */
 };
 
-extern const struct half_io socket_io; /* MSG_DONTWAIT */
-extern const struct half_io master_io; /* the controlling side of a terminal */
-extern const struct half_io stream_io; /* RWF_NOWAIT; turns into polled_io where that is unknown */
-extern const struct half_io plain_io;  /* regular files, devices that never block, O_NONBLOCK */
+extern const struct half_io epoll_socket_io; /* MSG_DONTWAIT */
+extern const struct half_io epoll_master_io; /* the controlling side of a terminal */
+extern const struct half_io
+    epoll_stream_io; /* RWF_NOWAIT; turns into polled_io where that is unknown */
+extern const struct half_io
+    epoll_plain_io; /* regular files, devices that never block, O_NONBLOCK */
 
 /* One direction of a connection. */
 struct half {
@@ -155,7 +157,7 @@ struct transport_listener *epoll_listen(struct transport *transport,
                                         struct transport_failure *failure);
 void epoll_accept(struct transport_listener *handle, bool on);
 void epoll_close_listener(struct transport_listener *handle);
-void listener_wake(struct epoll_listener *listener);
+void epoll_listener_wake(struct epoll_listener *listener);
 
 /* conn.c: how connections begin and end */
 struct transport_conn *epoll_connect(struct transport *transport,
@@ -167,30 +169,30 @@ struct transport_conn *epoll_attach(struct transport *transport, int in, int out
 void epoll_close(struct transport_conn *handle);
 
 /* A connection of a connected or connecting socket; NULL, with errno, when none is free. */
-struct epoll_conn *conn_new(struct transport *transport, enum transport_pool pool);
-bool conn_use_socket(struct epoll_conn *conn, int fd);
-void conn_free(struct epoll_conn *conn);
+struct epoll_conn *epoll_conn_new(struct transport *transport, enum transport_pool pool);
+bool epoll_conn_use_socket(struct epoll_conn *conn, int fd);
+void epoll_conn_free(struct epoll_conn *conn);
 
 /* LOST: nothing more is read or written. */
-bool conn_lost(struct epoll_conn *conn, struct transport_event *event, int error,
-               const char *operation);
+bool epoll_conn_lost(struct epoll_conn *conn, struct transport_event *event, int error,
+                     const char *operation);
 
 /* No longer watched; closed if owned. */
-void half_leave(struct epoll_conn *conn, struct half *half);
+void epoll_half_leave(struct epoll_conn *conn, struct half *half);
 
 /* receive.c */
 void epoll_receive(struct transport_conn *handle, bool on);
 void epoll_receive_into(struct transport_conn *handle, struct mux_room room);
-bool receive_turn(struct task *task, struct transport_event *event);
-void receive_wake(struct epoll_conn *conn);
+bool epoll_receive_turn(struct task *task, struct transport_event *event);
+void epoll_receive_wake(struct epoll_conn *conn);
 
 /* send.c */
 void epoll_send(struct transport_conn *handle, const struct mux_gather *gather);
 void epoll_finish(struct transport_conn *handle);
 uint64_t epoll_unacknowledged(const struct transport_conn *handle);
 bool epoll_unread(const struct transport_conn *handle);
-bool send_turn(struct task *task, struct transport_event *event);
-void send_wake(struct epoll_conn *conn);
-void send_take_back(struct epoll_conn *conn);
+bool epoll_send_turn(struct task *task, struct transport_event *event);
+void epoll_send_wake(struct epoll_conn *conn);
+void epoll_send_take_back(struct epoll_conn *conn);
 
 #endif

@@ -89,8 +89,8 @@ static ssize_t master_write(struct half *half, const struct iovec *pieces, int c
     return len > 0 ? (ssize_t)len : -1;
 }
 
-const struct half_io master_io = {.read = polled_read, .write = master_write};
-const struct half_io socket_io = {
+const struct half_io epoll_master_io = {.read = polled_read, .write = master_write};
+const struct half_io epoll_socket_io = {
     .read = socket_read, .write = socket_write, .short_is_empty = true};
-const struct half_io stream_io = {.read = stream_read, .write = stream_write};
-const struct half_io plain_io = {.read = plain_read, .write = plain_write};
+const struct half_io epoll_stream_io = {.read = stream_read, .write = stream_write};
+const struct half_io epoll_plain_io = {.read = plain_read, .write = plain_write};

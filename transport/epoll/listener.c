@@ -33,7 +33,7 @@ struct transport_listener *epoll_listen(struct transport *transport,
     return &listener->head;
 }
 
-void listener_wake(struct epoll_listener *listener) {
+void epoll_listener_wake(struct epoll_listener *listener) {
     if (listener->accepting && listener->ready)
         task_wake(&listener->transport->ready, &listener->task);
 }
@@ -42,7 +42,7 @@ void epoll_accept(struct transport_listener *handle, bool on) {
     struct epoll_listener *listener = epoll_listener_of(handle);
     listener->accepting = on;
     if (on)
-        listener_wake(listener);
+        epoll_listener_wake(listener);
     else
         task_stop(&listener->task);
 }
@@ -63,7 +63,7 @@ static bool refused(struct epoll_listener *listener, struct transport_event *eve
     event->listener = &listener->head;
     event->error = error;
     event->operation = operation;
-    listener_wake(listener);
+    epoll_listener_wake(listener);
     return true;
 }
 
@@ -78,7 +78,7 @@ static bool accept_failed(struct epoll_listener *listener, struct transport_even
     }
     if (error == EAGAIN)
         listener->ready = false;
-    listener_wake(listener);
+    epoll_listener_wake(listener);
     return false;
 }
 
@@ -88,19 +88,19 @@ static bool accepted(struct epoll_listener *listener, struct transport_event *ev
         close(fd);
         return refused(listener, event, EMFILE, "accept");
     }
-    struct epoll_conn *conn = conn_new(listener->transport, TRANSPORT_POOL_SHARED);
+    struct epoll_conn *conn = epoll_conn_new(listener->transport, TRANSPORT_POOL_SHARED);
     assert(conn); /* accept_turn() has looked */
-    if (!conn_use_socket(conn, fd)) {
+    if (!epoll_conn_use_socket(conn, fd)) {
         int error = errno;
         close(fd);
-        conn_free(conn);
+        epoll_conn_free(conn);
         return refused(listener, event, error, "epoll_ctl");
     }
     socket_describe_peer(fd, address, &conn->peer);
     event->kind = TRANSPORT_ACCEPTED;
     event->listener = &listener->head;
     event->conn = &conn->head;
-    listener_wake(listener);
+    epoll_listener_wake(listener);
     return true;
 }
 

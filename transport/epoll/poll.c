@@ -33,19 +33,19 @@ static void note_conn(struct epoll_conn *conn, enum entry_kind kind, uint32_t ev
     if (kind & ENTRY_IN && events & ~(uint32_t)EPOLLOUT) {
         conn->in.ready = true;
         conn->in.doubtful |= (events & ~(uint32_t)(EPOLLIN | EPOLLOUT)) != 0;
-        receive_wake(conn);
+        epoll_receive_wake(conn);
     }
     if (kind & ENTRY_OUT && events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) {
         conn->out.ready = true;
         conn->hung_up |= kind == ENTRY_OUT && (events & (EPOLLHUP | EPOLLERR)) != 0;
-        send_wake(conn);
+        epoll_send_wake(conn);
     }
 }
 
 static void note_listener(struct epoll_listener *listener) {
     listener->ready = true;
     task_stop(&listener->task); /* if it starves: perhaps no longer */
-    listener_wake(listener);
+    epoll_listener_wake(listener);
 }
 
 static void note_watch(struct transport *transport, struct epoll_watch *watch) {

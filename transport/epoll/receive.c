@@ -1,6 +1,6 @@
 #include "transport/epoll/internal.h"
 
-void receive_wake(struct epoll_conn *conn) {
+void epoll_receive_wake(struct epoll_conn *conn) {
     bool wanted = conn->intake.on && !conn->ended && !conn->connecting && !conn->lost;
     if (wanted && !conn->closing && conn->in.fd >= 0 && conn->in.ready)
         intake_wake(&conn->intake);
@@ -10,7 +10,7 @@ void epoll_receive(struct transport_conn *handle, bool on) {
     struct epoll_conn *conn = epoll_conn_of(handle);
     conn->intake.on = on;
     if (on)
-        receive_wake(conn);
+        epoll_receive_wake(conn);
     else
         intake_stop(&conn->intake);
 }
@@ -18,7 +18,7 @@ void epoll_receive(struct transport_conn *handle, bool on) {
 void epoll_receive_into(struct transport_conn *handle, struct mux_room room) {
     struct epoll_conn *conn = epoll_conn_of(handle);
     intake_offer(&conn->intake, room);
-    receive_wake(conn);
+    epoll_receive_wake(conn);
 }
 
 /* One read. A short one means empty, which spares the call that would say so. */
@@ -34,15 +34,15 @@ static bool no_bytes(struct epoll_conn *conn, struct transport_event *event, boo
     if (!end && error == EAGAIN)
         conn->in.ready = false;
     if (!end && error == EINTR) {
-        receive_wake(conn);
+        epoll_receive_wake(conn);
         return false;
     }
     if (conn->failed_error)
-        return conn_lost(conn, event, conn->failed_error, "send");
+        return epoll_conn_lost(conn, event, conn->failed_error, "send");
     if (!end)
-        return error != EAGAIN && conn_lost(conn, event, error, "receive");
+        return error != EAGAIN && epoll_conn_lost(conn, event, error, "receive");
     conn->ended = true;
-    send_wake(conn);
+    epoll_send_wake(conn);
     event->kind = TRANSPORT_ENDED;
     event->conn = &conn->head;
     return true;
@@ -54,7 +54,7 @@ static bool received(struct epoll_conn *conn, struct transport_event *event,
     event->conn = &conn->head;
     event->buffer = buffer;
     event->bytes = mux_span(data, len);
-    receive_wake(conn);
+    epoll_receive_wake(conn);
     return true;
 }
 
@@ -68,7 +68,7 @@ static bool receive_room(struct epoll_conn *conn, struct transport_event *event)
     return received(conn, event, NULL, data, (size_t)len);
 }
 
-bool receive_turn(struct task *task, struct transport_event *event) {
+bool epoll_receive_turn(struct task *task, struct transport_event *event) {
     struct epoll_conn *conn = MUX_CONTAINER_OF(task, struct epoll_conn, intake.task);
     if (conn->intake.room.len > 0)
         return receive_room(conn, event);

@@ -1,6 +1,6 @@
 #include "transport/epoll/internal.h"
 
-void send_wake(struct epoll_conn *conn) {
+void epoll_send_wake(struct epoll_conn *conn) {
     bool heard_out = conn->in.fd < 0 || conn->ended; /* else what came before is received first */
     bool news = conn->hung_up && heard_out && !conn->finishing;
     bool wanted = (conn->sending && !conn->failed_error) || conn->connecting || news;
@@ -13,16 +13,16 @@ void epoll_send(struct transport_conn *handle, const struct mux_gather *gather) 
     assert(!conn->sending && !conn->finishing && conn->out.fd >= 0);
     conn->sending = true;
     cursor_begin(&conn->cursor, gather);
-    send_wake(conn);
+    epoll_send_wake(conn);
 }
 
 /* Shows the peer the end of what was sent. */
 static void finish_now(struct epoll_conn *conn) {
     conn->finished = true;
-    if (conn->out.io == &socket_io)
+    if (conn->out.io == &epoll_socket_io)
         shutdown(conn->out.fd, SHUT_WR); /* ENOTCONN: gone already, which receiving reports */
     else if (conn->out.owned)
-        half_leave(conn, &conn->out);
+        epoll_half_leave(conn, &conn->out);
 }
 
 void epoll_finish(struct transport_conn *handle) {
@@ -35,7 +35,7 @@ void epoll_finish(struct transport_conn *handle) {
 
 uint64_t epoll_unacknowledged(const struct transport_conn *handle) {
     const struct epoll_conn *conn = epoll_conn_of(handle);
-    bool knows = conn->out.fd >= 0 && conn->out.io == &socket_io && !conn->connecting;
+    bool knows = conn->out.fd >= 0 && conn->out.io == &epoll_socket_io && !conn->connecting;
     return knows ? socket_unacknowledged(conn->out.fd, conn->finished) : 0;
 }
 
@@ -45,7 +45,7 @@ bool epoll_unread(const struct transport_conn *handle) {
 }
 
 /* A file keeps nothing of a send that did not come through. */
-void send_take_back(struct epoll_conn *conn) {
+void epoll_send_take_back(struct epoll_conn *conn) {
     uint64_t *sent_bytes = &conn->cursor.sent_bytes;
     if (conn->is_file && conn->sending && *sent_bytes > 0 &&
         file_take_back(conn->out.fd, &conn->mark, *sent_bytes))
@@ -53,13 +53,13 @@ void send_take_back(struct epoll_conn *conn) {
 }
 
 static bool send_failed(struct epoll_conn *conn, struct transport_event *event, int error) {
-    send_take_back(conn);
+    epoll_send_take_back(conn);
     bool readable = conn->in.fd == conn->out.fd && !conn->ended;
     if (!readable || !intake_precedes_loss(&conn->intake, socket_unread(conn->in.fd) > 0))
-        return conn_lost(conn, event, error, "send");
+        return epoll_conn_lost(conn, event, error, "send");
     conn->failed_error = error;
     conn->in.ready = true;
-    receive_wake(conn);
+    epoll_receive_wake(conn);
     return false;
 }
 
@@ -87,14 +87,14 @@ static bool write_half(struct epoll_conn *conn) {
     return len >= 0 || errno == EAGAIN || errno == EINTR;
 }
 
-bool send_turn(struct task *task, struct transport_event *event) {
+bool epoll_send_turn(struct task *task, struct transport_event *event) {
     struct epoll_conn *conn = MUX_CONTAINER_OF(task, struct epoll_conn, out_task);
     if (!conn->sending)
-        return conn_lost(conn, event, EPIPE, "send");
+        return epoll_conn_lost(conn, event, EPIPE, "send");
     if (!cursor_at_end(&conn->cursor) && !write_half(conn))
         return send_failed(conn, event, errno);
     if (cursor_at_end(&conn->cursor))
         return sent(conn, event);
-    send_wake(conn);
+    epoll_send_wake(conn);
     return false;
 }

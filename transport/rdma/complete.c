@@ -22,18 +22,18 @@ static int error_of(enum ibv_wc_status status) {
 
 /* The slot of a message that is not kept goes back to where the next one is received. */
 static void repost(struct rdma_device *device, struct slot *slot) {
-    slots_push(&device->receive, slot);
-    device_claim(device, 0);
+    rdma_slots_push(&device->receive, slot);
+    rdma_device_claim(device, 0);
 }
 
 /* What the head of any message says. False: the peer broke the rules. */
 static bool take_head(struct rdma_conn *conn, const struct wire_head *head) {
-    if (!rc_send_done(conn, head->done) || !flow_receive(&conn->flow, head))
+    if (!rdma_rc_send_done(conn, head->done) || !rdma_flow_receive(&conn->flow, head))
         return false; /* and nothing is counted: the slot stays the peer's until it is cut off */
     if (head->credits > 0)
-        rc_send_wake(conn);
-    if (flow_owes_answer(&conn->flow) || head->controls > 0)
-        control_due(conn);
+        rdma_rc_send_wake(conn);
+    if (rdma_flow_owes_answer(&conn->flow) || head->controls > 0)
+        rdma_control_due(conn);
     return true;
 }
 
@@ -41,29 +41,30 @@ static bool take_head(struct rdma_conn *conn, const struct wire_head *head) {
 static bool take_message(struct rdma_conn *conn, struct slot *slot, size_t len) {
     struct rdma_device *device = conn->device;
     if (conn->stage == STAGE_ACCEPTING)
-        rc_conn_open(conn); /* it has our answer: the confirmation is on its way or lost */
+        rdma_rc_conn_open(conn); /* it has our answer: the confirmation is on its way or lost */
     if (conn->error || conn->stage != STAGE_OPEN)
         return false;
-    if (!wire_parse(slot->data, len, &slot->message) || !take_head(conn, &slot->message.head)) {
-        rc_conn_break(conn, EPROTO, "receive");
+    if (!rdma_wire_parse(slot->data, len, &slot->message) ||
+        !take_head(conn, &slot->message.head)) {
+        rdma_rc_conn_break(conn, EPROTO, "receive");
         return false;
     }
     if (!(slot->message.head.flags & WIRE_STREAM)) {
-        control_receive(conn, &slot->message);
+        rdma_control_receive(conn, &slot->message);
         return false;
     }
-    device_unclaim(device, 1);
-    rc_receive_message(conn, slot);
+    rdma_device_unclaim(device, 1);
+    rdma_rc_receive_message(conn, slot);
     return true;
 }
 
 static void take_received(struct rdma_device *device, const struct ibv_wc *completion) {
     struct slot *slot = (struct slot *)(uintptr_t)completion->wr_id;
-    struct rdma_conn *conn = device_conn(device, completion->qp_num);
+    struct rdma_conn *conn = rdma_device_conn(device, completion->qp_num);
     device->posted--;
     bool good = completion->status == IBV_WC_SUCCESS;
     if (conn && !good && completion->status != IBV_WC_WR_FLUSH_ERR)
-        rc_conn_break(conn, error_of(completion->status), "receive");
+        rdma_rc_conn_break(conn, error_of(completion->status), "receive");
     if (!conn || !good || !take_message(conn, slot, completion->byte_len))
         repost(device, slot);
 }
@@ -72,20 +73,21 @@ static void take_done(struct rdma_device *device, const struct ibv_wc *completio
     struct rdma_conn *conn =
         conns_at(&device->transport->conns, (unsigned)(completion->wr_id << 1 >> 33));
     unsigned number = (uint32_t)completion->wr_id;
-    assert(number - conn->work_first < work_used(conn));
+    assert(number - conn->work_first < rdma_work_used(conn));
     enum work_kind kind = conn->work[number % WORK_RING].kind;
     bool ok = completion->status == IBV_WC_SUCCESS;
-    work_over(conn, number, ok);
+    rdma_work_over(conn, number, ok);
     if (!ok)
-        rc_conn_break(conn, error_of(completion->status), kind == WORK_READ ? "receive" : "send");
-    rc_send_wake(conn);
-    rc_receive_wake(conn);
-    control_due(conn);
+        rdma_rc_conn_break(conn, error_of(completion->status),
+                           kind == WORK_READ ? "receive" : "send");
+    rdma_rc_send_wake(conn);
+    rdma_rc_receive_wake(conn);
+    rdma_control_due(conn);
     if (conn->closing)
-        rc_close_wake(conn);
+        rdma_rc_close_wake(conn);
 }
 
-bool completions_take(struct rdma_device *device) {
+bool rdma_completions_take(struct rdma_device *device) {
     struct ibv_wc completions[COMPLETIONS_AT_ONCE];
     int count;
     bool any = false;

@@ -5,52 +5,52 @@
 
 static bool closed_turn(struct task *task, struct transport_event *event);
 
-struct rdma_conn *rc_conn_new(struct transport *transport, enum transport_pool pool) {
+struct rdma_conn *rdma_rc_conn_new(struct transport *transport, enum transport_pool pool) {
     struct rdma_conn *conn = conns_take(&transport->conns);
     if (!conn) {
         errno = EMFILE;
         return NULL;
     }
-    *conn = (struct rdma_conn){.head = {.ops = &rc_conn_ops, .peer = &conn->peer},
+    *conn = (struct rdma_conn){.head = {.ops = &rdma_rc_conn_ops, .peer = &conn->peer},
                                .transport = transport,
-                               .intake = {.task.turn = rc_receive_turn,
+                               .intake = {.task.turn = rdma_rc_receive_turn,
                                           .ready = &transport->ready,
                                           .pool = &transport->pools.of[pool]},
-                               .out.turn = rc_send_turn,
+                               .out.turn = rdma_rc_send_turn,
                                .closed.turn = closed_turn};
     return conn;
 }
 
-void rc_conns_recycle(struct transport *transport) {
+void rdma_rc_conns_recycle(struct transport *transport) {
     unsigned count = conns_recycle(&transport->conns);
     transport->conns_told -= count;
     if (count == 0)
         return;
     tasks_wake(&transport->ready, &transport->starved);
-    requests_wake(transport);
+    rdma_requests_wake(transport);
 }
 
-void rc_conn_disconnect(struct rdma_conn *conn) {
+void rdma_rc_conn_disconnect(struct rdma_conn *conn) {
     if (conn->disconnected || !conn->device)
         return;
     conn->disconnected = true;
     rdma_disconnect(conn->id); /* puts the queue pair to its end, and tells the peer */
 }
 
-void rc_conn_break(struct rdma_conn *conn, int error, const char *operation) {
+void rdma_rc_conn_break(struct rdma_conn *conn, int error, const char *operation) {
     if (conn->error)
         return;
     conn->error = error;
     conn->operation = operation;
-    rc_conn_disconnect(conn);
-    rc_receive_wake(conn);
-    rc_send_wake(conn);
+    rdma_rc_conn_disconnect(conn);
+    rdma_rc_receive_wake(conn);
+    rdma_rc_send_wake(conn);
     if (conn->closing)
-        rc_close_wake(conn);
+        rdma_rc_close_wake(conn);
 }
 
-bool rc_conn_tell_lost(struct rdma_conn *conn, struct transport_event *event, int error,
-                       const char *operation) {
+bool rdma_rc_conn_tell_lost(struct rdma_conn *conn, struct transport_event *event, int error,
+                            const char *operation) {
     assert(!conn->lost);
     conn->lost = true;
     intake_stop(&conn->intake);
@@ -68,21 +68,21 @@ static void part(struct rdma_conn *conn) {
     task_stop(&conn->out);
     task_stop(&conn->closed);
     if (conn->device)
-        device_leave(conn);
+        rdma_device_leave(conn);
     if (conn->id)
         rdma_destroy_id(conn->id);
     conn->id = NULL;
     task_stop(
         &conn->intake
-             .task); /* what device_leave() took from the completion queue may have woken it */
+             .task); /* what rdma_device_leave() took from the completion queue may have woken it */
     task_stop(&conn->out);
     task_stop(&conn->closed);
     mux_list_remove(&conn->dirty_link);
     mux_list_remove(&conn->patience_link);
 }
 
-void rc_conn_discard(struct rdma_conn *conn) {
-    listener_forget(conn);
+void rdma_rc_conn_discard(struct rdma_conn *conn) {
+    rdma_listener_forget(conn);
     part(conn);
     conns_undo_take(&conn->transport->conns, conn);
 }
@@ -91,16 +91,16 @@ void rc_conn_discard(struct rdma_conn *conn) {
 static bool must_wait(const struct rdma_conn *conn) {
     if (conn->error || conn->stage != STAGE_OPEN || conn->peer_closed)
         return false;
-    bool all_over = work_used(conn) == 0;
+    bool all_over = rdma_work_used(conn) == 0;
     return !conn->close_sent || !all_over || (conn->asked && !conn->answered);
 }
 
-void rc_close_wake(struct rdma_conn *conn) {
+void rdma_rc_close_wake(struct rdma_conn *conn) {
     if (!must_wait(conn))
         task_wake(&conn->transport->ready, &conn->closed);
 }
 
-uint64_t rc_close_timeouts(struct transport *transport, uint64_t now_ns) {
+uint64_t rdma_rc_close_timeouts(struct transport *transport, uint64_t now_ns) {
     struct mux_list *head = &transport->patient, *link;
     while ((link = head->next) != head) {
         struct rdma_conn *conn = MUX_LIST_ITEM(link, struct rdma_conn, patience_link);
@@ -116,20 +116,20 @@ uint64_t rc_close_timeouts(struct transport *transport, uint64_t now_ns) {
  * Says goodbye, and how much of the peer's stream was told: what has come beyond is dropped. If the
  * peer may be reading what was announced it is asked how far it came; so sent_bytes is exact.
  */
-void rc_close(struct transport_conn *handle) {
+void rdma_rc_close(struct transport_conn *handle) {
     struct rdma_conn *conn = rdma_conn_of(handle);
     assert(!conn->closing);
     intake_stop(&conn->intake);
     task_stop(&conn->out);
     conn->closing = true;
     conn->asked = conn->announced_first != conn->announced_next;
-    rc_receive_drop(conn);
+    rdma_rc_receive_drop(conn);
     if (must_wait(conn)) {
-        conn->patience_ns = rc_now_ns(conn->transport) + CLOSE_PATIENCE_NS;
+        conn->patience_ns = rdma_rc_now_ns(conn->transport) + CLOSE_PATIENCE_NS;
         mux_list_append(&conn->transport->patient, &conn->patience_link);
-        control_due(conn);
+        rdma_control_due(conn);
     }
-    rc_close_wake(conn);
+    rdma_rc_close_wake(conn);
 }
 
 /*
@@ -139,7 +139,7 @@ void rc_close(struct transport_conn *handle) {
 static void report_sent(struct rdma_conn *conn, struct transport_event *event) {
     uint64_t begin = conn->stream_bytes - conn->cursor.sent_bytes;
     event->sent_bytes = conn->sending ? conn->cursor.sent_bytes : 0;
-    event->in_doubt_bytes = rc_unacknowledged(&conn->head);
+    event->in_doubt_bytes = rdma_rc_unacknowledged(&conn->head);
     if (!conn->answered)
         return;
     uint64_t taken = conn->answer_bytes;
@@ -158,7 +158,7 @@ static bool closed_turn(struct task *task, struct transport_event *event) {
     return true;
 }
 
-uint64_t rc_keepalive(struct transport *transport, uint64_t now_ns) {
+uint64_t rdma_rc_keepalive(struct transport *transport, uint64_t now_ns) {
     struct mux_list *head = &transport->open_conns;
     if (mux_list_empty(&transport->open_conns))
         return UINT64_MAX;
@@ -167,12 +167,12 @@ uint64_t rc_keepalive(struct transport *transport, uint64_t now_ns) {
     for (struct mux_list *link = head->next; link != head; link = link->next) {
         struct rdma_conn *conn = MUX_LIST_ITEM(link, struct rdma_conn, open_link);
         if (conn->stage == STAGE_OPEN)
-            work_probe(conn);
+            rdma_work_probe(conn);
     }
     return transport->keepalive_ns = now_ns + KEEPALIVE_NS;
 }
 
-void rc_peer_describe(struct transport_peer *peer, const struct sockaddr *address) {
+void rdma_rc_peer_describe(struct transport_peer *peer, const struct sockaddr *address) {
     struct transport_address text = {.via = TRANSPORT_VIA_KERNEL}; /* as with other stacks */
     bool is_4 = address->sa_family == AF_INET;
     text.len = is_4 ? sizeof text.in4 : sizeof text.in6;

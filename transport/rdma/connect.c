@@ -2,14 +2,14 @@
 #include "transport/rdma/rdma.h"
 #include <unistd.h>
 
-void set_ack_timeout(struct rdma_cm_id *id) {
+void rdma_set_ack_timeout(struct rdma_cm_id *id) {
     uint8_t timeout = ACK_TIMEOUT; /* InfiniBand has its own, by the path: a refusal is no harm */
     rdma_set_option(id, RDMA_OPTION_ID, RDMA_OPTION_ID_ACK_TIMEOUT, &timeout, sizeof timeout);
 }
 
-/* LOST comes from rc_connected_turn(). */
+/* LOST comes from rdma_rc_connected_turn(). */
 static void connect_failed(struct rdma_conn *conn, int error, const char *operation) {
-    rc_conn_break(conn, error ? error : EIO, operation);
+    rdma_rc_conn_break(conn, error ? error : EIO, operation);
     task_wake(&conn->transport->ready, &conn->out);
 }
 
@@ -26,22 +26,22 @@ static bool begin(struct rdma_conn *conn, const struct transport_address *addres
     return true;
 }
 
-struct transport_conn *rc_connect(struct transport *transport,
-                                  const struct transport_address *address, void *user,
-                                  struct transport_failure *failure) {
+struct transport_conn *rdma_rc_connect(struct transport *transport,
+                                       const struct transport_address *address, void *user,
+                                       struct transport_failure *failure) {
     struct rdma_conn *conn = NULL;
     errno = EMFILE;
     if (transport->conns_told < transport->conns_max)
-        conn = rc_conn_new(transport, TRANSPORT_POOL_RESERVE);
+        conn = rdma_rc_conn_new(transport, TRANSPORT_POOL_RESERVE);
     if (!conn) {
         transport_failed(failure, "taking a connection");
         return NULL;
     }
     conn->head.user = user;
-    conn->out.turn = rc_connected_turn;
-    rc_peer_describe(&conn->peer, &address->any);
+    conn->out.turn = rdma_rc_connected_turn;
+    rdma_rc_peer_describe(&conn->peer, &address->any);
     if (!begin(conn, address, failure)) {
-        rc_conn_discard(conn);
+        rdma_rc_conn_discard(conn);
         return NULL;
     }
     conn->told = true;
@@ -49,46 +49,46 @@ struct transport_conn *rc_connect(struct transport *transport,
     return &conn->head;
 }
 
-bool rc_connected_turn(struct task *task, struct transport_event *event) {
+bool rdma_rc_connected_turn(struct task *task, struct transport_event *event) {
     struct rdma_conn *conn = MUX_CONTAINER_OF(task, struct rdma_conn, out);
     if (conn->stage != STAGE_OPEN)
-        return rc_conn_tell_lost(conn, event, conn->error, conn->operation);
-    conn->out.turn = rc_send_turn;
+        return rdma_rc_conn_tell_lost(conn, event, conn->error, conn->operation);
+    conn->out.turn = rdma_rc_send_turn;
     event->kind = TRANSPORT_CONNECTED;
     event->conn = &conn->head;
-    rc_send_wake(conn); /* broken already? */
+    rdma_rc_send_wake(conn); /* broken already? */
     return true;
 }
 
-void rc_conn_open(struct rdma_conn *conn) {
+void rdma_rc_conn_open(struct rdma_conn *conn) {
     bool accepting = conn->stage == STAGE_ACCEPTING;
     conn->stage = STAGE_OPEN;
-    control_due(conn);
+    rdma_control_due(conn);
     if (accepting)
-        listener_arrived(conn);
+        rdma_listener_arrived(conn);
     else
         task_wake(&conn->transport->ready, &conn->out);
 }
 
 static void resolved(struct rdma_conn *conn) {
-    set_ack_timeout(conn->id);
+    rdma_set_ack_timeout(conn->id);
     if (rdma_resolve_route(conn->id, RESOLVE_MS) != 0)
         connect_failed(conn, errno, "rdma_resolve_route");
 }
 
-void hello_put(uint8_t *out) {
-    wire_put_hello(out, &(struct wire_hello){SLOT_BYTES, CONN_CREDITS});
+void rdma_hello_put(uint8_t *out) {
+    rdma_wire_put_hello(out, &(struct wire_hello){SLOT_BYTES, CONN_CREDITS});
 }
 
 static void routed(struct rdma_conn *conn) {
     struct transport_failure failure;
     uint8_t hello[WIRE_HELLO_BYTES];
-    struct rdma_device *device = device_get(conn->transport, conn->id->verbs, &failure);
-    if (!device || !device_join(device, conn, &failure)) {
+    struct rdma_device *device = rdma_device_get(conn->transport, conn->id->verbs, &failure);
+    if (!device || !rdma_device_join(device, conn, &failure)) {
         connect_failed(conn, failure.error, failure.operation);
         return;
     }
-    hello_put(hello);
+    rdma_hello_put(hello);
     struct rdma_conn_param with = {.private_data = hello,
                                    .private_data_len = sizeof hello,
                                    .responder_resources = (uint8_t)device->reads_max,
@@ -99,19 +99,19 @@ static void routed(struct rdma_conn *conn) {
         connect_failed(conn, errno, "connect");
 }
 
-void rc_greet(struct rdma_conn *conn, const struct wire_hello *hello) {
+void rdma_rc_greet(struct rdma_conn *conn, const struct wire_hello *hello) {
     unsigned credits = hello->credits < FLOW_CREDITS_MAX ? hello->credits : FLOW_CREDITS_MAX;
     conn->message_most_bytes =
         hello->message_bytes < SLOT_BYTES ? hello->message_bytes : SLOT_BYTES;
-    flow_init(&conn->flow, credits, CONN_CREDITS);
+    rdma_flow_init(&conn->flow, credits, CONN_CREDITS);
 }
 
 /* The other side's hello, in its answer. False: it is none of us. */
 static bool is_greeted(struct rdma_conn *conn, const struct rdma_conn_param *with) {
     struct wire_hello hello;
-    enum wire_kind kind = wire_get_hello(with->private_data, with->private_data_len, &hello);
+    enum wire_kind kind = rdma_wire_get_hello(with->private_data, with->private_data_len, &hello);
     if (kind == WIRE_HELLO_GOOD)
-        rc_greet(conn, &hello);
+        rdma_rc_greet(conn, &hello);
     else
         connect_failed(conn, kind == WIRE_HELLO_OTHER ? EPROTONOSUPPORT : EPROTO, "connect");
     return kind == WIRE_HELLO_GOOD;
@@ -121,13 +121,13 @@ static void established(struct rdma_conn *conn, const struct rdma_cm_event *even
     if (conn->stage == STAGE_CONNECTING && !is_greeted(conn, &event->param.conn))
         return;
     if (conn->stage != STAGE_OPEN)
-        rc_conn_open(conn);
+        rdma_rc_conn_open(conn);
 }
 
 /* What a rejection says in its private data; without any nobody listens there. */
 static int rejection_error(const struct rdma_cm_event *event) {
     const struct rdma_conn_param *with = &event->param.conn;
-    switch (wire_get_rejection(with->private_data, with->private_data_len)) {
+    switch (rdma_wire_get_rejection(with->private_data, with->private_data_len)) {
     case WIRE_UNKNOWN_VERSION:
         return EPROTONOSUPPORT;
     case WIRE_NO_RESOURCES:
@@ -140,7 +140,7 @@ static int rejection_error(const struct rdma_cm_event *event) {
 /* A connection that is not open will not be. */
 static void not_set_up(struct rdma_conn *conn, int error, const char *operation) {
     if (conn->stage == STAGE_ACCEPTING)
-        rc_conn_discard(conn);
+        rdma_rc_conn_discard(conn);
     else
         connect_failed(conn, error, operation);
 }
@@ -151,8 +151,8 @@ static void disconnected(struct rdma_conn *conn) {
         not_set_up(conn, ECONNRESET, "connect");
         return;
     }
-    completions_take(conn->device);
-    rc_conn_break(conn, ECONNRESET, "receive");
+    rdma_completions_take(conn->device);
+    rdma_rc_conn_break(conn, ECONNRESET, "receive");
 }
 
 /* The machine waits until all who use the device have let go of it. */
@@ -160,10 +160,10 @@ static void removed(struct rdma_conn *conn) {
     struct transport *transport = conn->transport;
     struct ibv_context *context = conn->id->verbs;
     if (conn->stage == STAGE_OPEN)
-        rc_conn_break(conn, ENODEV, "receive");
+        rdma_rc_conn_break(conn, ENODEV, "receive");
     else
         not_set_up(conn, ENODEV, "connect");
-    device_removed(transport, context);
+    rdma_device_removed(transport, context);
 }
 
 static void on_conn(struct rdma_conn *conn, const struct rdma_cm_event *event) {
@@ -209,14 +209,14 @@ static bool is_past(const struct rdma_conn *conn, const struct rdma_cm_event *ev
 static void on_event(const struct rdma_cm_event *event) {
     if (event->event == RDMA_CM_EVENT_CONNECT_REQUEST) {
         struct cm_owner *asked = event->listen_id->context;
-        listener_request(MUX_CONTAINER_OF(asked, struct rdma_listener, owner), event);
+        rdma_listener_request(MUX_CONTAINER_OF(asked, struct rdma_listener, owner), event);
         return;
     }
     struct cm_owner *owner = event->id->context;
     if (owner->is_listener) {
         struct rdma_listener *listener = MUX_CONTAINER_OF(owner, struct rdma_listener, owner);
         if (event->event == RDMA_CM_EVENT_DEVICE_REMOVAL && event->id == listener->id)
-            listener_removed(listener);
+            rdma_listener_removed(listener);
         return; /* of who asked, and was not taken in: what becomes of it, accepting tells */
     }
     struct rdma_conn *conn = MUX_CONTAINER_OF(owner, struct rdma_conn, owner);
@@ -228,7 +228,7 @@ static void on_event(const struct rdma_cm_event *event) {
  * An event is acknowledged before anything is done with it: ids cannot be destroyed while events of
  * theirs are not. What it carries is copied for that.
  */
-void cm_events_take(struct transport *transport) {
+void rdma_cm_events_take(struct transport *transport) {
     struct rdma_cm_event *event;
     while (rdma_get_cm_event(transport->cm, &event) == 0) {
         uint8_t private_data[256];

@@ -1,7 +1,7 @@
 /* What is said without bytes of the stream: credits, spans that were read, the end, close. */
 #include "transport/rdma/rdma.h"
 
-void control_due(struct rdma_conn *conn) {
+void rdma_control_due(struct rdma_conn *conn) {
     if (mux_list_empty(&conn->dirty_link))
         mux_list_append(&conn->transport->dirty, &conn->dirty_link);
 }
@@ -35,34 +35,34 @@ static void note_sent(struct rdma_conn *conn, uint8_t flags) {
 /* False: nothing is due, or it cannot go now; completions and controls of the peer's come first. */
 static bool send_one(struct rdma_conn *conn) {
     struct wire_head head = {.flags = flags_due(conn)};
-    bool due = head.flags || conn->done > 0 || flow_owes_credits(&conn->flow, conn->window) ||
-               flow_owes_answer(&conn->flow);
-    if (!due || conn->stage != STAGE_OPEN || !flow_may_send_control(&conn->flow))
+    bool due = head.flags || conn->done > 0 || rdma_flow_owes_credits(&conn->flow, conn->window) ||
+               rdma_flow_owes_answer(&conn->flow);
+    if (!due || conn->stage != STAGE_OPEN || !rdma_flow_may_send_control(&conn->flow))
         return false;
     bool has_taken = head.flags & (WIRE_CLOSE | WIRE_ANSWER);
     size_t len = has_taken ? WIRE_CONTROL_MOST_BYTES : WIRE_HEAD_BYTES;
-    uint8_t *out = work_message(conn, len, 0, true);
+    uint8_t *out = rdma_work_message(conn, len, 0, true);
     if (!out)
         return false;
-    flow_send(&conn->flow, &head);
+    rdma_flow_send(&conn->flow, &head);
     head.done = (uint16_t)conn->done;
     conn->done = 0;
-    wire_put_head(out, &head, 0);
+    rdma_wire_put_head(out, &head, 0);
     if (has_taken)
-        wire_put_taken(out, rc_receive_taken_bytes(conn));
-    work_post(conn, has_taken);
+        rdma_wire_put_taken(out, rdma_rc_receive_taken_bytes(conn));
+    rdma_work_post(conn, has_taken);
     note_sent(conn, head.flags);
     return true;
 }
 
-void controls_send(struct transport *transport) {
+void rdma_controls_send(struct transport *transport) {
     struct mux_list *link;
     while ((link = mux_list_pop(&transport->dirty))) {
         struct rdma_conn *conn = MUX_LIST_ITEM(link, struct rdma_conn, dirty_link);
         while (send_one(conn))
             ;
         if (conn->closing)
-            rc_close_wake(conn);
+            rdma_rc_close_wake(conn);
     }
 }
 
@@ -73,13 +73,13 @@ static void take_close(struct rdma_conn *conn, const struct wire_message *messag
     conn->answer_due = message->head.flags & WIRE_ASK;
     conn->answer_bytes = message->taken;
     conn->answered = true;
-    rc_receive_cut(conn);
-    rc_send_wake(conn);
+    rdma_rc_receive_cut(conn);
+    rdma_rc_send_wake(conn);
 }
 
-void control_receive(struct rdma_conn *conn, const struct wire_message *message) {
+void rdma_control_receive(struct rdma_conn *conn, const struct wire_message *message) {
     if (message->taken > conn->stream_bytes) {
-        rc_conn_break(conn, EPROTO, "receive");
+        rdma_rc_conn_break(conn, EPROTO, "receive");
         return;
     }
     if (message->head.flags & WIRE_END)
@@ -90,8 +90,8 @@ void control_receive(struct rdma_conn *conn, const struct wire_message *message)
     }
     if (message->head.flags & WIRE_CLOSE)
         take_close(conn, message);
-    rc_receive_wake(conn);
-    control_due(conn);
+    rdma_rc_receive_wake(conn);
+    rdma_control_due(conn);
     if (conn->closing)
-        rc_close_wake(conn);
+        rdma_rc_close_wake(conn);
 }

@@ -21,8 +21,8 @@ static bool register_memory(struct rdma_device *device, struct transport_failure
     device->pd = ibv_alloc_pd(device->context);
     if (!device->pd)
         return fail(failure, "ibv_alloc_pd");
-    slots_init(&device->receive, device->pd);
-    slots_init(&device->staging, device->pd);
+    rdma_slots_init(&device->receive, device->pd);
+    rdma_slots_init(&device->staging, device->pd);
     device->arena = ibv_reg_mr(device->pd, arena.data, arena.len,
                                IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_READ);
     return device->arena || fail(failure, "pinning memory (ulimit -l): ibv_reg_mr");
@@ -60,7 +60,7 @@ static bool make_channel(struct rdma_device *device, struct transport_failure *f
     return true;
 }
 
-void device_close(struct rdma_device *device) {
+void rdma_device_close(struct rdma_device *device) {
     assert(device->conns == 0);
     mux_list_remove(&device->link);
     if (device->srq)
@@ -72,8 +72,8 @@ void device_close(struct rdma_device *device) {
     if (device->arena)
         ibv_dereg_mr(device->arena);
     if (device->pd) {
-        slots_fini(&device->receive);
-        slots_fini(&device->staging);
+        rdma_slots_fini(&device->receive);
+        rdma_slots_fini(&device->staging);
         ibv_dealloc_pd(device->pd);
     }
     free(device);
@@ -92,7 +92,7 @@ static struct rdma_device *device_open(struct transport *transport, struct ibv_c
     if (register_memory(device, failure) && make_channel(device, failure) &&
         make_queues(device, failure))
         return device;
-    device_close(device);
+    rdma_device_close(device);
     return NULL;
 }
 
@@ -106,18 +106,18 @@ static struct rdma_device *find(struct transport *transport, const struct ibv_co
     return NULL;
 }
 
-struct rdma_device *device_get(struct transport *transport, struct ibv_context *context,
-                               struct transport_failure *failure) {
+struct rdma_device *rdma_device_get(struct transport *transport, struct ibv_context *context,
+                                    struct transport_failure *failure) {
     struct rdma_device *device = find(transport, context);
     return device ? device : device_open(transport, context, failure);
 }
 
 static void close_if_unused(struct rdma_device *device) {
     if (device->removed && device->conns == 0)
-        device_close(device);
+        rdma_device_close(device);
 }
 
-void device_removed(struct transport *transport, struct ibv_context *context) {
+void rdma_device_removed(struct transport *transport, struct ibv_context *context) {
     struct rdma_device *device = find(transport, context);
     if (!device)
         return;
@@ -162,8 +162,8 @@ static bool create_qp(struct rdma_device *device, struct rdma_conn *conn, unsign
 static bool make_conn(struct rdma_device *device, struct rdma_conn *conn,
                       struct transport_failure *failure) {
     const unsigned received = CONN_CREDITS + FLOW_CONTROLS_MAX;
-    if (!slots_reserve(&device->receive, &conn->receive_share, received, failure) ||
-        !slots_reserve(&device->staging, &conn->staging_share, CONN_STAGING, failure) ||
+    if (!rdma_slots_reserve(&device->receive, &conn->receive_share, received, failure) ||
+        !rdma_slots_reserve(&device->staging, &conn->staging_share, CONN_STAGING, failure) ||
         !make_completions(device, failure))
         return false;
     conn->work = calloc(WORK_RING, sizeof *conn->work);
@@ -177,7 +177,7 @@ static struct rdma_conn **bucket_of(struct rdma_device *device, uint32_t qp_numb
     return &device->by_qp[qp_number % QP_BUCKETS];
 }
 
-struct rdma_conn *device_conn(const struct rdma_device *device, uint32_t qp_number) {
+struct rdma_conn *rdma_device_conn(const struct rdma_device *device, uint32_t qp_number) {
     struct rdma_conn *conn = device->by_qp[qp_number % QP_BUCKETS];
     while (conn && conn->id->qp->qp_num != qp_number)
         conn = conn->next_by_qp;
@@ -185,14 +185,14 @@ struct rdma_conn *device_conn(const struct rdma_device *device, uint32_t qp_numb
 }
 
 static void give_back(struct rdma_device *device, struct rdma_conn *conn) {
-    slots_unreserve(&device->receive, &conn->receive_share);
-    slots_unreserve(&device->staging, &conn->staging_share);
+    rdma_slots_unreserve(&device->receive, &conn->receive_share);
+    rdma_slots_unreserve(&device->staging, &conn->staging_share);
     free(conn->work);
     conn->work = NULL;
 }
 
-bool device_join(struct rdma_device *device, struct rdma_conn *conn,
-                 struct transport_failure *failure) {
+bool rdma_device_join(struct rdma_device *device, struct rdma_conn *conn,
+                      struct transport_failure *failure) {
     if (!make_conn(device, conn, failure)) {
         give_back(device, conn);
         return false;
@@ -204,10 +204,10 @@ bool device_join(struct rdma_device *device, struct rdma_conn *conn,
     conn->next_by_qp = *bucket;
     *bucket = conn;
     for (unsigned i = 0; i < CONN_CREDITS + FLOW_CONTROLS_MAX; i++)
-        slots_charge(&device->receive, &conn->receive_share, 0);
+        rdma_slots_charge(&device->receive, &conn->receive_share, 0);
     conn->window = CONN_CREDITS + FLOW_CONTROLS_MAX;
     conn->unread_end = &conn->unread;
-    device_claim(device, CONN_CREDITS + FLOW_CONTROLS_MAX);
+    rdma_device_claim(device, CONN_CREDITS + FLOW_CONTROLS_MAX);
     return true;
 }
 
@@ -223,18 +223,19 @@ static void forget_qp(struct rdma_device *device, struct rdma_conn *conn) {
  * drop the completions that are still there, and a received slot would be lost with each. Behind
  * the destruction nothing is in flight, whether or not it was told.
  */
-void device_leave(struct rdma_conn *conn) {
+void rdma_device_leave(struct rdma_conn *conn) {
     struct rdma_device *device = conn->device;
-    rc_conn_disconnect(conn);
-    completions_take(device);
+    rdma_rc_conn_disconnect(conn);
+    rdma_completions_take(device);
     forget_qp(device, conn);
     rdma_destroy_qp(conn->id);
-    completions_take(device);
-    rc_conn_break(conn, ECONNRESET, "send"); /* what was not told to be done is not known to be */
-    if (work_used(conn) > 0)
-        work_over(conn, conn->work_next - 1, false);
-    rc_receive_drop(conn);
-    device_unclaim(device, conn->flow.granted + FLOW_CONTROLS_MAX);
+    rdma_completions_take(device);
+    rdma_rc_conn_break(conn, ECONNRESET,
+                       "send"); /* what was not told to be done is not known to be */
+    if (rdma_work_used(conn) > 0)
+        rdma_work_over(conn, conn->work_next - 1, false);
+    rdma_rc_receive_drop(conn);
+    rdma_device_unclaim(device, conn->flow.granted + FLOW_CONTROLS_MAX);
     give_back(device, conn);
     mux_list_remove(&conn->open_link);
     device->conns--;
@@ -242,22 +243,22 @@ void device_leave(struct rdma_conn *conn) {
     close_if_unused(device);
 }
 
-void device_claim(struct rdma_device *device, unsigned count) {
+void rdma_device_claim(struct rdma_device *device, unsigned count) {
     device->claimed += count;
     while (device->posted < device->claimed) {
-        struct slot *slot = slots_pop(&device->receive);
+        struct slot *slot = rdma_slots_pop(&device->receive);
         struct ibv_sge piece = {(uintptr_t)slot->data, SLOT_BYTES, slot->key};
         struct ibv_recv_wr *bad,
             request = {.wr_id = (uintptr_t)slot, .sg_list = &piece, .num_sge = 1};
         if (ibv_post_srq_recv(device->srq, &request, &bad) != 0) {
-            slots_push(&device->receive, slot); /* it has a place for every slot: it is dead */
+            rdma_slots_push(&device->receive, slot); /* it has a place for every slot: it is dead */
             return;
         }
         device->posted++;
     }
 }
 
-void device_unclaim(struct rdma_device *device, unsigned count) {
+void rdma_device_unclaim(struct rdma_device *device, unsigned count) {
     assert(device->claimed >= count);
     device->claimed -= count;
 }

@@ -6,7 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
-uint64_t rc_now_ns(const struct transport *transport) {
+uint64_t rdma_rc_now_ns(const struct transport *transport) {
     struct timespec now;
     (void)transport;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -63,7 +63,7 @@ static void rc_fini(struct transport *transport) {
     assert(transport->conns_told == 0 && transport->listeners == 0);
     deferred_run(&transport->deferred);
     while (!mux_list_empty(&transport->devices))
-        device_close(MUX_LIST_ITEM(transport->devices.next, struct rdma_device, link));
+        rdma_device_close(MUX_LIST_ITEM(transport->devices.next, struct rdma_device, link));
     if (transport->cm)
         rdma_destroy_event_channel(transport->cm);
     if (transport->epoll_fd >= 0)
@@ -90,7 +90,7 @@ static struct transport *rc_init(const struct transport_config *config,
     mux_list_init(&transport->open_conns);
     mux_list_init(&transport->dirty);
     mux_list_init(&transport->asking);
-    transport->taking_in.turn = requests_turn;
+    transport->taking_in.turn = rdma_requests_turn;
     mux_list_init(&transport->patient);
     deferred_init(&transport->deferred);
     if (make(transport, config, failure))
@@ -121,7 +121,7 @@ static struct transport_watch *rc_watch(struct transport *transport, int fd, voi
 
 /* close() has taken all back. */
 static void rc_stop(struct transport *transport) {
-    rc_conns_recycle(transport);
+    rdma_rc_conns_recycle(transport);
     assert(transport->listeners == 0);
 }
 
@@ -130,34 +130,34 @@ static int rc_descriptor(const struct transport_conn *conn) {
     return -1;
 }
 
-const struct transport_conn_ops rc_conn_ops = {
-    .receive = rc_receive,
-    .receive_into = rc_receive_into,
-    .send = rc_send,
-    .finish = rc_finish,
-    .unacknowledged = rc_unacknowledged,
-    .unread = rc_unread,
-    .close = rc_close,
+const struct transport_conn_ops rdma_rc_conn_ops = {
+    .receive = rdma_rc_receive,
+    .receive_into = rdma_rc_receive_into,
+    .send = rdma_rc_send,
+    .finish = rdma_rc_finish,
+    .unacknowledged = rdma_rc_unacknowledged,
+    .unread = rdma_rc_unread,
+    .close = rdma_rc_close,
     .descriptor = rc_descriptor,
 };
 
-const struct transport_listener_ops rc_listener_ops = {
-    .accept = rc_accept,
-    .close = rc_close_listener,
+const struct transport_listener_ops rdma_rc_listener_ops = {
+    .accept = rdma_rc_accept,
+    .close = rdma_rc_close_listener,
 };
 
 const struct transport_ops transport_rdma = {
     .name = "rdma",
     .init = rc_init,
     .caps = rc_caps,
-    .now_ns = rc_now_ns,
-    .listen = rc_listen,
-    .connect = rc_connect,
+    .now_ns = rdma_rc_now_ns,
+    .listen = rdma_rc_listen,
+    .connect = rdma_rc_connect,
     .attach = rc_attach,
-    .poll = rc_poll,
+    .poll = rdma_rc_poll,
     .watch = rc_watch,
-    .wake_fd = rc_wake_fd,
-    .rest = rc_rest,
+    .wake_fd = rdma_rc_wake_fd,
+    .rest = rdma_rc_rest,
     .stop = rc_stop,
     .fini = rc_fini,
 };

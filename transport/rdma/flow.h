@@ -37,36 +37,36 @@ struct flow {
 };
 
 /* `credits` from the peer's hello, `granted` in mine. */
-static inline void flow_init(struct flow *flow, unsigned credits, unsigned granted) {
+static inline void rdma_flow_init(struct flow *flow, unsigned credits, unsigned granted) {
     *flow = (struct flow){.credits = credits, .granted = granted};
 }
 
 /* Another slot is posted for the peer. */
-static inline void flow_grant(struct flow *flow) {
+static inline void rdma_flow_grant(struct flow *flow) {
     flow->granted++;
     flow->owed++;
 }
 
 /* Credits are worth a control when the peer has none, or a good part of the window. */
-static inline bool flow_owes_credits(const struct flow *flow, unsigned window) {
+static inline bool rdma_flow_owes_credits(const struct flow *flow, unsigned window) {
     return flow->owed > 0 && (flow->owed == flow->granted || flow->owed * 4 >= window);
 }
 
 /* A control is due, if for nothing else, to tell that the peer's have been taken. */
-static inline bool flow_owes_answer(const struct flow *flow) {
+static inline bool rdma_flow_owes_answer(const struct flow *flow) {
     return flow->controls_in >= FLOW_CONTROLS_ANSWER;
 }
 
-static inline bool flow_may_send_stream(const struct flow *flow) {
+static inline bool rdma_flow_may_send_stream(const struct flow *flow) {
     return flow->credits > 0;
 }
 
-static inline bool flow_may_send_control(const struct flow *flow) {
-    return flow->controls_out + (flow_owes_answer(flow) ? 0 : 1) < FLOW_CONTROLS_MAX;
+static inline bool rdma_flow_may_send_control(const struct flow *flow) {
+    return flow->controls_out + (rdma_flow_owes_answer(flow) ? 0 : 1) < FLOW_CONTROLS_MAX;
 }
 
 /* A message goes: what its head tells the peer about credits and controls. */
-static inline void flow_send(struct flow *flow, struct wire_head *head) {
+static inline void rdma_flow_send(struct flow *flow, struct wire_head *head) {
     if (head->flags & WIRE_STREAM)
         flow->credits--;
     else
@@ -77,7 +77,7 @@ static inline void flow_send(struct flow *flow, struct wire_head *head) {
 }
 
 /* A message came. False: the peer broke the rules. */
-static inline bool flow_receive(struct flow *flow, const struct wire_head *head) {
+static inline bool rdma_flow_receive(struct flow *flow, const struct wire_head *head) {
     bool stream = head->flags & WIRE_STREAM;
     if (stream ? flow->granted == flow->owed : flow->controls_in == FLOW_CONTROLS_MAX)
         return false;

@@ -34,20 +34,20 @@ static bool begin(struct rdma_listener *listener, const struct transport_address
         transport_failed(failure, "rdma_listen");
     else /* of a certain device: better now than with the first client */
         return !listener->id->verbs ||
-               device_get(listener->transport, listener->id->verbs, failure);
+               rdma_device_get(listener->transport, listener->id->verbs, failure);
     return false;
 }
 
-struct transport_listener *rc_listen(struct transport *transport,
-                                     const struct transport_address *address, void *user,
-                                     struct transport_address *bound,
-                                     struct transport_failure *failure) {
+struct transport_listener *rdma_rc_listen(struct transport *transport,
+                                          const struct transport_address *address, void *user,
+                                          struct transport_address *bound,
+                                          struct transport_failure *failure) {
     struct rdma_listener *listener = calloc(1, sizeof *listener);
     if (!listener) {
         transport_failed(failure, "calloc");
         return NULL;
     }
-    *listener = (struct rdma_listener){.head = {.ops = &rc_listener_ops, .user = user},
+    *listener = (struct rdma_listener){.head = {.ops = &rdma_rc_listener_ops, .user = user},
                                        .owner.is_listener = true,
                                        .transport = transport,
                                        .task.turn = accept_turn,
@@ -55,7 +55,7 @@ struct transport_listener *rc_listen(struct transport *transport,
     mux_list_init(&listener->arrived);
     transport->listeners++;
     if (!begin(listener, address, failure)) {
-        rc_close_listener(&listener->head);
+        rdma_rc_close_listener(&listener->head);
         return NULL;
     }
     *bound = *address;
@@ -68,7 +68,7 @@ static void wake(struct rdma_listener *listener) {
         task_wake(&listener->transport->ready, &listener->task);
 }
 
-void rc_accept(struct transport_listener *handle, bool on) {
+void rdma_rc_accept(struct transport_listener *handle, bool on) {
     struct rdma_listener *listener = rdma_listener_of(handle);
     listener->accepting = on;
     if (on)
@@ -84,11 +84,11 @@ static void discard_arrived(struct rdma_listener *listener) {
         struct rdma_conn *conn = MUX_LIST_ITEM(link, struct rdma_conn, open_link);
         next = link->next;
         if (conn->listener == listener)
-            rc_conn_discard(conn);
+            rdma_rc_conn_discard(conn);
     }
 }
 
-void rc_close_listener(struct transport_listener *handle) {
+void rdma_rc_close_listener(struct transport_listener *handle) {
     struct rdma_listener *listener = rdma_listener_of(handle);
     task_stop(&listener->task);
     discard_requests(listener);
@@ -102,7 +102,7 @@ void rc_close_listener(struct transport_listener *handle) {
 
 static void reject(struct rdma_cm_id *id, enum wire_reason reason) {
     uint8_t why[WIRE_HELLO_BYTES];
-    wire_put_rejection(why, reason);
+    rdma_wire_put_rejection(why, reason);
     rdma_reject(id, why, sizeof why);
     rdma_destroy_id(id);
 }
@@ -114,23 +114,23 @@ static void refuse(struct rdma_listener *listener, const struct transport_failur
     wake(listener);
 }
 
-void listener_removed(struct rdma_listener *listener) {
+void rdma_listener_removed(struct rdma_listener *listener) {
     struct ibv_context *context = listener->id->verbs;
     discard_requests(listener);
     rdma_destroy_id(listener->id);
     listener->id = NULL;
     refuse(listener, &(struct transport_failure){ENODEV, "listen"});
-    device_removed(listener->transport, context);
+    rdma_device_removed(listener->transport, context);
 }
 
 static bool accept_now(struct rdma_conn *conn, const struct rdma_conn_param *asked,
                        struct transport_failure *failure) {
     uint8_t hello[WIRE_HELLO_BYTES];
-    struct rdma_device *device = device_get(conn->transport, conn->id->verbs, failure);
-    if (!device || !device_join(device, conn, failure))
+    struct rdma_device *device = rdma_device_get(conn->transport, conn->id->verbs, failure);
+    if (!device || !rdma_device_join(device, conn, failure))
         return false;
     unsigned most = device->reads_max;
-    hello_put(hello);
+    rdma_hello_put(hello);
     struct rdma_conn_param with = {
         .private_data = hello,
         .private_data_len = sizeof hello,
@@ -152,15 +152,15 @@ static void take_in(struct rdma_conn *conn, const struct request *request) {
     conn->id = request->id;
     conn->id->context = &conn->owner;
     listener->transport->arrived++;
-    set_ack_timeout(conn->id);
-    rc_greet(conn, &request->hello);
-    rc_peer_describe(&conn->peer, rdma_get_peer_addr(conn->id));
+    rdma_set_ack_timeout(conn->id);
+    rdma_rc_greet(conn, &request->hello);
+    rdma_rc_peer_describe(&conn->peer, rdma_get_peer_addr(conn->id));
     if (accept_now(conn, &request->asked, &failure))
         return;
     if (conn->device)
-        device_leave(conn);
+        rdma_device_leave(conn);
     conn->id = NULL; /* rejected below */
-    rc_conn_discard(conn);
+    rdma_rc_conn_discard(conn);
     reject(request->id, WIRE_NO_RESOURCES);
     refuse(listener, &failure);
 }
@@ -171,13 +171,13 @@ static void forget_request(struct request *request) {
     free(request);
 }
 
-bool requests_turn(struct task *task, struct transport_event *event) {
+bool rdma_requests_turn(struct task *task, struct transport_event *event) {
     struct transport *transport = MUX_CONTAINER_OF(task, struct transport, taking_in);
     (void)event;
     while (!mux_list_empty(&transport->asking) && transport->arrived < BACKLOG) {
         struct mux_list *first = transport->asking.next;
         struct request *request = MUX_LIST_ITEM(first, struct request, link);
-        struct rdma_conn *conn = rc_conn_new(transport, TRANSPORT_POOL_SHARED);
+        struct rdma_conn *conn = rdma_rc_conn_new(transport, TRANSPORT_POOL_SHARED);
         if (!conn)
             break;
         take_in(conn, request);
@@ -186,7 +186,7 @@ bool requests_turn(struct task *task, struct transport_event *event) {
     return false;
 }
 
-void requests_wake(struct transport *transport) {
+void rdma_requests_wake(struct transport *transport) {
     if (!mux_list_empty(&transport->asking) && transport->arrived < BACKLOG)
         task_wake(&transport->ready, &transport->taking_in);
 }
@@ -201,11 +201,12 @@ static bool is_allowed(const struct transport *transport, struct rdma_cm_id *id)
     return !transport->allowed || transport->allowed(transport->allowed_user, &peer);
 }
 
-void listener_request(struct rdma_listener *listener, const struct rdma_cm_event *event) {
+void rdma_listener_request(struct rdma_listener *listener, const struct rdma_cm_event *event) {
     struct transport *transport = listener->transport;
     const struct rdma_conn_param *asked = &event->param.conn;
     struct wire_hello hello;
-    if (wire_get_hello(asked->private_data, asked->private_data_len, &hello) != WIRE_HELLO_GOOD) {
+    if (rdma_wire_get_hello(asked->private_data, asked->private_data_len, &hello) !=
+        WIRE_HELLO_GOOD) {
         reject(event->id, WIRE_UNKNOWN_VERSION);
         return;
     }
@@ -223,7 +224,7 @@ void listener_request(struct rdma_listener *listener, const struct rdma_cm_event
         .listener = listener, .id = event->id, .hello = hello, .asked = event->param.conn};
     mux_list_append(&transport->asking, &request->link);
     transport->requests++;
-    requests_wake(transport);
+    rdma_requests_wake(transport);
 }
 
 /* Those that this listener has not answered. */
@@ -239,18 +240,18 @@ static void discard_requests(struct rdma_listener *listener) {
     }
 }
 
-void listener_arrived(struct rdma_conn *conn) {
+void rdma_listener_arrived(struct rdma_conn *conn) {
     mux_list_append(&conn->listener->arrived, &conn->link);
     wake(conn->listener);
 }
 
-void listener_forget(struct rdma_conn *conn) {
+void rdma_listener_forget(struct rdma_conn *conn) {
     if (!conn->listener)
         return;
     mux_list_remove(&conn->link);
     conn->listener = NULL;
     conn->transport->arrived--;
-    requests_wake(conn->transport);
+    rdma_requests_wake(conn->transport);
 }
 
 static bool refused(struct rdma_listener *listener, struct transport_event *event) {
@@ -276,13 +277,13 @@ static bool accept_turn(struct task *task, struct transport_event *event) {
     }
     struct mux_list *first = listener->arrived.next;
     struct rdma_conn *conn = MUX_LIST_ITEM(first, struct rdma_conn, link);
-    listener_forget(conn);
+    rdma_listener_forget(conn);
     transport->conns_told++;
     conn->told = true;
     event->kind = TRANSPORT_ACCEPTED;
     event->listener = &listener->head;
     event->conn = &conn->head;
     wake(listener);
-    rc_send_wake(conn); /* broken already? */
+    rdma_rc_send_wake(conn); /* broken already? */
     return true;
 }

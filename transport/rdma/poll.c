@@ -21,7 +21,7 @@ static bool take_completions(struct transport *transport) {
     struct mux_list *head = &transport->devices;
     bool any = false;
     for (struct mux_list *link = head->next; link != head; link = link->next)
-        any |= completions_take(MUX_LIST_ITEM(link, struct rdma_device, link));
+        any |= rdma_completions_take(MUX_LIST_ITEM(link, struct rdma_device, link));
     return any;
 }
 
@@ -32,19 +32,19 @@ static bool cm_is_due(struct transport *transport) {
     return true;
 }
 
-unsigned rc_poll(struct transport *transport, uint64_t deadline_ns, struct transport_event *events,
-                 unsigned most) {
+unsigned rdma_rc_poll(struct transport *transport, uint64_t deadline_ns,
+                      struct transport_event *events, unsigned most) {
     (void)deadline_ns; /* never waits: transport_mixed does */
-    rc_conns_recycle(transport);
+    rdma_rc_conns_recycle(transport);
     deferred_run(&transport->deferred);
     take_completions(transport);
     if (cm_is_due(transport))
-        cm_events_take(transport);
+        rdma_cm_events_take(transport);
     transport->rested = false;
     if (!mux_list_empty(&transport->patient))
-        rc_close_timeouts(transport, rc_now_ns(transport));
+        rdma_rc_close_timeouts(transport, rdma_rc_now_ns(transport));
     unsigned count = tasks_serve(&transport->ready, events, most);
-    controls_send(transport);
+    rdma_controls_send(transport);
     return count;
 }
 
@@ -63,22 +63,22 @@ static void arm(struct transport *transport) {
     }
 }
 
-uint64_t rc_rest(struct transport *transport) {
+uint64_t rdma_rc_rest(struct transport *transport) {
     if (!mux_list_empty(&transport->ready) || transport->conns.gone_count > 0)
         return 0;
     arm(transport);
     bool any = take_completions(transport);
-    cm_events_take(transport);
-    controls_send(transport);
-    uint64_t now_ns = rc_now_ns(transport);
-    uint64_t close_ns = rc_close_timeouts(transport, now_ns);
-    uint64_t probe_ns = rc_keepalive(transport, now_ns);
+    rdma_cm_events_take(transport);
+    rdma_controls_send(transport);
+    uint64_t now_ns = rdma_rc_now_ns(transport);
+    uint64_t close_ns = rdma_rc_close_timeouts(transport, now_ns);
+    uint64_t probe_ns = rdma_rc_keepalive(transport, now_ns);
     if (any || !mux_list_empty(&transport->ready))
         return 0;
     transport->rested = true;
     return close_ns < probe_ns ? close_ns : probe_ns;
 }
 
-int rc_wake_fd(const struct transport *transport) {
+int rdma_rc_wake_fd(const struct transport *transport) {
     return transport->epoll_fd;
 }

@@ -270,8 +270,8 @@ static inline struct rdma_listener *rdma_listener_of(const struct transport_list
     return MUX_CONTAINER_OF(handle, struct rdma_listener, head);
 }
 
-extern const struct transport_conn_ops rc_conn_ops;
-extern const struct transport_listener_ops rc_listener_ops;
+extern const struct transport_conn_ops rdma_rc_conn_ops;
+extern const struct transport_listener_ops rdma_rc_listener_ops;
 
 struct batch {
     struct rdma_conn *conn;
@@ -311,164 +311,164 @@ struct transport {
 };
 
 /* engine.c: the clock, ns */
-uint64_t rc_now_ns(const struct transport *transport);
+uint64_t rdma_rc_now_ns(const struct transport *transport);
 
 /* poll.c */
-unsigned rc_poll(struct transport *transport, uint64_t deadline_ns, struct transport_event *events,
-                 unsigned most);
-uint64_t rc_rest(struct transport *transport);
-int rc_wake_fd(const struct transport *transport);
+unsigned rdma_rc_poll(struct transport *transport, uint64_t deadline_ns,
+                      struct transport_event *events, unsigned most);
+uint64_t rdma_rc_rest(struct transport *transport);
+int rdma_rc_wake_fd(const struct transport *transport);
 
 /* device.c */
 
 /* The device behind a verbs context, opened when it is met first. NULL with *failure. */
-struct rdma_device *device_get(struct transport *transport, struct ibv_context *context,
-                               struct transport_failure *failure);
-void device_close(struct rdma_device *device);
+struct rdma_device *rdma_device_get(struct transport *transport, struct ibv_context *context,
+                                    struct transport_failure *failure);
+void rdma_device_close(struct rdma_device *device);
 
 /* It is taken from the machine, which waits for us to let go of it. */
-void device_removed(struct transport *transport, struct ibv_context *context);
+void rdma_device_removed(struct transport *transport, struct ibv_context *context);
 
 /* A queue pair for conn->id, with all that belongs to it. False with *failure, nothing left. */
-bool device_join(struct rdma_device *device, struct rdma_conn *conn,
-                 struct transport_failure *failure);
+bool rdma_device_join(struct rdma_device *device, struct rdma_conn *conn,
+                      struct transport_failure *failure);
 
 /* The queue pair is destroyed; no work of the connection is in flight any more. */
-void device_leave(struct rdma_conn *conn);
+void rdma_device_leave(struct rdma_conn *conn);
 
 /* Peers may send `count` messages more, or fewer. */
-void device_claim(struct rdma_device *device, unsigned count);
-void device_unclaim(struct rdma_device *device, unsigned count);
-struct rdma_conn *device_conn(const struct rdma_device *device, uint32_t qp_number);
+void rdma_device_claim(struct rdma_device *device, unsigned count);
+void rdma_device_unclaim(struct rdma_device *device, unsigned count);
+struct rdma_conn *rdma_device_conn(const struct rdma_device *device, uint32_t qp_number);
 
 /* complete.c: completions. They change state and wake tasks. Returns whether there were any. */
-bool completions_take(struct rdma_device *device);
+bool rdma_completions_take(struct rdma_device *device);
 
 /* work.c: the send queue. Its requests are told from received slots by the top bit of wr_id. */
 #define WORK_ID (UINT64_C(1) << 63)
 
 /* Room for a message of `len` bytes, with so many literal ones; NULL when the queue is full. */
-uint8_t *work_message(struct rdma_conn *conn, size_t len, size_t literal_bytes, bool control);
+uint8_t *rdma_work_message(struct rdma_conn *conn, size_t len, size_t literal_bytes, bool control);
 
 /* READ into `to`, which lies in registered memory with that key. False when the queue is full. */
-bool work_read(struct rdma_conn *conn, struct fill *fill, const struct wire_span *from, uint8_t *to,
-               uint32_t key, bool is_last);
+bool rdma_work_read(struct rdma_conn *conn, struct fill *fill, const struct wire_span *from,
+                    uint8_t *to, uint32_t key, bool is_last);
 
 /* Posts what was gathered by the two above; the last one is signalled if that is wanted. */
-void work_post(struct rdma_conn *conn, bool signal);
+void rdma_work_post(struct rdma_conn *conn, bool signal);
 
 /* A request without bytes, that shows whether the peer is there. */
-void work_probe(struct rdma_conn *conn);
+void rdma_work_probe(struct rdma_conn *conn);
 
 /* Requests up to and with number `last` are over; `ok`: the last one worked. */
-void work_over(struct rdma_conn *conn, unsigned last, bool ok);
+void rdma_work_over(struct rdma_conn *conn, unsigned last, bool ok);
 
-static inline unsigned work_used(const struct rdma_conn *conn) {
+static inline unsigned rdma_work_used(const struct rdma_conn *conn) {
     return conn->work_next - conn->work_first;
 }
 
 /* connect.c: how connections begin, and the connection manager's events */
-struct transport_conn *rc_connect(struct transport *transport,
-                                  const struct transport_address *address, void *user,
-                                  struct transport_failure *failure);
-bool rc_connected_turn(struct task *task, struct transport_event *event);
-void cm_events_take(struct transport *transport);
+struct transport_conn *rdma_rc_connect(struct transport *transport,
+                                       const struct transport_address *address, void *user,
+                                       struct transport_failure *failure);
+bool rdma_rc_connected_turn(struct task *task, struct transport_event *event);
+void rdma_cm_events_take(struct transport *transport);
 
 /* Our hello, and the peer's: what it takes. */
-void hello_put(uint8_t *out);
-void rc_greet(struct rdma_conn *conn, const struct wire_hello *hello);
+void rdma_hello_put(uint8_t *out);
+void rdma_rc_greet(struct rdma_conn *conn, const struct wire_hello *hello);
 
-void set_ack_timeout(struct rdma_cm_id *id);
+void rdma_set_ack_timeout(struct rdma_cm_id *id);
 
 /* Set up: messages can come and go. */
-void rc_conn_open(struct rdma_conn *conn);
+void rdma_rc_conn_open(struct rdma_conn *conn);
 
 /* listener.c */
-struct transport_listener *rc_listen(struct transport *transport,
-                                     const struct transport_address *address, void *user,
-                                     struct transport_address *bound,
-                                     struct transport_failure *failure);
-void rc_accept(struct transport_listener *handle, bool on);
-void rc_close_listener(struct transport_listener *handle);
+struct transport_listener *rdma_rc_listen(struct transport *transport,
+                                          const struct transport_address *address, void *user,
+                                          struct transport_address *bound,
+                                          struct transport_failure *failure);
+void rdma_rc_accept(struct transport_listener *handle, bool on);
+void rdma_rc_close_listener(struct transport_listener *handle);
 
 /* Its device is gone: it hears of nobody any more, and the user of that. */
-void listener_removed(struct rdma_listener *listener);
+void rdma_listener_removed(struct rdma_listener *listener);
 
 /* A connection is asked for. */
-void listener_request(struct rdma_listener *listener, const struct rdma_cm_event *event);
+void rdma_listener_request(struct rdma_listener *listener, const struct rdma_cm_event *event);
 
 /* A connection is there, or is not to be told any more. */
-void listener_arrived(struct rdma_conn *conn);
-void listener_forget(struct rdma_conn *conn);
+void rdma_listener_arrived(struct rdma_conn *conn);
+void rdma_listener_forget(struct rdma_conn *conn);
 
 /* Those who asked are taken in, as far as there are places. */
-bool requests_turn(struct task *task, struct transport_event *event);
-void requests_wake(struct transport *transport);
+bool rdma_requests_turn(struct task *task, struct transport_event *event);
+void rdma_requests_wake(struct transport *transport);
 
 /* conn.c */
-struct rdma_conn *rc_conn_new(struct transport *transport, enum transport_pool pool);
+struct rdma_conn *rdma_rc_conn_new(struct transport *transport, enum transport_pool pool);
 
 /* Never told: all that it has is freed. */
-void rc_conn_discard(struct rdma_conn *conn);
-void rc_conns_recycle(struct transport *transport);
+void rdma_rc_conn_discard(struct rdma_conn *conn);
+void rdma_rc_conns_recycle(struct transport *transport);
 
 /* Nothing can be sent or read any more; only what has arrived is still told. The first one counts.
  */
-void rc_conn_break(struct rdma_conn *conn, int error, const char *operation);
-bool rc_conn_tell_lost(struct rdma_conn *conn, struct transport_event *event, int error,
-                       const char *operation);
-void rc_conn_disconnect(struct rdma_conn *conn);
-void rc_close(struct transport_conn *handle);
+void rdma_rc_conn_break(struct rdma_conn *conn, int error, const char *operation);
+bool rdma_rc_conn_tell_lost(struct rdma_conn *conn, struct transport_event *event, int error,
+                            const char *operation);
+void rdma_rc_conn_disconnect(struct rdma_conn *conn);
+void rdma_rc_close(struct transport_conn *handle);
 
 /* Something happened that a close may wait for. */
-void rc_close_wake(struct rdma_conn *conn);
+void rdma_rc_close_wake(struct rdma_conn *conn);
 
 /* Those that have waited long enough. Returns when the next one has; UINT64_MAX: none waits. */
-uint64_t rc_close_timeouts(struct transport *transport, uint64_t now_ns);
+uint64_t rdma_rc_close_timeouts(struct transport *transport, uint64_t now_ns);
 
 /* Idle connections are tried when it is time. Returns when it is time again. */
-uint64_t rc_keepalive(struct transport *transport, uint64_t now_ns);
+uint64_t rdma_rc_keepalive(struct transport *transport, uint64_t now_ns);
 
-void rc_peer_describe(struct transport_peer *peer, const struct sockaddr *address);
+void rdma_rc_peer_describe(struct transport_peer *peer, const struct sockaddr *address);
 
 /* receive.c */
-void rc_receive(struct transport_conn *handle, bool on);
-void rc_receive_into(struct transport_conn *handle, struct mux_room room);
-bool rc_receive_turn(struct task *task, struct transport_event *event);
-void rc_receive_wake(struct rdma_conn *conn);
+void rdma_rc_receive(struct transport_conn *handle, bool on);
+void rdma_rc_receive_into(struct transport_conn *handle, struct mux_room room);
+bool rdma_rc_receive_turn(struct task *task, struct transport_event *event);
+void rdma_rc_receive_wake(struct rdma_conn *conn);
 
 /* A message of the stream, in its slot, which is charged to the connection. */
-void rc_receive_message(struct rdma_conn *conn, struct slot *slot);
+void rdma_rc_receive_message(struct rdma_conn *conn, struct slot *slot);
 
 /* The peer closes; what it announced is read no more. */
-void rc_receive_cut(struct rdma_conn *conn);
+void rdma_rc_receive_cut(struct rdma_conn *conn);
 
 /* How far the peer's stream has been read, or, now that the peer closes, will be told. */
-uint64_t rc_receive_taken_bytes(const struct rdma_conn *conn);
+uint64_t rdma_rc_receive_taken_bytes(const struct rdma_conn *conn);
 
 /* All that has come and was not told is dropped, but what READs are still in flight to. */
-void rc_receive_drop(struct rdma_conn *conn);
+void rdma_rc_receive_drop(struct rdma_conn *conn);
 
 /* Are there bytes that can still be told? */
-bool rc_receive_has_bytes(const struct rdma_conn *conn);
+bool rdma_rc_receive_has_bytes(const struct rdma_conn *conn);
 
 /* send.c */
-void rc_send(struct transport_conn *handle, const struct mux_gather *gather);
-void rc_finish(struct transport_conn *handle);
-uint64_t rc_unacknowledged(const struct transport_conn *handle);
-bool rc_unread(const struct transport_conn *handle);
-bool rc_send_turn(struct task *task, struct transport_event *event);
-void rc_send_wake(struct rdma_conn *conn);
+void rdma_rc_send(struct transport_conn *handle, const struct mux_gather *gather);
+void rdma_rc_finish(struct transport_conn *handle);
+uint64_t rdma_rc_unacknowledged(const struct transport_conn *handle);
+bool rdma_rc_unread(const struct transport_conn *handle);
+bool rdma_rc_send_turn(struct task *task, struct transport_event *event);
+void rdma_rc_send_wake(struct rdma_conn *conn);
 
 /* The peer has read so many announced spans more. False: it cannot have. */
-bool rc_send_done(struct rdma_conn *conn, unsigned count);
-uint64_t announced_bytes(const struct rdma_conn *conn);
+bool rdma_rc_send_done(struct rdma_conn *conn, unsigned count);
+uint64_t rdma_announced_bytes(const struct rdma_conn *conn);
 
 /* control.c: what is said without bytes of the stream */
-void control_due(struct rdma_conn *conn);
-void controls_send(struct transport *transport);
+void rdma_control_due(struct rdma_conn *conn);
+void rdma_controls_send(struct transport *transport);
 
 /* A control came. */
-void control_receive(struct rdma_conn *conn, const struct wire_message *message);
+void rdma_control_receive(struct rdma_conn *conn, const struct wire_message *message);
 
 #endif

@@ -22,17 +22,17 @@ static void grant(struct rdma_conn *conn) {
     if (conn->closing || conn->peer_closed || conn->error)
         return;
     while (conn->receive_share.used < conn->window &&
-           slots_charge(&device->receive, &conn->receive_share, conn->window)) {
-        device_claim(device, 1);
-        flow_grant(&conn->flow);
+           rdma_slots_charge(&device->receive, &conn->receive_share, conn->window)) {
+        rdma_device_claim(device, 1);
+        rdma_flow_grant(&conn->flow);
     }
     if (conn->flow.owed > 0)
-        control_due(conn);
+        rdma_control_due(conn);
 }
 
 static void slot_done(struct rdma_conn *conn, struct slot *slot) {
-    slots_discharge(&conn->device->receive, &conn->receive_share);
-    slots_push(&conn->device->receive, slot);
+    rdma_slots_discharge(&conn->device->receive, &conn->receive_share);
+    rdma_slots_push(&conn->device->receive, slot);
 }
 
 /* The first message is used up. */
@@ -44,10 +44,10 @@ static void drop_first(struct rdma_conn *conn) {
     slot_done(conn, slot);
 }
 
-void rc_receive_message(struct rdma_conn *conn, struct slot *slot) {
+void rdma_rc_receive_message(struct rdma_conn *conn, struct slot *slot) {
     if (conn->closing || conn->peer_ended || conn->peer_closed) {
         slot_done(conn, slot); /* nobody wants it; of one that ended it is a lie */
-        device_claim(conn->device, 0);
+        rdma_device_claim(conn->device, 0);
         return;
     }
     slot->literal_at = 0;
@@ -58,7 +58,7 @@ void rc_receive_message(struct rdma_conn *conn, struct slot *slot) {
     conn->unread_end = &slot->next;
     widen_window(conn);
     grant(conn);
-    rc_receive_wake(conn);
+    rdma_rc_receive_wake(conn);
 }
 
 /* What the stream goes on with: literal bytes, and the announced span behind them. */
@@ -78,7 +78,7 @@ static bool look(const struct rdma_conn *conn, struct next *next) {
     size_t end = message->literal_bytes;
     *next = (struct next){.slot = slot, .has_span = slot->span < message->spans};
     if (next->has_span) {
-        next->span = wire_span_at(message, slot->span);
+        next->span = rdma_wire_span_at(message, slot->span);
         next->span.address += slot->span_begun_bytes;
         next->span.length -= slot->span_begun_bytes;
         next->begun = slot->span_begun_bytes > 0;
@@ -110,9 +110,9 @@ static bool is_registered(const struct rdma_conn *conn, struct mux_room room) {
 /* Where READs of this fill go when its memory is not registered: to a slot, a little at a time. */
 static bool use_bounce(struct rdma_conn *conn, struct fill *fill) {
     struct slots *slots = &conn->device->staging;
-    if (!slots_charge(slots, &conn->staging_share, CONN_STAGING_MAX))
+    if (!rdma_slots_charge(slots, &conn->staging_share, CONN_STAGING_MAX))
         return false;
-    fill->bounce = slots_pop(slots);
+    fill->bounce = rdma_slots_pop(slots);
     fill->room.len = fill->room.len < SLOT_BYTES ? fill->room.len : SLOT_BYTES;
     return true;
 }
@@ -136,7 +136,7 @@ static bool read_span(struct rdma_conn *conn, struct fill *fill, const struct ne
         return false;
     struct wire_span part = next->span;
     part.length = (uint32_t)len;
-    if (!work_read(conn, fill, &part, to + fill->len, key, len == next->span.length))
+    if (!rdma_work_read(conn, fill, &part, to + fill->len, key, len == next->span.length))
         return false;
     fill->len += len;
     step(conn, next, 0, len);
@@ -198,7 +198,7 @@ static struct fill *first_fill(struct rdma_conn *conn) {
     return fills_count(conn) ? &conn->fills[conn->fill_first % FILLS_MAX] : NULL;
 }
 
-bool rc_receive_has_bytes(const struct rdma_conn *conn) {
+bool rdma_rc_receive_has_bytes(const struct rdma_conn *conn) {
     const struct fill *fill = &conn->fills[conn->fill_first % FILLS_MAX];
     if (fills_count(conn) > 0)
         return !fill->failed;
@@ -206,7 +206,7 @@ bool rc_receive_has_bytes(const struct rdma_conn *conn) {
     return look(conn, &next) && (next.literal_bytes > 0 || !conn->error);
 }
 
-void rc_receive_wake(struct rdma_conn *conn) {
+void rdma_rc_receive_wake(struct rdma_conn *conn) {
     if (!conn->told || conn->stage != STAGE_OPEN || conn->lost || conn->closing)
         return;
     struct fill *fill = first_fill(conn);
@@ -215,18 +215,18 @@ void rc_receive_wake(struct rdma_conn *conn) {
         intake_wake(&conn->intake);
 }
 
-void rc_receive(struct transport_conn *handle, bool on) {
+void rdma_rc_receive(struct transport_conn *handle, bool on) {
     struct rdma_conn *conn = rdma_conn_of(handle);
     conn->intake.on = on;
     if (!on)
         intake_stop(&conn->intake);
-    rc_receive_wake(conn);
+    rdma_rc_receive_wake(conn);
 }
 
-void rc_receive_into(struct transport_conn *handle, struct mux_room room) {
+void rdma_rc_receive_into(struct transport_conn *handle, struct mux_room room) {
     struct rdma_conn *conn = rdma_conn_of(handle);
     intake_offer(&conn->intake, room);
-    rc_receive_wake(conn);
+    rdma_rc_receive_wake(conn);
 }
 
 /* A new fill over the room or a buffer; NULL: there is none, or what is there comes first. */
@@ -271,8 +271,8 @@ static bool may_begin(struct rdma_conn *conn) {
 }
 
 static void release_bounce(struct rdma_conn *conn, struct fill *fill) {
-    slots_discharge(&conn->device->staging, &conn->staging_share);
-    slots_push(&conn->device->staging, fill->bounce);
+    rdma_slots_discharge(&conn->device->staging, &conn->staging_share);
+    rdma_slots_push(&conn->device->staging, fill->bounce);
     fill->bounce = NULL;
 }
 
@@ -297,7 +297,7 @@ static void plan(struct rdma_conn *conn) {
             conn->intake.room.len = 0;
         conn->fill_next++;
     }
-    work_post(conn, true);
+    rdma_work_post(conn, true);
     if (conn->device)
         grant(conn);
 }
@@ -332,8 +332,8 @@ static bool tell(struct rdma_conn *conn, struct transport_event *event) {
     } else {
         conn->intake.on = false;
     }
-    rc_receive_wake(conn);
-    rc_send_wake(conn); /* a failure of it may have waited for this */
+    rdma_rc_receive_wake(conn);
+    rdma_rc_send_wake(conn); /* a failure of it may have waited for this */
     return true;
 }
 
@@ -348,7 +348,7 @@ static bool tell_ended(struct rdma_conn *conn, struct transport_event *event) {
     conn->ended = true;
     event->kind = TRANSPORT_ENDED;
     event->conn = &conn->head;
-    rc_send_wake(conn);
+    rdma_rc_send_wake(conn);
     return true;
 }
 
@@ -359,15 +359,15 @@ static bool end_comes_first(const struct rdma_conn *conn) {
 /* All that came has been told: is there an end, or a loss, behind it? */
 static bool tell_what_is_behind(struct rdma_conn *conn, struct transport_event *event) {
     if (conn->error && (!conn->peer_closed || fills_count(conn) > 0) && !end_comes_first(conn))
-        return rc_conn_tell_lost(conn, event, conn->error, conn->operation);
+        return rdma_rc_conn_tell_lost(conn, event, conn->error, conn->operation);
     if (conn->peer_closed && conn->peer_left_unread && conn->intake.on && !conn->ended)
-        return rc_conn_tell_lost(conn, event, ECONNRESET, "receive");
+        return rdma_rc_conn_tell_lost(conn, event, ECONNRESET, "receive");
     if ((conn->peer_ended || conn->peer_closed) && conn->intake.on && !conn->ended)
         return tell_ended(conn, event);
     return false;
 }
 
-bool rc_receive_turn(struct task *task, struct transport_event *event) {
+bool rdma_rc_receive_turn(struct task *task, struct transport_event *event) {
     struct rdma_conn *conn = MUX_CONTAINER_OF(task, struct rdma_conn, intake.task);
     struct fill *fill = first_fill(conn);
     if (!fill || fill->reads > 0) {
@@ -379,20 +379,20 @@ bool rc_receive_turn(struct task *task, struct transport_event *event) {
     if (conn->starved)
         return tell_starved(conn, event);
     if ((fill && !fill->failed) || !mux_list_empty(&conn->intake.task.link) ||
-        rc_receive_has_bytes(conn))
+        rdma_rc_receive_has_bytes(conn))
         return false;
     return tell_what_is_behind(conn, event);
 }
 
 /* Of what waits only the literal bytes before the first span that is not read whole can be told. */
-void rc_receive_cut(struct rdma_conn *conn) {
+void rdma_rc_receive_cut(struct rdma_conn *conn) {
     struct slot **at = &conn->unread;
     while (*at && (*at)->span == (*at)->message.spans)
         at = &(*at)->next;
     struct slot *slot = *at;
     if (!slot)
         return;
-    slot->message.literal_bytes = wire_span_at(&slot->message, slot->span).before;
+    slot->message.literal_bytes = rdma_wire_span_at(&slot->message, slot->span).before;
     slot->message.spans = slot->span;
     if (slot->literal_at < slot->message.literal_bytes)
         at = &slot->next;
@@ -406,7 +406,7 @@ void rc_receive_cut(struct rdma_conn *conn) {
     }
 }
 
-uint64_t rc_receive_taken_bytes(const struct rdma_conn *conn) {
+uint64_t rdma_rc_receive_taken_bytes(const struct rdma_conn *conn) {
     uint64_t bytes = conn->taken_bytes;
     if (!conn->peer_closed)
         return bytes;
@@ -423,7 +423,7 @@ static void drop_fills(struct rdma_conn *conn) {
     }
 }
 
-void rc_receive_drop(struct rdma_conn *conn) {
+void rdma_rc_receive_drop(struct rdma_conn *conn) {
     for (unsigned i = conn->fill_first; !conn->dropped && i != conn->fill_next; i++)
         conn->taken_bytes -= conn->fills[i % FILLS_MAX].len;
     conn->dropped = true;

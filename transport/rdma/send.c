@@ -1,49 +1,49 @@
 #include "transport/rdma/rdma.h"
 
-void rc_send_wake(struct rdma_conn *conn) {
+void rdma_rc_send_wake(struct rdma_conn *conn) {
     bool wanted = conn->sending || (conn->error && !conn->peer_closed);
     if (wanted && conn->told && conn->stage == STAGE_OPEN && !conn->lost && !conn->closing)
         task_wake(&conn->transport->ready, &conn->out);
 }
 
-void rc_send(struct transport_conn *handle, const struct mux_gather *gather) {
+void rdma_rc_send(struct transport_conn *handle, const struct mux_gather *gather) {
     struct rdma_conn *conn = rdma_conn_of(handle);
     assert(!conn->sending && !conn->finishing);
     conn->sending = true;
     cursor_begin(&conn->cursor, gather);
-    rc_send_wake(conn);
+    rdma_rc_send_wake(conn);
 }
 
-void rc_finish(struct transport_conn *handle) {
+void rdma_rc_finish(struct transport_conn *handle) {
     struct rdma_conn *conn = rdma_conn_of(handle);
     assert(!conn->finishing);
     conn->finishing = true;
-    control_due(conn);
+    rdma_control_due(conn);
 }
 
-uint64_t announced_bytes(const struct rdma_conn *conn) {
+uint64_t rdma_announced_bytes(const struct rdma_conn *conn) {
     uint64_t bytes = 0;
     for (unsigned i = conn->announced_first; i != conn->announced_next; i++)
         bytes += conn->announced[i % ANNOUNCED_MAX];
     return bytes;
 }
 
-uint64_t rc_unacknowledged(const struct transport_conn *handle) {
+uint64_t rdma_rc_unacknowledged(const struct transport_conn *handle) {
     const struct rdma_conn *conn = rdma_conn_of(handle);
-    return conn->unacknowledged_bytes + announced_bytes(conn);
+    return conn->unacknowledged_bytes + rdma_announced_bytes(conn);
 }
 
-bool rc_unread(const struct transport_conn *handle) {
+bool rdma_rc_unread(const struct transport_conn *handle) {
     const struct rdma_conn *conn = rdma_conn_of(handle);
     return conn->unread || conn->fill_first != conn->fill_next;
 }
 
-bool rc_send_done(struct rdma_conn *conn, unsigned count) {
+bool rdma_rc_send_done(struct rdma_conn *conn, unsigned count) {
     if (count > conn->announced_next - conn->announced_first)
         return false;
     conn->announced_first += count;
     if (count > 0)
-        rc_send_wake(conn);
+        rdma_rc_send_wake(conn);
     return true;
 }
 
@@ -63,7 +63,7 @@ static bool is_announced(const struct rdma_conn *conn, const struct mux_span *sp
 static bool plan_span(struct rdma_conn *conn, struct plan *plan, const struct mux_span *span,
                       size_t lead) {
     unsigned outstanding = conn->announced_next - conn->announced_first + plan->spans;
-    size_t len = wire_prefix_bytes(plan->spans + 1) + plan->literal_bytes;
+    size_t len = rdma_wire_prefix_bytes(plan->spans + 1) + plan->literal_bytes;
     if (plan->spans == WIRE_SPANS_MAX || outstanding == ANNOUNCED_MAX ||
         len > conn->message_most_bytes)
         return false;
@@ -90,7 +90,7 @@ static void plan_message(struct rdma_conn *conn, struct plan *plan) {
             continue;
         }
         size_t room =
-            conn->message_most_bytes - wire_prefix_bytes(plan->spans) - plan->literal_bytes;
+            conn->message_most_bytes - rdma_wire_prefix_bytes(plan->spans) - plan->literal_bytes;
         size_t len = span->len - skip < room ? span->len - skip : room;
         plan->literal_bytes += len;
         if (len > 0)
@@ -130,23 +130,23 @@ static uint64_t plan_bytes(const struct plan *plan) {
 /* False: all is posted, or something has to come back first. */
 static bool post_message(struct rdma_conn *conn) {
     struct plan plan;
-    if (cursor_at_end(&conn->cursor) || !flow_may_send_stream(&conn->flow))
+    if (cursor_at_end(&conn->cursor) || !rdma_flow_may_send_stream(&conn->flow))
         return false;
     plan_message(conn, &plan);
     uint64_t bytes = plan_bytes(&plan);
-    size_t prefix = wire_prefix_bytes(plan.spans);
-    uint8_t *out = bytes == 0
-                       ? NULL
-                       : work_message(conn, prefix + plan.literal_bytes, plan.literal_bytes, false);
+    size_t prefix = rdma_wire_prefix_bytes(plan.spans);
+    uint8_t *out = bytes == 0 ? NULL
+                              : rdma_work_message(conn, prefix + plan.literal_bytes,
+                                                  plan.literal_bytes, false);
     if (!out)
         return false;
     struct wire_head head = {.flags = WIRE_STREAM};
-    flow_send(&conn->flow, &head);
+    rdma_flow_send(&conn->flow, &head);
     head.done = (uint16_t)conn->done;
     conn->done = 0;
-    wire_put_head(out, &head, plan.spans);
+    rdma_wire_put_head(out, &head, plan.spans);
     for (unsigned i = 0; i < plan.spans; i++)
-        wire_put_span(out, i, &plan.table[i]);
+        rdma_wire_put_span(out, i, &plan.table[i]);
     write_stream(conn, &plan, out + prefix);
     conn->stream_bytes += bytes;
     return true;
@@ -157,22 +157,23 @@ static bool sent(struct rdma_conn *conn, struct transport_event *event) {
     event->kind = TRANSPORT_SENT;
     event->conn = &conn->head;
     if (conn->finishing)
-        control_due(conn);
+        rdma_control_due(conn);
     return true;
 }
 
 /* Bytes of the peer's that wait come before the news that it is lost. */
 static bool failed(struct rdma_conn *conn, struct transport_event *event) {
-    if (rc_receive_has_bytes(conn)) {
-        rc_receive_wake(conn);
+    if (rdma_rc_receive_has_bytes(conn)) {
+        rdma_rc_receive_wake(conn);
         return false;
     }
     if (conn->peer_closed)
-        return rc_conn_tell_lost(conn, event, conn->peer_left_unread ? ECONNRESET : EPIPE, "send");
-    return rc_conn_tell_lost(conn, event, conn->error, conn->operation);
+        return rdma_rc_conn_tell_lost(conn, event, conn->peer_left_unread ? ECONNRESET : EPIPE,
+                                      "send");
+    return rdma_rc_conn_tell_lost(conn, event, conn->error, conn->operation);
 }
 
-bool rc_send_turn(struct task *task, struct transport_event *event) {
+bool rdma_rc_send_turn(struct task *task, struct transport_event *event) {
     struct rdma_conn *conn = MUX_CONTAINER_OF(task, struct rdma_conn, out);
     bool all_read = conn->announced_first == conn->announced_next;
     if (conn->sending && cursor_at_end(&conn->cursor) && all_read)
@@ -181,7 +182,7 @@ bool rc_send_turn(struct task *task, struct transport_event *event) {
         return failed(conn, event);
     while (post_message(conn))
         ;
-    work_post(conn, true);
+    rdma_work_post(conn, true);
     if (conn->error)
         return failed(conn, event);
     all_read = conn->announced_first == conn->announced_next;

@@ -13,7 +13,7 @@ struct slots_chunk {
     struct slot slots[SLOTS_PER_CHUNK];
 };
 
-void slots_init(struct slots *slots, struct ibv_pd *pd) {
+void rdma_slots_init(struct slots *slots, struct ibv_pd *pd) {
     *slots = (struct slots){.pd = pd};
 }
 
@@ -25,7 +25,7 @@ static void chunk_free(struct slots_chunk *chunk) {
     free(chunk);
 }
 
-void slots_fini(struct slots *slots) {
+void rdma_slots_fini(struct slots *slots) {
     while (slots->chunks) {
         struct slots_chunk *chunk = slots->chunks;
         slots->chunks = chunk->next;
@@ -62,13 +62,13 @@ static bool grow(struct slots *slots, struct transport_failure *failure) {
         struct slot *slot = &chunk->slots[i];
         slot->data = chunk->memory + (size_t)i * SLOT_BYTES;
         slot->key = chunk->mr->lkey;
-        slots_push(slots, slot);
+        rdma_slots_push(slots, slot);
     }
     return true;
 }
 
-bool slots_reserve(struct slots *slots, struct slots_share *share, unsigned count,
-                   struct transport_failure *failure) {
+bool rdma_slots_reserve(struct slots *slots, struct slots_share *share, unsigned count,
+                        struct transport_failure *failure) {
     while (slots->total < slots->reserved + count + SLOTS_SURPLUS)
         if (!grow(slots, failure))
             return false;
@@ -77,14 +77,14 @@ bool slots_reserve(struct slots *slots, struct slots_share *share, unsigned coun
     return true;
 }
 
-void slots_unreserve(struct slots *slots, struct slots_share *share) {
+void rdma_slots_unreserve(struct slots *slots, struct slots_share *share) {
     while (share->used > 0)
-        slots_discharge(slots, share);
+        rdma_slots_discharge(slots, share);
     slots->reserved -= share->reserved;
     share->reserved = 0;
 }
 
-bool slots_charge(struct slots *slots, struct slots_share *share, unsigned most) {
+bool rdma_slots_charge(struct slots *slots, struct slots_share *share, unsigned most) {
     if (share->used >= share->reserved) {
         unsigned beyond = share->used - share->reserved;
         if (share->used >= most || beyond >= (SLOTS_SURPLUS - slots->surplus_used) / SURPLUS_PART)
@@ -95,20 +95,20 @@ bool slots_charge(struct slots *slots, struct slots_share *share, unsigned most)
     return true;
 }
 
-void slots_discharge(struct slots *slots, struct slots_share *share) {
+void rdma_slots_discharge(struct slots *slots, struct slots_share *share) {
     assert(share->used > 0);
     if (share->used-- > share->reserved)
         slots->surplus_used--;
 }
 
-struct slot *slots_pop(struct slots *slots) {
+struct slot *rdma_slots_pop(struct slots *slots) {
     struct slot *slot = slots->free;
     assert(slot); /* charges are fewer than slots */
     slots->free = slot->next;
     return slot;
 }
 
-void slots_push(struct slots *slots, struct slot *slot) {
+void rdma_slots_push(struct slots *slots, struct slot *slot) {
     slot->next = slots->free;
     slots->free = slot;
 }

@@ -51,22 +51,22 @@ struct slots_share {
     unsigned used;
 };
 
-void slots_init(struct slots *slots, struct ibv_pd *pd);
-void slots_fini(struct slots *slots);
+void rdma_slots_init(struct slots *slots, struct ibv_pd *pd);
+void rdma_slots_fini(struct slots *slots);
 
 /* `count` more can be had at any time by who gets this share. False with *failure. */
-bool slots_reserve(struct slots *slots, struct slots_share *share, unsigned count,
-                   struct transport_failure *failure);
+bool rdma_slots_reserve(struct slots *slots, struct slots_share *share, unsigned count,
+                        struct transport_failure *failure);
 
 /* The share ends; what is used of it is counted as given back. */
-void slots_unreserve(struct slots *slots, struct slots_share *share);
+void rdma_slots_unreserve(struct slots *slots, struct slots_share *share);
 
 /* Counts one more, of `most`; beyond the reserved ones as far as the surplus allows. */
-bool slots_charge(struct slots *slots, struct slots_share *share, unsigned most);
-void slots_discharge(struct slots *slots, struct slots_share *share);
+bool rdma_slots_charge(struct slots *slots, struct slots_share *share, unsigned most);
+void rdma_slots_discharge(struct slots *slots, struct slots_share *share);
 
 /* What is charged can be popped. */
-struct slot *slots_pop(struct slots *slots);
-void slots_push(struct slots *slots, struct slot *slot);
+struct slot *rdma_slots_pop(struct slots *slots);
+void rdma_slots_push(struct slots *slots, struct slot *slot);
 
 #endif

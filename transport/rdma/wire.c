@@ -51,11 +51,11 @@ static enum wire_kind greeting_kind(const uint8_t *bytes, size_t len) {
     return get16(bytes + 8) == WIRE_VERSION ? WIRE_HELLO_GOOD : WIRE_HELLO_OTHER;
 }
 
-void wire_put_hello(uint8_t *out, const struct wire_hello *hello) {
+void rdma_wire_put_hello(uint8_t *out, const struct wire_hello *hello) {
     put_greeting(out, hello->message_bytes, hello->credits);
 }
 
-enum wire_kind wire_get_hello(const uint8_t *bytes, size_t len, struct wire_hello *hello) {
+enum wire_kind rdma_wire_get_hello(const uint8_t *bytes, size_t len, struct wire_hello *hello) {
     enum wire_kind kind = greeting_kind(bytes, len);
     if (kind != WIRE_HELLO_GOOD)
         return kind;
@@ -66,15 +66,15 @@ enum wire_kind wire_get_hello(const uint8_t *bytes, size_t len, struct wire_hell
     return sound ? WIRE_HELLO_GOOD : WIRE_HELLO_FOREIGN;
 }
 
-void wire_put_rejection(uint8_t *out, enum wire_reason reason) {
+void rdma_wire_put_rejection(uint8_t *out, enum wire_reason reason) {
     put_greeting(out, 0, (uint16_t)reason);
 }
 
-unsigned wire_get_rejection(const uint8_t *bytes, size_t len) {
+unsigned rdma_wire_get_rejection(const uint8_t *bytes, size_t len) {
     return greeting_kind(bytes, len) == WIRE_HELLO_FOREIGN ? 0 : get16(bytes + 14);
 }
 
-struct wire_span wire_span_at(const struct wire_message *message, unsigned index) {
+struct wire_span rdma_wire_span_at(const struct wire_message *message, unsigned index) {
     const uint8_t *entry = message->table + (size_t)index * WIRE_SPAN_BYTES;
     return (struct wire_span){.address = get64(entry),
                               .key = get32(entry + 8),
@@ -87,7 +87,7 @@ struct wire_span wire_span_at(const struct wire_message *message, unsigned index
 static bool is_table_sound(const struct wire_message *message) {
     unsigned at = 0;
     for (unsigned i = 0; i < message->spans; i++) {
-        struct wire_span span = wire_span_at(message, i);
+        struct wire_span span = rdma_wire_span_at(message, i);
         if (span.length == 0 || span.before < at || span.before > message->literal_bytes ||
             span.lead > span.before - at || span.address + span.length < span.address)
             return false;
@@ -97,7 +97,7 @@ static bool is_table_sound(const struct wire_message *message) {
 }
 
 static bool parse_stream(const uint8_t *bytes, size_t len, struct wire_message *message) {
-    size_t prefix = wire_prefix_bytes(message->spans);
+    size_t prefix = rdma_wire_prefix_bytes(message->spans);
     if (message->head.flags != WIRE_STREAM || message->spans > WIRE_SPANS_MAX || len < prefix)
         return false;
     message->table = bytes + WIRE_HEAD_BYTES;
@@ -122,7 +122,7 @@ static bool parse_control(const uint8_t *bytes, size_t len, struct wire_message 
     return true;
 }
 
-bool wire_parse(const uint8_t *bytes, size_t len, struct wire_message *message) {
+bool rdma_wire_parse(const uint8_t *bytes, size_t len, struct wire_message *message) {
     *message = (struct wire_message){0};
     if (len < WIRE_HEAD_BYTES)
         return false;
@@ -135,7 +135,7 @@ bool wire_parse(const uint8_t *bytes, size_t len, struct wire_message *message) 
                                              : parse_control(bytes, len, message);
 }
 
-void wire_put_head(uint8_t *out, const struct wire_head *head, unsigned spans) {
+void rdma_wire_put_head(uint8_t *out, const struct wire_head *head, unsigned spans) {
     out[0] = head->flags;
     out[1] = head->controls;
     put16(out + 2, head->credits);
@@ -143,8 +143,8 @@ void wire_put_head(uint8_t *out, const struct wire_head *head, unsigned spans) {
     put16(out + 6, (uint16_t)spans);
 }
 
-void wire_put_span(uint8_t *out, unsigned index, const struct wire_span *span) {
-    uint8_t *entry = out + wire_prefix_bytes(index);
+void rdma_wire_put_span(uint8_t *out, unsigned index, const struct wire_span *span) {
+    uint8_t *entry = out + rdma_wire_prefix_bytes(index);
     put64(entry, span->address);
     put32(entry + 8, span->key);
     put32(entry + 12, span->length);
@@ -153,6 +153,6 @@ void wire_put_span(uint8_t *out, unsigned index, const struct wire_span *span) {
     put32(entry + 20, 0);
 }
 
-void wire_put_taken(uint8_t *out, uint64_t taken) {
+void rdma_wire_put_taken(uint8_t *out, uint64_t taken) {
     put64(out + WIRE_HEAD_BYTES, taken);
 }

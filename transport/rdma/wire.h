@@ -54,15 +54,15 @@ enum wire_kind {
     WIRE_HELLO_OTHER,   /* from one of us, of another version */
 };
 
-void wire_put_hello(uint8_t *out, const struct wire_hello *hello);
+void rdma_wire_put_hello(uint8_t *out, const struct wire_hello *hello);
 
 /* `len` may be more than was sent: some devices pad with zeros. */
-enum wire_kind wire_get_hello(const uint8_t *bytes, size_t len, struct wire_hello *hello);
+enum wire_kind rdma_wire_get_hello(const uint8_t *bytes, size_t len, struct wire_hello *hello);
 
-void wire_put_rejection(uint8_t *out, enum wire_reason reason);
+void rdma_wire_put_rejection(uint8_t *out, enum wire_reason reason);
 
 /* 0: not one of ours. */
-unsigned wire_get_rejection(const uint8_t *bytes, size_t len);
+unsigned rdma_wire_get_rejection(const uint8_t *bytes, size_t len);
 
 enum wire_flags {
     WIRE_STREAM = 1, /* bytes of the stream: needs a credit */
@@ -97,18 +97,18 @@ struct wire_message {
 };
 
 /* False: no peer of ours sends that. */
-bool wire_parse(const uint8_t *bytes, size_t len, struct wire_message *message);
+bool rdma_wire_parse(const uint8_t *bytes, size_t len, struct wire_message *message);
 
 /* An announcement of a message that was parsed. */
-struct wire_span wire_span_at(const struct wire_message *message, unsigned index);
+struct wire_span rdma_wire_span_at(const struct wire_message *message, unsigned index);
 
 /* The head, for so many announcements, and the parts behind it. */
-void wire_put_head(uint8_t *out, const struct wire_head *head, unsigned spans);
-void wire_put_span(uint8_t *out, unsigned index, const struct wire_span *span);
-void wire_put_taken(uint8_t *out, uint64_t taken);
+void rdma_wire_put_head(uint8_t *out, const struct wire_head *head, unsigned spans);
+void rdma_wire_put_span(uint8_t *out, unsigned index, const struct wire_span *span);
+void rdma_wire_put_taken(uint8_t *out, uint64_t taken);
 
 /* How many bytes come before the literal ones. */
-static inline size_t wire_prefix_bytes(unsigned spans) {
+static inline size_t rdma_wire_prefix_bytes(unsigned spans) {
     return WIRE_HEAD_BYTES + (size_t)spans * WIRE_SPAN_BYTES;
 }
 

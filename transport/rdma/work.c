@@ -8,7 +8,7 @@
 static struct batch *batch_for(struct rdma_conn *conn) {
     struct batch *batch = &conn->transport->batch;
     if (batch->count == BATCH_MAX)
-        work_post(conn, false);
+        rdma_work_post(conn, false);
     assert(batch->count == 0 || batch->conn == conn); /* who gathers posts before it returns */
     batch->conn = conn;
     return batch;
@@ -16,7 +16,7 @@ static struct batch *batch_for(struct rdma_conn *conn) {
 
 /* Is there a place in the queue, and has nothing failed? */
 static bool has_room(const struct rdma_conn *conn, unsigned kept) {
-    return !conn->error && !conn->disconnected && work_used(conn) + kept < WORK_MAX;
+    return !conn->error && !conn->disconnected && rdma_work_used(conn) + kept < WORK_MAX;
 }
 
 /* A new request, the last of the batch. */
@@ -45,10 +45,11 @@ static void sign_in_turn(struct rdma_conn *conn, struct ibv_send_wr *request) {
 
 static struct slot *take_staging(struct rdma_conn *conn) {
     struct slots *slots = &conn->device->staging;
-    return slots_charge(slots, &conn->staging_share, CONN_STAGING_MAX) ? slots_pop(slots) : NULL;
+    return rdma_slots_charge(slots, &conn->staging_share, CONN_STAGING_MAX) ? rdma_slots_pop(slots)
+                                                                            : NULL;
 }
 
-uint8_t *work_message(struct rdma_conn *conn, size_t len, size_t literal_bytes, bool control) {
+uint8_t *rdma_work_message(struct rdma_conn *conn, size_t len, size_t literal_bytes, bool control) {
     struct work work = {.kind = WORK_MESSAGE, .bytes = (uint32_t)literal_bytes};
     bool is_inline = len <= conn->inline_most;
     if (!has_room(conn, control ? 0 : WORK_FOR_CONTROLS))
@@ -68,8 +69,8 @@ uint8_t *work_message(struct rdma_conn *conn, size_t len, size_t literal_bytes, 
     return data;
 }
 
-bool work_read(struct rdma_conn *conn, struct fill *fill, const struct wire_span *from, uint8_t *to,
-               uint32_t key, bool is_last) {
+bool rdma_work_read(struct rdma_conn *conn, struct fill *fill, const struct wire_span *from,
+                    uint8_t *to, uint32_t key, bool is_last) {
     if (!has_room(conn, WORK_FOR_CONTROLS) || conn->reads == conn->device->reads_max)
         return false;
     const struct work work = {
@@ -87,19 +88,19 @@ bool work_read(struct rdma_conn *conn, struct fill *fill, const struct wire_span
     return true;
 }
 
-void work_probe(struct rdma_conn *conn) {
+void rdma_work_probe(struct rdma_conn *conn) {
     const struct work work = {.kind = WORK_PROBE};
     if (!has_room(conn, WORK_FOR_CONTROLS))
         return;
     struct ibv_send_wr *request = add(conn, &work);
     request->opcode = IBV_WR_RDMA_WRITE; /* of no bytes: takes no slot and needs no key */
     sign(conn, request);
-    work_post(conn, true);
+    rdma_work_post(conn, true);
 }
 
 static void give_back_staging(struct rdma_conn *conn, struct slot *slot) {
-    slots_discharge(&conn->device->staging, &conn->staging_share);
-    slots_push(&conn->device->staging, slot);
+    rdma_slots_discharge(&conn->device->staging, &conn->staging_share);
+    rdma_slots_push(&conn->device->staging, slot);
 }
 
 static void read_over(struct rdma_conn *conn, const struct work *work, bool ok) {
@@ -120,7 +121,7 @@ static void one_over(struct rdma_conn *conn, const struct work *work, bool ok) {
         conn->unacknowledged_bytes -= work->bytes;
 }
 
-void work_over(struct rdma_conn *conn, unsigned last, bool ok) {
+void rdma_work_over(struct rdma_conn *conn, unsigned last, bool ok) {
     while (conn->work_first != last + 1) {
         bool worked = ok || (conn->work_first != last && !conn->error);
         one_over(conn, &conn->work[conn->work_first % WORK_RING], worked);
@@ -134,10 +135,10 @@ static void not_posted(struct rdma_conn *conn, unsigned first, int error) {
         conn->work_next--;
         one_over(conn, &conn->work[conn->work_next % WORK_RING], false);
     }
-    rc_conn_break(conn, error, "send");
+    rdma_rc_conn_break(conn, error, "send");
 }
 
-void work_post(struct rdma_conn *conn, bool signal) {
+void rdma_work_post(struct rdma_conn *conn, bool signal) {
     struct batch *batch = &conn->transport->batch;
     struct ibv_send_wr *bad = NULL;
     if (batch->count == 0)

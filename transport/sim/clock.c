@@ -66,7 +66,7 @@ void sim_destroy(struct sim *sim) {
     assert(sim->wires_open == 0 && sim->heap_count == 0);
     assert(mux_list_empty(&sim->listeners) && mux_list_empty(&sim->transports));
     for (unsigned i = 0; i < sim->wire_count; i++)
-        wire_free(sim->wires[i]);
+        sim_wire_free(sim->wires[i]);
     free(sim->wires);
     free(sim->descriptors);
     free(sim->heap);
@@ -139,7 +139,7 @@ static void sink(struct sim *sim, unsigned place, struct sim_timer *timer) {
     put(sim, place, timer);
 }
 
-void timer_set(struct sim *sim, struct sim_timer *timer, uint64_t at_ns) {
+void sim_timer_set(struct sim *sim, struct sim_timer *timer, uint64_t at_ns) {
     assert(timer->place == 0 && at_ns > sim->now_ns);
     if (sim->heap_count + 1 >= sim->heap_most) {
         sim->heap_most = 2 * sim->heap_most + 64;
@@ -150,7 +150,7 @@ void timer_set(struct sim *sim, struct sim_timer *timer, uint64_t at_ns) {
     rise(sim, ++sim->heap_count, timer);
 }
 
-void timer_stop(struct sim *sim, struct sim_timer *timer) {
+void sim_timer_stop(struct sim *sim, struct sim_timer *timer) {
     unsigned place = timer->place;
     if (place == 0)
         return;
@@ -164,14 +164,14 @@ void timer_stop(struct sim *sim, struct sim_timer *timer) {
         sink(sim, place, last);
 }
 
-bool clock_advance(struct sim *sim, uint64_t until_ns) {
+bool sim_clock_advance(struct sim *sim, uint64_t until_ns) {
     bool comes = sim->heap_count > 0 && sim->heap[1]->at_ns <= until_ns;
     uint64_t to_ns = comes ? sim->heap[1]->at_ns : until_ns;
     if (to_ns != UINT64_MAX && to_ns > sim->now_ns)
         sim->now_ns = to_ns;
     while (sim->heap_count > 0 && sim->heap[1]->at_ns <= sim->now_ns) {
         struct sim_timer *timer = sim->heap[1];
-        timer_stop(sim, timer);
+        sim_timer_stop(sim, timer);
         timer->fire(timer);
     }
     return comes;
@@ -184,5 +184,5 @@ bool sim_advance(struct sim *sim, uint64_t until_ns) {
         if (!transport->stopped && transport->wake_ns < until_ns)
             until_ns = transport->wake_ns;
     }
-    return until_ns <= sim->now_ns || clock_advance(sim, until_ns) || until_ns != UINT64_MAX;
+    return until_ns <= sim->now_ns || sim_clock_advance(sim, until_ns) || until_ns != UINT64_MAX;
 }

@@ -5,25 +5,25 @@
 static bool connect_turn(struct task *task, struct transport_event *event);
 static bool closed_turn(struct task *task, struct transport_event *event);
 
-struct sim_engine_conn *engine_conn_new(struct transport *transport, enum transport_pool pool) {
+struct sim_engine_conn *sim_engine_conn_new(struct transport *transport, enum transport_pool pool) {
     struct sim_engine_conn *conn = conns_take(&transport->conns);
     if (!conn)
         return NULL;
-    *conn = (struct sim_engine_conn){.head = {.ops = &engine_conn_ops, .peer = &conn->peer},
+    *conn = (struct sim_engine_conn){.head = {.ops = &sim_engine_conn_ops, .peer = &conn->peer},
                                      .transport = transport,
-                                     .intake = {.task.turn = engine_receive_turn,
+                                     .intake = {.task.turn = sim_engine_receive_turn,
                                                 .ready = &transport->ready,
                                                 .pool = &transport->pools.of[pool]},
-                                     .out.turn = engine_send_turn,
+                                     .out.turn = sim_engine_send_turn,
                                      .closed.turn = closed_turn};
     return conn;
 }
 
 static void conn_ready(void *user) {
     struct sim_engine_conn *conn = user;
-    engine_receive_early(conn);
-    engine_receive_wake(conn);
-    engine_send_wake(conn);
+    sim_engine_receive_early(conn);
+    sim_engine_receive_wake(conn);
+    sim_engine_send_wake(conn);
 }
 
 static void describe_peer(struct sim_engine_conn *conn, const struct transport_address *address) {
@@ -35,7 +35,7 @@ static void describe_peer(struct sim_engine_conn *conn, const struct transport_a
     inet_ntop(address->any.sa_family, host, peer->host, sizeof peer->host);
 }
 
-void engine_conn_use_socket(struct sim_engine_conn *conn, struct sim_end *end) {
+void sim_engine_conn_use_socket(struct sim_engine_conn *conn, struct sim_end *end) {
     conn->in_end = conn->out_end = end;
     conn->transport->sim->ends_open++;
     describe_peer(conn, &end->peer);
@@ -47,11 +47,11 @@ struct sim_end *sim_conn_end(const struct transport_conn *handle) {
     return conn->in_end ? conn->in_end : conn->out_end;
 }
 
-bool engine_conn_lost(struct sim_engine_conn *conn, struct transport_event *event, int error,
-                      const char *operation) {
+bool sim_engine_conn_lost(struct sim_engine_conn *conn, struct transport_event *event, int error,
+                          const char *operation) {
     assert(!conn->lost && conn->received.len == 0);
     conn->lost = true;
-    engine_receive_stop(conn);
+    sim_engine_receive_stop(conn);
     task_stop(&conn->out);
     event->kind = TRANSPORT_LOST;
     event->conn = &conn->head;
@@ -60,12 +60,13 @@ bool engine_conn_lost(struct sim_engine_conn *conn, struct transport_event *even
     return true;
 }
 
-struct transport_conn *engine_connect(struct transport *transport,
-                                      const struct transport_address *address, void *user,
-                                      struct transport_failure *failure) {
+struct transport_conn *sim_engine_connect(struct transport *transport,
+                                          const struct transport_address *address, void *user,
+                                          struct transport_failure *failure) {
     struct sim *sim = transport->sim;
-    struct sim_engine_conn *conn =
-        sim->ends_open < sim->ends_most ? engine_conn_new(transport, TRANSPORT_POOL_RESERVE) : NULL;
+    struct sim_engine_conn *conn = sim->ends_open < sim->ends_most
+                                       ? sim_engine_conn_new(transport, TRANSPORT_POOL_RESERVE)
+                                       : NULL;
     if (!conn) {
         *failure = (struct transport_failure){EMFILE, "taking a connection"};
         return NULL;
@@ -73,7 +74,7 @@ struct transport_conn *engine_connect(struct transport *transport,
     conn->head.user = user;
     conn->connecting = true;
     conn->out.turn = connect_turn;
-    engine_conn_use_socket(conn, sim_connect(sim, address));
+    sim_engine_conn_use_socket(conn, sim_connect(sim, address));
     return &conn->head;
 }
 
@@ -83,17 +84,17 @@ static bool connect_turn(struct task *task, struct transport_event *event) {
     if (error == EINPROGRESS)
         return false;
     if (error)
-        return engine_conn_lost(conn, event, error, "connect");
+        return sim_engine_conn_lost(conn, event, error, "connect");
     conn->connecting = false;
-    conn->out.turn = engine_send_turn;
+    conn->out.turn = sim_engine_send_turn;
     event->kind = TRANSPORT_CONNECTED;
     event->conn = &conn->head;
     return true;
 }
 
-struct transport_conn *engine_attach(struct transport *transport, int in, int out, bool borrowed,
-                                     enum transport_pool pool, const char *name, void *user,
-                                     struct transport_failure *failure) {
+struct transport_conn *sim_engine_attach(struct transport *transport, int in, int out,
+                                         bool borrowed, enum transport_pool pool, const char *name,
+                                         void *user, struct transport_failure *failure) {
     struct sim_end *in_end = sim_by_descriptor(transport->sim, in);
     struct sim_end *out_end = sim_by_descriptor(transport->sim, out);
     if ((in >= 0 && !in_end) || (out >= 0 && !out_end)) {
@@ -101,7 +102,7 @@ struct transport_conn *engine_attach(struct transport *transport, int in, int ou
         return NULL;
     }
     assert(in_end || out_end);
-    struct sim_engine_conn *conn = engine_conn_new(transport, pool);
+    struct sim_engine_conn *conn = sim_engine_conn_new(transport, pool);
     if (!conn) {
         *failure = (struct transport_failure){EMFILE, "taking a connection"};
         return NULL;
@@ -128,7 +129,7 @@ static void leave(struct sim_engine_conn *conn, struct sim_end *end) {
     sim_close(end);
 }
 
-void engine_conn_leave_out(struct sim_engine_conn *conn) {
+void sim_engine_conn_leave_out(struct sim_engine_conn *conn) {
     leave(conn, conn->out_end);
     conn->out_end = NULL;
 }
@@ -145,14 +146,14 @@ static void drop_received(struct sim_engine_conn *conn) {
         conn->intake.pool->returned(conn->intake.pool, buffer);
 }
 
-void engine_close(struct transport_conn *handle) {
+void sim_engine_close(struct transport_conn *handle) {
     struct sim_engine_conn *conn = sim_engine_conn_of(handle);
     assert(!conn->closing);
     conn->closing = true;
     drop_received(conn);
-    engine_receive_stop(conn);
+    sim_engine_receive_stop(conn);
     task_stop(&conn->out);
-    conn->in_doubt_bytes = engine_unacknowledged(&conn->head);
+    conn->in_doubt_bytes = sim_engine_unacknowledged(&conn->head);
     bool is_socket = conn->in_end == conn->out_end;
     if (conn->in_end)
         leave(conn, conn->in_end);

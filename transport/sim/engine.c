@@ -75,20 +75,20 @@ static int engine_descriptor(const struct transport_conn *conn) {
     return -1;
 }
 
-const struct transport_conn_ops engine_conn_ops = {
-    .receive = engine_receive,
-    .receive_into = engine_receive_into,
-    .send = engine_send,
-    .finish = engine_finish,
-    .unacknowledged = engine_unacknowledged,
-    .unread = engine_unread,
-    .close = engine_close,
+const struct transport_conn_ops sim_engine_conn_ops = {
+    .receive = sim_engine_receive,
+    .receive_into = sim_engine_receive_into,
+    .send = sim_engine_send,
+    .finish = sim_engine_finish,
+    .unacknowledged = sim_engine_unacknowledged,
+    .unread = sim_engine_unread,
+    .close = sim_engine_close,
     .descriptor = engine_descriptor,
 };
 
-const struct transport_listener_ops engine_listener_ops = {
-    .accept = engine_accept,
-    .close = engine_close_listener,
+const struct transport_listener_ops sim_engine_listener_ops = {
+    .accept = sim_engine_accept,
+    .close = sim_engine_close_listener,
 };
 
 const struct transport_ops transport_sim = {
@@ -96,12 +96,12 @@ const struct transport_ops transport_sim = {
     .init = engine_init,
     .caps = engine_caps,
     .now_ns = engine_now_ns,
-    .listen = engine_listen,
-    .connect = engine_connect,
-    .attach = engine_attach,
-    .poll = engine_poll,
-    .watch = engine_watch,
-    .unwatch = engine_unwatch,
+    .listen = sim_engine_listen,
+    .connect = sim_engine_connect,
+    .attach = sim_engine_attach,
+    .poll = sim_engine_poll,
+    .watch = sim_engine_watch,
+    .unwatch = sim_engine_unwatch,
     .stop = engine_stop,
     .fini = engine_fini,
 };

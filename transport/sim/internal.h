@@ -45,11 +45,11 @@ struct sim {
 /* Fails only with the process. */
 void *sim_alloc(void *old, size_t bytes);
 
-void timer_set(struct sim *sim, struct sim_timer *timer, uint64_t at_ns);
-void timer_stop(struct sim *sim, struct sim_timer *timer);
+void sim_timer_set(struct sim *sim, struct sim_timer *timer, uint64_t at_ns);
+void sim_timer_stop(struct sim *sim, struct sim_timer *timer);
 
 /* Lets time pass until `until_ns` or the first timer, whose kind all fire then; true: one did. */
-bool clock_advance(struct sim *sim, uint64_t until_ns);
+bool sim_clock_advance(struct sim *sim, uint64_t until_ns);
 
 void sim_note(struct sim *sim, uint64_t what, uint64_t value);
 void sim_note_bytes(struct sim *sim, const uint8_t *data, size_t len);
@@ -108,50 +108,50 @@ struct sim_listener {
 };
 
 /* Both ends closed, until they are opened. */
-struct wire *wire_new(struct sim *sim);
-void wire_free(struct wire *wire);
+struct wire *sim_wire_new(struct sim *sim);
+void sim_wire_free(struct wire *wire);
 
 /* An end was closed: with both of them closed nothing moves any more. */
-void wire_left(struct wire *wire);
+void sim_wire_left(struct wire *wire);
 
 /* The end becomes usable; `reads` and `writes`. */
-struct sim_end *wire_open_end(struct wire *wire, unsigned index, bool reads, bool writes);
+struct sim_end *sim_wire_open_end(struct wire *wire, unsigned index, bool reads, bool writes);
 
 /* How long a journey takes now. */
-uint64_t wire_delay_ns(struct wire *wire);
-const struct sim_faults *wire_faults(const struct wire *wire);
+uint64_t sim_wire_delay_ns(struct wire *wire);
+const struct sim_faults *sim_wire_faults(const struct wire *wire);
 
 /* How much may be written. */
-size_t channel_space_bytes(const struct channel *channel);
+size_t sim_channel_space_bytes(const struct channel *channel);
 
 /* As write() and read(): how much was moved; -EAGAIN. Something is there to be read. */
-ssize_t channel_write(struct channel *channel, const uint8_t *data, size_t len);
-ssize_t channel_read(struct channel *channel, uint8_t *data, size_t len);
+ssize_t sim_channel_write(struct channel *channel, const uint8_t *data, size_t len);
+ssize_t sim_channel_read(struct channel *channel, uint8_t *data, size_t len);
 
 /* Something to move may have come up. */
-void channel_kick(struct channel *channel);
+void sim_channel_kick(struct channel *channel);
 
 /* The end learns of an error after a while, unless it has one. */
-void end_fails(struct sim_end *end, int error, uint64_t delay_ns);
-void end_ready(struct sim_end *end);
-static inline struct sim_end *end_other(const struct sim_end *end) {
+void sim_end_fails(struct sim_end *end, int error, uint64_t delay_ns);
+void sim_end_ready(struct sim_end *end);
+static inline struct sim_end *sim_end_other(const struct sim_end *end) {
     struct wire *wire = end->wire;
     return &wire->ends[end == &wire->ends[0]];
 }
 
 /* socket.c */
 /* Are there bytes to be read now? And what would a read say: bytes, an end or an error? */
-bool end_has_bytes(const struct sim_end *end);
-bool end_is_readable(const struct sim_end *end);
+bool sim_end_has_bytes(const struct sim_end *end);
+bool sim_end_is_readable(const struct sim_end *end);
 
 /* Would a write bring anything now? */
-bool end_has_space(const struct sim_end *end);
+bool sim_end_has_space(const struct sim_end *end);
 
 /* Bytes written that the other kernel has not acknowledged; 0 where none can know. */
-uint64_t end_unacknowledged(const struct sim_end *end);
+uint64_t sim_end_unacknowledged(const struct sim_end *end);
 
 /* A read or a write takes all or, as the faults want it, less. */
-size_t wire_shorten(struct wire *wire, size_t len);
+size_t sim_wire_shorten(struct wire *wire, size_t len);
 
 /* The engine: a receive that is done, before poll() has told of it. */
 struct received {
@@ -198,8 +198,8 @@ sim_engine_listener_of(const struct transport_listener *handle) {
     return MUX_CONTAINER_OF(handle, struct sim_engine_listener, head);
 }
 
-extern const struct transport_conn_ops engine_conn_ops;
-extern const struct transport_listener_ops engine_listener_ops;
+extern const struct transport_conn_ops sim_engine_conn_ops;
+extern const struct transport_listener_ops sim_engine_listener_ops;
 
 struct transport {
     struct transport_caps caps;
@@ -217,53 +217,53 @@ struct transport {
 };
 
 /* poll.c */
-unsigned engine_poll(struct transport *transport, uint64_t deadline_ns,
-                     struct transport_event *events, unsigned most);
+unsigned sim_engine_poll(struct transport *transport, uint64_t deadline_ns,
+                         struct transport_event *events, unsigned most);
 
 /* watch.c */
-struct transport_watch *engine_watch(struct transport *transport, int fd, void *user,
-                                     struct transport_failure *failure);
-void engine_unwatch(struct transport *transport, struct transport_watch *handle);
+struct transport_watch *sim_engine_watch(struct transport *transport, int fd, void *user,
+                                         struct transport_failure *failure);
+void sim_engine_unwatch(struct transport *transport, struct transport_watch *handle);
 
 /* listener.c */
-struct transport_listener *engine_listen(struct transport *transport,
-                                         const struct transport_address *address, void *user,
-                                         struct transport_address *bound,
-                                         struct transport_failure *failure);
-void engine_accept(struct transport_listener *handle, bool on);
-void engine_close_listener(struct transport_listener *handle);
+struct transport_listener *sim_engine_listen(struct transport *transport,
+                                             const struct transport_address *address, void *user,
+                                             struct transport_address *bound,
+                                             struct transport_failure *failure);
+void sim_engine_accept(struct transport_listener *handle, bool on);
+void sim_engine_close_listener(struct transport_listener *handle);
 
 /* conn.c */
-struct transport_conn *engine_connect(struct transport *transport,
-                                      const struct transport_address *address, void *user,
-                                      struct transport_failure *failure);
-struct transport_conn *engine_attach(struct transport *transport, int in, int out, bool borrowed,
-                                     enum transport_pool pool, const char *name, void *user,
-                                     struct transport_failure *failure);
-void engine_close(struct transport_conn *handle);
-struct sim_engine_conn *engine_conn_new(struct transport *transport, enum transport_pool pool);
-void engine_conn_use_socket(struct sim_engine_conn *conn, struct sim_end *end);
+struct transport_conn *sim_engine_connect(struct transport *transport,
+                                          const struct transport_address *address, void *user,
+                                          struct transport_failure *failure);
+struct transport_conn *sim_engine_attach(struct transport *transport, int in, int out,
+                                         bool borrowed, enum transport_pool pool, const char *name,
+                                         void *user, struct transport_failure *failure);
+void sim_engine_close(struct transport_conn *handle);
+struct sim_engine_conn *sim_engine_conn_new(struct transport *transport, enum transport_pool pool);
+void sim_engine_conn_use_socket(struct sim_engine_conn *conn, struct sim_end *end);
 /* Only the direction that is written: nothing more is sent. */
-void engine_conn_leave_out(struct sim_engine_conn *conn);
-bool engine_conn_lost(struct sim_engine_conn *conn, struct transport_event *event, int error,
-                      const char *operation);
+void sim_engine_conn_leave_out(struct sim_engine_conn *conn);
+bool sim_engine_conn_lost(struct sim_engine_conn *conn, struct transport_event *event, int error,
+                          const char *operation);
 
 /* receive.c */
-void engine_receive(struct transport_conn *handle, bool on);
-void engine_receive_into(struct transport_conn *handle, struct mux_room room);
-bool engine_receive_turn(struct task *task, struct transport_event *event);
-void engine_receive_wake(struct sim_engine_conn *conn);
-void engine_receive_stop(struct sim_engine_conn *conn);
+void sim_engine_receive(struct transport_conn *handle, bool on);
+void sim_engine_receive_into(struct transport_conn *handle, struct mux_room room);
+bool sim_engine_receive_turn(struct task *task, struct transport_event *event);
+void sim_engine_receive_wake(struct sim_engine_conn *conn);
+void sim_engine_receive_stop(struct sim_engine_conn *conn);
 
 /* Perhaps receives now, and poll() tells of it later. */
-void engine_receive_early(struct sim_engine_conn *conn);
+void sim_engine_receive_early(struct sim_engine_conn *conn);
 
 /* send.c */
-void engine_send(struct transport_conn *handle, const struct mux_gather *gather);
-void engine_finish(struct transport_conn *handle);
-uint64_t engine_unacknowledged(const struct transport_conn *handle);
-bool engine_unread(const struct transport_conn *handle);
-bool engine_send_turn(struct task *task, struct transport_event *event);
-void engine_send_wake(struct sim_engine_conn *conn);
+void sim_engine_send(struct transport_conn *handle, const struct mux_gather *gather);
+void sim_engine_finish(struct transport_conn *handle);
+uint64_t sim_engine_unacknowledged(const struct transport_conn *handle);
+bool sim_engine_unread(const struct transport_conn *handle);
+bool sim_engine_send_turn(struct task *task, struct transport_event *event);
+void sim_engine_send_wake(struct sim_engine_conn *conn);
 
 #endif

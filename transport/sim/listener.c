@@ -12,10 +12,10 @@ static void listener_ready(void *user) {
     listener_wake(user);
 }
 
-struct transport_listener *engine_listen(struct transport *transport,
-                                         const struct transport_address *address, void *user,
-                                         struct transport_address *bound,
-                                         struct transport_failure *failure) {
+struct transport_listener *sim_engine_listen(struct transport *transport,
+                                             const struct transport_address *address, void *user,
+                                             struct transport_address *bound,
+                                             struct transport_failure *failure) {
     struct sim_engine_listener *listener = calloc(1, sizeof *listener);
     if (!listener) {
         transport_failed(failure, "calloc");
@@ -27,7 +27,7 @@ struct transport_listener *engine_listen(struct transport *transport,
         free(listener);
         return NULL;
     }
-    listener->head = (struct transport_listener){.ops = &engine_listener_ops, .user = user};
+    listener->head = (struct transport_listener){.ops = &sim_engine_listener_ops, .user = user};
     listener->transport = transport;
     listener->task.turn = accept_turn;
     listener->accepting = true;
@@ -36,7 +36,7 @@ struct transport_listener *engine_listen(struct transport *transport,
     return &listener->head;
 }
 
-void engine_accept(struct transport_listener *handle, bool on) {
+void sim_engine_accept(struct transport_listener *handle, bool on) {
     struct sim_engine_listener *listener = sim_engine_listener_of(handle);
     listener->accepting = on;
     if (on)
@@ -45,7 +45,7 @@ void engine_accept(struct transport_listener *handle, bool on) {
         task_stop(&listener->task);
 }
 
-void engine_close_listener(struct transport_listener *handle) {
+void sim_engine_close_listener(struct transport_listener *handle) {
     struct sim_engine_listener *listener = sim_engine_listener_of(handle);
     task_stop(&listener->task);
     sim_unlisten(listener->socket);
@@ -56,9 +56,9 @@ void engine_close_listener(struct transport_listener *handle) {
 
 static void accepted(struct sim_engine_listener *listener, struct transport_event *event,
                      struct sim_end *end) {
-    struct sim_engine_conn *conn = engine_conn_new(listener->transport, TRANSPORT_POOL_SHARED);
+    struct sim_engine_conn *conn = sim_engine_conn_new(listener->transport, TRANSPORT_POOL_SHARED);
     assert(conn); /* accept_turn() has looked */
-    engine_conn_use_socket(conn, end);
+    sim_engine_conn_use_socket(conn, end);
     event->kind = TRANSPORT_ACCEPTED;
     event->conn = &conn->head;
 }

@@ -6,7 +6,7 @@
 static void spend(struct sim *sim, uint64_t ns) {
     uint64_t until_ns = sim->now_ns + ns;
     while (sim->now_ns < until_ns)
-        clock_advance(sim, until_ns);
+        sim_clock_advance(sim, until_ns);
 }
 
 /* What is ready, waiting for it where poll() waits. */
@@ -20,13 +20,13 @@ static unsigned wait_until(struct transport *transport, uint64_t deadline_ns,
             return count;
         if (!mux_list_empty(&transport->ready))
             continue;
-        bool comes = clock_advance(sim, deadline_ns);
+        bool comes = sim_clock_advance(sim, deadline_ns);
         assert(comes || deadline_ns != UINT64_MAX); /* would wait for ever */
     }
 }
 
-unsigned engine_poll(struct transport *transport, uint64_t deadline_ns,
-                     struct transport_event *events, unsigned most) {
+unsigned sim_engine_poll(struct transport *transport, uint64_t deadline_ns,
+                         struct transport_event *events, unsigned most) {
     if (conns_recycle(&transport->conns) > 0)
         tasks_wake(&transport->ready, &transport->starved);
     deferred_run(&transport->deferred);

@@ -5,33 +5,33 @@ static bool receives(const struct sim_engine_conn *conn) {
     return conn->in_end && !conn->ended && !conn->connecting && !conn->lost && !conn->closing;
 }
 
-void engine_receive_wake(struct sim_engine_conn *conn) {
+void sim_engine_receive_wake(struct sim_engine_conn *conn) {
     bool told = conn->received.len == 0;
-    bool failed = told && conn->failed_error && receives(conn) && !end_has_bytes(conn->in_end);
-    bool comes = told && conn->intake.on && receives(conn) && end_is_readable(conn->in_end);
+    bool failed = told && conn->failed_error && receives(conn) && !sim_end_has_bytes(conn->in_end);
+    bool comes = told && conn->intake.on && receives(conn) && sim_end_is_readable(conn->in_end);
     if (!told || failed || comes)
         intake_wake(&conn->intake);
 }
 
-void engine_receive_stop(struct sim_engine_conn *conn) {
+void sim_engine_receive_stop(struct sim_engine_conn *conn) {
     intake_stop(&conn->intake);
     if (conn->received.len > 0) /* what has come is told all the same */
         intake_wake(&conn->intake);
 }
 
-void engine_receive(struct transport_conn *handle, bool on) {
+void sim_engine_receive(struct transport_conn *handle, bool on) {
     struct sim_engine_conn *conn = sim_engine_conn_of(handle);
     conn->intake.on = on;
     if (!on)
-        engine_receive_stop(conn);
-    engine_receive_wake(conn); /* off: a failed send is told though */
+        sim_engine_receive_stop(conn);
+    sim_engine_receive_wake(conn); /* off: a failed send is told though */
 }
 
-void engine_receive_into(struct transport_conn *handle, struct mux_room room) {
+void sim_engine_receive_into(struct transport_conn *handle, struct mux_room room) {
     struct sim_engine_conn *conn = sim_engine_conn_of(handle);
     intake_offer(&conn->intake, room);
-    engine_receive_early(conn);
-    engine_receive_wake(conn);
+    sim_engine_receive_early(conn);
+    sim_engine_receive_wake(conn);
 }
 
 /* Reads what is there into the room, or else into the buffer. */
@@ -44,12 +44,12 @@ static void read_into(struct sim_engine_conn *conn, struct mux_buffer *buffer) {
     conn->received = (struct received){conn->intake.room.len ? NULL : buffer, (size_t)len};
 }
 
-void engine_receive_early(struct sim_engine_conn *conn) {
+void sim_engine_receive_early(struct sim_engine_conn *conn) {
     struct sim *sim = conn->transport->sim;
     struct mux_buffer *buffer = NULL;
     bool waits = !mux_list_empty(&conn->intake.task.link); /* for its turn or for a buffer */
     if (waits || !receives(conn) || !conn->intake.on || conn->failed_error ||
-        !end_has_bytes(conn->in_end) || !sim_chance(sim, sim->faults.early))
+        !sim_end_has_bytes(conn->in_end) || !sim_chance(sim, sim->faults.early))
         return;
     if (conn->intake.room.len == 0 && !(buffer = pool_take(conn->intake.pool)))
         return;
@@ -71,7 +71,7 @@ static bool tell(struct sim_engine_conn *conn, struct transport_event *event) {
         pool_lend(conn->intake.pool, received.buffer);
     else
         conn->intake.on = false;
-    engine_receive_wake(conn);
+    sim_engine_receive_wake(conn);
     return true;
 }
 
@@ -79,24 +79,24 @@ static bool tell(struct sim_engine_conn *conn, struct transport_event *event) {
 static bool no_bytes(struct sim_engine_conn *conn, struct transport_event *event) {
     uint8_t byte;
     if (conn->failed_error)
-        return engine_conn_lost(conn, event, conn->failed_error, "send");
+        return sim_engine_conn_lost(conn, event, conn->failed_error, "send");
     ssize_t result = sim_read(conn->in_end, &byte, 1);
     if (result == -EAGAIN)
         return false;
     if (result < 0)
-        return engine_conn_lost(conn, event, (int)-result, "receive");
+        return sim_engine_conn_lost(conn, event, (int)-result, "receive");
     conn->ended = true;
     event->kind = TRANSPORT_ENDED;
     event->conn = &conn->head;
     return true;
 }
 
-bool engine_receive_turn(struct task *task, struct transport_event *event) {
+bool sim_engine_receive_turn(struct task *task, struct transport_event *event) {
     struct sim_engine_conn *conn = MUX_CONTAINER_OF(task, struct sim_engine_conn, intake.task);
     struct mux_buffer *buffer = NULL;
     if (conn->received.len > 0)
         return tell(conn, event);
-    if (!end_has_bytes(conn->in_end)) {
+    if (!sim_end_has_bytes(conn->in_end)) {
         intake_stop(&conn->intake); /* a buffer was granted for nothing */
         return no_bytes(conn, event);
     }

@@ -1,6 +1,6 @@
 #include "transport/sim/internal.h"
 
-void engine_send_wake(struct sim_engine_conn *conn) {
+void sim_engine_send_wake(struct sim_engine_conn *conn) {
     bool wanted = (conn->sending && !conn->failed_error) || conn->connecting;
     if (wanted && !conn->lost && !conn->closing)
         task_wake(&conn->transport->ready, &conn->out);
@@ -9,12 +9,12 @@ void engine_send_wake(struct sim_engine_conn *conn) {
 /* Shows the peer the end of what was sent. */
 static void finish_now(struct sim_engine_conn *conn) {
     if (!conn->out_end->in && !conn->borrowed)
-        engine_conn_leave_out(conn);
+        sim_engine_conn_leave_out(conn);
     else if (conn->out_end->in)
         sim_finish(conn->out_end);
 }
 
-void engine_finish(struct transport_conn *handle) {
+void sim_engine_finish(struct transport_conn *handle) {
     struct sim_engine_conn *conn = sim_engine_conn_of(handle);
     assert(!conn->finishing && conn->out_end);
     conn->finishing = true;
@@ -22,14 +22,14 @@ void engine_finish(struct transport_conn *handle) {
         finish_now(conn);
 }
 
-uint64_t engine_unacknowledged(const struct transport_conn *handle) {
+uint64_t sim_engine_unacknowledged(const struct transport_conn *handle) {
     const struct sim_engine_conn *conn = sim_engine_conn_of(handle);
-    return conn->out_end && !conn->connecting ? end_unacknowledged(conn->out_end) : 0;
+    return conn->out_end && !conn->connecting ? sim_end_unacknowledged(conn->out_end) : 0;
 }
 
-bool engine_unread(const struct transport_conn *handle) {
+bool sim_engine_unread(const struct transport_conn *handle) {
     const struct sim_engine_conn *conn = sim_engine_conn_of(handle);
-    return conn->in_end && !conn->connecting && end_has_bytes(conn->in_end);
+    return conn->in_end && !conn->connecting && sim_end_has_bytes(conn->in_end);
 }
 
 /* Writes until one is short: 0 when all is written, or an errno value. */
@@ -46,7 +46,7 @@ static int write_spans(struct sim_engine_conn *conn) {
     return 0;
 }
 
-void engine_send(struct transport_conn *handle, const struct mux_gather *gather) {
+void sim_engine_send(struct transport_conn *handle, const struct mux_gather *gather) {
     struct sim_engine_conn *conn = sim_engine_conn_of(handle);
     struct sim *sim = conn->transport->sim;
     assert(!conn->sending && !conn->finishing && conn->out_end);
@@ -54,16 +54,17 @@ void engine_send(struct transport_conn *handle, const struct mux_gather *gather)
     cursor_begin(&conn->cursor, gather);
     if (!conn->lost && !conn->failed_error && sim_chance(sim, sim->faults.early))
         write_spans(conn); /* what is wrong is found again in its turn */
-    engine_send_wake(conn);
+    sim_engine_send_wake(conn);
 }
 
 static bool send_failed(struct sim_engine_conn *conn, struct transport_event *event, int error) {
     bool received = conn->received.len > 0;
     bool readable = received || (conn->in_end == conn->out_end && !conn->ended);
-    if (!readable || !intake_precedes_loss(&conn->intake, received || end_has_bytes(conn->in_end)))
-        return engine_conn_lost(conn, event, error, "send");
+    if (!readable ||
+        !intake_precedes_loss(&conn->intake, received || sim_end_has_bytes(conn->in_end)))
+        return sim_engine_conn_lost(conn, event, error, "send");
     conn->failed_error = error;
-    engine_receive_wake(conn);
+    sim_engine_receive_wake(conn);
     return false;
 }
 
@@ -76,12 +77,12 @@ static bool sent(struct sim_engine_conn *conn, struct transport_event *event) {
     return true;
 }
 
-bool engine_send_turn(struct task *task, struct transport_event *event) {
+bool sim_engine_send_turn(struct task *task, struct transport_event *event) {
     struct sim_engine_conn *conn = MUX_CONTAINER_OF(task, struct sim_engine_conn, out);
     int error = write_spans(conn);
     if (!error)
         return sent(conn, event);
-    if (error == EAGAIN && end_has_space(conn->out_end)) /* it was short by chance */
-        engine_send_wake(conn);
+    if (error == EAGAIN && sim_end_has_space(conn->out_end)) /* it was short by chance */
+        sim_engine_send_wake(conn);
     return error != EAGAIN && send_failed(conn, event, error);
 }

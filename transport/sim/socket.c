@@ -84,14 +84,14 @@ uint16_t sim_end_port(const struct sim_end *end) {
 /* Connecting. */
 
 struct sim_end *sim_connect(struct sim *sim, const struct transport_address *address) {
-    struct wire *wire = wire_new(sim);
-    struct sim_end *end = wire_open_end(wire, 0, true, true);
+    struct wire *wire = sim_wire_new(sim);
+    struct sim_end *end = sim_wire_open_end(wire, 0, true, true);
     wire->tcp = true;
     end->own = end->peer = *address;
     set_free_port(sim, &end->own);
     end->connecting = true;
     end->news.fire = news;
-    timer_set(sim, &end->news, sim->now_ns + wire_delay_ns(wire));
+    sim_timer_set(sim, &end->news, sim->now_ns + sim_wire_delay_ns(wire));
     return end;
 }
 
@@ -103,14 +103,14 @@ static void connect_done(struct sim_end *end) {
     struct wire *wire = end->wire;
     struct sim *sim = wire->sim;
     struct sim_listener *listener = find_listener(sim, &end->peer);
-    bool refused = !listener || sim_chance(sim, wire_faults(wire)->refuse);
+    bool refused = !listener || sim_chance(sim, sim_wire_faults(wire)->refuse);
     sim_note(sim, refused ? NOTE_REFUSED : NOTE_CONNECTED, wire->id);
     end->connecting = false;
     if (refused) {
         end->error = ECONNREFUSED;
         return;
     }
-    struct sim_end *other = wire_open_end(wire, 1, true, true);
+    struct sim_end *other = sim_wire_open_end(wire, 1, true, true);
     other->news.fire = news;
     other->peer = end->own;
     mux_list_append(&listener->backlog, &other->backlog_link);
@@ -127,9 +127,9 @@ static void news(struct sim_timer *timer) {
         end->connecting = false;
         end->error = end->coming_error;
         for (unsigned i = 0; i < 2; i++)
-            timer_stop(end->wire->sim, &end->wire->channels[i].deliver);
+            sim_timer_stop(end->wire->sim, &end->wire->channels[i].deliver);
     }
-    end_ready(end);
+    sim_end_ready(end);
 }
 
 struct sim_listener *sim_listen(struct sim *sim, const struct transport_address *address,
@@ -154,7 +154,7 @@ struct sim_end *sim_accept(struct sim_listener *listener) {
 void sim_unlisten(struct sim_listener *listener) {
     struct sim_end *end;
     while ((end = sim_accept(listener))) {
-        end_fails(end_other(end), ECONNRESET, wire_delay_ns(end->wire));
+        sim_end_fails(sim_end_other(end), ECONNRESET, sim_wire_delay_ns(end->wire));
         sim_close(end);
     }
     mux_list_remove(&listener->link);
@@ -162,38 +162,38 @@ void sim_unlisten(struct sim_listener *listener) {
 }
 
 void sim_pair(struct sim *sim, bool pipe, struct sim_end *ends[2]) {
-    struct wire *wire = wire_new(sim);
+    struct wire *wire = sim_wire_new(sim);
     wire->pipe = pipe;
     for (unsigned i = 0; i < 2; i++) {
-        ends[i] = wire_open_end(wire, i, !pipe || i == 0, !pipe || i == 1);
+        ends[i] = sim_wire_open_end(wire, i, !pipe || i == 0, !pipe || i == 1);
         ends[i]->news.fire = news;
     }
 }
 
 /* Reading, writing, closing. */
 
-bool end_has_bytes(const struct sim_end *end) {
+bool sim_end_has_bytes(const struct sim_end *end) {
     return end->in->arrived > end->in->read;
 }
 
-bool end_is_readable(const struct sim_end *end) {
-    return end_has_bytes(end) || end->error || end->in->fin_arrived;
+bool sim_end_is_readable(const struct sim_end *end) {
+    return sim_end_has_bytes(end) || end->error || end->in->fin_arrived;
 }
 
-bool end_has_space(const struct sim_end *end) {
-    return end->error || channel_space_bytes(end->out) > 0;
+bool sim_end_has_space(const struct sim_end *end) {
+    return end->error || sim_channel_space_bytes(end->out) > 0;
 }
 
-uint64_t end_unacknowledged(const struct sim_end *end) {
+uint64_t sim_end_unacknowledged(const struct sim_end *end) {
     return end->wire->tcp ? end->out->written - end->out->acked : 0;
 }
 
 ssize_t sim_read(struct sim_end *end, uint8_t *data, size_t len) {
     struct sim *sim = end->wire->sim;
     assert(end->in && !end->connecting && len > 0);
-    if (!end_has_bytes(end))
+    if (!sim_end_has_bytes(end))
         return end->error ? -end->error : end->in->fin_arrived ? 0 : -EAGAIN;
-    ssize_t got = channel_read(end->in, data, len);
+    ssize_t got = sim_channel_read(end->in, data, len);
     sim_note(sim, NOTE_READ, end->wire->id);
     sim_note_bytes(sim, data, (size_t)got);
     return got;
@@ -205,26 +205,26 @@ ssize_t sim_write(struct sim_end *end, const uint8_t *data, size_t len) {
         return -end->error;
     if (end->out->fin_written)
         return -EPIPE;
-    ssize_t got = channel_write(end->out, data, len);
+    ssize_t got = sim_channel_write(end->out, data, len);
     sim_note(end->wire->sim, NOTE_WRITTEN, (uint64_t)got);
     return got;
 }
 
 void sim_finish(struct sim_end *end) {
     end->out->fin_written = true;
-    channel_kick(end->out);
+    sim_channel_kick(end->out);
 }
 
 /* A process that closes with bytes unread has not got them: its kernel says so by a reset. */
 static void tell_other(struct sim_end *end) {
-    struct sim_end *other = end_other(end);
-    bool reset = end->in && end_has_bytes(end);
+    struct sim_end *other = sim_end_other(end);
+    bool reset = end->in && sim_end_has_bytes(end);
     if (end->wire->fate != SIM_WHOLE)
         return;
     if (end->wire->pipe && !end->out)
-        end_fails(other, EPIPE, 1);
+        sim_end_fails(other, EPIPE, 1);
     else if (reset)
-        end_fails(other, ECONNRESET, wire_delay_ns(end->wire));
+        sim_end_fails(other, ECONNRESET, sim_wire_delay_ns(end->wire));
     else
         sim_finish(end);
 }
@@ -235,11 +235,11 @@ void sim_close(struct sim_end *end) {
     sim_note(sim, NOTE_CLOSED, end->wire->id);
     end->closed = true;
     end->watcher = (struct watcher){0};
-    timer_stop(sim, &end->news);
+    sim_timer_stop(sim, &end->news);
     if (end->descriptor)
         sim->descriptors[end->descriptor] = NULL;
     tell_other(end);
-    wire_left(end->wire);
+    sim_wire_left(end->wire);
 }
 
 int sim_descriptor(struct sim_end *end) {

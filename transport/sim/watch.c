@@ -9,7 +9,7 @@ struct sim_watch {
 };
 
 static void wake(struct sim_watch *watch) {
-    if (end_is_readable(watch->end))
+    if (sim_end_is_readable(watch->end))
         task_wake(&watch->transport->ready, &watch->task);
 }
 
@@ -20,7 +20,7 @@ static void end_is_ready(void *user) {
 /* Again in the next poll(), if it is not read until then. */
 static bool readable_turn(struct task *task, struct transport_event *event) {
     struct sim_watch *watch = MUX_CONTAINER_OF(task, struct sim_watch, task);
-    if (!end_is_readable(watch->end))
+    if (!sim_end_is_readable(watch->end))
         return false;
     wake(watch);
     event->kind = TRANSPORT_READABLE;
@@ -28,8 +28,8 @@ static bool readable_turn(struct task *task, struct transport_event *event) {
     return true;
 }
 
-struct transport_watch *engine_watch(struct transport *transport, int fd, void *user,
-                                     struct transport_failure *failure) {
+struct transport_watch *sim_engine_watch(struct transport *transport, int fd, void *user,
+                                         struct transport_failure *failure) {
     struct sim_end *end = sim_by_descriptor(transport->sim, fd);
     if (!end || !end->in) {
         *failure = (struct transport_failure){EBADF, "watching"};
@@ -46,7 +46,7 @@ struct transport_watch *engine_watch(struct transport *transport, int fd, void *
     return &watch->watch.handle;
 }
 
-void engine_unwatch(struct transport *transport, struct transport_watch *handle) {
+void sim_engine_unwatch(struct transport *transport, struct transport_watch *handle) {
     struct sim_watch *watch = MUX_CONTAINER_OF(handle, struct sim_watch, watch.handle);
     assert(handle->user);
     task_stop(&watch->task);

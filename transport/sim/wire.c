@@ -16,7 +16,7 @@ enum { NOTE_ARRIVED = 100, NOTE_CORRUPTED, NOTE_CUT, NOTE_VANISHED, NOTE_FAILED 
 static void deliver(struct sim_timer *timer);
 static void acknowledge(struct sim_timer *timer);
 
-struct wire *wire_new(struct sim *sim) {
+struct wire *sim_wire_new(struct sim *sim) {
     struct wire *wire = sim_alloc(NULL, sizeof *wire);
     *wire = (struct wire){.sim = sim, .id = sim->wire_count};
     sim->wires = sim_alloc(sim->wires, (sim->wire_count + 1) * sizeof(struct wire *));
@@ -30,7 +30,7 @@ struct wire *wire_new(struct sim *sim) {
     return wire;
 }
 
-struct sim_end *wire_open_end(struct wire *wire, unsigned index, bool reads, bool writes) {
+struct sim_end *sim_wire_open_end(struct wire *wire, unsigned index, bool reads, bool writes) {
     struct sim_end *end = &wire->ends[index];
     end->closed = false;
     end->in = reads ? &wire->channels[!index] : NULL;
@@ -40,19 +40,19 @@ struct sim_end *wire_open_end(struct wire *wire, unsigned index, bool reads, boo
 
 static void stop_moving(struct wire *wire) {
     for (unsigned i = 0; i < 2; i++) {
-        timer_stop(wire->sim, &wire->channels[i].deliver);
-        timer_stop(wire->sim, &wire->channels[i].ack);
+        sim_timer_stop(wire->sim, &wire->channels[i].deliver);
+        sim_timer_stop(wire->sim, &wire->channels[i].ack);
     }
 }
 
-void wire_left(struct wire *wire) {
+void sim_wire_left(struct wire *wire) {
     if (!wire->ends[0].closed || !wire->ends[1].closed)
         return;
     stop_moving(wire);
     wire->sim->wires_open--;
 }
 
-void wire_free(struct wire *wire) {
+void sim_wire_free(struct wire *wire) {
     for (unsigned i = 0; i < 2; i++) {
         free(wire->channels[i].bytes);
         free(wire->channels[i].corruptions);
@@ -60,12 +60,12 @@ void wire_free(struct wire *wire) {
     free(wire);
 }
 
-const struct sim_faults *wire_faults(const struct wire *wire) {
+const struct sim_faults *sim_wire_faults(const struct wire *wire) {
     return wire->faults ? wire->faults : &wire->sim->faults;
 }
 
-uint64_t wire_delay_ns(struct wire *wire) {
-    const struct sim_faults *faults = wire_faults(wire);
+uint64_t sim_wire_delay_ns(struct wire *wire) {
+    const struct sim_faults *faults = sim_wire_faults(wire);
     uint64_t span_ns = faults->delay_most_ns - faults->delay_least_ns;
     uint64_t delay_ns = 1 + faults->delay_least_ns + sim_random(wire->sim, span_ns + 1);
     if (sim_chance(wire->sim, faults->clog))
@@ -73,23 +73,23 @@ uint64_t wire_delay_ns(struct wire *wire) {
     return delay_ns;
 }
 
-size_t wire_shorten(struct wire *wire, size_t len) {
-    if (len < 2 || !sim_chance(wire->sim, wire_faults(wire)->shorten))
+size_t sim_wire_shorten(struct wire *wire, size_t len) {
+    if (len < 2 || !sim_chance(wire->sim, sim_wire_faults(wire)->shorten))
         return len;
     return 1 + (size_t)sim_random(wire->sim, len - 1);
 }
 
-void end_ready(struct sim_end *end) {
+void sim_end_ready(struct sim_end *end) {
     if (end->watcher.ready)
         end->watcher.ready(end->watcher.user);
 }
 
-void end_fails(struct sim_end *end, int error, uint64_t delay_ns) {
+void sim_end_fails(struct sim_end *end, int error, uint64_t delay_ns) {
     if (end->closed || end->error || end->coming_error)
         return;
     end->coming_error = error;
-    timer_stop(end->wire->sim, &end->news);
-    timer_set(end->wire->sim, &end->news, end->wire->sim->now_ns + delay_ns);
+    sim_timer_stop(end->wire->sim, &end->news);
+    sim_timer_set(end->wire->sim, &end->news, end->wire->sim->now_ns + delay_ns);
 }
 
 static void break_wire(struct wire *wire, enum sim_fate fate) {
@@ -98,14 +98,14 @@ static void break_wire(struct wire *wire, enum sim_fate fate) {
     stop_moving(wire);
     for (unsigned i = 0; i < 2; i++) {
         if (fate == SIM_CUT)
-            end_fails(&wire->ends[i], ECONNRESET, wire_delay_ns(wire));
+            sim_end_fails(&wire->ends[i], ECONNRESET, sim_wire_delay_ns(wire));
         else
-            end_fails(&wire->ends[i], ETIMEDOUT, KEEPALIVE_NS + wire_delay_ns(wire));
+            sim_end_fails(&wire->ends[i], ETIMEDOUT, KEEPALIVE_NS + sim_wire_delay_ns(wire));
     }
 }
 
 static void half_cut(struct wire *wire) {
-    end_fails(&wire->ends[sim_random(wire->sim, 2)], ECONNRESET, wire_delay_ns(wire));
+    sim_end_fails(&wire->ends[sim_random(wire->sim, 2)], ECONNRESET, sim_wire_delay_ns(wire));
     break_wire(wire, SIM_VANISHED);
 }
 
@@ -134,12 +134,12 @@ static bool fin_comes(const struct channel *channel) {
     return channel->fin_written && !channel->fin_arrived && channel->arrived == channel->written;
 }
 
-void channel_kick(struct channel *channel) {
+void sim_channel_kick(struct channel *channel) {
     struct sim *sim = channel->wire->sim;
     if (channel->deliver.place || is_broken(channel->wire))
         return;
     if (movable(channel) > 0 || fin_comes(channel))
-        timer_set(sim, &channel->deliver, sim->now_ns + wire_delay_ns(channel->wire));
+        sim_timer_set(sim, &channel->deliver, sim->now_ns + sim_wire_delay_ns(channel->wire));
 }
 
 /* One bit of those that arrive is wrong. */
@@ -156,19 +156,19 @@ static void corrupt(struct channel *channel, size_t len) {
 
 static void arrive(struct channel *channel, size_t len) {
     struct sim *sim = channel->wire->sim;
-    if (sim_chance(sim, wire_faults(channel->wire)->corrupt))
+    if (sim_chance(sim, sim_wire_faults(channel->wire)->corrupt))
         corrupt(channel, len);
     channel->arrived += len;
     sim_note(sim, NOTE_ARRIVED, channel->arrived);
     if (!channel->ack.place) {
         channel->ack_under_way = channel->arrived;
-        timer_set(sim, &channel->ack, sim->now_ns + wire_delay_ns(channel->wire));
+        sim_timer_set(sim, &channel->ack, sim->now_ns + sim_wire_delay_ns(channel->wire));
     }
 }
 
 /* True: the journey ended badly. */
 static bool breaks(struct wire *wire) {
-    const struct sim_faults *faults = wire_faults(wire);
+    const struct sim_faults *faults = sim_wire_faults(wire);
     if (sim_chance(wire->sim, faults->cut))
         break_wire(wire, SIM_CUT);
     else if (sim_chance(wire->sim, faults->vanish))
@@ -187,16 +187,16 @@ static void deliver(struct sim_timer *timer) {
         return;
     if (to->closed) { /* nobody takes them */
         if (len > 0)
-            end_fails(from, wire->pipe ? EPIPE : ECONNRESET, wire_delay_ns(wire));
+            sim_end_fails(from, wire->pipe ? EPIPE : ECONNRESET, sim_wire_delay_ns(wire));
         return;
     }
-    len = wire_shorten(wire, len);
+    len = sim_wire_shorten(wire, len);
     if (len > 0)
         arrive(channel, len);
     if (fin_comes(channel))
         channel->fin_arrived = true;
-    channel_kick(channel);
-    end_ready(to);
+    sim_channel_kick(channel);
+    sim_end_ready(to);
 }
 
 static void acknowledge(struct sim_timer *timer) {
@@ -205,9 +205,9 @@ static void acknowledge(struct sim_timer *timer) {
     channel->acked = channel->ack_under_way;
     if (channel->arrived > channel->acked) {
         channel->ack_under_way = channel->arrived;
-        timer_set(sim, &channel->ack, sim->now_ns + wire_delay_ns(channel->wire));
+        sim_timer_set(sim, &channel->ack, sim->now_ns + sim_wire_delay_ns(channel->wire));
     }
-    end_ready(&channel->wire->ends[channel->from]);
+    sim_end_ready(&channel->wire->ends[channel->from]);
 }
 
 /* The bytes stay for good: what came of them is asked for later. */
@@ -220,27 +220,27 @@ static void append(struct channel *channel, const uint8_t *data, size_t len) {
     channel->written += len;
 }
 
-size_t channel_space_bytes(const struct channel *channel) {
+size_t sim_channel_space_bytes(const struct channel *channel) {
     return KERNEL_SEND_BYTES - (size_t)(channel->written - channel->acked);
 }
 
-ssize_t channel_write(struct channel *channel, const uint8_t *data, size_t len) {
-    size_t space = channel_space_bytes(channel);
+ssize_t sim_channel_write(struct channel *channel, const uint8_t *data, size_t len) {
+    size_t space = sim_channel_space_bytes(channel);
     if (len == 0)
         return 0;
     if (space == 0)
         return -EAGAIN;
-    len = wire_shorten(channel->wire, len < space ? len : space);
+    len = sim_wire_shorten(channel->wire, len < space ? len : space);
     append(channel, data, len);
-    channel_kick(channel);
+    sim_channel_kick(channel);
     return (ssize_t)len;
 }
 
-ssize_t channel_read(struct channel *channel, uint8_t *data, size_t len) {
+ssize_t sim_channel_read(struct channel *channel, uint8_t *data, size_t len) {
     uint64_t there = channel->arrived - channel->read;
-    len = wire_shorten(channel->wire, len < there ? len : (size_t)there);
+    len = sim_wire_shorten(channel->wire, len < there ? len : (size_t)there);
     memcpy(data, channel->bytes + channel->read, len);
     channel->read += len;
-    channel_kick(channel);
+    sim_channel_kick(channel);
     return (ssize_t)len;
 }
