@@ -136,6 +136,7 @@ struct mux_link *mux_link_open(struct mux *mux, const struct mux_link_config *co
                               .way_down = config->way_down,
                               .is_bare = config->is_bare,
                               .is_raw = config->is_raw,
+                              .is_routed = !config->is_bare && !mux->config.sink,
                               .tail = tail};
     snprintf(link->peer, sizeof link->peer, "%s", config->peer);
     snprintf(link->host, sizeof link->host, "%s", config->host);

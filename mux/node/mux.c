@@ -8,6 +8,8 @@
 
 #define LINE_BYTES 512
 
+#define NS_PER_MS 1000000u
+
 /* A peer can provoke messages: so many a second, and a burst. */
 #define MESSAGES_PER_SECOND 10
 #define MESSAGES_BURST 20
@@ -290,7 +292,8 @@ void mux_sane(const struct mux *mux) {
 void mux_run(struct mux *mux, uint64_t now_ns) {
     assert(now_ns >= mux->ran_ns);
     look_how_late(mux, now_ns);
-    mux->ran_ns = mux->tests.now_ns = now_ns;
+    mux->ran_ns = now_ns;
+    mux->tests.now_ms = (uint32_t)(now_ns / NS_PER_MS);
     mux_links_run(mux, now_ns);
     mux_nodes_run(mux, now_ns);
     mux_down_run(mux, now_ns);

@@ -173,7 +173,8 @@ struct mux_link {
     struct mux_link *next;      /* in its bucket of the directory, or in the free list */
     enum mux_link_kind kind;
     bool way_down, is_bare, is_raw; /* see mux_link_config */
-    bool expects_large;             /* the last packet was larger than buffer_bytes */
+    bool is_routed;       /* its segment is put in front of routes: no bare link, no sink */
+    bool expects_large;   /* the last packet was larger than buffer_bytes */
     bool by_room;         /* no received buffer is free for it: it offers room of its own */
     size_t buffer_bytes;  /* the largest buffer that it has received: stacks differ in theirs */
     uint64_t slot_bytes;  /* received since it has its slot */
@@ -505,7 +506,13 @@ void mux_up_run(struct mux *mux);
 /* For another frame, in the batch or the sink. */
 bool mux_up_has_room(const struct mux *mux);
 /* Packets go up, whichever way. */
-void mux_count_forwarded(struct mux *mux, unsigned packets, size_t bytes, size_t referenced);
+static inline void mux_count_forwarded(struct mux *mux, unsigned packets, size_t bytes,
+                                       size_t referenced) {
+    MUX_COUNT(&mux->counters, forwarded_packets, packets);
+    MUX_COUNT(&mux->counters, forwarded_bytes, bytes);
+    MUX_COUNT(&mux->counters, body_bytes_referenced, referenced);
+    MUX_COUNT(&mux->counters, body_bytes_copied, bytes - referenced);
+}
 
 /* sink.c */
 /* One packet for which nothing else is kept. False: not now. */

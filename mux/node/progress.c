@@ -20,7 +20,7 @@ struct head {
     struct mux_progress_list *list;
     uint32_t hash;
     uint32_t test_id_len;
-    uint32_t began_ms; /* of the owner's clock, its lower bits: good for ages up to 49 days */
+    uint32_t began_ms; /* good for ages up to 49 days */
     uint16_t route_len;
     bool has_route;
     bool is_alone; /* in no bucket, not hashed: it began while its link had no other */
@@ -337,10 +337,6 @@ MUX_RARE bool make_room(struct mux_progress *progress, struct mux_progress_list 
     return true;
 }
 
-static uint32_t milliseconds(const struct mux_progress *progress) {
-    return (uint32_t)(progress->now_ns / NS_PER_MS);
-}
-
 /* A new test, in no bucket yet. NULL: there is no room for it, it is counted. */
 static struct mux_progress_cell *begin(struct mux_progress *progress,
                                        struct mux_progress_list *list,
@@ -363,7 +359,7 @@ static struct mux_progress_cell *begin(struct mux_progress *progress,
     head->test_id_len = (uint32_t)packet->test_id.len;
     head->has_route = packet->route.data != NULL;
     head->is_alone = true;
-    head->began_ms = milliseconds(progress);
+    head->began_ms = progress->now_ms;
     mux_list_init(&head->of_link);
     mux_list_append(&list->tests, &head->of_link);
     list->count++;
@@ -442,7 +438,7 @@ bool mux_progress_oldest(struct mux_progress *progress, const struct mux_progres
     if (!cell)
         return false;
     *name = read_whole_name(progress, cell);
-    *age_ns = (uint64_t)(milliseconds(progress) - cell->head.began_ms) * NS_PER_MS;
+    *age_ns = (uint64_t)(progress->now_ms - cell->head.began_ms) * NS_PER_MS;
     return true;
 }
 

@@ -61,7 +61,7 @@ struct mux_progress {
     unsigned touched; /* cells that were ever used: the others take no memory yet */
     unsigned free_count;
     uint64_t hash_key;
-    uint64_t now_ns;   /* the owner's to set: when tests begin */
+    uint32_t now_ms;   /* the owner's to set: when tests begin; the lower bits are enough */
     uint64_t *unnamed; /* the owner's counter: tests that got, or came to have, no name here */
     uint8_t *name;     /* the last one read, in one piece */
     struct mux_progress_pool pools[MUX_PROGRESS_KINDS];

@@ -1,5 +1,6 @@
 /* The way up: links in turn, their frames with the segment in front, into batches. */
 #include "mux/node/mux_internal.h"
+#include "mux/packet/bytes.h"
 #include "mux/packet/report.h"
 
 #include <inttypes.h>
@@ -19,13 +20,6 @@ static struct mux_buffer *holder_of(struct mux_link *link, const struct mux_fram
     /* holding must never starve receiving */
     size_t held = mux->fill->held_count + mux->flight->held_count;
     return held < mux->config.inputs_max / 2 ? link->inputs.first->buffer : NULL;
-}
-
-void mux_count_forwarded(struct mux *mux, unsigned packets, size_t bytes, size_t referenced) {
-    MUX_COUNT(&mux->counters, forwarded_packets, packets);
-    MUX_COUNT(&mux->counters, forwarded_bytes, bytes);
-    MUX_COUNT(&mux->counters, body_bytes_referenced, referenced);
-    MUX_COUNT(&mux->counters, body_bytes_copied, bytes - referenced);
 }
 
 /* Queues packets; returns their bytes. */
@@ -123,6 +117,11 @@ static size_t forward_as_is(struct mux_link *link, const struct mux_frame *frame
     return forward(link, frame, &packet, 1);
 }
 
+/* Its packets get no segment here. */
+MUX_RARE size_t forward_unrouted(struct mux_link *link, const struct mux_frame *frame) {
+    return link->mux->config.sink ? mux_sink_packet(link, frame) : forward_as_is(link, frame);
+}
+
 /* No farm has so many nodes above each other: it has gone round. */
 static bool is_too_deep(struct mux_span route) {
     unsigned depth = 1;
@@ -145,10 +144,8 @@ static size_t forward_packet(struct mux_link *link, const struct mux_frame *fram
         return 0;
     }
     mux_progress_see(&mux->tests, &link->tests, &frame->packet, is_readable(link, &frame->packet));
-    if (mux->config.sink)
-        return mux_sink_packet(link, frame);
-    if (link->is_bare)
-        return forward_as_is(link, frame);
+    if (!link->is_routed)
+        return forward_unrouted(link, frame);
     return frame->bytes.len < mux->config.reference_least_bytes ? forward_small(link, frame)
                                                                 : forward_large(link, frame);
 }
@@ -298,7 +295,8 @@ static enum mux_link_step take_frame(struct mux_link *link) {
         break;
     }
     link->credit_bytes -= (int64_t)(bytes > FRAME_LEAST_BYTES ? bytes : FRAME_LEAST_BYTES);
-    mux_link_has_frame(link);
+    if (link->role == MUX_ROLE_UNKNOWN)
+        mux_link_has_frame(link);
     mux_link_progressed(link);
     mux_link_leave_slot(link);
     return MUX_LINK_MORE;
