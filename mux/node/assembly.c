@@ -48,13 +48,14 @@ static void move_to_slot(struct mux_link *link, struct mux_slots *slots) {
     link->slot = slot;
     link->slot_due_ns = UINT64_MAX; /* judged from now on, when others wait */
     link->slot_bytes = 0;
-    mux_list_append(&slots->holders, &link->slot_entry);
+    mux_list_append(&slots->owners, &link->slot_entry);
 }
 
 void mux_link_leave_slot(struct mux_link *link) {
-    if (!link->slot || link->offered_bytes || mux_framer_stored(&link->framer) > TAIL_BYTES / 2)
+    if (!link->slot || link->offered_bytes ||
+        mux_framer_stored(&link->framer) > SMALL_STORE_BYTES / 2)
         return;
-    move_store(link, (struct mux_room){link->tail, TAIL_BYTES});
+    move_store(link, (struct mux_room){link->small_store, SMALL_STORE_BYTES});
     mux_link_release_slot(link);
 }
 
@@ -144,7 +145,7 @@ static unsigned waiting_count(const struct mux_slots *slots) {
 /* Of the slots that others wait for so many will come back by themselves. */
 static unsigned leaving_count(const struct mux_slots *slots) {
     unsigned count = 0;
-    for (const struct mux_list *at = slots->holders.next; at != &slots->holders; at = at->next)
+    for (const struct mux_list *at = slots->owners.next; at != &slots->owners; at = at->next)
         count += MUX_LIST_ITEM(at, struct mux_link, slot_entry)->verdict != MUX_VERDICT_KEPT;
     return count;
 }
@@ -162,7 +163,7 @@ static void judge_each(struct mux_slots *slots, bool anew, uint64_t now_ns) {
     unsigned waiting = waiting_count(slots), leaving = leaving_count(slots);
     uint64_t latest_ns = now_ns + patience_ns(slots, waiting);
     slots->judge_at_ns = latest_ns;
-    for (struct mux_list *at = slots->holders.next; at != &slots->holders; at = at->next) {
+    for (struct mux_list *at = slots->owners.next; at != &slots->owners; at = at->next) {
         struct mux_link *link = MUX_LIST_ITEM(at, struct mux_link, slot_entry);
         if (anew || !is_waited_for(link) || link->slot_due_ns > latest_ns)
             link->slot_due_ns = latest_ns;
@@ -186,15 +187,15 @@ static void judge(struct mux_slots *slots, uint64_t now_ns) {
         judge_each(slots, anew, now_ns);
 }
 
-void mux_judge_holders(struct mux *mux, uint64_t now_ns) {
+void mux_judge_slot_owners(struct mux *mux, uint64_t now_ns) {
     judge(&mux->middle_slots, now_ns);
     judge(&mux->large_slots, now_ns);
 }
 
-static struct mux_link *stuck_holder(const struct mux_slots *slots) {
+static struct mux_link *stuck_owner(const struct mux_slots *slots) {
     if (mux_list_empty(&slots->waiting))
         return NULL;
-    for (struct mux_list *at = slots->holders.next; at != &slots->holders; at = at->next) {
+    for (struct mux_list *at = slots->owners.next; at != &slots->owners; at = at->next) {
         struct mux_link *link = MUX_LIST_ITEM(at, struct mux_link, slot_entry);
         if (is_waited_for(link))
             return link;
@@ -202,9 +203,9 @@ static struct mux_link *stuck_holder(const struct mux_slots *slots) {
     return NULL;
 }
 
-struct mux_link *mux_stuck_holder(const struct mux *mux) {
+struct mux_link *mux_stuck_slot_owner(const struct mux *mux) {
     if (!mux_list_empty(&mux->active))
         return NULL;
-    struct mux_link *link = stuck_holder(&mux->large_slots);
-    return link ? link : stuck_holder(&mux->middle_slots);
+    struct mux_link *link = stuck_owner(&mux->large_slots);
+    return link ? link : stuck_owner(&mux->middle_slots);
 }

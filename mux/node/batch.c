@@ -36,12 +36,12 @@ static uint8_t *add_room(struct mux_batch *batch, size_t len, bool apart) {
     return at;
 }
 
-static void hold(struct mux_batch *batch, struct mux_buffer *holder) {
-    if (batch->held_count && batch->held[batch->held_count - 1] == holder)
+static void hold(struct mux_batch *batch, struct mux_buffer *buffer) {
+    if (batch->held_count && batch->held[batch->held_count - 1] == buffer)
         return;
     assert(batch->held_count < batch->span_max);
-    mux_buffer_hold(holder);
-    batch->held[batch->held_count++] = holder;
+    mux_buffer_hold(buffer);
+    batch->held[batch->held_count++] = buffer;
 }
 
 static bool lies_in(struct mux_span piece, const struct mux_buffer *buffer) {
@@ -49,36 +49,36 @@ static bool lies_in(struct mux_span piece, const struct mux_buffer *buffer) {
            piece.data + piece.len <= buffer->data + buffer->size_bytes;
 }
 
-static bool is_referenced(struct mux_span piece, const struct mux_buffer *holder,
+static bool is_referenced(struct mux_span piece, const struct mux_buffer *buffer,
                           size_t reference_least_bytes) {
-    return piece.len >= reference_least_bytes && lies_in(piece, holder);
+    return piece.len >= reference_least_bytes && lies_in(piece, buffer);
 }
 
 /* Returns how many bytes were referenced. */
 static size_t add_pieces(struct mux_batch *batch, const struct mux_pieces *pieces,
-                         struct mux_buffer *holder, size_t reference_least_bytes) {
+                         struct mux_buffer *buffer, size_t reference_least_bytes) {
     size_t referenced = 0;
     for (size_t i = 0; i < pieces->count; i++) {
         struct mux_span piece = pieces->piece[i];
-        if (!is_referenced(piece, holder, reference_least_bytes)) {
+        if (!is_referenced(piece, buffer, reference_least_bytes)) {
             bool is_head = i + 1 < pieces->count &&
-                           is_referenced(pieces->piece[i + 1], holder, reference_least_bytes);
+                           is_referenced(pieces->piece[i + 1], buffer, reference_least_bytes);
             memcpy(add_room(batch, piece.len, is_head), piece.data, piece.len);
             continue;
         }
         assert(batch->gather.count < batch->span_max);
         batch->spans[batch->gather.count++] = piece;
-        hold(batch, holder);
+        hold(batch, buffer);
         referenced += piece.len;
     }
     return referenced;
 }
 
 size_t mux_batch_add(struct mux_batch *batch, const struct mux_pieces *pieces,
-                     struct mux_buffer *holder, size_t reference_least_bytes) {
+                     struct mux_buffer *buffer, size_t reference_least_bytes) {
     batch->gather.len_bytes += pieces->len_bytes;
     if (pieces->len_bytes >= reference_least_bytes)
-        return add_pieces(batch, pieces, holder, reference_least_bytes);
+        return add_pieces(batch, pieces, buffer, reference_least_bytes);
     mux_pieces_copy(pieces, add_room(batch, pieces->len_bytes, false));
     return 0;
 }

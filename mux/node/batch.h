@@ -30,11 +30,11 @@ static inline bool mux_batch_has_room(const struct mux_batch *batch, size_t copi
 }
 
 /*
- * Adds one packet. Pieces of at least reference_least_bytes that lie in `holder` (may be NULL) are
+ * Adds one packet. Pieces of at least reference_least_bytes that lie in `buffer` (may be NULL) are
  * referenced. There must be room. Returns how many bytes were referenced.
  */
 size_t mux_batch_add(struct mux_batch *batch, const struct mux_pieces *pieces,
-                     struct mux_buffer *holder, size_t reference_least_bytes);
+                     struct mux_buffer *buffer, size_t reference_least_bytes);
 
 /* Where a packet may be written in one piece: see mux_batch_filled(). */
 static inline struct mux_room mux_batch_room(const struct mux_batch *batch) {

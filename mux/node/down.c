@@ -229,7 +229,7 @@ static bool give_up_memory(struct mux_link *link, size_t len, uint64_t now_ns) {
 static void take_own(struct mux *mux, const struct mux_packet *packet) {
     struct mux_span text = packet->file_content;
     MUX_COUNT(&mux->counters, down_own_packets, 1);
-    if (mux_greeting_answered(mux, packet))
+    if (mux_handshake_handle(mux, packet))
         return;
     if (mux_span_equal(packet->file_name, mux_span_text("muxd")) && text.len)
         mux_log(mux, "the upstream says: %.*s", (int)(text.len < 400 ? text.len : 400),

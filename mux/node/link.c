@@ -101,7 +101,7 @@ enum mux_link_step mux_link_enter(struct mux_link *link) {
         return MUX_LINK_MORE;
     }
     start(link, MUX_ENTRY_GUEST);
-    mux_node_says(link, &frame.packet);
+    mux_node_handle_word(link, &frame.packet);
     mux_link_has_frame(link);
     return MUX_LINK_MORE;
 }
@@ -112,7 +112,7 @@ static void init_lists(struct mux_link *link) {
     mux_list_init(&link->node_entry);
     mux_list_init(&link->attention_entry);
     mux_list_init(&link->chatter_entry);
-    mux_list_init(&link->look_entry);
+    mux_list_init(&link->resync_entry);
     mux_list_init(&link->starved_entry);
     mux_list_init(&link->fresh_entry);
     mux_list_init(&link->slot_entry);
@@ -128,7 +128,7 @@ struct mux_link *mux_link_open(struct mux *mux, const struct mux_link_config *co
         turn_oldest_spare_away(mux);
         return NULL;
     }
-    uint8_t *tail = mux->tails + (size_t)(link - mux->links) * TAIL_BYTES;
+    uint8_t *small_store = mux->small_stores + (size_t)(link - mux->links) * SMALL_STORE_BYTES;
     assert(!config->is_bare || config->kind == MUX_LINK_WORKER || config->kind == MUX_LINK_STDERR);
     *link = (struct mux_link){.mux = mux,
                               .user = config->user,
@@ -137,7 +137,7 @@ struct mux_link *mux_link_open(struct mux *mux, const struct mux_link_config *co
                               .is_bare = config->is_bare,
                               .is_raw = config->is_raw,
                               .is_routed = !config->is_bare && !mux->config.sink,
-                              .tail = tail};
+                              .small_store = small_store};
     snprintf(link->peer, sizeof link->peer, "%s", config->peer);
     snprintf(link->host, sizeof link->host, "%s", config->host);
     init_lists(link);
@@ -213,7 +213,7 @@ void mux_link_ended(struct mux_link *link, const char *reason) {
     if (link->role != MUX_ROLE_LEAVING) /* else that is why */
         snprintf(link->reason, sizeof link->reason, "%s", reason);
     mux_link_set_input(link, MUX_INPUT_ENDED);
-    mux_list_remove(&link->look_entry);
+    mux_list_remove(&link->resync_entry);
     mux_list_remove(&link->starved_entry);
     link->offered_bytes = 0;
     mux_link_activate(link);
@@ -227,7 +227,7 @@ static void detach(struct mux_link *link) {
     mux_link_set_turn(link, MUX_TURN_IDLE);
     mux_list_remove(&link->attention_entry);
     mux_list_remove(&link->chatter_entry);
-    mux_list_remove(&link->look_entry);
+    mux_list_remove(&link->resync_entry);
     mux_list_remove(&link->starved_entry);
     mux_list_remove(&link->fresh_entry);
     if (mux->bare == link)

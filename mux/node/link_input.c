@@ -80,14 +80,14 @@ void mux_links_feed_starved(struct mux *mux) {
         struct mux_link *link = MUX_LIST_ITEM(mux->starved.next, struct mux_link, starved_entry);
         mux_list_remove(&link->starved_entry);
         link->by_room = true;
-        if (link->slot || link->framer.candidate > TAIL_BYTES)
+        if (link->slot || link->framer.candidate > SMALL_STORE_BYTES)
             mux_link_activate(link); /* to get a slot, or room in the one it has */
         mux_link_attend(link);
     }
 }
 
 /* Room for what comes next, when the framer waits for nothing. */
-static struct mux_room room_in_tail(struct mux_link *link) {
+static struct mux_room room_in_small_store(struct mux_link *link) {
     if (mux_link_has_turn(link) || link->slot)
         return (struct mux_room){NULL, 0};
     if (link->by_room)
@@ -106,7 +106,7 @@ struct mux_room mux_link_offer(struct mux_link *link) {
      */
     struct mux_room room = link->slot ? mux_framer_room(&link->framer) : none;
     if (!room.len && (link->expects_large || link->by_room))
-        room = room_in_tail(link);
+        room = room_in_small_store(link);
     link->offered_bytes = room.len;
     mux_link_sane(link);
     return room;
@@ -138,7 +138,7 @@ static void end_framer(struct mux_link *link) {
 }
 
 void mux_link_restart_framer(struct mux_link *link) {
-    mux_framer_init(&link->framer, (struct mux_room){link->tail, TAIL_BYTES});
+    mux_framer_init(&link->framer, (struct mux_room){link->small_store, SMALL_STORE_BYTES});
     link->framer.text = link->kind == MUX_LINK_STDERR;
 }
 
@@ -168,10 +168,12 @@ enum mux_link_step mux_link_drop_input(struct mux_link *link) {
 
 /* The store that the rest of the packet underway is to be received into; 0: it needs none. */
 static size_t wanted_store(const struct mux_link *link) {
-    bool in_tail = !link->slot && !link->expects_large && link->framer.candidate <= TAIL_BYTES;
+    bool in_small_store =
+        !link->slot && !link->expects_large && link->framer.candidate <= SMALL_STORE_BYTES;
     bool by_room = link->expects_large || link->by_room;
-    return by_room && !in_tail && link->input == MUX_INPUT_OPEN ? mux_framer_wanted(&link->framer)
-                                                                : 0;
+    return by_room && !in_small_store && link->input == MUX_INPUT_OPEN
+               ? mux_framer_wanted(&link->framer)
+               : 0;
 }
 
 /* Feeds the next input. False: there is none. */
@@ -189,7 +191,7 @@ static bool feed(struct mux_link *link) {
 /* All that came is used up. */
 static void use_up(struct mux_link *link) {
     if (link->entry == MUX_ENTRY_GIVEN_UP)
-        mux_list_append(&link->mux->buried, &link->watch_entry);
+        mux_list_append(&link->mux->given_up, &link->watch_entry);
     else if (link->input != MUX_INPUT_OPEN)
         finish(link);
     else if (mux_framer_chatter(&link->framer))

@@ -149,9 +149,9 @@ static void entry_sane(const struct mux_link *link) {
 static void input_sane(const struct mux_link *link) {
     bool is_open = link->input == MUX_INPUT_OPEN;
     assert(IMPLIES(link->offered_bytes, is_open && link->inputs.count == 0));
-    assert(IMPLIES(in_list(&link->starved_entry) || in_list(&link->look_entry), is_open));
+    assert(IMPLIES(in_list(&link->starved_entry) || in_list(&link->resync_entry), is_open));
     assert(IMPLIES(link->input == MUX_INPUT_FINISHED, link->inputs.count == 0));
-    assert(link->framer.store.data == (link->slot ? link->slot->data : link->tail));
+    assert(link->framer.store.data == (link->slot ? link->slot->data : link->small_store));
     assert(in_list(&link->slot_entry) == (link->slot != NULL));
 }
 

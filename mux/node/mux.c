@@ -170,10 +170,10 @@ static bool make_tables(struct mux *mux) {
     mux->away_max = config->links_max;
     mux->directory_count = 2 * (size_t)mux->links_count;
     mux->links = calloc(mux->links_count, sizeof *mux->links);
-    mux->tails = malloc((size_t)mux->links_count * TAIL_BYTES);
+    mux->small_stores = malloc((size_t)mux->links_count * SMALL_STORE_BYTES);
     mux->directory = calloc(mux->directory_count, sizeof *mux->directory);
     mux->inputs = calloc(config->inputs_max, sizeof *mux->inputs);
-    if (!mux->links || !mux->tails || !mux->directory || !mux->inputs)
+    if (!mux->links || !mux->small_stores || !mux->directory || !mux->inputs)
         return false;
     for (unsigned i = 0; i < config->inputs_max; i++) {
         mux->inputs[i].next = mux->free_inputs;
@@ -197,7 +197,7 @@ static void free_all(struct mux *mux) {
     mux_below_fini(mux);
     mux_segments_fini(&mux->segments);
     free(mux->links);
-    free(mux->tails);
+    free(mux->small_stores);
     free(mux->directory);
     free(mux->inputs);
     free(mux);
@@ -215,7 +215,7 @@ struct mux *mux_create(const struct mux_config *config) {
     mux->config = *config;
     if (mux->config.reference_least_bytes > REFERENCE_LEAST_MAX_BYTES)
         mux->config.reference_least_bytes = REFERENCE_LEAST_MAX_BYTES;
-    mux_greeting_init(mux);
+    mux_handshake_init(mux);
     mux->promised_ns = UINT64_MAX;
     mux->messages = (struct mux_limiter){MESSAGES_PER_SECOND, MESSAGES_BURST, MESSAGES_BURST, 0};
     mux->damage_lines =
@@ -229,9 +229,9 @@ struct mux *mux_create(const struct mux_config *config) {
     mux_list_init(&mux->nodes);
     mux_list_init(&mux->away);
     mux_list_init(&mux->superseded);
-    mux_list_init(&mux->buried);
+    mux_list_init(&mux->given_up);
     mux_list_init(&mux->chatter);
-    mux_list_init(&mux->looks);
+    mux_list_init(&mux->resyncs);
     mux_list_init(&mux->starved);
     mux_list_init(&mux->fresh);
     if (make_tables(mux) && share_memory(mux))
@@ -286,7 +286,7 @@ void mux_sane(const struct mux *mux) {
     assert(mux->config.sink || (mux->sink.state == MUX_SINK_TAKES && mux->sink.count == 0));
     assert(mux->down.free_count <= mux->down.block_count);
     assert(mux_down_waits(&mux->down) == false || mux->down.frame.kind == MUX_FRAME_PACKET);
-    assert(mux->greeting.state != MUX_GREETING_AWAY || mux->config.upstream_is_node);
+    assert(mux->handshake.state != MUX_HANDSHAKE_AWAY || mux->config.upstream_is_node);
 }
 
 void mux_run(struct mux *mux, uint64_t now_ns) {
@@ -300,8 +300,8 @@ void mux_run(struct mux *mux, uint64_t now_ns) {
     do
         mux_up_run(mux);
     while (mux_grant_slots(mux));
-    mux_judge_holders(mux, now_ns);
-    mux_nodes_bury(mux);
+    mux_judge_slot_owners(mux, now_ns);
+    mux_nodes_forget_given_up(mux);
     mux->is_due = false;
     mux_links_feed_starved(mux);
     mux_sane(mux);
@@ -335,7 +335,7 @@ static uint64_t deadline_ns_of(const struct mux *mux) {
     uint64_t deadline_ns = earlier(mux->middle_slots.judge_at_ns, mux->large_slots.judge_at_ns);
     deadline_ns = earlier(deadline_ns, mux_links_deadline_ns(mux));
     deadline_ns = earlier(deadline_ns, mux_nodes_deadline_ns(mux));
-    deadline_ns = earlier(deadline_ns, mux_greeting_deadline_ns(mux));
+    deadline_ns = earlier(deadline_ns, mux_handshake_deadline_ns(mux));
     if (mux_down_waits(&mux->down))
         deadline_ns = earlier(deadline_ns, mux->down.wait_until_ns);
     return deadline_ns;

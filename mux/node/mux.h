@@ -336,7 +336,7 @@ bool mux_busy(const struct mux *mux);
  * A link that holds a slot which others wait for, when nothing can go on without it: the owner may
  * close it if it has no time to wait for the rest of its packet. NULL: there is none.
  */
-struct mux_link *mux_stuck_holder(const struct mux *mux);
+struct mux_link *mux_stuck_slot_owner(const struct mux *mux);
 
 /* Bytes received from links that have not become packets: what is lost if it ended now. */
 uint64_t mux_unframed_bytes(const struct mux *mux);

@@ -17,7 +17,7 @@
 #include "mux/packet/route.h"
 
 /* A link's own store: chatter and packets up to half of it; larger ones wait for a slot. */
-#define TAIL_BYTES MUX_STORE_MIN_BYTES
+#define SMALL_STORE_BYTES MUX_STORE_MIN_BYTES
 
 /* Slots for packets up to half of it, so that 64 KiB attachments do not queue for the large ones.
  */
@@ -57,7 +57,7 @@
 #define CHATTER_SILENCE_NS 30000000u
 
 /* A packet that is not whole after this is looked into (oracle rule 8). */
-#define LOOK_AFTER_NS 2000000000u
+#define RESYNC_AFTER_NS 2000000000u
 
 /* Received buffers of one link that may wait here before it is paused: one in use, few behind. */
 #define LINK_INPUTS_MAX 4
@@ -116,7 +116,7 @@ _Static_assert(FRAME_COPIED_BYTES >= 2 * PACKET_FIELDS * (size_t)REFERENCE_LEAST
 _Static_assert(FRAME_COPIED_BYTES >= MUX_FRAME_CHATTER_MAX_BYTES + FRAME_GROWTH_BYTES &&
                    MUX_FRAME_CHATTER_MAX_BYTES <= MUX_REPORT_CHATTER_MAX_BYTES,
                "chatter is one packet, and may lie where nothing can be referenced");
-_Static_assert(FRAME_COPIED_BYTES >= TAIL_BYTES + FRAME_PACKETS * FRAME_GROWTH_BYTES,
+_Static_assert(FRAME_COPIED_BYTES >= SMALL_STORE_BYTES + FRAME_PACKETS * FRAME_GROWTH_BYTES,
                "from a link's own store all is copied");
 _Static_assert(FRAME_COPIED_BYTES >=
                    MUX_PROGRESS_NAME_BYTES + REASON_BYTES + PEER_TEXT_BYTES + FRAME_GROWTH_BYTES,
@@ -125,11 +125,12 @@ _Static_assert(MUX_ADD_UP_MAX_BYTES <= FRAME_COPIED_BYTES, "an owner's packet is
 _Static_assert(FRAME_GROWTH_BYTES <= MUX_PIECES_SCRATCH_BYTES, "growth is written into scratch");
 _Static_assert(2 * FRAME_COPIED_BYTES <= BATCH_BYTES, "a batch takes several frames of any kind");
 _Static_assert(FRAME_PACKETS *MUX_PIECES_MAX <= MUX_GATHER_MIN, "a frame fits an empty batch");
-_Static_assert(MUX_HEADER_MAX_BYTES <= HEAD_ROOM_BYTES && HEAD_ROOM_BYTES <= TAIL_BYTES,
+_Static_assert(MUX_HEADER_MAX_BYTES <= HEAD_ROOM_BYTES && HEAD_ROOM_BYTES <= SMALL_STORE_BYTES,
                "a packet's length is in its head, which goes into any store");
-_Static_assert(TAIL_BYTES <= MIDDLE_SLOT_BYTES && MIDDLE_SLOT_BYTES <= MUX_STORE_MAX_BYTES,
+_Static_assert(SMALL_STORE_BYTES <= MIDDLE_SLOT_BYTES && MIDDLE_SLOT_BYTES <= MUX_STORE_MAX_BYTES,
                "a larger store takes what a smaller one has");
-_Static_assert(MUX_HELLO_PACKET_BYTES <= TAIL_BYTES && MUX_HELLO_PACKET_BYTES <= DOWN_QUEUE_BYTES,
+_Static_assert(MUX_HELLO_PACKET_BYTES <= SMALL_STORE_BYTES &&
+                   MUX_HELLO_PACKET_BYTES <= DOWN_QUEUE_BYTES,
                "a hello needs no slot, and its answer fits a link's queue");
 
 struct mux_input {
@@ -168,8 +169,8 @@ struct mux_link {
     enum mux_link_verdict verdict;
     enum mux_link_turn turn;
     struct mux_list turn_entry, spare_entry, node_entry; /* see link_state.h */
-    struct mux_list attention_entry, chatter_entry, look_entry, starved_entry, fresh_entry;
-    struct mux_list slot_entry; /* in mux_slots.holders: it owns `slot` */
+    struct mux_list attention_entry, chatter_entry, resync_entry, starved_entry, fresh_entry;
+    struct mux_list slot_entry; /* in mux_slots.owners: it owns `slot` */
     struct mux_link *next;      /* in its bucket of the directory, or in the free list */
     enum mux_link_kind kind;
     bool way_down, is_bare, is_raw; /* see mux_link_config */
@@ -182,11 +183,11 @@ struct mux_link {
     int64_t credit_bytes; /* deficit round robin; a large packet makes it a debt */
     uint64_t received_ns; /* its last bytes */
     uint64_t received_bytes, received_packets, sent_down_bytes;
-    uint64_t look_at_ns;     /* when it is in mux->looks */
-    size_t look_bytes;       /* looked into in vain: again when so much is stored; 0: not yet */
+    uint64_t resync_at_ns;   /* when it is in mux->resyncs */
+    size_t resync_bytes;     /* looked into in vain: again when so much is stored; 0: not yet */
     size_t offered_bytes;    /* of room that the owner is receiving into: the store must not move */
     struct mux_buffer *slot; /* the framer's store when it is not `tail` */
-    uint8_t *tail;
+    uint8_t *small_store;
     struct mux_framer framer;
     struct mux_inputs inputs;
     struct mux_prefix prefix;
@@ -205,7 +206,7 @@ struct mux_link {
     struct mux_list below;  /* of mux_below_node.of_link: nodes that are reached by it */
     unsigned below_further;
     struct mux_link *successor, *predecessor; /* the same node's next newer, older connection */
-    struct mux_list watch_entry;              /* in mux.away, mux.superseded or mux.buried */
+    struct mux_list watch_entry;              /* in mux.away, mux.superseded or mux.given_up */
 
     char reason[REASON_BYTES]; /* why it ended */
     char segment[MUX_SEGMENT_TEXT_BYTES];
@@ -250,21 +251,21 @@ struct mux_down {
     uint64_t wait_until_ns;
 };
 
-/* greeting.c: how far this node has come with an upstream that is a node. */
-enum mux_greeting_state {
-    MUX_GREETING_AWAY,     /* there is no connection */
-    MUX_GREETING_HELLO,    /* the hello is to be sent */
-    MUX_GREETING_ASKED,    /* it is not answered */
-    MUX_GREETING_OPEN,     /* packets go up; an upstream that is no node is always so */
-    MUX_GREETING_SENT_OFF, /* the upstream ends and has said so: no more packets go up */
-    MUX_GREETING_GOODBYE,  /* the goodbye is to be sent, after all packets */
-    MUX_GREETING_LEFT,     /* it was taken to be sent */
-    MUX_GREETING_REFUSED,  /* its answer cannot be used: it is to be closed */
-    MUX_GREETING_LOOP,     /* packets went up, but now it would close a loop: it is to be closed */
+/* handshake.c: how far this node has come with an upstream that is a node. */
+enum mux_handshake_state {
+    MUX_HANDSHAKE_AWAY,     /* there is no connection */
+    MUX_HANDSHAKE_HELLO,    /* the hello is to be sent */
+    MUX_HANDSHAKE_ASKED,    /* it is not answered */
+    MUX_HANDSHAKE_OPEN,     /* packets go up; an upstream that is no node is always so */
+    MUX_HANDSHAKE_SENT_OFF, /* the upstream ends and has said so: no more packets go up */
+    MUX_HANDSHAKE_GOODBYE,  /* the goodbye is to be sent, after all packets */
+    MUX_HANDSHAKE_LEFT,     /* it was taken to be sent */
+    MUX_HANDSHAKE_REFUSED,  /* its answer cannot be used: it is to be closed */
+    MUX_HANDSHAKE_LOOP,     /* packets went up, but now it would close a loop: it is to be closed */
 };
 
-struct mux_greeting {
-    enum mux_greeting_state state;
+struct mux_handshake {
+    enum mux_handshake_state state;
     bool may_be_other;   /* than the node of before */
     bool is_other;       /* it is another one than before */
     const char *refusal; /* in REFUSED and LOOP: why */
@@ -287,8 +288,8 @@ enum mux_life {
 /* What the owner is sending upstream. */
 enum mux_in_flight {
     MUX_IN_FLIGHT_NOTHING,
-    MUX_IN_FLIGHT_GREETING, /* hello or goodbye: mux_greeting.gather */
-    MUX_IN_FLIGHT_BATCH,    /* mux.flight */
+    MUX_IN_FLIGHT_HANDSHAKE, /* hello or goodbye: mux_handshake.gather */
+    MUX_IN_FLIGHT_BATCH,     /* mux.flight */
 };
 
 struct mux {
@@ -298,7 +299,7 @@ struct mux {
     struct mux_limiter messages, damage_lines;
 
     struct mux_link *links; /* config.links_max; touched only when first used */
-    uint8_t *tails;
+    uint8_t *small_stores;
     unsigned links_count, links_touched; /* see mux_connections_max() */
     unsigned places_taken;               /* of config.links_max */
     unsigned connection_count;
@@ -315,7 +316,7 @@ struct mux {
 
     struct mux_list active, attention;
     struct mux_list chatter; /* chatter that waits for its newline, by received_ns */
-    struct mux_list looks;   /* packets underway, by look_at_ns */
+    struct mux_list resyncs; /* packets underway, by resync_at_ns */
     struct mux_list starved; /* links for which no received buffer was free */
     struct mux_list fresh;   /* of mux_link.fresh_entry: something came, but no frame yet */
     struct mux_list pinned;  /* see MUX_TURN_PINNED */
@@ -332,11 +333,11 @@ struct mux {
     struct mux_list nodes;      /* of mux_link.node_entry */
     struct mux_list away;       /* of mux_link.watch_entry, by away_until_ns */
     struct mux_list superseded; /* of mux_link.watch_entry */
-    struct mux_list buried;     /* of mux_link.watch_entry: to be forgotten after this round */
+    struct mux_list given_up;   /* of mux_link.watch_entry: to be forgotten after this round */
     unsigned away_count, away_max;
     uint32_t nodes_left; /* nodes below when this one began to end */
     struct mux_below below;
-    struct mux_greeting greeting;
+    struct mux_handshake handshake;
     unsigned retell_at; /* the next link whose tests are told again; links_touched: none */
 
     struct mux_down down;
@@ -464,7 +465,7 @@ void mux_node_secret(const struct mux *mux, const char *identity, char out[MUX_I
 /* Is this the hello of a node that is known? */
 bool mux_node_may_enter(const struct mux_link *link, const struct mux_packet *packet);
 /* A hello as the first packet of a link, or another word of a node? Then it has been dealt with. */
-bool mux_node_says(struct mux_link *link, const struct mux_packet *packet);
+bool mux_node_handle_word(struct mux_link *link, const struct mux_packet *packet);
 /* It had to open with a hello, and did not: it is closed, in words. */
 void mux_link_refuse_stranger(struct mux_link *link);
 /* What comes from it has been here before: it is closed, in words. */
@@ -485,7 +486,7 @@ bool mux_node_went(struct mux_link *link);
 void mux_nodes_run(struct mux *mux, uint64_t now_ns);
 /* This node itself did not run for so long: nobody else is judged by it. */
 void mux_nodes_slept(struct mux *mux, uint64_t slept_ns, uint64_t now_ns);
-void mux_nodes_bury(struct mux *mux);
+void mux_nodes_forget_given_up(struct mux *mux);
 uint64_t mux_nodes_deadline_ns(const struct mux *mux);
 
 /* assembly.c */
@@ -499,7 +500,7 @@ void mux_link_delivered(struct mux_link *link, size_t len);
 /* Gives free slots to those who wait. False: to nobody. */
 bool mux_grant_slots(struct mux *mux);
 /* Evicts who holds a slot that others wait for and delivers too little. */
-void mux_judge_holders(struct mux *mux, uint64_t now_ns);
+void mux_judge_slot_owners(struct mux *mux, uint64_t now_ns);
 
 /* up.c */
 void mux_up_run(struct mux *mux);
@@ -531,19 +532,19 @@ void mux_retell_begin(struct mux *mux);
 /* As far as the batch has room. */
 void mux_retell_run(struct mux *mux);
 
-/* greeting.c */
-void mux_greeting_init(struct mux *mux);
+/* handshake.c */
+void mux_handshake_init(struct mux *mux);
 /* What this node answers a hello with, but for the secret. */
-void mux_greeting_answer(const struct mux *mux, struct mux_hello *answer);
+void mux_handshake_fill_answer(const struct mux *mux, struct mux_hello *answer);
 /* Hello or goodbye, if one is due. */
-const struct mux_gather *mux_greeting_take(struct mux *mux);
+const struct mux_gather *mux_handshake_take(struct mux *mux);
 /* Does it take packets now? */
-bool mux_greeting_sends_packets(const struct mux *mux);
+bool mux_handshake_sends_packets(const struct mux *mux);
 /* The upstream was lost. */
-void mux_greeting_lost(struct mux *mux);
+void mux_handshake_lost(struct mux *mux);
 /* From the upstream: is it the answer? Then it has been dealt with. */
-bool mux_greeting_answered(struct mux *mux, const struct mux_packet *packet);
-uint64_t mux_greeting_deadline_ns(const struct mux *mux);
+bool mux_handshake_handle(struct mux *mux, const struct mux_packet *packet);
+uint64_t mux_handshake_deadline_ns(const struct mux *mux);
 
 /* down.c */
 bool mux_down_init(struct mux *mux, struct mux_room store, struct mux_room blocks);

@@ -80,7 +80,7 @@ static bool answer(struct mux_link *link) {
     const struct mux *mux = link->mux;
     struct mux_hello hello;
     uint8_t out[MUX_HELLO_PACKET_BYTES];
-    mux_greeting_answer(mux, &hello);
+    mux_handshake_fill_answer(mux, &hello);
     mux_node_secret(mux, link->identity, hello.secret);
     struct mux_span bytes = mux_span(out, mux_hello_write(&hello, out));
     return mux_down_queue(
@@ -270,7 +270,7 @@ static void take_goodbye(struct mux_link *link, uint32_t nodes) {
     snprintf(link->reason, sizeof link->reason, "node %s ended", link->name);
 }
 
-bool mux_node_says(struct mux_link *link, const struct mux_packet *packet) {
+bool mux_node_handle_word(struct mux_link *link, const struct mux_packet *packet) {
     uint32_t nodes;
     if (link->role == MUX_ROLE_UNKNOWN) {
         if (!mux_hello_is(packet))

@@ -185,9 +185,9 @@ void mux_nodes_slept(struct mux *mux, uint64_t slept_ns, uint64_t now_ns) {
         MUX_LIST_ITEM(at, struct mux_link, watch_entry)->superseded_ns = now_ns;
 }
 
-void mux_nodes_bury(struct mux *mux) {
-    while (!mux_list_empty(&mux->buried)) {
-        struct mux_link *link = MUX_LIST_ITEM(mux->buried.next, struct mux_link, watch_entry);
+void mux_nodes_forget_given_up(struct mux *mux) {
+    while (!mux_list_empty(&mux->given_up)) {
+        struct mux_link *link = MUX_LIST_ITEM(mux->given_up.next, struct mux_link, watch_entry);
         mux_link_forget(link);
     }
 }

@@ -404,8 +404,8 @@ __attribute__((noinline)) static void see_many(struct mux_progress *progress,
     }
 }
 
-void mux_progress_see(struct mux_progress *progress, struct mux_progress_list *list,
-                      const struct mux_packet *packet, bool is_readable) {
+void mux_progress_update(struct mux_progress *progress, struct mux_progress_list *list,
+                         const struct mux_packet *packet, bool is_readable) {
     bool begins = packet->status == MUX_STATUS_INPROGRESS;
     bool says_nothing = packet->status == MUX_STATUS_NONE || packet->status == MUX_STATUS_EXISTS;
     if (!packet->test_id.data || says_nothing)

@@ -89,8 +89,8 @@ void mux_progress_open(struct mux_progress *progress, struct mux_progress_list *
  * A packet's status: begins a test, or ends it. `is_readable`: its names are UTF-8; else they are
  * not remembered.
  */
-void mux_progress_see(struct mux_progress *progress, struct mux_progress_list *list,
-                      const struct mux_packet *packet, bool is_readable);
+void mux_progress_update(struct mux_progress *progress, struct mux_progress_list *list,
+                         const struct mux_packet *packet, bool is_readable);
 
 /* Takes the test that began first. False: there is none. */
 bool mux_progress_take(struct mux_progress *progress, struct mux_progress_list *list,

@@ -116,6 +116,6 @@ bool mux_add_up(struct mux *mux, struct mux_link *link, const struct mux_packet 
         return true;
     }
     if (link)
-        mux_progress_see(&mux->tests, &link->tests, packet, true);
+        mux_progress_update(&mux->tests, &link->tests, packet, true);
     return true;
 }

@@ -11,7 +11,7 @@ static void give_back(struct mux_buffer *buffer) {
 bool mux_slots_init(struct mux_slots *slots, struct mux_room memory, size_t slot_bytes) {
     *slots = (struct mux_slots){.slot_bytes = slot_bytes, .judge_at_ns = UINT64_MAX};
     mux_list_init(&slots->waiting);
-    mux_list_init(&slots->holders);
+    mux_list_init(&slots->owners);
     slots->count = (unsigned)(memory.len / slot_bytes);
     slots->buffers = calloc(slots->count, sizeof *slots->buffers);
     slots->free_list = calloc(slots->count, sizeof *slots->free_list);

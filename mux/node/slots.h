@@ -15,7 +15,7 @@ struct mux_slots {
     unsigned *free_list; /* indices of free ones */
     unsigned free_count;
     struct mux_list waiting; /* of mux_link.turn_entry */
-    struct mux_list holders; /* of mux_link.slot_entry; the oldest first */
+    struct mux_list owners;  /* of mux_link.slot_entry; the oldest first */
     bool for_known;          /* the slot granted last was for a link that had sent packets before */
     uint64_t judge_at_ns;    /* the next holder must have delivered; UINT64_MAX: nobody waits */
 };

@@ -13,7 +13,7 @@ bool mux_up_has_room(const struct mux *mux) {
 }
 
 /* The buffer that a frame's large pieces may be sent from; NULL: they are copied. */
-static struct mux_buffer *holder_of(struct mux_link *link, const struct mux_frame *frame) {
+static struct mux_buffer *buffer_of(struct mux_link *link, const struct mux_frame *frame) {
     struct mux *mux = link->mux;
     if (frame->in_store || !link->inputs.first)
         return link->slot;
@@ -26,11 +26,11 @@ static struct mux_buffer *holder_of(struct mux_link *link, const struct mux_fram
 static size_t forward(struct mux_link *link, const struct mux_frame *frame,
                       const struct mux_pieces *packets, unsigned count) {
     struct mux *mux = link->mux;
-    struct mux_buffer *holder = holder_of(link, frame);
+    struct mux_buffer *buffer = buffer_of(link, frame);
     size_t bytes = 0, referenced = 0;
     for (unsigned i = 0; i < count; i++) {
         referenced +=
-            mux_batch_add(mux->fill, &packets[i], holder, mux->config.reference_least_bytes);
+            mux_batch_add(mux->fill, &packets[i], buffer, mux->config.reference_least_bytes);
         bytes += packets[i].len_bytes;
     }
     mux_count_forwarded(mux, count, bytes, referenced);
@@ -137,13 +137,14 @@ static size_t forward_packet(struct mux_link *link, const struct mux_frame *fram
     MUX_COUNT(&mux->counters, received_packets, 1);
     link->received_packets++;
     bool may_be_word = mux_link_is_node(link) || link->role == MUX_ROLE_UNKNOWN;
-    if (may_be_word && mux_node_says(link, &frame->packet))
+    if (may_be_word && mux_node_handle_word(link, &frame->packet))
         return 0;
     if (is_too_deep(frame->packet.route)) {
         mux_link_refuse_loop(link);
         return 0;
     }
-    mux_progress_see(&mux->tests, &link->tests, &frame->packet, is_readable(link, &frame->packet));
+    mux_progress_update(&mux->tests, &link->tests, &frame->packet,
+                        is_readable(link, &frame->packet));
     if (!link->is_routed)
         return forward_unrouted(link, frame);
     return frame->bytes.len < mux->config.reference_least_bytes ? forward_small(link, frame)

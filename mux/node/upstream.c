@@ -12,12 +12,12 @@ static void clear_flight(struct mux *mux) {
 const struct mux_gather *mux_upstream_take(struct mux *mux) {
     if (mux->in_flight != MUX_IN_FLIGHT_NOTHING)
         return NULL;
-    const struct mux_gather *greeting = mux_greeting_take(mux);
-    if (greeting) {
-        mux->in_flight = MUX_IN_FLIGHT_GREETING;
-        return greeting;
+    const struct mux_gather *handshake = mux_handshake_take(mux);
+    if (handshake) {
+        mux->in_flight = MUX_IN_FLIGHT_HANDSHAKE;
+        return handshake;
     }
-    if (!mux_greeting_sends_packets(mux))
+    if (!mux_handshake_sends_packets(mux))
         return NULL;
     if (mux->flight->gather.len_bytes == 0) {
         if (mux->fill->gather.len_bytes == 0)
@@ -50,7 +50,7 @@ void mux_upstream_lost(struct mux *mux, uint64_t sent_bytes, uint64_t now_ns) {
             clear_flight(mux);
     }
     mux->in_flight = MUX_IN_FLIGHT_NOTHING;
-    mux_greeting_lost(mux);
+    mux_handshake_lost(mux);
     mux_down_cut(mux, now_ns);
     mux_sane(mux);
 }

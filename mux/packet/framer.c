@@ -1,6 +1,6 @@
 #include "framer.h"
 #include "packet_internal.h"
-#include "restart.h"
+#include "resync.h"
 
 /* Chatter without a newline waits in the store up to here: a long line is a few packets, not one.
  */
@@ -123,11 +123,11 @@ void mux_framer_filled(struct mux_framer *framer, size_t len) {
     framer->end += len;
 }
 
-bool mux_framer_look_into(struct mux_framer *framer) {
+bool mux_framer_resynchronise(struct mux_framer *framer) {
     size_t stored = stored_bytes(framer);
     assert(framer->fed.len == 0);
     if (stored && framer->candidate && framer->chatter == 0)
-        framer->abandoned = mux_restart_find(mux_span(framer->store.data + framer->head, stored));
+        framer->abandoned = mux_resync_find(mux_span(framer->store.data + framer->head, stored));
     return framer->abandoned > 0;
 }
 
@@ -170,7 +170,7 @@ static void set_damage(struct mux_frame *frame, struct mux_span bytes, enum mux_
 /* A whole candidate. False: it does not fit. */
 MUX_INLINE bool judge_whole(bool trusted, struct mux_frame *frame, struct mux_span bytes,
                             uint32_t header_bytes) {
-    if (!mux_first_number_fits(bytes, header_bytes))
+    if (!mux_first_varint_fits(bytes, header_bytes))
         return false;
     enum mux_error error =
         mux_packet_judge(bytes, header_bytes, trusted, &frame->packet, &frame->layout);

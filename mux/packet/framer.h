@@ -86,7 +86,7 @@ size_t mux_framer_chatter(const struct mux_framer *framer);
  * long. True: another stream goes on inside it; mux_framer_next() gives what is before that as
  * damage. Only after MUX_FRAME_NONE. Linear in what is stored.
  */
-bool mux_framer_look_into(struct mux_framer *framer);
+bool mux_framer_resynchronise(struct mux_framer *framer);
 
 /* Bytes that wait in the store, chatter and begun packets alike. */
 size_t mux_framer_stored(const struct mux_framer *framer);

@@ -22,7 +22,7 @@ const char *mux_error_text(enum mux_error error) {
         return "bad checksum";
     case MUX_ERROR_HEADER:
         return "the header is not that of a subunit v2 packet";
-    case MUX_ERROR_NUMBER:
+    case MUX_ERROR_VARINT:
         return "a number runs past the end of the packet";
     case MUX_ERROR_STRING:
         return "a string runs past the end of the packet";
@@ -32,7 +32,7 @@ const char *mux_error_text(enum mux_error error) {
         return "a string is not UTF-8";
     case MUX_ERROR_CONTENT:
         return "file content runs past the end of the packet";
-    case MUX_ERROR_LEFT_OVER:
+    case MUX_ERROR_TRAILING:
         return "bytes are left over between the last field and the checksum";
     case MUX_ERROR_TOO_LARGE:
         return "too large for a packet of at most 4194303 bytes";
@@ -85,7 +85,7 @@ static enum step walk_number(struct walk *walk, uint32_t *value) {
     size_t width = (walk->data[walk->at] >> 6) + 1u;
     if (walk->at + width > walk->end)
         return STEP_REFUTED;
-    if (!mux_number_read(mux_span(walk->data + walk->at, walk->have - walk->at), value))
+    if (!mux_varint_read(mux_span(walk->data + walk->at, walk->have - walk->at), value))
         return STEP_UNKNOWN;
     walk->at += width;
     return STEP_ON;
@@ -168,7 +168,7 @@ static inline bool take_number(struct fields *fields, uint32_t *value) {
         return true;
     }
     unsigned width;
-    *value = mux_number_at(fields->at, &width); /* there are four bytes, of the CRC if need be */
+    *value = mux_varint_at(fields->at, &width); /* there are four bytes, of the CRC if need be */
     if (width > (size_t)(fields->end - fields->at))
         return false;
     fields->at += width;
@@ -183,7 +183,7 @@ MUX_INLINE enum mux_error take_counted(struct fields *fields, struct mux_span *o
         fields->at++;
     } else {
         if (!take_number(fields, &len))
-            return MUX_ERROR_NUMBER;
+            return MUX_ERROR_VARINT;
         if (len > (size_t)(fields->end - fields->at))
             return past_end;
     }
@@ -205,10 +205,10 @@ static inline enum mux_error take_timestamp(struct fields *fields, struct mux_pa
     if (!packet->has_timestamp)
         return MUX_OK;
     if (fields->end - fields->at < SECONDS_BYTES)
-        return MUX_ERROR_NUMBER;
+        return MUX_ERROR_VARINT;
     packet->seconds = mux_read_be32(fields->at);
     fields->at += SECONDS_BYTES;
-    return take_number(fields, &packet->nanoseconds) ? MUX_OK : MUX_ERROR_NUMBER;
+    return take_number(fields, &packet->nanoseconds) ? MUX_OK : MUX_ERROR_VARINT;
 }
 
 static inline enum mux_error take_tags(struct fields *fields, struct mux_packet *packet) {
@@ -216,7 +216,7 @@ static inline enum mux_error take_tags(struct fields *fields, struct mux_packet 
     if (!packet->has_tags)
         return MUX_OK;
     if (!take_number(fields, &packet->tag_count))
-        return MUX_ERROR_NUMBER;
+        return MUX_ERROR_VARINT;
     if (packet->tag_count > (size_t)(fields->end - fields->at))
         return MUX_ERROR_STRING;
     const uint8_t *first = fields->at;
@@ -264,7 +264,7 @@ MUX_INLINE enum mux_error take_fields(struct fields *fields, struct mux_packet *
     if (!error)
         error = take_string(fields, flags & MUX_FLAG_ROUTE, &packet->route);
     if (!error && fields->at != fields->end)
-        error = MUX_ERROR_LEFT_OVER;
+        error = MUX_ERROR_TRAILING;
     return error;
 }
 
@@ -303,7 +303,7 @@ MUX_RARE enum mux_error walk_all(struct mux_span bytes, uint32_t header_bytes,
 
 static inline bool next_tag(struct mux_span *tags, struct mux_span *tag) {
     uint32_t len;
-    unsigned width = mux_number_read(*tags, &len);
+    unsigned width = mux_varint_read(*tags, &len);
     if (width == 0 || len > tags->len - width)
         return false;
     *tag = mux_span(tags->data + width, len);
@@ -374,7 +374,7 @@ static enum mux_error parse(struct mux_span bytes, struct mux_packet *packet,
     if (error)
         return error;
     if (length != bytes.len)
-        return length > bytes.len ? MUX_ERROR_SHORT_PACKET : MUX_ERROR_LEFT_OVER;
+        return length > bytes.len ? MUX_ERROR_SHORT_PACKET : MUX_ERROR_TRAILING;
     return walk_all(bytes, header_bytes, packet, layout ? layout : &unused, strings);
 }
 
@@ -397,9 +397,9 @@ bool mux_tag_next(struct mux_span *tags, struct mux_span *tag) {
 
 enum mux_error mux_tag_append(uint8_t *buffer, size_t capacity, size_t *len, struct mux_span tag) {
     uint8_t number[4];
-    if (tag.len > MUX_NUMBER_MAX)
+    if (tag.len > MUX_VARINT_MAX)
         return MUX_ERROR_TOO_LARGE;
-    unsigned width = mux_number_write(number, (uint32_t)tag.len);
+    unsigned width = mux_varint_write(number, (uint32_t)tag.len);
     if (capacity - *len < width || capacity - *len - width < tag.len)
         return MUX_ERROR_TOO_LARGE;
     memcpy(buffer + *len, number, width);

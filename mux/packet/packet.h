@@ -11,7 +11,7 @@
 #ifndef MUX_PACKET_H
 #define MUX_PACKET_H
 
-#include "number.h"
+#include "varint.h"
 
 #define MUX_SIGNATURE 0xB3
 #define MUX_PACKET_MIN_BYTES 8       /* signature, flags, length, CRC */
@@ -54,13 +54,13 @@ enum mux_error {
     MUX_ERROR_SHORT_PACKET, /* the stream ended inside a packet */
     MUX_ERROR_CRC,          /* bad checksum */
     MUX_ERROR_HEADER,       /* signature, version, bit 3 or LENGTH are not what they must be */
-    MUX_ERROR_NUMBER,       /* a number runs past the packet's end */
+    MUX_ERROR_VARINT,       /* a number runs past the packet's end */
     MUX_ERROR_STRING,       /* a string runs past the packet's end */
     MUX_ERROR_NUL,          /* NUL in a string */
     MUX_ERROR_UTF8,         /* a string is not UTF-8 */
     MUX_ERROR_CONTENT,      /* file content runs past the packet's end */
-    MUX_ERROR_LEFT_OVER,    /* bytes between the last field and the CRC */
-    MUX_ERROR_TOO_LARGE,    /* longer than MUX_PACKET_MAX_BYTES, or a number than MUX_NUMBER_MAX */
+    MUX_ERROR_TRAILING,     /* bytes between the last field and the CRC */
+    MUX_ERROR_TOO_LARGE,    /* longer than MUX_PACKET_MAX_BYTES, or a number than MUX_VARINT_MAX */
     MUX_ERROR_ABANDONED,    /* the writer died in the middle and another stream goes on */
 };
 
@@ -84,7 +84,7 @@ struct mux_packet {
     bool has_timestamp;   /* seconds and nanoseconds mean something */
     bool has_tags;        /* zero tags is not the same as no tags field */
     uint32_t seconds;     /* since 1970-01-01 UTC */
-    uint32_t nanoseconds; /* 0..MUX_NUMBER_MAX: the wire does not keep it below a second */
+    uint32_t nanoseconds; /* 0..MUX_VARINT_MAX: the wire does not keep it below a second */
     uint32_t tag_count;
     struct mux_span test_id;      /* UTF-8, no NUL */
     struct mux_span tags;         /* tag_count strings as on the wire: see mux_tag_next() */

@@ -17,10 +17,10 @@ static inline unsigned mux_flags_read(const uint8_t *packet) {
 }
 
 /* A number where four bytes can be read, whether or not it has so many: *width says how many. */
-static inline uint32_t mux_number_at(const uint8_t *at, unsigned *width) {
+static inline uint32_t mux_varint_at(const uint8_t *at, unsigned *width) {
     uint32_t word = mux_read_be32(at);
     *width = (word >> 30) + 1;
-    return (word & MUX_NUMBER_MAX) >> 8 * (4 - *width);
+    return (word & MUX_VARINT_MAX) >> 8 * (4 - *width);
 }
 
 /* mux_header_parse() of less than the smallest packet. */
@@ -35,7 +35,7 @@ static inline enum mux_error mux_header_read(struct mux_span bytes, uint32_t *le
     if ((mux_read_be32(bytes.data) & MUX_HEADER_MASK) != MUX_HEADER_BITS)
         return MUX_ERROR_HEADER; /* first: of chance bytes hardly any come further */
     unsigned width;
-    *length = mux_number_at(bytes.data + MUX_HEADER_FIXED_BYTES, &width);
+    *length = mux_varint_at(bytes.data + MUX_HEADER_FIXED_BYTES, &width);
     uint32_t end = MUX_HEADER_FIXED_BYTES + width;
     *header_bytes = end;
     bool fits = end <= MUX_HEADER_MAX_BYTES && *length >= end + MUX_CRC_BYTES;
@@ -46,14 +46,14 @@ static inline enum mux_error mux_header_read(struct mux_span bytes, uint32_t *le
  * Without a timestamp the first field begins with a number, of bytes or of tags. Chance bytes that
  * look like a header mostly fail here, before anything else was done.
  */
-static inline bool mux_first_number_fits(struct mux_span bytes, uint32_t header_bytes) {
+static inline bool mux_first_varint_fits(struct mux_span bytes, uint32_t header_bytes) {
     const unsigned fields =
         MUX_FLAG_TEST_ID | MUX_FLAG_TAGS | MUX_FLAG_MIME | MUX_FLAG_FILE | MUX_FLAG_ROUTE;
     unsigned flags = mux_flags_read(bytes.data), width;
     size_t body_bytes = bytes.len - MUX_CRC_BYTES - header_bytes;
     if (flags & MUX_FLAG_TIMESTAMP || !(flags & fields))
         return true;
-    uint32_t number = mux_number_at(bytes.data + header_bytes, &width);
+    uint32_t number = mux_varint_at(bytes.data + header_bytes, &width);
     return number + width <= body_bytes;
 }
 
@@ -61,7 +61,7 @@ static inline bool mux_first_number_fits(struct mux_span bytes, uint32_t header_
  * Oracle rules 2 to 4 for a whole candidate whose header was read. MUX_OK: a packet;
  * MUX_ERROR_HEADER: it does not fit, as mux_packet_fits() says; another error: it is damage.
  * `trusted`: strings may hold any bytes. Constant time for what does not fit, else linear. Asked
- * only when mux_first_number_fits().
+ * only when mux_first_varint_fits().
  */
 enum mux_error mux_packet_judge(struct mux_span bytes, uint32_t header_bytes, bool trusted,
                                 struct mux_packet *packet, struct mux_layout *layout);

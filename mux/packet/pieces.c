@@ -5,24 +5,24 @@
 static void add_counted(struct mux_pieces *pieces, struct mux_span span) {
     if (!span.data)
         return;
-    mux_pieces_add_number(pieces, span.len);
+    mux_pieces_add_varint(pieces, span.len);
     mux_pieces_add_span(pieces, span);
 }
 
 static size_t counted_bytes(struct mux_span span) {
-    return span.data ? mux_number_bytes(span.len) + span.len : 0;
+    return span.data ? mux_varint_bytes(span.len) + span.len : 0;
 }
 
 size_t mux_packet_bytes(const struct mux_packet *packet, struct mux_span segment) {
     size_t len = 3 + MUX_CRC_BYTES;
     if (packet->has_timestamp)
-        len += 4 + mux_number_bytes(packet->nanoseconds);
+        len += 4 + mux_varint_bytes(packet->nanoseconds);
     if (packet->has_tags)
-        len += mux_number_bytes(packet->tag_count) + packet->tags.len;
+        len += mux_varint_bytes(packet->tag_count) + packet->tags.len;
     len += counted_bytes(packet->test_id) + counted_bytes(packet->mime);
     len += counted_bytes(packet->file_name) + counted_bytes(packet->file_content);
     len += mux_route_field_bytes(packet->route, segment);
-    return mux_length_with_number(len);
+    return mux_length_with_varint(len);
 }
 
 static unsigned flags_of(const struct mux_packet *packet) {
@@ -59,11 +59,11 @@ enum mux_error mux_packet_gather_prefixed(const struct mux_packet *packet, struc
     mux_pieces_add_head(pieces, mux_head_of(flags, length), length);
     if (packet->has_timestamp) {
         mux_pieces_add_be32(pieces, packet->seconds);
-        mux_pieces_add_number(pieces, packet->nanoseconds);
+        mux_pieces_add_varint(pieces, packet->nanoseconds);
     }
     add_counted(pieces, packet->test_id);
     if (packet->has_tags) {
-        mux_pieces_add_number(pieces, packet->tag_count);
+        mux_pieces_add_varint(pieces, packet->tag_count);
         mux_pieces_add_span(pieces, packet->tags);
     }
     add_counted(pieces, packet->mime);
@@ -103,7 +103,7 @@ static enum mux_error check_fields(const struct mux_packet *packet) {
                                        packet->route};
     if (!packet->file_name.data != !packet->file_content.data)
         return MUX_ERROR_CONTENT;
-    if (packet->nanoseconds > MUX_NUMBER_MAX)
+    if (packet->nanoseconds > MUX_VARINT_MAX)
         return MUX_ERROR_TOO_LARGE;
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++) {
         enum mux_error error = mux_string_check(strings[i]);

@@ -12,7 +12,7 @@
 /*
  * A packet's length when all but LENGTH's own bytes are `without`; too large a one when none fits.
  */
-static inline size_t mux_length_with_number(size_t without) {
+static inline size_t mux_length_with_varint(size_t without) {
     return without + (without + 1 < 1u << 6    ? 1
                       : without + 2 < 1u << 14 ? 2
                       : without + 3 < 1u << 22 ? 3
@@ -42,7 +42,7 @@ struct mux_head {
 };
 
 static inline struct mux_head mux_head_of(unsigned flags, size_t length) {
-    unsigned width = mux_number_bytes(length);
+    unsigned width = mux_varint_bytes(length);
     uint64_t number = (uint64_t)(width - 1) << (8 * width - 2) | length;
     return (struct mux_head){(uint64_t)MUX_SIGNATURE << 56 | (uint64_t)flags << 40 |
                                  number << 8 * (5 - width),
@@ -64,7 +64,7 @@ static inline size_t mux_routed_bytes(struct mux_span route, struct mux_span seg
 /* All of the route field; 0: there is none. */
 static inline size_t mux_route_field_bytes(struct mux_span route, struct mux_span segment) {
     size_t routed = mux_routed_bytes(route, segment);
-    return route.data || segment.data ? mux_number_bytes(routed) + routed : 0;
+    return route.data || segment.data ? mux_varint_bytes(routed) + routed : 0;
 }
 
 /*
@@ -74,7 +74,7 @@ static inline size_t mux_route_field_bytes(struct mux_span route, struct mux_spa
 #define MUX_ROUTE_START_MAX_BYTES (4 + MUX_SEGMENT_MAX_BYTES + 1)
 MUX_INLINE size_t mux_route_start_write(uint8_t *out, struct mux_span route,
                                         struct mux_span segment) {
-    uint8_t *at = out + mux_number_write(out, (uint32_t)mux_routed_bytes(route, segment));
+    uint8_t *at = out + mux_varint_write(out, (uint32_t)mux_routed_bytes(route, segment));
     mux_copy(at, segment.data, segment.len);
     at += segment.len;
     if (route.data && segment.data)
@@ -123,9 +123,9 @@ static inline void mux_pieces_add_span(struct mux_pieces *pieces, struct mux_spa
     }
 }
 
-static inline void mux_pieces_add_number(struct mux_pieces *pieces, size_t value) {
+static inline void mux_pieces_add_varint(struct mux_pieces *pieces, size_t value) {
     mux_pieces_add_scratch(pieces,
-                           mux_number_write(mux_pieces_scratch_end(pieces), (uint32_t)value));
+                           mux_varint_write(mux_pieces_scratch_end(pieces), (uint32_t)value));
 }
 
 static inline void mux_pieces_add_be32(struct mux_pieces *pieces, uint32_t value) {

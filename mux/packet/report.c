@@ -28,14 +28,14 @@ static void gather_event(unsigned flags, struct mux_span fields, struct mux_span
                          struct mux_span route, struct mux_pieces *pieces) {
     assert(route.len <= MUX_REPORT_ROUTE_MAX_BYTES);
     size_t route_bytes = mux_route_field_bytes(route, mux_span(NULL, 0));
-    size_t length = mux_length_with_number(3 + fields.len + mux_number_bytes(content.len) +
+    size_t length = mux_length_with_varint(3 + fields.len + mux_varint_bytes(content.len) +
                                            content.len + route_bytes + MUX_CRC_BYTES);
     flags |= MUX_FLAG_VERSION_2 | MUX_FLAG_RUNNABLE | MUX_FLAG_FILE;
     flags |= route.data ? MUX_FLAG_ROUTE : 0;
     assert(length <= MUX_PACKET_MAX_BYTES);
     mux_pieces_add_head(pieces, mux_head_of(flags, length), length);
     mux_pieces_add_span(pieces, fields);
-    mux_pieces_add_number(pieces, content.len);
+    mux_pieces_add_varint(pieces, content.len);
     mux_pieces_add_span(pieces, content);
     mux_pieces_add_route(pieces, route, mux_span(NULL, 0));
     mux_pieces_seal(pieces);

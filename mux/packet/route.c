@@ -56,7 +56,7 @@ struct shape {
 
 static inline struct shape shape_of(const struct parts *parts, size_t field_bytes) {
     unsigned flags = (unsigned)(parts->head.word >> 40) & 0xFFFF & (unsigned)~MUX_FLAG_ROUTE;
-    size_t length = mux_length_with_number(3 + parts->body.len + field_bytes + MUX_CRC_BYTES);
+    size_t length = mux_length_with_varint(3 + parts->body.len + field_bytes + MUX_CRC_BYTES);
     flags |= field_bytes ? MUX_FLAG_ROUTE : 0;
     return (struct shape){mux_head_of(flags, length), field_bytes, length};
 }

@@ -68,7 +68,7 @@ static struct mux_packet packet_of(unsigned name, enum mux_status status) {
 }
 
 static void see(unsigned list, const struct mux_packet *packet) {
-    mux_progress_see(&progress, &lists[list], packet, true);
+    mux_progress_update(&progress, &lists[list], packet, true);
 }
 
 static void plain_begin(struct plain *plain, unsigned list, unsigned name) {
@@ -212,7 +212,7 @@ static void a_long_name_takes_from_who_has_more(void **state) {
     see(1, &packet); /* too long */
     assert_int_equal(lists[1].unnamed, 1);
     packet.test_id = mux_span_text("\xff");
-    mux_progress_see(&progress, &lists[2], &packet, false);
+    mux_progress_update(&progress, &lists[2], &packet, false);
     assert_int_equal(lists[2].unnamed, 1);
     char route[MUX_PROGRESS_ROUTE_BYTES + 1];
     memset(route, 'r', sizeof route);

@@ -61,7 +61,7 @@ class Device(PortCase):
         self.assertEqual(*echo(socket.AF_INET, PORT4))
         self.assertEqual(*echo(socket.AF_INET6, PORT6))
 
-    def test_restarted(self):
+    def test_resynced(self):
         """Ten times, while others use the loopback interface; the port is left as it was."""
         noise = Noise()
         self.addCleanup(noise.close)

@@ -64,7 +64,7 @@ static bool strings_are_fine(const struct mux_packet *packet) {
 }
 
 static bool is_fine(const struct mux_packet *packet, uint8_t mode) {
-    bool number = packet->nanoseconds > MUX_NUMBER_MAX;
+    bool number = packet->nanoseconds > MUX_VARINT_MAX;
     return !number && strings_are_fine(packet) &&
            !packet->file_name.data == !packet->file_content.data &&
            !((mode & MODE_TAGS) && (mode & MODE_BAD_COUNT));

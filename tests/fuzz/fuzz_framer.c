@@ -100,7 +100,7 @@ static void run(struct script cuts, struct script stream, uint8_t mode, struct o
         if ((mode & MODE_FLUSH) && (cut & CUT_FLUSH))
             mux_framer_flush(&framer);
         if ((mode & MODE_LOOK) && (cut & CUT_FLUSH))
-            mux_framer_look_into(&framer);
+            mux_framer_resynchronise(&framer);
         take_frames(&framer, outcome);
     }
     mux_framer_end(&framer);

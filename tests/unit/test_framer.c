@@ -156,13 +156,13 @@ static void looked_into(void **state) {
     start(MUX_STORE_MIN_BYTES);
     feed(begun, sizeof begun - 1);
     assert_next(MUX_FRAME_NONE);
-    assert_false(mux_framer_look_into(&framer)); /* nothing but the beginning */
+    assert_false(mux_framer_resynchronise(&framer)); /* nothing but the beginning */
     feed(foo, FOO_BYTES - 1);
     assert_next(MUX_FRAME_NONE);
-    assert_false(mux_framer_look_into(&framer)); /* none is whole */
+    assert_false(mux_framer_resynchronise(&framer)); /* none is whole */
     feed(foo + FOO_BYTES - 1, 6);
     assert_next(MUX_FRAME_NONE);
-    assert_true(mux_framer_look_into(&framer)); /* one is, the next is cut */
+    assert_true(mux_framer_resynchronise(&framer)); /* one is, the next is cut */
     assert_next(MUX_FRAME_DAMAGE);
     assert_int_equal(frame.why, MUX_ERROR_ABANDONED);
     assert_int_equal(frame.bytes.len, sizeof begun - 1);

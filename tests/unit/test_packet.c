@@ -335,7 +335,7 @@ static void truncated(void **state) {
     }
     wire_bytes(&wire, "x", 1);
     struct mux_packet packet;
-    assert_int_equal(mux_packet_parse(wire_span(&wire), &packet, NULL), MUX_ERROR_LEFT_OVER);
+    assert_int_equal(mux_packet_parse(wire_span(&wire), &packet, NULL), MUX_ERROR_TRAILING);
     wire_free(&wire);
 }
 

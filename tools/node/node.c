@@ -100,7 +100,7 @@ void node_link_gone(struct node *node) {
  * for its slot: it ends, and they go on.
  */
 static void drained(struct node *node) {
-    struct mux_link *holder = mux_stuck_holder(node->mux);
+    struct mux_link *holder = mux_stuck_slot_owner(node->mux);
     node->quiet_polls = 0;
     if (holder)
         node_link_end(holder);
@@ -116,7 +116,7 @@ static bool enough_ended(const struct node *node) {
 }
 
 static bool has_taken_all(const struct node *node) {
-    return !mux_busy(node->mux) || mux_stuck_holder(node->mux);
+    return !mux_busy(node->mux) || mux_stuck_slot_owner(node->mux);
 }
 
 /* Nodes below are told, and end of themselves: one that does not is waited for in vain, not cut. */

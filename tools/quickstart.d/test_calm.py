@@ -6,7 +6,7 @@ class Calm(unittest.TestCase):
     def test_addition(self):
         self.assertEqual(2 + 2, 4)
 
-    def test_greeting(self):
+    def test_handshake(self):
         self.assertIn("ell", "hello")
 
     @unittest.skip("not on this machine")

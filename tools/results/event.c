@@ -127,9 +127,9 @@ static bool read_timestamp(struct reading *reading) {
         return wrong(reading, "timestamp", expected);
     json_int_t seconds = json_integer_value(json_array_get(value, 0));
     json_int_t nanoseconds = json_integer_value(json_array_get(value, 1));
-    if (nanoseconds < 0 || nanoseconds > MUX_NUMBER_MAX)
+    if (nanoseconds < 0 || nanoseconds > MUX_VARINT_MAX)
         return wrong(reading, "timestamp", expected);
-    if (seconds == SECONDS_MOST + 1 && nanoseconds <= MUX_NUMBER_MAX - SECOND_NS) {
+    if (seconds == SECONDS_MOST + 1 && nanoseconds <= MUX_VARINT_MAX - SECOND_NS) {
         seconds--; /* the wire's last second can hold a part of the next one */
         nanoseconds += SECOND_NS;
     }

@@ -1,7 +1,7 @@
 #include "tools/results/tail.h"
 
 #include "mux/packet/framer.h"
-#include "mux/packet/restart.h"
+#include "mux/packet/resync.h"
 #include "tools/base/output.h"
 
 #include <assert.h>
@@ -101,7 +101,7 @@ static void read_as_reader(struct mux_span bytes, struct mux_room store, struct 
 
 /* Of a file that is longer than what is looked at, packets are followed from where they begin. */
 static size_t first_packet(struct mux_span bytes, bool from_start) {
-    return from_start ? 0 : mux_restart_find(bytes);
+    return from_start ? 0 : mux_resync_find(bytes);
 }
 
 static bool look(int fd, off_t end, size_t len, struct half *half) {

@@ -1,4 +1,4 @@
-#include "restart.h"
+#include "resync.h"
 #include "packet_internal.h"
 
 /* CRCs are computed over at most so many times the bytes. */
@@ -49,7 +49,7 @@ static bool follow(struct search *search, size_t at, size_t *next) {
     return true;
 }
 
-size_t mux_restart_find(struct mux_span bytes) {
+size_t mux_resync_find(struct mux_span bytes) {
     struct search search = {bytes, CRC_BYTES_FACTOR * bytes.len};
     const uint8_t *found;
     size_t at = 1;

@@ -2,8 +2,8 @@
  * Rule 8 of the oracle: a writer that died inside a packet, and another that goes on behind it on
  * the same connection.
  */
-#ifndef MUX_RESTART_H
-#define MUX_RESTART_H
+#ifndef MUX_RESYNC_H
+#define MUX_RESYNC_H
 
 #include "packet.h"
 
@@ -12,6 +12,6 @@
  * to back up to the end, the last perhaps cut? 0: nowhere. Linear in bytes.len: when bytes are so
  * made that the search would take long it gives up.
  */
-size_t mux_restart_find(struct mux_span bytes);
+size_t mux_resync_find(struct mux_span bytes);
 
 #endif

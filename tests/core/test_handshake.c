@@ -295,22 +295,22 @@ static void sends_off(void **state) {
     mux_upstream_sent(mux);
 }
 
-#define GREETING_TEST(name) cmocka_unit_test_setup_teardown(name, rig_open_below_node, rig_close)
+#define HANDSHAKE_TEST(name) cmocka_unit_test_setup_teardown(name, rig_open_below_node, rig_close)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        GREETING_TEST(nothing_before_the_answer),
-        GREETING_TEST(an_answer_that_cannot_be_understood),
-        GREETING_TEST(no_answer),
-        GREETING_TEST(an_answer_too_many),
-        GREETING_TEST(goodbye_is_last),
-        GREETING_TEST(told_again),
-        GREETING_TEST(another_node),
-        GREETING_TEST(the_proof),
-        GREETING_TEST(a_loop_above),
-        GREETING_TEST(too_deep),
-        GREETING_TEST(sent_off),
-        GREETING_TEST(sends_off),
+        HANDSHAKE_TEST(nothing_before_the_answer),
+        HANDSHAKE_TEST(an_answer_that_cannot_be_understood),
+        HANDSHAKE_TEST(no_answer),
+        HANDSHAKE_TEST(an_answer_too_many),
+        HANDSHAKE_TEST(goodbye_is_last),
+        HANDSHAKE_TEST(told_again),
+        HANDSHAKE_TEST(another_node),
+        HANDSHAKE_TEST(the_proof),
+        HANDSHAKE_TEST(a_loop_above),
+        HANDSHAKE_TEST(too_deep),
+        HANDSHAKE_TEST(sent_off),
+        HANDSHAKE_TEST(sends_off),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

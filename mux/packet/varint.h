@@ -1,13 +1,13 @@
 /* Numbers of the wire: the two top bits of the first byte say how many follow. */
-#ifndef MUX_NUMBER_H
-#define MUX_NUMBER_H
+#ifndef MUX_VARINT_H
+#define MUX_VARINT_H
 
 #include "buffer.h"
 
-#define MUX_NUMBER_MAX 1073741823 /* 30 bits, in 4 bytes */
+#define MUX_VARINT_MAX 1073741823 /* 30 bits, in 4 bytes */
 
 /* Takes over-long forms. 0 when `bytes` ends first, else the bytes used (1..4). */
-static inline unsigned mux_number_read(struct mux_span bytes, uint32_t *value) {
+static inline unsigned mux_varint_read(struct mux_span bytes, uint32_t *value) {
     if (bytes.len == 0)
         return 0;
     if (bytes.data[0] < 1u << 6) {
@@ -25,13 +25,13 @@ static inline unsigned mux_number_read(struct mux_span bytes, uint32_t *value) {
 }
 
 /* Bytes that the shortest form takes: 1..4. */
-static inline unsigned mux_number_bytes(size_t value) {
+static inline unsigned mux_varint_bytes(size_t value) {
     return value < 1u << 6 ? 1 : value < 1u << 14 ? 2 : value < 1u << 22 ? 3 : 4;
 }
 
 /* Writes the shortest form to at least 4 bytes of room; returns the bytes written (1..4). */
-static inline unsigned mux_number_write(uint8_t *out, uint32_t value) {
-    assert(value <= MUX_NUMBER_MAX);
+static inline unsigned mux_varint_write(uint8_t *out, uint32_t value) {
+    assert(value <= MUX_VARINT_MAX);
     if (value < 1u << 6) {
         out[0] = (uint8_t)value;
         return 1;

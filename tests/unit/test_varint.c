@@ -1,4 +1,4 @@
-/* mux_number_read() and mux_number_write(): every width, every edge. */
+/* mux_varint_read() and mux_varint_write(): every width, every edge. */
 #include "mux/packet/packet.h"
 #include "tests/unit/check.h"
 
@@ -21,10 +21,10 @@ static void check_value(uint32_t value) {
     uint8_t written[4], expected[4];
     unsigned width = least_width(value);
     write_in_width(expected, value, width);
-    if (mux_number_write(written, value) != width || memcmp(written, expected, width) != 0)
+    if (mux_varint_write(written, value) != width || memcmp(written, expected, width) != 0)
         fail_msg("%u is not written in %u bytes as it should be", value, width);
     uint32_t read = 0;
-    if (mux_number_read(mux_span(written, width), &read) != width || read != value)
+    if (mux_varint_read(mux_span(written, width), &read) != width || read != value)
         fail_msg("%u is read as %u", value, read);
 }
 
@@ -47,7 +47,7 @@ static void known_bytes(void **state) {
     };
     for (size_t i = 0; i < COUNT(table); i++) {
         uint8_t out[4];
-        assert_int_equal(mux_number_write(out, table[i].value), table[i].width);
+        assert_int_equal(mux_varint_write(out, table[i].value), table[i].width);
         assert_memory_equal(out, table[i].wire, table[i].width);
     }
 }
@@ -56,10 +56,10 @@ static void all_values(void **state) {
     (void)state;
     for (uint32_t value = 0; value < (1u << 22) + 70000; value++)
         check_value(value);
-    for (uint32_t value = 1u << 22; value < MUX_NUMBER_MAX - 9973; value += 9973)
+    for (uint32_t value = 1u << 22; value < MUX_VARINT_MAX - 9973; value += 9973)
         check_value(value);
-    check_value(MUX_NUMBER_MAX - 1);
-    check_value(MUX_NUMBER_MAX);
+    check_value(MUX_VARINT_MAX - 1);
+    check_value(MUX_VARINT_MAX);
 }
 
 /* Over-long forms are read, and every cut is seen, with nothing read behind it. */
@@ -74,7 +74,7 @@ static void over_long_and_cut(void **state) {
             for (unsigned have = 0; have <= width; have++) {
                 uint8_t *there = exact_copy(wire, have);
                 uint32_t read = 0;
-                assert_int_equal(mux_number_read(mux_span(there, have), &read),
+                assert_int_equal(mux_varint_read(mux_span(there, have), &read),
                                  have == width ? width : 0);
                 assert_int_equal(read, have == width ? values[i] : 0);
                 free(there);
@@ -91,7 +91,7 @@ static void first_bytes(void **state) {
         uint32_t low = first & 0x3F, read;
         const uint32_t expected[] = {low, low << 8 | 0x12, low << 16 | 0x1234,
                                      low << 24 | 0x123456};
-        unsigned width = mux_number_read(mux_span(wire, sizeof wire), &read);
+        unsigned width = mux_varint_read(mux_span(wire, sizeof wire), &read);
         assert_int_equal(width, first / 64 + 1);
         assert_int_equal(read, expected[width - 1]);
     }

@@ -2,7 +2,7 @@
  */
 #include <time.h>
 
-#include "mux/packet/restart.h"
+#include "mux/packet/resync.h"
 #include "tests/unit/check.h"
 #include "tests/unit/random.h"
 #include "tests/unit/wire.h"
@@ -70,7 +70,7 @@ static void random_streams(void **state) {
                 wire_bytes(&wire, FOO, FOO_BYTES);
         }
         wire_bytes(&wire, FOO, random_below(&random, FOO_BYTES));
-        size_t at = mux_restart_find(wire_span(&wire));
+        size_t at = mux_resync_find(wire_span(&wire));
         assert_int_equal(at, by_the_words(wire_span(&wire)));
         found += at > 0;
         nowhere += at == 0;
@@ -87,7 +87,7 @@ static double seconds_for(const char *unit, size_t unit_bytes, size_t len) {
     wire_bytes(&wire, "x", 1);
     struct timespec before, after;
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
-    assert_int_equal(mux_restart_find(wire_span(&wire)), 0);
+    assert_int_equal(mux_resync_find(wire_span(&wire)), 0);
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
     wire_free(&wire);
     return (double)(after.tv_sec - before.tv_sec) + (double)(after.tv_nsec - before.tv_nsec) * 1e-9;
