@@ -212,7 +212,7 @@ class Limits(unittest.TestCase):
             if len(cells) == 3 and re.fullmatch(r"[A-Z_]{6,}", cells[2]):
                 number, _, unit = cells[0].replace(",", "").partition(" ")
                 with self.subTest(name=cells[2]):
-                    self.assertIn(cells[2], defined)
+                    self.assertTrue(cells[2] in defined, "there is no such constant")
                     self.assertEqual(float(number) * self.SUFFIX[unit], self.value(cells[2], defined))
                 checked += 1
         self.assertGreater(checked, 10)
