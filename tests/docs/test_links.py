@@ -1,4 +1,4 @@
-"""Links between the documents lead somewhere."""
+"""Links between the documents lead somewhere, and so do names of files."""
 import os
 import re
 import subprocess
@@ -38,6 +38,19 @@ class Links(unittest.TestCase):
                     self.assertTrue(os.path.exists(to))
                     if anchor:
                         self.assertIn(anchor, anchors(to))
+                count += 1
+        self.assertGreater(count, 20)
+
+    def test_files(self):
+        """A file of the tree that is named between backquotes is there."""
+        count = 0
+        for document in documents():
+            text = text_of(os.path.join(TOP, document))
+            for name in re.findall(r"`((?:bench|docs|mux|tests|tools|transport)/[\w./-]+)`", text):
+                with self.subTest(document=document):
+                    # libmux's headers are named as they are installed
+                    there = (os.path.join(TOP, name), os.path.join(TOP, name.replace("mux/", "mux/packet/", 1)))
+                    self.assertTrue(any(map(os.path.exists, there)), name)
                 count += 1
         self.assertGreater(count, 20)
 
