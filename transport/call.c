@@ -6,12 +6,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Between the call and this another thread may start a program, which then has the descriptor. */
+/*
+ * Between the call and this one another thread may start a program, which inherits the descriptor.
+ */
 static bool close_on_exec(int fd) {
     return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0;
 }
 
-/* Its O_NONBLOCK is nobody else's: it was made just now. */
+/* Nobody shares this descriptor yet, so O_NONBLOCK disturbs nobody. */
 static bool do_not_block(int fd) {
     int flags = fcntl(fd, F_GETFL);
     return flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
@@ -35,7 +37,7 @@ int call_accept(int listening, struct sockaddr *address, socklen_t *len) {
     return fd < 0 || (close_on_exec(fd) && do_not_block(fd)) ? fd : closed(fd);
 }
 
-/* glibc's pipe() and epoll_create() may be the new calls, too. */
+/* glibc's pipe() and epoll_create() may call the new system calls, too. */
 static int old_pipe(int fds[2]) {
 #ifdef SYS_pipe
     return (int)syscall(SYS_pipe, fds);

@@ -1,6 +1,6 @@
 /*
- * System calls that a seccomp profile may forbid (EPERM, EACCES) or an old kernel not have
- * (ENOSYS), each with the older way that is taken then. Everything else is as the call itself.
+ * System calls that a seccomp profile may forbid (EPERM, EACCES) or an old kernel lacks (ENOSYS),
+ * each with the older way that then replaces it. Otherwise they behave like the call itself.
  */
 #ifndef TRANSPORT_CALL_H
 #define TRANSPORT_CALL_H
@@ -11,8 +11,8 @@
 #include <sys/socket.h>
 
 /*
- * May this be the error of a call that is not to be had? EPERM and EACCES can be the call's own,
- * too: then the older way has the same.
+ * Can this be the error of a call that is forbidden or missing? EPERM and EACCES can also be the
+ * call's own result: then the older way fails with the same.
  */
 static inline bool call_is_forbidden(int error) {
     return error == ENOSYS || error == EPERM || error == EACCES;
@@ -27,7 +27,7 @@ int call_pipe(int fds[2]);
 /* epoll_create1(EPOLL_CLOEXEC). */
 int call_epoll_create(void);
 
-/* Bytes that nobody can guess; false: none are to be had, neither by getrandom() nor by a file. */
+/* Unpredictable bytes; false: neither getrandom() nor /dev/urandom gave any. */
 bool call_random(void *bytes, size_t len);
 
 #endif

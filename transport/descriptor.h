@@ -1,6 +1,6 @@
 /*
- * What engines need to know of open descriptors that somebody hands to attach(): their kind, how a
- * failed write to a file is taken back, and the signals a write must not raise.
+ * What engines need to know about open descriptors that attach() was given: their kind, how a
+ * failed write to a file is taken back, and the signals that a write must not raise.
  */
 #ifndef TRANSPORT_DESCRIPTOR_H
 #define TRANSPORT_DESCRIPTOR_H
@@ -38,9 +38,9 @@ struct file_mark {
 bool file_mark(int fd, struct file_mark *mark);
 
 /*
- * Takes the first written_bytes of a send back out of the file: cut to the size before, offset as
- * before. Only if nobody else has appended meanwhile: what others wrote is never cut away. False
- * when it could not be done (errno; EBUSY: somebody else wrote).
+ * Takes the first written_bytes of a send back out of the file: the file is cut to its earlier
+ * size, its offset restored. Only if no other process has appended meanwhile: its bytes are never
+ * cut away. False when that was not possible (errno; EBUSY: another process wrote).
  */
 bool file_take_back(int fd, const struct file_mark *mark, uint64_t written_bytes);
 

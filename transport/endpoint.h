@@ -53,7 +53,7 @@ enum endpoint_kind {
     ENDPOINT_STDIO,
 };
 
-/* What the user wrote, taken apart; nothing is looked up yet. */
+/* What the user wrote, parsed; nothing is looked up yet. */
 struct endpoint {
     enum endpoint_kind kind;
     enum transport_via via; /* of an ENDPOINT_NETWORK */
@@ -71,8 +71,8 @@ struct transport_address {
     char device[ENDPOINT_TEXT_BYTES]; /* of stacks that drive a device themselves: the device and
                                          its own addresses, as written; else "" */
     struct sockaddr_storage source;   /* to connect from; AF_UNSPEC: as the kernel routes */
-    bool mode_given, group_given;     /* unix, to listen on: who may connect ... */
-    mode_t mode;                      /* ... else as the umask says */
+    bool mode_given, group_given;     /* unix, to listen on: permissions of the socket ... */
+    mode_t mode;                      /* ... without them the umask decides */
     gid_t group;
     socklen_t len;
     union {
@@ -85,8 +85,8 @@ struct transport_address {
 };
 
 /*
- * Takes `text` apart. Returns false and writes one sentence to why[0..why_bytes): what was wrong
- * and what was expected.
+ * Parses `text`. Returns false and writes one sentence to why[0..why_bytes): what was wrong and
+ * what was expected.
  */
 bool endpoint_parse(const char *text, struct endpoint *endpoint, char *why, size_t why_bytes);
 
@@ -103,7 +103,7 @@ unsigned endpoint_resolve(const struct endpoint *endpoint, bool listening,
 /* Is its name that of an interface of this machine? */
 bool endpoint_is_interface(const struct endpoint *endpoint);
 
-/* Could its name be nothing else, so that an interface that is not there may come? */
+/* Can its name only be an interface's, which may still appear? */
 bool endpoint_may_be_interface(const struct endpoint *endpoint);
 
 struct transport_failure;
@@ -116,11 +116,11 @@ bool endpoint_interface_addresses(const struct endpoint *endpoint,
                                   struct transport_address *addresses, unsigned most,
                                   unsigned *count, struct transport_failure *failure);
 
-/* Writes the sentence; always false. For whoever parses a part of an endpoint. */
+/* Writes the sentence; always false. For parsers of a part of an endpoint. */
 __attribute__((format(printf, 3, 4))) bool endpoint_refuse(char *why, size_t why_bytes,
                                                            const char *format, ...);
 
-/* Is this a place in a network, which endpoint_resolve() finds, or a unix socket? */
+/* Is this a network address, which endpoint_resolve() looks up, or a unix socket? */
 bool endpoint_is_address(const struct endpoint *endpoint);
 
 /*
@@ -132,10 +132,10 @@ bool endpoint_describe_interface(const struct endpoint *endpoint, char *out, siz
 /* "10.0.0.7:7533", "[fe80::1%ib0]:7533", "rdma:10.0.0.7:7533", "unix:/run/muxd.sock" */
 void address_text(const struct transport_address *address, char *out, size_t out_bytes);
 
-/* Two of IP: but for the port, are they the same? */
+/* Two IP addresses: are they the same except for the port? */
 bool address_same_ip(const struct transport_address *a, const struct transport_address *b);
 
-/* Loopback or unix: nobody outside this machine can reach it. */
+/* Loopback or unix: not reachable from another machine. */
 bool address_is_local(const struct transport_address *address);
 
 #endif

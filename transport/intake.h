@@ -1,7 +1,7 @@
 /*
- * What a connection receives into, for engines that do the work in turns (task.h): the user's room,
- * a buffer of its pool's, or, while the pool has none, a place in the queue of those who wait for
- * one. One thread. Nothing here allocates or blocks.
+ * What a connection receives into, for engines that work in turns (task.h): the user's room, a
+ * buffer of its pool, or, while the pool is empty, a place in the queue of connections that wait
+ * for a buffer. One thread. Nothing here allocates or blocks.
  */
 #ifndef TRANSPORT_INTAKE_H
 #define TRANSPORT_INTAKE_H
@@ -9,25 +9,29 @@
 #include "transport/pool.h"
 #include "transport/task.h"
 
-/* Lies in a connection. */
+/* Part of a connection. */
 struct intake {
-    struct task task;       /* its turn: the engine's, which receives */
-    struct mux_list *ready; /* the engine's, where it gets one */
+    struct task task;       /* its turn to receive, in the engine */
+    struct mux_list *ready; /* the engine's queue of tasks that are ready */
     struct pool *pool;
-    bool on;                    /* receive() */
-    struct mux_room room;       /* receive_into()'s, needs no buffer; len 0: none */
-    struct mux_buffer *granted; /* came back while this one waited longest */
+    bool on;              /* receive() */
+    struct mux_room room; /* from receive_into(); len 0: none */
+    struct mux_buffer
+        *granted; /* a buffer that came back while this connection was first in the queue */
 };
 
-/* It gets a turn, unless it waits for one, or for a buffer. */
+/* Gives it a turn, unless it already waits for one, or for a buffer. */
 static inline void intake_wake(struct intake *intake) {
     task_wake(intake->ready, &intake->task);
 }
 
-/* No turn any more, and no waiting; what was granted goes to the next. */
+/* Ends its turn and its waiting; a buffer granted to it goes to the next connection. */
 void intake_stop(struct intake *intake);
 
-/* receive_into(): takes no buffer any more. Wake it if there is something to receive. */
+/*
+ * receive_into(): it needs no buffer from now on. The caller wakes it if there is something to
+ * receive.
+ */
 void intake_offer(struct intake *intake, struct mux_room room);
 
 /*
@@ -39,16 +43,18 @@ static inline bool intake_precedes_loss(const struct intake *intake, bool unread
     return intake->on || unread;
 }
 
-/* A buffer to receive into, the engine's until it lends it or hands it back; NULL: there is none.
+/*
+ * A buffer to receive into. It belongs to the engine until it is lent or handed back. NULL: none is
+ * free.
  */
 struct mux_buffer *intake_buffer(struct intake *intake);
 
-/* Not in its turn's queue: it has one as soon as a buffer comes back. */
+/* Waits for a buffer; it gets a turn as soon as one comes back. */
 void intake_wait(struct intake *intake);
 
 /*
- * For pools_init(), of an engine whose every waiting link is an intake's. A buffer goes straight to
- * who waits longest: nobody who comes later can take it first.
+ * For pools_init(), of an engine in which only intakes wait for buffers. A buffer goes straight to
+ * the connection that has waited longest: a later one cannot take it first.
  */
 void intake_buffer_returned(struct pool *pool, struct mux_buffer *buffer);
 

@@ -9,21 +9,21 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What one of the kernel's files about an interface holds at most: a word or a number. */
+/* The longest content of one of the kernel's files about an interface: a word or a number. */
 #define WORD_BYTES 32
 
 bool interface_exists(const char *name) {
     return *name != '\0' && if_nametoindex(name) != 0;
 }
 
-/* How udev goes on behind its two letters for a kind of interface: "enp3s0", "ibs5", "eno1". */
+/* What udev puts behind its two letters for the kind of interface: "enp3s0", "ibs5", "eno1". */
 static bool is_udev_name(const char *rest) {
     if (rest[0] == 'x') /* its hardware address */
         return isxdigit((unsigned char)rest[1]);
     return strchr("bcdiopPsuv", rest[0]) && isdigit((unsigned char)rest[1]);
 }
 
-/* Digits behind a dot at most: the number of a VLAN. */
+/* Most digits behind a dot: the number of a VLAN. */
 static bool has_no_domain(const char *rest) {
     const char *dot = strchr(rest, '.');
     return !dot || (dot[1] != '\0' && dot[1 + strspn(dot + 1, "0123456789")] == '\0');
@@ -46,7 +46,7 @@ bool interface_name_is_usual(const char *name) {
     return false;
 }
 
-/* Addresses are gathered from the machine's. */
+/* Collects an interface's addresses from all of the machine's. */
 struct wanted {
     unsigned interface;
     uint16_t port;

@@ -9,8 +9,8 @@
 bool interface_exists(const char *name);
 
 /*
- * Could only an interface have this name: one that the kernel or udev gives ("ib0", "enp3s0",
- * "eth0.100")? Others, as administrators give them, could be a host's as well, or mistyped.
+ * Can only an interface have this name: one that the kernel or udev gives ("ib0", "enp3s0",
+ * "eth0.100")? Names given by administrators could also be a host's, or a mistake.
  */
 bool interface_name_is_usual(const char *name);
 

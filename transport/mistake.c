@@ -5,7 +5,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-/* "http://build7:7533/": what stands before the slashes is no part of an endpoint. */
+/* "http://build7:7533/": the scheme is not part of an endpoint. */
 static bool refuse_url(const struct endpoint *endpoint, const char *host, char *why,
                        size_t why_bytes) {
     return endpoint_refuse(why, why_bytes, "'%s' is a URL, no endpoint: did you mean %.*s?",
@@ -28,7 +28,7 @@ static bool refuse_path(const struct endpoint *endpoint, const char *path, char 
                            endpoint->text, path, path);
 }
 
-/* Of a prefix that is written in capitals, or stands where it does not belong. */
+/* A prefix in capitals, or in the wrong place. */
 static bool check_prefix(const struct endpoint *endpoint, const char *text, char *why,
                          size_t why_bytes) {
     static const char *const prefixes[] = {"unix:", "file:", "tcp:", "rdma:", "dpdk:", "mux:"};

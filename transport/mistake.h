@@ -1,4 +1,4 @@
-/* What a user has written as an endpoint and can only be a mistake; what was most likely meant. */
+/* Endpoints that can only be mistakes, and what the user most likely meant. */
 #ifndef TRANSPORT_MISTAKE_H
 #define TRANSPORT_MISTAKE_H
 

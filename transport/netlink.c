@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The kernel makes answers of up to so many bytes (rtnetlink(7)). */
+/* Most bytes of one answer of the kernel (rtnetlink(7)). */
 #define ANSWER_BYTES 32768
 
 struct dump {
@@ -34,7 +34,7 @@ int netlink_subscribe(struct transport_failure *failure) {
     const int on = 1;
     int fd =
         open_socket(RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR, SOCK_NONBLOCK, failure);
-    /* An overflow is no error: what is queued wakes us, and then all is asked for anew. */
+    /* An overflow is not an error: the queued messages wake us, and all addresses are read anew. */
     if (fd >= 0)
         setsockopt(fd, SOL_NETLINK, NETLINK_NO_ENOBUFS, &on, sizeof on);
     return fd;
@@ -49,7 +49,7 @@ void netlink_discard(int fd) {
 static enum netlink_address_state state_of(unsigned flags) {
     if (flags & IFA_F_DADFAILED)
         return NETLINK_ADDRESS_DUPLICATE;
-    /* an optimistic one can be bound while it is looked for duplicates */
+    /* an optimistic address can be bound during duplicate detection */
     return flags & IFA_F_TENTATIVE && !(flags & IFA_F_OPTIMISTIC) ? NETLINK_ADDRESS_TENTATIVE
                                                                   : NETLINK_ADDRESS_READY;
 }
@@ -107,7 +107,7 @@ static void take(struct dump *dump, const struct nlmsghdr *header) {
     }
 }
 
-/* One datagram of the answer. The kernel has it ready: this does not wait. */
+/* One datagram of the answer. The kernel has it ready, so this does not wait. */
 static void receive(struct dump *dump, int fd) {
     union {
         struct nlmsghdr header;

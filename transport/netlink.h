@@ -1,5 +1,5 @@
 /*
- * What the kernel says of this machine's IP addresses (rtnetlink): all of them now, and that
+ * This machine's IP addresses from the kernel (rtnetlink): all of them now, and a notice when
  * something has changed. Nothing here waits.
  */
 #ifndef TRANSPORT_NETLINK_H
@@ -23,18 +23,18 @@ struct netlink_address {
     struct transport_address address; /* port 0 */
 };
 
-/* Calls `each` with every address of the machine. False with *failure: not all could be read. */
+/* Calls `each` with every address of the machine. False with *failure: some could not be read. */
 bool netlink_each_address(void (*each)(void *user, const struct netlink_address *address),
                           void *user, struct transport_failure *failure);
 
 /*
- * A socket that can be read when an interface or an address has come, gone or changed. What it says
- * does not matter, and some of it may get lost when there is much: all that is wanted to know is
- * asked for anew. -1 with *failure.
+ * A socket that becomes readable when an interface or an address appears, disappears or changes.
+ * Its messages are only a notice, and some may get lost: the reader asks for all addresses anew. -1
+ * with *failure.
  */
 int netlink_subscribe(struct transport_failure *failure);
 
-/* Throws away what it has said. */
+/* Discards its messages. */
 void netlink_discard(int fd);
 
 #endif

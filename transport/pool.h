@@ -1,10 +1,10 @@
 /*
  * Receive buffers: cuts the memory of a transport_config into the two pools of transport.h.
  *
- * A buffer is at one of three places: with the engine (on the free list below, or in a ring of the
- * kernel's), on its way (the engine reads into it), or lent to the user. The engine lends it with
- * pool_lend(); the user's last mux_buffer_release() hands it to the engine's `returned`, which puts
- * it where the engine keeps free ones, or gives it to the connection that waits longest.
+ * A buffer is in one of three places: with the engine (on the free list below, or in one of the
+ * kernel's rings), being filled by the engine, or lent to the user. The engine lends it with
+ * pool_lend(); the user's last mux_buffer_release() hands it to the engine's `returned`, which
+ * keeps it as free or gives it to the connection that has waited longest.
  *
  * One thread. Nothing here blocks; only pools_init() allocates.
  */
@@ -16,7 +16,7 @@
 
 struct pool;
 
-/* A buffer comes (back) to the engine. Called from mux_buffer_release(): makes no event. */
+/* A buffer comes (back) to the engine. Called from mux_buffer_release(), so it makes no event. */
 typedef void pool_returned(struct pool *pool, struct mux_buffer *buffer);
 
 struct pool {
@@ -44,7 +44,7 @@ struct pools {
 bool pools_init(struct pools *pools, const struct transport_config *config, void *owner,
                 pool_returned *returned, struct transport_failure *failure);
 
-/* How many buffers there are in all. */
+/* The number of buffers in all pools. */
 unsigned pools_count(const struct pools *pools);
 
 /* Every buffer has been given back before. */

@@ -16,15 +16,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A farm that connects at once must not meet a full backlog; the kernel cuts it to somaxconn. */
+/*
+ * Many workers may connect at once: the backlog must not be full. The kernel limits it to
+ * somaxconn.
+ */
 #define LISTEN_BACKLOG 4096
 
 /*
- * A silent link is asked after a minute (a NAT or firewall forgets idle ones after five or more),
- * and one whose host does not answer is lost a minute later. TCP_USER_TIMEOUT is not set: the
- * kernel would wait for that instead, and apply it to a peer that answers but keeps its window
- * shut, too. So a host that vanished with bytes under way is noticed by their retransmissions
- * (tcp_retries2, a quarter of an hour), and back-pressure lasts as long as it wants.
+ * A silent connection is probed after a minute (NATs and firewalls forget idle ones after five or
+ * more), and is lost a minute later when the host does not answer. TCP_USER_TIMEOUT is not set: it
+ * would replace these times, and would also apply to a peer that answers but keeps its window shut.
+ * So a host that vanishes with bytes in flight is noticed by their retransmissions (tcp_retries2, a
+ * quarter of an hour), and back-pressure may last without limit.
  */
 #define KEEPALIVE_IDLE_SEC 60
 #define KEEPALIVE_INTERVAL_SEC 20
@@ -38,8 +41,7 @@ static bool set_option(int fd, int level, int option, int value) {
     return setsockopt(fd, level, option, &value, sizeof value) == 0;
 }
 
-/* Urgent data are bytes like all others: without OOBINLINE one byte would vanish from the stream.
- */
+/* Urgent data are ordinary bytes here: without OOBINLINE one byte would vanish from the stream. */
 static bool set_tcp_options(int fd) {
     return set_option(fd, SOL_SOCKET, SO_OOBINLINE, 1) &&
            set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) &&
@@ -68,14 +70,14 @@ int socket_for_connect(const struct transport_address *address, struct transport
     return make_socket(address->any.sa_family, failure);
 }
 
-/* Removes the file at `path` if it is still the one that `was` describes. */
+/* Removes the file at `path` if it is still the one described by `was`. */
 static bool remove_if_same(const char *path, dev_t device, ino_t inode) {
     struct stat now;
     return lstat(path, &now) == 0 && now.st_dev == device && now.st_ino == inode &&
            unlink(path) == 0;
 }
 
-/* Does the process run? One that has ended and is not yet waited for does not. */
+/* Is the process running? Not if it has ended and has not been waited for. */
 static bool is_running(pid_t pid) {
     char path[32], text[512] = "";
     if (kill(pid, 0) != 0 && errno == ESRCH)
@@ -87,11 +89,13 @@ static bool is_running(pid_t pid) {
     size_t len = fread(text, 1, sizeof text - 1, stream);
     fclose(stream);
     text[len] = '\0';
-    const char *state = strrchr(text, ')'); /* behind the name, which may hold anything */
+    const char *state = strrchr(text, ')'); /* after the name, which may contain anything */
     return !state || state[1] == '\0' || (state[2] != 'Z' && state[2] != 'X');
 }
 
-/* Who is at the other end of a connected unix socket, if it runs; 0: nobody, or unknown. */
+/*
+ * The process at the other end of a connected unix socket, if it is running; 0: none, or unknown.
+ */
 static pid_t running_peer(int fd) {
     struct ucred cred;
     socklen_t len = sizeof cred;
@@ -99,7 +103,10 @@ static pid_t running_peer(int fd) {
     return known && is_running(cred.pid) ? cred.pid : 0;
 }
 
-/* Does nobody listen on this unix socket's file? Only a refused connect says so. Else *holder. */
+/*
+ * Is no process listening on this unix socket's file? Only a refused connect shows that. Else
+ * *holder.
+ */
 static bool is_stale(const struct transport_address *address, struct stat *st, pid_t *holder) {
     *holder = 0;
     if (lstat(address->un.sun_path, st) != 0 || !S_ISSOCK(st->st_mode))
@@ -116,11 +123,11 @@ static bool is_stale(const struct transport_address *address, struct stat *st, p
 }
 
 /*
- * The directory is locked from the look at what is there until we listen: of several who start at
- * once each would remove the others' new socket as a stale one. Nothing is left behind, and the
- * kernel unlocks when a process dies. -1 where there is no lock to be had (no right to read the
- * directory, some network file systems): then only that race is open. False: somebody else has it,
- * for an instant.
+ * The directory is locked from the check for a stale socket until we listen: of several processes
+ * that start at once, each would otherwise remove the others' new socket as stale. Nothing is left
+ * behind, and the kernel unlocks when a process dies. -1 where locking is impossible (no right to
+ * read the directory, some network file systems): then only that race remains. False: another
+ * process holds the lock for a moment.
  */
 static bool lock_directory(const char *path, int *lock, struct transport_failure *failure) {
     char directory[sizeof(struct sockaddr_un)] = ".";
@@ -136,7 +143,7 @@ static bool lock_directory(const char *path, int *lock, struct transport_failure
     return false;
 }
 
-/* The file's mode comes from the umask, which io_uring's threads share; they make no files. */
+/* The umask gives the file its mode. io_uring's threads share the umask; they make no files. */
 static bool bind_path(int fd, const struct transport_address *address) {
     mode_t before = 0;
     if (address->mode_given)
@@ -149,7 +156,7 @@ static bool bind_path(int fd, const struct transport_address *address) {
     return bound;
 }
 
-/* What is there is removed if it is a stale socket. */
+/* Removes an existing file if it is a stale socket. */
 static bool replace(int fd, const struct transport_address *address,
                     struct transport_failure *failure) {
     struct stat st;
@@ -168,7 +175,7 @@ static bool replace(int fd, const struct transport_address *address,
     return false;
 }
 
-/* Notes which file was made, and gives it its group. Nobody can connect yet. */
+/* Notes which file bind() made, and sets its group. Connecting is not possible yet. */
 static bool finish_path(const struct transport_address *address, struct listening_socket *listening,
                         struct transport_failure *failure) {
     struct stat st;
@@ -251,9 +258,9 @@ bool socket_listen(const struct transport_address *address, struct listening_soc
 }
 
 /*
- * The path first: it is ours as long as the socket answers, and while the socket is there no new
- * file can have its inode. Then, as a request of io_uring's may keep the socket open for a while,
- * nobody shall get in any more.
+ * The path is removed first: it is ours as long as the socket answers, and while the socket exists
+ * no new file can have its inode. Then the socket is shut down, because a request of io_uring may
+ * keep it open for a while and no new connection may get in.
  */
 void socket_unlisten(struct listening_socket *listening) {
     if (listening->bound.any.sa_family == AF_UNIX)

@@ -1,6 +1,6 @@
 /*
- * What every engine of the kernel's sockets needs once: listening sockets, sockets that connect,
- * their options, who the peer is, and the descriptor kept in reserve. TCP and unix. All descriptors
+ * What every engine of the kernel's sockets needs: listening sockets, connecting sockets, their
+ * options, the description of the peer, and the reserve descriptor. TCP and unix. All descriptors
  * are close-on-exec. Nothing blocks.
  */
 #ifndef TRANSPORT_SOCKET_H
@@ -20,14 +20,15 @@ struct listening_socket {
 /*
  * Listens on an address; the socket is non-blocking. SO_REUSEADDR, IPV6_V6ONLY; accepted sockets
  * inherit the TCP options from it, so that accepting costs no further calls. A unix socket's file
- * has its mode and group before anybody can connect. One that is there already and refuses connects
- * is removed first; one that answers, or that is no socket, gives EADDRINUSE and is left alone. Of
- * several who start at once one listens. False with *failure: "socket", "bind", "listen", ...
+ * has its mode and group before any process can connect. An existing socket file that refuses
+ * connects is removed first; one that answers, or a file that is no socket, gives EADDRINUSE and is
+ * left alone. If several processes start at once, one of them listens. False with *failure:
+ * "socket", "bind", "listen", ...
  */
 bool socket_listen(const struct transport_address *address, struct listening_socket *listening,
                    struct transport_failure *failure);
 
-/* Closes it; removes its unix path unless that is somebody else's by now. */
+/* Closes it; removes its unix path unless another process owns that by now. */
 void socket_unlisten(struct listening_socket *listening);
 
 /*
@@ -36,8 +37,8 @@ void socket_unlisten(struct listening_socket *listening);
 int socket_for_connect(const struct transport_address *address, struct transport_failure *failure);
 
 /*
- * Who is at the other end of a connected socket with this peer address (from accept() or given to
- * connect()): IPv4-mapped addresses as IPv4, for unix ones the pid (SO_PEERCRED).
+ * Describes the other end of a connected socket with this peer address (from accept() or given to
+ * connect()): IPv4-mapped addresses as IPv4, unix sockets by the peer's pid (SO_PEERCRED).
  */
 void socket_describe_peer(int fd, const struct transport_address *address,
                           struct transport_peer *peer);
@@ -58,21 +59,23 @@ uint64_t socket_unacknowledged(int fd, bool finished);
 uint64_t socket_unread(int fd);
 
 /*
- * Descriptors from this one on are not for connections that are accepted: the last `kept` below the
- * limit, at most a quarter of it. The kernel gives the lowest number that is free: one so high says
+ * The first descriptor that accepting must not use: the last `kept` below the limit are for other
+ * purposes, at most a quarter of it. The kernel gives the lowest free number, so a high one shows
  * that the others are in use.
  */
 int socket_accept_limit(unsigned kept);
 
-/* True if accept() failed with this error for want of descriptors or memory: refuse, do not retry.
+/*
+ * Did accept() fail with this error because descriptors or memory are used up? Then refuse, do not
+ * retry.
  */
 bool socket_accept_starved(int error);
 
 /*
- * The descriptor in reserve. When accept() fails with EMFILE or ENFILE the connection stays in the
+ * The reserve descriptor. When accept() fails with EMFILE or ENFILE the connection stays in the
  * backlog and the listener stays ready for ever: so the reserve is closed, the connection accepted
- * and closed, and the reserve opened again. -1: not there (then nothing is refused, and the next
- * call tries to open it).
+ * and closed, and the reserve opened again. -1: it could not be opened (then nothing is refused,
+ * and the next call tries again).
  */
 struct socket_reserve {
     int fd;
@@ -81,7 +84,8 @@ struct socket_reserve {
 bool socket_reserve_open(struct socket_reserve *reserve, struct transport_failure *failure);
 void socket_reserve_close(struct socket_reserve *reserve);
 
-/* Takes one connection off the listener's backlog and closes it; false when that was not possible.
+/*
+ * Accepts one connection of the listener's backlog and closes it; false when that was not possible.
  */
 bool socket_refuse(struct socket_reserve *reserve, int listening_fd);
 

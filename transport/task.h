@@ -1,7 +1,7 @@
 /*
- * Turns, for engines that do the work themselves: what is ready waits in a queue and has one turn
- * in each round, so that nobody who always has more keeps the others from theirs. Nothing here
- * allocates or blocks.
+ * Turns, for engines that do the work themselves: ready tasks wait in a queue and have one turn in
+ * each round, so that a task that is always ready cannot starve the others. Nothing here allocates
+ * or blocks.
  */
 #ifndef TRANSPORT_TASK_H
 #define TRANSPORT_TASK_H
@@ -9,24 +9,27 @@
 #include "mux/list.h"
 #include "transport/transport.h"
 
-/* Lies in a connection or listener. It waits in one queue at most, for its turn or for else. */
+/*
+ * Part of a connection or listener. It is in one queue at most: of ready tasks, or of those that
+ * wait for something.
+ */
 struct task {
     struct mux_list link;
     bool (*turn)(struct task *task, struct transport_event *event); /* true: *event is made */
 };
 
-/* It gets a turn, unless it waits already, in whatever queue. */
+/* Gives it a turn, unless it is already in a queue. */
 void task_wake(struct mux_list *ready, struct task *task);
 
 /* All tasks that wait in `waiting`. */
 void tasks_wake(struct mux_list *ready, struct mux_list *waiting);
 
-/* Out of whatever queue it is in. */
+/* Takes it out of the queue that it is in, if any. */
 void task_stop(struct task *task);
 
 /*
- * One turn for each task that is ready now; those that queue again have theirs next time. At most
- * `most` events are made; returns how many.
+ * One turn for each task that is ready now; tasks that queue again have theirs next time. Makes at
+ * most `most` events; returns how many.
  */
 unsigned tasks_serve(struct mux_list *ready, struct transport_event *events, unsigned most);
 

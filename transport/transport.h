@@ -244,7 +244,7 @@ struct transport_ops {
      * Of the others, before the thread sleeps: the time until which poll() need not be called
      * unless wake_fd() can be read or a call uses the transport. 0: it has something to do at once.
      */
-    uint64_t (*rest)(struct transport *transport);
+    uint64_t (*idle_until_ns)(struct transport *transport);
 
     /* Writes what it counts, at most TRANSPORT_COUNTS_MAX; returns how many. NULL: nothing. */
     unsigned (*counts)(const struct transport *transport, struct transport_count *counts);

@@ -20,7 +20,7 @@ static int beside_wake_fd(const struct transport *transport) {
     return transport->epoll_fd;
 }
 
-static uint64_t beside_rest(struct transport *transport) {
+static uint64_t beside_idle_until_ns(struct transport *transport) {
     return mux_list_empty(&transport->ready) ? UINT64_MAX : 0;
 }
 
@@ -30,7 +30,7 @@ static void make_beside(void) {
     beside.watch = NULL;
     beside.unwatch = NULL;
     beside.wake_fd = beside_wake_fd;
-    beside.rest = beside_rest;
+    beside.idle_until_ns = beside_idle_until_ns;
 }
 
 /* There is one engine of DPDK in a process: the other end's is of the kernel. */

@@ -8,7 +8,7 @@
 #define KEEPALIVE_INTERVAL_MS (20 * 1000)
 #define KEEPALIVE_PROBES 3
 
-/* lwIP calls dpdk_retry_callback() every so many of its ticks of half a second. */
+/* The interval of dpdk_retry_callback() in lwIP's ticks of half a second. */
 #define RETRY_TICKS 1
 
 static bool connect_turn(struct task *task, struct transport_event *event);
@@ -43,7 +43,7 @@ void dpdk_conns_recycle(struct transport *transport) {
         tasks_wake(&transport->ready, &transport->starved);
 }
 
-/* Nobody has waited for it to be accepted long enough to see it. */
+/* It has never been accepted, so the user does not know of it. */
 static void forget_pending(struct dpdk_conn *conn) {
     mux_list_remove(&conn->link);
     conn->transport->pending--;
@@ -64,7 +64,7 @@ void dpdk_conn_fail(struct dpdk_conn *conn, int error) {
 
 void dpdk_describe_peer(struct dpdk_conn *conn, const struct transport_address *address) {
     struct transport_address plain = *address;
-    plain.via = TRANSPORT_VIA_KERNEL; /* a peer is the same by whatever stack it is reached */
+    plain.via = TRANSPORT_VIA_KERNEL; /* a peer is the same whichever stack it is reached by */
     socket_describe_peer(-1, &plain, &conn->peer);
 }
 
@@ -86,9 +86,9 @@ static void error_callback(void *argument, err_t error) {
 }
 
 /*
- * A peer whose first window is small, and whose second is smaller still, would make lwIP find
- * segments in its queue that are longer than it allows: half the largest window seen. So it has
- * seen one that is large enough.
+ * If a peer's first window is small and its second smaller still, lwIP finds segments in its queue
+ * that are longer than it allows, which is half the largest window seen. So it is told of one that
+ * is large enough.
  */
 static void steady_segment_size(struct tcp_pcb *pcb) {
     const struct netif *netif = netif_get_by_index(pcb->netif_idx);
@@ -245,14 +245,14 @@ struct transport_conn *dpdk_attach(struct transport *transport, int in, int out,
 }
 
 /*
- * All that was taken is delivered first; but not to a peer of whose bytes some were not read (it
- * gets a reset, as from a kernel), nor from memory that is the user's.
+ * Everything that lwIP took is delivered first; but not if bytes of the peer are unread (it gets a
+ * reset, as from a kernel), nor from memory that belongs to the user.
  */
 static void leave(struct dpdk_conn *conn) {
     struct tcp_pcb *pcb = conn->pcb;
     bool reset = !mux_list_empty(&conn->inbox) || conn->refers;
     dpdk_conn_forget_pcb(conn);
-    pcb->rcv_wnd = TCP_WND_MAX(pcb); /* less would mean to lwIP that not all was read */
+    pcb->rcv_wnd = TCP_WND_MAX(pcb); /* less would tell lwIP that not everything was read */
     if (reset || tcp_close(pcb) != ERR_OK)
         tcp_abort(pcb);
 }

@@ -1,15 +1,12 @@
-/*
- * What the program may ask of the DPDK transport (transport_dpdk in transport/transport.h) beside
- * the interface that all transports have.
- */
+/* What the stack (stack.c) asks of the DPDK engine beside transport_dpdk. */
 #ifndef TRANSPORT_DPDK_DPDK_H
 #define TRANSPORT_DPDK_DPDK_H
 
 #include <stdio.h>
 
 /*
- * For muxd --list-ports: network cards that are bound to a driver of DPDK's, and virtual devices
- * that work here; a line each, as --listen takes them. Starts nothing.
+ * Network cards that are bound to a driver of DPDK, and virtual devices that work on this machine;
+ * a line each, as endpoints name them. Starts nothing.
  */
 void dpdk_ports_print(FILE *out);
 

@@ -16,7 +16,7 @@
 
 #define ARGUMENTS_MOST 16
 
-/* The last line that DPDK logged: what it says of a failure is nowhere else. */
+/* The last line that DPDK logged: its reason for a failure is nowhere else. */
 static char last_log[160];
 
 static ssize_t note_log(void *cookie, const char *text, size_t len) {
@@ -28,7 +28,7 @@ static ssize_t note_log(void *cookie, const char *text, size_t len) {
     return (ssize_t)len;
 }
 
-/* Only errors, and those not to stderr: the program says what failed. */
+/* Logs errors only, and not to stderr: the program reports failures. */
 static bool quiet_log(void) {
     FILE *log = fopencookie(NULL, "w", (cookie_io_functions_t){.write = note_log});
     if (!log)
@@ -48,7 +48,7 @@ void dpdk_eal_failed(struct transport_failure *failure, int error, const char *o
     failure->operation = text;
 }
 
-/* Are there huge pages (2 MiB each) free for us? */
+/* Are enough huge pages (2 MiB each) free? */
 static bool has_huge_pages(void) {
     FILE *file = fopen("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "re");
     unsigned long long free_pages = 0;
@@ -82,8 +82,8 @@ static int start(const struct dpdk_spec *spec) {
 }
 
 /*
- * EAL pins the thread that starts it to one processor, and its own threads must not take the
- * signals that are meant to wake this one.
+ * EAL pins the thread that starts it to one processor, and its own threads must not take signals
+ * that are meant for this one.
  */
 static int start_undisturbed(const struct dpdk_spec *spec) {
     cpu_set_t affinity;
@@ -108,7 +108,7 @@ bool dpdk_eal_start(const struct dpdk_spec *spec, struct transport_failure *fail
         dpdk_eal_failed(failure, EALREADY, "rte_eal_init", "once more in this process");
         return false;
     }
-    failed = true; /* a second try is refused by DPDK */
+    failed = true; /* DPDK refuses a second try */
     if (!quiet_log()) {
         dpdk_eal_failed(failure, errno, "rte_openlog_stream", "");
         return false;
@@ -119,6 +119,6 @@ bool dpdk_eal_start(const struct dpdk_spec *spec, struct transport_failure *fail
         return false;
     }
     started = true;
-    last_log[0] = '\0'; /* complaints of no consequence */
+    last_log[0] = '\0'; /* its complaints did no harm */
     return true;
 }

@@ -8,10 +8,10 @@
 
 #define NS_PER_SEC 1000000000u
 
-/* Each span costs a call of lwIP's: below this a copy costs less. */
+/* Each span costs a call of lwIP: below this size a copy costs less. */
 #define REFERENCE_LEAST_BYTES 512
 
-/* lwIP's state is the process's, not an engine's. */
+/* lwIP's state belongs to the process, not to an engine. */
 static bool exists;
 
 int dpdk_errno_of(err_t error) {
@@ -71,13 +71,13 @@ static bool make(struct transport *transport, const struct transport_config *con
 }
 
 /*
- * Debian's lwIP begins with the same numbers in each process, for ports and for sequences, which
- * grow by its ticks: so at least where they begin is nobody's to know.
+ * Debian's lwIP starts with the same numbers in each process, for ports and for sequences, which
+ * grow with its ticks: so at least the start is made unpredictable.
  */
 static void start_lwip(void) {
     unsigned numbers[2] = {0};
     if (!call_random(numbers, sizeof numbers))
-        numbers[0] = numbers[1] = (unsigned)dpdk_now_ns(NULL); /* nothing better is to be had */
+        numbers[0] = numbers[1] = (unsigned)dpdk_now_ns(NULL); /* no better source */
     srand(numbers[0]);
     lwip_init();
     tcp_ticks = numbers[1];
@@ -171,7 +171,7 @@ const struct transport_ops transport_dpdk = {
     .poll = dpdk_poll,
     .watch = dpdk_watch,
     .wake_fd = dpdk_wake_fd,
-    .rest = dpdk_rest,
+    .idle_until_ns = dpdk_idle_until_ns,
     .counts = dpdk_counts,
     .stop = dpdk_stop,
     .fini = dpdk_fini,

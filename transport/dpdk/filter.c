@@ -35,7 +35,7 @@
 #define OPTION_MSS 2
 #define OPTION_WINDOW_SCALE 3
 
-/* A peer that asks for less wants us to send packets that are all header; Linux has 48, too. */
+/* A smaller MSS would make us send packets that are all header; Linux has 48, too. */
 #define MSS_LEAST_BYTES 48
 
 /* Addresses and payload of one packet of IP. */
@@ -89,7 +89,7 @@ static bool is_own6(const struct filter *filter, const uint8_t *address) {
     return false;
 }
 
-/* Can a peer, not we, have this address? */
+/* Can this be a peer's address, and not our own? */
 static bool is_peer4(const struct filter *filter, const uint8_t *address) {
     uint32_t number = read32(address);
     return number >> 24 != 0 && number >> 24 != IN_LOOPBACKNET && number < INADDR_UNSPEC_GROUP &&
@@ -126,8 +126,9 @@ static enum filter_kind filter_arp(const struct filter *filter, const uint8_t *a
         return FILTER_DROPPED;
     unsigned operation = read16(arp + 6);
     const uint8_t *sender_mac = arp + 8, *sender = arp + 14, *target = arp + 24;
-    bool probe = read32(sender) == 0;                /* somebody asks before he takes an address */
-    bool announced = memcmp(sender, target, 4) == 0; /* an address that moved to another card */
+    bool probe = read32(sender) == 0; /* a probe before an address is used */
+    bool announced =
+        memcmp(sender, target, 4) == 0; /* an announcement: the address moved to another card */
     bool good = (operation == 1 || operation == 2) && !(sender_mac[0] & 1) &&
                 !is_own_mac(filter, sender_mac) && (probe || is_peer4(filter, sender)) &&
                 (announced || is_own4(filter, target));
@@ -135,8 +136,8 @@ static enum filter_kind filter_arp(const struct filter *filter, const uint8_t *a
 }
 
 /*
- * In a SYN: nothing that cannot be. Elsewhere neither MSS nor window scale: lwIP would take the new
- * MSS for a connection that has sent with the old one, and then find its own queue inconsistent.
+ * In a SYN: no impossible values. Elsewhere neither MSS nor window scale: lwIP would apply a new
+ * MSS to a connection that has sent with the old one, and then find its own queue inconsistent.
  */
 static bool options_are_good(const uint8_t *option, size_t left, bool syn) {
     while (left > 0 && *option != OPTION_END) {
@@ -215,7 +216,7 @@ static bool neighbor_options_are_good(const uint8_t *option, size_t left) {
     return true;
 }
 
-/* Of a message between neighbours: how long it is without its options; 0: none that we take. */
+/* The length of a neighbour message without its options; 0: a kind that is not accepted. */
 static size_t neighbor_bytes(unsigned type) {
     switch (type) {
     case ICMPV6_ROUTER_ADVERTISEMENT:

@@ -1,12 +1,12 @@
 /*
- * Which frames lwIP gets to see: those of the protocols that we speak, in their plainest form, for
- * this port. lwIP's asserts are on in Debian's build and some of them can be reached by frames that
- * no honest station sends; what is not let in cannot reach them. Says nothing about checksums,
- * which lwIP looks at.
+ * Which frames reach lwIP: those of the protocols that we speak, in their plainest form, for this
+ * port. lwIP's asserts are enabled in Debian's build, and some of them can be triggered by frames
+ * that no honest station sends; a frame that is not accepted cannot trigger them. Checksums are not
+ * checked here: lwIP does that.
  *
- * Let in: ARP; ICMP and ICMPv6 echo requests; what IPv6 needs to find its neighbours; TCP. Not:
+ * Accepted: ARP; ICMP and ICMPv6 echo requests; what IPv6 needs to find its neighbours; TCP. Not:
  * fragments, IP options, addresses that no peer can have, our own addresses as a source (lwIP would
- * answer itself), TCP options where none belong. Pure functions, in every build.
+ * answer itself), TCP options in the wrong place. Pure functions, in every build.
  */
 #ifndef TRANSPORT_DPDK_FILTER_H
 #define TRANSPORT_DPDK_FILTER_H
@@ -26,7 +26,7 @@ enum filter_kind {
     FILTER_TCP,
 };
 
-/* What dpdk_filter_frame() saw of a frame of TCP. */
+/* What dpdk_filter_frame() found in a TCP frame. */
 struct filter_tcp {
     sa_family_t family;
     const uint8_t *source; /* addresses of this family, in the frame */

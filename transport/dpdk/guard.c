@@ -1,22 +1,25 @@
 /*
- * Against peers that mean harm: what lwIP 2.1 trusts them not to do. Its own checks are asserts, in
- * Debian's build they end the process.
+ * Protection against hostile peers: what lwIP 2.1 trusts them not to do. Its own checks are
+ * asserts, which end the process in Debian's build.
  */
 #include "transport/dpdk/internal.h"
 #include <time.h>
 
 #include "lwip/priv/tcp_priv.h"
 
-/* How often lwIP's connections are looked through: as often as its own timer does. */
+/* How often lwIP's connections are scanned: as often as its own timer does. */
 #define CENSUS_NS (500 * UINT64_C(1000000))
 
 /*
- * What we have closed has so long, since it was last heard of, to take the rest. Without an end to
- * it a peer with a closed window keeps its 64 KiB for ever, once per connection that it makes.
+ * The time that a peer has, since its last segment, to take the rest of a connection that we have
+ * closed. Without a limit a peer with a closed window keeps 64 KiB for ever, for each connection
+ * that it makes.
  */
 #define ORPHAN_TICKS (60 * 1000 / TCP_SLOW_INTERVAL)
 
-/* Connections that only the peer's SYN has come for; of too many so many stay. */
+/*
+ * Most half-open connections, of which only a SYN has arrived; beyond them the oldest are dropped.
+ */
 #define OPENINGS_MAX 1024
 #define OPENINGS_KEPT 512
 
@@ -24,8 +27,8 @@
 #define SEQUENCE_FAR (INT64_C(1) << 24)
 
 /*
- * How long stop() waits for peers to acknowledge what was sent to them: many times a LAN's round
- * trip. What is in doubt after it the connections' CLOSED has said.
+ * How long stop() waits for peers to acknowledge what was sent: many round trips of a LAN. What is
+ * in doubt after it was reported by CLOSED.
  */
 #define LINGER_NS (100 * UINT64_C(1000000))
 #define LINGER_PAUSE_NS 50000
@@ -41,7 +44,10 @@ static bool is_for(const struct tcp_pcb *pcb, const struct filter_tcp *tcp) {
            memcmp(ip_2_ip6(&pcb->local_ip)->addr, tcp->destination, 16) == 0;
 }
 
-/* Puts it first in lwIP's list, as lwIP will: its own search ends at once. NULL: there is none. */
+/*
+ * Moves it to the front of lwIP's list, as lwIP will: its own search then ends at once. NULL: there
+ * is none.
+ */
 static struct tcp_pcb *find_pcb(const struct filter_tcp *tcp) {
     struct tcp_pcb *before = NULL, *pcb = tcp_active_pcbs;
     while (pcb && !is_for(pcb, tcp)) {
@@ -57,22 +63,22 @@ static struct tcp_pcb *find_pcb(const struct filter_tcp *tcp) {
 }
 
 /*
- * lwIP's arithmetic is sound for sequence numbers near those it expects. And a segment that waits
- * for those before it must end within the window, without a FIN: when the gap closes lwIP counts
- * both without a look at what is left of the window. What an honest peer loses by that comes again.
+ * lwIP's arithmetic is correct only for sequence numbers near the expected ones. And a segment that
+ * waits for earlier ones must end within the window, without a FIN: when the gap closes lwIP counts
+ * both without checking the rest of the window. An honest peer sends such segments again.
  */
 static bool is_sound(const struct tcp_pcb *pcb, const struct filter_tcp *tcp) {
     if (pcb->state == SYN_SENT)
         return true;
     if (pcb->state == SYN_RCVD && tcp->syn)
-        return false; /* a second one would meet a changed window; the timer answers again */
+        return false; /* a second SYN would meet a changed window; the timer answers again */
     int64_t ahead = (int32_t)(tcp->sequence - pcb->rcv_nxt);
     if (ahead <= 0)
         return ahead > -SEQUENCE_FAR;
     return ahead + tcp->len <= pcb->rcv_wnd && !tcp->fin;
 }
 
-/* Frames that wait in lwIP for others are given up where there are too few. */
+/* Drops frames that wait in lwIP for earlier ones when too few frames are free. */
 static void drop_reordered(void) {
     for (struct tcp_pcb *pcb = tcp_active_pcbs; pcb; pcb = pcb->next) {
         if (!pcb->ooseq)
@@ -82,7 +88,7 @@ static void drop_reordered(void) {
     }
 }
 
-/* Those that opened last are the first in lwIP's list. */
+/* The newest connections are the first in lwIP's list. */
 static void drop_oldest_openings(struct transport *transport) {
     struct tcp_pcb *next;
     transport->half_open = 0;
@@ -97,8 +103,9 @@ static void drop_oldest_openings(struct transport *transport) {
 }
 
 /*
- * A connection more, if it is one: an answer to a SYN costs memory, before anybody is known. An
- * honest peer completes it at once, so in a flood the oldest are those that nobody misses.
+ * Limits half-open connections: an answer to a SYN costs memory before the peer has proved
+ * anything. An honest peer completes the connection at once, so in a flood the oldest half-open
+ * ones are the ones to drop.
  */
 static bool admit_opening(struct transport *transport) {
     if (transport->pending >= BACKLOG_MAX) {
@@ -124,8 +131,8 @@ bool dpdk_guard_admits(struct transport *transport, const struct filter_tcp *tcp
 }
 
 /*
- * The timer that probes a closed window goes on though what waited for it was acknowledged, and
- * then asserts that there is something to send.
+ * lwIP's timer that probes a closed window keeps running after the waiting bytes were acknowledged,
+ * and then asserts that there is something to send.
  */
 void dpdk_guard_timers(void) {
     for (struct tcp_pcb *pcb = tcp_active_pcbs; pcb; pcb = pcb->next)
@@ -133,7 +140,7 @@ void dpdk_guard_timers(void) {
             pcb->persist_backoff = 0;
 }
 
-/* A connection that a SYN has made stands first in the list. */
+/* A connection made by a SYN is the first in the list. */
 void dpdk_guard_opened(void) {
     struct tcp_pcb *pcb = tcp_active_pcbs;
     if (pcb && pcb->state == SYN_RCVD && pcb->rcv_wnd > WINDOW_LEAST_BYTES)
@@ -166,7 +173,7 @@ static bool all_acknowledged(void) {
     return true;
 }
 
-/* A kernel goes on when a process has ended; lwIP ends with it. */
+/* A kernel continues after a process has ended; lwIP ends with it. */
 void dpdk_guard_linger(struct transport *transport) {
     const struct timespec pause = {.tv_nsec = LINGER_PAUSE_NS};
     uint64_t until_ns = dpdk_now_ns(transport) + LINGER_NS;
@@ -176,7 +183,7 @@ void dpdk_guard_linger(struct transport *transport) {
     }
 }
 
-/* Those that both sides are done with end in silence, the others with a reset. */
+/* Connections that both sides have finished end silently, others with a reset. */
 void dpdk_guard_end(void) {
     while (tcp_active_pcbs)
         tcp_abandon(tcp_active_pcbs, tcp_active_pcbs->state != FIN_WAIT_2);

@@ -1,17 +1,17 @@
 /*
- * The DPDK engine from inside: lwIP (raw interface, one thread) over ports of DPDK's.
+ * The DPDK engine from inside: lwIP (raw interface, one thread) over ports of DPDK.
  *
  * One pass of poll(): frames of every port go through the filter into lwIP, whose callbacks note
  * what happened in the connections and wake their tasks; timers; then every ready task has its
- * turn, with one event at most; then what lwIP has to send leaves. Nothing waits.
+ * turn, with one event at most; then lwIP's output is sent. Nothing waits.
  *
  * A received frame is never copied on its way in: lwIP's pbuf lies in the private area of DPDK's
- * mbuf, and what TCP makes of it, in order, waits in the connection's inbox. From there it is lent
- * to the user, and counted as received by TCP when he gives it back, which is what opens the peer's
- * window. A received buffer takes one of its pool's, too: as a token when a frame is lent, as room
- * when bytes are gathered from several frames. So the limits of the pools hold.
+ * mbuf, and the bytes that TCP has put in order wait in the connection's inbox. From there a frame
+ * is lent to the user, and counts as received by TCP when the user gives it back, which opens the
+ * peer's window. A received buffer also takes one of its pool: as a token when a frame is lent, as
+ * room when bytes are collected from several frames. So the limits of the pools hold.
  *
- * lwIP's state is the process's: there is one engine at a time.
+ * lwIP's state belongs to the process: there is one engine at a time.
  */
 #ifndef TRANSPORT_DPDK_INTERNAL_H
 #define TRANSPORT_DPDK_INTERNAL_H
@@ -31,35 +31,38 @@
 
 #define GATHER_MAX 1024
 
-/* Ports of one process: one per network, some for failover. */
+/* Most ports of a process: one per network, some for failover. */
 #define PORTS_MAX 8
 
-/* Connections that came and are not yet accepted, all listeners together: a farm that starts. */
+/*
+ * Most connections that are not yet accepted, for all listeners together: many workers may connect
+ * at once.
+ */
 #define BACKLOG_MAX 4096
 
 /*
- * Frames that may wait or be lent: half of them. What arrives beyond that is copied out of its
- * frame, so that there are always frames to receive into.
+ * Frames that may wait or be lent: half of them. Bytes beyond that are copied out of their frame,
+ * so that there are always frames to receive into.
  */
 #define FRAMES_KEPT_MAX (NIC_FRAMES / 2)
 
 /*
- * A connection's window when it begins: what a peer may send before anything was read, perhaps all
- * that a worker has to say before it goes. It grows as bytes are read, as long as all that windows
- * have grown by fits into config.memory.len: so no more waits in the inboxes than
- * connections x WINDOW_LEAST_BYTES + config.memory.len.
+ * A connection's first window: what a peer may send before anything is read, perhaps all that a
+ * worker sends before it exits. It grows as bytes are read, as long as the growth of all windows
+ * fits into config.memory.len: so at most connections x WINDOW_LEAST_BYTES + config.memory.len wait
+ * in the inboxes.
  */
 #define WINDOW_LEAST_BYTES (8 * TCP_MSS)
 
-/* With so many taken, bytes that came out of order are thrown away: they come again. */
+/* With this many frames in use, out-of-order bytes are dropped: the peer sends them again. */
 #define FRAMES_TAKEN_MAX (NIC_FRAMES / 4 * 3)
 
-/* lwIP's segments refer to the sender's memory, or have copies: how it was built. */
+/* Do lwIP's segments refer to the sender's memory, or have copies? Depends on its build. */
 #define SENDS_BY_REFERENCE (!LWIP_NETIF_TX_SINGLE_PBUF)
 
 struct port;
 
-/* Since the process began, of all ports; counters.c says what they mean. */
+/* Since the process began, for all ports; counters.c has their meaning. */
 struct dpdk_counters {
     uint64_t frames_received;
     uint64_t frames_filtered;
@@ -76,17 +79,17 @@ struct dpdk_counters {
 extern struct dpdk_counters dpdk_counters;
 
 /*
- * Received bytes: in a frame of DPDK's, or copied into memory of their own. In a frame this lies in
- * its private area.
+ * Received bytes: in a frame of DPDK, or copied into memory of their own. In a frame this struct
+ * lies in its private area.
  */
 struct piece {
-    struct pbuf_custom pbuf; /* lwIP's view of the frame, until the bytes come to the inbox */
+    struct pbuf_custom pbuf; /* lwIP's view of the frame, until the bytes enter the inbox */
     void *mbuf;              /* NULL: from malloc() */
     struct mux_list link;    /* in a connection's inbox, or among what it has lent */
     uint8_t *data;
     size_t len;
-    uint8_t *end;             /* of the memory behind the bytes */
-    struct dpdk_conn *conn;   /* lent: whose window it opens; NULL when that is gone */
+    uint8_t *end;           /* of the memory behind the bytes */
+    struct dpdk_conn *conn; /* lent: the connection whose window it opens; NULL when that is gone */
     struct mux_buffer *token; /* lent: of the pool */
     struct mux_buffer buffer; /* lent: as the user knows it */
 };
@@ -94,7 +97,7 @@ struct piece {
 struct dpdk_conn {
     struct transport_conn head; /* first */
     struct transport *transport;
-    struct tcp_pcb *pcb;            /* NULL: lwIP has no part in it any more */
+    struct tcp_pcb *pcb;            /* NULL: lwIP no longer knows the connection */
     struct mux_list place;          /* of conns.h */
     struct mux_list link;           /* waiting to be accepted */
     struct dpdk_listener *listener; /* while waiting to be accepted */
@@ -106,24 +109,25 @@ struct dpdk_conn {
     bool closing;
     bool lost;
 
-    uint32_t window_bytes; /* granted: may wait here, be lent, or be under way */
-    bool fin;              /* the peer's has come */
-    bool ended;            /* and was told */
+    uint32_t
+        window_bytes; /* granted to the peer: bytes that wait here, are lent, or are in flight */
+    bool fin;         /* the peer's has arrived */
+    bool ended;       /* and was reported */
     struct mux_list inbox;
     struct mux_list lent;
-    struct mux_list ack; /* in the queue of those that owe the peer one */
+    struct mux_list ack; /* in a queue of connections that owe the peer an acknowledgement */
     uint64_t ack_due_ns;
-    uint32_t ack_bytes; /* that came since */
+    uint32_t ack_bytes; /* received since the last one */
 
     bool sending;
     bool finishing;
     bool finished;
     struct cursor cursor; /* behind what lwIP took */
     bool refers;          /* lwIP's segments point into the gather list's memory */
-    uint32_t end_seq;     /* behind the last byte of ours, once no more are to come */
+    uint32_t end_seq;     /* behind our last byte, once no more follow */
 
-    int failed_error;        /* the connection is broken; told when what came before is received */
-    uint64_t in_doubt_bytes; /* as it last was; what it is once there is no pcb */
+    int failed_error; /* the connection is broken; reported after the bytes received before it */
+    uint64_t in_doubt_bytes; /* the last known value; final once there is no pcb */
     struct transport_peer peer;
 };
 
@@ -133,7 +137,7 @@ struct dpdk_listener {
     struct transport *transport;
     struct mux_list link; /* in the transport's listeners */
     struct port *port;
-    int failed_error; /* of the port, to be told */
+    int failed_error; /* of the port, to be reported */
     struct tcp_pcb *pcb;
     struct task task;
     struct mux_list pending;
@@ -159,16 +163,16 @@ struct transport {
     unsigned ports_count;
     struct mux_list ready;
     struct mux_list starved;  /* listeners that wait for a place */
-    struct conns conns;       /* the user's and those that wait to be accepted */
+    struct conns conns;       /* accepted ones and those that wait to be accepted */
     struct mux_list acks_now; /* connections that owe an acknowledgement: with this pass, and ... */
-    struct mux_list acks;     /* ... in a while, the one that is due first in front */
+    struct mux_list acks;     /* ... a little later, the earliest first */
     unsigned conns_max;
-    unsigned conns_used; /* of conns_max; those that wait to be accepted are not among them */
+    unsigned conns_used; /* without those that wait to be accepted */
     unsigned pending;
-    size_t windows_max_bytes;   /* that windows may grow by, all together */
-    size_t windows_grown_bytes; /* and have */
+    size_t windows_max_bytes;   /* most growth of all windows together */
+    size_t windows_grown_bytes; /* their growth so far */
     struct mux_list listeners;
-    uint64_t busy_ns;       /* when something last came or went */
+    uint64_t busy_ns;       /* when something was last received or sent */
     uint64_t census_due_ns; /* of lwIP's connections that are not ours */
     unsigned half_open;     /* as the last census found, and those since */
 };
@@ -196,16 +200,16 @@ bool dpdk_port_own_ip(const struct port *port, const ip_addr_t *remote, ip_addr_
 bool dpdk_port_has_ip(const struct port *port, const ip_addr_t *ip);
 
 /*
- * Feeds lwIP with what has arrived, one burst, and with what was sent to ourselves. Returns how
- * many frames. One burst, so that peers have their acknowledgements early and send the next while
- * this one is worked on: with four a 64 KiB stream is a third slower.
+ * Feeds lwIP with one burst of received frames, and with what was sent to ourselves. Returns how
+ * many frames. One burst, so that peers get their acknowledgements early and send the next while
+ * this one is processed: with four bursts a 64 KiB stream is a third slower.
  */
 unsigned dpdk_port_receive(struct port *port);
 bool dpdk_port_has_work(const struct port *port);
 void dpdk_port_flush(struct port *port);
 uint64_t dpdk_port_missed(const struct port *port);
 
-/* Looks after the kernel's interface: without it all connections are lost; it may come back. */
+/* Watches the kernel's interface: without it all connections are lost; it may come back. */
 void dpdk_port_watch(struct port *port, uint64_t now_ns);
 void dpdk_port_close(struct port *port);
 
@@ -223,16 +227,19 @@ bool dpdk_inbox_put(struct dpdk_conn *conn, struct pbuf *chain);
 size_t dpdk_inbox_copy(struct dpdk_conn *conn, struct mux_room room);
 void dpdk_inbox_clear(struct dpdk_conn *conn);
 
-/* guard.c: what lwIP does not do against peers that mean harm */
+/* guard.c: protection that lwIP lacks against hostile peers */
 
-/* May lwIP see it? *pcb: the connection that it belongs to, first in lwIP's list; NULL: none. */
+/*
+ * May lwIP get this segment? *pcb: the connection that it belongs to, moved to the front of lwIP's
+ * list; NULL: none.
+ */
 bool dpdk_guard_admits(struct transport *transport, const struct filter_tcp *tcp,
                        struct tcp_pcb **pcb);
 
-/* After lwIP has seen one that belonged to none. */
+/* After lwIP got a segment that belonged to no connection. */
 void dpdk_guard_opened(void);
 
-/* After lwIP has seen it: does the connection still exist? */
+/* After lwIP got it: does the connection still exist? */
 bool dpdk_guard_is_open(const struct tcp_pcb *pcb);
 void dpdk_guard_timers(void);
 void dpdk_guard_census(struct transport *transport, uint64_t now_ns);
@@ -243,7 +250,7 @@ void dpdk_guard_end(void);
 unsigned dpdk_poll(struct transport *transport, uint64_t deadline_ns,
                    struct transport_event *events, unsigned most);
 int dpdk_wake_fd(const struct transport *transport);
-uint64_t dpdk_rest(struct transport *transport);
+uint64_t dpdk_idle_until_ns(struct transport *transport);
 void dpdk_pass(struct transport *transport);
 
 /* listener.c */
@@ -255,7 +262,7 @@ void dpdk_accept(struct transport_listener *handle, bool on);
 void dpdk_close_listener(struct transport_listener *handle);
 void dpdk_listener_wake(struct dpdk_listener *listener);
 
-/* The port has gone: told once. Those on other ports are not concerned. */
+/* The port has gone: reported once. Listeners on other ports are not affected. */
 void dpdk_listeners_fail(struct port *port, struct transport *transport, int error);
 
 /* conn.c: how connections begin and end */
@@ -270,19 +277,19 @@ void dpdk_close(struct transport_conn *handle);
 /* NULL when none is free. */
 struct dpdk_conn *dpdk_conn_new(struct transport *transport, enum transport_pool pool);
 void dpdk_conn_use_pcb(struct dpdk_conn *conn, struct tcp_pcb *pcb);
-/* It was never shown to the user, and lwIP has no part in it any more. */
+/* The user never knew of it, and lwIP no longer does. */
 void dpdk_conn_free(struct dpdk_conn *conn);
 void dpdk_conns_recycle(struct transport *transport);
 
 void dpdk_describe_peer(struct dpdk_conn *conn, const struct transport_address *address);
 
-/* lwIP keeps the pcb, or has freed it; we do not look at it again. */
+/* lwIP keeps the pcb, or has freed it: this connection uses it no more. */
 void dpdk_conn_forget_pcb(struct dpdk_conn *conn);
 
-/* No more bytes either way; told in its time. */
+/* No more bytes in either direction; reported in its turn. */
 void dpdk_conn_fail(struct dpdk_conn *conn, int error);
 
-/* All that lwIP has on this interface of its own. */
+/* All connections on this interface of lwIP. */
 void dpdk_conns_fail(struct transport *transport, const struct netif *netif, int error);
 bool dpdk_conn_lost(struct dpdk_conn *conn, struct transport_event *event, const char *operation);
 
@@ -297,28 +304,32 @@ err_t dpdk_receive_callback(void *argument, struct tcp_pcb *pcb, struct pbuf *ch
 void dpdk_window_begin(struct dpdk_conn *conn, uint32_t bytes);
 void dpdk_window_end(struct dpdk_conn *conn);
 
-/* The user has read so much: the peer may send as much again, or more. */
+/* The user has read `len` bytes: the peer may send as many again, or more. */
 void dpdk_window_open(struct dpdk_conn *conn, size_t len);
 
-/* Does the peer not know by far how much it may send? */
+/* Is the window that the peer knows much smaller than the real one? */
 bool dpdk_window_is_news(const struct dpdk_conn *conn);
 
-/* A SYN has just made this connection, and its answer waits in `frame`: its window is small. */
+/*
+ * A SYN has just made this connection, and its answer waits in `frame`: announces a small window in
+ * it.
+ */
 void dpdk_window_shut(struct tcp_pcb *pcb);
 void dpdk_window_write(uint8_t *frame, size_t len);
 
 /*
- * lwIP acknowledges every second segment at once. Around its input of one, so that it only notes
- * that it owes an acknowledgement: one a pass, for all that came, costs less.
+ * lwIP acknowledges every second segment at once. These two surround its input of a segment, so
+ * that it only notes that it owes an acknowledgement: one per pass, for everything received, costs
+ * less.
  */
 bool dpdk_receive_hold_ack(struct tcp_pcb *pcb, const struct filter_tcp *tcp);
 void dpdk_receive_owe_ack(struct tcp_pcb *pcb);
 
-/* Those that are due. When the next is; UINT64_MAX: none. */
+/* Sends the acknowledgements that are due. When the next is due; UINT64_MAX: none. */
 void dpdk_receive_acknowledge(struct transport *transport, uint64_t now_ns);
 uint64_t dpdk_receive_due_ns(const struct transport *transport);
 
-/* What is lent opens no window any more; its bytes count as received. */
+/* Lent bytes open no window any more; they count as received. */
 void dpdk_receive_disown(struct dpdk_conn *conn);
 
 /* send.c */

@@ -1,7 +1,7 @@
 #include "transport/dpdk/internal.h"
 #include <stdlib.h>
 
-/* Of lwIP's own backlog, where it is built with one; ours is BACKLOG_MAX. */
+/* The size of lwIP's own backlog, where it is built with one; ours is BACKLOG_MAX. */
 #define LWIP_BACKLOG 255
 
 static bool accept_turn(struct task *task, struct transport_event *event);
@@ -27,7 +27,8 @@ static err_t accept_callback(void *argument, struct tcp_pcb *pcb, err_t error) {
     dpdk_address_from_ip(&address, &pcb->remote_ip, pcb->remote_port);
     dpdk_describe_peer(conn, &address);
     dpdk_conn_use_pcb(conn, pcb);
-    dpdk_window_begin(conn, pcb->rcv_wnd); /* larger than the least for what comes from ourselves */
+    dpdk_window_begin(conn,
+                      pcb->rcv_wnd); /* larger than the least for connections from ourselves */
     conn->listener = listener;
     mux_list_append(&listener->pending, &conn->link);
     transport->pending++;
@@ -35,7 +36,7 @@ static err_t accept_callback(void *argument, struct tcp_pcb *pcb, err_t error) {
     return ERR_OK;
 }
 
-/* Bound and listening; the pcb is another one then. NULL with *failure. */
+/* Binds and listens; lwIP then returns another pcb. NULL with *failure. */
 static struct tcp_pcb *make_pcb(struct port *port, const ip_addr_t *ip, uint16_t number,
                                 struct transport_failure *failure) {
     struct tcp_pcb *pcb = tcp_new_ip_type(IP_GET_TYPE(ip));
@@ -43,7 +44,7 @@ static struct tcp_pcb *make_pcb(struct port *port, const ip_addr_t *ip, uint16_t
         dpdk_lwip_failed(failure, ERR_MEM, "tcp_new");
         return NULL;
     }
-    ip_set_option(pcb, SOF_REUSEADDR); /* connections that are over do not keep the port */
+    ip_set_option(pcb, SOF_REUSEADDR); /* closed connections do not keep the port */
     tcp_bind_netif(pcb, dpdk_port_netif(port));
     err_t error = tcp_bind(pcb, ip, number);
     struct tcp_pcb *listening =
@@ -109,7 +110,7 @@ void dpdk_accept(struct transport_listener *handle, bool on) {
         task_stop(&listener->task);
 }
 
-/* As a kernel does with those that nobody accepted. */
+/* Resets connections that were never accepted, as a kernel does. */
 static void reset_pending(struct dpdk_listener *listener) {
     struct transport *transport = listener->transport;
     struct mux_list *link;
@@ -163,7 +164,7 @@ static bool accept_turn(struct task *task, struct transport_event *event) {
     if (listener->failed_error)
         return port_failed(listener, event);
     if (mux_list_empty(&listener->pending))
-        return false; /* who waited has left */
+        return false; /* the waiting connection has gone */
     if (transport->conns_used == transport->conns_max) {
         mux_list_append(&transport->starved, &task->link);
         return false;

@@ -16,16 +16,16 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Frames that a port's own rings hold. */
+/* Frames in a port's own rings. */
 #define RING_FRAMES 1024
 
-/* What the ring of an interface in the kernel holds at most. */
+/* Bursts of the most frames that an interface's ring in the kernel holds. */
 #define DRAIN_BURSTS (4096 / NIC_BURST)
 
-/* Per thread, so that the pool is rarely asked. */
+/* Cached per thread, so that the pool is rarely used. */
 #define CACHE_FRAMES 256
 
-/* A port that has not taken all in so many tries loses the rest, as a full wire does. */
+/* After this many tries the rest is lost, as on a full wire. */
 #define FLUSH_TRIES 64
 
 struct nic {
@@ -33,7 +33,7 @@ struct nic {
     bool is_pci;
     char device[ENDPOINT_TEXT_BYTES];
     char interface[IFNAMSIZ];            /* of the kernel's; "": none */
-    struct dpdk_kernel_interface before; /* as we found it */
+    struct dpdk_kernel_interface before; /* its state when it was opened */
     int promiscuous_fd;                  /* -1: none */
     int claims[DPDK_ADDRESSES_MAX];      /* its addresses on that interface */
     unsigned claims_count;
@@ -41,7 +41,7 @@ struct nic {
     uint16_t queued_count;
 };
 
-/* Of all ports: lives as long as the environment. */
+/* Shared by all ports; lives as long as the environment. */
 static struct rte_mempool *pool;
 
 static bool make_pool(size_t private_bytes, struct transport_failure *failure) {
@@ -74,12 +74,12 @@ static bool is_driver(const struct dpdk_spec *spec, const char *name) {
     return strncmp(spec->device, name, strlen(name)) == 0;
 }
 
-/* Does the device live on an interface of the kernel's that is there already? */
+/* Does the device use an interface that the kernel has already? */
 static bool uses_interface(const struct dpdk_spec *spec) {
     return is_driver(spec, "net_af_packet") || is_driver(spec, "net_af_xdp");
 }
 
-/* Two programs that answer for one address on one network would both get half of everything. */
+/* Two programs with one address on one network would each get half of everything. */
 static bool claim(struct nic *nic, const struct dpdk_spec *spec,
                   struct transport_failure *failure) {
     for (unsigned i = 0; i < spec->addresses_count; i++) {
@@ -97,7 +97,10 @@ static bool claim(struct nic *nic, const struct dpdk_spec *spec,
     return true;
 }
 
-/* Drivers answer -1 to all that the kernel forbids: what it is, the kernel says if asked first. */
+/*
+ * Drivers return -1 for everything that the kernel forbids: asking the kernel first gives the
+ * reason.
+ */
 static bool kernel_allows(struct nic *nic, const struct dpdk_spec *spec,
                           struct transport_failure *failure) {
     if (is_driver(spec, "net_tap") && !dpdk_kernel_may_tap()) {
@@ -155,7 +158,7 @@ static int make_virtual(const struct dpdk_spec *spec) {
     return error;
 }
 
-/* Drivers start threads, too, which are not to take signals. */
+/* Drivers start threads, too, which must not take signals. */
 static int make_device(const struct dpdk_spec *spec) {
     sigset_t all, before;
     sigfillset(&all);
@@ -189,7 +192,7 @@ static const char *configure(struct nic *nic, int *error) {
 
 /*
  * An AF_PACKET socket collects the frames of all interfaces, loopback included, until it is bound:
- * those are not for us. A busy network never lets it run empty.
+ * those are discarded, within a limit, because a busy network never lets it run empty.
  */
 static void drain(struct nic *nic) {
     struct rte_mbuf *frames[NIC_BURST];
@@ -225,7 +228,7 @@ static bool probe(struct nic *nic, const struct dpdk_spec *spec,
     nic->is_pci = spec->is_pci;
     strcpy(nic->device, spec->device);
     int error = make_device(spec);
-    /* Unknown to all drivers, or refused by one; what the kernel forbids was told. */
+    /* Unknown to all drivers, or refused by one; what the kernel forbids was reported above. */
     error = error == -1 ? -ENODEV : error;
     if (error && !(spec->is_pci && error == -EEXIST)) {
         dpdk_eal_failed(failure, error, spec->is_pci ? "rte_dev_probe" : "rte_vdev_init",
@@ -238,7 +241,7 @@ static bool probe(struct nic *nic, const struct dpdk_spec *spec,
     return false;
 }
 
-/* What is the kernel's, and ours. */
+/* Frees what the kernel gave, and our own memory. */
 static void leave(struct nic *nic) {
     if (nic->promiscuous_fd >= 0)
         close(nic->promiscuous_fd);
@@ -308,7 +311,7 @@ unsigned dpdk_nic_receive(struct nic *nic, struct nic_frame *frames, unsigned mo
     uint16_t received = rte_eth_rx_burst(nic->id, 0, mbufs, (uint16_t)most);
     for (uint16_t i = 0; i < received; i++) {
         struct rte_mbuf *mbuf = mbufs[i];
-        if (mbuf->nb_segs != 1) { /* larger than any that we may get */
+        if (mbuf->nb_segs != 1) { /* larger than any frame that this port may get */
             rte_pktmbuf_free(mbuf);
             continue;
         }

@@ -1,9 +1,9 @@
 /*
- * Ports of DPDK's: frames in, frames out. What is behind it includes DPDK's headers and nothing of
- * lwIP's, because the two do not go together; this header needs neither.
+ * Ports of DPDK: frames in, frames out. The implementation includes DPDK's headers and nothing of
+ * lwIP, because the two conflict; this header needs neither.
  *
  * DPDK's environment (EAL) is started once in a process, with the first port, and stays. One
- * thread. Nothing blocks but dpdk_nic_open(), for some 0.2 s.
+ * thread. Nothing blocks except dpdk_nic_open(), for some 0.2 s.
  */
 #ifndef TRANSPORT_DPDK_NIC_H
 #define TRANSPORT_DPDK_NIC_H
@@ -11,7 +11,7 @@
 #include "transport/dpdk/spec.h"
 #include "transport/transport.h"
 
-/* Frames that all ports have together; 2 KiB each. */
+/* Frames of all ports together; 2 KiB each. */
 #define NIC_FRAMES 16383
 
 /*
@@ -29,7 +29,7 @@ struct nic;
 /* A received frame. It is the caller's until dpdk_nic_free(mbuf). */
 struct nic_frame {
     void *mbuf;
-    void *private; /* so many bytes for the caller as he said at dpdk_nic_open() */
+    void *private; /* the caller's; private_bytes of dpdk_nic_open() */
     uint8_t *data;
     size_t len;
     uint8_t *end; /* of the memory that the frame lies in */
@@ -42,19 +42,22 @@ struct nic_frame {
 struct nic *dpdk_nic_open(const struct dpdk_spec *spec, size_t private_bytes,
                           struct transport_failure *failure);
 
-/* As dpdk_nic_open() found the interface, it is left. Frames still out may be freed after it. */
+/*
+ * Restores the interface to the state before dpdk_nic_open(). Frames still lent may be freed after
+ * it.
+ */
 void dpdk_nic_close(struct nic *nic);
 
-/* The port's own address in Ethernet: a card's; false when it has none of its own. */
+/* The port's own MAC address: a card's; false when it has none. */
 bool dpdk_nic_mac(const struct nic *nic, uint8_t mac[DPDK_MAC_BYTES]);
 
 /* Of the interface or card, at most NIC_MTU_BYTES. */
 unsigned dpdk_nic_mtu_bytes(const struct nic *nic);
 
-/* Frames that the port had no room for, as far as its driver knows. */
+/* Frames that the port dropped for want of room, according to its driver. */
 uint64_t dpdk_nic_missed(const struct nic *nic);
 
-/* Has the interface of the kernel's that the port was opened on vanished? */
+/* Has the kernel's interface that the port was opened on vanished? */
 bool dpdk_nic_is_gone(const struct nic *nic);
 
 /* Up to `most` (at most NIC_BURST) frames, each in one piece. */
@@ -63,8 +66,8 @@ void dpdk_nic_free(void *mbuf);
 
 /*
  * Room for a frame of `len` bytes to send; NULL when there is none: the frame is lost, as frames
- * are. dpdk_nic_queue() hands it over; it leaves with dpdk_nic_flush() at the latest. Both return
- * how many frames the port did not take, which are lost, too.
+ * may be. dpdk_nic_queue() hands it over; it leaves with dpdk_nic_flush() at the latest. Both
+ * return how many frames the port did not take, which are lost, too.
  */
 uint8_t *dpdk_nic_room(size_t len, void **mbuf);
 unsigned dpdk_nic_queue(struct nic *nic, void *mbuf);

@@ -2,8 +2,10 @@
 #include "transport/dpdk/internal.h"
 #include <stdlib.h>
 
-/* So few bytes are copied behind those before them, where there is room: cheaper than one more
-   piece, and a peer that sends byte by byte does not pin a frame with each. */
+/*
+ * Up to this many bytes are copied behind the previous ones, where there is room: cheaper than
+ * another piece, and a peer that sends byte by byte does not pin a frame with each.
+ */
 #define SMALL_BYTES 256
 
 /* Memory for what is copied out of frames. */
@@ -77,7 +79,7 @@ static bool put_copy(struct dpdk_conn *conn, const uint8_t *data, size_t len) {
     return true;
 }
 
-/* Is it a frame that nobody else looks at, and may be kept? */
+/* Is this frame used only here, so that it may be kept? */
 static bool may_keep(const struct pbuf *pbuf) {
     return pbuf->flags & PBUF_FLAG_IS_CUSTOM && pbuf->ref == 1 && taken <= FRAMES_KEPT_MAX;
 }

@@ -5,12 +5,12 @@
 
 #define NS_PER_MS UINT64_C(1000000)
 
-/* So long after traffic the next is looked for without a pause: answers come within it. */
+/* After traffic the port is polled without a pause for this long: answers arrive within it. */
 #define SPIN_NS 100000
 
 /*
- * Then the pauses grow with the silence, to a share of it. The longest is what a ring of
- * RING_FRAMES holds at 10 Gbit/s, and the most that a first packet waits.
+ * Then the pauses grow in proportion to the silence. The longest is what a ring of RING_FRAMES
+ * holds at 10 Gbit/s, and the longest wait of a first packet.
  */
 #define PAUSE_LEAST_NS 50000
 #define PAUSE_MOST_NS 1000000
@@ -23,7 +23,7 @@ static void run_timers(void) {
     sys_check_timeouts();
 }
 
-/* What arrived is fed to lwIP, and its timers run. */
+/* Feeds received frames to lwIP, and runs its timers. */
 static void pass_in(struct transport *transport, uint64_t now_ns) {
     unsigned frames = 0;
     for (unsigned i = 0; i < transport->ports_count; i++)
@@ -36,7 +36,7 @@ static void pass_in(struct transport *transport, uint64_t now_ns) {
     dpdk_guard_census(transport, now_ns);
 }
 
-/* What lwIP has to send leaves. */
+/* Sends lwIP's output. */
 static void pass_out(struct transport *transport, uint64_t now_ns) {
     dpdk_receive_acknowledge(transport, now_ns);
     for (unsigned i = 0; i < transport->ports_count; i++)
@@ -80,7 +80,7 @@ static bool has_work(const struct transport *transport) {
     return false;
 }
 
-uint64_t dpdk_rest(struct transport *transport) {
+uint64_t dpdk_idle_until_ns(struct transport *transport) {
     if (transport->ports_count == 0)
         return UINT64_MAX;
     uint64_t now_ns = dpdk_now_ns(transport), silence_ns = now_ns - transport->busy_ns;

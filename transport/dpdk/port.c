@@ -1,4 +1,4 @@
-/* A port of DPDK's as an interface of lwIP's. */
+/* A port of DPDK as an interface of lwIP. */
 #include "transport/dpdk/internal.h"
 #include "transport/dpdk/neighbor.h"
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 #include "lwip/ethip6.h"
 #include "netif/ethernet.h"
 
-/* Every network of IP carries so much. */
+/* The least MTU of an IP network. */
 #define MTU_LEAST_BYTES_4 576
 #define MTU_LEAST_BYTES_6 1280
 
@@ -30,7 +30,7 @@ struct netif *dpdk_port_netif(struct port *port) {
     return &port->netif;
 }
 
-/* A card's own MAC; otherwise one that is the same each time, and no vendor's. */
+/* A card's own MAC; otherwise a local one that is the same each time. */
 static void choose_mac(const struct port *port, uint8_t mac[DPDK_MAC_BYTES]) {
     const struct dpdk_spec *spec = &port->spec;
     if (spec->has_mac) {
@@ -105,8 +105,8 @@ static err_t init_netif(struct netif *netif) {
 }
 
 /*
- * Used at once, as IPv4's: what lwIP does first, asking for two seconds whether somebody else has
- * the address, would leave a listener that is ready out of reach.
+ * The address is used at once, as IPv4's is: lwIP's duplicate detection of two seconds would make a
+ * listener unreachable that was reported as ready.
  */
 static void add_ipv6(struct port *port) {
     netif_create_ip6_linklocal_address(&port->netif, 1);
@@ -265,7 +265,7 @@ static void input_frame(struct port *port, const struct nic_frame *frame) {
         dpdk_guard_opened();
 }
 
-/* What we sent to ourselves; lwIP has put it aside. */
+/* Feeds what we sent to ourselves back to lwIP, which has queued it. */
 static void receive_own(struct port *port) {
     if (port->netif.loop_first)
         netif_poll(&port->netif);
@@ -323,8 +323,8 @@ void dpdk_port_watch(struct port *port, uint64_t now_ns) {
 #include "lwip/tcpip.h"
 
 /*
- * In place of lwIP's own: where it hands what a netif sends to itself to its thread. There is none
- * here (it would assert that there is); receive_own() looks.
+ * Replaces lwIP's own function, which hands what a netif sends to itself to lwIP's thread. There is
+ * none here (lwIP would assert that there is); receive_own() takes it.
  */
 err_t tcpip_try_callback(tcpip_callback_fn function, void *context) {
     (void)function, (void)context;

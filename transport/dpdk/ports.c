@@ -1,4 +1,4 @@
-/* Which ports there are, without a start of DPDK's. */
+/* Lists the usable ports without starting DPDK. */
 #include "transport/dpdk/dpdk.h"
 #include "transport/dpdk/kernel.h"
 #include <dirent.h>
@@ -15,7 +15,7 @@
 
 #define ADDRESS_AND_PORT "ip=ADDRESS/LEN:7533"
 
-/* What hands a card to a program; Mellanox's are shared with the kernel. */
+/* Drivers that hand a card to a program; Mellanox's share it with the kernel. */
 static bool is_drivers(const char *driver) {
     static const char *const names[] = {"vfio-pci", "igb_uio", "uio_pci_generic", "mlx5_core",
                                         "mlx4_core"};
@@ -66,7 +66,7 @@ static bool has_driver(const char *name) {
     return access(path, R_OK) == 0;
 }
 
-/* One on each of the kernel's interfaces, which goes on using it. */
+/* One for each of the kernel's interfaces, which the kernel continues to use. */
 static void print_interfaces(FILE *out) {
     struct if_nameindex *list = if_nameindex();
     unsigned count = 0;

@@ -3,8 +3,8 @@
 #include "lwip/priv/tcp_priv.h"
 
 /*
- * An answer that comes before carries the acknowledgement. lwIP's own delay is 250 ms: so long each
- * small write of a peer with Nagle's algorithm would wait for the one before it.
+ * How long an acknowledgement waits for an answer that carries it. lwIP's own delay is 250 ms: each
+ * small write of a peer with Nagle's algorithm would wait that long for the one before it.
  */
 #define ACK_DELAY_NS 500000
 
@@ -43,7 +43,7 @@ static void open_window(struct dpdk_conn *conn, size_t len) {
         ack_now(conn);
 }
 
-/* A frame comes back from the user. */
+/* The user gives a frame back. */
 static void give_back(struct mux_buffer *buffer) {
     struct piece *piece = buffer->owner;
     struct mux_buffer *token = piece->token;
@@ -64,7 +64,7 @@ void dpdk_receive_disown(struct dpdk_conn *conn) {
     }
 }
 
-/* Nothing lies in the inbox: is there something else to tell? */
+/* The inbox is empty: is there something else to report? */
 static bool no_bytes(struct dpdk_conn *conn, struct transport_event *event) {
     if (!conn->fin)
         return conn->failed_error &&
@@ -72,7 +72,7 @@ static bool no_bytes(struct dpdk_conn *conn, struct transport_event *event) {
     conn->ended = true;
     event->kind = TRANSPORT_ENDED;
     event->conn = &conn->head;
-    dpdk_send_wake(conn); /* one that failed waited for this */
+    dpdk_send_wake(conn); /* a failed send waited for this */
     return true;
 }
 
@@ -95,7 +95,7 @@ static bool receive_room(struct dpdk_conn *conn, struct transport_event *event) 
     return received(conn, event, NULL, data, len);
 }
 
-/* The frame itself goes to the user; the pool's buffer is kept for it. */
+/* The frame itself is lent to the user; the pool's buffer is its token. */
 static bool lend(struct dpdk_conn *conn, struct transport_event *event, struct mux_buffer *token) {
     struct piece *piece = MUX_LIST_ITEM(mux_list_pop(&conn->inbox), struct piece, link);
     piece->conn = conn;
@@ -116,7 +116,7 @@ static bool gather(struct dpdk_conn *conn, struct transport_event *event,
     return received(conn, event, buffer, buffer->data, len);
 }
 
-/* One frame is lent; several are one event when they are gathered, which costs less. */
+/* One frame is lent; several are collected into one event, which costs less. */
 static bool is_alone(const struct dpdk_conn *conn) {
     return conn->inbox.next == conn->inbox.prev;
 }
@@ -146,12 +146,12 @@ bool dpdk_receive_hold_ack(struct tcp_pcb *pcb, const struct filter_tcp *tcp) {
     return owes;
 }
 
-/* lwIP may have thrown the segment away: what was owed before it still is. */
+/* lwIP may have dropped the segment: an acknowledgement owed before is still owed. */
 void dpdk_receive_owe_ack(struct tcp_pcb *pcb) {
     tcp_set_flags(pcb, TF_ACK_DELAY);
 }
 
-/* For two segments with this pass, for less a little later: perhaps an answer carries it. */
+/* For two segments with this pass, for less a little later: an answer may carry it. */
 static void note_ack(struct dpdk_conn *conn, size_t len) {
     struct transport *transport = conn->transport;
     if (mux_list_empty(&conn->ack)) {
@@ -179,7 +179,7 @@ void dpdk_receive_acknowledge(struct transport *transport, uint64_t now_ns) {
         link = link ? link : mux_list_pop(&transport->acks);
         struct dpdk_conn *conn = MUX_LIST_ITEM(link, struct dpdk_conn, ack);
         if (!(conn->pcb->flags & TF_ACK_DELAY) && !dpdk_window_is_news(conn))
-            continue; /* some other segment has carried it */
+            continue; /* another segment has carried it */
         tcp_ack_now(conn->pcb);
         tcp_output(conn->pcb);
     }

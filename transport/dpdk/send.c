@@ -36,7 +36,7 @@ static void finish_now(struct dpdk_conn *conn) {
         return;
     conn->end_seq = conn->pcb->snd_lbb;
     conn->finished = true;
-    tcp_shutdown(conn->pcb, 0, 1); /* without memory lwIP tries again itself */
+    tcp_shutdown(conn->pcb, 0, 1); /* out of memory, lwIP tries again itself */
 }
 
 void dpdk_finish(struct transport_conn *handle) {
@@ -47,7 +47,7 @@ void dpdk_finish(struct transport_conn *handle) {
         finish_now(conn);
 }
 
-/* lwIP takes all of it or nothing; with little room left in its queue, perhaps one segment. */
+/* lwIP takes all of it or nothing; with little room in its queue, perhaps one segment. */
 static size_t write_bytes(struct dpdk_conn *conn, const uint8_t *data, size_t len) {
     bool refer = SENDS_BY_REFERENCE && len >= REFER_LEAST_BYTES;
     bool last = conn->cursor.sent_bytes + len == conn->cursor.gather.len_bytes;
@@ -76,7 +76,7 @@ static void write_some(struct dpdk_conn *conn) {
             break;
         cursor_advance(&conn->cursor, len);
     }
-    tcp_output(conn->pcb); /* what cannot leave now the timers send */
+    tcp_output(conn->pcb); /* the timers send the rest */
     conn->in_doubt_bytes = dpdk_unacknowledged(&conn->head);
 }
 
@@ -89,7 +89,7 @@ static bool sent(struct dpdk_conn *conn, struct transport_event *event) {
     return true;
 }
 
-/* What came before the failure is received before it is told. */
+/* Bytes that arrived before the failure are received before it is reported. */
 static bool send_failed(struct dpdk_conn *conn, struct transport_event *event) {
     return mux_list_empty(&conn->inbox) && dpdk_conn_lost(conn, event, "send");
 }
@@ -114,7 +114,7 @@ err_t dpdk_sent_callback(void *argument, struct tcp_pcb *pcb, u16_t len) {
     return ERR_OK;
 }
 
-/* Twice a second: memory that lwIP lacked may be there. */
+/* Twice a second: memory that lwIP lacked may be free again. */
 err_t dpdk_retry_callback(void *argument, struct tcp_pcb *pcb) {
     (void)pcb;
     dpdk_send_wake(argument);

@@ -9,10 +9,10 @@
 /* DPDK's RTE_DEV_NAME_MAX_LEN, with the 0 at its end. */
 #define DEVICE_NAME_BYTES 64
 
-/* 31 and 32 leave an IPv4 network without a broadcast address, which lwIP wants to tell. */
+/* 31 and 32 leave an IPv4 network without a broadcast address, which lwIP needs. */
 #define PREFIX_MOST_BITS_4 30
 
-/* lwIP takes the first 64 bits of an IPv6 address for what is on the link. */
+/* lwIP assumes that the first 64 bits of an IPv6 address are the link's. */
 #define PREFIX_BITS_6 64
 
 /* "hhhh:hh:hh.h" or "hh:hh.h" */
@@ -143,8 +143,8 @@ static bool parse_to(const char *text, struct dpdk_spec *spec, char *why, size_t
 }
 
 /*
- * Of the devices that are used most, the arguments that make sense with one queue: a driver says of
- * others only that it fails. Other devices' are theirs to judge.
+ * For the most used devices, the arguments that make sense with one queue: a driver reports only
+ * that others fail. Arguments of other devices are checked by their drivers.
  */
 static const struct {
     const char *driver;
@@ -261,14 +261,14 @@ static bool find_colon(const char *item, const char **colon) {
             *colon = item + mac_item_len;
         return true;
     }
-    const char *end = strpbrk(item, "]/"); /* behind it no colon is the address's */
+    const char *end = strpbrk(item, "]/"); /* after it no colon belongs to the address */
     if (end || strchr(item, ':') == strrchr(item, ':')) {
         *colon = strchr(end ? end : item, ':');
         return true;
     }
     if (strncmp(item, "to=", 3) == 0 || strncmp(item, "gw=", 3) == 0)
         return false;
-    *colon = last_number(item); /* of a PCI address a dot follows the last colon */
+    *colon = last_number(item); /* in a PCI address a dot follows the last colon */
     return true;
 }
 

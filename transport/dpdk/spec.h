@@ -45,15 +45,15 @@ struct dpdk_spec {
 bool dpdk_spec_parse(const char *text, struct dpdk_spec *spec, char *why, size_t why_bytes);
 
 /*
- * Where the TCP port number begins in "SPEC:PORT": *port_text gets what follows the colon, NULL
- * when there is none (the colons of PCI, MAC and IPv6 addresses are theirs), *spec_len the length
- * of what is before it. False when that cannot be told: an IPv6 address without brackets is last.
+ * Finds the TCP port number in "SPEC:PORT": *port_text gets what follows the colon, NULL when there
+ * is none (the colons of PCI, MAC and IPv6 addresses belong to those), *spec_len the length of what
+ * precedes it. False when that is ambiguous: an IPv6 address without brackets is last.
  */
 bool dpdk_spec_split(const char *text, size_t *spec_len, const char **port_text);
 
 /*
- * The addresses of an endpoint of this kind, as endpoint_resolve() says: to listen on, each of the
- * port's own; to connect to, those of to=HOST whose family the port has.
+ * The addresses of a dpdk: endpoint, as endpoint_resolve() says: to listen on, each of the port's
+ * own; to connect to, those of to=HOST whose family the port has.
  */
 unsigned dpdk_spec_resolve(const struct endpoint *endpoint, bool listening,
                            struct transport_address *addresses, unsigned most, char *why,

@@ -5,8 +5,7 @@
 #include "transport/endpoint_internal.h"
 #include <string.h>
 
-/* "DEVICE,ip=ADDRESS/LEN,...[:PORT]"; what it says is looked at now, so that mistakes show early.
- */
+/* "DEVICE,ip=ADDRESS/LEN,...[:PORT]"; its parts are checked now, so that mistakes show early. */
 static bool parse_dpdk(const char *text, struct endpoint *endpoint, char *why, size_t why_bytes) {
     struct dpdk_spec spec;
     const char *port_text;

@@ -1,4 +1,4 @@
-/* How much peers may send before it is read. */
+/* Receive windows: how much peers may send before it is read. */
 #include "transport/dpdk/internal.h"
 
 #include "lwip/priv/tcp_priv.h"
@@ -11,7 +11,7 @@
 #define IPV6_BYTES 40
 #define TCP_BYTES 20
 
-/* Where they lie in a header of TCP's. */
+/* Offsets in a TCP header. */
 #define FLAGS_AT 13
 #define WINDOW_AT 14
 #define CHECKSUM_AT 16
@@ -26,7 +26,7 @@ void dpdk_window_end(struct dpdk_conn *conn) {
     conn->window_bytes = WINDOW_LEAST_BYTES;
 }
 
-/* Twice as large with each window read, as far as there is room. */
+/* Doubles the window each time it was read whole, as far as there is room. */
 static uint32_t growth(const struct dpdk_conn *conn, size_t len) {
     const struct transport *transport = conn->transport;
     size_t more = TCP_WND_MAX(conn->pcb) - conn->window_bytes;
@@ -56,7 +56,7 @@ bool dpdk_window_is_news(const struct dpdk_conn *conn) {
     return (int32_t)unknown >= (int32_t)conn->window_bytes / 2;
 }
 
-/* lwIP begins with all that it can; before a byte has come that can be taken back. */
+/* lwIP starts with its largest window; it can be taken back before a byte has arrived. */
 void dpdk_window_shut(struct tcp_pcb *pcb) {
     pcb->rcv_wnd = pcb->rcv_ann_wnd = WINDOW_LEAST_BYTES;
     pcb->rcv_ann_right_edge = pcb->rcv_nxt + WINDOW_LEAST_BYTES;
@@ -71,7 +71,10 @@ static void write16(uint8_t *data, unsigned value) {
     data[1] = (uint8_t)value;
 }
 
-/* In a frame of ours, whose headers are as lwIP makes them; NULL: it is something else. */
+/*
+ * The window field of a frame of ours, whose headers are as lwIP makes them; NULL: another kind of
+ * frame.
+ */
 static uint8_t *syn_ack(uint8_t *frame, size_t len) {
     bool is_6 = len > ETHERNET_BYTES && frame[ETHERNET_BYTES] >> 4 == 6;
     size_t at = ETHERNET_BYTES + (is_6 ? IPV6_BYTES : IPV4_BYTES);
@@ -82,7 +85,9 @@ static uint8_t *syn_ack(uint8_t *frame, size_t len) {
     return is_one ? frame + at : NULL;
 }
 
-/* The answer to a SYN leaves before dpdk_window_shut() can be called: RFC 1624 mends its checksum.
+/*
+ * The answer to a SYN leaves before dpdk_window_shut() can be called: the field is changed in the
+ * frame, and its checksum corrected as in RFC 1624.
  */
 void dpdk_window_write(uint8_t *frame, size_t len) {
     uint8_t *tcp = syn_ack(frame, len);

@@ -33,7 +33,7 @@ bool epoll_conn_use_socket(struct epoll_conn *conn, int fd) {
     conn->in.fd = conn->out.fd = fd;
     conn->in.io = conn->out.io = &epoll_socket_io;
     conn->in.owned = conn->in.watched = true;
-    conn->out.ready = true; /* the first send tells */
+    conn->out.ready = true; /* the first send shows whether it is */
     return epoll_register(conn->transport, fd, conn, ENTRY_BOTH);
 }
 
@@ -50,7 +50,7 @@ bool epoll_conn_lost(struct epoll_conn *conn, struct transport_event *event, int
     return true;
 }
 
-/* Begins to connect; what becomes of it, even at once, connect_turn() reports. */
+/* Begins to connect; connect_turn() reports the result, even an immediate one. */
 static bool begin_connect(struct epoll_conn *conn, const struct transport_address *address,
                           struct transport_failure *failure) {
     int fd = socket_for_connect(address, failure);
@@ -90,7 +90,7 @@ struct transport_conn *epoll_connect(struct transport *transport,
     return &conn->head;
 }
 
-/* How connecting stands: 0 connected, EINPROGRESS, or why not. */
+/* The state of connecting: 0 connected, EINPROGRESS, or the error. */
 static int connect_result(const struct epoll_conn *conn) {
     int error = conn->failed_error;
     socklen_t len = sizeof error;
@@ -120,8 +120,8 @@ static bool connect_turn(struct task *task, struct transport_event *event) {
 }
 
 /*
- * A terminal is opened once more, for ourselves alone, where O_NONBLOCK disturbs nobody: one that
- * polls as writable may still block. -1 where that is not allowed.
+ * Opens a terminal a second time, for this process alone, so that O_NONBLOCK disturbs no other: a
+ * terminal that polls as writable may still block. -1 where that is not allowed.
  */
 static int reopen_terminal(int fd) {
     char path[64];
@@ -130,7 +130,7 @@ static int reopen_terminal(int fd) {
     return open(path, (flags & O_ACCMODE) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 }
 
-/* To open that anew would make another terminal. */
+/* Opening that a second time would make another terminal. */
 static bool is_master_of_terminal(int fd) {
     int number;
     return ioctl(fd, TIOCGPTN, &number) == 0;
@@ -150,7 +150,7 @@ static void use_terminal(struct half *half) {
     half->owned = true;
 }
 
-/* Chooses how this half is read and written, and watches it where that can be. */
+/* Chooses how this half is read and written, and registers it where it can be polled. */
 static bool use_descriptor(struct epoll_conn *conn, struct half *half, enum entry_kind kind,
                            struct transport_failure *failure) {
     enum descriptor_kind is;
@@ -171,7 +171,7 @@ static bool use_descriptor(struct epoll_conn *conn, struct half *half, enum entr
         transport_failed(failure, "epoll_ctl");
         return false;
     }
-    half->io = &epoll_plain_io; /* cannot be polled: regular files, /dev/null; always ready */
+    half->io = &epoll_plain_io; /* regular files and /dev/null cannot be polled: always ready */
     return true;
 }
 
@@ -189,7 +189,8 @@ static bool use_descriptors(struct epoll_conn *conn, struct transport_failure *f
     return true;
 }
 
-/* From now on close() closes what was given to attach(); a terminal opened once more replaces it.
+/*
+ * From now on close() closes the descriptors given to attach(); a reopened terminal replaces them.
  */
 static void own(struct half *half, int given) {
     if (half->owned)
@@ -219,7 +220,7 @@ struct transport_conn *epoll_attach(struct transport *transport, int in, int out
     conn->in.fd = in;
     conn->out.fd = out;
     if (!use_descriptors(conn, failure)) {
-        epoll_half_leave(conn, &conn->in); /* owns nothing yet but a reopened terminal */
+        epoll_half_leave(conn, &conn->in); /* owns only a reopened terminal so far */
         epoll_half_leave(conn, &conn->out);
         epoll_conn_free(conn);
         return NULL;

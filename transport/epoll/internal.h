@@ -1,13 +1,13 @@
 /*
  * The epoll engine from inside.
  *
- * Edge-triggered: a descriptor is registered once, for all it can do, and never again; what the
- * kernel reported is kept as `ready` in a half until a call says "would block". Pausing, resuming
- * and waiting for buffers cost no system call.
+ * Edge-triggered: a descriptor is registered once, for everything it can do, and never again; what
+ * the kernel reported is kept as `ready` in a half until a call says "would block". Pausing,
+ * resuming and waiting for buffers cost no system call.
  *
- * Everything that can be done at once is a task in the queue of ready ones. poll() asks the kernel,
+ * All work that can be done at once is a task in the queue of ready tasks. poll() asks the kernel,
  * then gives each task one turn, in order; a turn does one read, write or accept and makes at most
- * one event. What has more to do queues again behind the others.
+ * one event. A task with more to do queues again behind the others.
  */
 #ifndef TRANSPORT_EPOLL_INTERNAL_H
 #define TRANSPORT_EPOLL_INTERNAL_H
@@ -37,7 +37,7 @@ struct half_io {
 extern const struct half_io epoll_socket_io; /* MSG_DONTWAIT */
 extern const struct half_io epoll_master_io; /* the controlling side of a terminal */
 extern const struct half_io
-    epoll_stream_io; /* RWF_NOWAIT; turns into polled_io where that is unknown */
+    epoll_stream_io; /* RWF_NOWAIT; becomes polled_io where that is not supported */
 extern const struct half_io
     epoll_plain_io; /* regular files, devices that never block, O_NONBLOCK */
 
@@ -64,18 +64,18 @@ struct epoll_conn {
     bool connecting;
     bool closing;
     bool lost;
-    bool hung_up; /* nobody reads what `out`, which is not read from, writes */
+    bool hung_up; /* `out`, which is not read from, has lost its reader */
 
     bool ended;
 
     bool sending;
-    bool finishing; /* finish() was asked for */
+    bool finishing; /* finish() was called */
     bool finished;
     bool is_file;         /* `out` is a regular file: failed sends are taken back */
     struct cursor cursor; /* of the send in flight */
     struct file_mark mark;
 
-    int failed_error; /* a send failed; reported when what came before is received */
+    int failed_error; /* a send failed; reported after the bytes received before it */
     uint64_t in_doubt_bytes;
     struct transport_peer peer;
 };
@@ -112,8 +112,8 @@ struct transport {
     struct mux_list ready;
     struct mux_list starved; /* listeners that wait for a free connection or descriptor */
     struct conns conns;
-    unsigned kept;    /* places that are not for accepting */
-    int accept_limit; /* the first descriptor that is not */
+    unsigned kept;    /* connections that accepting must leave free */
+    int accept_limit; /* the first descriptor that accepting must not use */
     unsigned listeners;
 };
 
@@ -173,7 +173,7 @@ struct epoll_conn *epoll_conn_new(struct transport *transport, enum transport_po
 bool epoll_conn_use_socket(struct epoll_conn *conn, int fd);
 void epoll_conn_free(struct epoll_conn *conn);
 
-/* LOST: nothing more is read or written. */
+/* Makes LOST: nothing more is read or written. */
 bool epoll_conn_lost(struct epoll_conn *conn, struct transport_event *event, int error,
                      const char *operation);
 

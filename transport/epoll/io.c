@@ -22,7 +22,7 @@ static ssize_t plain_write(struct half *half, const struct iovec *pieces, int co
     return writev(half->fd, pieces, count);
 }
 
-/* Is one read or write going to return at once? Otherwise errno says that it would block. */
+/* Will one read or write return at once? Otherwise errno is EAGAIN. */
 static bool poll_now(int fd, short events) {
     struct pollfd entry = {.fd = fd, .events = events};
     int count = poll(&entry, 1, 0);
@@ -35,7 +35,7 @@ static ssize_t polled_read(struct half *half, struct mux_room room) {
     return poll_now(half->fd, POLLIN) ? plain_read(half, room) : -1;
 }
 
-/* A pipe that polls as writable has a page free: so much does not block. */
+/* A pipe that polls as writable has a page free: PIPE_BUF bytes do not block. */
 static ssize_t polled_write(struct half *half, const struct iovec *pieces, int count) {
     (void)count;
     size_t len = pieces->iov_len < PIPE_BUF ? pieces->iov_len : PIPE_BUF;
@@ -43,8 +43,8 @@ static ssize_t polled_write(struct half *half, const struct iovec *pieces, int c
 }
 
 /*
- * For what knows neither MSG_DONTWAIT nor RWF_NOWAIT: pipes before Linux 6.4, devices, all streams
- * where the calls with that flag are forbidden.
+ * For descriptors that support neither MSG_DONTWAIT nor RWF_NOWAIT: pipes before Linux 6.4,
+ * devices, and all streams where calls with that flag are forbidden.
  */
 static const struct half_io polled_io = {.read = polled_read, .write = polled_write};
 
@@ -52,7 +52,7 @@ static bool must_poll(int error) {
     return error == EOPNOTSUPP || call_is_forbidden(error);
 }
 
-/* RWF_NOWAIT makes one call non-blocking, and leaves alone the flags that others share. */
+/* RWF_NOWAIT makes one call non-blocking without changing the flags that other processes share. */
 static ssize_t stream_read(struct half *half, struct mux_room room) {
     const struct iovec piece = {.iov_base = room.data, .iov_len = room.len};
     ssize_t len = preadv2(half->fd, &piece, 1, -1, RWF_NOWAIT);
@@ -71,8 +71,8 @@ static ssize_t stream_write(struct half *half, const struct iovec *pieces, int c
 }
 
 /*
- * The controlling side of a terminal polls as writable when a byte of a keyboard's fits, and blocks
- * when more does not. It is a person's typing: little enough for a byte at a time.
+ * The controlling side of a terminal polls as writable when one typed byte fits, and blocks when
+ * more does not. It carries what a person types: little enough to write byte by byte.
  */
 static ssize_t master_write(struct half *half, const struct iovec *pieces, int count) {
     (void)count;

@@ -67,7 +67,7 @@ static bool refused(struct epoll_listener *listener, struct transport_event *eve
     return true;
 }
 
-/* accept() reports errors of the connection that it was about to return, too: those are skipped. */
+/* accept() also reports errors of the connection that it was about to return: those are skipped. */
 static bool accept_failed(struct epoll_listener *listener, struct transport_event *event,
                           int error) {
     if (socket_accept_starved(error)) {
@@ -89,7 +89,7 @@ static bool accepted(struct epoll_listener *listener, struct transport_event *ev
         return refused(listener, event, EMFILE, "accept");
     }
     struct epoll_conn *conn = epoll_conn_new(listener->transport, TRANSPORT_POOL_SHARED);
-    assert(conn); /* accept_turn() has looked */
+    assert(conn); /* accept_turn() has checked */
     if (!epoll_conn_use_socket(conn, fd)) {
         int error = errno;
         close(fd);

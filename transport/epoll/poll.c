@@ -6,7 +6,7 @@
 #define NS_PER_SEC 1000000000u
 #define NS_PER_MS 1000000u
 
-/* Entries fetched from the kernel at a time: 3 KiB of stack; more come with the next call. */
+/* Entries fetched from the kernel at a time: 3 KiB of stack; the next call fetches more. */
 #define ENTRIES_PER_WAIT 256
 
 static_assert(_Alignof(struct epoll_conn) > ENTRY_KIND_MASK &&
@@ -44,7 +44,7 @@ static void note_conn(struct epoll_conn *conn, enum entry_kind kind, uint32_t ev
 
 static void note_listener(struct epoll_listener *listener) {
     listener->ready = true;
-    task_stop(&listener->task); /* if it starves: perhaps no longer */
+    task_stop(&listener->task); /* it may wait for a place: perhaps there is one now */
     epoll_listener_wake(listener);
 }
 
@@ -52,7 +52,7 @@ static void note_watch(struct transport *transport, struct epoll_watch *watch) {
     task_wake(&transport->ready, &watch->task);
 }
 
-/* Writes down what the kernel reported; nothing is done yet, so no entry can outlive its object. */
+/* Notes what the kernel reported. Nothing is done yet, so no entry can outlive its object. */
 static void note(struct transport *transport, const struct epoll_event *entry) {
     enum entry_kind kind = entry->data.u64 & ENTRY_KIND_MASK;
     void *object = (void *)(uintptr_t)(entry->data.u64 & ~ENTRY_KIND_MASK);

@@ -21,7 +21,7 @@ void epoll_receive_into(struct transport_conn *handle, struct mux_room room) {
     epoll_receive_wake(conn);
 }
 
-/* One read. A short one means empty, which spares the call that would say so. */
+/* One read. A short one means empty, which saves the call that would return EAGAIN. */
 static ssize_t read_half(struct half *half, struct mux_room room) {
     ssize_t len = half->io->read(half, room);
     if (len > 0 && (size_t)len < room.len && half->io->short_is_empty && !half->doubtful)
@@ -29,7 +29,7 @@ static ssize_t read_half(struct half *half, struct mux_room room) {
     return len;
 }
 
-/* What a read that brought no bytes means. */
+/* Handles a read without bytes: an end or an error. */
 static bool no_bytes(struct epoll_conn *conn, struct transport_event *event, bool end, int error) {
     if (!end && error == EAGAIN)
         conn->in.ready = false;

@@ -1,7 +1,8 @@
 #include "transport/epoll/internal.h"
 
 void epoll_send_wake(struct epoll_conn *conn) {
-    bool heard_out = conn->in.fd < 0 || conn->ended; /* else what came before is received first */
+    bool heard_out =
+        conn->in.fd < 0 || conn->ended; /* otherwise the bytes that arrived are received first */
     bool news = conn->hung_up && heard_out && !conn->finishing;
     bool wanted = (conn->sending && !conn->failed_error) || conn->connecting || news;
     if (wanted && !conn->lost && !conn->closing && conn->out.ready)
@@ -16,11 +17,11 @@ void epoll_send(struct transport_conn *handle, const struct mux_gather *gather) 
     epoll_send_wake(conn);
 }
 
-/* Shows the peer the end of what was sent. */
+/* Shows the peer the end of the stream. */
 static void finish_now(struct epoll_conn *conn) {
     conn->finished = true;
     if (conn->out.io == &epoll_socket_io)
-        shutdown(conn->out.fd, SHUT_WR); /* ENOTCONN: gone already, which receiving reports */
+        shutdown(conn->out.fd, SHUT_WR); /* ENOTCONN: the peer is gone, which receiving reports */
     else if (conn->out.owned)
         epoll_half_leave(conn, &conn->out);
 }
@@ -44,7 +45,7 @@ bool epoll_unread(const struct transport_conn *handle) {
     return conn->in.fd >= 0 && !conn->connecting && socket_unread(conn->in.fd) > 0;
 }
 
-/* A file keeps nothing of a send that did not come through. */
+/* A failed send leaves nothing in a file. */
 void epoll_send_take_back(struct epoll_conn *conn) {
     uint64_t *sent_bytes = &conn->cursor.sent_bytes;
     if (conn->is_file && conn->sending && *sent_bytes > 0 &&
@@ -72,7 +73,7 @@ static bool sent(struct epoll_conn *conn, struct transport_event *event) {
     return true;
 }
 
-/* One write. What follows a short one or none that is no error of its own comes in a later turn. */
+/* One write. After a short one, EAGAIN or EINTR the send continues in a later turn. */
 static bool write_half(struct epoll_conn *conn) {
     struct iovec pieces[GATHER_MAX];
     int count = cursor_pieces(&conn->cursor, pieces, GATHER_MAX);

@@ -1,4 +1,4 @@
-/* The life of several transports as one. */
+/* Several transports as one: their life, and which part a call goes to. */
 #include "transport/descriptor.h"
 #include "transport/mixed/mixed.h"
 #include <stdlib.h>
@@ -62,7 +62,7 @@ static void mixed_unwatch(struct transport *transport, struct transport_watch *w
     first->ops->unwatch(first->transport, watch);
 }
 
-/* What every part can do. */
+/* The capabilities that all parts share. */
 static void add_caps(struct transport_caps *caps, const struct transport_caps *part) {
     if (part->gather_max < caps->gather_max)
         caps->gather_max = part->gather_max;
@@ -82,7 +82,7 @@ static bool watch_part(struct transport *transport, struct part *part) {
     return fd < 0 || part->watch;
 }
 
-/* False: the part could not be made, or not be woken; part->failure says why. */
+/* False: the part could not be made, or cannot be woken; part->failure says why. */
 static bool make_part(struct transport *transport, const struct transport_part *config) {
     struct part *part = &transport->parts[transport->parts_count++];
     *part = (struct part){.via = config->via, .ops = config->ops};
@@ -159,7 +159,7 @@ static void stop_part(struct transport *transport, struct part *part) {
         part->ops->stop(part->transport);
 }
 
-/* The first part last: it gives back the others' descriptors. */
+/* The first part is stopped last: it watches descriptors of the others. */
 static void mixed_stop(struct transport *transport) {
     for (unsigned i = transport->parts_count; i-- > 0;)
         stop_part(transport, &transport->parts[i]);

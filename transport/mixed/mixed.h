@@ -3,7 +3,7 @@
  *
  * Connections and listeners are the parts' own: they carry their operations with them. The first
  * part is one of the kernel's: it waits, watches the descriptors that wake it for the others
- * (wake_fd()), and sleeps no longer than they allow (rest()).
+ * (wake_fd()), and sleeps no longer than they allow (idle_until_ns()).
  */
 #ifndef TRANSPORT_MIXED_H
 #define TRANSPORT_MIXED_H

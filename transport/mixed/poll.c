@@ -42,11 +42,11 @@ static unsigned poll_others(struct transport *transport, struct transport_event 
 }
 
 /* Until when no part but the first needs to be polled; 0: one needs it now. */
-static uint64_t rest(struct transport *transport) {
+static uint64_t idle_until_ns(struct transport *transport) {
     uint64_t until_ns = UINT64_MAX;
     for (unsigned i = 1; i < transport->parts_count; i++) {
         struct part *part = &transport->parts[i];
-        uint64_t part_ns = part->transport ? part->ops->rest(part->transport) : UINT64_MAX;
+        uint64_t part_ns = part->transport ? part->ops->idle_until_ns(part->transport) : UINT64_MAX;
         until_ns = part_ns < until_ns ? part_ns : until_ns;
     }
     return until_ns;
@@ -58,8 +58,8 @@ static uint64_t wait_until(struct transport *transport, uint64_t deadline_ns) {
     if (deadline_ns == 0 || (transport->busy_poll_ns &&
                              first->ops->now_ns(first->transport) < transport->busy_until_ns))
         return 0;
-    uint64_t rest_ns = rest(transport);
-    return rest_ns < deadline_ns ? rest_ns : deadline_ns;
+    uint64_t idle_ns = idle_until_ns(transport);
+    return idle_ns < deadline_ns ? idle_ns : deadline_ns;
 }
 
 static unsigned poll_all(struct transport *transport, uint64_t deadline_ns, uint64_t *waited_ns,

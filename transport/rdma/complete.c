@@ -1,7 +1,7 @@
-/* Completions of a device: what arrived and what is done. */
+/* Completions of a device: messages that arrived and requests that are done. */
 #include "transport/rdma/rdma.h"
 
-/* Fetched at a time. */
+/* Completions fetched at a time. */
 #define COMPLETIONS_AT_ONCE 32
 
 static int error_of(enum ibv_wc_status status) {
@@ -16,20 +16,20 @@ static int error_of(enum ibv_wc_status status) {
     case IBV_WC_FATAL_ERR:
         return ENODEV;
     default:
-        return EPROTO; /* lengths, keys and operations that the other side does not allow */
+        return EPROTO; /* lengths, keys or operations that the other side does not allow */
     }
 }
 
-/* The slot of a message that is not kept goes back to where the next one is received. */
+/* A message that is not kept: its slot receives another one. */
 static void repost(struct rdma_device *device, struct slot *slot) {
     rdma_slots_push(&device->receive, slot);
     rdma_device_claim(device, 0);
 }
 
-/* What the head of any message says. False: the peer broke the rules. */
+/* Handles the head of a message. False: the peer broke the rules. */
 static bool take_head(struct rdma_conn *conn, const struct wire_head *head) {
     if (!rdma_rc_send_done(conn, head->done) || !rdma_flow_receive(&conn->flow, head))
-        return false; /* and nothing is counted: the slot stays the peer's until it is cut off */
+        return false; /* nothing is counted: the slot stays the peer's until it is cut off */
     if (head->credits > 0)
         rdma_rc_send_wake(conn);
     if (rdma_flow_owes_answer(&conn->flow) || head->controls > 0)
@@ -41,7 +41,8 @@ static bool take_head(struct rdma_conn *conn, const struct wire_head *head) {
 static bool take_message(struct rdma_conn *conn, struct slot *slot, size_t len) {
     struct rdma_device *device = conn->device;
     if (conn->stage == STAGE_ACCEPTING)
-        rdma_rc_conn_open(conn); /* it has our answer: the confirmation is on its way or lost */
+        rdma_rc_conn_open(
+            conn); /* the peer has our answer: its confirmation is on its way or lost */
     if (conn->error || conn->stage != STAGE_OPEN)
         return false;
     if (!rdma_wire_parse(slot->data, len, &slot->message) ||

@@ -1,4 +1,4 @@
-/* How connections end, and what they are. */
+/* Connections: their memory, and how they end. */
 #include "transport/rdma/rdma.h"
 #include <netdb.h>
 #include <stdio.h>
@@ -34,7 +34,7 @@ void rdma_rc_conn_disconnect(struct rdma_conn *conn) {
     if (conn->disconnected || !conn->device)
         return;
     conn->disconnected = true;
-    rdma_disconnect(conn->id); /* puts the queue pair to its end, and tells the peer */
+    rdma_disconnect(conn->id); /* ends the queue pair, and notifies the peer */
 }
 
 void rdma_rc_conn_break(struct rdma_conn *conn, int error, const char *operation) {
@@ -62,7 +62,7 @@ bool rdma_rc_conn_tell_lost(struct rdma_conn *conn, struct transport_event *even
     return true;
 }
 
-/* All that the connection has of the kernel and of its device. */
+/* Frees everything that the connection has in the kernel and the device. */
 static void part(struct rdma_conn *conn) {
     task_stop(&conn->intake.task);
     task_stop(&conn->out);
@@ -72,9 +72,7 @@ static void part(struct rdma_conn *conn) {
     if (conn->id)
         rdma_destroy_id(conn->id);
     conn->id = NULL;
-    task_stop(
-        &conn->intake
-             .task); /* what rdma_device_leave() took from the completion queue may have woken it */
+    task_stop(&conn->intake.task); /* completions that rdma_device_leave() took may have woken it */
     task_stop(&conn->out);
     task_stop(&conn->closed);
     mux_list_remove(&conn->dirty_link);
@@ -87,7 +85,7 @@ void rdma_rc_conn_discard(struct rdma_conn *conn) {
     conns_undo_take(&conn->transport->conns, conn);
 }
 
-/* Is there still something to wait for before the queue pair goes? */
+/* Is there something to wait for before the queue pair is destroyed? */
 static bool must_wait(const struct rdma_conn *conn) {
     if (conn->error || conn->stage != STAGE_OPEN || conn->peer_closed)
         return false;
@@ -113,8 +111,9 @@ uint64_t rdma_rc_close_timeouts(struct transport *transport, uint64_t now_ns) {
 }
 
 /*
- * Says goodbye, and how much of the peer's stream was told: what has come beyond is dropped. If the
- * peer may be reading what was announced it is asked how far it came; so sent_bytes is exact.
+ * Says goodbye, and how much of the peer's stream was reported to the user: what arrived beyond is
+ * dropped. If the peer may be reading announced spans, it is asked how far it came, so sent_bytes
+ * is exact.
  */
 void rdma_rc_close(struct transport_conn *handle) {
     struct rdma_conn *conn = rdma_conn_of(handle);
@@ -133,7 +132,7 @@ void rdma_rc_close(struct transport_conn *handle) {
 }
 
 /*
- * How much of the send in flight got out. Announced spans that the peer did not say to have read
+ * How much of the send in flight the peer got. Announced spans that the peer did not acknowledge
  * count as taken, and are in doubt, unless it has said how far it came.
  */
 static void report_sent(struct rdma_conn *conn, struct transport_event *event) {
@@ -143,7 +142,8 @@ static void report_sent(struct rdma_conn *conn, struct transport_event *event) {
     if (!conn->answered)
         return;
     uint64_t taken = conn->answer_bytes;
-    event->in_doubt_bytes = taken < begin ? begin - taken : 0; /* sent before, and left unread */
+    event->in_doubt_bytes =
+        taken < begin ? begin - taken : 0; /* sent before this one, and unread */
     if (conn->sending)
         event->sent_bytes = taken > begin ? taken - begin : 0;
 }

@@ -1,9 +1,9 @@
-/* How connections begin: rdma_cm's steps, each told by an event. */
+/* How connections begin: the steps of rdma_cm, each reported by an event. */
 #include "transport/rdma/rdma.h"
 #include <unistd.h>
 
 void rdma_set_ack_timeout(struct rdma_cm_id *id) {
-    uint8_t timeout = ACK_TIMEOUT; /* InfiniBand has its own, by the path: a refusal is no harm */
+    uint8_t timeout = ACK_TIMEOUT; /* on InfiniBand the path decides: a refusal does no harm */
     rdma_set_option(id, RDMA_OPTION_ID, RDMA_OPTION_ID_ACK_TIMEOUT, &timeout, sizeof timeout);
 }
 
@@ -106,7 +106,7 @@ void rdma_rc_greet(struct rdma_conn *conn, const struct wire_hello *hello) {
     rdma_flow_init(&conn->flow, credits, CONN_CREDITS);
 }
 
-/* The other side's hello, in its answer. False: it is none of us. */
+/* The peer's hello, in its answer. False: it is not a muxd. */
 static bool is_greeted(struct rdma_conn *conn, const struct rdma_conn_param *with) {
     struct wire_hello hello;
     enum wire_kind kind = rdma_wire_get_hello(with->private_data, with->private_data_len, &hello);
@@ -124,7 +124,7 @@ static void established(struct rdma_conn *conn, const struct rdma_cm_event *even
         rdma_rc_conn_open(conn);
 }
 
-/* What a rejection says in its private data; without any nobody listens there. */
+/* The error for a rejection, from its private data; without any, no muxd listens there. */
 static int rejection_error(const struct rdma_cm_event *event) {
     const struct rdma_conn_param *with = &event->param.conn;
     switch (rdma_wire_get_rejection(with->private_data, with->private_data_len)) {
@@ -137,7 +137,7 @@ static int rejection_error(const struct rdma_cm_event *event) {
     }
 }
 
-/* A connection that is not open will not be. */
+/* A connection that was not opened fails. */
 static void not_set_up(struct rdma_conn *conn, int error, const char *operation) {
     if (conn->stage == STAGE_ACCEPTING)
         rdma_rc_conn_discard(conn);
@@ -145,7 +145,7 @@ static void not_set_up(struct rdma_conn *conn, int error, const char *operation)
         connect_failed(conn, error, operation);
 }
 
-/* What the peer sent before is taken first. */
+/* What the peer sent before is received first. */
 static void disconnected(struct rdma_conn *conn) {
     if (conn->stage != STAGE_OPEN) {
         not_set_up(conn, ECONNRESET, "connect");
@@ -155,7 +155,7 @@ static void disconnected(struct rdma_conn *conn) {
     rdma_rc_conn_break(conn, ECONNRESET, "receive");
 }
 
-/* The machine waits until all who use the device have let go of it. */
+/* The device is being removed from the machine, which waits until every user has released it. */
 static void removed(struct rdma_conn *conn) {
     struct transport *transport = conn->transport;
     struct ibv_context *context = conn->id->verbs;
@@ -217,7 +217,8 @@ static void on_event(const struct rdma_cm_event *event) {
         struct rdma_listener *listener = MUX_CONTAINER_OF(owner, struct rdma_listener, owner);
         if (event->event == RDMA_CM_EVENT_DEVICE_REMOVAL && event->id == listener->id)
             rdma_listener_removed(listener);
-        return; /* of who asked, and was not taken in: what becomes of it, accepting tells */
+        return; /* of a request that was not accepted yet: rdma_accept() reports what became of it
+                 */
     }
     struct rdma_conn *conn = MUX_CONTAINER_OF(owner, struct rdma_conn, owner);
     if (!is_past(conn, event))
@@ -225,8 +226,8 @@ static void on_event(const struct rdma_cm_event *event) {
 }
 
 /*
- * An event is acknowledged before anything is done with it: ids cannot be destroyed while events of
- * theirs are not. What it carries is copied for that.
+ * An event is acknowledged before it is handled: an id cannot be destroyed while it has
+ * unacknowledged events. So what the event carries is copied first.
  */
 void rdma_cm_events_take(struct transport *transport) {
     struct rdma_cm_event *event;

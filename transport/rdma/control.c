@@ -1,4 +1,4 @@
-/* What is said without bytes of the stream: credits, spans that were read, the end, close. */
+/* Controls, messages without bytes of the stream: credits, spans read, end, close. */
 #include "transport/rdma/rdma.h"
 
 void rdma_control_due(struct rdma_conn *conn) {
@@ -10,7 +10,9 @@ static bool end_is_due(const struct rdma_conn *conn) {
     return conn->finishing && !conn->sending && !conn->end_sent && !conn->closing;
 }
 
-/* The peer says how far it has read, once nothing is on its way any more. */
+/*
+ * The answer to a CLOSE with ASK: how far the stream was read, once nothing is on its way any more.
+ */
 static bool answer_is_due(const struct rdma_conn *conn) {
     return conn->answer_due && conn->reads == 0;
 }
@@ -32,7 +34,10 @@ static void note_sent(struct rdma_conn *conn, uint8_t flags) {
         conn->answer_due = false;
 }
 
-/* False: nothing is due, or it cannot go now; completions and controls of the peer's come first. */
+/*
+ * False: nothing is due, or it cannot be sent now: completions or controls of the peer must come
+ * first.
+ */
 static bool send_one(struct rdma_conn *conn) {
     struct wire_head head = {.flags = flags_due(conn)};
     bool due = head.flags || conn->done > 0 || rdma_flow_owes_credits(&conn->flow, conn->window) ||
@@ -66,7 +71,7 @@ void rdma_controls_send(struct transport *transport) {
     }
 }
 
-/* Nothing of the peer's stream follows, nor will it take any more of mine. */
+/* Nothing of the peer's stream follows, and it takes no more of ours. */
 static void take_close(struct rdma_conn *conn, const struct wire_message *message) {
     conn->peer_closed = true;
     conn->peer_left_unread = message->taken < conn->stream_bytes;

@@ -1,4 +1,4 @@
-/* A device: opened when a listener or a route leads to it first, with one of everything. */
+/* A device: opened when a listener or a route first leads to it, with one of each object. */
 #include "transport/rdma/rdma.h"
 #include <fcntl.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 /* Six slots for each of 5000 connections; the queue itself is allocated at once. */
 #define SRQ_MOST 32768
 
-/* Completions at first; doubled as connections come. */
+/* Completions at first; doubled as connections are made. */
 #define COMPLETIONS_LEAST 4096
 
 static bool fail(struct transport_failure *failure, const char *operation) {
@@ -125,7 +125,7 @@ void rdma_device_removed(struct transport *transport, struct ibv_context *contex
     close_if_unused(device);
 }
 
-/* The completion queue never overflows: it has a place for every request that can be posted. */
+/* The completion queue never overflows: it has an entry for every request that can be posted. */
 static bool make_completions(struct rdma_device *device, struct transport_failure *failure) {
     unsigned needed = device->receive.total + (device->conns + 1) * WORK_MAX;
     if (device->receive.reserved + SLOTS_SURPLUS > device->srq_max ||
@@ -219,9 +219,9 @@ static void forget_qp(struct rdma_device *device, struct rdma_conn *conn) {
 }
 
 /*
- * What the peer sent before the end is taken first: once the queue pair is destroyed some devices
- * drop the completions that are still there, and a received slot would be lost with each. Behind
- * the destruction nothing is in flight, whether or not it was told.
+ * What the peer sent before the end is received first: some devices drop remaining completions when
+ * the queue pair is destroyed, and a received slot would be lost with each. After the destruction
+ * nothing is in flight, whether it was reported or not.
  */
 void rdma_device_leave(struct rdma_conn *conn) {
     struct rdma_device *device = conn->device;
@@ -231,7 +231,7 @@ void rdma_device_leave(struct rdma_conn *conn) {
     rdma_destroy_qp(conn->id);
     rdma_completions_take(device);
     rdma_rc_conn_break(conn, ECONNRESET,
-                       "send"); /* what was not told to be done is not known to be */
+                       "send"); /* a request without a completion is not known to be done */
     if (rdma_work_used(conn) > 0)
         rdma_work_over(conn, conn->work_next - 1, false);
     rdma_rc_receive_drop(conn);
@@ -251,7 +251,8 @@ void rdma_device_claim(struct rdma_device *device, unsigned count) {
         struct ibv_recv_wr *bad,
             request = {.wr_id = (uintptr_t)slot, .sg_list = &piece, .num_sge = 1};
         if (ibv_post_srq_recv(device->srq, &request, &bad) != 0) {
-            rdma_slots_push(&device->receive, slot); /* it has a place for every slot: it is dead */
+            rdma_slots_push(&device->receive,
+                            slot); /* the queue has room for every slot, so the device is dead */
             return;
         }
         device->posted++;

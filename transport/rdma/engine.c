@@ -157,7 +157,7 @@ const struct transport_ops transport_rdma = {
     .poll = rdma_rc_poll,
     .watch = rc_watch,
     .wake_fd = rdma_rc_wake_fd,
-    .rest = rdma_rc_rest,
+    .idle_until_ns = rdma_rc_idle_until_ns,
     .stop = rc_stop,
     .fini = rc_fini,
 };

@@ -1,12 +1,13 @@
 /*
- * Listening. Who asks for a connection gets it, as from a socket's backlog, whether or not the user
- * accepts now; it is told when it is set up, when the user accepts and has a place for it. Up to
- * BACKLOG are set up and not told; of those who ask beyond, REQUESTS_MAX wait for that.
+ * Listening. A connection request is granted whether or not the user accepts now, as with a
+ * socket's backlog; the connection is reported when it is set up, the user accepts, and there is a
+ * place for it. Up to BACKLOG connections are set up and not reported; REQUESTS_MAX further
+ * requests wait.
  */
 #include "transport/rdma/rdma.h"
 #include <stdlib.h>
 
-/* Somebody who asked, and waits until it is taken in. */
+/* A connection request that waits to be granted. */
 struct request {
     struct mux_list link; /* in transport->asking */
     struct rdma_listener *listener;
@@ -32,7 +33,7 @@ static bool begin(struct rdma_listener *listener, const struct transport_address
         transport_failed(failure, "rdma_bind_addr");
     else if (rdma_listen(listener->id, REQUESTS_MAX) != 0)
         transport_failed(failure, "rdma_listen");
-    else /* of a certain device: better now than with the first client */
+    else /* bound to one device: an error is better now than with the first client */
         return !listener->id->verbs ||
                rdma_device_get(listener->transport, listener->id->verbs, failure);
     return false;
@@ -77,7 +78,7 @@ void rdma_rc_accept(struct transport_listener *handle, bool on) {
         task_stop(&listener->task);
 }
 
-/* Connections that the user has not heard of go with it. */
+/* Connections that were not reported to the user go with it. */
 static void discard_arrived(struct rdma_listener *listener) {
     struct mux_list *head = &listener->transport->open_conns, *next;
     for (struct mux_list *link = head->next; link != head; link = next) {
@@ -107,7 +108,7 @@ static void reject(struct rdma_cm_id *id, enum wire_reason reason) {
     rdma_destroy_id(id);
 }
 
-/* The user is told of a refusal that is ours. */
+/* Reports a refusal that is this side's doing. */
 static void refuse(struct rdma_listener *listener, const struct transport_failure *failure) {
     listener->refused = true;
     listener->refusal = *failure;
@@ -191,7 +192,7 @@ void rdma_requests_wake(struct transport *transport) {
         task_wake(&transport->ready, &transport->taking_in);
 }
 
-/* Asked before there is a queue pair: with one the peer could read the arena. */
+/* Checked before there is a queue pair: with one the peer could read the arena. */
 static bool is_allowed(const struct transport *transport, struct rdma_cm_id *id) {
     const struct sockaddr *address = rdma_get_peer_addr(id);
     struct sockaddr_storage peer = {0};
@@ -227,7 +228,7 @@ void rdma_listener_request(struct rdma_listener *listener, const struct rdma_cm_
     rdma_requests_wake(transport);
 }
 
-/* Those that this listener has not answered. */
+/* Requests that this listener has not answered. */
 static void discard_requests(struct rdma_listener *listener) {
     struct mux_list *head = &listener->transport->asking, *next;
     for (struct mux_list *link = head->next; link != head; link = next) {

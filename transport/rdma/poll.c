@@ -1,10 +1,10 @@
 #include "transport/rdma/rdma.h"
 #include <sys/epoll.h>
 
-/* A user that never rests still hears of the connection manager, after so many polls. */
+/* Polls after which the connection manager is asked although the user never sleeps. */
 #define POLLS_PER_CM 32
 
-/* The channel's events are taken, so that its descriptor is quiet until the next one. */
+/* Takes the channel's events, so that its descriptor is not readable until the next one. */
 static void disarm(struct rdma_device *device) {
     struct ibv_cq *cq;
     void *context;
@@ -49,8 +49,8 @@ unsigned rdma_rc_poll(struct transport *transport, uint64_t deadline_ns,
 }
 
 /*
- * Anything from now on makes its channel's descriptor readable. What is there already is read now:
- * who waits is woken once for it, and that may have been before.
+ * From now on any completion makes its channel's descriptor readable. What is there already is read
+ * now: the waiting thread is woken once for it, and that may have been before.
  */
 static void arm(struct transport *transport) {
     struct mux_list *head = &transport->devices;
@@ -63,7 +63,7 @@ static void arm(struct transport *transport) {
     }
 }
 
-uint64_t rdma_rc_rest(struct transport *transport) {
+uint64_t rdma_rc_idle_until_ns(struct transport *transport) {
     if (!mux_list_empty(&transport->ready) || transport->conns.gone_count > 0)
         return 0;
     arm(transport);

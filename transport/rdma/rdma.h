@@ -1,25 +1,25 @@
 /*
- * The RDMA engine from inside: reliable connections of rdma_cm, whatever device carries them.
+ * The RDMA engine from inside: reliable connections of rdma_cm, on any device that supports them.
  *
  * A connection is an ordered stream of bytes each way, made of messages (wire.h) under a flow
  * control that never lets one meet an empty receive queue (flow.h). Small pieces are copied into a
  * message's slot by the sender, and out of it into a receive buffer by the receiver, as sockets do.
- * Spans of READ_LEAST_BYTES and more that lie in config.arena are announced, and the receiver
- * takes them by RDMA READ straight to where they shall lie: a receive buffer, behind what was
- * before them in the stream, or the room of receive_into(). No byte of those is touched in between.
+ * Spans of READ_LEAST_BYTES and more that lie in config.arena are announced, and the receiver moves
+ * them by RDMA READ to their final place: a receive buffer, behind what precedes them in the
+ * stream, or the room of receive_into(). These bytes are never copied.
  *
- * SENT means: literal bytes are copied, announced spans have been read. close() tells the peer
+ * SENT means: literal bytes are copied, announced spans have been read. close() notifies the peer
  * (WIRE_CLOSE) and waits CLOSE_PATIENCE_NS at most for it to say how far it has read.
  *
  * Memory: slots (slots.h): (CONN_CREDITS + FLOW_CONTROLS_MAX + CONN_STAGING) per connection and two
- * surpluses; receive buffers are those of config.memory. Reads in flight never pass READS_MAX a
- * connection and what has a receive buffer or a room to go to.
+ * surpluses; receive buffers are those of config.memory. Reads in flight never exceed READS_MAX per
+ * connection, nor the receive buffers and rooms that they go to.
  *
- * Trust: config.arena is registered for remote reading as a whole, once a device. A peer that is
- * let in, and nobody else, can read any byte of the arena, other links' packets among them, but
- * write none. Let in machines of the farm only (--allow).
+ * Trust: config.arena as a whole is registered for remote reading, once per device. A peer that was
+ * accepted, and no other, can read any byte of the arena, other links' packets among them, but
+ * write none. Accept only machines of the farm (transport_config.allowed).
  *
- * Everything that can be done at once is a task in the queue of ready ones, as in the epoll engine;
+ * All work that can be done at once is a task in the queue of ready tasks, as in the epoll engine;
  * completions and events of the connection manager only change state and wake tasks.
  */
 #ifndef TRANSPORT_RDMA_RDMA_H
@@ -36,85 +36,88 @@
 #include "transport/transport.h"
 #include <rdma/rdma_cma.h>
 
-/* More than a batch of the mux has; the pieces of a list are walked, never handed to the device. */
+/* More than a batch of the mux has; lists are walked span by span, never handed to the device. */
 #define GATHER_MAX 1024
 
 /*
- * From here on an announcement, a READ and their round trip are taken to cost less than two copies.
- * An estimate for hardware, where a copy of 8 KiB costs some 300 ns; not measured on any.
+ * From this size on an announcement, a READ and their round trip are assumed to cost less than two
+ * copies. An estimate for hardware, where a copy of 8 KiB costs some 300 ns; not measured on any.
  */
 #define READ_LEAST_BYTES 8192
 
-/* Slots that every connection has at any time; busy ones get more. */
+/* Slots that every connection always has; busy ones get more. */
 #define CONN_CREDITS 3
 #define CONN_STAGING 1
 
-/* Slots that one connection may get of the surplus: 256 KiB, as much as a socket buffer. */
+/* Most slots that one connection gets from the surplus: 256 KiB, as much as a socket buffer. */
 #define CONN_CREDITS_MAX 64
 #define CONN_STAGING_MAX 32
 
 /*
- * Work requests a connection may have in its send queue; some are kept for controls. Each may need
- * a place in the device's completion queue: rxe has 32767, enough for 840 connections. One less
- * than a power of two, as devices round up what they are asked for and one.
+ * Most work requests in a connection's send queue; some are reserved for controls. Each may need an
+ * entry in the device's completion queue: rxe has 32767, enough for 840 connections. One less than
+ * a power of two, because devices round the requested number plus one up.
  */
 #define WORK_RING 32
 #define WORK_MAX (WORK_RING - 1)
 #define WORK_FOR_CONTROLS 8
 
-/* So many requests share one completion. */
+/* Requests that share one completion. */
 #define WORK_SIGNAL_EVERY 8
 
 /* Requests that are posted together, for one doorbell. */
 #define BATCH_MAX 16
 
-/* RDMA READs at a time: what devices have; more wait in the send queue and hold up messages. */
+/*
+ * RDMA READs at a time: a usual limit of devices; further ones would wait in the send queue and
+ * delay messages.
+ */
 #define READS_MAX 16
 
 /*
- * Bytes that are being read at a time, for one connection: several times what is on its way at 100
- * Gbit/s, and little enough for slow ones: with twice as much rxe takes answers that are on their
- * way for lost, and asks again (24 instead of 38 MB/s in the guest).
+ * Bytes being read at a time, for one connection: several times what is in flight at 100 Gbit/s,
+ * and little enough for slow devices: with twice as much rxe takes delayed answers for lost and
+ * asks again (24 instead of 38 MB/s in the guest).
  */
 #define READ_WINDOW_BYTES ((size_t)256 << 10)
 
 /* Receive buffers being filled at a time, for one connection. */
 #define FILLS_MAX 8
 
-/* Announcements that are not read yet, by one connection. */
+/* Announced spans of one connection that are not read yet. */
 #define ANNOUNCED_MAX 64
 
 /* Sent inside the work request, where the device can. */
 #define INLINE_MAX 256
 
-/* Connections set up and not yet told to the user: as a socket's backlog. */
+/* Connections set up and not yet reported to the user: as a socket's backlog. */
 #define BACKLOG 128
 
-/* Who waits for one of those places: what net.core.somaxconn allows a socket. */
+/* Requests that wait beyond that: what net.core.somaxconn allows a socket. */
 #define REQUESTS_MAX 4096
 
 #define NS_PER_S UINT64_C(1000000000)
 
-/* A peer that is alive says in microseconds how far it has read. */
+/* A peer that is alive answers within microseconds. */
 #define CLOSE_PATIENCE_NS (NS_PER_S / 2)
 
-/* Every connection is tried so often: a peer that has vanished shows as a send that fails. */
+/* The interval at which idle connections are probed: a vanished peer shows as a failing send. */
 #define KEEPALIVE_NS (10 * NS_PER_S)
 
-/* The connection manager's time for each of its steps. */
+/* The connection manager's timeout for each step. */
 #define RESOLVE_MS 4000
 
 /*
- * A lost packet is sent again after 4.096 us << 14, about 67 ms; six times in vain is the end
- * (three were seen to be too few for a software device on a busy machine). rdma_cm's own figure is
- * seconds, and a count of 7 is for ever on rxe.
+ * A lost packet is sent again after 4.096 us << 14, about 67 ms; after six retries the connection
+ * has failed (three were too few for a software device on a busy machine). rdma_cm's own timeout is
+ * seconds, and a count of 7 means without end on rxe.
  */
 #define ACK_TIMEOUT 14
 #define RETRY_COUNT 6
 
 /*
- * A receive queue is empty only if some peer breaks the rules of flow.h; it is being cut off then,
- * and the others' sends are tried again meanwhile.
+ * A receive queue is empty only if some peer breaks the rules of flow.h; that peer is being cut
+ * off, and the others' sends are retried meanwhile.
  */
 #define RNR_RETRY_COUNT 6
 
@@ -129,17 +132,17 @@ struct rdma_device {
     struct ibv_comp_channel *channel;
     struct ibv_cq *cq;
     struct ibv_srq *srq;
-    struct slots receive; /* charged: posted for somebody, or holding unread bytes */
+    struct slots receive; /* charged: posted for a connection, or holding unread bytes */
     struct slots staging;
     unsigned posted;  /* slots in the shared receive queue */
-    unsigned claimed; /* messages that peers may send; posted is never less */
+    unsigned claimed; /* messages that peers may send; never more than `posted` */
     unsigned srq_max;
-    unsigned completions; /* places in cq, and how many the device can make */
+    unsigned completions; /* entries of cq, and the most that the device supports */
     unsigned completions_max;
     unsigned conns;
     unsigned reads_max; /* at a time, as responder and as initiator */
     bool armed;
-    bool removed; /* from the machine: closed with its last connection */
+    bool removed; /* from the machine; closed with its last connection */
     struct rdma_conn *by_qp[QP_BUCKETS];
 };
 
@@ -181,50 +184,50 @@ struct rdma_conn {
     struct cm_owner owner;
     struct transport *transport;
     struct mux_list place;      /* of conns.h */
-    struct mux_list link;       /* accepted and not told: in listener->arrived */
+    struct mux_list link;       /* accepted and not reported: in listener->arrived */
     struct mux_list open_link;  /* has a queue pair */
     struct mux_list dirty_link; /* a control may be due */
     struct mux_list patience_link;
     struct rdma_device *device;
     struct rdma_cm_id *id;
     struct rdma_conn *next_by_qp;
-    struct rdma_listener *listener; /* until told */
+    struct rdma_listener *listener; /* until reported */
     struct intake intake;
     struct task out;
     struct task closed;
     enum stage stage;
-    bool told;    /* the user knows of it */
-    bool starved; /* waits for a buffer, and the user does not know */
-    bool lost;    /* LOST was told */
+    bool told;    /* reported to the user */
+    bool starved; /* waits for a buffer, which was not reported yet */
+    bool lost;    /* LOST was reported */
     int error;    /* why it is broken; 0: not */
     const char *operation;
     bool disconnected; /* rdma_disconnect() was called */
 
     struct flow flow;
     struct work *work;   /* WORK_MAX of them, allocated with the queue pair */
-    unsigned work_first; /* count up for ever */
+    unsigned work_first; /* these two only grow */
     unsigned work_next;
-    unsigned unsignalled; /* the last so many */
+    unsigned unsignalled; /* the number of last requests without a signalled one */
     unsigned reads;       /* in flight */
     size_t reading_bytes;
     unsigned inline_most;
 
     /* The peer's stream. */
-    bool ended;      /* told */
-    bool peer_ended; /* nothing comes behind what is here */
+    bool ended;      /* reported */
+    bool peer_ended; /* nothing follows what has arrived */
     bool peer_closed;
     bool peer_left_unread;
     bool answer_due;
-    bool dropped;        /* what was not told will not be */
+    bool dropped;        /* what was not reported never will be */
     struct slot *unread; /* messages in their order */
     struct slot **unread_end;
     struct slots_share receive_share;
-    unsigned window; /* slots that it shall have */
+    unsigned window; /* slots that it should have */
     struct fill fills[FILLS_MAX];
-    unsigned fill_first; /* count up for ever */
+    unsigned fill_first; /* these two only grow */
     unsigned fill_next;
-    uint64_t taken_bytes; /* of it, laid out in fills */
-    unsigned done;        /* announced spans that were read, and not yet told */
+    uint64_t taken_bytes; /* of the peer's stream, laid out in fills */
+    unsigned done;        /* announced spans that were read, and not yet acknowledged */
 
     /* The stream to the peer. */
     size_t message_most_bytes; /* that the peer takes */
@@ -242,7 +245,7 @@ struct rdma_conn {
     bool closing;
     bool close_sent;
     bool asked;    /* for an answer */
-    bool answered; /* or known otherwise: answer_bytes */
+    bool answered; /* or known in another way: answer_bytes */
     uint64_t answer_bytes;
     uint64_t patience_ns;
 
@@ -256,7 +259,7 @@ struct rdma_listener {
     struct transport *transport;
     struct rdma_cm_id *id;
     struct task task;
-    struct mux_list arrived; /* set up, not told */
+    struct mux_list arrived; /* set up, not reported */
     bool accepting;
     bool refused;
     struct transport_failure refusal;
@@ -283,7 +286,7 @@ struct batch {
 
 struct transport {
     struct rdma_event_channel *cm;
-    int epoll_fd; /* of the channels: one descriptor for who waits */
+    int epoll_fd; /* of the channels: one descriptor to wait for */
     struct mux_room arena;
     bool (*allowed)(const void *user, const struct sockaddr_storage *peer); /* the config's */
     const void *allowed_user;
@@ -297,15 +300,15 @@ struct transport {
     struct mux_list dirty;
     struct mux_list patient; /* closing, in the order of their deadlines */
     struct batch batch;
-    struct conns conns; /* the user's and those that are not told */
+    struct conns conns; /* reported ones and those that are not yet */
     unsigned conns_max; /* the user's */
     unsigned conns_told;
     unsigned listeners;
-    unsigned arrived;       /* connections taken in and not told */
-    struct mux_list asking; /* requests that wait to be taken in */
+    unsigned arrived;       /* connections granted and not reported */
+    struct mux_list asking; /* requests that wait to be granted */
     unsigned requests;
-    struct task taking_in; /* of who asks */
-    bool rested;           /* wake_fd() may have something since */
+    struct task taking_in; /* grants requests */
+    bool rested;           /* the thread may have slept: wake_fd() may be readable */
     unsigned polls;        /* since the connection manager was asked */
     uint64_t keepalive_ns;
 };
@@ -316,20 +319,23 @@ uint64_t rdma_rc_now_ns(const struct transport *transport);
 /* poll.c */
 unsigned rdma_rc_poll(struct transport *transport, uint64_t deadline_ns,
                       struct transport_event *events, unsigned most);
-uint64_t rdma_rc_rest(struct transport *transport);
+uint64_t rdma_rc_idle_until_ns(struct transport *transport);
 int rdma_rc_wake_fd(const struct transport *transport);
 
 /* device.c */
 
-/* The device behind a verbs context, opened when it is met first. NULL with *failure. */
+/* The device of a verbs context, opened at first use. NULL with *failure. */
 struct rdma_device *rdma_device_get(struct transport *transport, struct ibv_context *context,
                                     struct transport_failure *failure);
 void rdma_device_close(struct rdma_device *device);
 
-/* It is taken from the machine, which waits for us to let go of it. */
+/* It is being removed from the machine, which waits for us to release it. */
 void rdma_device_removed(struct transport *transport, struct ibv_context *context);
 
-/* A queue pair for conn->id, with all that belongs to it. False with *failure, nothing left. */
+/*
+ * A queue pair for conn->id, with everything that it needs. False with *failure, nothing left
+ * behind.
+ */
 bool rdma_device_join(struct rdma_device *device, struct rdma_conn *conn,
                       struct transport_failure *failure);
 
@@ -344,20 +350,23 @@ struct rdma_conn *rdma_device_conn(const struct rdma_device *device, uint32_t qp
 /* complete.c: completions. They change state and wake tasks. Returns whether there were any. */
 bool rdma_completions_take(struct rdma_device *device);
 
-/* work.c: the send queue. Its requests are told from received slots by the top bit of wr_id. */
+/* work.c: the send queue. The top bit of wr_id distinguishes its requests from received slots. */
 #define WORK_ID (UINT64_C(1) << 63)
 
-/* Room for a message of `len` bytes, with so many literal ones; NULL when the queue is full. */
+/* Room for a message of `len` bytes, literal_bytes of them literal; NULL when the queue is full. */
 uint8_t *rdma_work_message(struct rdma_conn *conn, size_t len, size_t literal_bytes, bool control);
 
 /* READ into `to`, which lies in registered memory with that key. False when the queue is full. */
 bool rdma_work_read(struct rdma_conn *conn, struct fill *fill, const struct wire_span *from,
                     uint8_t *to, uint32_t key, bool is_last);
 
-/* Posts what was gathered by the two above; the last one is signalled if that is wanted. */
+/*
+ * Posts the requests that the two functions above have collected; `signal`: with a completion for
+ * the last.
+ */
 void rdma_work_post(struct rdma_conn *conn, bool signal);
 
-/* A request without bytes, that shows whether the peer is there. */
+/* A request without bytes: it fails if the peer is gone. */
 void rdma_work_probe(struct rdma_conn *conn);
 
 /* Requests up to and with number `last` are over; `ok`: the last one worked. */
@@ -374,13 +383,13 @@ struct transport_conn *rdma_rc_connect(struct transport *transport,
 bool rdma_rc_connected_turn(struct task *task, struct transport_event *event);
 void rdma_cm_events_take(struct transport *transport);
 
-/* Our hello, and the peer's: what it takes. */
+/* Our hello; and what the peer's says that it accepts. */
 void rdma_hello_put(uint8_t *out);
 void rdma_rc_greet(struct rdma_conn *conn, const struct wire_hello *hello);
 
 void rdma_set_ack_timeout(struct rdma_cm_id *id);
 
-/* Set up: messages can come and go. */
+/* It is set up: messages can be exchanged. */
 void rdma_rc_conn_open(struct rdma_conn *conn);
 
 /* listener.c */
@@ -391,28 +400,30 @@ struct transport_listener *rdma_rc_listen(struct transport *transport,
 void rdma_rc_accept(struct transport_listener *handle, bool on);
 void rdma_rc_close_listener(struct transport_listener *handle);
 
-/* Its device is gone: it hears of nobody any more, and the user of that. */
+/* Its device was removed: it gets no more requests, and the user is notified. */
 void rdma_listener_removed(struct rdma_listener *listener);
 
-/* A connection is asked for. */
+/* A connection request arrived. */
 void rdma_listener_request(struct rdma_listener *listener, const struct rdma_cm_event *event);
 
-/* A connection is there, or is not to be told any more. */
+/* A connection is set up, or will not be reported after all. */
 void rdma_listener_arrived(struct rdma_conn *conn);
 void rdma_listener_forget(struct rdma_conn *conn);
 
-/* Those who asked are taken in, as far as there are places. */
+/* Grants waiting requests, as far as there are places. */
 bool rdma_requests_turn(struct task *task, struct transport_event *event);
 void rdma_requests_wake(struct transport *transport);
 
 /* conn.c */
 struct rdma_conn *rdma_rc_conn_new(struct transport *transport, enum transport_pool pool);
 
-/* Never told: all that it has is freed. */
+/* It was never reported: frees everything that it has. */
 void rdma_rc_conn_discard(struct rdma_conn *conn);
 void rdma_rc_conns_recycle(struct transport *transport);
 
-/* Nothing can be sent or read any more; only what has arrived is still told. The first one counts.
+/*
+ * Nothing can be sent or read any more; only what has arrived is still reported. The first error
+ * counts.
  */
 void rdma_rc_conn_break(struct rdma_conn *conn, int error, const char *operation);
 bool rdma_rc_conn_tell_lost(struct rdma_conn *conn, struct transport_event *event, int error,
@@ -420,13 +431,16 @@ bool rdma_rc_conn_tell_lost(struct rdma_conn *conn, struct transport_event *even
 void rdma_rc_conn_disconnect(struct rdma_conn *conn);
 void rdma_rc_close(struct transport_conn *handle);
 
-/* Something happened that a close may wait for. */
+/* Something happened that close() may be waiting for. */
 void rdma_rc_close_wake(struct rdma_conn *conn);
 
-/* Those that have waited long enough. Returns when the next one has; UINT64_MAX: none waits. */
+/*
+ * Ends connections that have waited long enough. Returns the next such time; UINT64_MAX: none
+ * waits.
+ */
 uint64_t rdma_rc_close_timeouts(struct transport *transport, uint64_t now_ns);
 
-/* Idle connections are tried when it is time. Returns when it is time again. */
+/* Probes idle connections when it is time. Returns the next such time. */
 uint64_t rdma_rc_keepalive(struct transport *transport, uint64_t now_ns);
 
 void rdma_rc_peer_describe(struct transport_peer *peer, const struct sockaddr *address);
@@ -440,16 +454,16 @@ void rdma_rc_receive_wake(struct rdma_conn *conn);
 /* A message of the stream, in its slot, which is charged to the connection. */
 void rdma_rc_receive_message(struct rdma_conn *conn, struct slot *slot);
 
-/* The peer closes; what it announced is read no more. */
+/* The peer closes; its announced spans are read no more. */
 void rdma_rc_receive_cut(struct rdma_conn *conn);
 
-/* How far the peer's stream has been read, or, now that the peer closes, will be told. */
+/* How far the peer's stream has been read, or, when the peer closes, will be reported. */
 uint64_t rdma_rc_receive_taken_bytes(const struct rdma_conn *conn);
 
-/* All that has come and was not told is dropped, but what READs are still in flight to. */
+/* Drops what has arrived and was not reported, except buffers with READs in flight. */
 void rdma_rc_receive_drop(struct rdma_conn *conn);
 
-/* Are there bytes that can still be told? */
+/* Are there bytes that can still be reported? */
 bool rdma_rc_receive_has_bytes(const struct rdma_conn *conn);
 
 /* send.c */
@@ -460,15 +474,15 @@ bool rdma_rc_unread(const struct transport_conn *handle);
 bool rdma_rc_send_turn(struct task *task, struct transport_event *event);
 void rdma_rc_send_wake(struct rdma_conn *conn);
 
-/* The peer has read so many announced spans more. False: it cannot have. */
+/* The peer has read `count` more announced spans. False: it cannot have. */
 bool rdma_rc_send_done(struct rdma_conn *conn, unsigned count);
 uint64_t rdma_announced_bytes(const struct rdma_conn *conn);
 
-/* control.c: what is said without bytes of the stream */
+/* control.c: messages without bytes of the stream */
 void rdma_control_due(struct rdma_conn *conn);
 void rdma_controls_send(struct transport *transport);
 
-/* A control came. */
+/* A control arrived. */
 void rdma_control_receive(struct rdma_conn *conn, const struct wire_message *message);
 
 #endif

@@ -1,14 +1,14 @@
 /*
- * The peer's stream: messages wait in their slots; what they hold is laid out in a receive buffer
- * (or a room), literal bytes by copy, announced spans by READ. Such a fill is told when its last
- * READ is done, in the stream's order.
+ * The peer's stream: messages wait in their slots; their content is laid out in a receive buffer
+ * (or a room), literal bytes by copy, announced spans by READ. Such a fill is reported when its
+ * last READ is done, in the stream's order.
  */
 #include "transport/rdma/rdma.h"
 
-/* So many bytes may follow a span and belong to it: route code and CRC of a packet. */
+/* Bytes behind a span that may belong to it: route code and CRC of a packet. */
 #define TRAIL_BYTES 512
 
-/* Doubled while the peer uses up all that it is given. */
+/* Doubled while the peer uses all of it. */
 static void widen_window(struct rdma_conn *conn) {
     if (conn->flow.granted * 4 <= conn->window)
         conn->window *= 2;
@@ -46,7 +46,7 @@ static void drop_first(struct rdma_conn *conn) {
 
 void rdma_rc_receive_message(struct rdma_conn *conn, struct slot *slot) {
     if (conn->closing || conn->peer_ended || conn->peer_closed) {
-        slot_done(conn, slot); /* nobody wants it; of one that ended it is a lie */
+        slot_done(conn, slot); /* late data is discarded; after END it violates the protocol */
         rdma_device_claim(conn->device, 0);
         return;
     }
@@ -61,12 +61,12 @@ void rdma_rc_receive_message(struct rdma_conn *conn, struct slot *slot) {
     rdma_rc_receive_wake(conn);
 }
 
-/* What the stream goes on with: literal bytes, and the announced span behind them. */
+/* The next part of the stream: literal bytes, and the announced span behind them. */
 struct next {
     struct slot *slot;
     size_t literal_bytes; /* 0: the span is next */
     bool has_span;
-    struct wire_span span; /* what is left of it */
+    struct wire_span span; /* the rest of it */
     bool begun;
 };
 
@@ -88,7 +88,7 @@ static bool look(const struct rdma_conn *conn, struct next *next) {
     return true;
 }
 
-/* Steps over `literals` literal bytes and so much of the span. */
+/* Steps over `literals` literal bytes and part of the span. */
 static void step(struct rdma_conn *conn, const struct next *next, size_t literals, size_t of_span) {
     struct slot *slot = next->slot;
     slot->literal_at += literals;
@@ -107,7 +107,7 @@ static bool is_registered(const struct rdma_conn *conn, struct mux_room room) {
     return room.data >= arena->data && room.data + room.len <= arena->data + arena->len;
 }
 
-/* Where READs of this fill go when its memory is not registered: to a slot, a little at a time. */
+/* Where READs of this fill go when its memory is not registered: to a slot, part by part. */
 static bool use_bounce(struct rdma_conn *conn, struct fill *fill) {
     struct slots *slots = &conn->device->staging;
     if (!rdma_slots_charge(slots, &conn->staging_share, CONN_STAGING_MAX))
@@ -121,7 +121,7 @@ static size_t least(size_t a, size_t b) {
     return a < b ? a : b;
 }
 
-/* Begins to read what fits of the span that is next. False: not now. */
+/* Begins to read as much of the next span as fits. False: not now. */
 static bool read_span(struct rdma_conn *conn, struct fill *fill, const struct next *next) {
     if (!fill->bounce && !is_registered(conn, fill->room)) {
         if (fill->len > 0 || !use_bounce(conn, fill))
@@ -130,7 +130,8 @@ static bool read_span(struct rdma_conn *conn, struct fill *fill, const struct ne
     uint8_t *to = fill->bounce ? fill->bounce->data : fill->room.data;
     uint32_t key = fill->bounce ? fill->bounce->key : conn->device->arena->lkey;
     size_t len = least(next->span.length, fill->room.len - fill->len);
-    if (!fill->buffer) /* it is told when so much of it is there; the user offers the rest anew */
+    if (!fill->buffer) /* it is reported when this much has arrived; the user offers the rest anew
+                        */
         len = least(len, READ_WINDOW_BYTES - conn->reading_bytes);
     if (len == 0)
         return false;
@@ -144,8 +145,8 @@ static bool read_span(struct rdma_conn *conn, struct fill *fill, const struct ne
 }
 
 /*
- * How many of the literal bytes that are next go into the buffer now, before a span that comes
- * whole into one buffer, with what belongs to it, but not any more into this one.
+ * How many of the next literal bytes go into this buffer, before a span that fits whole into one
+ * buffer, with what belongs to it, but no longer into this one.
  */
 static size_t literals_here(const struct fill *fill, const struct next *next) {
     size_t rest = fill->room.len - fill->len, len = next->literal_bytes;
@@ -153,12 +154,15 @@ static size_t literals_here(const struct fill *fill, const struct next *next) {
     if (!fill->buffer || !next->has_span || next->begun || fits)
         return least(len, rest);
     size_t apart = len - least(len, next->span.lead);
-    bool alone = fill->len == 0 && apart == 0; /* it fits no buffer: at least its head is told */
+    bool alone =
+        fill->len == 0 && apart == 0; /* it fits no buffer: at least its head is reported */
     return least(alone ? len : apart, rest);
 }
 
-/* A span that fits no buffer together with its head is begun in the next fill, which may be a room
- * that the user gives for it. */
+/*
+ * A span that does not fit a buffer together with its head begins in the next fill, which may be a
+ * room that the user offers for it.
+ */
 static bool waits_for_next_fill(const struct fill *fill, const struct next *next) {
     size_t rest = fill->room.len - fill->len;
     return fill->buffer && fill->len > 0 && next->has_span && !next->begun &&
@@ -202,7 +206,7 @@ bool rdma_rc_receive_has_bytes(const struct rdma_conn *conn) {
     const struct fill *fill = &conn->fills[conn->fill_first % FILLS_MAX];
     if (fills_count(conn) > 0)
         return !fill->failed;
-    struct next next; /* of a broken connection spans cannot be read any more */
+    struct next next; /* of a broken connection, spans cannot be read any more */
     return look(conn, &next) && (next.literal_bytes > 0 || !conn->error);
 }
 
@@ -229,7 +233,7 @@ void rdma_rc_receive_into(struct transport_conn *handle, struct mux_room room) {
     rdma_rc_receive_wake(conn);
 }
 
-/* A new fill over the room or a buffer; NULL: there is none, or what is there comes first. */
+/* A new fill over the room or a buffer; NULL: there is none, or existing fills come first. */
 static struct fill *begin_fill(struct rdma_conn *conn) {
     struct fill *fill = &conn->fills[conn->fill_next % FILLS_MAX];
     if (conn->intake.room.len > 0) {
@@ -251,8 +255,9 @@ static struct fill *begin_fill(struct rdma_conn *conn) {
 }
 
 /*
- * May the next fill begin? One over a room is the last until it is told. And a span that fits no
- * buffer is not begun before all that came before it has been told: the user may have room for it.
+ * May the next fill begin? After a fill over a room none begins until that is reported. And a span
+ * that fits no buffer is not begun before everything in front of it was reported: the user may
+ * offer a room for it.
  */
 static bool may_begin(struct rdma_conn *conn) {
     struct next next;
@@ -303,8 +308,8 @@ static void plan(struct rdma_conn *conn) {
 }
 
 /*
- * The next READs are on their way while the user works on what it is told. Not of a span for which
- * it may have room; literal bytes wait, perhaps more come to them.
+ * Starts the next READs while the user handles what was reported. Not of a span for which the user
+ * may offer a room; literal bytes wait, as more may follow.
  */
 static void read_ahead(struct rdma_conn *conn) {
     struct next next;
@@ -313,7 +318,7 @@ static void read_ahead(struct rdma_conn *conn) {
         plan(conn);
 }
 
-/* The first fill is told. */
+/* Reports the first fill. */
 static bool tell(struct rdma_conn *conn, struct transport_event *event) {
     struct fill *fill = first_fill(conn);
     conn->fill_first++;
@@ -333,7 +338,7 @@ static bool tell(struct rdma_conn *conn, struct transport_event *event) {
         conn->intake.on = false;
     }
     rdma_rc_receive_wake(conn);
-    rdma_rc_send_wake(conn); /* a failure of it may have waited for this */
+    rdma_rc_send_wake(conn); /* a failed send may have waited for this */
     return true;
 }
 
@@ -356,7 +361,7 @@ static bool end_comes_first(const struct rdma_conn *conn) {
     return conn->peer_ended && conn->intake.on && !conn->ended && fills_count(conn) == 0;
 }
 
-/* All that came has been told: is there an end, or a loss, behind it? */
+/* Everything that arrived was reported: does an end, or a loss, follow? */
 static bool tell_what_is_behind(struct rdma_conn *conn, struct transport_event *event) {
     if (conn->error && (!conn->peer_closed || fills_count(conn) > 0) && !end_comes_first(conn))
         return rdma_rc_conn_tell_lost(conn, event, conn->error, conn->operation);
@@ -384,7 +389,7 @@ bool rdma_rc_receive_turn(struct task *task, struct transport_event *event) {
     return tell_what_is_behind(conn, event);
 }
 
-/* Of what waits only the literal bytes before the first span that is not read whole can be told. */
+/* Only the literal bytes before the first span that is not read whole can be reported. */
 void rdma_rc_receive_cut(struct rdma_conn *conn) {
     struct slot **at = &conn->unread;
     while (*at && (*at)->span == (*at)->message.spans)

@@ -47,7 +47,7 @@ bool rdma_rc_send_done(struct rdma_conn *conn, unsigned count) {
     return true;
 }
 
-/* A message in the making: its announcements, then its literal bytes, of the gather list. */
+/* A message being made: its announcements, then its literal bytes, of the gather list. */
 struct plan {
     unsigned spans;
     size_t literal_bytes;
@@ -75,7 +75,7 @@ static bool plan_span(struct rdma_conn *conn, struct plan *plan, const struct mu
     return true;
 }
 
-/* How much of what the gather list goes on with fits one message. */
+/* Plans the next message: as much of the rest of the gather list as fits. */
 static void plan_message(struct rdma_conn *conn, struct plan *plan) {
     const struct cursor *cursor = &conn->cursor;
     size_t skip = cursor->offset_bytes, lead = 0;
@@ -100,7 +100,7 @@ static void plan_message(struct rdma_conn *conn, struct plan *plan) {
     }
 }
 
-/* Writes the literal bytes and steps over all that the message has. */
+/* Writes the literal bytes and advances over everything in the message. */
 static void write_stream(struct rdma_conn *conn, const struct plan *plan, uint8_t *out) {
     struct cursor *cursor = &conn->cursor;
     unsigned spans = plan->spans;
@@ -127,7 +127,7 @@ static uint64_t plan_bytes(const struct plan *plan) {
     return bytes;
 }
 
-/* False: all is posted, or something has to come back first. */
+/* False: everything is posted, or a credit or an entry of the queue is needed first. */
 static bool post_message(struct rdma_conn *conn) {
     struct plan plan;
     if (cursor_at_end(&conn->cursor) || !rdma_flow_may_send_stream(&conn->flow))
@@ -161,7 +161,7 @@ static bool sent(struct rdma_conn *conn, struct transport_event *event) {
     return true;
 }
 
-/* Bytes of the peer's that wait come before the news that it is lost. */
+/* Bytes of the peer that wait are received before the loss is reported. */
 static bool failed(struct rdma_conn *conn, struct transport_event *event) {
     if (rdma_rc_receive_has_bytes(conn)) {
         rdma_rc_receive_wake(conn);

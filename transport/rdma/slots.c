@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-/* Of what is left of the surplus one connection may have this part: some is left for the next. */
+/* The part of the remaining surplus that one connection may take: some is left for the next. */
 #define SURPLUS_PART 8
 
 struct slots_chunk {

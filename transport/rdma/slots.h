@@ -1,7 +1,8 @@
 /*
  * Slots: registered memory for messages, SLOT_BYTES each. A device has two sets of them, one to
- * receive into and one to send from. Every connection reserves some, which it can always have; what
- * it wants beyond comes from a surplus that all share. Grown when a connection begins, never later.
+ * receive into and one to send from. Every connection reserves some, which it can always have;
+ * further ones come from a surplus that all connections share. Memory grows only when a connection
+ * begins.
  *
  * Memory: (reserved by all connections that were ever open at a time + SLOTS_SURPLUS) * SLOT_BYTES,
  * rounded up to SLOTS_PER_CHUNK slots.
@@ -13,7 +14,7 @@
 #include "transport/transport.h"
 #include <infiniband/verbs.h>
 
-/* One packet of the wire's largest MTU; so much of a small packet's slot is wasted at most. */
+/* One packet of the largest MTU; the most that a small packet's slot wastes. */
 #define SLOT_BYTES 4096
 
 /* 1 MiB: a registration costs some microseconds and an entry in the device's tables. */
@@ -27,7 +28,7 @@ struct slot {
     uint32_t key; /* of its memory */
     struct slot *next;
 
-    /* A received message of the stream, and what is still to be taken from it. */
+    /* A received message of the stream, and its unread rest. */
     struct wire_message message;
     size_t literal_at; /* of message.literals */
     unsigned span;     /* of message.table */
@@ -45,7 +46,7 @@ struct slots {
     unsigned surplus_used;
 };
 
-/* What a connection has of them. */
+/* A connection's share. */
 struct slots_share {
     unsigned reserved;
     unsigned used;
@@ -54,18 +55,18 @@ struct slots_share {
 void rdma_slots_init(struct slots *slots, struct ibv_pd *pd);
 void rdma_slots_fini(struct slots *slots);
 
-/* `count` more can be had at any time by who gets this share. False with *failure. */
+/* Reserves `count` slots for this share. False with *failure. */
 bool rdma_slots_reserve(struct slots *slots, struct slots_share *share, unsigned count,
                         struct transport_failure *failure);
 
-/* The share ends; what is used of it is counted as given back. */
+/* Ends the share; its charged slots count as given back. */
 void rdma_slots_unreserve(struct slots *slots, struct slots_share *share);
 
-/* Counts one more, of `most`; beyond the reserved ones as far as the surplus allows. */
+/* Charges one more, of `most`; beyond the reserved ones as far as the surplus allows. */
 bool rdma_slots_charge(struct slots *slots, struct slots_share *share, unsigned most);
 void rdma_slots_discharge(struct slots *slots, struct slots_share *share);
 
-/* What is charged can be popped. */
+/* There is a free slot for everything that is charged. */
 struct slot *rdma_slots_pop(struct slots *slots);
 void rdma_slots_push(struct slots *slots, struct slot *slot);
 

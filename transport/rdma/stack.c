@@ -5,7 +5,7 @@
 #include <netdb.h>
 #include <string.h>
 
-/* A number, not a name: it is one of our own. */
+/* A number, not a name: it is one of this machine's addresses. */
 static bool parse_source(const char *text, struct endpoint *endpoint, char *why, size_t why_bytes) {
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST};
     struct addrinfo *list = NULL;

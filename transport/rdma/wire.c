@@ -83,7 +83,7 @@ struct wire_span rdma_wire_span_at(const struct wire_message *message, unsigned 
                               .lead = get16(entry + 18)};
 }
 
-/* Announcements stand in the stream's order, each at a place that is there. */
+/* Announcements are in the stream's order, each at a position inside the literal bytes. */
 static bool is_table_sound(const struct wire_message *message) {
     unsigned at = 0;
     for (unsigned i = 0; i < message->spans; i++) {
@@ -106,7 +106,7 @@ static bool parse_stream(const uint8_t *bytes, size_t len, struct wire_message *
     return message->spans + message->literal_bytes > 0 && is_table_sound(message);
 }
 
-/* Which controls there are; each may be empty but for what it brings in its head. */
+/* The known controls; each may be empty except for its head. */
 static bool is_control_known(uint8_t flags) {
     return flags == 0 || flags == WIRE_END || flags == WIRE_ANSWER || flags == WIRE_CLOSE ||
            flags == (WIRE_CLOSE | WIRE_ASK);

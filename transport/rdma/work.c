@@ -1,7 +1,7 @@
 /*
- * The send queue of a connection: a ring of what is in it, in order. Most requests make no
- * completion of their own; the next one that does tells of those before it. What is to be posted is
- * gathered first and handed to the device with one call.
+ * The send queue of a connection: a ring of its requests, in order. Most requests make no
+ * completion of their own; the next one that does covers those before it. Requests are collected
+ * first and handed to the device with one call.
  */
 #include "transport/rdma/rdma.h"
 
@@ -9,12 +9,12 @@ static struct batch *batch_for(struct rdma_conn *conn) {
     struct batch *batch = &conn->transport->batch;
     if (batch->count == BATCH_MAX)
         rdma_work_post(conn, false);
-    assert(batch->count == 0 || batch->conn == conn); /* who gathers posts before it returns */
+    assert(batch->count == 0 || batch->conn == conn); /* each caller posts before it returns */
     batch->conn = conn;
     return batch;
 }
 
-/* Is there a place in the queue, and has nothing failed? */
+/* Has the queue a free entry, and has nothing failed? */
 static bool has_room(const struct rdma_conn *conn, unsigned kept) {
     return !conn->error && !conn->disconnected && rdma_work_used(conn) + kept < WORK_MAX;
 }
@@ -93,7 +93,7 @@ void rdma_work_probe(struct rdma_conn *conn) {
     if (!has_room(conn, WORK_FOR_CONTROLS))
         return;
     struct ibv_send_wr *request = add(conn, &work);
-    request->opcode = IBV_WR_RDMA_WRITE; /* of no bytes: takes no slot and needs no key */
+    request->opcode = IBV_WR_RDMA_WRITE; /* without bytes: needs neither slot nor key */
     sign(conn, request);
     rdma_work_post(conn, true);
 }
@@ -129,7 +129,7 @@ void rdma_work_over(struct rdma_conn *conn, unsigned last, bool ok) {
     }
 }
 
-/* The device did not take the requests from number `first` on. */
+/* The device rejected the requests from number `first` on. */
 static void not_posted(struct rdma_conn *conn, unsigned first, int error) {
     while (conn->work_next != first) {
         conn->work_next--;

@@ -2,10 +2,10 @@
 #include "transport/sim/internal.h"
 #include <stdlib.h>
 
-/* The first port given out; below are those that tests name. */
+/* The first port that is assigned; tests name lower ones. */
 #define FIRST_PORT 20000
 
-/* Processes that have not been told otherwise may open as many ends as they like. */
+/* Without sim_limit_ends() processes may open any number of ends. */
 #define ENDS_UNLIMITED UINT32_MAX
 
 #define MILLION 1000000u

@@ -119,7 +119,7 @@ struct transport_conn *sim_engine_attach(struct transport *transport, int in, in
     return &conn->head;
 }
 
-/* The process has the end no longer; a borrowed one it has, but not here. */
+/* The process closes the end; a borrowed one stays open, outside the transport. */
 static void leave(struct sim_engine_conn *conn, struct sim_end *end) {
     if (conn->borrowed) {
         sim_end_watch(end, NULL, NULL);
@@ -134,7 +134,7 @@ void sim_engine_conn_leave_out(struct sim_engine_conn *conn) {
     conn->out_end = NULL;
 }
 
-/* What was received, but not told: told before CLOSED, or as if it had never been read. */
+/* Bytes received and not reported: either reported before CLOSED, or as if never read. */
 static void drop_received(struct sim_engine_conn *conn) {
     struct mux_buffer *buffer = conn->received.buffer;
     struct sim *sim = conn->transport->sim;

@@ -1,7 +1,7 @@
 #include "transport/sim/internal.h"
 #include <stdlib.h>
 
-/* As few as a test wants, so that lists are cut in many places. */
+/* Few, so that lists are cut in many places. */
 #define GATHER_MAX 64
 
 /* Low, so that both copies and references occur with small packets. */
@@ -17,7 +17,7 @@ static bool make(struct transport *transport, const struct transport_config *con
 
 static void engine_fini(struct transport *transport) {
     assert(conns_open(&transport->conns) == 0 && transport->listeners == 0);
-    for (int i = 0; i < TRANSPORT_POOLS; i++) /* no buffer is lost on its way */
+    for (int i = 0; i < TRANSPORT_POOLS; i++) /* no buffer was lost */
         assert(transport->pools.of[i].free_count == transport->pools.of[i].count);
     pools_fini(&transport->pools);
     assert(transport->watches.count == 0);
@@ -65,7 +65,7 @@ static uint64_t engine_now_ns(const struct transport *transport) {
     return transport->sim->now_ns;
 }
 
-/* The world holds nothing of ours between two calls: close() has taken all back. */
+/* The world holds nothing of ours between two calls: close() has taken everything back. */
 static void engine_stop(struct transport *transport) {
     assert(transport->listeners == 0);
 }

@@ -1,7 +1,7 @@
 /*
  * The simulator from inside. Two floors: the world (clock.c, wire.c, socket.c), which stands for
- * the kernel and the network, and an engine on top (the other files), which sees no more of the
- * world than an engine sees of a kernel.
+ * the kernel and the network, and an engine on top of it (the other files), which sees no more of
+ * the world than an engine sees of a kernel.
  */
 #ifndef TRANSPORT_SIM_INTERNAL_H
 #define TRANSPORT_SIM_INTERNAL_H
@@ -13,7 +13,7 @@
 #include "transport/sim/sim.h"
 #include "transport/watch.h"
 
-/* clock.c: what will happen when. Those due at the same time come in an order of chance. */
+/* clock.c: timers. Those due at the same time fire in random order. */
 struct sim_timer {
     uint64_t at_ns;
     uint64_t tie;
@@ -34,7 +34,7 @@ struct sim {
     struct mux_list transports;
     struct sim_end **descriptors; /* by number */
     unsigned descriptor_count;
-    struct wire **wires; /* all that ever were, by id */
+    struct wire **wires; /* every one ever made, by id */
     unsigned wire_count;
     unsigned wires_open;
     unsigned ends_open; /* in transports */
@@ -42,13 +42,13 @@ struct sim {
     uint16_t next_port;
 };
 
-/* Fails only with the process. */
+/* Ends the process when memory is used up. */
 void *sim_alloc(void *old, size_t bytes);
 
 void sim_timer_set(struct sim *sim, struct sim_timer *timer, uint64_t at_ns);
 void sim_timer_stop(struct sim *sim, struct sim_timer *timer);
 
-/* Lets time pass until `until_ns` or the first timer, whose kind all fire then; true: one did. */
+/* Advances time to `until_ns` or to the first timer; all timers due then fire. True: one did. */
 bool sim_clock_advance(struct sim *sim, uint64_t until_ns);
 
 void sim_note(struct sim *sim, uint64_t what, uint64_t value);
@@ -80,14 +80,14 @@ struct sim_end {
     bool closed;
     int error;
     int coming_error;
-    struct sim_timer news; /* of coming_error, or how connecting went */
+    struct sim_timer news; /* fires when coming_error, or the result of connecting, arrives */
     struct watcher watcher;
     struct mux_list backlog_link;
-    struct transport_address own, peer; /* own: of one that connected */
+    struct transport_address own, peer; /* own: set for an end that connected */
     int descriptor;                     /* 0: none */
 };
 
-/* What connects two ends. What went through it can be asked for as long as the world is there. */
+/* A connection or pipe. Its streams can be asked for as long as the world exists. */
 struct wire {
     struct sim *sim;
     unsigned id;
@@ -107,31 +107,31 @@ struct sim_listener {
     struct watcher watcher;
 };
 
-/* Both ends closed, until they are opened. */
+/* Both ends are closed until they are opened. */
 struct wire *sim_wire_new(struct sim *sim);
 void sim_wire_free(struct wire *wire);
 
-/* An end was closed: with both of them closed nothing moves any more. */
+/* An end was closed: when both are, nothing moves any more. */
 void sim_wire_left(struct wire *wire);
 
-/* The end becomes usable; `reads` and `writes`. */
+/* Opens an end; `reads`, `writes`: its directions. */
 struct sim_end *sim_wire_open_end(struct wire *wire, unsigned index, bool reads, bool writes);
 
-/* How long a journey takes now. */
+/* The delay of a journey that begins now. */
 uint64_t sim_wire_delay_ns(struct wire *wire);
 const struct sim_faults *sim_wire_faults(const struct wire *wire);
 
-/* How much may be written. */
+/* Free bytes of the writer's kernel buffer. */
 size_t sim_channel_space_bytes(const struct channel *channel);
 
-/* As write() and read(): how much was moved; -EAGAIN. Something is there to be read. */
+/* As write() and read(): bytes moved, or -EAGAIN. For channel_read() there are bytes. */
 ssize_t sim_channel_write(struct channel *channel, const uint8_t *data, size_t len);
 ssize_t sim_channel_read(struct channel *channel, uint8_t *data, size_t len);
 
-/* Something to move may have come up. */
+/* Bytes or an end may have to move: starts a journey unless one is under way. */
 void sim_channel_kick(struct channel *channel);
 
-/* The end learns of an error after a while, unless it has one. */
+/* The end gets this error after a while, unless it has one. */
 void sim_end_fails(struct sim_end *end, int error, uint64_t delay_ns);
 void sim_end_ready(struct sim_end *end);
 static inline struct sim_end *sim_end_other(const struct sim_end *end) {
@@ -140,20 +140,20 @@ static inline struct sim_end *sim_end_other(const struct sim_end *end) {
 }
 
 /* socket.c */
-/* Are there bytes to be read now? And what would a read say: bytes, an end or an error? */
+/* Are there bytes to be read now? And would a read return anything: bytes, an end or an error? */
 bool sim_end_has_bytes(const struct sim_end *end);
 bool sim_end_is_readable(const struct sim_end *end);
 
-/* Would a write bring anything now? */
+/* Would a write return anything now? */
 bool sim_end_has_space(const struct sim_end *end);
 
-/* Bytes written that the other kernel has not acknowledged; 0 where none can know. */
+/* Bytes written that the other kernel has not acknowledged; 0 where that cannot be known. */
 uint64_t sim_end_unacknowledged(const struct sim_end *end);
 
-/* A read or a write takes all or, as the faults want it, less. */
+/* The length of a read, write or journey: all, or less if the faults say so. */
 size_t sim_wire_shorten(struct wire *wire, size_t len);
 
-/* The engine: a receive that is done, before poll() has told of it. */
+/* The engine: a receive that is done and that poll() has not yet reported. */
 struct received {
     struct mux_buffer *buffer; /* NULL: into the room */
     size_t len;                /* 0: there is none */
@@ -175,7 +175,7 @@ struct sim_engine_conn {
     bool finishing;
     struct received received;
     struct cursor cursor; /* of the send in flight */
-    int failed_error;     /* a send failed; told when what came before is received */
+    int failed_error;     /* a send failed; reported after the bytes received before it */
     uint64_t in_doubt_bytes;
     struct transport_peer peer;
 };
@@ -205,7 +205,7 @@ struct transport {
     struct transport_caps caps;
     struct sim *sim;
     struct mux_list link;
-    uint64_t wake_ns; /* the deadline of the last poll(); 0: it brought something */
+    uint64_t wake_ns; /* deadline of the last poll(); 0: it returned events */
     bool stopped;     /* see sim_stop() */
     struct pools pools;
     struct mux_list ready;
@@ -243,7 +243,7 @@ struct transport_conn *sim_engine_attach(struct transport *transport, int in, in
 void sim_engine_close(struct transport_conn *handle);
 struct sim_engine_conn *sim_engine_conn_new(struct transport *transport, enum transport_pool pool);
 void sim_engine_conn_use_socket(struct sim_engine_conn *conn, struct sim_end *end);
-/* Only the direction that is written: nothing more is sent. */
+/* Closes only the direction that is written. */
 void sim_engine_conn_leave_out(struct sim_engine_conn *conn);
 bool sim_engine_conn_lost(struct sim_engine_conn *conn, struct transport_event *event, int error,
                           const char *operation);
@@ -255,7 +255,7 @@ bool sim_engine_receive_turn(struct task *task, struct transport_event *event);
 void sim_engine_receive_wake(struct sim_engine_conn *conn);
 void sim_engine_receive_stop(struct sim_engine_conn *conn);
 
-/* Perhaps receives now, and poll() tells of it later. */
+/* May receive at once; poll() reports it later. */
 void sim_engine_receive_early(struct sim_engine_conn *conn);
 
 /* send.c */

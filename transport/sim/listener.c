@@ -57,7 +57,7 @@ void sim_engine_close_listener(struct transport_listener *handle) {
 static void accepted(struct sim_engine_listener *listener, struct transport_event *event,
                      struct sim_end *end) {
     struct sim_engine_conn *conn = sim_engine_conn_new(listener->transport, TRANSPORT_POOL_SHARED);
-    assert(conn); /* accept_turn() has looked */
+    assert(conn); /* accept_turn() has checked */
     sim_engine_conn_use_socket(conn, end);
     event->kind = TRANSPORT_ACCEPTED;
     event->conn = &conn->head;

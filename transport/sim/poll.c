@@ -1,6 +1,6 @@
 #include "transport/sim/internal.h"
 
-/* What a poll() costs: a process that is never idle lets time pass, too. */
+/* The time that a poll() takes: a process that is never idle lets time pass, too. */
 #define POLL_NS 1000
 
 static void spend(struct sim *sim, uint64_t ns) {
@@ -9,7 +9,7 @@ static void spend(struct sim *sim, uint64_t ns) {
         sim_clock_advance(sim, until_ns);
 }
 
-/* What is ready, waiting for it where poll() waits. */
+/* Serves what is ready; waits for it where poll() waits. */
 static unsigned wait_until(struct transport *transport, uint64_t deadline_ns,
                            struct transport_event *events, unsigned most) {
     struct sim *sim = transport->sim;

@@ -1,6 +1,6 @@
 #include "transport/sim/internal.h"
 
-/* May this connection still receive by itself? */
+/* Can this connection still receive by itself? */
 static bool receives(const struct sim_engine_conn *conn) {
     return conn->in_end && !conn->ended && !conn->connecting && !conn->lost && !conn->closing;
 }
@@ -15,7 +15,7 @@ void sim_engine_receive_wake(struct sim_engine_conn *conn) {
 
 void sim_engine_receive_stop(struct sim_engine_conn *conn) {
     intake_stop(&conn->intake);
-    if (conn->received.len > 0) /* what has come is told all the same */
+    if (conn->received.len > 0) /* what was received is reported anyway */
         intake_wake(&conn->intake);
 }
 
@@ -24,7 +24,7 @@ void sim_engine_receive(struct transport_conn *handle, bool on) {
     conn->intake.on = on;
     if (!on)
         sim_engine_receive_stop(conn);
-    sim_engine_receive_wake(conn); /* off: a failed send is told though */
+    sim_engine_receive_wake(conn); /* when off, a failed send is still reported */
 }
 
 void sim_engine_receive_into(struct transport_conn *handle, struct mux_room room) {
@@ -34,7 +34,7 @@ void sim_engine_receive_into(struct transport_conn *handle, struct mux_room room
     sim_engine_receive_wake(conn);
 }
 
-/* Reads what is there into the room, or else into the buffer. */
+/* Reads the bytes that have arrived into the room, or else into the buffer. */
 static void read_into(struct sim_engine_conn *conn, struct mux_buffer *buffer) {
     struct mux_room room = conn->intake.room;
     if (room.len == 0)
@@ -57,7 +57,7 @@ void sim_engine_receive_early(struct sim_engine_conn *conn) {
     intake_wake(&conn->intake);
 }
 
-/* Tells of what was received. A room that was offered meanwhile has lapsed. */
+/* Reports what was received. A room that was offered meanwhile has lapsed. */
 static bool tell(struct sim_engine_conn *conn, struct transport_event *event) {
     struct received received = conn->received;
     event->kind = TRANSPORT_RECEIVED;
@@ -75,7 +75,7 @@ static bool tell(struct sim_engine_conn *conn, struct transport_event *event) {
     return true;
 }
 
-/* There is nothing to be read: the end, an error, or that a send has failed before. */
+/* No bytes: an end, an error, or a send that failed before. */
 static bool no_bytes(struct sim_engine_conn *conn, struct transport_event *event) {
     uint8_t byte;
     if (conn->failed_error)
@@ -100,7 +100,7 @@ bool sim_engine_receive_turn(struct task *task, struct transport_event *event) {
         intake_stop(&conn->intake); /* a buffer was granted for nothing */
         return no_bytes(conn, event);
     }
-    if (!conn->intake.on) /* they came after a failed send, and are told before it */
+    if (!conn->intake.on) /* they came after a failed send, and are reported before it */
         return false;
     if (conn->intake.room.len == 0 && !(buffer = intake_buffer(&conn->intake))) {
         intake_wait(&conn->intake);

@@ -6,7 +6,7 @@ void sim_engine_send_wake(struct sim_engine_conn *conn) {
         task_wake(&conn->transport->ready, &conn->out);
 }
 
-/* Shows the peer the end of what was sent. */
+/* Shows the peer the end of the stream. */
 static void finish_now(struct sim_engine_conn *conn) {
     if (!conn->out_end->in && !conn->borrowed)
         sim_engine_conn_leave_out(conn);
@@ -53,7 +53,7 @@ void sim_engine_send(struct transport_conn *handle, const struct mux_gather *gat
     conn->sending = true;
     cursor_begin(&conn->cursor, gather);
     if (!conn->lost && !conn->failed_error && sim_chance(sim, sim->faults.early))
-        write_spans(conn); /* what is wrong is found again in its turn */
+        write_spans(conn); /* an error is found again in its turn */
     sim_engine_send_wake(conn);
 }
 

@@ -118,7 +118,7 @@ static void connect_done(struct sim_end *end) {
         listener->watcher.ready(listener->watcher.user);
 }
 
-/* An end learns how connecting went, or that it is broken: what has not arrived will not. */
+/* An end gets the result of connecting, or the error that broke it: bytes on their way are lost. */
 static void news(struct sim_timer *timer) {
     struct sim_end *end = MUX_CONTAINER_OF(timer, struct sim_end, news);
     if (end->connecting && !end->coming_error) {
@@ -215,7 +215,7 @@ void sim_finish(struct sim_end *end) {
     sim_channel_kick(end->out);
 }
 
-/* A process that closes with bytes unread has not got them: its kernel says so by a reset. */
+/* A process that closes with bytes unread makes its kernel send a reset. */
 static void tell_other(struct sim_end *end) {
     struct sim_end *other = sim_end_other(end);
     bool reset = end->in && sim_end_has_bytes(end);

@@ -1,4 +1,4 @@
-/* Watched descriptors: ends of the world's that the process reads itself. */
+/* Watched descriptors: ends that the process reads itself. */
 #include "transport/sim/internal.h"
 
 struct sim_watch {
@@ -17,7 +17,7 @@ static void end_is_ready(void *user) {
     wake(user);
 }
 
-/* Again in the next poll(), if it is not read until then. */
+/* Repeats in the next poll() unless it is read until then. */
 static bool readable_turn(struct task *task, struct transport_event *event) {
     struct sim_watch *watch = MUX_CONTAINER_OF(task, struct sim_watch, task);
     if (!sim_end_is_readable(watch->end))

@@ -1,13 +1,15 @@
-/* What connects two ends: two directions, their delays and faults, and how it breaks. */
+/* A connection: two directions, their delays and faults, and how it breaks. */
 #include "transport/sim/internal.h"
 #include <stdlib.h>
 
-/* What a kernel holds of a direction: bytes sent and not acknowledged, bytes received and not read.
+/*
+ * A kernel's buffers for one direction: bytes sent and not acknowledged, bytes received and not
+ * read.
  */
 #define KERNEL_SEND_BYTES 65536
 #define KERNEL_RECEIVE_BYTES 65536
 
-/* Who vanishes is missed after so long: keepalive and user timeout. */
+/* The time after which a vanished peer is noticed: keepalive and user timeout. */
 #define KEEPALIVE_NS 30000000000u
 
 /* Kinds of events in the digest, beside those of socket.c. */
@@ -123,7 +125,7 @@ static bool is_broken(const struct wire *wire) {
     return wire->fate != SIM_WHOLE || wire->ends[0].error || wire->ends[1].error;
 }
 
-/* So many bytes could arrive now. */
+/* The number of bytes that could arrive now. */
 static size_t movable(const struct channel *channel) {
     uint64_t under_way = channel->written - channel->arrived;
     uint64_t window = KERNEL_RECEIVE_BYTES - (channel->arrived - channel->read);
@@ -142,7 +144,7 @@ void sim_channel_kick(struct channel *channel) {
         sim_timer_set(sim, &channel->deliver, sim->now_ns + sim_wire_delay_ns(channel->wire));
 }
 
-/* One bit of those that arrive is wrong. */
+/* Flips one bit of the bytes that arrive. */
 static void corrupt(struct channel *channel, size_t len) {
     struct sim *sim = channel->wire->sim;
     struct sim_corruption corruption = {.offset = channel->arrived + sim_random(sim, len),
@@ -185,7 +187,7 @@ static void deliver(struct sim_timer *timer) {
     size_t len = movable(channel);
     if (breaks(wire))
         return;
-    if (to->closed) { /* nobody takes them */
+    if (to->closed) { /* the reader has gone */
         if (len > 0)
             sim_end_fails(from, wire->pipe ? EPIPE : ECONNRESET, sim_wire_delay_ns(wire));
         return;
@@ -210,7 +212,7 @@ static void acknowledge(struct sim_timer *timer) {
     sim_end_ready(&channel->wire->ends[channel->from]);
 }
 
-/* The bytes stay for good: what came of them is asked for later. */
+/* The bytes are kept: sim_stream() returns them later. */
 static void append(struct channel *channel, const uint8_t *data, size_t len) {
     if (channel->written + len > channel->room_bytes) {
         channel->room_bytes = 2 * (size_t)channel->written + len;

@@ -2,7 +2,7 @@
 #include "transport/uring/uring.h"
 #include <sys/mman.h>
 
-/* A buffer's id in a completion has 16 bits. */
+/* A completion has 16 bits for a buffer's id. */
 #define POOL_BUFFERS_MAX (UINT16_MAX + 1)
 
 static struct uring_buffer_ring *ring_of(struct transport *transport, const struct pool *pool) {
@@ -26,7 +26,7 @@ static void fill(struct transport *transport, struct pool *pool) {
 
 static void returned(struct pool *pool, struct mux_buffer *buffer) {
     pool_keep(pool, buffer);
-    fill(pool->owner, pool); /* before the ring is made: it has no room */
+    fill(pool->owner, pool); /* before the ring is made it has no entries */
 }
 
 static unsigned entries_for(unsigned buffers) {
@@ -113,13 +113,13 @@ void uring_buffers_scarce(struct transport *transport, enum transport_pool pool)
     transport->rings[pool].scarce = true;
 }
 
-/* Who was told has waited longer. */
+/* A connection whose wait was reported has waited longer. */
 static struct mux_list *first_waiting(struct uring_buffer_ring *ring, struct pool *pool) {
     struct mux_list *queue = mux_list_empty(&ring->told) ? &pool->waiting : &ring->told;
     return mux_list_empty(queue) ? NULL : queue->next;
 }
 
-/* There is no buffer: those who have come to wait for one are told. */
+/* No buffer is free: reports STARVED for the connections that have begun to wait. */
 static void tell_starved(struct uring_buffer_ring *ring, struct pool *pool,
                          struct uring_events *out) {
     while (out->count < out->most && !mux_list_empty(&pool->waiting)) {
@@ -132,10 +132,10 @@ static void tell_starved(struct uring_buffer_ring *ring, struct pool *pool,
 }
 
 /*
- * Arming more than there are buffers would only bring their requests back with ENOBUFS, again and
- * again for thousands of connections; so each round serves as many as can be served. A multishot
- * request of one that is first in turn could take all buffers, in every turn; so while buffers are
- * scarce each gets one.
+ * Arming more requests than there are buffers would bring them back with ENOBUFS, again and again
+ * for thousands of connections; so each round serves as many as there are buffers. A multishot
+ * request of the first connection could take all buffers, in every turn; so while buffers are
+ * scarce each connection gets one.
  */
 static bool serve(struct transport *transport, struct pool *pool, struct uring_events *out) {
     struct uring_buffer_ring *ring = ring_of(transport, pool);

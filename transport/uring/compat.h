@@ -1,6 +1,6 @@
 /*
- * What the headers of liburing 2.3 (Debian 12) lack. Whether the kernel has it is probed at run
- * time. Raw numbers under names of our own: the headers have opcodes as enumerators, which the
+ * What the headers of liburing 2.3 (Debian 12) lack. Whether the kernel supports it is probed at
+ * run time. Raw numbers under names of our own: the headers have opcodes as enumerators, which the
  * preprocessor cannot see.
  */
 #ifndef TRANSPORT_URING_COMPAT_H
@@ -10,7 +10,8 @@
 
 #define URING_OP_READ_MULTISHOT 49 /* Linux 6.7 */
 
-/* Waiting with a least time: Linux 6.12. The argument of io_uring_enter() has it where `pad` was.
+/*
+ * Waiting for a minimum time: Linux 6.12. The argument of io_uring_enter() has it where `pad` was.
  */
 #define URING_FEATURE_MIN_TIMEOUT (1U << 15)
 

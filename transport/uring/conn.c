@@ -63,7 +63,7 @@ static void connect_complete(struct uring_op *op, int result, unsigned flags,
     }
     conn->connecting = false;
     op->kind = &uring_send_kind;
-    if (conn->address.any.sa_family == AF_UNIX) /* only now has the peer a pid */
+    if (conn->address.any.sa_family == AF_UNIX) /* the peer's pid is known only now */
         socket_describe_peer(conn->send.fd, &conn->address, &conn->peer);
     uring_event(out, TRANSPORT_CONNECTED)->conn = &conn->head;
 }
@@ -96,8 +96,8 @@ struct transport_conn *uring_connect(struct transport *transport,
 }
 
 /*
- * A device may block although it polls as ready, and knows no way to be asked not to: the kernel's
- * worker threads wait for it instead of us.
+ * A device may block although it polls as ready, and cannot be asked not to: the kernel's worker
+ * threads wait for it instead of this thread.
  */
 static bool use_descriptor(int fd, enum descriptor_kind *kind, bool *is_pipe, bool *is_device,
                            struct transport_failure *failure) {

@@ -2,11 +2,11 @@
 #include "transport/uring/uring.h"
 #include <stdlib.h>
 
-/* stop() looks this often whether the kernel has let go of everything; usually it has at once. */
+/* How often stop() checks whether the kernel has released everything; usually it has at once. */
 #define STOP_STEP_NS 1000000U
 #define STOP_EVENTS 64
 
-/* Below this a copy costs less than one more iovec in sendmsg(). */
+/* Below this size a copy costs less than another iovec in sendmsg(). */
 #define REFERENCE_LEAST_BYTES 512
 
 static void uring_fini(struct transport *transport) {
@@ -40,7 +40,7 @@ static struct transport *uring_init(const struct transport_config *config,
         return NULL;
     }
     transport->reserve.fd = -1;
-    uring_gathering_init(&transport->gathering);
+    uring_coalescing_init(&transport->coalescing);
     mux_list_init(&transport->work);
     mux_list_init(&transport->listeners);
     mux_list_init(&transport->watch_work);
@@ -75,7 +75,7 @@ static bool advance_conns(struct transport *transport, struct uring_events *out)
     return mux_list_empty(&transport->work);
 }
 
-/* Makes the requests that are wanted. False if there are more to make at once. */
+/* Makes the requests that are wanted. False if more can be made at once. */
 static bool advance(struct transport *transport, struct uring_events *out) {
     return uring_watches_advance(transport) && uring_listeners_advance(transport) &&
            advance_conns(transport, out) && !uring_buffers_serve(transport, out);
@@ -102,11 +102,11 @@ static unsigned uring_poll(struct transport *transport, uint64_t deadline_ns,
     deferred_run(&transport->deferred);
     for (;;) {
         bool may_wait = advance(transport, &out) && out.count == 0;
-        transport->gathering.waited = transport->gathering.on = false;
+        transport->coalescing.waited = transport->coalescing.on = false;
         bool woken = !uring_enter(transport, may_wait ? deadline_ns : 0);
         harvest(transport, &out);
-        if (transport->gathering.waited)
-            uring_gathering_woken(transport, &out);
+        if (transport->coalescing.waited)
+            uring_coalescing_woken(transport, &out);
         if (out.count > 0 || woken || deadline_ns <= uring_now_ns(transport))
             return out.count;
     }
@@ -114,7 +114,7 @@ static unsigned uring_poll(struct transport *transport, uint64_t deadline_ns,
 
 static void uring_stop(struct transport *transport) {
     struct transport_event events[STOP_EVENTS];
-    /* All are closed: the only events are CLOSED. */
+    /* Everything is closed: the only events are CLOSED. */
     while (conns_open(&transport->conns) > 0 || !mux_list_empty(&transport->listeners) ||
            transport->watches.count > 0)
         uring_poll(transport, uring_now_ns(transport) + STOP_STEP_NS, events, STOP_EVENTS);

@@ -1,7 +1,6 @@
 /*
- * Listeners: one accept for each in every poll(). A request that accepts again and again would
- * take a whole backlog before anything else is looked at, and meanwhile nobody else is served: 25
- * to 170 ms with 4,000 in the backlog.
+ * Listeners: one accept for each in every poll(). A multishot accept would take a whole backlog
+ * before any connection is served: a delay of 25 to 170 ms with 4,000 in the backlog.
  */
 #include "transport/uring/uring.h"
 #include <poll.h>
@@ -53,8 +52,8 @@ void uring_listeners_rested(struct transport *transport) {
 }
 
 /*
- * The peer's address. Not getpeername(): it does not know it any more when the peer has reset the
- * connection, whose bytes can be received all the same.
+ * The peer's address. getpeername() fails when the peer has already reset the connection, whose
+ * bytes can still be received.
  */
 static struct transport_address peer_of(const struct uring_listener *listener, int fd) {
     struct transport_address address = {
@@ -92,14 +91,14 @@ static void accepted(struct uring_listener *listener, int fd, struct uring_event
 }
 
 /*
- * The kernel takes a descriptor before it looks for a connection: without one accepting fails even
- * while nobody is there. So it is tried again only when somebody is.
+ * The kernel takes a descriptor before it looks for a connection: without one, accepting fails even
+ * when no connection waits. So it is tried again only when one does.
  */
 static void accept_failed(struct uring_listener *listener, int error, struct uring_events *out) {
     struct transport *transport = listener->transport;
     listener->poll_first = true;
     if (!socket_accept_starved(error))
-        return; /* of that one connection, which is gone */
+        return; /* an error of that one connection, which is gone */
     if (socket_refuse(&transport->reserve, listener->socket.fd))
         refused(listener, error, out);
     else
@@ -125,7 +124,7 @@ static void complete(struct uring_op *op, int result, unsigned flags, struct uri
     }
 }
 
-/* All listeners are looked at in every poll(). */
+/* Every poll() advances all listeners. */
 static void settle(struct uring_op *op, struct uring_events *out) {
     (void)op;
     (void)out;

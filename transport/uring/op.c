@@ -40,7 +40,7 @@ void uring_op_complete(uint64_t data, int result, unsigned flags, struct uring_e
         op->cancel_in_flight = false;
         /*
          * EALREADY: a worker thread runs it and was interrupted. ENOENT while it is in flight: it
-         * was between two states, and has to be cancelled once more.
+         * was between two states, and has to be cancelled again.
          */
         op->cancel_taken = op->in_flight && (result >= 0 || result == -EALREADY);
         op->kind->settle(op, out);

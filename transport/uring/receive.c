@@ -1,7 +1,7 @@
 /*
- * Receiving: into buffers that the kernel chooses (multishot where it can be), or into the user's
- * room. One request at a time; a change of mind cancels it, and what is wanted then is begun when
- * it has come to its end. So no byte can overtake another.
+ * Receiving: into buffers that the kernel chooses (multishot where supported), or into the user's
+ * room. One request at a time; a change of what is wanted cancels it, and the new request begins
+ * when the old one has ended. So no byte can overtake another.
  */
 #include "transport/uring/uring.h"
 #include <poll.h>
@@ -15,7 +15,7 @@ static bool has_room(const struct uring_receive *receive) {
     return receive->room.data != NULL;
 }
 
-/* The request in flight is not what is wanted now. */
+/* Is the request in flight no longer what is wanted? */
 static bool must_stop(const struct uring_conn *conn) {
     const struct uring_receive *receive = &conn->receive;
     if (conn->send.error != 0 && (!receive->draining || receive->drain_bytes == 0))
@@ -23,7 +23,7 @@ static bool must_stop(const struct uring_conn *conn) {
     return !receive->wanted || (has_room(receive) && !receive->into_room);
 }
 
-/* After a failed send: true once all has been received that had come until then. */
+/* After a failed send: have all bytes been received that had arrived until then? */
 static bool drained(struct uring_conn *conn) {
     struct uring_receive *receive = &conn->receive;
     if (!receive->draining) {
@@ -38,8 +38,8 @@ void uring_receive_leave(struct uring_receive *receive) {
 }
 
 /*
- * A file is read and written at offsets of our own: the kernel does not move the descriptor's when
- * a request fails after it did a part, which it reports as done.
+ * A file is read and written at explicit offsets: the kernel does not move the descriptor's offset
+ * when a request fails after a part was done, which it reports as done.
  */
 static uint64_t offset(const struct uring_receive *receive) {
     return receive->is_file ? (uint64_t)receive->file_offset : URING_OFFSET_NONE;
@@ -108,7 +108,7 @@ bool uring_receive_advance(struct uring_conn *conn, struct uring_events *out) {
         uring_receive_leave(receive);
         return arm_room(conn);
     }
-    if (mux_list_empty(&receive->waiting)) /* else it keeps its turn */
+    if (mux_list_empty(&receive->waiting)) /* otherwise it keeps its place in the queue */
         mux_list_append(&conn->transport->pools.of[receive->pool].waiting, &receive->waiting);
     return true;
 }
@@ -129,7 +129,7 @@ static void deliver(struct uring_conn *conn, struct mux_buffer *buffer, size_t l
     receive->room = (struct mux_room){NULL, 0}; /* filled or lapsed */
     if (receive->is_file) {
         receive->file_offset += (int64_t)len;
-        lseek(receive->fd, receive->file_offset, SEEK_SET); /* for others who share it */
+        lseek(receive->fd, receive->file_offset, SEEK_SET); /* for other processes that share it */
     }
     if (receive->draining) {
         receive->drain_bytes -= len < receive->drain_bytes ? len : receive->drain_bytes;
@@ -139,11 +139,11 @@ static void deliver(struct uring_conn *conn, struct mux_buffer *buffer, size_t l
 
 static void end(struct uring_conn *conn, struct uring_events *out) {
     conn->receive.ended = true;
-    if (conn->send.error == 0) /* else LOST says it */
+    if (conn->send.error == 0) /* otherwise LOST reports it */
         uring_event(out, TRANSPORT_ENDED)->conn = &conn->head;
 }
 
-/* ENOBUFS and a cancelled request are no failures: what is wanted is begun again in its turn. */
+/* ENOBUFS and a cancelled request are not failures: what is wanted begins again in its turn. */
 static bool is_failure(int result) {
     return result != -ENOBUFS && result != -ECANCELED && result != -EINTR;
 }

@@ -2,13 +2,13 @@
 #include "transport/uring/uring.h"
 #include <time.h>
 
-/* Requests are made in bursts; when one is larger the queue is submitted in between. */
+/* Requests are made in bursts; a larger burst is submitted in parts. */
 #define SQ_ENTRIES 512
-/* Completions that can wait at once: of a receive and a send, and of what cancels them. */
+/* Completions that can wait at once: of a receive and a send, and of their cancellations. */
 #define COMPLETIONS_PER_CONN 4
-/* The kernel's limit (IORING_MAX_CQ_ENTRIES); what does not fit waits in the kernel. */
+/* The kernel's limit (IORING_MAX_CQ_ENTRIES); completions beyond it wait in the kernel. */
 #define CQ_ENTRIES_MAX 65536
-/* Opcodes that a probe asks for: all that fit in their byte. */
+/* Opcodes that a probe asks for: all that a byte can hold. */
 #define PROBE_OPS 256
 
 #define NS_PER_S 1000000000U
@@ -38,7 +38,7 @@ static bool setup(struct transport *transport, const struct transport_config *co
     return false;
 }
 
-/* Where a profile lets a ring be made, but not entered, that is better known now. */
+/* A profile may allow io_uring_setup() but not io_uring_enter(): better to know now. */
 static bool try_enter(struct transport *transport, struct transport_failure *failure) {
     struct io_uring *ring = &transport->ring;
     struct io_uring_cqe *cqe;
@@ -57,7 +57,9 @@ static bool try_enter(struct transport *transport, struct transport_failure *fai
     return true;
 }
 
-/* What is used only where the kernel has it. All the rest came before DEFER_TASKRUN. */
+/*
+ * Features that are used only where the kernel has them. All others are older than DEFER_TASKRUN.
+ */
 static bool probe(struct transport *transport, struct transport_failure *failure) {
     union {
         struct io_uring_probe probe;
@@ -79,7 +81,7 @@ bool uring_ring_make(struct transport *transport, const struct transport_config 
     if (!setup(transport, config, failure) || !try_enter(transport, failure) ||
         !probe(transport, failure))
         return false;
-    /* Saves the look-up of the ring's descriptor in each call. Not needed: may fail. */
+    /* Saves the look-up of the ring's descriptor in each call. Optional: may fail. */
     io_uring_register_ring_fd(&transport->ring);
     return true;
 }
@@ -88,7 +90,7 @@ struct io_uring_sqe *uring_sqe(struct transport *transport) {
     struct io_uring_sqe *sqe = io_uring_get_sqe(&transport->ring);
     if (sqe)
         return sqe;
-    io_uring_submit(&transport->ring); /* may find no memory: then there is no room below either */
+    io_uring_submit(&transport->ring); /* may find no memory: then the queue is still full */
     return io_uring_get_sqe(&transport->ring);
 }
 
@@ -99,41 +101,42 @@ uint64_t uring_now_ns(const struct transport *transport) {
     return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
-/* The kernel adds this to its clock: "for ever" would overflow that. */
-#define REST_MOST_NS (3600 * (uint64_t)NS_PER_S)
+/* The kernel adds this to its clock: no limit at all would overflow. */
+#define TIMEOUT_MOST_NS (3600 * (uint64_t)NS_PER_S)
 
-static struct __kernel_timespec rest_until(uint64_t deadline_ns, uint64_t now_ns) {
-    uint64_t rest_ns = deadline_ns - now_ns;
-    rest_ns = rest_ns < REST_MOST_NS ? rest_ns : REST_MOST_NS;
-    return (struct __kernel_timespec){(long long)(rest_ns / NS_PER_S),
-                                      (long long)(rest_ns % NS_PER_S)};
+static struct __kernel_timespec timeout_until(uint64_t deadline_ns, uint64_t now_ns) {
+    uint64_t timeout_ns = deadline_ns - now_ns;
+    timeout_ns = timeout_ns < TIMEOUT_MOST_NS ? timeout_ns : TIMEOUT_MOST_NS;
+    return (struct __kernel_timespec){(long long)(timeout_ns / NS_PER_S),
+                                      (long long)(timeout_ns % NS_PER_S)};
 }
 
 /*
- * Completions gather for so long, or until there are so many. Of 256 workers with 47,000 packets/s
- * a packet takes 10.9 us of CPU and 150 us to the sink in the median; with 200 us 9.2 and 235, with
- * 50 us 12.4 and 115, without 13 and 105.
+ * A wait coalesces completions for COALESCE_US, or until there are COALESCE_COMPLETIONS. With 256
+ * workers and 47,000 packets/s a packet takes 10.9 us of CPU and 150 us to the sink in the median;
+ * with 200 us 9.2 and 235, with 50 us 12.4 and 115, without 13 and 105.
  */
-#define GATHER_US 100
-#define GATHER_COMPLETIONS 64
+#define COALESCE_US 100
+#define COALESCE_COMPLETIONS 64
 
-static int wait_gathering(struct io_uring *ring, uint64_t deadline_ns, uint64_t now_ns) {
-    struct __kernel_timespec rest = rest_until(deadline_ns, now_ns);
-    struct uring_getevents_arg arg = {.min_wait_usec = GATHER_US, .ts = (uint64_t)(uintptr_t)&rest};
+static int wait_coalescing(struct io_uring *ring, uint64_t deadline_ns, uint64_t now_ns) {
+    struct __kernel_timespec timeout = timeout_until(deadline_ns, now_ns);
+    struct uring_getevents_arg arg = {.min_wait_usec = COALESCE_US,
+                                      .ts = (uint64_t)(uintptr_t)&timeout};
     unsigned flags = IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG;
     if (ring->enter_ring_fd != ring->ring_fd)
         flags |= IORING_ENTER_REGISTERED_RING;
     int result = io_uring_sq_ready(ring) ? io_uring_submit(ring) : 0;
     if (result < 0)
         return result;
-    return io_uring_enter2((unsigned)ring->enter_ring_fd, 0, GATHER_COMPLETIONS, flags,
+    return io_uring_enter2((unsigned)ring->enter_ring_fd, 0, COALESCE_COMPLETIONS, flags,
                            (sigset_t *)&arg, sizeof arg);
 }
 
 static int wait_until(struct io_uring *ring, uint64_t deadline_ns, uint64_t now_ns) {
     struct io_uring_cqe *cqe;
-    struct __kernel_timespec rest = rest_until(deadline_ns, now_ns);
-    return io_uring_submit_and_wait_timeout(ring, &cqe, 1, &rest, NULL);
+    struct __kernel_timespec timeout = timeout_until(deadline_ns, now_ns);
+    return io_uring_submit_and_wait_timeout(ring, &cqe, 1, &timeout, NULL);
 }
 
 static int submit_and_wait(struct transport *transport, uint64_t deadline_ns) {
@@ -142,14 +145,14 @@ static int submit_and_wait(struct transport *transport, uint64_t deadline_ns) {
     if (ready && io_uring_sq_ready(ring) == 0)
         return 0;
     uint64_t now_ns = deadline_ns == 0 ? 0 : uring_now_ns(transport);
-    /* Completions are made only while we are in the kernel for events (DEFER_TASKRUN). */
+    /* Completions are posted only while this thread is in the kernel for events (DEFER_TASKRUN). */
     if (ready || deadline_ns <= now_ns)
         return io_uring_submit_and_get_events(ring);
-    transport->gathering.waited = true;
-    transport->gathering.on =
-        deadline_ns - now_ns > GATHER_US * UINT64_C(1000) && uring_gathers(transport);
-    if (transport->gathering.on)
-        return wait_gathering(ring, deadline_ns, now_ns);
+    transport->coalescing.waited = true;
+    transport->coalescing.on =
+        deadline_ns - now_ns > COALESCE_US * UINT64_C(1000) && uring_coalesces(transport);
+    if (transport->coalescing.on)
+        return wait_coalescing(ring, deadline_ns, now_ns);
     if (deadline_ns == UINT64_MAX)
         return io_uring_submit_and_wait(ring, 1);
     return wait_until(ring, deadline_ns, now_ns);
@@ -158,9 +161,9 @@ static int submit_and_wait(struct transport *transport, uint64_t deadline_ns) {
 bool uring_enter(struct transport *transport, uint64_t deadline_ns) {
     int result = submit_and_wait(transport, deadline_ns);
     /*
-     * ETIME: the deadline. EBUSY: completions that did not fit are still with the kernel, those
-     * that did are taken now. EAGAIN: no memory for a request, which stays in the queue. Anything
-     * else is not the world's doing: another thread called, or completions are gone for good.
+     * ETIME: the deadline. EBUSY: completions that did not fit are still in the kernel; those that
+     * did are taken now. EAGAIN: no memory for a request, which stays in the queue. Any other error
+     * is a bug: another thread called, or completions are lost.
      */
     assert(result >= 0 || result == -EINTR || result == -ETIME || result == -EBUSY ||
            result == -EAGAIN);

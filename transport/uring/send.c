@@ -1,7 +1,7 @@
 /*
  * Sending: one gather list at a time, handed to the kernel as it is. What a request leaves over
- * (always possible with pipes, files and signals; on sockets MSG_WAITALL lets the kernel go on by
- * itself) is sent by the next one.
+ * (always possible with pipes, files and signals; on sockets MSG_WAITALL makes the kernel continue
+ * by itself) is sent by the next request.
  */
 #include "transport/uring/uring.h"
 #include <poll.h>
@@ -22,7 +22,7 @@ static struct uring_conn *conn_of(struct uring_op *op) {
     return MUX_CONTAINER_OF(op, struct uring_conn, send.op);
 }
 
-/* The next piece: what is left of a span that is taken in part, alone; else all further spans. */
+/* The next piece: the rest of a partly sent span, alone; otherwise all further spans. */
 static struct msghdr *next_piece(struct uring_send *send) {
     const struct cursor *cursor = &send->cursor;
     if (cursor->offset_bytes > 0) {
@@ -37,7 +37,7 @@ static struct msghdr *next_piece(struct uring_send *send) {
     return &send->message;
 }
 
-/* In a file: as for reading. One opened to append does that whatever the offset. */
+/* In a file, as for reading. One opened to append ignores the offset. */
 static uint64_t offset(const struct uring_send *send) {
     return send->kind == DESCRIPTOR_FILE
                ? (uint64_t)send->mark.offset_bytes + send->cursor.sent_bytes
@@ -49,7 +49,7 @@ static bool begin(struct uring_conn *conn) {
     struct io_uring_sqe *sqe = uring_op_begin(conn->transport, &send->op);
     if (!sqe)
         return false;
-    conn->transport->gathering.sends_in_flight++;
+    conn->transport->coalescing.sends_in_flight++;
     if (send->poll_first) {
         io_uring_prep_poll_add(sqe, send->fd, POLLOUT);
         return true;
@@ -65,12 +65,13 @@ static bool begin(struct uring_conn *conn) {
     return true;
 }
 
-/* The end that the peer sees. */
+/* Shows the peer the end of the stream. */
 static void end(struct uring_conn *conn) {
     struct uring_send *send = &conn->send;
     send->finished = true;
     if (send->kind == DESCRIPTOR_SOCKET) {
-        shutdown(send->fd, SHUT_WR); /* fails when the connection is gone: then it is ended */
+        shutdown(send->fd,
+                 SHUT_WR); /* fails when the connection is gone: then it has ended anyway */
     } else if (!conn->borrowed) {
         close(send->fd);
         send->fd = -1;
@@ -105,13 +106,13 @@ static void complete(struct uring_op *op, int result, unsigned flags, struct uri
     (void)flags;
     struct uring_conn *conn = conn_of(op);
     struct uring_send *send = &conn->send;
-    conn->transport->gathering.sends_in_flight--;
+    conn->transport->coalescing.sends_in_flight--;
     bool polled = send->poll_first;
     send->poll_first = !polled && result == -EAGAIN;
     if (polled || send->poll_first)
         return;
     if (result < 0) {
-        /* cancelled or interrupted: what is left is sent again if it is still wanted */
+        /* cancelled or interrupted: the rest is sent again if it is still wanted */
         if (result != -ECANCELED && result != -EINTR)
             failed(conn, -result);
         return;
@@ -119,13 +120,13 @@ static void complete(struct uring_op *op, int result, unsigned flags, struct uri
     cursor_advance(&send->cursor, (size_t)result);
     if (!cursor_at_end(&send->cursor)) {
         if (result == 0)
-            failed(conn, EIO); /* a device that takes nothing would be asked for ever */
+            failed(conn, EIO); /* a device that takes nothing would be asked without end */
         return;
     }
     if (send->kind == DESCRIPTOR_FILE)
-        lseek(send->fd, (off_t)offset(send), SEEK_SET); /* for others who share it */
+        lseek(send->fd, (off_t)offset(send), SEEK_SET); /* for other processes that share it */
     if (conn->closing || conn->lost)
-        return; /* CLOSED tells */
+        return; /* CLOSED reports it */
     send->active = false;
     uring_event(out, TRANSPORT_SENT)->conn = &conn->head;
 }
@@ -147,7 +148,8 @@ static struct uring_conn *written_by(struct uring_op *op) {
 bool uring_reader_advance(struct uring_conn *conn) {
     if (conn->send.finish)
         return uring_op_stop(conn->transport, &conn->hang_up);
-    bool heard_out = conn->receive.fd < 0 || conn->receive.ended; /* else that comes first */
+    bool heard_out = conn->receive.fd < 0 ||
+                     conn->receive.ended; /* otherwise the end of receiving comes first */
     if (!conn->watches_reader || !heard_out || conn->lost || !uring_op_idle(&conn->hang_up))
         return true;
     struct io_uring_sqe *sqe = uring_op_begin(conn->transport, &conn->hang_up);
@@ -157,7 +159,7 @@ bool uring_reader_advance(struct uring_conn *conn) {
     return true;
 }
 
-/* A send in flight finds it out by itself; what cannot be polled has no reader. */
+/* A send in flight finds out by itself. A descriptor that cannot be polled has no reader. */
 static void reader_complete(struct uring_op *op, int result, unsigned flags,
                             struct uring_events *out) {
     (void)flags;

@@ -1,16 +1,16 @@
 /*
- * The io_uring engine, inside.
+ * The io_uring engine from inside.
  *
- * Calls of the user note what is wanted and put the connection on the work list; poll() compares
- * what is wanted with what is in flight, makes the requests, submits and waits in one call of the
- * kernel, and turns completions into events. So wishes that change quickly cost nothing, a full
- * submission queue loses nothing, and no call can fail half-way. The ring belongs to the thread
- * that called init() (IORING_SETUP_SINGLE_ISSUER): no other may use the transport.
+ * The user's calls note what is wanted and put the connection on the work list; poll() compares
+ * what is wanted with what is in flight, makes the requests, submits and waits in one system call,
+ * and turns completions into events. So a quick change of mind costs nothing, a full submission
+ * queue loses nothing, and no call can fail half-way. The ring belongs to the thread that called
+ * init() (IORING_SETUP_SINGLE_ISSUER): no other thread may use the transport.
  *
- * Why nothing is used after it is freed: a request's user_data is the address of a uring_op, which
- * lies in a connection or a listener. An op has one request in flight at most and one request that
- * cancels it, and counts as idle only when the last completion of both has been seen. The memory
- * around it is used again (or freed) only when all its ops are idle, and not before the next
+ * Why no memory is used after it is freed: a request's user_data is the address of a uring_op,
+ * which is part of a connection, a listener or a watch. An op has at most one request in flight and
+ * one request that cancels it, and is idle only when the last completion of both has been seen. The
+ * memory around it is reused (or freed) only when all its ops are idle, and not before the next
  * poll(), so that events of the same batch can still name it. Buffers, rooms and gather lists
  * belong to the op in flight in the same way.
  */
@@ -38,26 +38,26 @@ struct uring_events {
 /* Bytes of one request: its result is an int. */
 #define URING_REQUEST_MAX_BYTES (1U << 30)
 
-/* Spans of one send: what sendmsg() and writev() take at most (IOV_MAX). */
+/* Most spans of one send: the limit of sendmsg() and writev() (IOV_MAX). */
 #define URING_GATHER_MAX 1024
 
-/* Devices and pipes have no offset, or the kernel's is right. */
+/* For descriptors without an offset (devices, pipes), or to use the kernel's. */
 #define URING_OFFSET_NONE UINT64_MAX
 
 struct uring_op;
 
 struct uring_op_kind {
-    /* A completion of the request; op->in_flight says whether more will come. */
+    /* A completion of the request; op->in_flight says whether more follow. */
     void (*complete)(struct uring_op *op, int result, unsigned flags, struct uring_events *out);
     /* After a completion that ended the request or its cancellation. */
     void (*settle)(struct uring_op *op, struct uring_events *out);
 };
 
-/* A request to the kernel, again and again the same memory. */
+/* A request to the kernel; the same memory serves one request after another. */
 struct uring_op {
     const struct uring_op_kind *kind;
-    bool in_flight;        /* its last completion has not come */
-    bool cancel_in_flight; /* nor that of the request which cancels it */
+    bool in_flight;        /* its last completion has not been seen */
+    bool cancel_in_flight; /* nor that of the request that cancels it */
     bool cancel_taken;     /* the kernel found it: it ends by itself, do not cancel again */
 };
 
@@ -66,15 +66,17 @@ struct uring_buffer_ring {
     struct io_uring_buf_ring *entries;
     size_t mapped_bytes;
     unsigned most;  /* entries; a power of two */
-    unsigned count; /* buffers in it, as far as completions tell */
-    bool scarce;    /* one came back without a buffer, and not all have had their turn since */
-    struct mux_list told; /* of pool->waiting: those that know, first in turn */
+    unsigned count; /* buffers in it, according to the completions seen */
+    bool scarce;    /* a request found no buffer, and not every waiting connection has had its turn
+                       since */
+    struct mux_list
+        told; /* connections whose STARVED was reported; before those in pool->waiting */
 };
 
 enum uring_receive_how {
     URING_RECV_MULTISHOT, /* sockets */
     URING_READ_MULTISHOT, /* pipes, where the kernel has it */
-    URING_READ,           /* the rest, one read at a time */
+    URING_READ,           /* other descriptors, one read at a time */
 };
 
 struct uring_receive {
@@ -88,10 +90,11 @@ struct uring_receive {
     bool is_file;
     int64_t file_offset; /* of a file: where the next read begins */
     bool into_room;      /* the request in flight receives into `room` */
-    bool poll_first;     /* somebody made it non-blocking, and nothing was there: wait for more */
+    bool poll_first;     /* another process made it non-blocking, and it was empty: wait until it is
+                            readable */
     bool wanted;
     bool ended;
-    bool draining;        /* a send failed: these bytes are still to come before LOST */
+    bool draining;        /* a send failed: `drain_bytes` are received before LOST */
     uint64_t drain_bytes; /* unread when it failed */
 };
 
@@ -101,10 +104,11 @@ struct uring_send {
     enum descriptor_kind kind;
     bool is_device;
     bool active;     /* from send() until SENT or CLOSED */
-    bool poll_first; /* somebody made it non-blocking, and it was full: wait for room */
+    bool poll_first; /* another process made it non-blocking, and it was full: wait until it is
+                        writable */
     bool finish;     /* wanted */
     bool finished;
-    int error;            /* why sending is over; 0: it is not */
+    int error;            /* why sending has ended; 0: it has not */
     struct cursor cursor; /* behind what the kernel took */
     struct iovec rest;    /* of the span at the cursor, when some of it is taken */
     struct msghdr message;
@@ -118,7 +122,7 @@ struct uring_conn {
     struct mux_list work;  /* in transport->work */
     struct uring_receive receive;
     struct uring_send send;  /* its op also connects */
-    struct uring_op hang_up; /* waits for the reader of what is only written to go away */
+    struct uring_op hang_up; /* reports that the reader of a write-only descriptor has gone */
     bool watches_reader;
     bool borrowed;
     bool connecting;
@@ -136,8 +140,8 @@ struct uring_listener {
     struct listening_socket socket;
     bool on;
     bool closing;
-    bool poll_first; /* accepting failed: wait until somebody is there before it is tried again */
-    bool resting;    /* nothing can be accepted nor refused: not again before the next poll() */
+    bool poll_first; /* accepting failed: wait for a connection before the next try */
+    bool resting;    /* neither accepting nor refusing works: not again before the next poll() */
 };
 
 static inline struct uring_conn *uring_conn_of(const struct transport_conn *handle) {
@@ -151,12 +155,12 @@ static inline struct uring_listener *uring_listener_of(const struct transport_li
 extern const struct transport_conn_ops uring_conn_ops;
 extern const struct transport_listener_ops uring_listener_ops;
 
-/* wait.c: whether to let completions gather before we are woken. */
-struct uring_gathering {
+/* wait.c: whether a wait coalesces completions. */
+struct uring_coalescing {
     unsigned sends_in_flight;
-    unsigned small_wakes;  /* in a row, soon after each other */
-    unsigned wakes_needed; /* so many, then completions are gathered */
-    bool waited, on;       /* the last entry into the kernel did */
+    unsigned small_wakes;  /* in a row, shortly after each other */
+    unsigned wakes_needed; /* small wakes that make the next wait coalesce */
+    bool waited, on;       /* the last system call did */
     uint64_t woken_ns;
 };
 
@@ -174,7 +178,7 @@ struct transport {
     bool ring_made;
     bool read_multishot;
     bool min_wait; /* the kernel can wait for a least time */
-    struct uring_gathering gathering;
+    struct uring_coalescing coalescing;
     struct pools pools;
     struct uring_buffer_ring rings[TRANSPORT_POOLS];
     struct socket_reserve reserve;
@@ -190,7 +194,7 @@ struct transport {
 
 /* ring.c: the ring itself. */
 
-/* Makes the ring for so many connections and buffers. False with *failure. */
+/* Makes the ring for this configuration. False with *failure. */
 bool uring_ring_make(struct transport *transport, const struct transport_config *config,
                      struct transport_failure *failure);
 
@@ -207,13 +211,13 @@ uint64_t uring_now_ns(const struct transport *transport);
 
 /* wait.c */
 
-void uring_gathering_init(struct uring_gathering *gathering);
+void uring_coalescing_init(struct uring_coalescing *coalescing);
 
-/* Shall the next wait gather? */
-bool uring_gathers(const struct transport *transport);
+/* Should the next wait coalesce completions? */
+bool uring_coalesces(const struct transport *transport);
 
-/* A wait has brought these events. */
-void uring_gathering_woken(struct transport *transport, const struct uring_events *out);
+/* A wait has returned these events. */
+void uring_coalescing_woken(struct transport *transport, const struct uring_events *out);
 
 /* op.c: requests. */
 
@@ -253,7 +257,7 @@ void uring_buffers_scarce(struct transport *transport, enum transport_pool pool)
 
 /*
  * Lets connections that wait for a buffer receive, in turn, as many as there are buffers; when
- * there is none they are told. True if there are more to serve at once.
+ * there is none, reports STARVED. True if more can be served at once.
  */
 bool uring_buffers_serve(struct transport *transport, struct uring_events *out);
 
@@ -280,12 +284,12 @@ extern const struct uring_op_kind uring_send_kind;
 /* As uring_receive_advance(). */
 bool uring_send_advance(struct uring_conn *conn);
 
-/* Takes what a failed send has left in a file back out of it. */
+/* Removes from a file what a failed send has left there. */
 void uring_send_take_back(struct uring_send *send);
 
 /*
- * Hears of a reader that is gone while nothing is sent. As uring_receive_advance(). The request
- * holds the descriptor open: it is stopped before that is closed.
+ * Notices that the reader has gone while nothing is sent. As uring_receive_advance(). The request
+ * holds the descriptor open: it is cancelled before that is closed.
  */
 bool uring_reader_advance(struct uring_conn *conn);
 extern const struct uring_op_kind uring_reader_kind;
@@ -305,7 +309,7 @@ struct uring_conn *uring_conn_new(struct transport *transport, int in, int out,
 /* The connection is no more; its descriptors are the caller's. */
 void uring_conn_drop(struct uring_conn *conn);
 
-/* It may have something to do: looked at in the next poll(). */
+/* It may have something to do: the next poll() advances it. */
 void uring_conn_wake(struct uring_conn *conn);
 
 bool uring_conn_advance(struct uring_conn *conn, struct uring_events *out);
@@ -313,7 +317,7 @@ bool uring_conn_advance(struct uring_conn *conn, struct uring_events *out);
 /* uring_op_kind.settle of its ops. */
 void uring_conn_settle(struct uring_conn *conn, struct uring_events *out);
 
-/* LOST, unless it came before or close() was called. */
+/* Makes LOST, unless that was reported before or close() was called. */
 void uring_conn_lost(struct uring_conn *conn, int error, const char *operation,
                      struct uring_events *out);
 
@@ -337,7 +341,7 @@ void uring_close_listener(struct transport_listener *handle);
 /* Makes what is in flight match what is wanted, frees closed ones. False: no entry, try again. */
 bool uring_listeners_advance(struct transport *transport);
 
-/* A new poll(): those that rest may try again. */
+/* A new poll(): listeners with `resting` may try again. */
 void uring_listeners_rested(struct transport *transport);
 
 /* watch.c */

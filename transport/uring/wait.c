@@ -1,46 +1,47 @@
 /*
- * Gathering. Where many workers send a little each, every packet wakes us, and being woken costs
- * more than all else. So when one small wake follows another at once, the kernel is asked to let
- * completions gather for a moment. Not while a send is in flight, whose end would come late, not
- * when much comes anyway, and not where one peer sends only when it has been answered.
+ * Coalescing. Where many workers send a little each, every packet wakes this thread, and a wake-up
+ * costs more than all other work. So when small wake-ups follow each other closely, the kernel is
+ * asked to coalesce completions for a moment. Not while a send is in flight, whose end would be
+ * seen late, not when a wake-up brings much anyway, and not where a single peer sends only after it
+ * was answered.
  */
 #include "transport/uring/uring.h"
 
-/* The next wake comes so soon: five thousand a second. */
+/* Wake-ups closer than this count as frequent: five thousand a second. */
 #define SOON_NS 200000u
 
-/* A wake that brings more is large enough; one that was gathered may bring more than others. */
+/* A wake-up that brings more is not small; a coalesced one may bring more than others. */
 #define SMALL_EVENTS 16
 #define SMALL_BYTES 16384
-#define GATHERED_BYTES 65536
+#define COALESCED_BYTES 65536
 
-/* Wakes in a row that show it; doubled each time when gathering brings nothing. */
+/* Small wake-ups in a row that start coalescing; doubled each time it brings nothing. */
 #define WAKES_LEAST 8
 #define WAKES_MOST 4096
 
-void uring_gathering_init(struct uring_gathering *gathering) {
-    *gathering = (struct uring_gathering){.wakes_needed = WAKES_LEAST};
+void uring_coalescing_init(struct uring_coalescing *coalescing) {
+    *coalescing = (struct uring_coalescing){.wakes_needed = WAKES_LEAST};
 }
 
-bool uring_gathers(const struct transport *transport) {
-    const struct uring_gathering *gathering = &transport->gathering;
-    return transport->min_wait && gathering->sends_in_flight == 0 &&
-           gathering->small_wakes >= gathering->wakes_needed;
+bool uring_coalesces(const struct transport *transport) {
+    const struct uring_coalescing *coalescing = &transport->coalescing;
+    return transport->min_wait && coalescing->sends_in_flight == 0 &&
+           coalescing->small_wakes >= coalescing->wakes_needed;
 }
 
-/* What a gathered wake brought says whether to go on. */
-static void judge(struct uring_gathering *gathering, unsigned received, size_t bytes) {
-    if (received > 1 && bytes < GATHERED_BYTES) {
-        gathering->wakes_needed = WAKES_LEAST;
+/* Decides from what a coalesced wake-up brought whether to continue. */
+static void judge(struct uring_coalescing *coalescing, unsigned received, size_t bytes) {
+    if (received > 1 && bytes < COALESCED_BYTES) {
+        coalescing->wakes_needed = WAKES_LEAST;
         return;
     }
-    gathering->small_wakes = 0;
-    if (received == 1 && gathering->wakes_needed < WAKES_MOST)
-        gathering->wakes_needed *= 2;
+    coalescing->small_wakes = 0;
+    if (received == 1 && coalescing->wakes_needed < WAKES_MOST)
+        coalescing->wakes_needed *= 2;
 }
 
-void uring_gathering_woken(struct transport *transport, const struct uring_events *out) {
-    struct uring_gathering *gathering = &transport->gathering;
+void uring_coalescing_woken(struct transport *transport, const struct uring_events *out) {
+    struct uring_coalescing *coalescing = &transport->coalescing;
     unsigned received = 0;
     size_t bytes = 0;
     for (unsigned i = 0; i < out->count; i++) {
@@ -50,12 +51,12 @@ void uring_gathering_woken(struct transport *transport, const struct uring_event
     if (received == 0)
         return;
     uint64_t now_ns = uring_now_ns(transport);
-    bool soon = now_ns - gathering->woken_ns < SOON_NS;
-    gathering->woken_ns = now_ns;
-    if (gathering->on)
-        judge(gathering, received, bytes);
+    bool soon = now_ns - coalescing->woken_ns < SOON_NS;
+    coalescing->woken_ns = now_ns;
+    if (coalescing->on)
+        judge(coalescing, received, bytes);
     else if (soon && received < SMALL_EVENTS && bytes < SMALL_BYTES)
-        gathering->small_wakes++;
+        coalescing->small_wakes++;
     else
-        gathering->small_wakes = 0;
+        coalescing->small_wakes = 0;
 }

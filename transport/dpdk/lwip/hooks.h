@@ -4,7 +4,7 @@
 
 #include "lwip/arch.h"
 
-/* An initial sequence number that nobody can guess: a stranger cannot write into a connection. */
+/* An unpredictable initial sequence number: a stranger cannot write into a connection. */
 #define LWIP_HOOK_TCP_ISN(local_ip, local_port, remote_ip, remote_port) lwip_random()
 
 #endif

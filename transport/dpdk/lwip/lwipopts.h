@@ -1,7 +1,7 @@
 /*
  * lwIP as we build it (-Ddpdk_lwip_src): without threads, with large windows, SACK towards the
- * sender, initial sequence numbers that cannot be guessed, and segments that refer to the sender's
- * memory. What we do not speak is left out.
+ * sender, unpredictable initial sequence numbers, and segments that refer to the sender's memory.
+ * Protocols that we do not use are left out.
  */
 #ifndef LWIP_LWIPOPTS_H
 #define LWIP_LWIPOPTS_H
@@ -12,7 +12,7 @@
 #define LWIP_SOCKET 0
 #define LWIP_HOOK_FILENAME "transport/dpdk/lwip/hooks.h"
 
-/* From malloc(); what limits their number is our own: BACKLOG_MAX, conns_max. */
+/* From malloc(); their number is limited by BACKLOG_MAX and conns_max. */
 #define MEM_ALIGNMENT 8
 #define MEM_LIBC_MALLOC 1
 #define MEMP_MEM_MALLOC 1
