@@ -1,4 +1,4 @@
-/* So many of something a second, and a burst: for log lines and answers that a peer can provoke. */
+/* A rate limit (token bucket) for log lines and answers that a peer can provoke. */
 #ifndef MUX_LIMITER_H
 #define MUX_LIMITER_H
 
@@ -9,13 +9,13 @@ struct mux_limiter {
     uint64_t per_second;
     uint64_t burst;
     uint64_t tokens;
-    uint64_t filled_ns; /* when tokens was last right */
+    uint64_t filled_ns; /* when tokens was last updated */
 };
 
 /* May one more happen now? */
 static inline bool mux_limiter_allow(struct mux_limiter *limiter, uint64_t now_ns) {
     const uint64_t second_ns = 1000000000;
-    /* without the divisions below: a flood asks often */
+    /* before the divisions below: a flood asks often */
     if (limiter->tokens == 0 && (now_ns - limiter->filled_ns) * limiter->per_second < second_ns)
         return false;
     uint64_t spacing_ns = second_ns / limiter->per_second;

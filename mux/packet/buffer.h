@@ -1,6 +1,6 @@
 /*
- * The currency between the floors: spans of bytes, buffers with a count of holders, gather lists.
- * Shared with whoever moves bytes; knows nothing of subunit and nothing of sockets.
+ * What the layers hand to each other: spans of bytes, reference-counted buffers, gather lists.
+ * Shared with the code that moves bytes; knows nothing of subunit or sockets.
  */
 #ifndef MUX_BUFFER_H
 #define MUX_BUFFER_H
@@ -11,33 +11,37 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Bytes that somebody else owns. data == NULL: absent; data != NULL and len == 0: there, but empty.
+/*
+ * Bytes that another object owns. data == NULL: absent. data != NULL and len == 0: present and
+ * empty.
  */
 struct mux_span {
     const uint8_t *data;
     size_t len;
 };
 
-/* Memory to be written to. */
+/* Memory to write to. */
 struct mux_room {
     uint8_t *data;
     size_t len;
 };
 
 /*
- * A piece of the arena with a count of holders. Its owner (a transport's receive pool, the mux's
- * slots) lends it with one hold; whoever keeps a span into it adds one. The last release gives it
- * back to the owner through `release`, which must not block. One thread only.
+ * A piece of memory with a reference count. Its owner (a transport's receive pool, the mux's slots)
+ * lends it with one reference; code that keeps a span into it takes another one. The last release
+ * gives it back through `release`, which must not block. One thread only.
  */
 struct mux_buffer {
     uint8_t *data;
     size_t size_bytes;
     unsigned holders;
     void (*release)(struct mux_buffer *);
-    void *owner; /* for `release` alone */
+    void *owner; /* for `release` only */
 };
 
-/* A list of spans to be sent in this order. Whoever made it keeps the memory until told it is sent.
+/*
+ * A list of spans to send in this order. Its maker keeps the memory until it is told that all was
+ * sent.
  */
 struct mux_gather {
     const struct mux_span *spans;

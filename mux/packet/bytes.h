@@ -1,4 +1,4 @@
-/* The few bytes that most parts of a packet have: copied and read without a call. */
+/* Inline copies and big-endian reads for the short fields that most packets have. */
 #ifndef MUX_BYTES_H
 #define MUX_BYTES_H
 
@@ -7,13 +7,13 @@
 #include <stdint.h>
 #include <string.h>
 
-/* For steps that every packet takes and compilers would call: see bench/core. */
+/* For steps that every packet takes and that compilers would turn into calls: see bench/core. */
 #define MUX_INLINE __attribute__((always_inline)) static inline
 
-/* What few packets take, kept out of those steps: the registers it needs are not saved for all. */
+/* Slow paths, kept out of line so that the fast path does not save registers for them. */
 #define MUX_RARE __attribute__((noinline, cold)) static
 
-/* As memcpy(); made for lengths up to 32. Both ends are copied in one go: they may overlap. */
+/* As memcpy(); made for lengths up to 32. Both ends are copied by moves that may overlap. */
 static inline void mux_copy(uint8_t *out, const uint8_t *in, size_t len) {
     uint64_t words[4];
     if (len > 32) {
@@ -39,7 +39,7 @@ static inline void mux_copy(uint8_t *out, const uint8_t *in, size_t len) {
     }
 }
 
-/* Big-endian, wherever they stand. */
+/* Big-endian values at any address. */
 static inline uint32_t mux_read_be32(const uint8_t *at) {
     uint32_t value;
     memcpy(&value, at, sizeof value);

@@ -9,16 +9,19 @@
 #define ONE 0x80000000u        /* x^0, reflected: the highest bit */
 
 /*
- * x^(8n) = low[n % 2048] * high[n / 2048] for n below 4 Mi, the largest packet; and the same for
+ * low[n % 2048] * high[n / 2048] is x^(8n), for n below 4 Mi, the largest packet; and the same for
  * x^(-8n). 32 KiB in all, built once.
  */
 #define POWER_LOW_COUNT 2048u
 #define POWER_HIGH_COUNT 2048u
 
-/* ISA-L costs some 20 ns a call: below this a table is cheaper (4 to 20 byte heads and tails). */
+/*
+ * A call of ISA-L costs some 20 ns: below this length a table is cheaper (heads and tails of 4 to
+ * 20 bytes).
+ */
 #define SHORT_BYTES 24
 
-/* From here on ISA-L may use vectors of more than 16 bytes. */
+/* From this length on ISA-L may use vectors of more than 16 bytes. */
 #define WIDE_BYTES 256
 
 struct powers {
@@ -27,7 +30,7 @@ struct powers {
 };
 
 static struct powers forward, inverse;
-static uint32_t tables[4][256]; /* of a byte that so many bytes follow */
+static uint32_t tables[4][256]; /* tables[n]: the CRC of a byte followed by n zero bytes */
 static bool pclmul, avx;
 
 static uint32_t times_x(uint32_t a) {
@@ -51,7 +54,7 @@ static uint32_t multiply_portable(uint32_t a, uint32_t b) {
 #if defined(__x86_64__)
 #define PCLMUL __attribute__((target("pclmul,sse4.1")))
 
-/* The carry-less product of two reflected residues; it stands one bit too low. */
+/* The carry-less product of two reflected residues, one bit too low. */
 PCLMUL static inline uint64_t product_pclmul(uint32_t a, uint32_t b) {
     return (uint64_t)_mm_cvtsi128_si64(
         _mm_clmulepi64_si128(_mm_cvtsi32_si128((int)a), _mm_cvtsi32_si128((int)b), 0));
@@ -82,7 +85,10 @@ static bool cpu_has_avx(void) {
     return __builtin_cpu_supports("avx");
 }
 
-/* ISA-L (2.30) leaves them in use: all SSE code behind it would be slow, some of it by half. */
+/*
+ * ISA-L (2.30) leaves the upper halves of vector registers in use: all SSE code that follows would
+ * be slow, some of it by half.
+ */
 static void clear_upper_halves(void) {
     __asm__ volatile("vzeroupper");
 }
@@ -122,7 +128,7 @@ static void build_powers(struct powers *powers, uint32_t (*step)(uint32_t)) {
     }
 }
 
-/* Before main(): the tables are constants, only too long to write down. */
+/* Runs before main(): the tables are constants that are too long to write down. */
 __attribute__((constructor)) static void build(void) {
     for (uint32_t byte = 0; byte < 256; byte++) {
         uint32_t crc = byte;
@@ -177,7 +183,7 @@ uint32_t mux_crc_place(uint32_t a, int32_t a_bytes, uint32_t b, int32_t b_bytes)
                   : multiply_portable(a, a_power) ^ multiply_portable(b, b_power);
 }
 
-/* Four bytes at a time: their table look-ups do not wait for each other. */
+/* Four bytes at a time, whose table look-ups do not depend on each other. */
 static uint32_t crc_by_tables(uint32_t crc, struct mux_span bytes) {
     size_t i = 0;
     crc = ~crc;

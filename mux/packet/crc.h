@@ -11,7 +11,10 @@
 
 #include "buffer.h"
 
-/* crc of everything so far (0 at the start) and `bytes` behind it. ISA-L, or a table when short. */
+/*
+ * The CRC of everything so far (`crc`, 0 at the start) followed by `bytes`. By ISA-L, or by a table
+ * for short spans.
+ */
 uint32_t mux_crc(uint32_t crc, struct mux_span bytes);
 
 /* x^(8n) for n bytes, n <= 4194303 */
@@ -24,8 +27,8 @@ uint32_t mux_crc_power_inverse(uint32_t bytes);
 uint32_t mux_crc_multiply(uint32_t a, uint32_t b);
 
 /*
- * a * x^(8 * a_bytes) ^ b * x^(8 * b_bytes): the sum of what is known of two parts of a packet,
- * each moved to its place. Either number may be negative; both are within +-4194303.
+ * a * x^(8 * a_bytes) ^ b * x^(8 * b_bytes): combines what is known of two parts of a packet, each
+ * moved to its place. Both byte counts may be negative and are within +-4194303.
  */
 uint32_t mux_crc_place(uint32_t a, int32_t a_bytes, uint32_t b, int32_t b_bytes);
 
@@ -33,7 +36,7 @@ uint32_t mux_crc_place(uint32_t a, int32_t a_bytes, uint32_t b, int32_t b_bytes)
 uint32_t mux_crc_concat(uint32_t crc_a, uint32_t crc_b, uint32_t b_bytes);
 
 /*
- * Which multiplication is used. For tests: false forces the portable one. Returns whether PCLMULQDQ
+ * Chooses the multiplication; for tests. False forces the portable one. Returns whether PCLMULQDQ
  * is in use now.
  */
 bool mux_crc_use_pclmul(bool wanted);

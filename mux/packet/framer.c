@@ -2,11 +2,13 @@
 #include "packet_internal.h"
 #include "resync.h"
 
-/* Chatter without a newline waits in the store up to here: a long line is a few packets, not one.
+/*
+ * Chatter without a newline waits in the store up to this length, so that a long line becomes a few
+ * packets, not one a read.
  */
 #define CHATTER_WAITS_BYTES 1024
 
-/* Waiting chatter is joined by what follows in steps of this: few looks, little overshoot. */
+/* Waiting chatter is extended by at least this much at a time: few scans, little overshoot. */
 #define CHATTER_STEP_BYTES 256
 
 _Static_assert(CHATTER_WAITS_BYTES + CHATTER_STEP_BYTES <= MUX_STORE_MIN_BYTES &&
@@ -15,19 +17,19 @@ _Static_assert(CHATTER_WAITS_BYTES + CHATTER_STEP_BYTES <= MUX_STORE_MIN_BYTES &
 _Static_assert(MUX_PACKET_MAX_BYTES + MUX_STORE_MIN_BYTES <= MUX_STORE_MAX_BYTES,
                "the largest store takes any packet");
 
-/* What is looked at: the store's bytes while there are any, else what was fed. */
+/* The bytes to scan: those in the store while there are any, else what was fed. */
 struct view {
     const uint8_t *data;
     size_t len;
     bool in_store;
-    bool last; /* nothing will follow */
+    bool last; /* no bytes follow */
     bool trusted;
 };
 
-/* How a look at a view ended, when it gave no frame. */
+/* How a scan of a view ended that gave no frame. */
 struct look {
-    size_t chatter;   /* bytes at the view's head that are chatter */
-    size_t wanted;    /* bytes from the view's head that are needed to go on */
+    size_t chatter;   /* length of the chatter at the view's head */
+    size_t wanted;    /* bytes from the view's head that are needed to continue */
     size_t candidate; /* length of the packet that begins behind the chatter; 0: none yet */
 };
 
@@ -106,7 +108,7 @@ size_t mux_framer_peek(const struct mux_framer *framer, uint8_t *out, size_t mos
     return stored + fed;
 }
 
-/* Twice what a small packet needs, a quarter more than a full one: moves stay linear. */
+/* Twice what a small packet needs, a quarter more than the largest: moves stay linear. */
 static size_t store_for(size_t wanted) {
     return 2 * wanted < MUX_STORE_MAX_BYTES ? 2 * wanted : MUX_STORE_MAX_BYTES;
 }
@@ -141,7 +143,7 @@ static struct view view_of(const struct mux_framer *framer) {
 
 static void use_up(struct mux_framer *framer, const struct view *view, size_t len) {
     if (len == 0)
-        return; /* and when nothing was fed there is no pointer to count from */
+        return; /* without it a NULL pointer would be advanced when nothing was fed */
     if (view->in_store) {
         framer->head += len; /* `end` stays: the owner may be receiving behind it */
     } else {
@@ -149,7 +151,9 @@ static void use_up(struct mux_framer *framer, const struct view *view, size_t le
     }
 }
 
-/* Rule 1: how many bytes the character here has; 0: it is none; SIZE_MAX: the view ends in it. */
+/*
+ * Rule 1: the length of the character here; 0: it is not UTF-8; SIZE_MAX: the view ends inside it.
+ */
 static size_t character(const struct view *view, size_t at) {
     size_t width = mux_utf8_width(view->data[at]);
     for (size_t i = 1; i < width; i++) {
@@ -167,7 +171,7 @@ static void set_damage(struct mux_frame *frame, struct mux_span bytes, enum mux_
     frame->why = why;
 }
 
-/* A whole candidate. False: it does not fit. */
+/* Judges a candidate that is there as a whole. False: its fields do not fit its length. */
 MUX_INLINE bool judge_whole(bool trusted, struct mux_frame *frame, struct mux_span bytes,
                             uint32_t header_bytes) {
     if (!mux_first_varint_fits(bytes, header_bytes))
@@ -183,8 +187,8 @@ MUX_INLINE bool judge_whole(bool trusted, struct mux_frame *frame, struct mux_sp
 }
 
 /*
- * A signature stands at `at`. Returns false when it is a byte of chatter; else either frame->kind
- * is set (packet, damage) or look->wanted says what is missing.
+ * There is a signature at `at`. False: it is a byte of chatter. True: either frame->kind is set
+ * (packet or damage), or look->wanted says how many bytes are needed.
  */
 static bool judge(const struct view *view, size_t at, struct mux_frame *frame, struct look *look) {
     struct mux_span rest = mux_span(view->data + at, view->len - at);
@@ -209,7 +213,7 @@ static bool judge(const struct view *view, size_t at, struct mux_frame *frame, s
     return true;
 }
 
-/* Goes over chatter up to a packet, damage, the view's end or something that needs more bytes. */
+/* Scans chatter up to a packet, damage, the view's end, or something that needs more bytes. */
 static void scan(struct mux_framer *framer, const struct view *view, struct mux_frame *frame,
                  struct look *look) {
     size_t at = framer->chatter;
@@ -230,15 +234,17 @@ static void scan(struct mux_framer *framer, const struct view *view, struct mux_
     look->chatter = at;
 }
 
-/* How much of the chatter at the head is to be given away now; 0: it waits for its newline. */
+/* How much of the chatter at the head becomes a frame now; 0: it waits for its newline. */
 static size_t chatter_due(const struct mux_framer *framer, const struct view *view,
                           const struct look *look, bool frame_follows) {
-    /* what looks like a small packet may soon be chatter too: not a frame for each refuted one */
+    /*
+     * what looks like a small packet may turn out to be chatter: that must not end a line each time
+     */
     bool is_large = look->candidate && look->wanted > CHATTER_WAITS_BYTES;
     if (frame_follows || is_large || framer->flush || look->chatter > CHATTER_WAITS_BYTES ||
         (view->last && look->chatter == view->len))
         return look->chatter;
-    /* what waited before has no newline: only the rest is searched */
+    /* what waited before has no newline: only the new bytes are searched */
     const uint8_t *fresh = view->data + framer->chatter;
     const uint8_t *newline = look->chatter > framer->chatter
                                  ? memrchr(fresh, '\n', look->chatter - framer->chatter)
@@ -255,7 +261,7 @@ static void give_abandoned(struct mux_framer *framer, const struct view *view,
     framer->utf8 = true;
 }
 
-/* One look at a view: gives a frame, or says in *look what is needed. */
+/* One scan of a view: gives a frame, or says in *look what is needed. */
 static void examine(struct mux_framer *framer, const struct view *view, struct mux_frame *frame,
                     struct look *look) {
     *look = (struct look){.wanted = view->len + CHATTER_STEP_BYTES};
@@ -275,8 +281,8 @@ static void examine(struct mux_framer *framer, const struct view *view, struct m
     use_up(framer, view, frame->bytes.len);
 }
 
-/* Brings more bytes into the store. False: none are there, or the store is too small. */
-static bool gather(struct mux_framer *framer, const struct look *look, struct mux_frame *frame) {
+/* Moves more fed bytes into the store. False: there are none, or the store is too small. */
+static bool fetch(struct mux_framer *framer, const struct look *look, struct mux_frame *frame) {
     framer->candidate = look->chatter ? 0 : look->candidate;
     if (framer->fed.len == 0)
         return false;
@@ -290,7 +296,7 @@ static bool gather(struct mux_framer *framer, const struct look *look, struct mu
     }
     size_t missing = look->wanted - stored_bytes(framer);
     if (look->chatter && missing < CHATTER_STEP_BYTES)
-        missing = CHATTER_STEP_BYTES; /* what looks like a packet in it mostly is none */
+        missing = CHATTER_STEP_BYTES; /* what looks like a packet inside chatter rarely is one */
     size_t taken = missing < framer->fed.len ? missing : framer->fed.len;
     taken = taken < room ? taken : room;
     memcpy(framer->store.data + framer->end, framer->fed.data, taken);
@@ -300,8 +306,7 @@ static bool gather(struct mux_framer *framer, const struct look *look, struct mu
     return true;
 }
 
-/* The usual case: nothing is stored, and a whole packet or damage is at the head of what was fed.
- */
+/* The usual case: nothing is stored, and the fed bytes begin with a whole packet or damage. */
 static bool take_whole(struct mux_framer *framer, struct mux_frame *frame) {
     struct mux_span fed = framer->fed;
     uint32_t length, header_bytes;
@@ -315,7 +320,7 @@ static bool take_whole(struct mux_framer *framer, struct mux_frame *frame) {
     return true;
 }
 
-/* Not inlined: whole packets would save registers for it. */
+/* Not inlined, so that take_whole() does not save registers for it. */
 __attribute__((noinline)) static void take_other(struct mux_framer *framer,
                                                  struct mux_frame *frame) {
     struct look look;
@@ -332,8 +337,8 @@ __attribute__((noinline)) static void take_other(struct mux_framer *framer,
             framer->flush = framer->flush && frame->kind != MUX_FRAME_CHATTER;
             return;
         }
-        /* bytes that were looked at where they were fed wait in the store */
-        if (!gather(framer, &look, frame))
+        /* what was scanned where it was fed waits in the store */
+        if (!fetch(framer, &look, frame))
             break;
     } while (true);
     if (frame->kind == MUX_FRAME_NONE)

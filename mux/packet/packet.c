@@ -5,8 +5,8 @@
 #define SECONDS_BYTES 4
 
 /*
- * Of a candidate with more tags the CRC is checked before they are walked: it may be one of many
- * that stand within each other.
+ * A candidate with more tags has its CRC checked before the tags are walked: it may be one of many
+ * candidates that lie within each other.
  */
 #define TAGS_WALKED_FIRST 8
 
@@ -51,7 +51,7 @@ const char *mux_status_text(enum mux_status status) {
 
 enum mux_error mux_header_read_short(struct mux_span bytes, uint32_t *length,
                                      uint32_t *header_bytes) {
-    /* what is missing is what refutes nothing: a good header's bytes, a LENGTH that is not small */
+    /* missing bytes are replaced by ones that keep the header plausible */
     uint8_t head[MUX_PACKET_MIN_BYTES] = {MUX_SIGNATURE, MUX_FLAG_VERSION_2 >> 8, 0, 0x3F, 0xFF,
                                           0xFF};
     assert(bytes.len < sizeof head);
@@ -67,7 +67,7 @@ enum mux_error mux_header_parse(struct mux_span bytes, uint32_t *length, uint32_
     return mux_header_read(bytes, length, header_bytes);
 }
 
-/* A walk over the fields of a packet of which perhaps only the first bytes are there. */
+/* A walk over the fields of a packet, of which perhaps only the first bytes are there. */
 struct walk {
     const uint8_t *data;
     size_t at;
@@ -91,7 +91,7 @@ static enum step walk_number(struct walk *walk, uint32_t *value) {
     return STEP_ON;
 }
 
-/* A number and so many bytes behind it. */
+/* A varint and that many bytes behind it. */
 static enum step walk_counted(struct walk *walk) {
     uint32_t len;
     enum step step = walk_number(walk, &len);
@@ -109,7 +109,7 @@ static enum step walk_timestamp(struct walk *walk) {
     return walk_number(walk, &nanoseconds);
 }
 
-/* Only the count is held against the packet: a walk over tags would not be constant time. */
+/* Only the count is checked against the packet: a walk over the tags would not be constant time. */
 static bool tags_fit(struct walk *walk) {
     uint32_t count;
     enum step step = walk_number(walk, &count);
@@ -153,11 +153,12 @@ bool mux_packet_verify(struct mux_span bytes) {
     return verify(bytes);
 }
 
-/* A whole packet's fields, as far as they are not taken yet. The CRC stands at `end`. */
+/* The fields of a whole packet that were not read yet. The CRC is at `end`. */
 struct fields {
     const uint8_t *at, *end;
     uint32_t tags_max;
-    const uint8_t *strings_at, *strings_end; /* test id to file name, numbers between */
+    const uint8_t *strings_at,
+        *strings_end; /* from the test id to the file name, with the varints between them */
 };
 
 static inline bool take_number(struct fields *fields, uint32_t *value) {
@@ -168,7 +169,8 @@ static inline bool take_number(struct fields *fields, uint32_t *value) {
         return true;
     }
     unsigned width;
-    *value = mux_varint_at(fields->at, &width); /* there are four bytes, of the CRC if need be */
+    *value = mux_varint_at(fields->at,
+                           &width); /* four bytes can be read: at the end they are the CRC's */
     if (width > (size_t)(fields->end - fields->at))
         return false;
     fields->at += width;
@@ -178,7 +180,7 @@ static inline bool take_number(struct fields *fields, uint32_t *value) {
 MUX_INLINE enum mux_error take_counted(struct fields *fields, struct mux_span *out,
                                        enum mux_error past_end) {
     size_t left = (size_t)(fields->end - fields->at);
-    uint32_t len = *fields->at; /* at the end it is the CRC's first byte */
+    uint32_t len = *fields->at; /* at the end this reads the CRC's first byte */
     if (len < 1u << 6 && len < left) {
         fields->at++;
     } else {
@@ -192,7 +194,7 @@ MUX_INLINE enum mux_error take_counted(struct fields *fields, struct mux_span *o
     return MUX_OK;
 }
 
-/* A field that only some packets have; without it *out is absent. */
+/* An optional field; when it is missing *out is absent. */
 MUX_INLINE enum mux_error take_string(struct fields *fields, bool is_there, struct mux_span *out) {
     if (is_there)
         return take_counted(fields, out, MUX_ERROR_STRING);
@@ -226,7 +228,8 @@ static inline enum mux_error take_tags(struct fields *fields, struct mux_packet 
     for (uint32_t i = 0; i < packet->tag_count; i++) {
         struct mux_span tag;
         if (fields->at < fields->end && *fields->at == 0) {
-            fields->at++; /* empty: the next one's place does not wait for this one's length */
+            fields->at++; /* when it is empty the position of the next field does not depend on this
+                             length */
             continue;
         }
         enum mux_error error = take_counted(fields, &tag, MUX_ERROR_STRING);
@@ -247,7 +250,7 @@ static inline enum mux_error take_file(struct fields *fields, bool is_there,
     return error;
 }
 
-/* All fields in the order of the wire; *route_at gets what was left before the route. */
+/* Reads all fields in wire order; *route_at is set to what was left before the route. */
 MUX_INLINE enum mux_error take_fields(struct fields *fields, struct mux_packet *packet,
                                       unsigned flags, const uint8_t **route_at) {
     enum mux_error error = take_timestamp(fields, packet);
@@ -269,10 +272,11 @@ MUX_INLINE enum mux_error take_fields(struct fields *fields, struct mux_packet *
 }
 
 /*
- * The fields of a whole packet whose header was read; strings are not looked at. Constant time but
+ * The fields of a whole packet whose header was read; strings are not checked. Constant time, but
  * for the tags: MUX_ERROR_STRING when there are more than tags_max. On an error only packet->tags
- * is sure to be set: data != NULL when the packet fits all the same, in the sense of
- * mux_packet_fits(), which does not walk tags. *strings: from the test id to the file name's end.
+ * is sure to be set: data != NULL when the packet fits nevertheless, in the sense of
+ * mux_packet_fits(), which does not walk tags. *strings: from the test id to the end of the file
+ * name.
  */
 MUX_INLINE enum mux_error walk_fields(struct mux_span bytes, uint32_t header_bytes,
                                       uint32_t tags_max, struct mux_packet *packet,
@@ -294,7 +298,7 @@ MUX_INLINE enum mux_error walk_fields(struct mux_span bytes, uint32_t header_byt
     return error;
 }
 
-/* However many tags it has. */
+/* with any number of tags */
 MUX_RARE enum mux_error walk_all(struct mux_span bytes, uint32_t header_bytes,
                                  struct mux_packet *packet, struct mux_layout *layout,
                                  struct mux_span *strings) {
@@ -318,7 +322,7 @@ static enum mux_error check_tags(struct mux_span tags) {
         if (*tags.data == 0)
             tags = mux_span(tags.data + 1, tags.len - 1);
         else if (!next_tag(&tags, &tag))
-            assert(false); /* they were walked */
+            assert(false); /* the tags were walked before */
         else if (!mux_string_is_plain(tag))
             error = mux_string_check(tag);
     }
@@ -337,9 +341,9 @@ MUX_RARE enum mux_error check_each(const struct mux_packet *packet) {
 }
 
 /*
- * Test id, tags, mime and file name stand one behind the other, only numbers between them. When all
- * that is plain ASCII, so is each of them: one look instead of many. The first number, which may
- * well be none, is left out.
+ * Test id, tags, mime and file name follow each other with only varints between them. If all of
+ * that is plain ASCII, each of them is: one scan instead of many. The first varint, which is often
+ * not ASCII, is left out.
  */
 MUX_INLINE enum mux_error check_strings(const struct mux_packet *packet, struct mux_span strings) {
     if (packet->test_id.data) {

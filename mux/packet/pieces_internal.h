@@ -1,4 +1,4 @@
-/* Putting pieces together: shared by pieces.c and route.c, not installed. */
+/* Building pieces; for pieces.c, report.c and route.c, not installed. */
 #ifndef MUX_PIECES_INTERNAL_H
 #define MUX_PIECES_INTERNAL_H
 
@@ -6,11 +6,14 @@
 #include "packet.h"
 #include "route.h"
 
-/* Spans of a large packet up to this length are copied: no more than its numbers and CRC need. */
+/*
+ * Spans of a large packet up to this length are copied. Not longer than its varints and CRC need.
+ */
 #define MUX_PIECES_SHORT_BYTES 16
 
 /*
- * A packet's length when all but LENGTH's own bytes are `without`; too large a one when none fits.
+ * The length of a packet that has `without` bytes besides its LENGTH field; a value above the limit
+ * if no width fits.
  */
 static inline size_t mux_length_with_varint(size_t without) {
     return without + (without + 1 < 1u << 6    ? 1
@@ -20,8 +23,8 @@ static inline size_t mux_length_with_varint(size_t without) {
 }
 
 /*
- * The length of the packet with these fields, `segment` in front of its route unless segment.data
- * is NULL; above MUX_PACKET_MAX_BYTES when it is too large.
+ * The length of the packet with these fields, with `segment` in front of its route unless
+ * segment.data is NULL. Above MUX_PACKET_MAX_BYTES: it is too large.
  */
 size_t mux_packet_bytes(const struct mux_packet *packet, struct mux_span segment);
 
@@ -29,10 +32,10 @@ size_t mux_packet_bytes(const struct mux_packet *packet, struct mux_span segment
 enum mux_error mux_packet_gather_prefixed(const struct mux_packet *packet, struct mux_span segment,
                                           struct mux_pieces *pieces);
 
-/* Adds the CRC over all that was added. */
+/* Adds the CRC of all that was added. */
 void mux_pieces_seal(struct mux_pieces *pieces);
 
-/* A packet as it is: one piece. */
+/* A packet as it is, in one piece. */
 void mux_pieces_whole(struct mux_pieces *pieces, struct mux_span bytes);
 
 /* Signature, flags and LENGTH: the first `len` bytes of a big-endian word. */
@@ -49,27 +52,27 @@ static inline struct mux_head mux_head_of(unsigned flags, size_t length) {
                              3 + width};
 }
 
-/* To 8 bytes of room, of which head.len are used. */
+/* Writes 8 bytes, of which head.len are used. */
 static inline void mux_head_write(uint8_t *out, struct mux_head head) {
     mux_write_be64(out, head.word);
 }
 
-/* The route code's length with a segment in front of it: "c", "c/" and "c/r". */
+/* The length of the route code with a segment in front of it: "c", "c/" and "c/r". */
 static inline size_t mux_routed_bytes(struct mux_span route, struct mux_span segment) {
     if (!segment.data)
         return route.len;
     return segment.len + (route.data ? 1 + route.len : 0);
 }
 
-/* All of the route field; 0: there is none. */
+/* The length of the whole route field; 0: there is none. */
 static inline size_t mux_route_field_bytes(struct mux_span route, struct mux_span segment) {
     size_t routed = mux_routed_bytes(route, segment);
     return route.data || segment.data ? mux_varint_bytes(routed) + routed : 0;
 }
 
 /*
- * All of a route field that stands before the route itself: its number, the segment if there is
- * one, and the '/' between them. At most MUX_ROUTE_START_MAX_BYTES; returns how many.
+ * Writes what precedes the route itself in its field: the length, the segment if there is one, and
+ * the '/' between them. At most MUX_ROUTE_START_MAX_BYTES; returns how many.
  */
 #define MUX_ROUTE_START_MAX_BYTES (4 + MUX_SEGMENT_MAX_BYTES + 1)
 MUX_INLINE size_t mux_route_start_write(uint8_t *out, struct mux_span route,
@@ -83,14 +86,14 @@ MUX_INLINE size_t mux_route_start_write(uint8_t *out, struct mux_span route,
 }
 
 /*
- * In this order: head with flags and LENGTH, the body (which stays where it is), the route field,
- * the CRC. Here, to be compiled into the loop over a link's packets.
+ * To be used in this order: head with flags and LENGTH, the body (which stays where it is), the
+ * route field, the CRC. Inline, for the loop over a link's packets.
  */
 static inline uint8_t *mux_pieces_scratch_end(struct mux_pieces *pieces) {
     return pieces->scratch + pieces->scratch_len;
 }
 
-/* So many bytes were put there. Behind others that were they are no piece of their own. */
+/* Commits `len` scratch bytes; they are merged into the last piece if they follow it in memory. */
 static inline void mux_pieces_add_scratch(struct mux_pieces *pieces, size_t len) {
     uint8_t *at = mux_pieces_scratch_end(pieces);
     struct mux_span *last = pieces->count ? &pieces->piece[pieces->count - 1] : NULL;

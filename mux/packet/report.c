@@ -4,8 +4,8 @@
 #define TEXT_MIME "text/plain;charset=utf8"
 
 /*
- * Most damaged bytes in one packet: what is left of the largest when test id, names, mime and the
- * longest route are in it.
+ * Most damaged bytes in one packet: what remains of the largest one beside test id, names, mime and
+ * the longest route.
  */
 #define DAMAGE_PACKET_BYTES (MUX_PACKET_MAX_BYTES - MUX_REPORT_ROUTE_MAX_BYTES - 256)
 
@@ -13,8 +13,8 @@ _Static_assert(2 * DAMAGE_PACKET_BYTES >= MUX_PACKET_MAX_BYTES, "two packets tak
 _Static_assert(MUX_REPORT_CHATTER_MAX_BYTES <= DAMAGE_PACKET_BYTES, "one packet takes chatter");
 
 /*
- * What floods of damage and chatter provoke has its fields written down as on the wire, each with
- * its length in front (in octal): one piece instead of six.
+ * The fields of reports that floods of damage and chatter provoke, in wire form, each with its
+ * length in front (octal): one piece instead of six.
  */
 #define DATA_FIELDS "\016subunit.parser\030application/octet-stream\013Packet data"
 #define ERROR_FIELDS "\016subunit.parser\027" TEXT_MIME "\014Parser Error"
@@ -23,7 +23,10 @@ static const char *const chatter_fields[] = {
     [MUX_REPORT_STDERR] = "\006stderr",
 };
 
-/* A packet of these fields, the content of the file named last, and a route if it has data. */
+/*
+ * A packet of these fields, the content of the file that they name last, and a route if it has
+ * data.
+ */
 static void gather_event(unsigned flags, struct mux_span fields, struct mux_span content,
                          struct mux_span route, struct mux_pieces *pieces) {
     assert(route.len <= MUX_REPORT_ROUTE_MAX_BYTES);

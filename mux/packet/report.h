@@ -1,17 +1,16 @@
 /*
- * What a node says itself, as packets: chatter wrapped, damage reported, its own messages.
- * Each fills pieces that point into the arguments. `route`: the route code to report under;
- * {NULL, 0} for none.
+ * Packets of a node's own: chatter wrapped, damage reported, messages. Each function fills pieces
+ * that point into its arguments. `route`: the route code of the report; {NULL, 0}: none.
  */
 #ifndef MUX_REPORT_H
 #define MUX_REPORT_H
 
 #include "packet.h"
 
-/* Longest route code of a report: with it, chatter and messages always fit a packet. */
+/* Longest route code of a report: with it chatter and messages always fit a packet. */
 #define MUX_REPORT_ROUTE_MAX_BYTES 4096
 
-/* Where a process wrote what is not subunit. */
+/* Which stream of a process the text was written to. */
 enum mux_report_stream { MUX_REPORT_STDOUT, MUX_REPORT_STDERR };
 
 /*
@@ -22,16 +21,16 @@ void mux_report_chatter(enum mux_report_stream stream, struct mux_span bytes, st
                         struct mux_pieces *pieces);
 
 /*
- * The pair of "subunit.parser" events (oracle rule 6), the bytes in two packets where one cannot
- * hold them: returns how many pieces were filled, 2 or 3. At most MUX_PACKET_MAX_BYTES of damage.
+ * The pair of "subunit.parser" events (oracle rule 6). The bytes become two packets when one cannot
+ * hold them. Returns how many pieces were filled, 2 or 3. At most MUX_PACKET_MAX_BYTES of damage.
  */
 #define MUX_REPORT_DAMAGE_PACKETS 3
 unsigned mux_report_damage(struct mux_span bytes, enum mux_error why, struct mux_span route,
                            struct mux_pieces pieces[MUX_REPORT_DAMAGE_PACKETS]);
 
 /*
- * The same as fields, for a reader that takes no bytes: without a route, and damage in two packets
- * whatever its size.
+ * The same as fields, for a reader that takes no bytes: without a route, and damage always in two
+ * packets.
  */
 #define MUX_REPORT_DAMAGE_EVENTS 2
 void mux_report_chatter_event(enum mux_report_stream stream, struct mux_span bytes,
@@ -41,7 +40,7 @@ void mux_report_damage_events(struct mux_span bytes, enum mux_error why,
 
 /*
  * A message of this node: file "muxd", the reason as text/plain; status fail, or none where nothing
- * has failed. With a test id: that test has failed, for its worker is gone; data == NULL: none.
+ * failed. With a test id: that test failed because its worker is gone; data == NULL: no test.
  * `reason` is UTF-8, at most 1 MiB.
  */
 void mux_report_message(enum mux_status status, struct mux_span reason, struct mux_span test_id,

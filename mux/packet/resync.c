@@ -1,15 +1,18 @@
 #include "resync.h"
 #include "packet_internal.h"
 
-/* CRCs are computed over at most so many times the bytes. */
+/* CRCs are computed over at most this many times the bytes. */
 #define CRC_BYTES_FACTOR 4
 
 struct search {
     struct mux_span bytes;
-    size_t crc_bytes; /* over which CRCs may still be computed */
+    size_t crc_bytes; /* bytes over which CRCs may still be computed */
 };
 
-/* What stands at `at`: the length of a good packet; 0: none; SIZE_MAX: one that the end cuts. */
+/*
+ * Judges what is at `at`: the length of a good packet; 0: none; SIZE_MAX: one that is cut by the
+ * end.
+ */
 static size_t packet_at(struct search *search, size_t at) {
     struct mux_span rest = mux_span(search->bytes.data + at, search->bytes.len - at);
     uint32_t length, header_bytes;
@@ -29,8 +32,8 @@ static size_t packet_at(struct search *search, size_t at) {
 }
 
 /*
- * Follows packets from `at`. True: at least one whole, and they reach the end. Else *next is where
- * the search goes on: inside of good packets nothing is looked for.
+ * Follows packets from `at`. True: there is at least one whole packet and they reach the end.
+ * False: *next is where the search continues; good packets are not searched.
  */
 static bool follow(struct search *search, size_t at, size_t *next) {
     size_t length = packet_at(search, at);

@@ -1,6 +1,6 @@
 /*
- * Rule 8 of the oracle: a writer that died inside a packet, and another that goes on behind it on
- * the same connection.
+ * Rule 8 of the oracle: one writer died inside a packet, and another one goes on behind it on the
+ * same connection.
  */
 #ifndef MUX_RESYNC_H
 #define MUX_RESYNC_H
@@ -8,9 +8,9 @@
 #include "packet.h"
 
 /*
- * `bytes` begin with a packet that is not whole. Where in them do packets with good CRCs stand back
- * to back up to the end, the last perhaps cut? 0: nowhere. Linear in bytes.len: when bytes are so
- * made that the search would take long it gives up.
+ * `bytes` begin with an incomplete packet. Returns the offset from which packets with good CRCs
+ * follow each other up to the end, the last one perhaps cut; 0: there is none. Linear in bytes.len:
+ * the search is given up when the bytes are made to make it long.
  */
 size_t mux_resync_find(struct mux_span bytes);
 

@@ -27,7 +27,7 @@ struct mux_span mux_route_first(struct mux_span route) {
     return slash ? mux_span(route.data, (size_t)(slash - route.data)) : route;
 }
 
-/* Of a packet: head, body, old route field, CRC. */
+/* The parts of a packet: head, body, old route field, CRC. */
 struct parts {
     struct mux_head head;
     struct mux_span body;
@@ -47,7 +47,7 @@ static inline struct parts take_apart(struct mux_span bytes, const struct mux_la
     };
 }
 
-/* What a packet becomes when its route field has so many bytes; 0: when it has none. */
+/* What a packet becomes when its route field has this length; 0: it has no route field. */
 struct shape {
     struct mux_head head;
     size_t field_bytes;
@@ -67,15 +67,18 @@ static uint32_t crc_of_head(struct mux_head head) {
     return mux_crc(0, mux_span(bytes, head.len));
 }
 
-/* What a new head adds to the CRC, and how many bytes of its own and behind it follow that. */
+/*
+ * What a new head adds to the CRC, and the distance in bytes from that change to the end of the
+ * packet.
+ */
 struct change {
     uint32_t crc;
     uint32_t bytes;
 };
 
 /*
- * Nearly always LENGTH keeps its width of one or two bytes: then at most the head's last four bytes
- * differ, and these are their own residue. Else CRCs are needed.
+ * LENGTH nearly always keeps its width of one or two bytes. Then at most the head's last four bytes
+ * differ, and they are their own residue. Else CRCs are computed.
  */
 static inline struct change head_change(const struct parts *parts, struct mux_head head) {
     uint32_t body_bytes = (uint32_t)parts->body.len;
@@ -86,9 +89,9 @@ static inline struct change head_change(const struct parts *parts, struct mux_he
 }
 
 /*
- * The CRC that follows from the stored one, which covers the old head and route field: the old
- * field's CRC is taken out, what was before it moves by the difference of their lengths, the new
- * one's is put in; the head's change moves by all that stands behind it.
+ * Patches the stored CRC, which covers the old head and route field: removes the old field's CRC,
+ * moves what was in front of it by the difference of the lengths, adds the new field's CRC, and
+ * adds the head's change, moved by all that follows it.
  */
 static inline uint32_t new_crc(const struct parts *parts, const struct shape *shape,
                                uint32_t field_crc) {
@@ -100,7 +103,10 @@ static inline uint32_t new_crc(const struct parts *parts, const struct shape *sh
            field_crc;
 }
 
-/* The packet in pieces; its body stays where it is. `bare_crc`: the field's without a route. */
+/*
+ * The packet in pieces; its body stays where it is. `bare_crc`: the CRC of the field when the
+ * packet had no route.
+ */
 MUX_INLINE enum mux_error rebuild(const struct parts *parts, struct mux_span route,
                                   struct mux_span segment, uint32_t bare_crc,
                                   struct mux_pieces *pieces) {
@@ -124,7 +130,7 @@ enum mux_error mux_prefix_apply(const struct mux_prefix *prefix, struct mux_span
     return rebuild(&parts, packet->route, prefix->segment, prefix->bare_crc, pieces);
 }
 
-/* Returns the field's CRC. There is room for sizeof prefix->bare, however short it is. */
+/* Returns the field's CRC. There is room for sizeof prefix->bare, however short the field is. */
 static inline uint32_t write_field(const struct mux_prefix *prefix, struct mux_span route,
                                    uint8_t *out) {
     if (!route.data && prefix->bare_bytes <= sizeof prefix->bare) {
@@ -145,7 +151,7 @@ size_t mux_prefix_write(const struct mux_prefix *prefix, struct mux_span bytes,
                                                      : prefix->bare_bytes);
     if (shape.length > MUX_PACKET_MAX_BYTES)
         return 0;
-    /* in this order: head and field may write more than they have */
+    /* in this order: head and field may write more bytes than they have */
     mux_head_write(out, shape.head);
     uint8_t *crc_at = out + shape.length - MUX_CRC_BYTES;
     uint32_t field_crc = write_field(prefix, route, crc_at - shape.field_bytes);
@@ -185,7 +191,7 @@ enum mux_error mux_prefix_split(const struct mux_prefix *prefix, const struct mu
     part.file_content.len = 0;
     size_t rest = mux_packet_bytes(&part, prefix->segment);
     size_t room = rest < MUX_PACKET_MAX_BYTES ? MUX_PACKET_MAX_BYTES - rest : 0;
-    const size_t widening = 4; /* LENGTH and the content's number may each grow from 1 byte to 3 */
+    const size_t widening = 4; /* LENGTH and the content's length may each grow from 1 byte to 3 */
     if (room <= widening)
         return MUX_ERROR_TOO_LARGE;
     size_t taken = content.len < room - widening ? content.len : room - widening;

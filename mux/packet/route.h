@@ -1,26 +1,26 @@
 /*
- * Routing one packet: a segment put in front of its route code on the way up, the first segment cut
- * on the way down. All but flags, LENGTH, route and CRC stays byte for byte; the CRC is patched by
- * its algebra (crc.h) and never recomputed, so a packet that was broken stays broken.
+ * Routing one packet: puts a segment in front of its route code on the way up, cuts the first
+ * segment on the way down. Everything but flags, LENGTH, route and CRC stays byte for byte. The CRC
+ * is patched by its algebra (crc.h), not recomputed, so that a broken packet stays broken.
  *
- * Rule: testing-cabal/subunit README.md "routing", python-subunit's StreamResultRouter; segments
- * are separated by '/', the one nearest to the reader first.
+ * Rules: testing-cabal/subunit README.md "routing" and python-subunit's StreamResultRouter.
+ * Segments are separated by '/', the one nearest to the reader first.
  */
 #ifndef MUX_ROUTE_H
 #define MUX_ROUTE_H
 
 #include "packet.h"
 
-/* What a segment may be: UTF-8 without NUL and '/', at most this long. */
+/* A segment is UTF-8 without NUL and '/', at most this long. */
 #define MUX_SEGMENT_MAX_BYTES 255
 
-/* A segment with what can be computed once. The text must live as long. */
+/* A segment with what can be computed once. Its text must live as long. */
 struct mux_prefix {
     struct mux_span segment;
-    /* the route field that is just this segment, number included: of packets that had none */
+    /* the route field that is only this segment, length included: for packets that had no route */
     uint32_t bare_crc;
     uint32_t bare_bytes;
-    uint8_t bare[16]; /* if it is not longer */
+    uint8_t bare[16]; /* if the field is not longer */
 };
 
 /* Errors: MUX_ERROR_TOO_LARGE, MUX_ERROR_NUL, MUX_ERROR_UTF8; MUX_ERROR_STRING (empty, or with
@@ -28,9 +28,9 @@ struct mux_prefix {
 enum mux_error mux_prefix_init(struct mux_prefix *prefix, struct mux_span segment);
 
 /*
- * `bytes` is a whole packet, `packet` and `layout` what mux_packet_parse() found in it.
- * No route becomes "segment"; "" becomes "segment/"; "r" becomes "segment/r".
- * The pieces point into bytes. MUX_ERROR_TOO_LARGE: see mux_prefix_split().
+ * `bytes` is a whole packet; `packet` and `layout` are what mux_packet_parse() found in it. No
+ * route becomes "segment", "" becomes "segment/", "r" becomes "segment/r". The pieces point into
+ * `bytes`. MUX_ERROR_TOO_LARGE: see mux_prefix_split().
  */
 enum mux_error mux_prefix_apply(const struct mux_prefix *prefix, struct mux_span bytes,
                                 const struct mux_packet *packet, const struct mux_layout *layout,
@@ -38,27 +38,27 @@ enum mux_error mux_prefix_apply(const struct mux_prefix *prefix, struct mux_span
 
 /*
  * The same, written in one piece to `out`, which has room for bytes.len + MUX_PREFIX_GROWTH_BYTES
- * and does not overlap: for packets so small that a copy costs less than pieces.
- * Returns the packet's length; 0: too large.
+ * and does not overlap: for packets so small that a copy costs less than pieces. Returns the
+ * packet's length; 0: it would be too large.
  */
 #define MUX_PREFIX_GROWTH_BYTES \
-    (MUX_SEGMENT_MAX_BYTES + 7) /* '/', the field's number, 2 of LENGTH */
+    (MUX_SEGMENT_MAX_BYTES + 7) /* '/', the field's length, 2 bytes of LENGTH */
 size_t mux_prefix_write(const struct mux_prefix *prefix, struct mux_span bytes,
                         const struct mux_packet *packet, const struct mux_layout *layout,
                         uint8_t *out);
 
 /*
- * For a packet that would grow past the limit: two packets with its file content shared between
- * them. The first has neither status nor eof nor tags. CRCs are computed: verify before.
- * MUX_ERROR_TOO_LARGE: there is no content to split, or the rest alone is too large.
+ * For a packet that would grow past the limit: two packets that share its file content. The first
+ * has no status, eof or tags. CRCs are computed: verify the packet before. MUX_ERROR_TOO_LARGE:
+ * there is no content to split, or the other fields alone are too large.
  */
 enum mux_error mux_prefix_split(const struct mux_prefix *prefix, const struct mux_packet *packet,
                                 struct mux_pieces *first, struct mux_pieces *last);
 
 /*
- * Cuts the first segment: "a/b" becomes "b"; "a" and "a/" become no route.
- * *segment gets what was cut (a span into bytes). A packet without a route: segment->data NULL and
- * the pieces are the packet unchanged. Cannot fail.
+ * Cuts the first segment: "a/b" becomes "b"; "a" and "a/" become no route. *segment is set to what
+ * was cut (a span into `bytes`). A packet without a route: segment->data is NULL and the pieces are
+ * the packet unchanged. Cannot fail.
  */
 void mux_strip(struct mux_span bytes, const struct mux_packet *packet,
                const struct mux_layout *layout, struct mux_span *segment,

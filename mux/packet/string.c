@@ -1,6 +1,9 @@
 #include "packet_internal.h"
 
-/* A byte of plain ASCII without NUL is above 0 as a signed one: a vector is compared at a time. */
+/*
+ * As a signed value a byte of plain ASCII without NUL is above 0: a whole vector is compared at
+ * once.
+ */
 typedef int8_t vector __attribute__((vector_size(16)));
 
 static inline vector plain_vector(const uint8_t *at) {
@@ -15,13 +18,13 @@ static inline bool is_all(vector are_plain) {
     return (halves[0] & halves[1]) == UINT64_MAX;
 }
 
-/* The top bit of a byte is set by what is added when the byte is not 0; nothing is carried. */
+/* Adding this sets the top bit of each byte that is not 0, without carries. */
 static bool plain_word(uint64_t word) {
     const uint64_t top = 0x8080808080808080u;
     return ((word | ~(word + (top ^ UINT64_MAX))) & top) == 0;
 }
 
-/* Of up to 15 bytes, by two words that may overlap. */
+/* Up to 15 bytes, by two words that may overlap. */
 static bool plain_short(struct mux_span string) {
     uint64_t first = 0x0101010101010101u, last = first; /* plain */
     if (string.len >= 8) {
@@ -38,7 +41,7 @@ static bool plain_short(struct mux_span string) {
     return plain_word(first) && plain_word(last);
 }
 
-/* How many bytes at its front are plain: all of them, or nearly up to the first that is not. */
+/* The number of plain bytes at the front: all of them, or nearly up to the first that is not. */
 static inline size_t plain_bytes(struct mux_span string) {
     const size_t step = sizeof(vector);
     if (string.len < step)
@@ -59,7 +62,7 @@ bool mux_string_is_plain(struct mux_span string) {
     const size_t step = sizeof(vector);
     if (string.len < step)
         return plain_short(string);
-    const uint8_t *last = string.data + string.len - step; /* overlaps the one before */
+    const uint8_t *last = string.data + string.len - step; /* overlaps the previous vector */
     vector plain = plain_vector(last);
     for (const uint8_t *at = string.data; at < last; at += step)
         plain &= plain_vector(at);
@@ -101,7 +104,7 @@ enum mux_error mux_string_check(struct mux_span string) {
         }
         i += width;
     }
-    /* NUL is reported first wherever it stands, as python-subunit does. */
+    /* NUL is reported first, wherever it is, as python-subunit does. */
     if (error && memchr(string.data + i, 0, string.len - i))
         return MUX_ERROR_NUL;
     return error;

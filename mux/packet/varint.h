@@ -1,4 +1,7 @@
-/* Numbers of the wire: the two top bits of the first byte say how many follow. */
+/*
+ * Varints, the wire's integers: the two top bits of the first byte give the number of bytes that
+ * follow.
+ */
 #ifndef MUX_VARINT_H
 #define MUX_VARINT_H
 
@@ -6,7 +9,10 @@
 
 #define MUX_VARINT_MAX 1073741823 /* 30 bits, in 4 bytes */
 
-/* Takes over-long forms. 0 when `bytes` ends first, else the bytes used (1..4). */
+/*
+ * Reads a varint, over-long forms included. Returns the bytes used (1..4), or 0 when `bytes` ends
+ * first.
+ */
 static inline unsigned mux_varint_read(struct mux_span bytes, uint32_t *value) {
     if (bytes.len == 0)
         return 0;
@@ -24,12 +30,12 @@ static inline unsigned mux_varint_read(struct mux_span bytes, uint32_t *value) {
     return width;
 }
 
-/* Bytes that the shortest form takes: 1..4. */
+/* The length of the shortest form: 1..4. */
 static inline unsigned mux_varint_bytes(size_t value) {
     return value < 1u << 6 ? 1 : value < 1u << 14 ? 2 : value < 1u << 22 ? 3 : 4;
 }
 
-/* Writes the shortest form to at least 4 bytes of room; returns the bytes written (1..4). */
+/* Writes the shortest form to at least 4 bytes of room; returns its length (1..4). */
 static inline unsigned mux_varint_write(uint8_t *out, uint32_t value) {
     assert(value <= MUX_VARINT_MAX);
     if (value < 1u << 6) {
