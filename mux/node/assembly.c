@@ -1,4 +1,4 @@
-/* Assembly: which links have a slot for a large packet, which wait for one, who loses it. */
+/* Assembly: which links have a slot for a large packet, which wait for one, and which lose it. */
 #include "mux/node/mux_internal.h"
 
 #include <inttypes.h>
@@ -6,20 +6,21 @@
 #define SECOND_NS ((uint64_t)1000000000)
 
 /*
- * What a link must deliver while others wait for the slot it holds: 1 Mbit/s. Slower ones would
- * keep a slot for more than the half of a minute that the largest packet then takes.
+ * The rate at which a link must deliver while others wait for the slot that it owns: 1 Mbit/s. A
+ * slower link would keep a slot for more than the half minute that the largest packet then takes.
  */
 #define SLOT_RATE_BYTES_PER_SECOND ((uint64_t)128 << 10)
 
 /*
- * It may fall behind that by so much, since a worker may be without CPU time for a while; by less
- * the more wait for each slot. The least is longer than TCP needs to send a lost segment again. (A
- * link that had to wait was not received from: if it lives, more of its packet lies in our kernel.)
+ * How far a link may fall behind that rate, since a worker may be without CPU time for a while;
+ * less, the more links wait for each slot. The minimum is longer than TCP needs to retransmit a
+ * segment. (A link that had to wait was not received from: if it is alive, more of its packet lies
+ * in our kernel.)
  */
 #define SLOT_PATIENCE_NS (2 * SECOND_NS)
 #define SLOT_PATIENCE_LEAST_NS (SECOND_NS / 4)
 
-/* When we come so much later than we wanted the time was ours to miss, not the holders'. */
+/* When a deadline is noticed this late, this node was late: its slot owners are not blamed. */
 #define SLOT_LATE_NS (SECOND_NS / 10)
 
 static struct mux_slots *slots_for(struct mux *mux, size_t store_bytes) {
@@ -35,7 +36,9 @@ void mux_link_release_slot(struct mux_link *link) {
     link->slot = NULL;
 }
 
-/* The owner may be receiving into room in the store that was offered: then it must not move. */
+/*
+ * The owner may be receiving into room in the store that was offered: the store must not move then.
+ */
 static void move_store(struct mux_link *link, struct mux_room store) {
     assert(!link->offered_bytes);
     mux_framer_move(&link->framer, store);
@@ -62,7 +65,7 @@ void mux_link_leave_slot(struct mux_link *link) {
 enum mux_link_step mux_link_get_store(struct mux_link *link, size_t store_bytes) {
     struct mux *mux = link->mux;
     if (store_bytes <= link->framer.store.len) {
-        /* only room at its end is missing; but what a batch refers to must not move */
+        /* only room at its end is missing; but bytes that a batch refers to must not move */
         if (link->slot && link->slot->holders > 1)
             return MUX_LINK_PINNED;
         move_store(link, link->framer.store);
@@ -80,7 +83,7 @@ enum mux_link_step mux_link_get_store(struct mux_link *link, size_t store_bytes)
 }
 
 /*
- * First come, first granted. But every other slot is for a link that has sent whole packets before,
+ * First come, first served. But every other slot goes to a link that has sent whole packets before,
  * so that a crowd of strangers cannot make a worker wait for all of them.
  */
 static struct mux_link *next_waiting(struct mux_slots *slots) {
@@ -113,7 +116,7 @@ bool mux_grant_slots(struct mux *mux) {
     return grant(&mux->large_slots) || middle;
 }
 
-/* Is it the link itself that the rest of its packet does not come? */
+/* Is the slot's owner itself to blame that the rest of its packet does not come? */
 static bool is_waited_for(const struct mux_link *link) {
     return link->turn == MUX_TURN_IDLE && link->input == MUX_INPUT_OPEN &&
            link->verdict == MUX_VERDICT_KEPT;
@@ -142,7 +145,7 @@ static unsigned waiting_count(const struct mux_slots *slots) {
     return count;
 }
 
-/* Of the slots that others wait for so many will come back by themselves. */
+/* The number of owners that are being closed: their slots come back without an eviction. */
 static unsigned leaving_count(const struct mux_slots *slots) {
     unsigned count = 0;
     for (const struct mux_list *at = slots->owners.next; at != &slots->owners; at = at->next)
@@ -156,8 +159,8 @@ static uint64_t patience_ns(const struct mux_slots *slots, unsigned waiting) {
 }
 
 /*
- * Who has held theirs the longest are looked at first; no more are evicted than others wait.
- * `anew`: whatever was owed is forgotten.
+ * The links that have owned their slots for the longest are judged first. No more are evicted than
+ * wait. `anew`: all owners get a full period of patience.
  */
 static void judge_each(struct mux_slots *slots, bool anew, uint64_t now_ns) {
     unsigned waiting = waiting_count(slots), leaving = leaving_count(slots);

@@ -26,8 +26,8 @@ void mux_batch_clear(struct mux_batch *batch) {
 }
 
 /*
- * Room for so many copied bytes, which become part of the gather list. `apart`: as a span of their
- * own, so that a transport that lays out spans in the other side's buffers sees what belongs
+ * Adds `len` copied bytes to the gather list; returns where they go. `apart`: as a span of their
+ * own, so that a transport that lays spans out in the other side's buffers sees which bytes belong
  * together.
  */
 static uint8_t *add_room(struct mux_batch *batch, size_t len, bool apart) {

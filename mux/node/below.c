@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-/* One link's share of the nodes further down. */
+/* The share of one link in the nodes further down. */
 #define LINK_SHARE 4
 
 bool mux_below_init(struct mux *mux, unsigned links, unsigned further_max) {
@@ -50,7 +50,7 @@ static bool has_room(const struct mux_link *link) {
            link->below_further < below->further_max / LINK_SHARE;
 }
 
-/* A node further down comes into the count, or leaves it. */
+/* A node further down is added to the counts (1), or removed from them (-1). */
 static void count_further(struct mux_below_node *node, int step) {
     if (node->route_len == 0)
         return;
@@ -96,7 +96,7 @@ static void forget(struct mux *mux, struct mux_below_node *node) {
     below->free_nodes = node;
 }
 
-/* Is it there, or behind it? */
+/* Is the node at this route, or below it? */
 static bool is_under(const struct mux_below_node *node, struct mux_span route) {
     return node->route_len >= route.len && memcmp(node->route, route.data, route.len) == 0 &&
            (node->route_len == route.len || node->route[route.len] == '/');

@@ -1,7 +1,7 @@
 /*
- * The counters of a node: one table with name, unit and help, from which a program makes its JSON,
- * its metrics and its manual. Names follow Prometheus: the program puts its prefix in front, and
- * "_total" behind a counter that is no gauge.
+ * The counters of a node: one table with name, unit and help. A program makes its JSON, metrics and
+ * manual from it. Names follow Prometheus: the program adds its prefix, and the suffix "_total" to
+ * counters that are not gauges.
  */
 #ifndef MUX_COUNTERS_H
 #define MUX_COUNTERS_H

@@ -1,9 +1,12 @@
-/* The way down: packets from the upstream to the link that their first segment names. */
+/*
+ * The way down: packets from the upstream, and the owner's, to the link that the first segment of
+ * their route names.
+ */
 #include "mux/node/mux_internal.h"
 
 #include <stdlib.h>
 
-/* A segment in a message is cut to this. */
+/* Segments in messages are cut to this length. */
 #define SHOWN_SEGMENT_BYTES 64
 
 bool mux_down_init(struct mux *mux, struct mux_room store, struct mux_room blocks) {
@@ -61,7 +64,10 @@ static size_t blocks_for(const struct mux_link *link, size_t len) {
     return len > in_last ? (len - in_last + DOWN_BLOCK_BYTES - 1) / DOWN_BLOCK_BYTES : 0;
 }
 
-/* Is there memory? A third is for the first small packets of links that have nothing queued. */
+/*
+ * Is there memory? A third is reserved for the first small packets of links that have nothing
+ * queued.
+ */
 static bool has_memory(const struct mux_link *link, size_t len) {
     const struct mux_down *down = &link->mux->down;
     size_t blocks = blocks_for(link, len);
@@ -180,7 +186,7 @@ static void set_state(struct mux_down *down, enum mux_down_state state) {
     down->state = state;
 }
 
-/* The packet at hand waits for room, or waits no more. */
+/* The packet at hand begins to wait for room, or stops. */
 static void set_waits(struct mux_down *down, bool waits) {
     if (mux_down_is_cut(down))
         set_state(down, waits ? MUX_DOWN_CUT_WAITS : MUX_DOWN_CUT);
@@ -188,14 +194,14 @@ static void set_waits(struct mux_down *down, bool waits) {
         set_state(down, waits ? MUX_DOWN_WAITS : MUX_DOWN_READS);
 }
 
-/* Has the packet at hand waited long enough? */
+/* Did the packet at hand wait long enough? Begins the wait if it did not wait yet. */
 static bool waited(struct mux_down *down, uint64_t now_ns) {
     if (!mux_down_waits(down))
         down->wait_until_ns = now_ns + DOWN_WAIT_NS;
     return now_ns >= down->wait_until_ns;
 }
 
-/* A packet for a link that is behind. False: everybody waits for it. */
+/* A packet for a link that is behind with reading. False: the way down waits for the link. */
 static bool give_up_link(struct mux_link *link, uint64_t now_ns) {
     if (!link->down.stalled && !waited(&link->mux->down, now_ns))
         return false;
@@ -206,12 +212,12 @@ static bool give_up_link(struct mux_link *link, uint64_t now_ns) {
 
 static const char too_large[] = "it is larger than the memory for the way down allows";
 
-/* Can a packet of this length ever be queued? A third is for others: see has_memory(). */
+/* Can a packet of this length ever be queued? A third is reserved for others: see has_memory(). */
 static bool fits_memory(const struct mux_down *down, size_t len) {
     return len <= (down->block_count - down->block_count / 3) * DOWN_BLOCK_BYTES;
 }
 
-/* A packet for which there is no memory. False: everybody waits for some. */
+/* A packet for which there is no memory. False: the way down waits for some. */
 static bool give_up_memory(struct mux_link *link, size_t len, uint64_t now_ns) {
     struct mux_down *down = &link->mux->down;
     bool ever = fits_memory(down, len);
@@ -225,7 +231,10 @@ static bool give_up_memory(struct mux_link *link, size_t len, uint64_t now_ns) {
     return true;
 }
 
-/* For this node itself: a message from another node is for the log. */
+/*
+ * A packet for this node itself: part of the handshake, or a message from another node, which is
+ * logged.
+ */
 static void take_own(struct mux *mux, const struct mux_packet *packet) {
     struct mux_span text = packet->file_content;
     MUX_COUNT(&mux->counters, down_own_packets, 1);
@@ -236,7 +245,7 @@ static void take_own(struct mux *mux, const struct mux_packet *packet) {
                 (const char *)text.data);
 }
 
-/* Does a packet without a route go to the bare link? Not what nodes say to each other. */
+/* Does a packet without a route go to the bare link? Not the words of nodes to each other. */
 static bool is_for_bare(const struct mux *mux, const struct mux_packet *packet) {
     const struct mux_span word = mux_span_text("muxd");
     bool is_word = packet->file_name.len >= word.len &&
@@ -271,7 +280,9 @@ static const char *why_not(const struct mux_link *link) {
                                            : NULL;
 }
 
-/* What of a packet is sent to a link: all of it, or of a raw one the content of its file. */
+/*
+ * Chooses what of a packet is sent to a link: all of it, or for a raw link the content of its file.
+ */
 static void choose_pieces(const struct mux_link *link, const struct mux_packet *packet,
                           struct mux_pieces *pieces) {
     if (link->is_raw)
@@ -287,7 +298,7 @@ static void hand_over(struct mux_link *link, const struct mux_packet *packet,
     MUX_COUNT(&link->mux->counters, down_forwarded_packets, 1);
 }
 
-/* False: it waits for room. */
+/* Returns false when it waits for room. */
 static bool deliver(struct mux *mux, const struct mux_frame *frame, uint64_t now_ns) {
     struct mux_span segment;
     struct mux_pieces pieces;
@@ -313,7 +324,10 @@ static bool deliver(struct mux *mux, const struct mux_frame *frame, uint64_t now
  * ---- packets of this node's owner ----
  */
 
-/* A packet without its first segment. Returns that; data == NULL: it had no route. */
+/*
+ * Copies the packet to *rest without its first segment. Returns that segment; data == NULL: the
+ * packet had no route.
+ */
 static struct mux_span cut_route(const struct mux_packet *packet, struct mux_packet *rest) {
     *rest = *packet;
     if (!packet->route.data)
@@ -354,7 +368,7 @@ bool mux_add_down(struct mux *mux, const struct mux_packet *packet) {
  * ---- packets from the upstream ----
  */
 
-/* Nothing of the old upstream's bytes is left but the beginning of a packet. */
+/* The lost upstream's input is used up but for the beginning of a packet. */
 static void drop_half(struct mux *mux) {
     struct mux_down *down = &mux->down;
     size_t dropped = mux_framer_stored(&down->framer);
@@ -375,7 +389,7 @@ static bool next_input(struct mux *mux) {
     return false;
 }
 
-/* One frame. False: there is nothing to do now. */
+/* Takes one frame. False: there is nothing to do now. */
 static bool step(struct mux *mux, uint64_t now_ns) {
     struct mux_down *down = &mux->down;
     struct mux_frame *frame = &down->frame;

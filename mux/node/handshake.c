@@ -1,14 +1,14 @@
 /*
- * The upstream as a node: hello, then nothing until it has answered, so that one that refuses us
- * costs no packet; what is above it, so that no loop is entered; goodbye when this node ends in
- * order.
+ * The handshake with an upstream that is a node: hello, then nothing until it has answered, so that
+ * an upstream that refuses this node costs no packet; the path above, so that no loop is entered;
+ * goodbye when this node ends in order.
  */
 #include "mux/node/mux_internal.h"
 #include "mux/packet/report.h"
 
 #include <stdio.h>
 
-/* Who does not answer a hello in this time is no node, or has no use. */
+/* A peer that does not answer a hello in this time is not a node, or is of no use. */
 #define ANSWER_WAIT_NS 10000000000u
 
 static const char loop_above[] = "a loop: this node would be above itself";
@@ -17,7 +17,7 @@ _Static_assert(MUX_NODES_DEEP_MAX == 32, "as too_deep says");
 
 #define BIT(state) (1u << (state))
 
-/* follows[state]: the states that may come next, as bits. From each it may be lost. */
+/* follows[state]: the states that may come next, as bits. AWAY may follow each of them. */
 static const unsigned follows[] = {
     [MUX_HANDSHAKE_AWAY] = BIT(MUX_HANDSHAKE_HELLO),
     [MUX_HANDSHAKE_HELLO] = BIT(MUX_HANDSHAKE_ASKED),
@@ -70,13 +70,13 @@ const struct mux_gather *mux_handshake_take(struct mux *mux) {
     return &handshake->gather;
 }
 
-/* The way above, for those below: a loop is refused where it would close. */
+/* Tells the nodes below the path above: a loop is refused where it would close. */
 static void tell_path(struct mux *mux) {
     uint8_t out[MUX_HELLO_PACKET_BYTES];
     mux_nodes_tell(mux, mux_span(out, mux_path_write(mux->handshake.path, out)));
 }
 
-/* Those below hear in words why nothing goes up. */
+/* Tells the nodes below in a message why nothing goes up. */
 static void tell_refusal(struct mux *mux, const char *why) {
     char reason[160];
     uint8_t out[MUX_HELLO_PACKET_BYTES];
@@ -100,7 +100,7 @@ static void refuse(struct mux *mux, const char *why) {
     tell_refusal(mux, why);
 }
 
-/* The nodes above: the upstream, and those above it. NULL, or why they cannot be there. */
+/* The nodes above are the upstream and those that it names. NULL, or why that cannot be. */
 static const char *take_path(struct mux *mux, const char *upstream, const char *above) {
     struct mux_handshake *handshake = &mux->handshake;
     char path[MUX_PATH_BYTES];
@@ -115,7 +115,9 @@ static const char *take_path(struct mux *mux, const char *upstream, const char *
     return NULL;
 }
 
-/* It is one that does not know what is in progress below, or which nodes are. */
+/*
+ * The upstream is accepted. Another one than before does not know which tests and nodes are below.
+ */
 static void enter_place(struct mux *mux, const struct mux_hello *answer) {
     struct mux_handshake *handshake = &mux->handshake;
     bool is_other = handshake->home[0] && strcmp(handshake->home, answer->identity) != 0;

@@ -1,6 +1,6 @@
 /*
  * A keyed hash for tables of names that peers choose: SipHash-1-3 (Aumasson, Bernstein: SipHash, a
- * fast short-input PRF). Who does not know the key cannot find names that collide.
+ * fast short-input PRF). Without the key nobody can find names that collide.
  */
 #ifndef MUX_HASH_H
 #define MUX_HASH_H
@@ -35,7 +35,7 @@ static inline void mux_hash_absorb(struct mux_hash_state *s, uint64_t word) {
 }
 
 static inline uint64_t mux_hash(uint64_t key, struct mux_span bytes) {
-    /* the paper's constants; both halves of its key are ours */
+    /* the constants are the paper's; both halves of its key are made from ours */
     struct mux_hash_state s = {key ^ 0x736f6d6570736575u, key ^ 0x646f72616e646f6du,
                                key ^ 0x6c7967656e657261u, key ^ 0x7465646279746573u};
     uint64_t word;

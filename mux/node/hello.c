@@ -51,7 +51,7 @@ static size_t write_word(const char *file, const char *content, struct mux_span 
 
 static const struct mux_span no_route = {NULL, 0};
 
-/* A line of text, if it has a value or is wanted without. */
+/* Writes a line of text if it has a value, or must be there even without one. */
 static size_t add_line(char *out, size_t at, const char *key, const char *value, bool always) {
     if (!always && !*value)
         return at;
@@ -106,14 +106,14 @@ bool mux_notice_is(const struct mux_packet *packet) {
 /* A line that a packet may have. */
 struct line {
     struct mux_span key;
-    struct mux_span value; /* data NULL: there is none */
+    struct mux_span value; /* data NULL: the line is missing */
 };
 #define LINE(text)                                          \
     {                                                       \
         .key = {(const uint8_t *)(text), sizeof(text) - 1 } \
     }
 
-/* "KEY=VALUE\n" off the front; the last line may lack its newline. */
+/* Takes "KEY=VALUE\n" off the front; the last line may lack its newline. */
 static struct mux_span next_line(struct mux_span *rest, struct mux_span *key) {
     const uint8_t *end = memchr(rest->data, '\n', rest->len);
     size_t len = end ? (size_t)(end - rest->data) : rest->len;
@@ -127,7 +127,7 @@ static struct mux_span next_line(struct mux_span *rest, struct mux_span *key) {
     return value;
 }
 
-/* False: one of these lines is there twice, and nobody could say which is meant. */
+/* False: one of these lines is there twice, so that its meaning is unclear. */
 static bool read_lines(const struct mux_packet *packet, struct line *lines, unsigned count) {
     struct mux_span rest = packet->file_content, key;
     while (rest.len > 0) {
@@ -153,7 +153,7 @@ static bool read_number(struct mux_span text, uint32_t *number) {
     return text.len > 0;
 }
 
-/* Hexadecimal digits, and nothing else. */
+/* Is it hexadecimal digits and nothing else? */
 static bool read_identity(struct mux_span text, char out[MUX_IDENTITY_BYTES]) {
     static const char digits[] = "0123456789abcdef";
     if (text.len == 0 || text.len >= MUX_IDENTITY_BYTES)
@@ -182,7 +182,7 @@ static bool read_name(struct mux_span text, char out[MUX_NODE_NAME_BYTES]) {
     return true;
 }
 
-/* Identities, a comma between two. */
+/* Identities with a comma between two. */
 static bool read_path(struct mux_span text, char out[MUX_PATH_BYTES]) {
     char identity[MUX_IDENTITY_BYTES];
     struct mux_span rest = text;
@@ -204,7 +204,7 @@ static bool read_path(struct mux_span text, char out[MUX_PATH_BYTES]) {
 
 enum hello_line { VERSION, IDENTITY, NAME, PROOF, SECRET, PATH, HELLO_LINES };
 
-/* Those that not every hello has. */
+/* The lines that not every hello has. */
 static bool read_optional(const struct line *lines, struct mux_hello *hello) {
     if (lines[PROOF].value.data && !read_proof(lines[PROOF].value, hello))
         return false;

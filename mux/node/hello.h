@@ -1,21 +1,24 @@
 /*
- * What nodes say to each other: ordinary packets without test id and status. The content of each is
+ * The words of nodes to each other: ordinary packets without test id and status. The content is
  * lines of KEY=VALUE, each known key at most once; unknown keys are for later versions.
  *
- * hello   file "muxd.hello", the first packet on a node link, by which a node is told from a
- * worker. The lower node says it, the upper one answers with its own, and only then do packets go
- * up. version, identity, name   identity: random, new for each start of a node. The one that is
- * told upwards is a secret between a node and those above it; the one in answers is another. secret
- * in an answer: what the node shows as `proof` when it connects anew. Only who was answered before
- * knows it. proof   in the lower node's hello: that secret, or nothing before the first answer. The
- * line alone says that the node knows of proofs. path    in an answer: the identities of the nodes
- * above the upper one, nearest first.
+ * hello   file "muxd.hello", the first packet on a node link. It tells a node from a worker. The
+ * lower node sends it, the upper one answers with its own, and only then do packets go up.
+ *   version, identity, name
+ *           identity: random, new for each start of a node. The one that is sent upwards is a
+ * secret between a node and those above it; the one in answers is another.
+ *   secret  in an answer: what the node shows as `proof` when it connects again. Only the node that
+ * was answered knows it.
+ *   proof   in the lower node's hello: that secret, or nothing before the first answer. The line
+ * alone says that the node knows of proofs.
+ *   path    in an answer: the identities of the nodes above the upper one, nearest first.
  *
  * path    file "muxd.path", downwards: the same as in an answer, when it has changed.
  *
- * notice  file "muxd.node", upwards: the node with this identity is at the packet's route (each
- * node on the way puts its segment in front, as to every packet). identity, state           state:
- * here, or gone
+ * notice  file "muxd.node", upwards: the node with this identity is at the packet's route. (Each
+ * node on the way puts its segment in front, as to every packet.)
+ *   identity, state
+ *           state: here, or gone
  *
  * goodbye file "muxd.goodbye", the last packet of a node that ends in order.
  *   nodes   how many nodes below it go on without it; none when the line is missing
@@ -31,7 +34,7 @@
 #define MUX_IDENTITY_BYTES 33
 #define MUX_NODE_NAME_BYTES 65
 
-/* Most nodes above each other: a route of so many segments is a loop, not a farm. */
+/* Most nodes above each other. A longer route is a loop. */
 #define MUX_NODES_DEEP_MAX 32
 #define MUX_PATH_BYTES (MUX_NODES_DEEP_MAX * MUX_IDENTITY_BYTES)
 
@@ -51,16 +54,16 @@ struct mux_hello {
     char path[MUX_PATH_BYTES];         /* identities with a comma after each but the last */
 };
 
-/* Sets version, identity and name; what a name must not have becomes '_'. */
+/* Sets version, identity and name; characters that a name must not have become '_'. */
 void mux_hello_init(struct mux_hello *hello, const char *identity, const char *name);
 
 /* Writes the packet; returns its length. */
 size_t mux_hello_write(const struct mux_hello *hello, uint8_t out[MUX_HELLO_PACKET_BYTES]);
 
-/* Is this packet a hello, fine or not? */
+/* Is this packet a hello, valid or not? */
 bool mux_hello_is(const struct mux_packet *packet);
 
-/* Reads it. NULL, or one clause that says why it cannot be understood. */
+/* Reads it. NULL, or one clause that says why it is not valid. */
 const char *mux_hello_read(const struct mux_packet *packet, struct mux_hello *hello);
 
 /* Is this identity in the path? */
@@ -69,13 +72,13 @@ bool mux_path_has(const char *path, const char *identity);
 /* `first`, then `rest`. False: that is deeper than MUX_NODES_DEEP_MAX. */
 bool mux_path_join(char out[MUX_PATH_BYTES], const char *first, const char *rest);
 
-/* The path packet, and what is in one. False: it is none, or cannot be understood. */
+/* Writes, and reads, the path packet. False: the packet is not one, or is not valid. */
 size_t mux_path_write(const char *path, uint8_t out[MUX_HELLO_PACKET_BYTES]);
 bool mux_path_read(const struct mux_packet *packet, char path[MUX_PATH_BYTES]);
 
 struct mux_notice {
     char identity[MUX_IDENTITY_BYTES];
-    bool here; /* else it is gone */
+    bool here; /* false: it is gone */
 };
 
 /* Writes the packet with this route, of at most MUX_NOTICE_ROUTE_BYTES; returns its length. */
@@ -83,14 +86,14 @@ struct mux_notice {
 size_t mux_notice_write(const struct mux_notice *notice, struct mux_span route,
                         uint8_t out[MUX_HELLO_PACKET_BYTES]);
 
-/* Is this packet a notice, fine or not? */
+/* Is this packet a notice, valid or not? */
 bool mux_notice_is(const struct mux_packet *packet);
 bool mux_notice_read(const struct mux_packet *packet, struct mux_notice *notice);
 
 /* Writes the goodbye; returns its length. */
 size_t mux_goodbye_write(uint32_t nodes, uint8_t out[MUX_HELLO_PACKET_BYTES]);
 
-/* Is it one, and how many nodes go on? */
+/* Is it a goodbye, and how many nodes go on? */
 bool mux_goodbye_is(const struct mux_packet *packet, uint32_t *nodes);
 
 #endif

@@ -1,4 +1,4 @@
-/* Links: how one begins and ends, its place, its segment. Its input: link_input.c. */
+/* Links: how they begin and end, their places and segments. Their input is in link_input.c. */
 #include "mux/node/hash.h"
 #include "mux/node/mux_internal.h"
 
@@ -56,7 +56,7 @@ static bool is_full(const struct mux *mux) {
     return mux->places_taken == mux->config.links_max;
 }
 
-/* It becomes a link: that has a segment, unless it is bare. */
+/* It becomes a link, with a segment unless it is bare. */
 static void start(struct mux_link *link, enum mux_link_entry entry) {
     struct mux *mux = link->mux;
     if (!link->is_bare) {
@@ -81,7 +81,7 @@ static void turn_away(struct mux_link *link) {
     mux_link_activate(link);
 }
 
-/* Makes room for another connection to say what it is. */
+/* Makes room for another connection, which may say what it is. */
 static void turn_oldest_spare_away(struct mux *mux) {
     if (!mux_list_empty(&mux->spares))
         turn_away(MUX_LIST_ITEM(mux->spares.next, struct mux_link, spare_entry));
@@ -161,9 +161,7 @@ const char *mux_link_segment(const struct mux_link *link) {
     return link->segment;
 }
 
-/*
- * ---- what it has to do, and its owner ----
- */
+/* ---- turns, and the attention of the owner ---- */
 
 void mux_link_activate(struct mux_link *link) {
     link->mux->is_due = true;
@@ -210,7 +208,7 @@ bool mux_link_finished(const struct mux_link *link) {
  */
 
 void mux_link_ended(struct mux_link *link, const char *reason) {
-    if (link->role != MUX_ROLE_LEAVING) /* else that is why */
+    if (link->role != MUX_ROLE_LEAVING) /* the goodbye said why */
         snprintf(link->reason, sizeof link->reason, "%s", reason);
     mux_link_set_input(link, MUX_INPUT_ENDED);
     mux_list_remove(&link->resync_entry);
@@ -221,7 +219,7 @@ void mux_link_ended(struct mux_link *link, const char *reason) {
     mux_link_sane(link);
 }
 
-/* The connection's part of a link ends. */
+/* Ends the connection's part of a link. */
 static void detach(struct mux_link *link) {
     struct mux *mux = link->mux;
     mux_link_set_turn(link, MUX_TURN_IDLE);

@@ -1,11 +1,9 @@
 /* A link's input: what it receives, into which memory, and when it is used up. */
 #include "mux/node/mux_internal.h"
 
-/*
- * ---- bytes come ----
- */
+/* ---- bytes are received ---- */
 
-/* More of its stream is here: silence begins anew. */
+/* Notes that `len` bytes were received: the link's silence begins anew. */
 static void came(struct mux_link *link, size_t len, uint64_t now_ns) {
     assert(link->input == MUX_INPUT_OPEN && len > 0 && now_ns >= link->mux->ran_ns);
     mux_link_start(link);
@@ -45,7 +43,7 @@ void mux_link_filled(struct mux_link *link, size_t len, uint64_t now_ns) {
 }
 
 bool mux_link_wants_receive(const struct mux_link *link) {
-    /* not before it is clear where the bytes shall go */
+    /* first it must be clear which memory the bytes go to */
     bool is_undecided = link->expects_large && mux_link_has_turn(link);
     return link->input == MUX_INPUT_OPEN && link->verdict == MUX_VERDICT_KEPT &&
            !link->predecessor && !is_undecided && link->inputs.count < LINK_INPUTS_MAX &&
@@ -65,9 +63,7 @@ size_t mux_link_peek(const struct mux_link *link, uint8_t *out, size_t most) {
     return len;
 }
 
-/*
- * ---- room of its own to receive into ----
- */
+/* ---- room of the link's own to receive into ---- */
 
 void mux_link_starved(struct mux_link *link) {
     if (link->input == MUX_INPUT_OPEN && !link->by_room)
@@ -102,7 +98,7 @@ struct mux_room mux_link_offer(struct mux_link *link) {
         return none;
     /*
      * However little is missing: links that wait for a slot may have all receive buffers, and a
-     * link that has a slot must be able to go on without one.
+     * link that owns one must be able to go on without a buffer.
      */
     struct mux_room room = link->slot ? mux_framer_room(&link->framer) : none;
     if (!room.len && (link->expects_large || link->by_room))
@@ -112,16 +108,17 @@ struct mux_room mux_link_offer(struct mux_link *link) {
     return room;
 }
 
-/*
- * ---- the framer has used up what it had ----
- */
+/* ---- the framer has used up what it had ---- */
 
 void mux_link_has_frame(struct mux_link *link) {
     if (link->role == MUX_ROLE_UNKNOWN)
         mux_link_set_role(link, MUX_ROLE_WORKER);
 }
 
-/* A node sends the packet in which it was cut off again, whole. Chatter in front of it is out. */
+/*
+ * A node sends the packet in which it was cut off again, whole. Chatter in front of it was taken
+ * before.
+ */
 static void drop_cut_packet(struct mux_link *link) {
     MUX_COUNT(&link->mux->counters, nodes_cut_bytes, mux_framer_stored(&link->framer));
     mux_framer_init(&link->framer, link->framer.store);
@@ -156,7 +153,7 @@ static void finish(struct mux_link *link) {
 
 enum mux_link_step mux_link_drop_input(struct mux_link *link) {
     if (link->offered_bytes)
-        return MUX_LINK_IDLE; /* its owner receives into the store until the offer is over */
+        return MUX_LINK_IDLE; /* the owner receives into the store until the offer is over */
     MUX_COUNT(&link->mux->counters, nodes_cut_bytes,
               mux_framer_stored(&link->framer) + link->framer.fed.len +
                   mux_inputs_bytes(&link->inputs));
@@ -166,7 +163,10 @@ enum mux_link_step mux_link_drop_input(struct mux_link *link) {
     return MUX_LINK_IDLE;
 }
 
-/* The store that the rest of the packet underway is to be received into; 0: it needs none. */
+/*
+ * The size of the store that the rest of the incomplete packet is to be received into; 0: none is
+ * needed.
+ */
 static size_t wanted_store(const struct mux_link *link) {
     bool in_small_store =
         !link->slot && !link->expects_large && link->framer.candidate <= SMALL_STORE_BYTES;
@@ -176,7 +176,7 @@ static size_t wanted_store(const struct mux_link *link) {
                : 0;
 }
 
-/* Feeds the next input. False: there is none. */
+/* Feeds the next input to the framer. False: there is none. */
 static bool feed(struct mux_link *link) {
     struct mux *mux = link->mux;
     bool was_paused = !mux_link_wants_receive(link);
@@ -188,7 +188,7 @@ static bool feed(struct mux_link *link) {
     return fed;
 }
 
-/* All that came is used up. */
+/* All that was received is used up. */
 static void use_up(struct mux_link *link) {
     if (link->entry == MUX_ENTRY_GIVEN_UP)
         mux_list_append(&link->mux->given_up, &link->watch_entry);
@@ -211,7 +211,8 @@ enum mux_link_step mux_link_next_input(struct mux_link *link) {
         mux_link_leave_slot(link);
     size_t store_bytes = wanted_store(link);
     if (store_bytes && link->offered_bytes) {
-        mux_link_attend(link); /* it receives on, into that room: only then may the store move */
+        mux_link_attend(
+            link); /* it continues to receive into that room; only after that may the store move */
         return MUX_LINK_IDLE;
     }
     if (store_bytes)

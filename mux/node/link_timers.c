@@ -1,4 +1,4 @@
-/* What a link's input does by the clock: chatter without a newline, packets that do not go on. */
+/* A link's timers: chatter without a newline, packets that do not continue. */
 #include "mux/node/mux_internal.h"
 
 static void flush_chatter(struct mux *mux, uint64_t now_ns) {
@@ -27,7 +27,10 @@ static bool resync(struct mux_link *link) {
     return false;
 }
 
-/* Only when all that has come is in the store: a link that waits for a slot or a batch has more. */
+/*
+ * Only when all that was received is in the store: a link that waits for a slot or a batch has
+ * more.
+ */
 static void resync_old(struct mux *mux, uint64_t now_ns) {
     while (!mux_list_empty(&mux->resyncs)) {
         struct mux_link *link = MUX_LIST_ITEM(mux->resyncs.next, struct mux_link, resync_entry);

@@ -1,4 +1,4 @@
-/* Making and ending a mux, and its turns. Links: link.c; the ways: up.c and down.c. */
+/* Making and ending a mux, its messages, and mux_run(). */
 #include "mux/node/mux_internal.h"
 #include "mux/packet/report.h"
 
@@ -10,11 +10,11 @@
 
 #define NS_PER_MS 1000000u
 
-/* A peer can provoke messages: so many a second, and a burst. */
+/* A peer can provoke messages: this many a second, and a burst. */
 #define MESSAGES_PER_SECOND 10
 #define MESSAGES_BURST 20
 
-/* Log lines about damage; the owner may write fewer. */
+/* The same for log lines about damage; the owner may write fewer. */
 #define DAMAGE_LINES_PER_SECOND 20
 #define DAMAGE_LINES_BURST 100
 
@@ -39,7 +39,7 @@ static bool send_message(struct mux *mux, enum mux_status status, const char *re
         mux_count_forwarded(mux, 1, 0, 0);
         return true;
     }
-    /* a batch that is full for a frame mostly has room for some messages */
+    /* a batch that has no room for another frame mostly has room for some messages */
     if (!mux_batch_has_room(mux->fill, 2 * LINE_BYTES, 1))
         return false;
     mux_report_message(status, mux_span_text(reason), none, none, &pieces);
@@ -117,9 +117,9 @@ void mux_inputs_drop(struct mux *mux, struct mux_inputs *inputs) {
 }
 
 /*
- * How config.memory is shared out. The way down's store and one large slot are always there. Of the
- * rest a twelfth is for the way down: with 96 MiB or more the largest packet fits into what it may
- * use of that; and a twelfth for middle slots.
+ * How config.memory is divided. The way down's store and one large slot are always there. A twelfth
+ * of the rest is for the way down: with 96 MiB or more the largest packet fits into what it may use
+ * of that. Another twelfth is for middle slots.
  */
 #define SHARES 12
 #define FIXED_BYTES (2 * BATCH_BYTES + MUX_STORE_MAX_BYTES)
@@ -240,7 +240,7 @@ struct mux *mux_create(const struct mux_config *config) {
     return NULL;
 }
 
-/* Nobody is left and nothing waits: then all memory must be back. */
+/* When no link is left and nothing waits, all memory must be back. */
 static void assert_all_back(const struct mux *mux) {
     unsigned links = 0, inputs = 0;
     for (const struct mux_link *link = mux->free_links; link; link = link->next)
@@ -266,7 +266,7 @@ struct mux_counters *mux_counters_of(struct mux *mux) {
     return &mux->counters;
 }
 
-/* This node was to be called earlier: it was stopped, or had no CPU time. */
+/* Was this node called later than it asked for? Then it was stopped, or had no CPU time. */
 static void look_how_late(struct mux *mux, uint64_t now_ns) {
     uint64_t due_ns = mux->promised_ns > mux->ran_ns ? mux->promised_ns : mux->ran_ns;
     if (mux->promised_ns != UINT64_MAX && now_ns > due_ns && now_ns - due_ns >= LATE_NS)

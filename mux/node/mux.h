@@ -1,14 +1,15 @@
 /*
- * The mux: one node's links below, its upstream above. Whole packets go up, interleaved fairly by
- * bytes (deficit round robin), in order per link, each with its link's segment in front of the
- * route code; what comes down goes to the link that the first segment names, that segment cut.
+ * The mux: the links of one node below, its upstream above. Whole packets go up, interleaved fairly
+ * by bytes (deficit round robin), in order within a link, each with its link's segment in front of
+ * the route code. What comes down goes to the link that the first segment names, and that segment
+ * is cut.
  *
- * It makes no system call and reads no clock. Its owner hands it received bytes, the time and what
- * was sent; it hands out gather lists, says which links shall receive, and when it wants to be
- * called next. Received buffers are held until used and released
- * through mux_buffer_release().
+ * The mux makes no system call and reads no clock. Its owner gives it received bytes, the time, and
+ * reports of what was sent. It gives the owner gather lists to send, says which links are to be
+ * received from, and when it wants to be called next. It holds received buffers while it uses them
+ * and releases them by mux_buffer_release().
  *
- * All memory is taken at mux_create(): nothing is allocated per packet or per link later.
+ * All memory is allocated by mux_create(), none per packet or per link. One thread; nothing blocks.
  */
 #ifndef MUX_MUX_H
 #define MUX_MUX_H
@@ -25,56 +26,56 @@ enum mux_segment_by {
     MUX_SEGMENT_BY_HOST,   /* HOST, HOST.1, HOST.2, ... */
 };
 
-/* Least config.memory: one slot, the way down's store, batches. */
+/* Least config.memory: one slot, the way down's store, the batches. */
 #define MUX_MEMORY_MIN_BYTES ((size_t)12 << 20)
 
 struct mux_config {
     struct mux_room memory;       /* batches, slots, queues for the way down; outlives the mux */
     unsigned links_max;           /* most links at a time */
-    unsigned inputs_max;          /* most received buffers the mux is ever lent at a time */
+    unsigned inputs_max;          /* most received buffers that the mux is ever lent at a time */
     size_t input_bytes_max;       /* most bytes in one of them; at most MUX_INPUT_MAX_BYTES */
-    size_t reference_least_bytes; /* smallest piece sent from where it lies, not copied */
+    size_t reference_least_bytes; /* shortest piece that is sent from where it lies, not copied */
     unsigned gather_max;          /* most spans in a gather list; at least MUX_GATHER_MIN */
     enum mux_segment_by segment_by;
     uint64_t hash_key;      /* random and secret: peers choose the names in tables */
-    uint64_t secret[2];     /* random: what nodes below are told to prove themselves with */
-    struct mux_hello hello; /* this node, as it tells upwards */
-    bool upstream_is_node;  /* it is told hello and goodbye */
-    uint64_t node_grace_ns; /* how long a lost node's segment and tests wait for it */
+    uint64_t secret[2];     /* random and secret: the proofs of nodes below are made with it */
+    struct mux_hello hello; /* this node's, for the upstream */
+    bool upstream_is_node;  /* it is sent hello and goodbye */
+    uint64_t node_grace_ns; /* how long the segment and tests of a lost node wait for it */
     void *user;
     /*
-     * NULL, or the packets are for this owner: there is no upstream, and mux_upstream_take() gives
-     * nothing. `link` NULL: a message of this node's own. The packet's route is as it came from the
-     * link: its segment is not in front of it. All was checked; spans are good until this returns.
-     * False: not now. The packet is offered again after mux_sink_ready(); meanwhile links wait, as
-     * for an upstream that does not take anything. Must not call back.
+     * NULL, or the owner takes the packets: there is no upstream, and mux_upstream_take() returns
+     * NULL. `link` NULL: a message of this node's own. The packet's route is as it came from the
+     * link, without the link's segment. Everything in it was checked. Its spans are valid until the
+     * sink returns. False: not now. The packet is offered again after mux_sink_ready(); until then
+     * links wait, as for an upstream that takes nothing. Must not call the mux.
      */
     bool (*sink)(void *user, struct mux_link *link, const struct mux_packet *packet);
-    /* NULL, or has our kernel received bytes of this link that were not read yet? */
+    /* NULL, or says whether our kernel has bytes of this link that were not received yet. */
     bool (*unread)(void *user, void *link_user);
-    void (*log)(void *user, const char *line); /* one line, in which a peer's bytes may stand as
-                                                  they came; must not call back */
+    void (*log)(void *user, const char *line); /* one line, which may contain a peer's bytes as they
+                                                  came; must not call the mux */
 };
 
-/* The largest received buffer that can be copied whole into a batch. */
+/* The largest received buffer: it can be copied whole into a batch. */
 #define MUX_INPUT_MAX_BYTES 131072
 
-/* What one frame becomes fits a gather list. */
+/* A gather list has room for what one frame becomes. */
 #define MUX_GATHER_MIN 64
 
 /* NULL: out of memory, or config.memory is below MUX_MEMORY_MIN_BYTES. */
 struct mux *mux_create(const struct mux_config *config);
 
-/* Frees it. Buffers still held are released; nothing handed out is in flight any more. */
+/* Frees it. Buffers that it holds are released. Nothing that it handed out may be in flight. */
 void mux_destroy(struct mux *mux);
 
-/* Written by the mux; its owner adds what only it can count. */
+/* The mux writes them; the owner adds what only it can count. */
 struct mux_counters *mux_counters_of(struct mux *mux);
 
 /*
- * Most connections from below that a mux takes at a time: config.links_max places; as many nodes
- * again that were here before, for each comes back to its segment whatever the places; and a few
- * that have not said which of the two they are.
+ * Most connections from below at a time: config.links_max places; as many again for known nodes,
+ * which return to their segments even when all places are taken; and a few that have not said which
+ * of the two they are.
  */
 #define MUX_SPARE_CONNECTIONS 64
 static inline unsigned mux_connections_max(unsigned links_max) {
@@ -85,12 +86,12 @@ static inline unsigned mux_connections_max(unsigned links_max) {
  * ---- links ----
  */
 
-/* What its bytes are. */
+/* What a link's bytes are. */
 enum mux_link_kind {
-    MUX_LINK_ANY,    /* a worker's stream, or a node's: that begins with a hello */
-    MUX_LINK_WORKER, /* subunit; what is not becomes file "stdout" */
-    MUX_LINK_STDERR, /* text, whatever it looks like: all of it becomes file "stderr" */
-    MUX_LINK_NODE,   /* it must begin with a node's hello: else it is refused */
+    MUX_LINK_ANY,    /* a worker's stream, or a node's, which begins with a hello */
+    MUX_LINK_WORKER, /* subunit; everything else becomes file "stdout" */
+    MUX_LINK_STDERR, /* text, whatever it looks like: it becomes file "stderr" */
+    MUX_LINK_NODE,   /* a node's stream; a link that does not begin with a hello is refused */
 };
 
 /* A new connection. `peer` is for log lines, `host` ("" if none) for segments; both are copied. */
@@ -101,85 +102,89 @@ struct mux_link_config {
     void *user;
     enum mux_link_kind kind;
     /*
-     * No segment: its packets go up with the route they have. What comes down without a route, and
-     * is not for this node itself, goes to it. For WORKER and STDERR; one with a way down at a
-     * time.
+     * No segment: its packets keep their routes. A packet from above without a route that is not
+     * for this node itself goes to this link. Only for WORKER and STDERR, and one with a way down
+     * at a time.
      */
     bool is_bare;
-    /* Not packets go down but the contents of their files, as to a process's stdin. */
+    /* What goes down is not packets but the contents of their files, as to a process's stdin. */
     bool is_raw;
 };
 
 /*
- * NULL when there is no room for one more. A link has no segment before its first byte. When all of
- * config.links_max are open, only a node that was here before may come in.
+ * NULL: there is no room for another one. A link has no segment before its first byte. When all of
+ * config.links_max are taken, only a known node may come in.
  */
 struct mux_link *mux_link_open(struct mux *mux, const struct mux_link_config *config);
 
-/* The owner's pointer; and the segment ("" before the first byte). */
+/* The owner's pointer, and the segment ("" before the first byte). */
 void *mux_link_user(const struct mux_link *link);
 const char *mux_link_segment(const struct mux_link *link);
 
-/* Bytes from the link, in order. One hold on `buffer` passes to the mux. */
+/* Bytes from the link, in order. One reference to `buffer` passes to the mux. */
 void mux_link_received(struct mux_link *link, struct mux_buffer *buffer, struct mux_span bytes,
                        uint64_t now_ns);
 
-/* It shall receive, but its transport has no buffer for it: see mux_link_offer(). */
+/* The link is to be received from, but its transport has no buffer for it: see mux_link_offer(). */
 void mux_link_starved(struct mux_link *link);
 
-/* `len` bytes were received into the room that mux_link_offer() gave; the offer is over. */
+/* `len` bytes were received into the room from mux_link_offer(). The offer is over. */
 void mux_link_filled(struct mux_link *link, size_t len, uint64_t now_ns);
 
 /*
- * The link sends no more. When all is used up it is finished: see mux_link_finished(). Its tests in
- * progress are reported failed, with `reason`: a clause for people, "its connection was closed".
+ * No more comes from the link. When all that came is used up it is finished: see
+ * mux_link_finished(). Its tests in progress are reported failed with `reason`, a clause for
+ * people: "killed by SIGSEGV".
  */
 void mux_link_ended(struct mux_link *link, const char *reason);
 
 /*
- * Its connection is gone and no memory of it is in flight: the handle is not to be used after this.
- * (A node's link lives on inside, see config.node_grace_ns.)
+ * The connection is gone and none of its memory is in flight: the handle must not be used after
+ * this. Only of a finished link; what it sent and was not used up is dropped. (A node's link lives
+ * on inside: see config.node_grace_ns.)
  */
 void mux_link_close(struct mux_link *link);
 
 /*
- * Links whose wishes below may have changed, each once; NULL when there is none. To be asked after
- * every round of calls.
+ * The links whose answers to the questions below may have changed, each once; then NULL. To be
+ * called after every round of other calls.
  */
 struct mux_link *mux_next_attention(struct mux *mux);
 
-/* Shall this link receive? When not, its worker feels back-pressure. */
+/* Should this link be received from? When not, its worker feels back-pressure. */
 bool mux_link_wants_receive(const struct mux_link *link);
 
 /*
- * Offers room that the next bytes may be received into; {NULL, 0}: none. The mux leaves it alone
- * until it is filled, or mux_link_received(), mux_link_ended() or mux_link_close() is called.
- * Links that wait for a slot may hold every input: those that have one get on by this offer alone,
- * and those that are starved by room for a few packets in their own stores.
+ * Offers room to receive the next bytes into; {NULL, 0}: none. The mux does not touch that room
+ * until mux_link_filled(), mux_link_received(), mux_link_ended() or mux_link_close() is called.
+ * Links that wait for a slot may hold all buffers: then a link that owns a slot can go on only by
+ * this offer, and a starved link by room for a few packets in its small store.
  */
 struct mux_room mux_link_offer(struct mux_link *link);
 
 /*
- * Not NULL: the mux wants this link to be closed (a slot that others wait for and too little comes,
- * a node that cannot be understood or has connected anew), and why, as a clause. What it has sent
- * so far is forwarded.
+ * Not NULL: the mux wants the connection to be closed, and why, as a clause. (It owns a slot that
+ * others wait for and delivers too little; it is a node that is not understood or has connected
+ * again; all places are taken.) Unless it was refused, what it sent so far is forwarded.
  */
 const char *mux_link_close_reason(const struct mux_link *link);
 
-/* It is closed because all of config.links_max are open. */
+/* It is to be closed because all of config.links_max are taken. */
 bool mux_link_turned_away(const struct mux_link *link);
 
-/* All that it sent is on its way up: it can be closed. */
+/* All that it sent is on its way up: the connection can be closed. */
 bool mux_link_finished(const struct mux_link *link);
 
-/* A raw link: a packet with `eof` came down, and all before it was sent. Its stdin can be closed.
+/*
+ * Of a raw link: a packet with `eof` came down and everything before it was sent. Its stdin can be
+ * closed.
  */
 bool mux_link_input_ended(const struct mux_link *link);
 
-/* What to send to this link now; NULL when nothing or when a send is in flight. */
+/* What to send to this link now; NULL: nothing, or a send is in flight. */
 const struct mux_gather *mux_link_take(struct mux_link *link);
 
-/* That is sent, its memory the mux's again. */
+/* It was sent whole; its memory is the mux's again. */
 void mux_link_sent(struct mux_link *link);
 
 /*
@@ -195,7 +200,7 @@ enum mux_link_standing {
     MUX_STANDING_GIVEN_UP, /* it did not return: its tests are being reported failed */
 };
 
-/* What a link waits for before it can go on. */
+/* What a link waits for before it can continue. */
 enum mux_link_wait {
     MUX_WAIT_NOTHING,
     MUX_WAIT_SLOT,        /* memory for a large packet */
@@ -207,10 +212,10 @@ enum mux_link_wait {
 
 struct mux_link_stats {
     const char *peer;
-    const char *node_name; /* "": it is no node */
+    const char *node_name; /* "": not a node */
     enum mux_link_standing standing;
     enum mux_link_wait wait;
-    bool has_slot; /* which others may be waiting for */
+    bool has_slot; /* others may be waiting for it */
     uint64_t received_bytes, received_packets;
     uint64_t sent_down_bytes; /* taken by its connection */
     uint64_t queued_down_bytes;
@@ -220,12 +225,12 @@ struct mux_link_stats {
     struct mux_span oldest_route;
 };
 
-/* The names are good until the next call on this mux. */
+/* The names are valid until the next call on this mux. */
 void mux_link_stats(const struct mux_link *link, struct mux_link_stats *stats);
 
 /*
- * All links, those that are away too, in a fixed order: `after` NULL is the first, NULL the end. A
- * link that is opened meanwhile may be missed; `after` must not have been closed.
+ * Iterates over all links, away ones included, in a fixed order. `after` NULL: returns the first.
+ * NULL: the end. A link that is opened meanwhile may be missed; `after` must not have been closed.
  */
 struct mux_link *mux_link_next(const struct mux *mux, const struct mux_link *after);
 
@@ -234,76 +239,77 @@ struct mux_link *mux_link_next(const struct mux *mux, const struct mux_link *aft
  */
 
 /*
- * It was reached (again). A node is told a hello and gets packets when it has answered.
- * `may_be_other`: another node than before is as good, for that one is gone.
+ * The upstream was reached (again). A node is sent a hello and gets packets when it has answered.
+ * `may_be_other`: a node other than the previous one is accepted, for that one is gone.
  */
 void mux_upstream_connected(struct mux *mux, bool may_be_other);
 
-/* It answered as another node than the one before. */
+/* Did another node answer than the previous one? */
 bool mux_upstream_is_other(const struct mux *mux);
 
-/* It takes packets: it is no node, or has answered. */
+/* Does it take packets? It is not a node, or has answered. */
 bool mux_upstream_accepted(const struct mux *mux);
 
-/* Not NULL: it is to be closed, for it does not answer as a node does; why, as a clause. */
+/* Not NULL: it is to be closed because it does not answer as a node does; why, as a clause. */
 const char *mux_upstream_close_reason(const struct mux *mux);
 
-/* It ends, and has said so: nothing more is taken, and its connection is to be finished. */
+/* It has said that it ends: it takes nothing more, and its connection is to be finished. */
 bool mux_upstream_sent_off(const struct mux *mux);
 
-/* The next gather list to send up; NULL when there is nothing or one is in flight. */
+/* The next gather list to send up; NULL: nothing, or one is in flight. */
 const struct mux_gather *mux_upstream_take(struct mux *mux);
 
-/* It was sent whole. */
+/* The list in flight was sent whole. */
 void mux_upstream_sent(struct mux *mux);
 
 /*
- * The upstream was lost. Of the list in flight (if any) it had taken `sent_bytes`: the packet in
- * which that ends, and all after it, will be taken again. What was half received is dropped,
- * counted.
+ * The upstream was lost. It had taken `sent_bytes` of the list in flight, if there was one: the
+ * packet in which that ends and all after it will be sent again. A packet that was received in part
+ * is dropped and counted.
  */
 void mux_upstream_lost(struct mux *mux, uint64_t sent_bytes, uint64_t now_ns);
 
-/* Bytes from the upstream. One hold on `buffer` passes to the mux. */
+/* Bytes from the upstream. One reference to `buffer` passes to the mux. */
 void mux_upstream_received(struct mux *mux, struct mux_buffer *buffer, struct mux_span bytes);
 
-/* Shall the upstream receive? Not while a packet waits for room in a link's queue. */
+/* Should the upstream be received from? Not while a packet waits for room in a link's queue. */
 bool mux_upstream_wants_receive(const struct mux *mux);
 
 /*
- * All is sent, and nothing more will come: a node upstream is told goodbye. True: that is still to
- * be taken or in flight, or the hello is not answered yet.
+ * Nothing more will be sent up: a node upstream is sent a goodbye. True: that is to be taken or in
+ * flight, or the hello is not answered yet.
  */
 bool mux_upstream_leave(struct mux *mux);
 
-/* Bytes of packets that are still to be sent up, in flight ones included. */
+/* Bytes of packets that are to be sent up, those in flight included. */
 uint64_t mux_upstream_pending_bytes(const struct mux *mux);
 
-/* Bytes from the upstream that are in no link's queue yet. */
+/* Bytes from the upstream that are not in a link's queue yet. */
 uint64_t mux_down_pending_bytes(const struct mux *mux);
 
 /*
  * ---- packets of the owner ----
  */
 
-/* The sink takes packets again, perhaps: they are offered to it by the next mux_run(). */
+/* The sink may take packets again: the next mux_run() offers them. */
 void mux_sink_ready(struct mux *mux);
 
 /*
- * A packet goes up as if `link` had sent it, behind what of that is on its way already: with its
- * segment, and what it says of tests is believed. `link` NULL: as this node's own. False: not now;
- * to be asked again after the next mux_run(). True: it is queued, or was given to the sink; or it
- * is larger than MUX_ADD_UP_MAX_BYTES, which is counted and logged. Its strings must be UTF-8
- * without NUL; all is copied.
+ * Sends a packet up as if `link` had sent it: behind what of it is on its way already, with its
+ * segment, and as a test's status if it is one. `link` NULL: as this node's own. False: not now; to
+ * be called again after the next mux_run(). True: it is queued, or the sink took it; or it is
+ * larger than MUX_ADD_UP_MAX_BYTES and was dropped, which is counted and logged. Strings must be
+ * UTF-8 without NUL. Everything is copied.
  */
 #define MUX_ADD_UP_MAX_BYTES 131072
 bool mux_add_up(struct mux *mux, struct mux_link *link, const struct mux_packet *packet);
 
 /*
- * A packet goes down as if it came from the upstream: to the link that its first segment names,
- * that segment cut. False: not now, for want of memory or because the link is behind with reading;
- * to be asked again after the next mux_run(). True: it is queued, or it can never be, which is
- * counted and said as of a packet from above. Its strings must be UTF-8 without NUL; all is copied.
+ * Sends a packet down as if it came from the upstream: to the link that its first segment names,
+ * without that segment. False: not now, for want of memory or because the link is behind with
+ * reading; to be called again after the next mux_run(). True: it is queued; or it can never be and
+ * was dropped, which is counted and reported as for a packet from the upstream. Strings must be
+ * UTF-8 without NUL. Everything is copied.
  */
 bool mux_add_down(struct mux *mux, const struct mux_packet *packet);
 
@@ -311,34 +317,34 @@ bool mux_add_down(struct mux *mux, const struct mux_packet *packet);
  * ---- time ----
  */
 
-/* Frames and queues what was received, as far as there is room. To be called after every round. */
+/* Does what can be done with what was received. To be called after every round of other calls. */
 void mux_run(struct mux *mux, uint64_t now_ns);
 
-/* When mux_run() wants to be called at the latest; UINT64_MAX: not by the clock. */
+/* When mux_run() must be called at the latest; UINT64_MAX: there is no such time. */
 uint64_t mux_deadline_ns(struct mux *mux);
 
 /*
- * The node will end: nodes below are told, and end their streams after a whole packet, so that
- * nothing of them is lost.
+ * The node is about to end: nodes below are told, and end their streams after a whole packet, so
+ * that nothing of them is lost.
  */
 void mux_send_off(struct mux *mux);
 
-/* Is one of those that were told still here? */
+/* Is a node that was told still connected? */
 bool mux_awaits_nodes(const struct mux *mux);
 
-/* The node ends: lost nodes are not waited for any more, nor reported. */
+/* The node ends: lost nodes are neither waited for nor reported any more. */
 void mux_end(struct mux *mux);
 
-/* Is there received input that mux_run() has not used up? (It waits for room upstream.) */
+/* Is there received input that is not used up? (It waits for room upstream, or for a slot.) */
 bool mux_busy(const struct mux *mux);
 
 /*
- * A link that holds a slot which others wait for, when nothing can go on without it: the owner may
- * close it if it has no time to wait for the rest of its packet. NULL: there is none.
+ * A link that owns a slot which others wait for, when nothing else can go on: the owner may close
+ * it if it has no time to wait for the rest of its packet. NULL: there is none.
  */
 struct mux_link *mux_stuck_slot_owner(const struct mux *mux);
 
-/* Bytes received from links that have not become packets: what is lost if it ended now. */
+/* Bytes from links that have not become packets: lost if the node ended now. */
 uint64_t mux_unframed_bytes(const struct mux *mux);
 
 #endif

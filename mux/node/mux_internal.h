@@ -1,4 +1,4 @@
-/* What the files of this folder share. Nothing of it is for others. */
+/* What the files of this folder share: limits, structures, functions. Not for other folders. */
 #ifndef MUX_MUX_INTERNAL_H
 #define MUX_MUX_INTERNAL_H
 
@@ -16,79 +16,85 @@
 #include "mux/packet/report.h"
 #include "mux/packet/route.h"
 
-/* A link's own store: chatter and packets up to half of it; larger ones wait for a slot. */
+/* A link's small store: for chatter, and packets up to half of it; larger ones wait for a slot. */
 #define SMALL_STORE_BYTES MUX_STORE_MIN_BYTES
 
-/* Slots for packets up to half of it, so that 64 KiB attachments do not queue for the large ones.
- */
+/* Slots for packets up to half of it, so that 64 KiB attachments do not wait for large slots. */
 #define MIDDLE_SLOT_BYTES ((size_t)256 << 10)
 
-/* Bytes copied into a batch at most; some 3,000 small packets, one send. */
+/* Most bytes that are copied into a batch: some 3,000 small packets, sent at once. */
 #define BATCH_BYTES ((size_t)512 << 10)
 
 /* Most packets that one frame becomes: a damage report. */
 #define FRAME_PACKETS 3
 
 /*
- * What each of them has beyond the frame's own bytes at most: a head, numbers, a CRC, the link's
- * segment, a report's names and its reason.
+ * The most that each of them has beyond the frame's own bytes: a head, varints, a CRC, the link's
+ * segment, a report's names and reason.
  */
 #define FRAME_GROWTH_BYTES 512
 
-/* Most bytes of one frame that are copied into the batch: an input that is copied whole. */
+/* Most bytes of one frame that are copied into the batch: a whole input. */
 #define FRAME_COPIED_BYTES ((size_t)MUX_INPUT_MAX_BYTES + FRAME_PACKETS * FRAME_GROWTH_BYTES)
 
-/* Pieces that long are referenced where they can be, whatever the transport says. */
+/* Pieces of this length are referenced where they can be, whatever the transport asks for. */
 #define REFERENCE_LEAST_MAX_BYTES 8192
 
-/* Of any length, in one packet: test id, tags, mime, file name, file content, route code. */
+/* Fields of any length in one packet: test id, tags, mime, file name, file content, route code. */
 #define PACKET_FIELDS 6
 
 /* Deficit round robin: what a link may send in its turn. About 100 small packets. */
 #define QUANTUM_BYTES 16384
 
 /*
- * What a frame takes of that at least: to find, check and send a packet of a few bytes costs as
- * much CPU as so many bytes in larger ones, so that no worker's turn is much longer than another's.
+ * The least that a frame is charged: finding, checking and sending a tiny packet costs as much CPU
+ * as this many bytes of larger ones. So a turn takes about as long for each worker.
  */
 #define FRAME_LEAST_BYTES 80
 
-/* Chatter waits so long for its newline: below what a person at a debugger prompt notices. */
+/* How long chatter waits for its newline: less than a person at a debugger prompt notices. */
 #define CHATTER_SILENCE_NS 30000000u
 
-/* A packet that is not whole after this is looked into (oracle rule 8). */
+/*
+ * A packet that is still incomplete after this time is searched for another stream (oracle rule 8).
+ */
 #define RESYNC_AFTER_NS 2000000000u
 
-/* Received buffers of one link that may wait here before it is paused: one in use, few behind. */
+/* Most received buffers of one link that wait here before it is paused: one in use, few behind. */
 #define LINK_INPUTS_MAX 4
 
 /*
- * After a packet that fits no received buffer the next one is likely to be such, too: only its
- * first bytes are received here, so that all the others can be received into a slot, not copied
- * there. Enough for its length.
+ * After a packet that fits no received buffer the next one probably does not either. Only its first
+ * bytes are received here, enough for its length; the rest is then received into a slot, without a
+ * copy.
  */
 #define HEAD_ROOM_BYTES 64
 
 /*
- * Links that find no free buffer receive into their own stores when the mux is who holds buffers:
- * one of so many. (Else they come back to the transport soon. Several transports each have their
- * own, the least of them a tenth of all.)
+ * Links that find no free buffer receive into their own stores when the mux itself holds at least
+ * one buffer in this many. (If it holds fewer, buffers come back to the transport soon. Of several
+ * transports each has its own buffers, the smallest share being a tenth.)
  */
 #define INPUTS_HELD_SHARE 16
 
-/* Queues for the way down are made of these. */
+/* The queues for the way down are made of these. */
 #define DOWN_BLOCK_BYTES ((size_t)16 << 10)
 #define DOWN_SPANS 4
 
-/* What may wait for one link; a single packet may be larger, up to two thirds of all blocks. */
+/*
+ * Most bytes that wait for one link. A single packet may be larger, up to two thirds of all blocks.
+ */
 #define DOWN_QUEUE_BYTES ((size_t)64 << 10)
 
-/* So long all of the way down waits for a link that does not read; then its packets are refused. */
+/*
+ * How long the whole way down waits for a link that does not read; after that its packets are
+ * refused.
+ */
 #define DOWN_WAIT_NS 1000000000u
 
 #define PEER_TEXT_BYTES 128
 
-/* A call that comes so much too late: this node did not run. */
+/* A call that comes this much too late: this node did not run. */
 #define LATE_NS 100000000u
 
 /*
@@ -102,9 +108,7 @@
 
 #define REASON_BYTES 160
 
-/*
- * How all these limits hang together: who changes one hears of the others.
- */
+/* How these limits depend on each other. */
 _Static_assert(MUX_PREFIX_GROWTH_BYTES <= FRAME_GROWTH_BYTES, "a packet with its segment");
 _Static_assert(MUX_SEGMENT_TEXT_BYTES + 128 <= FRAME_GROWTH_BYTES, "a report's names and reason");
 _Static_assert(MUX_SEGMENT_TEXT_BYTES - 1 <= MUX_SEGMENT_MAX_BYTES, "every segment is one");
@@ -147,7 +151,7 @@ struct mux_inputs {
 
 struct mux_block {
     uint8_t *data;
-    size_t start, end; /* bytes that wait */
+    size_t start, end; /* the bytes that wait */
     struct mux_block *next;
 };
 
@@ -177,16 +181,18 @@ struct mux_link {
     bool is_routed;       /* its segment is put in front of routes: no bare link, no sink */
     bool expects_large;   /* the last packet was larger than buffer_bytes */
     bool by_room;         /* no received buffer is free for it: it offers room of its own */
-    size_t buffer_bytes;  /* the largest buffer that it has received: stacks differ in theirs */
-    uint64_t slot_bytes;  /* received since it has its slot */
-    uint64_t slot_due_ns; /* by then more must come while others wait for the slot */
-    int64_t credit_bytes; /* deficit round robin; a large packet makes it a debt */
-    uint64_t received_ns; /* its last bytes */
+    size_t buffer_bytes;  /* the largest buffer that it received: transports differ in theirs */
+    uint64_t slot_bytes;  /* received since it owns its slot */
+    uint64_t slot_due_ns; /* when more must have come, while others wait for the slot */
+    int64_t credit_bytes; /* deficit round robin; a large packet makes it negative */
+    uint64_t received_ns; /* when its last bytes came */
     uint64_t received_bytes, received_packets, sent_down_bytes;
-    uint64_t resync_at_ns;   /* when it is in mux->resyncs */
-    size_t resync_bytes;     /* looked into in vain: again when so much is stored; 0: not yet */
-    size_t offered_bytes;    /* of room that the owner is receiving into: the store must not move */
-    struct mux_buffer *slot; /* the framer's store when it is not `tail` */
+    uint64_t resync_at_ns; /* when it is in mux->resyncs */
+    size_t resync_bytes;   /* the last search failed: the next one when this much is stored; 0: none
+                              yet */
+    size_t offered_bytes;  /* length of the room that the owner receives into: the store must not
+                              move */
+    struct mux_buffer *slot; /* the framer's store when it is not small_store */
     uint8_t *small_store;
     struct mux_framer framer;
     struct mux_inputs inputs;
@@ -196,17 +202,18 @@ struct mux_link {
 
     /* nodes.c */
     char identity[MUX_IDENTITY_BYTES], name[MUX_NODE_NAME_BYTES];
-    bool proves;                /* it knows of proofs */
-    bool is_proven;             /* it has shown what only the earlier connection was told */
-    bool has_said;              /* something behind its hello */
-    uint32_t nodes_left;        /* below it, when it said goodbye: they go on */
-    uint64_t since_ns, lost_ns; /* it was first here, and last */
+    bool proves;         /* it knows of proofs */
+    bool is_proven;      /* it has shown the secret that only the earlier connection was told */
+    bool has_said;       /* it has sent something after its hello */
+    uint32_t nodes_left; /* nodes below it that go on, as its goodbye said */
+    uint64_t since_ns, lost_ns; /* when it was first here, and last */
     uint64_t away_until_ns;
-    uint64_t superseded_ns; /* since then its silence counts */
-    struct mux_list below;  /* of mux_below_node.of_link: nodes that are reached by it */
+    uint64_t superseded_ns; /* its silence counts from then on */
+    struct mux_list below;  /* of mux_below_node.of_link: the nodes reached through it */
     unsigned below_further;
-    struct mux_link *successor, *predecessor; /* the same node's next newer, older connection */
-    struct mux_list watch_entry;              /* in mux.away, mux.superseded or mux.given_up */
+    struct mux_link *successor,
+        *predecessor;            /* the same node's next newer and next older connection */
+    struct mux_list watch_entry; /* in mux.away, mux.superseded or mux.given_up */
 
     char reason[REASON_BYTES]; /* why it ended */
     char segment[MUX_SEGMENT_TEXT_BYTES];
@@ -224,15 +231,16 @@ enum mux_down_state {
 
 /* sink.c */
 enum mux_sink_state {
-    MUX_SINK_TAKES,   /* or there is none */
+    MUX_SINK_TAKES,   /* or there is no sink */
     MUX_SINK_BLOCKED, /* it said "not now"; nothing is offered before mux_sink_ready() */
 };
 
 /* Packets of one frame that the sink did not take yet. */
 struct mux_sink {
     enum mux_sink_state state;
-    struct mux_link *link;     /* theirs */
-    struct mux_buffer *buffer; /* a hold on the memory of their spans; NULL: the link's own store */
+    struct mux_link *link; /* theirs */
+    struct mux_buffer
+        *buffer; /* a reference to the memory of their spans; NULL: it is the link's small store */
     struct mux_packet packets[MUX_REPORT_DAMAGE_EVENTS];
     unsigned next, count; /* those from `next` on wait */
     size_t bytes;         /* of the frame */
@@ -266,12 +274,12 @@ enum mux_handshake_state {
 
 struct mux_handshake {
     enum mux_handshake_state state;
-    bool may_be_other;   /* than the node of before */
-    bool is_other;       /* it is another one than before */
+    bool may_be_other;   /* another node than the previous one is accepted */
+    bool is_other;       /* it is another node than the previous one */
     const char *refusal; /* in REFUSED and LOOP: why */
     uint64_t answer_by_ns;
-    struct mux_hello hello;            /* with the proof for the node of before */
-    char identity[MUX_IDENTITY_BYTES]; /* what this node answers those below with */
+    struct mux_hello hello;            /* with the proof for the previous node */
+    char identity[MUX_IDENTITY_BYTES]; /* what this node answers nodes below with */
     char home[MUX_IDENTITY_BYTES];     /* the upstream that answered last; "": none */
     char path[MUX_PATH_BYTES];         /* it, and the nodes above it */
     uint8_t bytes[MUX_HELLO_PACKET_BYTES];
@@ -324,31 +332,30 @@ struct mux {
     struct mux_batch *fill, *flight;
     enum mux_in_flight in_flight;
     enum mux_life life;
-    bool is_due;          /* a link has something to do since the last run */
-    uint64_t ran_ns;      /* when mux_run() was last called: what happens between two runs, such as
-                             the end of a connection, is judged by it */
-    uint64_t promised_ns; /* the deadline that the owner was last told */
+    bool is_due;     /* a link got something to do since the last run */
+    uint64_t ran_ns; /* when mux_run() was last called. What happens between two runs, such as the
+                        end of a connection, happens at this time */
+    uint64_t promised_ns; /* the deadline that the owner was last given */
 
     struct mux_list spares;     /* of mux_link.spare_entry: connections without a place, by age */
     struct mux_list nodes;      /* of mux_link.node_entry */
     struct mux_list away;       /* of mux_link.watch_entry, by away_until_ns */
     struct mux_list superseded; /* of mux_link.watch_entry */
-    struct mux_list given_up;   /* of mux_link.watch_entry: to be forgotten after this round */
+    struct mux_list given_up;   /* of mux_link.watch_entry: given up and reported, to be forgotten
+                                   after this run */
     unsigned away_count, away_max;
-    uint32_t nodes_left; /* nodes below when this one began to end */
+    uint32_t nodes_left; /* nodes below when this one began to leave */
     struct mux_below below;
     struct mux_handshake handshake;
-    unsigned retell_at; /* the next link whose tests are told again; links_touched: none */
+    unsigned retell_at; /* the next link whose tests are announced again; links_touched: none */
 
     struct mux_down down;
     struct mux_sink sink;
 };
 
-/*
- * ---- what the states mean: the only places that compare them ----
- */
+/* ---- what the states mean: use these, not comparisons ---- */
 
-/* Did something come on it, so that it counts as a link, and has a segment if it is not bare? */
+/* Has anything come on it, so that it counts as a link and has a segment if it is not bare? */
 static inline bool mux_link_has_started(const struct mux_link *link) {
     return link->entry >= MUX_ENTRY_STARTED;
 }
@@ -372,7 +379,7 @@ static inline bool mux_link_is_rejected(const struct mux_link *link) {
     return link->verdict >= MUX_VERDICT_REFUSED;
 }
 
-/* Are there frames, or bytes of them, that wait for its turn, or for its store to be free? */
+/* Has it frames to take, or bytes of frames, that wait for its turn or for a batch to be sent? */
 static inline bool mux_link_has_turn(const struct mux_link *link) {
     return link->turn == MUX_TURN_ACTIVE || link->turn == MUX_TURN_PINNED;
 }
@@ -389,7 +396,7 @@ static inline bool mux_down_is_cut(const struct mux_down *down) {
     return down->state == MUX_DOWN_CUT || down->state == MUX_DOWN_CUT_WAITS;
 }
 
-/* Is the mux to end, so that nobody is taken in any more? */
+/* Is this node about to end, so that no node is accepted any more? */
 static inline bool mux_is_leaving(const struct mux *mux) {
     return mux->life != MUX_LIFE_RUNNING;
 }
@@ -401,17 +408,17 @@ __attribute__((format(printf, 4, 5))) void mux_message(struct mux *mux, enum mux
                                                        uint64_t now_ns, const char *format, ...);
 void mux_input_append(struct mux *mux, struct mux_inputs *inputs, struct mux_buffer *buffer,
                       struct mux_span bytes);
-/* Feeds the next input; the one before is done with. False: there is none. */
+/* Feeds the next input to the framer; the previous one is done with. False: there is none. */
 bool mux_input_next(struct mux *mux, struct mux_inputs *inputs, struct mux_framer *framer);
-/* Bytes in those that are not in the framer's hands. */
+/* Bytes of the inputs that were not fed yet. */
 uint64_t mux_inputs_bytes(const struct mux_inputs *inputs);
 void mux_inputs_drop(struct mux *mux, struct mux_inputs *inputs);
 
 enum mux_link_step {
     MUX_LINK_MORE,   /* go on */
-    MUX_LINK_IDLE,   /* nothing to do until more comes, or a slot */
+    MUX_LINK_IDLE,   /* nothing to do until more comes, or a slot is free */
     MUX_LINK_PINNED, /* nothing to do until the batch is sent that refers to its store */
-    MUX_LINK_FULL,   /* nobody has anything to do until a batch is sent */
+    MUX_LINK_FULL,   /* no link can do anything until there is room upstream */
 };
 
 /* Asserts what must be true between two calls. In constant time: see mux_link_sane(). */
@@ -421,92 +428,102 @@ void mux_sane(const struct mux *mux);
 void mux_link_activate(struct mux_link *link);
 void mux_link_attend(struct mux_link *link);
 struct mux_link *mux_link_find(struct mux *mux, struct mux_span segment);
-/* Timers: chatter that has waited long enough, packets that have. */
+/* Timers of all links: chatter that waited long enough, packets that did not continue. */
 void mux_links_run(struct mux *mux, uint64_t now_ns);
 uint64_t mux_links_deadline_ns(const struct mux *mux);
-/* While this mux holds received buffers, links that found none receive into their own stores. */
+/*
+ * While the mux holds many received buffers, links that found none receive into their own stores.
+ */
 void mux_links_feed_starved(struct mux *mux);
-/* Copies what has come and is not used up, at most `most` bytes; returns how many. */
+/* Copies at most `most` of the bytes that came and are not used up; returns how many. */
 size_t mux_link_peek(const struct mux_link *link, uint8_t *out, size_t most);
-/* A frame has come: what is underway, if anything, is another packet. */
+/* A frame was taken: an incomplete packet, if there is one, is a new one. */
 void mux_link_progressed(struct mux_link *link);
-/* Half a packet is all there is. True: it was time to look for another one inside it, and there is.
+/*
+ * All that is left is an incomplete packet. True: it was time to search it for another stream, and
+ * there is one.
  */
 bool mux_link_resynchronise(struct mux_link *link);
 
-/* Its framer has used up what it had: the next input, or the end. */
+/* Its framer has used up what it had: feeds the next input, or ends. */
 enum mux_link_step mux_link_next_input(struct mux_link *link);
 
-/* Of a rejected connection nothing is used any more. */
+/* Drops the input of a rejected connection. */
 enum mux_link_step mux_link_drop_input(struct mux_link *link);
-/* Its framer starts anew, in the link's own store; the slot, if it has one, is given back. */
+/* Restarts its framer in the small store; a slot is given back. */
 void mux_link_drop_stored(struct mux_link *link);
 void mux_link_restart_framer(struct mux_link *link);
-/* Gives it a segment if it has, or gets, a place. False: it has none. */
+/* Makes it a link if it has, or gets, a place. False: it is none. */
 bool mux_link_start(struct mux_link *link);
-/* The link gets the other one's segment, and the other one none. */
+/* The link gets the other one's segment; the other one has none then. */
 void mux_link_take_segment(struct mux_link *link, struct mux_link *from);
-/* It is no link any more: its memory is free. */
+/* Frees a link's entry. */
 void mux_link_forget(struct mux_link *link);
 
-/* The route of what it reports itself; data == NULL: a bare link's. */
+/* The route of the link's own reports; data == NULL: it is bare. */
 struct mux_span mux_link_route(const struct mux_link *link);
 /* A test's route with its link's segment in front. */
 struct mux_span mux_link_full_route(const struct mux_link *link, struct mux_span route,
                                     char out[MUX_REPORT_ROUTE_MAX_BYTES]);
-/* The first one has come: no hello is looked for behind it. */
+/* Its first frame was taken: a hello can no longer come. */
 void mux_link_has_frame(struct mux_link *link);
-/* One frame of a connection that has no place yet. */
+/* Takes one frame of a connection that has no place yet. */
 enum mux_link_step mux_link_enter(struct mux_link *link);
 
 /* nodes.c */
-/* What this node alone can know for an identity: hexadecimal digits. */
+/*
+ * The secret that this node makes for an identity: hexadecimal digits. Nothing needs to be stored.
+ */
 void mux_node_secret(const struct mux *mux, const char *identity, char out[MUX_IDENTITY_BYTES]);
-/* Is this the hello of a node that is known? */
+/* Is this packet the hello of a known node? */
 bool mux_node_may_enter(const struct mux_link *link, const struct mux_packet *packet);
-/* A hello as the first packet of a link, or another word of a node? Then it has been dealt with. */
+/*
+ * Handles a hello that is a link's first packet, or another word of a node. False: it is neither.
+ */
 bool mux_node_handle_word(struct mux_link *link, const struct mux_packet *packet);
-/* It had to open with a hello, and did not: it is closed, in words. */
+/* It had to begin with a hello and did not: refuses it. */
 void mux_link_refuse_stranger(struct mux_link *link);
-/* What comes from it has been here before: it is closed, in words. */
+/* What comes from it has passed this node before: refuses it. */
 void mux_link_refuse_loop(struct mux_link *link);
-/* Tells it upwards. False: not now. */
+/* Sends the notice upwards. False: not now. */
 bool mux_notice_up(struct mux_link *link, const struct mux_notice *notice, struct mux_span route);
-/* A packet goes down to every node that is here. */
+/* Queues a packet for every connected node. */
 void mux_nodes_tell(struct mux *mux, struct mux_span bytes);
-/* The node with this identity is gone from the route. Told upwards if it can be now: else it is
-   known above until this node's own link ends. */
+/*
+ * The node with this identity has gone from the route: says so upwards if that is possible now. If
+ * not, the nodes above learn it when this node's own link ends.
+ */
 void mux_node_say_gone(struct mux_link *link, const char *identity, struct mux_span route);
 
 /* nodes_away.c */
-/* The new connection goes on with the old one's segment and tests; the old one is gone. */
+/* The new connection takes over the old one's segment and tests; the old one is forgotten. */
 void mux_node_take_over(struct mux_link *link, struct mux_link *old);
-/* A node link's connection is gone. True: the link is kept, or another one's now. */
+/* A link's connection is gone. True: the link is kept, or was taken over. */
 bool mux_node_went(struct mux_link *link);
 void mux_nodes_run(struct mux *mux, uint64_t now_ns);
-/* This node itself did not run for so long: nobody else is judged by it. */
+/* This node did not run for this long: its nodes' deadlines move. */
 void mux_nodes_slept(struct mux *mux, uint64_t slept_ns, uint64_t now_ns);
 void mux_nodes_forget_given_up(struct mux *mux);
 uint64_t mux_nodes_deadline_ns(const struct mux *mux);
 
 /* assembly.c */
-/* Its framer needs a store of so many bytes. */
+/* Its framer needs a store of this size. */
 enum mux_link_step mux_link_get_store(struct mux_link *link, size_t store_bytes);
-/* After a frame: a slot that is no longer needed goes to who waits. */
+/* Gives a slot back that the link no longer needs. */
 void mux_link_leave_slot(struct mux_link *link);
 void mux_link_release_slot(struct mux_link *link);
-/* So many bytes came for the packet in its slot. */
+/* `len` bytes came for the packet in its slot. */
 void mux_link_delivered(struct mux_link *link, size_t len);
-/* Gives free slots to those who wait. False: to nobody. */
+/* Gives free slots to links that wait. False: no link got one. */
 bool mux_grant_slots(struct mux *mux);
-/* Evicts who holds a slot that others wait for and delivers too little. */
+/* Evicts owners of slots that others wait for when they deliver too little. */
 void mux_judge_slot_owners(struct mux *mux, uint64_t now_ns);
 
 /* up.c */
 void mux_up_run(struct mux *mux);
-/* For another frame, in the batch or the sink. */
+/* Is there room for another frame, in the batch or the sink? */
 bool mux_up_has_room(const struct mux *mux);
-/* Packets go up, whichever way. */
+/* Counts packets that go up, in a batch or to the sink. */
 static inline void mux_count_forwarded(struct mux *mux, unsigned packets, size_t bytes,
                                        size_t referenced) {
     MUX_COUNT(&mux->counters, forwarded_packets, packets);
@@ -516,33 +533,36 @@ static inline void mux_count_forwarded(struct mux *mux, unsigned packets, size_t
 }
 
 /* sink.c */
-/* One packet for which nothing else is kept. False: not now. */
+/* Offers one packet, of which nothing is kept. False: not now. */
 bool mux_sink_offer(struct mux *mux, struct mux_link *link, const struct mux_packet *packet);
-/* A frame's packets; those that it does not take now are kept for it. Returns the frame's bytes. */
+/*
+ * Offer a frame's packets; those that the sink does not take now are kept. Return the frame's
+ * bytes.
+ */
 size_t mux_sink_packet(struct mux_link *link, const struct mux_frame *frame);
 size_t mux_sink_chatter(struct mux_link *link, const struct mux_frame *frame);
 size_t mux_sink_damage(struct mux_link *link, const struct mux_frame *frame, enum mux_error why);
-/* Offers what is kept again. */
+/* Offers again what is kept. */
 void mux_sink_run(struct mux *mux);
-/* The link's connection ends before all was taken. */
+/* The link's connection ends: drops what is kept of it. */
 void mux_sink_forget(struct mux_link *link);
 
 /* retell.c */
 void mux_retell_begin(struct mux *mux);
-/* As far as the batch has room. */
+/* Announces as many tests as the batch has room for. */
 void mux_retell_run(struct mux *mux);
 
 /* handshake.c */
 void mux_handshake_init(struct mux *mux);
-/* What this node answers a hello with, but for the secret. */
+/* Fills in this node's answer to a hello, but for the secret. */
 void mux_handshake_fill_answer(const struct mux *mux, struct mux_hello *answer);
-/* Hello or goodbye, if one is due. */
+/* The hello or goodbye, if one is to be sent. */
 const struct mux_gather *mux_handshake_take(struct mux *mux);
 /* Does it take packets now? */
 bool mux_handshake_sends_packets(const struct mux *mux);
 /* The upstream was lost. */
 void mux_handshake_lost(struct mux *mux);
-/* From the upstream: is it the answer? Then it has been dealt with. */
+/* Handles a packet from the upstream that is part of the handshake. False: it is not. */
 bool mux_handshake_handle(struct mux *mux, const struct mux_packet *packet);
 uint64_t mux_handshake_deadline_ns(const struct mux *mux);
 
@@ -552,9 +572,12 @@ void mux_down_fini(struct mux *mux);
 void mux_down_run(struct mux *mux, uint64_t now_ns);
 /* The upstream was lost: another one cannot complete the packet that is half received. */
 void mux_down_cut(struct mux *mux, uint64_t now_ns);
-/* A packet of this node's own for a link. False: there is no way to it, or no memory. */
+/*
+ * Queues a packet of this node's own for a link. False: it has no way down for packets, or there is
+ * no memory.
+ */
 bool mux_down_queue(struct mux_link *link, const struct mux_pieces *packet);
-/* Gives a link's queue back; returns how many bytes were in it. */
+/* Frees a link's queue; returns how many bytes were in it. */
 size_t mux_down_drop(struct mux_link *link);
 
 #endif

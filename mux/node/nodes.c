@@ -1,8 +1,8 @@
 /*
- * Node links. A link that opens with a hello leads to another node: when it is lost only the way to
- * that node is. Its segment and its tests in progress wait for the same identity to come back; only
- * after the grace period are the tests reported failed. A node that comes another way is known by
- * its identity (below.h): the old place forgets its tests, for it tells them again.
+ * Node links. A link that begins with a hello leads to another node. When its connection is lost,
+ * the segment and the tests in progress wait for the same identity to return; the tests are
+ * reported failed only after the grace period. A node that comes another way is recognised by its
+ * identity (below.h): its old place forgets its tests, and the node announces them again.
  */
 #include "mux/node/hash.h"
 #include "mux/node/mux_internal.h"
@@ -11,17 +11,17 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* Connections of one node that may wait for each other: more do not come of themselves. */
+/* Most connections of one node that wait for each other: an honest node does not have more. */
 #define CONNECTIONS_MAX 8
 
-/* What only this node can know for an identity: nobody has to be remembered for it. */
+/* The secret for an identity can be computed only here, so that none needs to be stored. */
 void mux_node_secret(const struct mux *mux, const char *identity, char out[MUX_IDENTITY_BYTES]) {
     struct mux_span text = mux_span_text(identity);
     snprintf(out, MUX_IDENTITY_BYTES, "%016" PRIx64 "%016" PRIx64,
              mux_hash(mux->config.secret[0], text), mux_hash(mux->config.secret[1], text));
 }
 
-/* A peer that guesses learns nothing from how long it takes. */
+/* In constant time: a peer that guesses learns nothing from how long it takes. */
 static bool is_same_secret(const char *a, const char *b) {
     unsigned difference = 0;
     for (size_t i = 0; i < MUX_IDENTITY_BYTES - 1; i++)
@@ -35,12 +35,12 @@ static bool is_proven(const struct mux *mux, const struct mux_hello *hello) {
     return strlen(hello->proof) == sizeof secret - 1 && is_same_secret(hello->proof, secret);
 }
 
-/* The link's own end, when a node of this identity is there. */
+/* The link at whose end the node is; NULL: there is none. */
 static struct mux_link *link_of(const struct mux_below_node *node) {
     return node && node->route_len == 0 ? node->link : NULL;
 }
 
-/* The words go down to it; when they are sent, or cannot be, it is closed. */
+/* The message goes down to it. It is closed when that is sent, or cannot be. */
 static void refuse(struct mux_link *link, const char *why) {
     struct mux *mux = link->mux;
     char reason[REASON_BYTES];
@@ -67,7 +67,7 @@ void mux_link_refuse_loop(struct mux_link *link) {
  * ---- hello ----
  */
 
-/* Its old connection has not ended, as far as we know. */
+/* The old connection has not ended, as far as this node knows: the new one waits for it. */
 static void wait_for(struct mux_link *link, struct mux_link *old) {
     old->successor = link;
     link->predecessor = old;
@@ -75,7 +75,7 @@ static void wait_for(struct mux_link *link, struct mux_link *old) {
     mux_list_append(&link->mux->superseded, &old->watch_entry);
 }
 
-/* Only then does it send more. */
+/* The node sends nothing else before it has this answer. */
 static bool answer(struct mux_link *link) {
     const struct mux *mux = link->mux;
     struct mux_hello hello;
@@ -88,8 +88,8 @@ static bool answer(struct mux_link *link) {
 }
 
 /*
- * May it go on as this node? With the proof, always. Without: when nobody has proved, or could
- * have, for the first answer may not have reached it. NULL, or why not.
+ * May it go on as this node? With the proof, always. Without, only if neither connection knows of
+ * proofs, or the first answer may not have reached it. NULL, or why not.
  */
 static const char *why_not_the_same(const struct mux_link *link, const struct mux_link *old) {
     bool is_old_version = !link->proves && !old->proves;
@@ -104,7 +104,7 @@ static struct mux_link *last_connection(struct mux_link *link, unsigned *count) 
     return link;
 }
 
-/* What was known at another place is told again from here. */
+/* The node at this place has come another way, where it announces everything again. */
 static void leave_place(struct mux *mux, struct mux_below_node *node) {
     char route[MUX_BELOW_ROUTE_BYTES];
     struct mux_link *link = node->link;
@@ -196,9 +196,7 @@ bool mux_node_may_enter(const struct mux_link *link, const struct mux_packet *pa
            link_of(mux_below_find(link->mux, hello.identity));
 }
 
-/*
- * ---- what a node says later ----
- */
+/* ---- later words of a node ---- */
 
 bool mux_notice_up(struct mux_link *link, const struct mux_notice *notice, struct mux_span route) {
     struct mux *mux = link->mux;
@@ -233,7 +231,7 @@ static void comes_there(struct mux_link *link, const char *identity, struct mux_
     struct mux_below_node *node = mux_below_find(mux, identity);
     struct mux_span at = node ? mux_span(node->route, node->route_len) : mux_span(NULL, 0);
     if (node && node->link == link && mux_span_equal(at, route)) {
-        mux_list_append(&mux->below.unsaid, &node->unsaid); /* to another upstream, perhaps */
+        mux_list_append(&mux->below.unsaid, &node->unsaid); /* it may be for another upstream */
         return;
     }
     if (node)
@@ -262,7 +260,7 @@ static void take_notice(struct mux_link *link, const struct mux_packet *packet) 
     }
 }
 
-/* Its own workers are settled. Nodes below it may go on: their tests wait for them. */
+/* Its own workers have ended. Nodes below it may go on: their tests wait for them. */
 static void take_goodbye(struct mux_link *link, uint32_t nodes) {
     if (link->role == MUX_ROLE_NODE)
         mux_link_set_role(link, MUX_ROLE_LEAVING);

@@ -1,5 +1,5 @@
 /*
- * Nodes whose connection is gone, or is left for a newer one: how long their segment and tests
+ * Nodes whose connection is gone, or was replaced by a newer one: how long their segment and tests
  * wait, and what ends that.
  */
 #include "mux/node/mux_internal.h"
@@ -8,18 +8,18 @@
 #include <stdio.h>
 
 /*
- * A node that connects anew while its old connection still looks alive: that one is closed when all
- * that our kernel has of it is read and nothing more has come for so long. What was on its way on
- * it goes first.
+ * A node connects again while its old connection still looks alive. The old one is closed when all
+ * that our kernel has of it is read and nothing more has come for this long. Bytes that were on
+ * their way come first.
  */
 #define SUPERSEDED_SILENCE_NS 200000000u
 
-/* A node that is away has at least so much of its grace when this one could run again. */
+/* The least grace that a node which is away has left when this node runs again. */
 #define GRACE_AFTER_SLEEP_NS 2000000000u
 
 #define SECOND_NS 1000000000u
 
-/* The new connection goes on with the old one's segment and tests; the old one is gone. */
+/* The new connection takes over the old one's segment and tests; the old one is forgotten. */
 void mux_node_take_over(struct mux_link *link, struct mux_link *old) {
     struct mux *mux = link->mux;
     mux_link_take_segment(link, old);
@@ -32,7 +32,7 @@ void mux_node_take_over(struct mux_link *link, struct mux_link *old) {
     link->sent_down_bytes += old->sent_down_bytes;
     old->successor = NULL;
     link->predecessor = NULL;
-    link->superseded_ns = mux->ran_ns; /* if it has a successor itself */
+    link->superseded_ns = mux->ran_ns; /* for its own successor, if it has one */
     mux_link_forget(old);
     MUX_COUNT(&mux->counters, nodes_returned, 1);
     mux_log(mux, "node %s (link %s) is back: %s", link->name, link->segment, link->peer);
@@ -40,7 +40,7 @@ void mux_node_take_over(struct mux_link *link, struct mux_link *old) {
     mux_link_attend(link);
 }
 
-/* Its tests are reported failed by the way up, which then buries it. */
+/* The way up reports its tests failed; then it is forgotten. */
 static void give_up(struct mux_link *link, const char *why) {
     struct mux *mux = link->mux;
     uint64_t away_ns = mux->ran_ns + mux->config.node_grace_ns - link->away_until_ns;
@@ -60,7 +60,9 @@ static void give_up(struct mux_link *link, const char *why) {
     mux_link_activate(link);
 }
 
-/* Strangers that say hello and go: those with nothing to wait for, then those known for less. */
+/*
+ * Strangers that say hello and leave go first: nodes with no tests, then those known for less time.
+ */
 static bool is_worth_less(const struct mux_link *a, const struct mux_link *b) {
     bool a_waits = mux_progress_any(&a->tests), b_waits = mux_progress_any(&b->tests);
     if (a_waits != b_waits)
@@ -128,12 +130,15 @@ bool mux_node_went(struct mux_link *link) {
     return true;
 }
 
-/* What it has sent is being read; only what comes, or not, while we read says anything of it. */
+/* Silence means something only while its bytes are being read. */
 static bool is_read(const struct mux_link *link) {
     return mux_link_wants_receive(link) && link->inputs.count == 0 && !mux_link_has_turn(link);
 }
 
-/* Who has shown the proof has left the old connection for good; else that one may still live. */
+/*
+ * A node that has shown the proof has left the old connection for good. Without proof the old one
+ * may still be alive.
+ */
 static uint64_t silent_since_ns(const struct mux_link *link) {
     bool is_left = link->role == MUX_ROLE_MOVED || (link->successor && link->successor->is_proven);
     return is_left || link->received_ns < link->superseded_ns ? link->superseded_ns

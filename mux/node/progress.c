@@ -9,7 +9,7 @@
 
 #define NS_PER_MS 1000000u
 
-/* A name's beginning is in its first cell, the rest in more of them. */
+/* The beginning of a name is in its first cell, the rest in further ones. */
 #define FIRST_BYTES (CELL_BYTES - sizeof(struct head))
 #define MORE_BYTES (CELL_BYTES - sizeof(struct mux_progress_cell *))
 
@@ -23,7 +23,7 @@ struct head {
     uint32_t began_ms; /* good for ages up to 49 days */
     uint16_t route_len;
     bool has_route;
-    bool is_alone; /* in no bucket, not hashed: it began while its link had no other */
+    bool is_alone; /* in no bucket and not hashed: it began while its link had no other test */
 };
 
 struct mux_progress_cell {
@@ -73,7 +73,7 @@ void mux_progress_open(struct mux_progress *progress, struct mux_progress_list *
     mux_list_init(&list->of_class);
 }
 
-/* There is always one: what a list may have is counted. */
+/* There is always a free cell: what each list may have is counted. */
 static struct mux_progress_cell *take_cell(struct mux_progress *progress) {
     struct mux_progress_cell *cell = progress->free_cells;
     if (cell) {
@@ -97,7 +97,7 @@ static void free_cell(struct mux_progress *progress, struct mux_progress_cell *c
  * ---- shares ----
  */
 
-/* What a list with so many cells has of the common ones. */
+/* How many of a list's cells are common ones. */
 static unsigned common_of(unsigned cells) {
     return cells > MUX_PROGRESS_OWN_CELLS ? cells - MUX_PROGRESS_OWN_CELLS : 0;
 }
@@ -110,7 +110,7 @@ static unsigned class_of(unsigned size) {
     return 8 * (octave - 2) + (size >> (octave - 3) & 7);
 }
 
-/* Its cells are no longer `before`, and it has, or had, more than its own. */
+/* The list's cells have changed from `before`; it has, or had, common ones. */
 MUX_RARE void share_changed(struct mux_progress_list *list, unsigned before) {
     struct mux_progress_pool *pool = list->pool;
     pool->free_count += common_of(before);
@@ -139,7 +139,7 @@ static void remove_cells(struct mux_progress_list *list, unsigned cells) {
         share_changed(list, list->cells + cells);
 }
 
-/* The list that has most. NULL: none has more than its own. */
+/* The list that has most common cells. NULL: no list has any. */
 static struct mux_progress_list *largest(struct mux_progress_pool *pool) {
     while (pool->top > 0 && mux_list_empty(&pool->classes[pool->top]))
         pool->top--;
@@ -167,7 +167,7 @@ static struct cursor begin_name(struct mux_progress_cell *cell) {
     return (struct cursor){cell, cell->first, FIRST_BYTES};
 }
 
-/* The next piece of memory, at most `len` bytes of it. */
+/* The next piece of memory, at most `len` bytes. */
 static struct mux_room advance(struct cursor *cursor, size_t len) {
     if (cursor->room == 0) {
         cursor->cell = cursor->cell->more;
@@ -229,7 +229,7 @@ static struct mux_progress_cell *first_of(const struct mux_progress_list *list) 
     return mux_list_empty(&list->tests) ? NULL : cell_at(list->tests.next);
 }
 
-/* The same names on many links are in different buckets. */
+/* Puts the same names on many links into different buckets. */
 static uint32_t salt_of(const struct mux_progress_list *list) {
     return (uint32_t)((uintptr_t)list >> 4) * 2654435761u;
 }
@@ -280,7 +280,7 @@ static struct mux_progress_name read_whole_name(struct mux_progress *progress,
     };
 }
 
-/* Another one begins. */
+/* Another test begins: this one needs a bucket. */
 MUX_RARE void no_longer_alone(struct mux_progress *progress, struct mux_progress_cell *cell) {
     struct mux_progress_name name = read_whole_name(progress, cell);
     cell->head.is_alone = false;
@@ -317,8 +317,9 @@ MUX_RARE void count_unnamed(struct mux_progress *progress, struct mux_progress_l
 }
 
 /*
- * Beyond its own cells: from lists that have more than this one will have. False: there is none,
- * and not enough is free. What began last loses its name: it is the one that asked for too much.
+ * A list needs more than its own cells: takes them from lists that have more than this one will
+ * have. False: there is no such list and too few cells are free. The test that began last loses its
+ * name: that list asked for too much.
  */
 MUX_RARE bool make_room(struct mux_progress *progress, struct mux_progress_list *list,
                         const struct mux_packet *packet, unsigned cells) {
@@ -337,7 +338,7 @@ MUX_RARE bool make_room(struct mux_progress *progress, struct mux_progress_list 
     return true;
 }
 
-/* A new test, in no bucket yet. NULL: there is no room for it, it is counted. */
+/* A new test, in no bucket yet. NULL: there is no room for it; it is counted. */
 static struct mux_progress_cell *begin(struct mux_progress *progress,
                                        struct mux_progress_list *list,
                                        const struct mux_packet *packet) {
@@ -370,13 +371,13 @@ static struct mux_progress_cell *begin(struct mux_progress *progress,
     return first;
 }
 
-/* Of a test that is not known. */
+/* A test that is not known has ended. */
 static void ended(struct mux_progress_list *list) {
     if (list->unnamed > 0)
         list->unnamed--;
 }
 
-/* The usual case: the link runs one test at a time. A comparison, no hash. */
+/* The usual case: the link runs one test at a time. One comparison, no hash. */
 static void see_alone(struct mux_progress *progress, struct mux_progress_list *list, bool begins,
                       const struct mux_packet *packet) {
     struct mux_progress_cell *alone = first_of(list);
@@ -388,7 +389,7 @@ static void see_alone(struct mux_progress *progress, struct mux_progress_list *l
         ended(list);
 }
 
-/* Not inlined: the usual case would save registers for it. */
+/* Not inlined, so that the usual case does not save registers for it. */
 __attribute__((noinline)) static void see_many(struct mux_progress *progress,
                                                struct mux_progress_list *list, bool begins,
                                                const struct mux_packet *packet) {

@@ -1,6 +1,6 @@
 /*
- * Another upstream than before does not know which tests are in progress: they are told to it, as
- * if they began now, in front of what ends them.
+ * An upstream other than the previous one does not know which tests are in progress: they are
+ * announced to it, as if they began now, in front of what ends them.
  */
 #include "mux/node/mux_internal.h"
 
@@ -23,7 +23,7 @@ static void tell(struct mux_link *link, const struct mux_progress_name *name) {
         .route = mux_link_full_route(link, name->route, route),
     };
     if (mux_packet_gather(&packet, &pieces))
-        return; /* too long with its new route: it began without one */
+        return; /* too long with its segment: the packet that began it did not fit either */
     mux_batch_add(mux->fill, &pieces, NULL, SIZE_MAX);
     MUX_COUNT(&mux->counters, tests_retold, 1);
     MUX_COUNT(&mux->counters, forwarded_packets, 1);
@@ -37,7 +37,7 @@ void mux_retell_run(struct mux *mux) {
         if (!mux_up_has_room(mux))
             return;
         bool tells_itself =
-            mux_is_leaving(mux) && mux_link_is_node(link); /* when it has another upstream */
+            mux_is_leaving(mux) && mux_link_is_node(link); /* to its own other upstream */
         if (!tells_itself && mux_progress_walk_next(&mux->tests, &link->tests, &name))
             tell(link, &name);
         else

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Twice the hosts, so that probing stays short; a power of two. */
+/* Twice the number of hosts, so that probing stays short; a power of two. */
 #define TABLE_COUNT (2 * MUX_SEGMENT_HOSTS)
 
 #define HOST_TEXT_BYTES 64
@@ -27,7 +27,7 @@ void mux_segments_fini(struct mux_segments *segments) {
     free(segments->hosts);
 }
 
-/* The host's entry, a new one if need be; NULL when the table is full. */
+/* The host's entry, which is made if there is none; NULL: the table is full. */
 static struct mux_segment_host *find_host(struct mux_segments *segments, const char *name) {
     uint32_t at = (uint32_t)(mux_hash(segments->hash_key, mux_span_text(name)) % TABLE_COUNT);
     while (segments->hosts[at].links && strcmp(segments->hosts[at].name, name) != 0)
@@ -43,8 +43,8 @@ static struct mux_segment_host *find_host(struct mux_segments *segments, const c
 }
 
 /*
- * A host as a segment: an address, without what a route code gives a meaning to. A scope's '.'
- * (eth0.1) would make it look like the second link of another one.
+ * A host as a segment: an address without the characters that have a meaning in route codes. A '.'
+ * in a scope (eth0.1) would look like the second link of another host.
  */
 static void clean(const char *host, char out[HOST_TEXT_BYTES]) {
     const char *scope = strchr(host, '%');

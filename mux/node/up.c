@@ -1,4 +1,4 @@
-/* The way up: links in turn, their frames with the segment in front, into batches. */
+/* The way up: links take turns; their frames go into batches, with the segment in front. */
 #include "mux/node/mux_internal.h"
 #include "mux/packet/bytes.h"
 #include "mux/packet/report.h"
@@ -17,12 +17,12 @@ static struct mux_buffer *buffer_of(struct mux_link *link, const struct mux_fram
     struct mux *mux = link->mux;
     if (frame->in_store || !link->inputs.first)
         return link->slot;
-    /* holding must never starve receiving */
+    /* held buffers must never leave too few to receive into */
     size_t held = mux->fill->held_count + mux->flight->held_count;
     return held < mux->config.inputs_max / 2 ? link->inputs.first->buffer : NULL;
 }
 
-/* Queues packets; returns their bytes. */
+/* Adds packets to the batch; returns their bytes. */
 static size_t forward(struct mux_link *link, const struct mux_frame *frame,
                       const struct mux_pieces *packets, unsigned count) {
     struct mux *mux = link->mux;
@@ -37,7 +37,7 @@ static size_t forward(struct mux_link *link, const struct mux_frame *frame,
     return bytes;
 }
 
-/* Formatting a line costs more than all else about a small packet: the limit comes first. */
+/* Formatting a line costs more than all else about a small packet: the rate limit comes first. */
 static void log_damage(struct mux_link *link, const struct mux_frame *frame, enum mux_error why) {
     struct mux *mux = link->mux;
     if (mux_limiter_allow(&mux->damage_lines, mux->ran_ns))
@@ -73,7 +73,7 @@ static size_t forward_chatter(struct mux_link *link, const struct mux_frame *fra
     return forward(link, frame, &packet, 1);
 }
 
-/* A packet that its segment makes too large. */
+/* A packet that would be too large with its segment. */
 static size_t forward_split(struct mux_link *link, const struct mux_frame *frame) {
     struct mux *mux = link->mux;
     struct mux_pieces packets[2];
@@ -85,13 +85,16 @@ static size_t forward_split(struct mux_link *link, const struct mux_frame *frame
     return forward(link, frame, packets, 2);
 }
 
-/* What is reported as failed must be readable: strings of a trusted link are not known to be. */
+/*
+ * The names of tests that may be reported as failed must be UTF-8. Strings of a trusted link were
+ * not checked.
+ */
 static bool is_readable(const struct mux_link *link, const struct mux_packet *packet) {
     return !link->framer.trusted || packet->status != MUX_STATUS_INPROGRESS ||
            (!mux_string_check(packet->test_id) && !mux_string_check(packet->route));
 }
 
-/* Most packets: copied once, on the way into the batch. */
+/* Most packets: copied once, into the batch. */
 static size_t forward_small(struct mux_link *link, const struct mux_frame *frame) {
     struct mux *mux = link->mux;
     struct mux_room room = mux_batch_room(mux->fill);
@@ -103,7 +106,7 @@ static size_t forward_small(struct mux_link *link, const struct mux_frame *frame
     return bytes;
 }
 
-/* Its body may leave from the buffer it came in. */
+/* The body may be sent from the buffer that it came in. */
 static size_t forward_large(struct mux_link *link, const struct mux_frame *frame) {
     struct mux_pieces packet;
     if (mux_prefix_apply(&link->prefix, frame->bytes, &frame->packet, &frame->layout, &packet))
@@ -111,18 +114,18 @@ static size_t forward_large(struct mux_link *link, const struct mux_frame *frame
     return forward(link, frame, &packet, 1);
 }
 
-/* A bare link's packet: as it came. */
+/* A bare link's packet: sent unchanged. */
 static size_t forward_as_is(struct mux_link *link, const struct mux_frame *frame) {
     struct mux_pieces packet = {.piece = {frame->bytes}, .count = 1, .len_bytes = frame->bytes.len};
     return forward(link, frame, &packet, 1);
 }
 
-/* Its packets get no segment here. */
+/* Packets that get no segment here. */
 MUX_RARE size_t forward_unrouted(struct mux_link *link, const struct mux_frame *frame) {
     return link->mux->config.sink ? mux_sink_packet(link, frame) : forward_as_is(link, frame);
 }
 
-/* No farm has so many nodes above each other: it has gone round. */
+/* A route this deep has gone round a loop. */
 static bool is_too_deep(struct mux_span route) {
     unsigned depth = 1;
     if (route.len < 2 * MUX_NODES_DEEP_MAX)
@@ -173,7 +176,10 @@ _Static_assert(MUX_PROGRESS_NAME_BYTES + MUX_SEGMENT_TEXT_BYTES + MESSAGE_BYTES 
                    FRAME_COPIED_BYTES,
                "a remembered test's report is copied into the batch");
 
-/* What was in progress when its link ended has failed: why it ended, then `what`. */
+/*
+ * A test that was in progress when its link ended has failed: why the link ended, then `what`.
+ * False: the sink does not take it now.
+ */
 static bool forward_failure(struct mux_link *link, const char *what, struct mux_span test_id,
                             struct mux_span route) {
     struct mux *mux = link->mux;
@@ -198,13 +204,13 @@ static bool forward_failure(struct mux_link *link, const char *what, struct mux_
     return true;
 }
 
-/* The route under which a test is reported; the sink knows the link. */
+/* The route of a test's report. The sink knows the link, and needs no segment. */
 static struct mux_span report_route(const struct mux_link *link, struct mux_span route,
                                     char out[MUX_REPORT_ROUTE_MAX_BYTES]) {
     return link->mux->config.sink ? route : mux_link_full_route(link, route, out);
 }
 
-/* The tests that have no name here, all in one. */
+/* Reports the tests that have no name here, all in one packet. */
 static enum mux_link_step fail_unnamed(struct mux_link *link) {
     char what[64];
     uint64_t count = link->tests.unnamed;
@@ -221,7 +227,7 @@ static enum mux_link_step fail_unnamed(struct mux_link *link) {
     return MUX_LINK_MORE;
 }
 
-/* A test that was in progress when its link ended. IDLE: there is none (left). */
+/* Reports the oldest test that was in progress when its link ended. IDLE: there is none (left). */
 static enum mux_link_step fail_test(struct mux_link *link) {
     struct mux *mux = link->mux;
     struct mux_progress_name name;
@@ -245,19 +251,19 @@ static bool must_fail_tests(const struct mux_link *link) {
            (is_last_hop || has_left_none || link->entry == MUX_ENTRY_GIVEN_UP);
 }
 
-/* As long as it has received none its transport's are not known. */
+/* Before the first buffer came, the size of the link's buffers is not known. */
 static bool fits_buffer(const struct mux_link *link, size_t len) {
     return len <= (link->buffer_bytes ? link->buffer_bytes : link->mux->config.input_bytes_max);
 }
 
-/* How it wants to receive depends on it. */
+/* How the link wants to receive depends on it. */
 static void expect_large(struct mux_link *link, bool large) {
     if (link->expects_large != large)
         mux_link_attend(link);
     link->expects_large = large;
 }
 
-/* What it sent is used up: tests in progress fail if no more comes, else it goes on. */
+/* All frames were taken: tests in progress fail if the link has ended, else it goes on. */
 static enum mux_link_step take_none(struct mux_link *link) {
     enum mux_link_step outcome = must_fail_tests(link) ? fail_test(link) : MUX_LINK_IDLE;
     return outcome == MUX_LINK_IDLE ? mux_link_next_input(link) : outcome;
@@ -270,7 +276,7 @@ static bool may_open_with(const struct mux_link *link, const struct mux_frame *f
     return link->kind != MUX_LINK_NODE || is_hello || !is_frame;
 }
 
-/* One frame of one link, for which there is room. */
+/* Takes one frame of a link. There is room for it. */
 static enum mux_link_step take_frame(struct mux_link *link) {
     struct mux_frame frame;
     mux_framer_next(&link->framer, &frame);
@@ -305,7 +311,7 @@ static enum mux_link_step take_frame(struct mux_link *link) {
 
 static enum mux_link_step step(struct mux_link *link) {
     if (link->predecessor)
-        return MUX_LINK_IDLE; /* what came before comes first */
+        return MUX_LINK_IDLE; /* the older connection's bytes come first */
     if (mux_link_is_rejected(link))
         return mux_link_drop_input(link);
     if (!mux_link_has_started(link))
@@ -313,7 +319,7 @@ static enum mux_link_step step(struct mux_link *link) {
     return mux_up_has_room(link->mux) ? take_frame(link) : MUX_LINK_FULL;
 }
 
-/* Is the first that came on it a hello, whole? */
+/* Do its bytes begin with a whole hello? */
 static bool has_hello(const struct mux_link *link) {
     uint8_t bytes[MUX_HELLO_PACKET_BYTES];
     uint32_t length, header_bytes;
@@ -326,8 +332,10 @@ static bool has_hello(const struct mux_link *link) {
            mux_hello_is(&packet);
 }
 
-/* No packet goes on, but a hello needs no room: an upstream that stands still is no reason for
- * another node to think that we are none. */
+/*
+ * Answers hellos while no packet can go up: an upstream that stands still must not make another
+ * node believe that this one is not a node.
+ */
 static void take_hellos(struct mux *mux) {
     while (!mux_list_empty(&mux->fresh)) {
         struct mux_link *link = MUX_LIST_ITEM(mux->fresh.next, struct mux_link, fresh_entry);
@@ -371,7 +379,7 @@ void mux_up_run(struct mux *mux) {
         enum mux_link_step outcome = serve(link);
         if (outcome == MUX_LINK_FULL) {
             take_hellos(mux);
-            return; /* its turn goes on when there is room again */
+            return; /* its turn continues when there is room again */
         }
         end_turn(link, outcome);
     }
