@@ -230,7 +230,7 @@ void mux_link_stats(const struct mux_link *link, struct mux_link_stats *stats);
 
 /*
  * Iterates over all links, away ones included, in a fixed order. `after` NULL: returns the first.
- * NULL: the end. A link that is opened meanwhile may be missed; `after` must not have been closed.
+ * NULL: the end. A link that is opened meanwhile may be missed; `after` may have been closed.
  */
 struct mux_link *mux_link_next(const struct mux *mux, const struct mux_link *after);
 

@@ -6,7 +6,7 @@
  * the cache when they are handled. */
 #define EVENTS_MAX 256
 
-/* The loop's own connections: only their last events are awaited. */
+/* Nobody's connections: only their last events are awaited. */
 static void handle_orphan(struct loop_handler *handler, const struct transport_event *event,
                           uint64_t now_ns) {
     struct loop *loop = LOOP_OWNER(handler, struct loop, orphan);
@@ -16,7 +16,7 @@ static void handle_orphan(struct loop_handler *handler, const struct transport_e
     loop->orphans -= event->kind == TRANSPORT_CLOSED;
 }
 
-static void close_orphan(struct loop *loop, struct transport_conn *conn) {
+void loop_abandon(struct loop *loop, struct transport_conn *conn) {
     conn->user = &loop->orphan;
     loop->orphans++;
     transport_close(conn);
@@ -61,7 +61,7 @@ static void dispatch(struct loop *loop, const struct transport_event *event, uin
     if (handler)
         handler->handle(handler, event, now_ns);
     else if (event->kind == TRANSPORT_ACCEPTED)
-        close_orphan(loop, event->conn);
+        loop_abandon(loop, event->conn);
 }
 
 static void work(struct loop *loop, uint64_t now_ns) {

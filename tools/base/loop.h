@@ -44,7 +44,7 @@ struct loop {
     struct timers timers;
     struct mux_list clients; /* in the order in which they joined and work */
     struct loop_handler orphan;
-    unsigned orphans; /* accepted by a listener that was closed meanwhile; being closed */
+    unsigned orphans; /* connections that are being closed, and belong to nobody */
 };
 
 /*
@@ -84,6 +84,9 @@ struct transport_conn *loop_attach(struct loop *loop, const struct loop_descript
 
 /* From now on this handler takes the connection's events. */
 void loop_own(struct transport_conn *conn, struct loop_handler *handler);
+
+/* Closes a connection of which nobody else awaits the last event: `orphans` counts it. */
+void loop_abandon(struct loop *loop, struct transport_conn *conn);
 
 /*
  * ---- watched descriptors: transport_ops.watch with a handler, which gets READABLE ----

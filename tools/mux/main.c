@@ -12,7 +12,8 @@
 #include <unistd.h>
 
 static const struct subcommand *const subcommands[] = {
-    &subcommand_cat, &subcommand_top, &subcommand_route, &subcommand_send, &subcommand_encode,
+    &subcommand_cat,  &subcommand_top,    &subcommand_route,
+    &subcommand_send, &subcommand_encode, &subcommand_ctl,
 };
 #define SUBCOMMANDS (sizeof subcommands / sizeof *subcommands)
 

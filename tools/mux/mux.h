@@ -22,7 +22,7 @@ struct subcommand {
 };
 
 extern const struct subcommand subcommand_cat, subcommand_top, subcommand_route, subcommand_send,
-    subcommand_encode;
+    subcommand_encode, subcommand_ctl;
 
 /* False, after a sentence on stderr, when stdout is a terminal: binary never goes there. */
 bool stdout_takes_binary(const struct subcommand *subcommand);

@@ -227,6 +227,35 @@ static bool listen_on_stdin(struct muxd *muxd) {
     return conn && node_adopt(muxd->node, conn, false);
 }
 
+/* Its mode says who may connect: this user, or also a group. */
+static bool open_control(struct muxd *muxd) {
+    const struct options *options = &muxd->options;
+    struct transport_address address;
+    struct transport_failure failure;
+    char why[ENDPOINT_TEXT_BYTES];
+    if (!options->control_given)
+        return true;
+    if (!endpoint_resolve(&options->control, true, &address, 1, why, sizeof why)) {
+        log_text(&muxd->log, "muxd: --control %s: %s\n", options->control.text, why);
+        return false;
+    }
+    address.mode_given = true;
+    address.mode = options->control_group_given ? 0660 : 0600;
+    address.group_given = options->control_group_given;
+    address.group = options->control_group;
+    const struct control_config config = {.loop = &muxd->loop,
+                                          .node = muxd->node,
+                                          .version = MUXD_VERSION,
+                                          .address = &address,
+                                          .user = muxd,
+                                          .log = muxd_say};
+    muxd->control = control_open(&config, &failure);
+    if (!muxd->control)
+        log_text(&muxd->log, "muxd: --control %s: %s: %s\n", options->control.text,
+                 failure.operation, strerror(failure.error));
+    return muxd->control != NULL;
+}
+
 static bool listen_everywhere(struct muxd *muxd) {
     if (muxd->stdin_taken && !listen_on_stdin(muxd))
         return false;
@@ -298,7 +327,7 @@ static bool start(struct muxd *muxd) {
     return check_stdin(muxd) && check_stats(muxd) && muxd_raise_descriptor_limit(muxd) &&
            catch_signals(muxd) && muxd_start_stacks(muxd) && choose_screen(muxd) &&
            start_node(muxd) && watch_signals(muxd) && muxd_resolve_upstream(muxd) &&
-           listen_everywhere(muxd);
+           open_control(muxd) && listen_everywhere(muxd);
 }
 
 /* What is on the loop beside the node is closed; connections whose last event is due, awaited. */
@@ -307,8 +336,12 @@ static void leave_loop(struct muxd *muxd) {
         listeners_stop(muxd->listeners);
     if (muxd->signals.owners[SIGTERM].caught)
         signals_close(&muxd->signals);
-    while (muxd->loop.orphans)
+    if (muxd->control)
+        control_close(muxd->control);
+    while (muxd->loop.orphans || (muxd->control && !control_is_closed(muxd->control)))
         loop_step(&muxd->loop);
+    if (muxd->control)
+        control_destroy(muxd->control);
 }
 
 /* It gives back the buffers that it has. */

@@ -6,6 +6,7 @@
 #include "tools/base/loop.h"
 #include "tools/base/signals.h"
 #include "tools/muxd/options.h"
+#include "tools/node/control.h"
 #include "tools/node/listeners.h"
 #include "tools/node/node.h"
 #include "tools/node/resolver.h"
@@ -20,6 +21,7 @@ struct muxd {
     struct loop loop;
     struct node *node;
     struct listeners *listeners;
+    struct control *control;         /* NULL: it was not asked for */
     struct loop_client screen_draws; /* with a screen */
     uint64_t screen_draws_at_ns;
     struct summary *summary;   /* drawn on a terminal; NULL: there is none */

@@ -114,20 +114,43 @@ static bool set_listen_mode(const struct option_row *row, void *target, const ch
     return true;
 }
 
-static bool set_listen_group(const struct option_row *row, void *target, const char *value) {
-    struct options *options = target;
+/* Who a unix socket belongs to. */
+static bool parse_group(const struct option_row *row, const char *value, gid_t *out) {
     const struct group *group = getgrnam(value);
     uint64_t number;
-    options->listen_group_given = true;
     if (group) {
-        options->listen_group = group->gr_gid;
+        *out = group->gr_gid;
         return true;
     }
     if (value[0] < '0' || value[0] > '9')
         return wrong(row->name, value, "the name or number of a group");
     bool fine = parse_count(row, value, 0, UINT32_MAX - 1, &number);
-    options->listen_group = (gid_t)number;
+    *out = (gid_t)number;
     return fine;
+}
+
+static bool set_listen_group(const struct option_row *row, void *target, const char *value) {
+    struct options *options = target;
+    options->listen_group_given = true;
+    return parse_group(row, value, &options->listen_group);
+}
+
+static bool set_control(const struct option_row *row, void *target, const char *value) {
+    struct options *options = target;
+    if (options->control_given)
+        return wrong(row->name, value, "it to be given once");
+    options->control_given = true;
+    if (!parse_endpoint(row, value, value, &options->control))
+        return false;
+    if (options->control.kind != ENDPOINT_UNIX)
+        return wrong(row->name, value, "a unix socket, such as unix:/run/muxd.ctl");
+    return true;
+}
+
+static bool set_control_group(const struct option_row *row, void *target, const char *value) {
+    struct options *options = target;
+    options->control_group_given = true;
+    return parse_group(row, value, &options->control_group);
 }
 
 static bool set_upstream(const struct option_row *row, void *target, const char *value) {
@@ -317,6 +340,13 @@ static const struct option_row rows[] = {
      .help = "how long muxd waits for a lost node before it reports the node's tests in progress "
              "as failed"},
 
+    {"control", "unix:PATH", .set = set_control, .group = "How it is watched",
+     .help = "a socket that mux ctl asks how muxd stands; only this user may connect"},
+    {"control-group", "GROUP", .set = set_control_group,
+     .help = "a group whose members may connect to the control socket, too"},
+    {"stats-json", "FILE|-", .set = set_stats_json,
+     .help = "write the counters at exit and on SIGUSR1"},
+
     {"memory", "SIZE", "128M", .set = set_memory, .group = "How it works",
      .help = "for buffers, at least 16M; when they are full the workers feel back-pressure"},
     {"io", "auto|uring|epoll", "auto", .set = set_io,
@@ -329,8 +359,6 @@ static const struct option_row rows[] = {
     {"drain-timeout", "SECONDS", "5", .set = set_drain_timeout, .group = "How it ends",
      .help = "how long SIGTERM may take"},
     {"exit-after", "N", .set = set_exit_after, .help = "end when N links have ended"},
-    {"stats-json", "FILE|-", .set = set_stats_json,
-     .help = "write the counters at exit and on SIGUSR1"},
 
     {"help", .end = option_help, .group = "About it", .help = OPTION_HELP_TEXT},
     {"version", .end = option_version, .help = OPTION_VERSION_TEXT},
@@ -354,6 +382,10 @@ static bool consistent(const struct options *options) {
     if ((options->listen_mode_given || options->listen_group_given) && paths == 0) {
         text_complain("muxd: --listen-mode and --listen-group are for unix sockets: give --listen "
                       "unix:PATH");
+        return false;
+    }
+    if (options->control_group_given && !options->control_given) {
+        text_complain("muxd: --control-group is for the control socket: give --control unix:PATH");
         return false;
     }
     if (options->listen_count == 0) {

@@ -16,6 +16,10 @@ struct options {
     gid_t listen_group;
     bool upstream_given;
     struct endpoint upstream;
+    bool control_given;
+    struct endpoint control; /* unix:PATH */
+    bool control_group_given;
+    gid_t control_group;
     enum io_choice io;
     unsigned busy_poll_us;
     enum mux_segment_by segment_by;

@@ -5,8 +5,8 @@
 #include <assert.h>
 #include <sys/resource.h>
 
-/* Connections besides links: the upstream, some on their way to be closed. */
-#define OTHER_CONNS 64
+/* Connections besides links: the upstream, control clients, some on their way to be closed. */
+#define OTHER_CONNS (64 + CONTROL_CONNS_MAX)
 
 /* Of them, and of the descriptors, kept from strangers: the upstream's attempts, look-ups, files.
  */
@@ -15,7 +15,7 @@ static_assert(KEPT >= DIALER_ATTEMPTS_MAX && KEPT < OTHER_CONNS,
               "the upstream can be connected to");
 
 /* Descriptors besides connections: listeners, the stacks', files. */
-#define OTHER_DESCRIPTORS (LISTENERS_MAX + 256)
+#define OTHER_DESCRIPTORS (LISTENERS_MAX + CONTROL_CONNS_MAX + 256)
 /* Standard ones, signals, the stacks', a listener, the upstream, a look-up, a file, few links. */
 #define DESCRIPTORS_LEAST 24
 

@@ -232,6 +232,7 @@ static void leave(struct node *node) {
 static void node_work(struct loop_client *client, uint64_t now_ns) {
     struct node *node = LOOP_OWNER(client, struct node, base);
     bool is_quiet = node->events == 0;
+    node->now_ns = now_ns;
     node->events = 0;
     node->has_work = false;
     if (!node->leaving) {
@@ -274,6 +275,7 @@ static void join(struct node *node) {
     node->listening.handle = handle_listening;
     node->base = (struct loop_client){.deadline_ns = deadline_ns, .work = node_work};
     node->has_work = true;
+    node->begun_ns = node->now_ns = loop_now_ns(node->config.loop);
     loop_join(node->config.loop, &node->base);
 }
 

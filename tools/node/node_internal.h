@@ -53,6 +53,7 @@ struct node_upstream {
     bool sent;        /* something, on this connection */
     uint64_t finished_ns;
     bool sending;
+    uint64_t sending_since_ns;
     bool failed; /* lost, and it cannot be had again */
     bool reopen; /* to be closed when nothing is being sent, and opened at once */
     uint64_t retry_at_ns;
@@ -74,6 +75,8 @@ struct node {
     bool terminating;
     bool cut;          /* the time to read was over before nothing more came */
     bool input_failed; /* stdin could not be read to its end */
+    uint64_t begun_ns; /* when it was made */
+    uint64_t now_ns;   /* when it worked last */
     bool has_work;     /* without an event: the next step comes at once */
     bool leaving;      /* its connections are being closed ... */
     bool has_ended;    /* ... and all are */
@@ -124,6 +127,16 @@ bool node_upstream_send(struct node *node);
 void node_upstream_receive(struct node *node);
 /* Is all out and, where that can be known, acknowledged? */
 bool node_upstream_flushed(struct node *node);
+/* How it stands, for people. All is static or good until the next step. */
+struct node_upstream_status {
+    const char *state;    /* "none", "waiting", "connecting", "greeting", "connected", "closing" */
+    const char *peer;     /* NULL: there is no connection */
+    const char *why_slow; /* a clause: why links have to wait for it */
+    uint64_t since_ns;    /* how long it is connected; else 0 */
+    uint64_t sending_ns;  /* how long the batch in flight has not been taken; 0: there is none */
+};
+void node_upstream_status(const struct node *node, uint64_t now_ns,
+                          struct node_upstream_status *status);
 /* Closes it, and attempts to connect. */
 void node_upstream_close(struct node *node);
 /* Has the last event of all that was closed come? */

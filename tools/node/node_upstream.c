@@ -15,6 +15,9 @@
 /* A third of a node's grace is left for two more addresses that do not answer. */
 #define GRACE_SHARE 3
 
+/* A batch that is not taken for so long: the upstream does not read, to people's measure. */
+#define SLOW_NS UINT64_C(1000000000)
+
 static void handle_upstream(struct loop_handler *handler, const struct transport_event *event,
                             uint64_t now_ns);
 
@@ -367,6 +370,7 @@ bool node_upstream_send(struct node *node) {
     if (!gather)
         return false;
     up->sending = true;
+    up->sending_since_ns = node->now_ns;
     transport_send(up->conn, gather);
     return true;
 }
@@ -447,4 +451,38 @@ void node_upstream_close(struct node *node) {
 
 bool node_upstream_is_closed(const struct node *node) {
     return !node->upstream.conn && dialer_is_quiet(&node->upstream.dialer);
+}
+
+static const char *state_of(const struct node *node) {
+    const struct node_upstream *up = &node->upstream;
+    if (node->config.sink)
+        return "none";
+    if (up->closing)
+        return "closing";
+    if (up->connected)
+        return mux_upstream_accepted(node->mux) ? "connected" : "greeting";
+    return up->dialer.state == DIALER_TRYING ? "connecting" : "waiting";
+}
+
+/* The state goes before: one that is not there cannot read. */
+static const char *why_slow(const struct node *node, const struct node_upstream_status *status) {
+    if (!node->upstream.connected)
+        return "it is not connected";
+    if (strcmp(status->state, "connected") != 0)
+        return "it has not answered the hello";
+    return status->sending_ns >= SLOW_NS ? "it does not read"
+                                         : "it reads more slowly than they send";
+}
+
+void node_upstream_status(const struct node *node, uint64_t now_ns,
+                          struct node_upstream_status *status) {
+    const struct node_upstream *up = &node->upstream;
+    *status = (struct node_upstream_status){.state = state_of(node)};
+    if (up->conn)
+        status->peer = up->conn->peer->text;
+    if (up->connected)
+        status->since_ns = now_ns - up->connected_ns;
+    if (up->sending)
+        status->sending_ns = now_ns - up->sending_since_ns;
+    status->why_slow = why_slow(node, status);
 }
