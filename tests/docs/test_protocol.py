@@ -186,6 +186,43 @@ class Example(Case):
         self.assertEqual(len(self.values.real), len(VARIABLE), self.values.real)
 
 
+class Control(Case):
+    """The keys of the control socket's answers: all of them are in the document, and no others."""
+
+    def keys(self, document):
+        """Of the table whose heading names this document."""
+        found = None
+        for cells in rows(PROTOCOL):
+            if cells[0].startswith("key"):
+                found = [] if cells[0] == "key of " + document else found and tuple(found)
+            elif isinstance(found, list):
+                found.append(cells[0])
+            elif found:
+                break
+        return list(found)
+
+    def flat(self, answer, before=""):
+        for key, value in answer.items():
+            if isinstance(value, dict):
+                yield from self.flat(value, before + key + ".")
+            else:
+                yield before + key
+
+    def test_keys(self):
+        path = os.path.join(self.folder(), "ctl")
+        muxd = self.muxd("--control", "unix:" + path)
+        self.socket(muxd.addresses[0]).sendall(packet(test_id="t", test_status="inprogress"))
+        self.until(lambda: muxd.stream(), "the packet")
+        asking = self.socket("unix:" + path).makefile("rw")
+        asking.write("status\nlinks\r\ncounters\nnonsense\n")
+        asking.flush()
+        status, links, counters, wrong = (json.loads(line) for line in asking)
+        self.assertEqual(list(self.flat(status)), self.keys("status"))
+        self.assertEqual([list(link) for link in links["links"]], [self.keys("a link")])
+        self.assertEqual(list(counters["muxd_received_bytes_total"]), self.keys("a counter"))
+        self.assertEqual(list(wrong), ["error"])
+
+
 class Limits(unittest.TestCase):
     """A limit in a table with its constant's name: is that its value?"""
 
@@ -193,7 +230,7 @@ class Limits(unittest.TestCase):
 
     def constants(self):
         defined = {}
-        for pattern in ("mux/**/*.h", "mux/**/*.c", "transport/rdma/*.h"):
+        for pattern in ("mux/**/*.h", "mux/**/*.c", "transport/rdma/*.h", "tools/node/control*.h"):
             for path in glob.glob(os.path.join(TOP, pattern), recursive=True):
                 with open(path) as file:
                     for name, value in re.findall(r"#define (\w+) +(\S.*)", file.read()):
