@@ -2,6 +2,7 @@
 #include "mux/node/hash.h"
 #include "mux/node/mux_internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* The share of one link in the nodes further down. */
@@ -76,10 +77,33 @@ bool mux_below_add(struct mux_link *link, const char *identity, struct mux_span 
     count_further(node, 1);
     mux_list_init(&node->of_link);
     mux_list_init(&node->unsaid);
+    mux_list_init(&node->of_lost);
     mux_list_append(&link->below, &node->of_link);
     mux_list_append(&below->unsaid, &node->unsaid);
     mux_below_say(mux); /* in front of what it sends */
     return true;
+}
+
+static void forget_lost(struct mux *mux, struct mux_below_node *node) {
+    mux->below.lost_count -= node->lost.link != NULL;
+    node->lost.link = NULL;
+    mux_list_remove(&node->of_lost);
+}
+
+void mux_below_forget_lost(struct mux_link *link) {
+    while (!mux_list_empty(&link->left_by))
+        forget_lost(link->mux, MUX_LIST_ITEM(link->left_by.next, struct mux_below_node, of_lost));
+}
+
+void mux_below_remember_lost(struct mux *mux, const char *identity,
+                             const struct mux_below_place *lost) {
+    struct mux_below_node *node = mux_below_find(mux, identity);
+    if (!node || !lost->link)
+        return;
+    forget_lost(mux, node);
+    node->lost = *lost;
+    mux->below.lost_count++;
+    mux_list_append(&lost->link->left_by, &node->of_lost);
 }
 
 static void forget(struct mux *mux, struct mux_below_node *node) {
@@ -88,6 +112,7 @@ static void forget(struct mux *mux, struct mux_below_node *node) {
     while (*at != node)
         at = &(*at)->next;
     *at = node->next;
+    forget_lost(mux, node);
     mux_list_remove(&node->of_link);
     mux_list_remove(&node->unsaid);
     count_further(node, -1);
@@ -146,4 +171,43 @@ void mux_below_say(struct mux *mux) {
             return;
         mux_list_remove(&node->unsaid);
     }
+}
+
+/* Is a packet with this route from the node, or from behind it? */
+static bool comes_from(const struct mux_below_node *node, struct mux_span route) {
+    size_t len = node->route_len;
+    return len == 0 || (route.len >= len && memcmp(node->route, route.data, len) == 0 &&
+                        (route.len == len || route.data[len] == '/'));
+}
+
+/* The nearest to where it comes from, with a place that was lost. */
+static struct mux_below_node *find_lost(struct mux_link *link, struct mux_span route) {
+    struct mux_below_node *nearest = NULL;
+    for (struct mux_list *at = link->below.next; at != &link->below; at = at->next) {
+        struct mux_below_node *node = MUX_LIST_ITEM(at, struct mux_below_node, of_link);
+        bool is_nearer = !nearest || node->route_len > nearest->route_len;
+        if (node->lost.link && is_nearer && comes_from(node, route))
+            nearest = node;
+    }
+    return nearest;
+}
+
+void mux_below_settle(struct mux_link *link, const struct mux_packet *packet) {
+    struct mux_below_node *node =
+        link->mux->below.lost_count && packet->route.data ? find_lost(link, packet->route) : NULL;
+    if (!node)
+        return;
+    const struct mux_below_place *lost = &node->lost;
+    size_t cut = node->route_len;
+    if (cut && cut < packet->route.len)
+        cut++; /* the slash */
+    struct mux_span rest = mux_span(packet->route.data + cut, packet->route.len - cut);
+    char route[MUX_BELOW_ROUTE_BYTES + 1 + MUX_PROGRESS_ROUTE_BYTES];
+    if (rest.len > MUX_PROGRESS_ROUTE_BYTES)
+        return; /* not remembered */
+    int len =
+        snprintf(route, sizeof route, "%.*s%s%.*s", lost->route_len, (const char *)lost->route,
+                 lost->route_len && rest.len ? "/" : "", (int)rest.len, (const char *)rest.data);
+    struct mux_packet there = {.test_id = packet->test_id, .route = mux_span(route, (size_t)len)};
+    mux_progress_settle(&link->mux->tests, &lost->link->tests, &there);
 }

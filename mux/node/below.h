@@ -18,6 +18,13 @@
 struct mux;
 struct mux_link;
 
+/* Where a node is: behind a link. An empty route: at the link's other end. */
+struct mux_below_place {
+    struct mux_link *link;
+    uint16_t route_len;
+    uint8_t route[MUX_BELOW_ROUTE_BYTES];
+};
+
 struct mux_below_node {
     struct mux_below_node *next; /* in its bucket, or the next free one */
     struct mux_list of_link;     /* in mux_link.below */
@@ -26,6 +33,8 @@ struct mux_below_node {
     char identity[MUX_IDENTITY_BYTES];
     uint16_t route_len; /* 0: it is at the link's other end */
     uint8_t route[MUX_BELOW_ROUTE_BYTES];
+    struct mux_below_place lost; /* see mux_below_settle(); link NULL: none */
+    struct mux_list of_lost;     /* in lost.link's mux_link.left_by */
 };
 
 struct mux_below {
@@ -34,6 +43,7 @@ struct mux_below {
     unsigned size; /* of nodes and buckets */
     unsigned touched, count;
     unsigned further_count, further_max; /* nodes that are not at a link's end */
+    unsigned lost_count;                 /* nodes that were at a place that is lost */
     struct mux_list unsaid;
 };
 
@@ -46,6 +56,18 @@ struct mux_below_node *mux_below_find(struct mux *mux, const char *identity);
 
 /* Adds a node and announces it upwards. False: there is no room for it. */
 bool mux_below_add(struct mux_link *link, const char *identity, struct mux_span route);
+
+/*
+ * The node was at a place that is lost. An end of a test may have been lost with it, so the tests
+ * there wait for the end of that place's link. A test that the node speaks of at its new place is
+ * settled at the old one.
+ */
+void mux_below_remember_lost(struct mux *mux, const char *identity,
+                             const struct mux_below_place *lost);
+void mux_below_settle(struct mux_link *link, const struct mux_packet *packet);
+
+/* The link is no place any more. */
+void mux_below_forget_lost(struct mux_link *link);
 
 /* Removes the node at this route of the link, and all nodes below it. */
 void mux_below_remove(struct mux_link *link, struct mux_span route);

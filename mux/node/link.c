@@ -118,6 +118,7 @@ static void init_lists(struct mux_link *link) {
     mux_list_init(&link->slot_entry);
     mux_list_init(&link->watch_entry);
     mux_list_init(&link->below);
+    mux_list_init(&link->left_by);
 }
 
 struct mux_link *mux_link_open(struct mux *mux, const struct mux_link_config *config) {
@@ -245,6 +246,7 @@ void mux_link_forget(struct mux_link *link) {
     struct mux *mux = link->mux;
     mux_progress_close(&mux->tests, &link->tests);
     mux_below_clear(link);
+    mux_below_forget_lost(link);
     mux_link_set_turn(link, MUX_TURN_IDLE);
     mux_list_remove(&link->node_entry);
     if (link->predecessor)

@@ -208,8 +208,9 @@ struct mux_link {
     uint32_t nodes_left; /* nodes below it that go on, as its goodbye said */
     uint64_t since_ns, lost_ns; /* when it was first here, and last */
     uint64_t away_until_ns;
-    uint64_t superseded_ns; /* its silence counts from then on */
-    struct mux_list below;  /* of mux_below_node.of_link: the nodes reached through it */
+    uint64_t superseded_ns;  /* its silence counts from then on */
+    struct mux_list left_by; /* of mux_below_node.of_lost: nodes that were here when it was lost */
+    struct mux_list below;   /* of mux_below_node.of_link: the nodes reached through it */
     unsigned below_further;
     struct mux_link *successor,
         *predecessor;            /* the same node's next newer and next older connection */

@@ -104,35 +104,49 @@ static struct mux_link *last_connection(struct mux_link *link, unsigned *count) 
     return link;
 }
 
-/* The node at this place has come another way, where it announces everything again. */
-static void leave_place(struct mux *mux, struct mux_below_node *node) {
-    char route[MUX_BELOW_ROUTE_BYTES];
+/* Its connection died: an end of a test, taken from below, may not have come this far. */
+static bool is_lost(const struct mux_link *link) {
+    return link->entry == MUX_ENTRY_AWAY && link->role == MUX_ROLE_NODE &&
+           mux_progress_any(&link->tests);
+}
+
+/*
+ * The node at this place has come another way, where it announces everything again. Returns the
+ * place if it is lost: then its tests are kept there.
+ */
+static struct mux_below_place leave_place(struct mux *mux, struct mux_below_node *node) {
     struct mux_link *link = node->link;
-    struct mux_span at = mux_span(route, node->route_len);
+    struct mux_below_place place = {.link = is_lost(link) ? link : NULL,
+                                    .route_len = node->route_len};
+    struct mux_span at = mux_span(place.route, place.route_len);
     MUX_COUNT(&mux->counters, nodes_moved, 1);
     mux_log(mux, "a node below link %s%s%.*s comes another way", link->segment, at.len ? "/" : "",
             (int)at.len, (const char *)node->route);
-    memcpy(route, node->route, at.len);
+    memcpy(place.route, node->route, at.len);
     if (at.len) {
-        mux_progress_forget_route(&mux->tests, &link->tests, at);
+        if (!place.link)
+            mux_progress_forget_route(&mux->tests, &link->tests, at);
         mux_below_remove(link, at);
         bool waits_for_those_below =
             link->entry == MUX_ENTRY_AWAY && link->role == MUX_ROLE_LEAVING;
         if (waits_for_those_below && !mux_progress_any(&link->tests))
             mux_link_forget(link); /* none of them is left */
-        return;
+        return place;
     }
     mux_below_clear(link);
+    if (place.link)
+        return place;
     mux_progress_close(&mux->tests, &link->tests);
     if (mux_link_is_away(link)) {
         mux_link_forget(link);
-        return;
+        return place;
     }
     mux_link_set_role(link, MUX_ROLE_MOVED);
     if (link->input == MUX_INPUT_OPEN && mux_list_empty(&link->watch_entry)) {
         link->superseded_ns = mux->ran_ns;
         mux_list_append(&mux->superseded, &link->watch_entry);
     }
+    return place;
 }
 
 static void become_node(struct mux_link *link) {
@@ -163,10 +177,12 @@ static void welcome(struct mux_link *link) {
         return;
     }
     become_node(link);
+    struct mux_below_place lost = {.link = NULL};
     if (known && !old)
-        leave_place(mux, known);
+        lost = leave_place(mux, known);
     if (!old) {
         mux_below_add(link, link->identity, mux_span(NULL, 0));
+        mux_below_remember_lost(mux, link->identity, &lost);
         mux_log(mux, "link %s is node %s: %s", link->segment, link->name, link->peer);
     } else if (mux_link_is_away(old))
         mux_node_take_over(link, old);
@@ -234,10 +250,13 @@ static void comes_there(struct mux_link *link, const char *identity, struct mux_
         mux_list_append(&mux->below.unsaid, &node->unsaid); /* it may be for another upstream */
         return;
     }
+    struct mux_below_place lost = {.link = NULL};
     if (node)
-        leave_place(mux, node);
-    if (mux_below_add(link, identity, route))
+        lost = leave_place(mux, node);
+    if (mux_below_add(link, identity, route)) {
+        mux_below_remember_lost(mux, identity, &lost);
         return;
+    }
     MUX_COUNT(&mux->counters, nodes_unknown, 1);
     mux_log(mux,
             "a node at %s/%.*s is not remembered: there are too many, or its route is too long",

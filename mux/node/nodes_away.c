@@ -25,6 +25,7 @@ void mux_node_take_over(struct mux_link *link, struct mux_link *old) {
     mux_link_take_segment(link, old);
     mux_progress_move(&mux->tests, &old->tests, &link->tests);
     mux_below_move(old, link);
+    mux_below_forget_lost(old); /* it lives, and settles the tests of those that left it */
     link->has_said = link->has_said || old->has_said;
     link->since_ns = old->since_ns;
     link->received_bytes += old->received_bytes;

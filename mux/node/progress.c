@@ -423,6 +423,20 @@ void mux_progress_update(struct mux_progress *progress, struct mux_progress_list
     }
 }
 
+void mux_progress_settle(struct mux_progress *progress, struct mux_progress_list *list,
+                         const struct mux_packet *packet) {
+    struct mux_progress_cell *cell = first_of(list);
+    if (!cell || !packet->test_id.data)
+        return;
+    if (cell->head.is_alone)
+        cell = is_test(cell, packet) ? cell : NULL;
+    else
+        cell =
+            find(progress, list, hash_of(progress, list, packet->route, packet->test_id), packet);
+    if (cell)
+        forget(progress, cell);
+}
+
 bool mux_progress_take(struct mux_progress *progress, struct mux_progress_list *list,
                        struct mux_progress_name *name) {
     struct mux_progress_cell *cell = first_of(list);

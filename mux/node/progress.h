@@ -93,6 +93,10 @@ void mux_progress_open(struct mux_progress *progress, struct mux_progress_list *
 void mux_progress_update(struct mux_progress *progress, struct mux_progress_list *list,
                          const struct mux_packet *packet, bool is_readable);
 
+/* Ends a test, if it is remembered by its name. */
+void mux_progress_settle(struct mux_progress *progress, struct mux_progress_list *list,
+                         const struct mux_packet *packet);
+
 /* Takes the test that began first. False: there is none. */
 bool mux_progress_take(struct mux_progress *progress, struct mux_progress_list *list,
                        struct mux_progress_name *name);

@@ -146,6 +146,8 @@ static size_t forward_packet(struct mux_link *link, const struct mux_frame *fram
         mux_link_refuse_loop(link);
         return 0;
     }
+    if (mux->below.lost_count && frame->packet.status != MUX_STATUS_NONE)
+        mux_below_settle(link, &frame->packet);
     mux_progress_update(&mux->tests, &link->tests, &frame->packet,
                         is_readable(link, &frame->packet));
     if (!link->is_routed)

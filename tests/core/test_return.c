@@ -199,6 +199,49 @@ static void the_middle_is_killed(void **state) {
     comes_back();
 }
 
+/* What the middle had taken from the leaf and not sent on died with it: the leaf, for which those
+ * tests have ended, does not tell of them again. */
+static void ends_are_lost_with_the_middle(void **state) {
+    (void)state;
+    struct mux_link *middle = connect_node("a1", "");
+    give_notice(middle, "1eaf", "3", true);
+    give_notice(middle, "1ea2", "3/7", true); /* below it */
+    rig_give_status(middle, "ended", "3/0", MUX_STATUS_INPROGRESS);
+    rig_give_status(middle, "ended-below", "3/7/0", MUX_STATUS_INPROGRESS);
+    rig_give_status(middle, "ends-there", "3/0", MUX_STATUS_INPROGRESS);
+    rig_give_status(middle, "told-again", "3/7/0", MUX_STATUS_INPROGRESS);
+    rig_lose(middle);
+    struct mux_link *again = connect_node("a2", "");
+    give_notice(again, "1eaf", "0", true);
+    give_notice(again, "1ea2", "0/7", true);
+    rig_give_status(again, "told-again", "0/7/0", MUX_STATUS_INPROGRESS);
+    rig_give_status(again, "ends-there", "0/0", MUX_STATUS_SUCCESS); /* sent a second time */
+    rig_give_status(again, "ended", "00/0", MUX_STATUS_SUCCESS);     /* somebody else's */
+    rig_run(now_ns + GRACE_NS);
+    assert_int_equal(count_up("ended", "0/3/0", MUX_STATUS_FAIL), 1);
+    assert_int_equal(count_up("ended-below", "0/3/7/0", MUX_STATUS_FAIL), 1);
+    assert_int_equal(rig_counter(MUX_COUNT_tests_failed), 2);
+    rig_give_status(again, "told-again", "0/7/0", MUX_STATUS_SUCCESS);
+    give_goodbye(again, 0);
+    rig_lose(again);
+    assert_int_equal(rig_counter(MUX_COUNT_tests_failed), 2);
+}
+
+/* It connects directly after its own connection, which took an end with it. */
+static void ends_are_lost_with_the_way(void **state) {
+    (void)state;
+    struct mux_link *leaf = connect_node("1eaf", "");
+    rig_give_status(leaf, "ended", "0", MUX_STATUS_INPROGRESS);
+    rig_give_status(leaf, "told-again", "0", MUX_STATUS_INPROGRESS);
+    rig_lose(leaf);
+    struct mux_link *middle = connect_node("a1", "");
+    give_notice(middle, "1eaf", "3", true);
+    rig_give_status(middle, "told-again", "3/0", MUX_STATUS_INPROGRESS);
+    rig_run(now_ns + GRACE_NS);
+    assert_int_equal(count_up("ended", "0/0", MUX_STATUS_FAIL), 1);
+    assert_int_equal(rig_counter(MUX_COUNT_tests_failed), 1);
+}
+
 static void nothing_is_below(void **state) {
     (void)state;
     the_middle_ends(0, false);
@@ -321,6 +364,8 @@ int main(void) {
         RIG_TEST(a_chain),
         RIG_TEST(the_middle_says_goodbye),
         RIG_TEST(the_middle_is_killed),
+        RIG_TEST(ends_are_lost_with_the_middle),
+        RIG_TEST(ends_are_lost_with_the_way),
         RIG_TEST(nothing_is_below),
         RIG_TEST(directly),
         RIG_TEST(malformed_notices),

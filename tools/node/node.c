@@ -39,7 +39,7 @@ bool node_all_sent(const struct node *node) {
 }
 
 bool node_in_doubt(const struct node *node) {
-    return node->upstream.in_doubt || node->upstream.doubted || node->upstream.was_reset;
+    return node->upstream.in_doubt || node->upstream.doubted || node->upstream.may_be_dead;
 }
 
 void node_cut_links(struct node *node, const char *why) {

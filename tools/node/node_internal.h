@@ -49,7 +49,7 @@ struct node_upstream {
     bool unconfirmed; /* sent, but the peer has not acknowledged it */
     bool in_doubt;    /* lost so while the node was ending: nobody will know */
     bool doubted;     /* bytes were in doubt at any time */
-    bool was_reset;   /* by a node, of which it is not known yet whether it lives */
+    bool may_be_dead; /* a node went without a goodbye; the next one that answers tells */
     bool sent;        /* something, on this connection */
     uint64_t finished_ns;
     bool sending;

@@ -191,17 +191,17 @@ static void dial(struct node *node, uint64_t now_ns) {
     }
 }
 
-/* The node that reset the connection: is it gone, with what it had not read? */
-static void judge_reset(struct node *node) {
+/* The node that went without a goodbye: is it dead, with what it had not sent on? */
+static void judge_silent_end(struct node *node) {
     struct node_upstream *up = &node->upstream;
-    if (up->was_reset && mux_upstream_is_other(node->mux)) {
+    if (up->may_be_dead && mux_upstream_is_other(node->mux)) {
         up->doubted = true;
         node_log(node,
-                 "upstream %s: the node before has ended without reading all that was sent: "
-                 "the rest is in doubt",
+                 "upstream %s: the node before has ended without a goodbye: what it had not "
+                 "sent on is in doubt",
                  node->config.upstream_text);
     }
-    up->was_reset = false;
+    up->may_be_dead = false;
 }
 
 /* A plain upstream works when it is connected, a node when it has answered our hello. */
@@ -210,7 +210,7 @@ static void note_worked(struct node *node) {
     if (!up->connected || up->worked || up->closing || !mux_upstream_accepted(node->mux))
         return;
     up->worked = true;
-    judge_reset(node);
+    judge_silent_end(node);
     if (node->config.upstream_addresses)
         dialer_worked(&up->dialer);
 }
@@ -316,12 +316,20 @@ static void note_reset(struct node *node, int error) {
     bool is_reset = error == ECONNRESET || error == EPIPE;
     if (!is_reset || !node->config.upstream_addresses || !up->sent || up->closing)
         return;
-    up->was_reset = up->was_reset || (node->config.mux.upstream_is_node && up->worked);
+    up->may_be_dead = up->may_be_dead || (node->config.mux.upstream_is_node && up->worked);
     if (error != ECONNRESET || !is_plain_place(node))
         return;
     up->doubted = true;
     node_log(node, "upstream %s: has ended without reading all that was sent: the rest is in doubt",
              node->config.upstream_text);
+}
+
+/* A node that lives says goodbye first. One that was killed may have read more than it sent on. */
+static void note_end(struct node *node) {
+    struct node_upstream *up = &node->upstream;
+    bool is_killed = node->config.mux.upstream_is_node && up->worked && up->sent && !up->finished &&
+                     !mux_upstream_sent_off(node->mux);
+    up->may_be_dead = up->may_be_dead || is_killed;
 }
 
 static void handle_upstream(struct loop_handler *handler, const struct transport_event *event,
@@ -340,6 +348,7 @@ static void handle_upstream(struct loop_handler *handler, const struct transport
         break;
     case TRANSPORT_ENDED:
         up->half_closed = true;
+        note_end(node);
         if (mux_upstream_sent_off(node->mux))
             lost(node, "receive", "that node has ended");
         else if (node->config.upstream_retry && !up->finished)
