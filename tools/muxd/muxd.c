@@ -33,11 +33,9 @@ void muxd_say(void *user, const char *line) {
 static bool write_stats(struct muxd *muxd) {
     const char *path = muxd->options.stats_file;
     char line[PATH_SHOWN_BYTES + 128];
-    struct transport_count counts[TRANSPORT_COUNTS_MAX];
-    const struct stacks *stacks = &muxd->stacks;
-    unsigned count = stacks->ops->counts ? stacks->ops->counts(stacks->transport, counts) : 0;
-    enum stats_result result =
-        path ? stats_write(node_counters(muxd->node), counts, count, path) : STATS_WRITTEN;
+    struct metrics metrics;
+    metrics_take(&metrics, node_counters(muxd->node), &muxd->loop);
+    enum stats_result result = path ? stats_write(&metrics, path) : STATS_WRITTEN;
     if (result != STATS_WRITTEN) {
         const char *why =
             result == STATS_UNREAD ? "nobody reads this pipe: not written" : strerror(errno);

@@ -3,9 +3,9 @@
 #include "tools/base/outlet.h"
 #include "tools/base/output.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,28 +15,6 @@
 
 /* As many as the kernel follows. */
 #define LINKS_MAX 40
-
-static void add(json_t *object, const char *name, bool gauge, uint64_t value, const char *unit,
-                const char *help) {
-    char full[96];
-    snprintf(full, sizeof full, "muxd_%s%s", name, gauge ? "" : "_total");
-    json_object_set_new(object, full,
-                        json_pack("{s:I, s:s, s:s, s:s}", "value", (json_int_t)value, "type",
-                                  gauge ? "gauge" : "counter", "unit", unit, "help", help));
-}
-
-static json_t *to_json(const struct mux_counters *counters, const struct transport_count *counts,
-                       unsigned counts_count) {
-    json_t *object = json_object();
-    for (unsigned i = 0; i < MUX_COUNTER_COUNT; i++) {
-        const struct mux_counter_info *info = &mux_counter_infos[i];
-        add(object, info->name, info->kind == MUX_GAUGE, counters->value[i], info->unit,
-            info->help);
-    }
-    for (unsigned i = 0; i < counts_count; i++)
-        add(object, counts[i].name, false, counts[i].value, counts[i].unit, counts[i].help);
-    return object;
-}
 
 /* Closes and keeps errno; returns `fine`. */
 static bool closed(int fd, bool fine) {
@@ -145,13 +123,19 @@ static enum stats_result write_path(const char *text, const char *name) {
                       : write_file(text, path);
 }
 
-/* With a newline at the end; NULL: out of memory. */
-static char *to_text(const json_t *object) {
-    char *text = json_dumps(object, JSON_INDENT(2)), *line = NULL;
-    if (text && asprintf(&line, "%s\n", text) < 0)
-        line = NULL;
-    free(text);
-    return line;
+/* All of them, a line of JSON. */
+static const char *to_text(const struct metrics *metrics) {
+    static char text[(METRICS_MAX + 1) * METRICS_ITEM_BYTES];
+    struct json json;
+    json_put_start(&json, text, sizeof text - 1);
+    json_put_open(&json, '{');
+    for (unsigned i = 0; i < metrics->count; i++)
+        metrics_put(&json, metrics, i);
+    json_put_close(&json, '}');
+    json_put_line_end(&json);
+    assert(!json.full);
+    *json.at = '\0';
+    return text;
 }
 
 static bool is_stdout(const char *path) {
@@ -167,16 +151,7 @@ enum stats_result stats_try(const char *path) {
     return is_stdout(path) ? STATS_WRITTEN : write_path(NULL, path);
 }
 
-enum stats_result stats_write(const struct mux_counters *counters,
-                              const struct transport_count *counts, unsigned counts_count,
-                              const char *path) {
-    json_t *object = to_json(counters, counts, counts_count);
-    char *text = to_text(object);
-    json_decref(object);
-    errno = ENOMEM;
-    enum stats_result result = !text             ? STATS_FAILED
-                               : is_stdout(path) ? write_to(text, STDOUT_FILENO)
-                                                 : write_path(text, path);
-    free(text);
-    return result;
+enum stats_result stats_write(const struct metrics *metrics, const char *path) {
+    const char *text = to_text(metrics);
+    return is_stdout(path) ? write_to(text, STDOUT_FILENO) : write_path(text, path);
 }

@@ -1,10 +1,9 @@
 /* --stats-json: the counters, and what the transport counts, with name, unit and help, as one JSON
  * object. */
-#ifndef MUXD_STATS_H
-#define MUXD_STATS_H
+#ifndef TOOLS_MUXD_STATS_H
+#define TOOLS_MUXD_STATS_H
 
-#include "mux/node/counters.h"
-#include "transport/transport.h"
+#include "tools/node/metrics.h"
 
 enum stats_result {
     STATS_WRITTEN,
@@ -23,8 +22,6 @@ enum stats_result stats_try(const char *path);
  * sees half, and nothing that somebody else has put there is written to. A pipe that nobody reads
  * costs a moment.
  */
-enum stats_result stats_write(const struct mux_counters *counters,
-                              const struct transport_count *counts, unsigned counts_count,
-                              const char *path);
+enum stats_result stats_write(const struct metrics *metrics, const char *path);
 
 #endif

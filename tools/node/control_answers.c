@@ -1,6 +1,7 @@
 /* What the control socket answers: how the node, its upstream and its links stand. */
 #include "mux/packet/route.h"
 #include "tools/node/control_internal.h"
+#include "tools/node/metrics.h"
 #include "tools/node/node_internal.h"
 
 #include <assert.h>
@@ -237,42 +238,19 @@ static bool go_on_status(struct control_answer *answer, const struct control_con
  * ---- counters ----
  */
 
-static void put_counter(struct json *json, const char *name, bool is_gauge, uint64_t value,
-                        const char *unit, const char *help) {
-    char full[96];
-    snprintf(full, sizeof full, "muxd_%s%s", name, is_gauge ? "" : "_total");
-    json_put_key(json, full);
-    json_put_open(json, '{');
-    put_number(json, "value", value);
-    put_text(json, "type", is_gauge ? "gauge" : "counter");
-    put_text(json, "unit", unit);
-    put_text(json, "help", help);
-    json_put_close(json, '}');
-}
-
-static unsigned transport_counts(const struct loop *loop, struct transport_count *counts) {
-    return loop->ops->counts ? loop->ops->counts(loop->transport, counts) : 0;
-}
-
 static bool go_on_counters(struct control_answer *answer, const struct control_config *config,
                            struct json *json) {
-    struct transport_count counts[TRANSPORT_COUNTS_MAX];
-    unsigned total = MUX_COUNTER_COUNT + transport_counts(config->loop, counts);
+    struct metrics metrics;
+    metrics_take(&metrics, config->node->counters, config->loop);
     if (!answer->has_begun)
         json_put_open(json, '{');
     answer->has_begun = true;
-    for (; answer->index < total && json_room(json) >= CONTROL_ITEM_BYTES; answer->index++) {
-        unsigned i = answer->index;
-        if (i < MUX_COUNTER_COUNT) {
-            const struct mux_counter_info *info = &mux_counter_infos[i];
-            put_counter(json, info->name, info->kind == MUX_GAUGE, config->node->counters->value[i],
-                        info->unit, info->help);
-        } else {
-            const struct transport_count *count = &counts[i - MUX_COUNTER_COUNT];
-            put_counter(json, count->name, false, count->value, count->unit, count->help);
-        }
+    for (; answer->index < metrics.count; answer->index++) {
+        if (json_room(json) < METRICS_ITEM_BYTES)
+            return false;
+        metrics_put(json, &metrics, answer->index);
     }
-    if (answer->index < total)
+    if (json_room(json) < METRICS_ITEM_BYTES) /* the end needs room, too */
         return false;
     json_put_close(json, '}');
     return true;

@@ -1,0 +1,40 @@
+#include "tools/node/metrics.h"
+
+#include <stdio.h>
+
+void metrics_take(struct metrics *metrics, const struct mux_counters *counters,
+                  const struct loop *loop) {
+    unsigned count = loop->ops->counts ? loop->ops->counts(loop->transport, metrics->counts) : 0;
+    metrics->counters = counters;
+    metrics->count = MUX_COUNTER_COUNT + count;
+}
+
+static void put_text(struct json *json, const char *key, const char *text) {
+    json_put_key(json, key);
+    json_put_text(json, mux_span_text(text));
+}
+
+static void put(struct json *json, const char *name, bool is_gauge, uint64_t value,
+                const char *unit, const char *help) {
+    char full[96];
+    snprintf(full, sizeof full, "muxd_%s%s", name, is_gauge ? "" : "_total");
+    json_put_key(json, full);
+    json_put_open(json, '{');
+    json_put_key(json, "value");
+    json_put_number(json, value);
+    put_text(json, "type", is_gauge ? "gauge" : "counter");
+    put_text(json, "unit", unit);
+    put_text(json, "help", help);
+    json_put_close(json, '}');
+}
+
+void metrics_put(struct json *json, const struct metrics *metrics, unsigned index) {
+    if (index >= MUX_COUNTER_COUNT) {
+        const struct transport_count *count = &metrics->counts[index - MUX_COUNTER_COUNT];
+        put(json, count->name, false, count->value, count->unit, count->help);
+        return;
+    }
+    const struct mux_counter_info *info = &mux_counter_infos[index];
+    put(json, info->name, info->kind == MUX_GAUGE, metrics->counters->value[index], info->unit,
+        info->help);
+}
