@@ -162,7 +162,9 @@ const char *mux_link_segment(const struct mux_link *link) {
     return link->segment;
 }
 
-/* ---- turns, and the attention of the owner ---- */
+/*
+ * ---- turns, and the attention of the owner ----
+ */
 
 void mux_link_activate(struct mux_link *link) {
     link->mux->is_due = true;

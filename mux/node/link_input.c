@@ -1,7 +1,9 @@
 /* A link's input: what it receives, into which memory, and when it is used up. */
 #include "mux/node/mux_internal.h"
 
-/* ---- bytes are received ---- */
+/*
+ * ---- bytes are received ----
+ */
 
 /* Notes that `len` bytes were received: the link's silence begins anew. */
 static void came(struct mux_link *link, size_t len, uint64_t now_ns) {
@@ -63,7 +65,9 @@ size_t mux_link_peek(const struct mux_link *link, uint8_t *out, size_t most) {
     return len;
 }
 
-/* ---- room of the link's own to receive into ---- */
+/*
+ * ---- room of the link's own to receive into ----
+ */
 
 void mux_link_starved(struct mux_link *link) {
     if (link->input == MUX_INPUT_OPEN && !link->by_room)
@@ -108,7 +112,9 @@ struct mux_room mux_link_offer(struct mux_link *link) {
     return room;
 }
 
-/* ---- the framer has used up what it had ---- */
+/*
+ * ---- the framer has used up what it had ----
+ */
 
 void mux_link_has_frame(struct mux_link *link) {
     if (link->role == MUX_ROLE_UNKNOWN)

@@ -354,7 +354,9 @@ struct mux {
     struct mux_sink sink;
 };
 
-/* ---- what the states mean: use these, not comparisons ---- */
+/*
+ * ---- what the states mean: use these, not comparisons ----
+ */
 
 /* Has anything come on it, so that it counts as a link and has a segment if it is not bare? */
 static inline bool mux_link_has_started(const struct mux_link *link) {

@@ -212,7 +212,9 @@ bool mux_node_may_enter(const struct mux_link *link, const struct mux_packet *pa
            link_of(mux_below_find(link->mux, hello.identity));
 }
 
-/* ---- later words of a node ---- */
+/*
+ * ---- later words of a node ----
+ */
 
 bool mux_notice_up(struct mux_link *link, const struct mux_notice *notice, struct mux_span route) {
     struct mux *mux = link->mux;
