@@ -5,7 +5,7 @@
  * may forbid.
  *
  * Starting one blocks until it has called exec() or failed to. Its peak memory counts from that of
- * the process which starts it (vfork shares it until exec), so whoever reports memory starts
+ * the process which starts it (vfork shares it until exec), so a program that reports memory starts
  * children from a small process.
  */
 #ifndef TOOLS_BASE_CHILDREN_H

@@ -7,13 +7,13 @@
 #include <stdio.h>
 #include <unistd.h>
 
-/* Peers can provoke lines: a disk shall not fill with them. */
+/* Peers can provoke lines, which must not fill a disk. */
 #define LINES_PER_SECOND 20
 #define LINES_BURST 100
 
 #define LINE_BYTES 1024
 
-/* How often a log that nobody reads is tried. */
+/* The interval at which lines that could not be written are tried again. */
 #define RETRY_NS 200000000u
 
 void log_open(struct log *log) {

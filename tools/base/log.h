@@ -17,15 +17,15 @@ struct log {
 
 void log_open(struct log *log);
 
-/* Lines that nobody has read when they were written are tried again by a timer of this loop. */
+/* From now on a timer of this loop writes the lines that could not be written at once. */
 void log_join(struct log *log, struct loop *loop);
 
 /* A line, its newline at the end: for the start, whose lines are few. What it quotes is cleaned. */
 __attribute__((format(printf, 2, 3))) void log_text(struct log *log, const char *format, ...);
 
 /*
- * One line, whatever peers put into it (names, reasons): cleaned, and so many a second at most;
- * lines left out, or that nobody takes, are counted and mentioned.
+ * One line, whatever peers put into it (names, reasons): cleaned, and limited in their
+ * rate. Lines that are left out, or that cannot be written, are counted and mentioned.
  */
 void log_line(struct log *log, const char *line, uint64_t now_ns);
 

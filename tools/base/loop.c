@@ -6,7 +6,7 @@
  * the cache when they are handled. */
 #define EVENTS_MAX 256
 
-/* Nobody's connections: only their last events are awaited. */
+/* Connections without an owner: only their last events are awaited. */
 static void handle_orphan(struct loop_handler *handler, const struct transport_event *event,
                           uint64_t now_ns) {
     struct loop *loop = LOOP_OWNER(handler, struct loop, orphan);

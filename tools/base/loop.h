@@ -1,5 +1,5 @@
 /*
- * The event loop of a program: one thread, one transport, whoever has something on it. It alone
+ * The event loop of a program: one thread, one transport, any number of services on it. It alone
  * calls poll() and hands each event to the handler that the connection, the listener or the watched
  * descriptor was made with. Beside those it has timers, and clients, which work after each poll.
  *
@@ -44,7 +44,7 @@ struct loop {
     struct timers timers;
     struct mux_list clients; /* in the order in which they joined and work */
     struct loop_handler orphan;
-    unsigned orphans; /* connections that are being closed, and belong to nobody */
+    unsigned orphans; /* connections that are being closed and have no owner */
 };
 
 /*
@@ -85,7 +85,7 @@ struct transport_conn *loop_attach(struct loop *loop, const struct loop_descript
 /* From now on this handler takes the connection's events. */
 void loop_own(struct transport_conn *conn, struct loop_handler *handler);
 
-/* Closes a connection of which nobody else awaits the last event: `orphans` counts it. */
+/* Closes a connection that has no owner; `orphans` counts it until its last event. */
 void loop_abandon(struct loop *loop, struct transport_conn *conn);
 
 /*

@@ -25,7 +25,8 @@
 #define ASKED_PIPE_BYTES PIPE_BUF
 #define ASKED_TERMINAL_BYTES 1
 
-/* What was closed, or is open to be read only (see standard.h), shall fail, not be opened anew. */
+/* A descriptor that was closed, or is open for reading only (standard.h), fails; it is not
+ * reopened. */
 static bool is_writable(int fd) {
     int flags = fcntl(fd, F_GETFL);
     return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY;

@@ -1,5 +1,5 @@
 /*
- * Text for people on a descriptor that nobody may be reading: a stopped terminal, a full pipe.
+ * Text for people on a descriptor that may have no reader: a stopped terminal, a full pipe.
  * Never blocks, unless told to be patient (see output.h); what waits is bounded, and what does not
  * fit is refused. O_NONBLOCK is not set on the descriptor itself, which others may share.
  */
@@ -17,7 +17,7 @@ struct outlet {
     bool is_anew;
     size_t asked_bytes; /* it could not be opened anew: asked before each so small write; or 0 */
     bool patient; /* the user has nothing better to do: nothing waits, all is written at once */
-    bool failed;  /* nobody will ever read it: all is left out */
+    bool failed;  /* it has no reader any more: everything is left out */
     int error;    /* why */
     size_t start, end;
     char bytes[OUTLET_BYTES];

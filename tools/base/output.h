@@ -1,7 +1,7 @@
 /*
  * Writing data to a descriptor that others may have made non-blocking (ssh, Node, some CI runners
- * do, and O_NONBLOCK holds for everybody who shares the pipe): it is waited for as if it blocked,
- * and its own flags are left alone.
+ * do, and O_NONBLOCK holds for every process that shares the pipe): it is waited for as if it
+ * blocked, and its own flags are left alone.
  */
 #ifndef TOOLS_BASE_OUTPUT_H
 #define TOOLS_BASE_OUTPUT_H

@@ -16,7 +16,7 @@
  */
 size_t text_clean(struct mux_span bytes, bool lines, char *out, size_t capacity);
 
-/* Clean text has at most so many bytes for one of the input's. */
+/* Most bytes of clean text for one byte of the input. */
 #define TEXT_GROWTH 4
 
 /*

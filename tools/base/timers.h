@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Lies in its owner, zeroed but for `run`. Whoever frees the owner cancels it first. */
+/* Lies in its owner, zeroed but for `run`. It is cancelled before its owner is freed. */
 struct timer {
     /* Its time has come; it is no longer set, and may be set again here. */
     void (*run)(struct timer *timer, uint64_t now_ns);

@@ -23,7 +23,7 @@ static const char intro[] =
     "\n"
     "Asks a running muxd (its --control unix:PATH) how it stands. It costs the stream nothing.\n"
     "\n"
-    "  status      version, uptime, upstream, totals, and who holds links up\n"
+    "  status      version, uptime, upstream, totals, and what holds links up\n"
     "  links       every link, worst first: state, bytes, packets, tests in progress and for how\n"
     "              long the oldest of them runs\n"
     "  counters    all counters that are not 0\n"

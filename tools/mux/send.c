@@ -31,9 +31,10 @@
 /* ... and how often then, with nothing coming back, until a peer that does not close is left. */
 #define LOOKS_MAX 100
 
-/* One that goes on sending after the end is left after so long, and a second more for each ... */
+/* A peer that goes on sending after the end is left after this time, and a second more for each ...
+ */
 #define LATE_MOST_NS UINT64_C(10000000000)
-/* ... of so many bytes: who drips is not waited for without end. */
+/* ... of this many bytes: mux does not wait without end for a peer that drips. */
 #define LATE_BYTES_PER_SECOND 65536
 #define NS_PER_SECOND UINT64_C(1000000000)
 
@@ -70,7 +71,7 @@ static const struct option_table options = {
 
 /* One direction: what was received and is still to be sent. */
 struct pump {
-    struct transport_conn *to;   /* NULL: nobody takes it, it is counted only ... */
+    struct transport_conn *to;   /* NULL: there is no receiver, bytes are only counted ... */
     bool waits;                  /* ... or it is kept until there is a connection */
     struct mux_buffer **buffers; /* one for each span */
     struct mux_span *spans;
@@ -251,7 +252,7 @@ static void from_dialing(struct loop_handler *handler, const struct transport_ev
     dialer_handle(&sending->dialer, event, now_ns);
 }
 
-/* The wait is over: whoever waits looks again. */
+/* The wait is over: its caller looks again. */
 static void wake(struct timer *timer, uint64_t now_ns) {
     (void)timer, (void)now_ns;
 }
@@ -426,7 +427,8 @@ static void finish(struct sending *sending) {
     transport_finish(sending->remote);
 }
 
-/* As for muxd: who reads until the end does not close before it, and TCP cannot tell who does. */
+/* As for muxd: a peer that reads to the end does not close before it; TCP cannot tell them apart.
+ */
 static bool closed_early(struct sending *sending) {
     if (sending->finished || !sending->remote_over)
         return false;

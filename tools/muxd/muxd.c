@@ -225,7 +225,7 @@ static bool listen_on_stdin(struct muxd *muxd) {
     return conn && node_adopt(muxd->node, conn, false);
 }
 
-/* Its mode says who may connect: this user, or also a group. */
+/* Its mode lets this user connect, or also a group. */
 static bool open_control(struct muxd *muxd) {
     const struct options *options = &muxd->options;
     struct transport_address address;

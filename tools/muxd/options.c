@@ -114,7 +114,7 @@ static bool set_listen_mode(const struct option_row *row, void *target, const ch
     return true;
 }
 
-/* Who a unix socket belongs to. */
+/* The group of a unix socket. */
 static bool parse_group(const struct option_row *row, const char *value, gid_t *out) {
     const struct group *group = getgrnam(value);
     uint64_t number;

@@ -5,14 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* All clients together get so many bytes a second, and so many at once when they were quiet: some
- * thousandths of a core, and no more than a piece for each of a few clients in one step. */
+/* Most bytes a second for all clients together, and most at once when they were quiet: some
+ * thousandths of a core, and a piece for each of a few clients in one step. */
 #define BYTES_PER_SECOND UINT64_C(8388608)
 #define BURST_BYTES UINT64_C(65536)
 /* What the smallest piece counts for: it costs a system call. */
 #define CHARGE_LEAST_BYTES 2048
 
-/* A client that has done nothing for so long gives its place to one that comes. */
+/* A client that has been idle for this time gives its place to a new one. */
 #define IDLE_NS UINT64_C(10000000000)
 
 #define NS_PER_SECOND UINT64_C(1000000000)

@@ -164,7 +164,7 @@ static void put_holder(struct json *json, const char *who, const char *why, unsi
 }
 
 /*
- * Who keeps links from going on, and how many of them. A slot that no link holds is that of a
+ * What keeps links from going on, and how many of them. A slot that no link holds is that of a
  * packet on its way up.
  */
 static void put_held_up(struct json *json, const struct control_tally *tally,

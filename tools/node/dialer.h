@@ -23,10 +23,10 @@
 /* One attempt: time for four SYNs (after 1, 3 and 7 s), and far less than a node's grace. */
 #define DIALER_ATTEMPT_MOST_NS UINT64_C(10000000000)
 
-/* A unix socket whose backlog is full is asked again so often, as long as an attempt may last. */
+/* The interval at which a unix socket with a full backlog is tried again within one attempt. */
 #define DIALER_BUSY_NS UINT64_C(50000000)
 
-/* A reason that an address has failed for before is told again so often at most. */
+/* The least time between two reports of one reason for which an address fails. */
 #define DIALER_REPEAT_NS UINT64_C(60000000000)
 
 enum dialer_state {
@@ -39,7 +39,7 @@ enum dialer_state {
 enum dialer_choice {
     DIALER_UNTRIED,
     DIALER_TRIED,    /* an attempt is under way */
-    DIALER_GIVEN_UP, /* failed, or not who was wanted: not again in this round */
+    DIALER_GIVEN_UP, /* failed, or not the node that was wanted: not again in this round */
 };
 
 struct dialer_address {
@@ -48,7 +48,7 @@ struct dialer_address {
     uint64_t begun_ns; /* in this round; 0: not yet */
     int told_error;    /* the reason told last, 0: none since it worked */
     uint64_t told_ns;
-    unsigned untold; /* so often since then for the same reason */
+    unsigned untold; /* failures since then for the same reason */
 };
 
 struct dialer_attempt {
@@ -80,7 +80,7 @@ struct dialer {
     unsigned count;
     struct dialer_attempt attempts[DIALER_ATTEMPTS_MAX];
     uint64_t next_ns; /* when the next address is tried though no attempt has failed */
-    uint64_t tell_ns; /* when it is told that this takes long */
+    uint64_t tell_ns; /* when the log says that this takes long */
     struct transport_conn *winner;
     unsigned winner_index;
     struct transport_address home;    /* the address that worked last; len 0: none has */

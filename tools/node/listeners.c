@@ -1,4 +1,5 @@
-/* The set of what is listened on: who is meant, when it is looked at again, how it stands. */
+/* The set of listening addresses: which are meant, when they are looked at again, how they stand.
+ */
 #include "tools/node/listeners_internal.h"
 #include "transport/interface.h"
 
@@ -12,7 +13,7 @@
 #define PAUSE_LEAST_NS UINT64_C(10000000)
 #define PAUSE_MOST_NS UINT64_C(10000000000)
 
-/* News come in bursts, one for each address: they are looked at so often. */
+/* News come in bursts, one for each address: the interval at which they are looked at. */
 #define CHANGES_PAUSE_NS UINT64_C(50000000)
 
 /*

@@ -16,7 +16,7 @@
 /* Most endpoints: struct listening has a bit for each. */
 #define LISTENERS_ENDPOINTS_MAX 64
 
-/* Most addresses at a time. Whoever has more can listen on all at once (":7533"). */
+/* Most addresses at a time. A machine that has more can listen on all at once (":7533"). */
 #define LISTENERS_MAX 256
 
 enum listeners_state {

@@ -21,7 +21,7 @@ struct listening {
     struct transport_failure failure;    /* WANTED: of the last try */
     struct transport_failure said;       /* and of the last one in the log */
     bool said_waiting, said_twice;
-    uint64_t since_ns; /* tried in vain; 0: not yet */
+    uint64_t since_ns; /* the first attempt that failed; 0: none has */
 };
 
 enum source_kind {

@@ -9,12 +9,12 @@
 
 /*
  * The sockets of a process that was killed are free some milliseconds later (27 ms with io_uring
- * and nothing else to do): what is still in use after so long is in use.
+ * and nothing else to do): what is still in use after this time is in use.
  */
 #define PATIENCE_NS UINT64_C(2000000000)
 #define PATIENCE_TEXT "2 s"
 
-/* Before so long nobody needs to know that something is waited for. */
+/* A shorter wait is not logged. */
 #define UNSAID_NS UINT64_C(300000000)
 
 static in_port_t port_of(const struct transport_address *address) {

@@ -119,7 +119,7 @@ static bool has_taken_all(const struct node *node) {
     return !mux_busy(node->mux) || mux_stuck_slot_owner(node->mux);
 }
 
-/* Nodes below are told, and end of themselves: one that does not is waited for in vain, not cut. */
+/* Nodes below are told and end by themselves. One that does not is waited for, not cut off. */
 static void advance_drain(struct node *node, bool quiet, uint64_t now_ns) {
     node->quiet_polls = quiet ? node->quiet_polls + 1 : 0;
     bool is_over = now_ns >= node->drain_until_ns;

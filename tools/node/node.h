@@ -92,7 +92,7 @@ void node_terminate(struct node *node, bool at_once);
 
 /*
  * Closes an upstream that is a file, between two packets, and opens it again at once: it was
- * renamed, and who did that wants the old one to be left alone. Nothing is lost by it.
+ * renamed, and the old file is to be left alone. Nothing is lost by it.
  */
 void node_reopen_upstream(struct node *node);
 

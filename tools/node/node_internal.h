@@ -119,7 +119,8 @@ void node_upstream_init(struct node *node);
 void node_upstream_open(struct node *node, uint64_t now_ns);
 /* When that must be looked at at the latest. */
 uint64_t node_upstream_deadline_ns(const struct node *node);
-/* Not who was wanted: closes it and tries the other addresses, this one again in the next round. */
+/* Not the node that was wanted: closes it and tries the other addresses, this one again in the next
+ * round. */
 void node_upstream_reject(struct node *node, const char *operation, const char *why);
 /* Sends the next batch; false when there is none or it must wait. */
 bool node_upstream_send(struct node *node);

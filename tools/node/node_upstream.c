@@ -15,7 +15,7 @@
 /* A third of a node's grace is left for two more addresses that do not answer. */
 #define GRACE_SHARE 3
 
-/* A batch that is not taken for so long: the upstream does not read, to people's measure. */
+/* When a batch is not taken for this time, the status says that the upstream does not read. */
 #define SLOW_NS UINT64_C(1000000000)
 
 static void handle_upstream(struct loop_handler *handler, const struct transport_event *event,

@@ -8,7 +8,7 @@
 
 #define ADDRESSES_MAX 64
 
-/* The start waits so long for the first answer, so that a quick one costs no back-off. */
+/* The start waits this time for the first answer, so that a quick one costs no back-off. */
 #define FIRST_ANSWER_SECONDS 1
 
 #define WHY_BYTES 256
