@@ -1,6 +1,7 @@
 /* Links: how they begin and end, their places and segments. Their input is in link_input.c. */
 #include "mux/node/hash.h"
 #include "mux/node/mux_internal.h"
+#include "mux/packet/report.h"
 
 #include <stdio.h>
 
@@ -76,7 +77,14 @@ bool mux_link_start(struct mux_link *link) {
     return mux_link_has_started(link);
 }
 
+/* In words, for an end of its connection alone could mean that all it sent was used. */
 static void turn_away(struct mux_link *link) {
+    struct mux_pieces words;
+    mux_report_message(MUX_STATUS_FAIL,
+                       mux_span_text("this connection is closed, and nothing of it is used: all "
+                                     "places for links are taken"),
+                       mux_span(NULL, 0), mux_span(NULL, 0), &words);
+    mux_down_queue(link, &words);
     mux_link_set_verdict(link, MUX_VERDICT_TURNED_AWAY);
     mux_link_activate(link);
 }
@@ -193,9 +201,12 @@ static const char *const verdict_texts[] = {
     [MUX_VERDICT_TURNED_AWAY] = "all places for links are taken",
 };
 
+bool mux_link_has_last_words(const struct mux_link *link) {
+    return link->verdict >= MUX_VERDICT_REFUSED && link->down.bytes > 0;
+}
+
 const char *mux_link_close_reason(const struct mux_link *link) {
-    bool has_words_to_take = link->verdict == MUX_VERDICT_REFUSED && link->down.bytes > 0;
-    return has_words_to_take ? NULL : verdict_texts[link->verdict];
+    return mux_link_has_last_words(link) ? NULL : verdict_texts[link->verdict];
 }
 
 bool mux_link_turned_away(const struct mux_link *link) {

@@ -169,6 +169,12 @@ struct mux_room mux_link_offer(struct mux_link *link);
  */
 const char *mux_link_close_reason(const struct mux_link *link);
 
+/*
+ * What is to be sent to it, or is in flight, says why it is refused or turned away: its connection
+ * is closed after that, though all that it sent is dealt with.
+ */
+bool mux_link_has_last_words(const struct mux_link *link);
+
 /* It is to be closed because all of config.links_max are taken. */
 bool mux_link_turned_away(const struct mux_link *link);
 

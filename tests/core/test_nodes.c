@@ -348,6 +348,8 @@ static void no_place(void **state) {
     struct mux_link *silent = rig_connect(), *worker = rig_connect();
     rig_give(worker, word, 2);
     assert_true(mux_link_turned_away(worker));
+    assert_null(mux_link_close_reason(worker)); /* not before it is told why */
+    assert_true(rig_read_down(worker) > 0);
     assert_non_null(mux_link_close_reason(worker));
     assert_string_equal(mux_link_segment(worker), "");
     struct mux_link *stranger = connect_node("b1", "stranger");

@@ -78,7 +78,8 @@ class Unread(Case):
             sock = self.socket(address)
             sock.sendall(b"x")
             try:
-                self.assertEqual(sock.recv(1), b"")
+                while sock.recv(4096):
+                    pass  # why, in words
             except ConnectionResetError:
                 pass  # muxd left the byte unread
             sock.close()

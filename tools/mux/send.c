@@ -1,4 +1,5 @@
 /* mux send: a stream to a node, and what comes back. */
+#include "mux/packet/framer.h"
 #include "tools/base/loop.h"
 #include "tools/base/text.h"
 #include "tools/mux/mux.h"
@@ -94,6 +95,8 @@ struct sending {
     struct transport_conn *input, *remote, *output;
     unsigned open; /* connections that are not CLOSED */
     struct pump up, down;
+    struct mux_framer words; /* of what comes back: a node says why it does not take a stream */
+    uint8_t words_store[MUX_STORE_MAX_BYTES];
     bool input_over, remote_over;
     bool finished; /* told the peer that nothing more comes */
     bool failed;
@@ -201,6 +204,30 @@ static void from_input(struct loop_handler *handler, const struct transport_even
     }
 }
 
+/* A node's own message that something has failed: of this stream not all is used. */
+static bool is_refusal(const struct mux_packet *packet) {
+    return packet->status == MUX_STATUS_FAIL && !packet->test_id.data &&
+           mux_span_equal(packet->file_name, mux_span_text("muxd"));
+}
+
+static void listen_to(struct sending *sending, struct mux_span bytes) {
+    struct mux_framer *framer = &sending->words;
+    struct mux_frame frame;
+    mux_framer_feed(framer, bytes);
+    for (;;) {
+        mux_framer_next(framer, &frame);
+        if (frame.kind == MUX_FRAME_NONE)
+            return;
+        if (frame.kind == MUX_FRAME_STORE)
+            mux_framer_move(framer, framer->store);
+        if (frame.kind != MUX_FRAME_PACKET || !is_refusal(&frame.packet))
+            continue;
+        text_complain("mux send: %s says: %.*s", sending->place, (int)frame.packet.file_content.len,
+                      (const char *)frame.packet.file_content.data);
+        sending->failed = true;
+    }
+}
+
 static void from_remote(struct loop_handler *handler, const struct transport_event *event,
                         uint64_t now_ns) {
     struct sending *sending = LOOP_OWNER(handler, struct sending, from_remote);
@@ -210,6 +237,7 @@ static void from_remote(struct loop_handler *handler, const struct transport_eve
     case TRANSPORT_RECEIVED:
         sending->looks = 0;
         sending->late_bytes += sending->finished ? event->bytes.len : 0;
+        listen_to(sending, event->bytes);
         received(sending, &sending->down, event);
         break;
     case TRANSPORT_ENDED:
@@ -308,6 +336,8 @@ static bool make_transport(struct sending *sending, const struct endpoint *endpo
     sending->from_remote.handle = from_remote;
     sending->from_output.handle = from_output;
     sending->from_dialing.handle = from_dialing;
+    mux_framer_init(&sending->words,
+                    (struct mux_room){sending->words_store, sizeof sending->words_store});
     unsigned most = sending->stacks.ops->caps(sending->stacks.transport)->lent_max;
     return (make_pump(&sending->up, most) && make_pump(&sending->down, most)) ||
            failed(sending, "calloc", ENOMEM);

@@ -235,7 +235,7 @@ void node_links_attend(struct node *node) {
             count_over_limit(node, link->conn);
         if (reason)
             close_conn(link, reason);
-        if (!mux_link_finished(next))
+        if (!mux_link_finished(next) || (link->conn && mux_link_has_last_words(next)))
             continue;
         close_conn(link, "");
         if (!link->conn)
