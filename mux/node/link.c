@@ -69,8 +69,29 @@ static void start(struct mux_link *link, enum mux_link_entry entry) {
     MUX_COUNT(&mux->counters, links_open, 1);
 }
 
+bool mux_link_may_yield(const struct mux_link *link) {
+    return link->entry == MUX_ENTRY_PLACED && link->host[0] != '\0';
+}
+
+static bool has_bytes(const struct mux_link *link) {
+    return link->inputs.first || mux_framer_stored(&link->framer);
+}
+
+/* Is there a place for one that has spoken? The connection that has been silent longest yields. */
+static bool find_place(struct mux *mux) {
+    for (struct mux_list *at = mux->silent.next; is_full(mux) && at != &mux->silent;
+         at = at->next) {
+        struct mux_link *link = MUX_LIST_ITEM(at, struct mux_link, spare_entry);
+        if (!has_bytes(link)) {
+            mux_link_set_entry(link, MUX_ENTRY_SPARE);
+            return true;
+        }
+    }
+    return !is_full(mux);
+}
+
 bool mux_link_start(struct mux_link *link) {
-    if (link->entry == MUX_ENTRY_SPARE && !mux_link_is_rejected(link) && !is_full(link->mux))
+    if (link->entry == MUX_ENTRY_SPARE && !mux_link_is_rejected(link) && find_place(link->mux))
         mux_link_set_entry(link, MUX_ENTRY_PLACED);
     if (link->entry == MUX_ENTRY_PLACED)
         start(link, MUX_ENTRY_STARTED);
@@ -97,8 +118,7 @@ static void turn_oldest_spare_away(struct mux *mux) {
 
 enum mux_link_step mux_link_enter(struct mux_link *link) {
     struct mux_frame frame;
-    bool has_bytes = link->inputs.first || mux_framer_stored(&link->framer);
-    if (has_bytes && mux_link_start(link))
+    if (has_bytes(link) && mux_link_start(link))
         return MUX_LINK_MORE;
     mux_framer_next(&link->framer, &frame);
     if (frame.kind == MUX_FRAME_NONE)

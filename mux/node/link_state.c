@@ -6,7 +6,7 @@
 static const unsigned entry_follows[] = {
     [MUX_ENTRY_FREE] = BIT(MUX_ENTRY_SPARE) | BIT(MUX_ENTRY_PLACED),
     [MUX_ENTRY_SPARE] = BIT(MUX_ENTRY_PLACED) | BIT(MUX_ENTRY_GUEST) | BIT(MUX_ENTRY_FREE),
-    [MUX_ENTRY_PLACED] = BIT(MUX_ENTRY_STARTED) | BIT(MUX_ENTRY_FREE),
+    [MUX_ENTRY_PLACED] = BIT(MUX_ENTRY_STARTED) | BIT(MUX_ENTRY_SPARE) | BIT(MUX_ENTRY_FREE),
     [MUX_ENTRY_STARTED] = BIT(MUX_ENTRY_AWAY) | BIT(MUX_ENTRY_FREE),
     [MUX_ENTRY_GUEST] = BIT(MUX_ENTRY_AWAY) | BIT(MUX_ENTRY_FREE),
     [MUX_ENTRY_AWAY] = BIT(MUX_ENTRY_GIVEN_UP) | BIT(MUX_ENTRY_FREE),
@@ -73,7 +73,10 @@ void mux_link_set_entry(struct mux_link *link, enum mux_link_entry entry) {
     mux->connection_count -= is_connected(before);
     mux->away_count += entry == MUX_ENTRY_AWAY;
     mux->away_count -= before == MUX_ENTRY_AWAY;
-    put_into(entry == MUX_ENTRY_SPARE ? &mux->spares : NULL, &link->spare_entry);
+    put_into(entry == MUX_ENTRY_SPARE   ? &mux->spares
+             : mux_link_may_yield(link) ? &mux->silent
+                                        : NULL,
+             &link->spare_entry);
     if (entry >= MUX_ENTRY_AWAY || entry == MUX_ENTRY_FREE)
         put_into(entry == MUX_ENTRY_AWAY ? &mux->away : NULL, &link->watch_entry);
 }
@@ -135,8 +138,9 @@ static void away_sane(const struct mux_link *link) {
 
 static void entry_sane(const struct mux_link *link) {
     bool is_spare = link->entry == MUX_ENTRY_SPARE;
+    bool is_kept = link->verdict == MUX_VERDICT_KEPT;
     assert(link->entry != MUX_ENTRY_FREE);
-    assert(in_list(&link->spare_entry) == (is_spare && link->verdict == MUX_VERDICT_KEPT));
+    assert(in_list(&link->spare_entry) == ((is_spare || mux_link_may_yield(link)) && is_kept));
     assert((link->segment[0] != '\0') == (mux_link_has_started(link) && !link->is_bare));
     assert(IMPLIES(mux_link_is_node(link), mux_link_has_started(link) && !link->is_bare));
     assert(IMPLIES(link->verdict == MUX_VERDICT_TURNED_AWAY, is_spare));

@@ -25,7 +25,8 @@ struct mux_link;
 enum mux_link_entry {
     MUX_ENTRY_FREE,     /* no link: in mux.free_links, or never used */
     MUX_ENTRY_SPARE,    /* connected without a place: must open with the hello of a known node */
-    MUX_ENTRY_PLACED,   /* connected with a place; no byte has come, so it has no segment */
+    MUX_ENTRY_PLACED,   /* connected with a place; no byte has come, so it has no segment, and it
+                           may have to yield the place to one that speaks */
     MUX_ENTRY_STARTED,  /* connected with a place and a segment */
     MUX_ENTRY_GUEST,    /* a known node that returned when all places were taken: a segment only */
     MUX_ENTRY_AWAY,     /* a node without a connection: segment and tests wait for its return */

@@ -226,6 +226,7 @@ struct mux *mux_create(const struct mux_config *config) {
     mux_list_init(&mux->pinned);
     mux_list_init(&mux->attention);
     mux_list_init(&mux->spares);
+    mux_list_init(&mux->silent);
     mux_list_init(&mux->nodes);
     mux_list_init(&mux->away);
     mux_list_init(&mux->superseded);

@@ -339,6 +339,7 @@ struct mux {
     uint64_t promised_ns; /* the deadline that the owner was last given */
 
     struct mux_list spares;     /* of mux_link.spare_entry: connections without a place, by age */
+    struct mux_list silent;     /* of mux_link.spare_entry: connections that may yield theirs */
     struct mux_list nodes;      /* of mux_link.node_entry */
     struct mux_list away;       /* of mux_link.watch_entry, by away_until_ns */
     struct mux_list superseded; /* of mux_link.watch_entry */
@@ -456,6 +457,8 @@ enum mux_link_step mux_link_drop_input(struct mux_link *link);
 /* Restarts its framer in the small store; a slot is given back. */
 void mux_link_drop_stored(struct mux_link *link);
 void mux_link_restart_framer(struct mux_link *link);
+/* Over the network came no byte yet: it keeps its place until one that speaks has none. */
+bool mux_link_may_yield(const struct mux_link *link);
 /* Makes it a link if it has, or gets, a place. False: it is none. */
 bool mux_link_start(struct mux_link *link);
 /* The link gets the other one's segment; the other one has none then. */

@@ -364,6 +364,33 @@ static void no_place(void **state) {
     assert_int_equal(rig_counter(MUX_COUNT_links_open), RIG_LINKS);
 }
 
+static struct mux_link *connect_from(const char *host) {
+    return mux_link_open(mux, &(struct mux_link_config){"peer", host, true, NULL});
+}
+
+/* A connection that speaks gets the place of the one that was silent longest. */
+static void silent_strangers_yield(void **state) {
+    (void)state;
+    static const uint8_t word[] = "x\n";
+    struct mux_link *links[RIG_LINKS];
+    for (unsigned i = 0; i < RIG_LINKS; i++)
+        links[i] = i == 0 ? rig_connect() : connect_from("10.0.0.9"); /* the first: by a pipe */
+    struct mux_link *worker = connect_from("10.0.0.7");
+    rig_give(worker, word, 2);
+    assert_string_equal(mux_link_segment(worker), "0");
+    rig_give(links[2], word, 2); /* it still has its place */
+    assert_string_equal(mux_link_segment(links[2]), "1");
+    rig_give(links[1], word, 2); /* its place is gone, and it gets that of another one */
+    assert_string_equal(mux_link_segment(links[1]), "2");
+    for (unsigned i = 4; i < RIG_LINKS; i++)
+        rig_give(links[i], word, 2);
+    rig_give(links[3], word, 2);
+    assert_true(mux_link_turned_away(links[3]));
+    rig_give(links[0], word, 2);
+    assert_string_equal(mux_link_segment(links[0]), "15");
+    assert_int_equal(rig_counter(MUX_COUNT_links_open), RIG_LINKS);
+}
+
 /* Those that say nothing make room for who may be a node that returns. */
 static void silent_strangers(void **state) {
     (void)state;
@@ -473,6 +500,7 @@ int main(void) {
         NODE_TEST(strangers_that_go),
         NODE_TEST(no_place),
         NODE_TEST(silent_strangers),
+        NODE_TEST(silent_strangers_yield),
         NODE_TEST(superseded_at_the_end),
         NODE_TEST(tests_with_bad_names),
         NODE_TEST(hostile_nodes),

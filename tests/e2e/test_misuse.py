@@ -215,6 +215,17 @@ class Listening(Case):
         self.assertEqual(muxd.end(), 0)
         self.assertEqual([e["route_code"] for e in python_events(muxd.stream())], ["0", "1", "2"])
 
+    def test_silent_connections_yield(self):
+        """They hold no place that somebody who speaks has not."""
+        muxd = self.muxd("--max-links", "3")
+        silent = [self.socket(muxd.addresses[0]) for _ in range(9)]
+        for _ in range(2):
+            sock = self.socket(muxd.addresses[0])
+            sock.sendall(packet(test_id="t"))
+        silent[0].sendall(packet(test_id="t"))
+        self.until(lambda: count_packets(muxd.stream()) == 3, "the packets of those that speak")
+        self.assertEqual(muxd.end(), 0)
+
     def test_out_of_descriptors(self):
         """Connections beyond the limit are turned away and logged; the others go on."""
         def limit():
