@@ -367,14 +367,14 @@ static void say_failed(void *user, const char *address, const struct transport_f
 /* The name's addresses; its look-up may take long. 0 after a sentence, or when the input failed. */
 static unsigned look_up(struct sending *sending, const struct endpoint *endpoint,
                         struct transport_address *addresses) {
-    char why[256] = "no thread to look it up in";
+    char why[256];
     unsigned count = 0;
     struct resolver *resolver = resolver_start(endpoint);
-    if (resolver && resolver_is_waiting(resolver))
+    if (resolver_is_waiting(resolver))
         text_complain("mux send: %s: looking up the name", endpoint->text);
-    while (resolver && resolver_is_waiting(resolver) && !sending->failed)
+    while (resolver_is_waiting(resolver) && !sending->failed)
         wait_until(sending, loop_now_ns(&sending->loop) + LOOK_NS);
-    if (resolver && !sending->failed)
+    if (!sending->failed)
         count = resolver_addresses(resolver, addresses, ADDRESSES_MAX, why, sizeof why);
     if (count == 0 && !sending->failed)
         text_complain("mux send: %s: %s", endpoint->text, why);

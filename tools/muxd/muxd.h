@@ -49,8 +49,8 @@ bool muxd_start_stacks(struct muxd *muxd);
 /* Is the upstream one that is connected to, by its addresses? */
 bool muxd_upstream_is_place(const struct options *options);
 
-/* Begins to look its name up. False after a sentence in the log. */
-bool muxd_resolve_upstream(struct muxd *muxd);
+/* Begins to look its name up. */
+void muxd_resolve_upstream(struct muxd *muxd);
 
 unsigned muxd_upstream_addresses(void *user, struct transport_address *addresses, char *why,
                                  size_t why_bytes);

@@ -84,17 +84,14 @@ struct transport_conn *muxd_connect_upstream(void *user, const struct transport_
     return loop_connect(&muxd->loop, address, conn_user, failure);
 }
 
-bool muxd_resolve_upstream(struct muxd *muxd) {
+void muxd_resolve_upstream(struct muxd *muxd) {
     const struct endpoint *upstream = &muxd->options.upstream;
     if (!muxd_upstream_is_place(&muxd->options))
-        return true;
+        return;
     muxd->resolver = resolver_start(upstream);
-    if (!muxd->resolver)
-        log_text(&muxd->log, "muxd: --upstream %s: out of memory\n", upstream->text);
-    else if (resolver_blocks(muxd->resolver))
+    if (resolver_blocks(muxd->resolver))
         log_text(&muxd->log,
                  "muxd: no thread can be made (is clone3 forbidden?): while the name of %s is "
                  "looked up nothing else is done\n",
                  upstream->text);
-    return muxd->resolver != NULL;
 }

@@ -11,10 +11,7 @@
 /* One for the whole process: its memory must outlive a look-up that never ends. */
 struct resolver;
 
-/*
- * Begins with the endpoint's name and waits at most a second for the answer. NULL: no memory. Never
- * freed.
- */
+/* Begins with the endpoint's name, once, and waits at most a second for the answer. */
 struct resolver *resolver_start(const struct endpoint *endpoint);
 
 /* After resolver_start(): can no thread be made? */
