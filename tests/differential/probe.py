@@ -15,7 +15,7 @@ MODES = (WHOLE, WHOLE | STORE_SMALL, BYTES, BYTES | STORE_SMALL | FLUSH, BYTES |
 
 STATUS = (None, 'exists', 'inprogress', 'success', 'uxsuccess', 'skip', 'fail', 'xfail')
 
-TIMEOUT_SECONDS = 280  # for all requests together: below the test's own
+TIMEOUT_SECONDS = 1700  # for all requests together: below the test's own, 1800
 
 
 class Died(Exception):
@@ -38,7 +38,7 @@ class Probe:
             self.process.stdin.close()
         except BrokenPipeError:
             pass  # it died, which was reported
-        self.process.wait(timeout=300)
+        self.process.wait(timeout=TIMEOUT_SECONDS)
         self.process.stdout.close()
 
     def ask(self, operation, stream, mode, seed=0):
