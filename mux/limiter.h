@@ -12,6 +12,11 @@ struct mux_limiter {
     uint64_t filled_ns; /* when tokens was last updated */
 };
 
+/* At first the whole burst may happen at once. */
+static inline struct mux_limiter mux_limiter_init(uint64_t per_second, uint64_t burst) {
+    return (struct mux_limiter){.per_second = per_second, .burst = burst, .tokens = burst};
+}
+
 /* May one more happen now? */
 static inline bool mux_limiter_allow(struct mux_limiter *limiter, uint64_t now_ns) {
     const uint64_t second_ns = 1000000000;

@@ -53,10 +53,10 @@ static bool has_room(const struct mux_link *link) {
 
 /* A node further down is added to the counts (1), or removed from them (-1). */
 static void count_further(struct mux_below_node *node, int step) {
-    if (node->route_len == 0)
+    if (node->place.route_len == 0)
         return;
-    node->link->mux->below.further_count += (unsigned)step;
-    node->link->below_further += (unsigned)step;
+    node->place.link->mux->below.further_count += (unsigned)step;
+    node->place.link->below_further += (unsigned)step;
 }
 
 bool mux_below_add(struct mux_link *link, const char *identity, struct mux_span route) {
@@ -68,12 +68,12 @@ bool mux_below_add(struct mux_link *link, const char *identity, struct mux_span 
     if (!node)
         return false;
     struct mux_below_node **bucket = bucket_of(mux, identity);
-    *node = (struct mux_below_node){.next = *bucket, .link = link};
+    *node = (struct mux_below_node){.next = *bucket, .place.link = link};
     *bucket = node;
     memcpy(node->identity, identity, strlen(identity) + 1);
     if (route.len)
-        memcpy(node->route, route.data, route.len);
-    node->route_len = (uint16_t)route.len;
+        memcpy(node->place.route, route.data, route.len);
+    node->place.route_len = (uint16_t)route.len;
     count_further(node, 1);
     mux_list_init(&node->of_link);
     mux_list_init(&node->unsaid);
@@ -123,8 +123,9 @@ static void forget(struct mux *mux, struct mux_below_node *node) {
 
 /* Is the node at this route, or below it? */
 static bool is_under(const struct mux_below_node *node, struct mux_span route) {
-    return node->route_len >= route.len && memcmp(node->route, route.data, route.len) == 0 &&
-           (node->route_len == route.len || node->route[route.len] == '/');
+    return node->place.route_len >= route.len &&
+           memcmp(node->place.route, route.data, route.len) == 0 &&
+           (node->place.route_len == route.len || node->place.route[route.len] == '/');
 }
 
 void mux_below_remove(struct mux_link *link, struct mux_span route) {
@@ -146,7 +147,7 @@ void mux_below_move(struct mux_link *from, struct mux_link *to) {
         struct mux_below_node *node =
             MUX_LIST_ITEM(from->below.next, struct mux_below_node, of_link);
         count_further(node, -1);
-        node->link = to;
+        node->place.link = to;
         count_further(node, 1);
         mux_list_append(&to->below, &node->of_link);
     }
@@ -167,7 +168,7 @@ void mux_below_say(struct mux *mux) {
         struct mux_below_node *node = MUX_LIST_ITEM(unsaid->next, struct mux_below_node, unsaid);
         struct mux_notice notice = {.here = true};
         memcpy(notice.identity, node->identity, sizeof notice.identity);
-        if (!mux_notice_up(node->link, &notice, mux_span(node->route, node->route_len)))
+        if (!mux_notice_up(node->place.link, &notice, mux_below_route(&node->place)))
             return;
         mux_list_remove(&node->unsaid);
     }
@@ -175,8 +176,8 @@ void mux_below_say(struct mux *mux) {
 
 /* Is a packet with this route from the node, or from behind it? */
 static bool comes_from(const struct mux_below_node *node, struct mux_span route) {
-    size_t len = node->route_len;
-    return len == 0 || (route.len >= len && memcmp(node->route, route.data, len) == 0 &&
+    size_t len = node->place.route_len;
+    return len == 0 || (route.len >= len && memcmp(node->place.route, route.data, len) == 0 &&
                         (route.len == len || route.data[len] == '/'));
 }
 
@@ -185,7 +186,7 @@ static struct mux_below_node *find_lost(struct mux_link *link, struct mux_span r
     struct mux_below_node *nearest = NULL;
     for (struct mux_list *at = link->below.next; at != &link->below; at = at->next) {
         struct mux_below_node *node = MUX_LIST_ITEM(at, struct mux_below_node, of_link);
-        bool is_nearer = !nearest || node->route_len > nearest->route_len;
+        bool is_nearer = !nearest || node->place.route_len > nearest->place.route_len;
         if (node->lost.link && is_nearer && comes_from(node, route))
             nearest = node;
     }
@@ -198,7 +199,7 @@ void mux_below_settle(struct mux_link *link, const struct mux_packet *packet) {
     if (!node)
         return;
     const struct mux_below_place *lost = &node->lost;
-    size_t cut = node->route_len;
+    size_t cut = node->place.route_len;
     if (cut && cut < packet->route.len)
         cut++; /* the slash */
     struct mux_span rest = mux_span(packet->route.data + cut, packet->route.len - cut);

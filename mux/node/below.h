@@ -25,14 +25,16 @@ struct mux_below_place {
     uint8_t route[MUX_BELOW_ROUTE_BYTES];
 };
 
+static inline struct mux_span mux_below_route(const struct mux_below_place *place) {
+    return mux_span(place->route, place->route_len);
+}
+
 struct mux_below_node {
     struct mux_below_node *next; /* in its bucket, or the next free one */
     struct mux_list of_link;     /* in mux_link.below */
     struct mux_list unsaid;      /* in mux_below.unsaid: not announced upwards yet */
-    struct mux_link *link;
     char identity[MUX_IDENTITY_BYTES];
-    uint16_t route_len; /* 0: it is at the link's other end */
-    uint8_t route[MUX_BELOW_ROUTE_BYTES];
+    struct mux_below_place place;
     struct mux_below_place lost; /* see mux_below_settle(); link NULL: none */
     struct mux_list of_lost;     /* in lost.link's mux_link.left_by */
 };

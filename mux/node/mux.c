@@ -217,9 +217,8 @@ struct mux *mux_create(const struct mux_config *config) {
         mux->config.reference_least_bytes = REFERENCE_LEAST_MAX_BYTES;
     mux_handshake_init(mux);
     mux->promised_ns = UINT64_MAX;
-    mux->messages = (struct mux_limiter){MESSAGES_PER_SECOND, MESSAGES_BURST, MESSAGES_BURST, 0};
-    mux->damage_lines =
-        (struct mux_limiter){DAMAGE_LINES_PER_SECOND, DAMAGE_LINES_BURST, DAMAGE_LINES_BURST, 0};
+    mux->messages = mux_limiter_init(MESSAGES_PER_SECOND, MESSAGES_BURST);
+    mux->damage_lines = mux_limiter_init(DAMAGE_LINES_PER_SECOND, DAMAGE_LINES_BURST);
     mux->fill = &mux->batches[0];
     mux->flight = &mux->batches[1];
     mux_list_init(&mux->active);

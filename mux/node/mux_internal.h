@@ -373,11 +373,6 @@ static inline bool mux_link_is_away(const struct mux_link *link) {
     return link->entry >= MUX_ENTRY_AWAY;
 }
 
-/* Does no more come from it? */
-static inline bool mux_link_has_ended(const struct mux_link *link) {
-    return link->input != MUX_INPUT_OPEN;
-}
-
 /* Is its input dropped? */
 static inline bool mux_link_is_rejected(const struct mux_link *link) {
     return link->verdict >= MUX_VERDICT_REFUSED;

@@ -37,7 +37,7 @@ static bool is_proven(const struct mux *mux, const struct mux_hello *hello) {
 
 /* The link at whose end the node is; NULL: there is none. */
 static struct mux_link *link_of(const struct mux_below_node *node) {
-    return node && node->route_len == 0 ? node->link : NULL;
+    return node && node->place.route_len == 0 ? node->place.link : NULL;
 }
 
 /* The message goes down to it. It is closed when that is sent, or cannot be. */
@@ -115,14 +115,14 @@ static bool is_lost(const struct mux_link *link) {
  * place if it is lost: then its tests are kept there.
  */
 static struct mux_below_place leave_place(struct mux *mux, struct mux_below_node *node) {
-    struct mux_link *link = node->link;
-    struct mux_below_place place = {.link = is_lost(link) ? link : NULL,
-                                    .route_len = node->route_len};
-    struct mux_span at = mux_span(place.route, place.route_len);
+    struct mux_below_place place = node->place; /* the node is removed below */
+    struct mux_link *link = place.link;
+    struct mux_span at = mux_below_route(&place);
+    if (!is_lost(link))
+        place.link = NULL;
     MUX_COUNT(&mux->counters, nodes_moved, 1);
     mux_log(mux, "a node below link %s%s%.*s comes another way", link->segment, at.len ? "/" : "",
-            (int)at.len, (const char *)node->route);
-    memcpy(place.route, node->route, at.len);
+            (int)at.len, (const char *)at.data);
     if (at.len) {
         if (!place.link)
             mux_progress_forget_route(&mux->tests, &link->tests, at);
@@ -247,8 +247,8 @@ void mux_node_say_gone(struct mux_link *link, const char *identity, struct mux_s
 static void comes_there(struct mux_link *link, const char *identity, struct mux_span route) {
     struct mux *mux = link->mux;
     struct mux_below_node *node = mux_below_find(mux, identity);
-    struct mux_span at = node ? mux_span(node->route, node->route_len) : mux_span(NULL, 0);
-    if (node && node->link == link && mux_span_equal(at, route)) {
+    struct mux_span at = node ? mux_below_route(&node->place) : mux_span(NULL, 0);
+    if (node && node->place.link == link && mux_span_equal(at, route)) {
         mux_list_append(&mux->below.unsaid, &node->unsaid); /* it may be for another upstream */
         return;
     }
@@ -274,8 +274,8 @@ static void take_notice(struct mux_link *link, const struct mux_packet *packet) 
         mux_link_refuse_loop(link);
     } else if (notice.here) {
         comes_there(link, notice.identity, packet->route);
-    } else if (node && node->link == link &&
-               mux_span_equal(mux_span(node->route, node->route_len), packet->route)) {
+    } else if (node && node->place.link == link &&
+               mux_span_equal(mux_below_route(&node->place), packet->route)) {
         mux_node_say_gone(link, notice.identity, packet->route);
         mux_below_remove(link, packet->route);
     }

@@ -17,7 +17,7 @@
 #define RETRY_NS 200000000u
 
 void log_open(struct log *log) {
-    *log = (struct log){.limiter = {LINES_PER_SECOND, LINES_BURST, LINES_BURST, 0}};
+    *log = (struct log){.limiter = mux_limiter_init(LINES_PER_SECOND, LINES_BURST)};
     outlet_open(&log->outlet, STDERR_FILENO);
 }
 

@@ -339,7 +339,7 @@ struct control *control_open(const struct control_config *config,
     }
     control->config = *config;
     control->listening.handle = handle_listening;
-    control->refusals = (struct mux_limiter){1, 1, 1, 0};
+    control->refusals = mux_limiter_init(1, 1);
     mux_list_init(&control->turns);
     control->listener =
         loop_listen(config->loop, config->address, &control->listening, &bound, failure);

@@ -301,8 +301,8 @@ struct node *node_create(const struct node_config *config) {
         return NULL;
     }
     node->counters = mux_counters_of(node->mux);
-    node->turned_away_lines = (struct mux_limiter){
-        TURNED_AWAY_LINES_PER_SECOND, TURNED_AWAY_LINES_BURST, TURNED_AWAY_LINES_BURST, 0};
+    node->turned_away_lines =
+        mux_limiter_init(TURNED_AWAY_LINES_PER_SECOND, TURNED_AWAY_LINES_BURST);
     node_upstream_init(node);
     join(node);
     return node;
