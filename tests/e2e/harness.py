@@ -213,8 +213,8 @@ class Muxd:
 def connect(address):
     if address.startswith("unix:"):
         sock = socket.socket(socket.AF_UNIX)
+        sock.connect(address[5:])  # blocking: with a time limit, a full backlog is an error at once
         sock.settimeout(PATIENCE)
-        sock.connect(address[5:])
         return sock
     host, _, port = address.rpartition(":")
     return socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE)

@@ -20,13 +20,7 @@ class Memory(Case):
         path = os.path.join(self.folder(), "s")
         muxd = self.muxd(listen=("unix:" + path,))
         before = muxd.resident_bytes()
-        socks = []
-        for _ in range(CONNECTIONS):
-            sock = socket.socket(socket.AF_UNIX)
-            self.addCleanup(sock.close)
-            sock.settimeout(PATIENCE)
-            sock.connect(path)
-            socks.append(sock)
+        socks = [self.socket("unix:" + path) for _ in range(CONNECTIONS)]
         # the last one is served: all are
         socks[-1].sendall(packet(test_id="t"))
         self.until(lambda: muxd.stream(), "the packet of the last connection")
