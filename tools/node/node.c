@@ -1,5 +1,6 @@
 #include "tools/node/node_internal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -28,18 +29,23 @@ void node_log(struct node *node, const char *format, ...) {
     node->config.log(node->config.user, line);
 }
 
+void node_set_phase(struct node *node, enum node_phase phase) {
+    assert(phase > node->phase);
+    node->phase = phase;
+}
+
 struct mux_counters *node_counters(struct node *node) {
     return node->counters;
 }
 
 bool node_all_sent(const struct node *node) {
     return mux_upstream_pending_bytes(node->mux) == 0 && mux_unframed_bytes(node->mux) == 0 &&
-           !node->upstream.unconfirmed && !node->upstream.in_doubt && !node->upstream.failed &&
-           !node->cut && !node->input_failed;
+           !node->upstream.unconfirmed && node->upstream.doubt != NODE_DOUBT_AT_THE_END &&
+           node->upstream.state != NODE_UPSTREAM_FAILED && !node->cut && !node->input_failed;
 }
 
 bool node_in_doubt(const struct node *node) {
-    return node->upstream.in_doubt || node->upstream.doubted || node->upstream.may_be_dead;
+    return node->upstream.doubt != NODE_DOUBT_NONE || node->upstream.may_be_dead;
 }
 
 void node_cut_links(struct node *node, const char *why) {
@@ -55,7 +61,7 @@ void node_cut_links(struct node *node, const char *why) {
 static void begin_flush(struct node *node) {
     if (node->phase >= NODE_FLUSHING)
         return;
-    node->phase = NODE_FLUSHING;
+    node_set_phase(node, NODE_FLUSHING);
     mux_end(node->mux);
     node->config.stop_listening(node->config.user);
     node_links_close_all(node);
@@ -64,7 +70,7 @@ static void begin_flush(struct node *node) {
 static void begin_drain(struct node *node, uint64_t now_ns, bool limited) {
     if (node->phase >= NODE_DRAINING)
         return;
-    node->phase = NODE_DRAINING;
+    node_set_phase(node, NODE_DRAINING);
     /* a worker that never stops must leave time for what it has sent to go out */
     node->drain_until_ns = now_ns + node->config.drain_timeout_ns / 2;
     node->flush_until_ns = limited ? now_ns + node->config.drain_timeout_ns : UINT64_MAX;
@@ -78,7 +84,8 @@ void node_terminate(struct node *node, bool at_once) {
     if (at_once || node->terminating) {
         node->drain_until_ns = node->flush_until_ns = now_ns;
         begin_flush(node);
-        node->phase = NODE_LEAVING;
+        if (node->phase < NODE_LEAVING)
+            node_set_phase(node, NODE_LEAVING);
     } else if (node->phase < NODE_DRAINING) {
         begin_drain(node, now_ns, true);
     } else {
@@ -139,7 +146,7 @@ static void advance_phase(struct node *node, bool is_quiet, uint64_t now_ns) {
     if (node->phase == NODE_FLUSHING) {
         bool out = node->open_count == 0 && node_upstream_flushed(node);
         if (out || now_ns >= node->flush_until_ns)
-            node->phase = NODE_LEAVING;
+            node_set_phase(node, NODE_LEAVING);
     }
 }
 
@@ -150,7 +157,7 @@ static uint64_t least(uint64_t a, uint64_t b) {
 /* Draining, it polls until nothing more comes. */
 static uint64_t deadline_ns(const struct loop_client *client) {
     const struct node *node = LOOP_OWNER(client, struct node, base);
-    if (node->leaving)
+    if (node->phase >= NODE_CLOSING)
         return UINT64_MAX;
     if (node->has_work)
         return 0;
@@ -225,7 +232,7 @@ static void leave(struct node *node) {
     if (node->turned_away_unsaid)
         node_log(node, "%" PRIu64 " more connections were turned away", node->turned_away_unsaid);
     count_unsent(node); /* what was in flight is settled */
-    node->has_ended = true;
+    node_set_phase(node, NODE_ENDED);
     loop_leave(&node->base);
 }
 
@@ -235,19 +242,21 @@ static void node_work(struct loop_client *client, uint64_t now_ns) {
     node->now_ns = now_ns;
     node->events = 0;
     node->has_work = false;
-    if (!node->leaving) {
+    if (node->phase < NODE_CLOSING) {
         node_upstream_open(node, now_ns);
         work(node, now_ns);
         advance_phase(node, is_quiet, now_ns);
-        node->leaving = node->phase == NODE_LEAVING;
         node->look_at_ns = now_ns + DRAIN_LOOK_NS;
+        if (node->phase == NODE_LEAVING)
+            node_set_phase(node, NODE_CLOSING);
     }
-    if (node->leaving)
+    if (node->phase == NODE_CLOSING)
         leave(node);
+    node_upstream_sane(&node->upstream);
 }
 
 bool node_has_ended(const struct node *node) {
-    return node->has_ended;
+    return node->phase == NODE_ENDED;
 }
 
 /*

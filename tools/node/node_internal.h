@@ -6,12 +6,16 @@
 #include "mux/list.h"
 #include "tools/node/dialer.h"
 #include "tools/node/node.h"
+#include "tools/node/node_upstream_state.h"
 
+/* In this order; some may be left out. */
 enum node_phase {
     NODE_RUNNING,
     NODE_DRAINING, /* reads what is there right now */
     NODE_FLUSHING, /* reads no more; what has come goes up */
-    NODE_LEAVING,  /* closes */
+    NODE_LEAVING,  /* what has not gone up stays; from its next turn on it closes */
+    NODE_CLOSING,  /* its connections are being closed */
+    NODE_ENDED,    /* all are */
 };
 
 struct node_link {
@@ -31,35 +35,27 @@ struct node_link {
     struct node_link *next_free;
 };
 
+/* The states are explained in node_upstream_state.h. */
 struct node_upstream {
     struct loop_handler base;
     struct loop_handler dialing; /* of connections that are attempts */
     struct dialer dialer;
     struct transport_conn *conn; /* NULL: there is none (yet) */
-    bool is_home;                /* it goes to the address that worked last ... */
-    bool tried_home_refused;     /* ... which refused before this one was tried */
-    uint64_t left_ns;            /* when the one that worked last was lost */
-    bool worked;
-    bool rejected; /* the round goes on with the other addresses */
-    bool connected;
-    bool receiving;
-    bool closing;
-    bool half_closed; /* stdin ended: only the way down is over */
-    bool finished;    /* told that nothing more is sent */
-    bool unconfirmed; /* sent, but the peer has not acknowledged it */
-    bool in_doubt;    /* lost so while the node was ending: nobody will know */
-    bool doubted;     /* bytes were in doubt at any time */
+    enum node_upstream_state state;
+    enum node_upstream_up up;
+    enum node_upstream_down down;
+    enum node_upstream_next next;
+    enum node_upstream_doubt doubt;
     bool may_be_dead; /* a node went without a goodbye; the next one that answers tells */
-    bool sent;        /* something, on this connection */
-    uint64_t finished_ns;
-    bool sending;
+    bool has_sent;    /* something, on this connection */
+    bool unconfirmed; /* at the last look the peer had not acknowledged all that was sent */
+    uint64_t connected_ns;
     uint64_t sending_since_ns;
-    bool failed; /* lost, and it cannot be had again */
-    bool reopen; /* to be closed when nothing is being sent, and opened at once */
+    uint64_t finished_ns;
+    uint64_t left_ns; /* when the connection that worked last was closed */
     uint64_t retry_at_ns;
     uint64_t backoff_ns;
     uint64_t waited_ns; /* before this connection, but for the jitter */
-    uint64_t connected_ns;
     uint64_t random;
 };
 
@@ -78,8 +74,6 @@ struct node {
     uint64_t begun_ns; /* when it was made */
     uint64_t now_ns;   /* when it worked last */
     bool has_work;     /* without an event: the next step comes at once */
-    bool leaving;      /* its connections are being closed ... */
-    bool has_ended;    /* ... and all are */
     unsigned events;   /* of its own, since it worked last */
     unsigned quiet_polls;
     uint64_t look_at_ns; /* flushing: when it looks again whether the peer has acknowledged */
@@ -97,7 +91,9 @@ struct node {
 
 __attribute__((format(printf, 2, 3))) void node_log(struct node *node, const char *format, ...);
 
-/* node.c: a link is over; perhaps that ends the node. */
+/* node.c */
+void node_set_phase(struct node *node, enum node_phase phase);
+/* A link is over; perhaps that ends the node. */
 void node_link_gone(struct node *node);
 /* Nothing more is read, and not because nothing more came. */
 void node_cut_links(struct node *node, const char *why);

@@ -104,10 +104,11 @@ static void retry_later(struct node *node, uint64_t now_ns) {
     struct node_upstream *up = &node->upstream;
     if (!node->config.upstream_retry) {
         up->retry_at_ns = UINT64_MAX;
-        up->failed = true;
+        node_upstream_set_state(up, NODE_UPSTREAM_FAILED);
         if (node->phase < NODE_FLUSHING)
             node_cut_links(node, "there is nowhere to send to any more");
-        node->phase = NODE_LEAVING;
+        if (node->phase < NODE_LEAVING)
+            node_set_phase(node, NODE_LEAVING);
         return;
     }
     up->waited_ns = up->backoff_ns;
@@ -119,21 +120,21 @@ static void retry_later(struct node *node, uint64_t now_ns) {
 
 /*
  * The node that we were with waits for us, for its grace: another one that has our tests meanwhile
- * would contradict it. So that one is gone back to, unless nobody listens there any more, or
- * somebody else does.
+ * would contradict it. So this one goes back there, unless nobody listens there any more, or
+ * somebody else does. A file has no other.
  */
-static bool may_go_elsewhere(const struct node *node) {
+static bool may_be_another(const struct node *node) {
     const struct node_upstream *up = &node->upstream;
-    return up->is_home || up->tried_home_refused ||
+    return !node->config.upstream_addresses || dialer_is_home(&up->dialer) ||
+           dialer_home_refused(&up->dialer) ||
            up->connected_ns - up->left_ns >= node->config.mux.node_grace_ns;
 }
 
 static void connected(struct node *node) {
     struct node_upstream *up = &node->upstream;
-    up->connected = true;
-    up->worked = false;
+    node_upstream_set_state(up, NODE_UPSTREAM_GREETING);
     up->connected_ns = loop_now_ns(node->config.loop);
-    mux_upstream_connected(node->mux, may_go_elsewhere(node));
+    mux_upstream_connected(node->mux, may_be_another(node));
     MUX_COUNT(node->counters, upstream_connects, 1);
 }
 
@@ -172,8 +173,6 @@ static void take(struct node *node) {
     struct node_upstream *up = &node->upstream;
     bool was_told = up->dialer.told_trying || node->counters->value[MUX_COUNT_upstream_losses];
     up->conn = dialer_take(&up->dialer, &up->base);
-    up->is_home = dialer_is_home(&up->dialer);
-    up->tried_home_refused = dialer_home_refused(&up->dialer);
     if (was_told)
         node_log(node, "upstream %s: connected to %s", node->config.upstream_text,
                  up->conn->peer->text);
@@ -195,7 +194,7 @@ static void dial(struct node *node, uint64_t now_ns) {
 static void judge_silent_end(struct node *node) {
     struct node_upstream *up = &node->upstream;
     if (up->may_be_dead && mux_upstream_is_other(node->mux)) {
-        up->doubted = true;
+        node_upstream_raise_doubt(up, NODE_DOUBT_SOME);
         node_log(node,
                  "upstream %s: the node before has ended without a goodbye: what it had not "
                  "sent on is in doubt",
@@ -207,9 +206,9 @@ static void judge_silent_end(struct node *node) {
 /* A plain upstream works when it is connected, a node when it has answered our hello. */
 static void note_worked(struct node *node) {
     struct node_upstream *up = &node->upstream;
-    if (!up->connected || up->worked || up->closing || !mux_upstream_accepted(node->mux))
+    if (up->state != NODE_UPSTREAM_GREETING || !mux_upstream_accepted(node->mux))
         return;
-    up->worked = true;
+    node_upstream_set_state(up, NODE_UPSTREAM_WORKING);
     judge_silent_end(node);
     if (node->config.upstream_addresses)
         dialer_worked(&up->dialer);
@@ -241,19 +240,27 @@ static bool is_plain_place(const struct node *node) {
     return node->config.upstream_addresses && !node->config.mux.upstream_is_node;
 }
 
+static void begin_close(struct node *node) {
+    struct node_upstream *up = &node->upstream;
+    if (up->state == NODE_UPSTREAM_WORKING)
+        up->left_ns = loop_now_ns(node->config.loop);
+    node_upstream_set_state(up, NODE_UPSTREAM_CLOSING);
+    transport_close(up->conn);
+}
+
 static void lost(struct node *node, const char *operation, const char *why) {
     struct node_upstream *up = &node->upstream;
-    if (up->closing)
+    if (up->state == NODE_UPSTREAM_CLOSING)
         return;
     MUX_COUNT(node->counters, upstream_losses, 1);
     node_log(node, "upstream %s lost: %s: %s", node->config.upstream_text, operation, why);
-    up->closing = true;
-    transport_close(up->conn);
+    begin_close(node);
 }
 
 void node_upstream_reject(struct node *node, const char *operation, const char *why) {
     lost(node, operation, why);
-    node->upstream.rejected = node->config.upstream_addresses != NULL;
+    if (node->config.upstream_addresses)
+        node_upstream_set_next(&node->upstream, NODE_NEXT_ELSEWHERE);
 }
 
 /*
@@ -262,43 +269,51 @@ void node_upstream_reject(struct node *node, const char *operation, const char *
  */
 static bool was_steady(const struct node *node, uint64_t now_ns) {
     const struct node_upstream *up = &node->upstream;
-    return up->connected && mux_upstream_accepted(node->mux) &&
-           now_ns - up->connected_ns >= up->waited_ns;
+    return mux_upstream_accepted(node->mux) && now_ns - up->connected_ns >= up->waited_ns;
+}
+
+static void note_in_doubt(struct node *node, uint64_t bytes) {
+    if (bytes == 0)
+        return;
+    MUX_COUNT(node->counters, in_doubt_bytes, bytes);
+    node_log(node, "upstream %s: %" PRIu64 " bytes that it may not have read are in doubt",
+             node->config.upstream_text, bytes);
+    node_upstream_raise_doubt(&node->upstream, node->phase == NODE_RUNNING ? NODE_DOUBT_SOME
+                                                                           : NODE_DOUBT_AT_THE_END);
+}
+
+static void go_on(struct node *node, enum node_upstream_next next, uint64_t now_ns) {
+    struct node_upstream *up = &node->upstream;
+    switch (next) {
+    case NODE_NEXT_RETRY:
+        retry_later(node, now_ns);
+        break;
+    case NODE_NEXT_ELSEWHERE:
+        dialer_reject(&up->dialer, now_ns);
+        break;
+    case NODE_NEXT_REOPEN:
+        up->retry_at_ns = now_ns;
+        break;
+    }
 }
 
 static void closed(struct node *node, const struct transport_event *event, uint64_t now_ns) {
     struct node_upstream *up = &node->upstream;
-    MUX_COUNT(node->counters, in_doubt_bytes, event->in_doubt_bytes);
-    if (event->in_doubt_bytes)
-        node_log(node, "upstream %s: %" PRIu64 " bytes that it may not have read are in doubt",
-                 node->config.upstream_text, event->in_doubt_bytes);
-    up->doubted = up->doubted || event->in_doubt_bytes > 0;
-    if (event->in_doubt_bytes && node->phase != NODE_RUNNING)
-        up->in_doubt = true;
+    enum node_upstream_next next = up->next;
+    note_in_doubt(node, event->in_doubt_bytes);
     if (was_steady(node, now_ns))
         up->backoff_ns = BACKOFF_LEAST_NS;
     else if (is_plain_place(node))
         dialer_shun(&up->dialer);
-    if (up->worked)
-        up->left_ns = now_ns;
-    mux_upstream_lost(node->mux, up->sending ? event->sent_bytes : 0, now_ns);
-    up->conn = NULL;
-    up->connected = up->receiving = up->closing = up->sending = up->half_closed = false;
-    up->finished = up->sent = false;
-    if (node->phase == NODE_LEAVING)
-        return;
-    if (up->reopen)
-        up->retry_at_ns = now_ns;
-    else if (up->rejected)
-        dialer_reject(&up->dialer, now_ns);
-    else
-        retry_later(node, now_ns);
-    up->rejected = up->reopen = false;
+    mux_upstream_lost(node->mux, up->up == NODE_UP_SENDING ? event->sent_bytes : 0, now_ns);
+    node_upstream_part(up);
+    if (node->phase < NODE_LEAVING)
+        go_on(node, next, now_ns);
 }
 
 /* Once nothing more is sent up nobody is left below, and an answer could not be sent. */
 static void received(struct node *node, const struct transport_event *event) {
-    if (!node->upstream.finished) {
+    if (node->upstream.up != NODE_UP_FINISHED) {
         mux_upstream_received(node->mux, event->buffer, event->bytes);
         return;
     }
@@ -314,12 +329,14 @@ static void received(struct node *node, const struct transport_event *event) {
 static void note_reset(struct node *node, int error) {
     struct node_upstream *up = &node->upstream;
     bool is_reset = error == ECONNRESET || error == EPIPE;
-    if (!is_reset || !node->config.upstream_addresses || !up->sent || up->closing)
+    if (!is_reset || !node->config.upstream_addresses || !up->has_sent ||
+        up->state == NODE_UPSTREAM_CLOSING)
         return;
-    up->may_be_dead = up->may_be_dead || (node->config.mux.upstream_is_node && up->worked);
+    up->may_be_dead = up->may_be_dead ||
+                      (node->config.mux.upstream_is_node && up->state == NODE_UPSTREAM_WORKING);
     if (error != ECONNRESET || !is_plain_place(node))
         return;
-    up->doubted = true;
+    node_upstream_raise_doubt(up, NODE_DOUBT_SOME);
     node_log(node, "upstream %s: has ended without reading all that was sent: the rest is in doubt",
              node->config.upstream_text);
 }
@@ -327,7 +344,8 @@ static void note_reset(struct node *node, int error) {
 /* A node that lives says goodbye first. One that was killed may have read more than it sent on. */
 static void note_end(struct node *node) {
     struct node_upstream *up = &node->upstream;
-    bool is_killed = node->config.mux.upstream_is_node && up->worked && up->sent && !up->finished &&
+    bool is_killed = node->config.mux.upstream_is_node && up->state == NODE_UPSTREAM_WORKING &&
+                     up->has_sent && up->up != NODE_UP_FINISHED &&
                      !mux_upstream_sent_off(node->mux);
     up->may_be_dead = up->may_be_dead || is_killed;
 }
@@ -342,16 +360,16 @@ static void handle_upstream(struct loop_handler *handler, const struct transport
         received(node, event);
         break;
     case TRANSPORT_SENT:
-        up->sending = false;
-        up->sent = true;
+        node_upstream_set_up(up, NODE_UP_IDLE);
+        up->has_sent = true;
         mux_upstream_sent(node->mux);
         break;
     case TRANSPORT_ENDED:
-        up->half_closed = true;
+        node_upstream_set_down(up, NODE_DOWN_ENDED);
         note_end(node);
         if (mux_upstream_sent_off(node->mux))
             lost(node, "receive", "that node has ended");
-        else if (node->config.upstream_retry && !up->finished)
+        else if (node->config.upstream_retry && up->up != NODE_UP_FINISHED)
             lost(node, "receive", "the other side closed the connection");
         break;
     case TRANSPORT_LOST:
@@ -368,17 +386,16 @@ static void handle_upstream(struct loop_handler *handler, const struct transport
 
 bool node_upstream_send(struct node *node) {
     struct node_upstream *up = &node->upstream;
-    if (!up->connected || up->closing || up->sending)
+    if (!node_upstream_is_connected(up) || up->up == NODE_UP_SENDING)
         return false;
-    if (up->reopen) {
-        up->closing = true;
-        transport_close(up->conn);
+    if (up->next == NODE_NEXT_REOPEN) {
+        begin_close(node);
         return false;
     }
     const struct mux_gather *gather = mux_upstream_take(node->mux);
     if (!gather)
         return false;
-    up->sending = true;
+    node_upstream_set_up(up, NODE_UP_SENDING);
     up->sending_since_ns = node->now_ns;
     transport_send(up->conn, gather);
     return true;
@@ -390,25 +407,30 @@ void node_reopen_upstream(struct node *node) {
         return;
     node_log(node, "upstream %s: opening it again", node->config.upstream_text);
     if (up->conn)
-        up->reopen = true;
+        node_upstream_set_next(up, NODE_NEXT_REOPEN);
     else
         up->retry_at_ns = 0;
+}
+
+static void finish(struct node *node) {
+    node_upstream_set_up(&node->upstream, NODE_UP_FINISHED);
+    node->upstream.finished_ns = loop_now_ns(node->config.loop);
+    transport_finish(node->upstream.conn);
 }
 
 /* It ends, and takes what was sent: nothing more is, and it sees that. */
 static void go_off(struct node *node) {
     struct node_upstream *up = &node->upstream;
-    if (!mux_upstream_sent_off(node->mux) || up->sending || up->finished)
+    if (!mux_upstream_sent_off(node->mux) || up->up != NODE_UP_IDLE)
         return;
     node_log(node, "upstream %s ends: what comes now waits for the next one",
              node->config.upstream_text);
-    transport_finish(up->conn);
-    up->finished = true;
+    finish(node);
 }
 
 void node_upstream_receive(struct node *node) {
     struct node_upstream *up = &node->upstream;
-    if (!up->connected || up->closing || up->half_closed)
+    if (!node_upstream_is_connected(up) || up->down == NODE_DOWN_ENDED)
         return;
     go_off(node);
     const char *reason = mux_upstream_close_reason(node->mux);
@@ -417,9 +439,10 @@ void node_upstream_receive(struct node *node) {
         return;
     }
     bool receive = mux_upstream_wants_receive(node->mux);
-    if (receive != up->receiving)
-        transport_receive(up->conn, receive);
-    up->receiving = receive;
+    if (receive == (up->down == NODE_DOWN_RECEIVING))
+        return;
+    transport_receive(up->conn, receive);
+    node_upstream_set_down(up, receive ? NODE_DOWN_RECEIVING : NODE_DOWN_PAUSED);
 }
 
 /*
@@ -429,7 +452,7 @@ void node_upstream_receive(struct node *node) {
 static bool may_hear_of_reset(const struct node *node) {
     const struct node_upstream *up = &node->upstream;
     uint64_t now_ns = loop_now_ns(node->config.loop);
-    return is_plain_place(node) && up->sent && !up->half_closed &&
+    return is_plain_place(node) && up->has_sent && up->down != NODE_DOWN_ENDED &&
            now_ns - up->finished_ns < CLOSE_WAIT_NS;
 }
 
@@ -437,24 +460,21 @@ bool node_upstream_flushed(struct node *node) {
     struct node_upstream *up = &node->upstream;
     if (mux_upstream_pending_bytes(node->mux) || mux_busy(node->mux))
         return false;
-    if (!up->connected || up->closing)
+    if (!node_upstream_is_connected(up))
         return true;
-    if (!up->finished && mux_upstream_leave(node->mux))
-        return false;
-    if (!up->finished) {
-        up->finished_ns = loop_now_ns(node->config.loop);
-        transport_finish(up->conn);
+    if (up->up != NODE_UP_FINISHED) {
+        if (mux_upstream_leave(node->mux))
+            return false;
+        finish(node);
     }
-    up->finished = true;
     up->unconfirmed = transport_unacknowledged(up->conn) > 0;
     return !up->unconfirmed && !may_hear_of_reset(node);
 }
 
 void node_upstream_close(struct node *node) {
     struct node_upstream *up = &node->upstream;
-    if (up->conn && !up->closing)
-        transport_close(up->conn);
-    up->closing = true;
+    if (node_upstream_is_connected(up))
+        begin_close(node);
     dialer_stop(&up->dialer);
 }
 
@@ -464,18 +484,22 @@ bool node_upstream_is_closed(const struct node *node) {
 
 static const char *state_of(const struct node *node) {
     const struct node_upstream *up = &node->upstream;
-    if (node->config.sink)
-        return "none";
-    if (up->closing)
-        return "closing";
-    if (up->connected)
+    switch (up->state) {
+    case NODE_UPSTREAM_GREETING:
+    case NODE_UPSTREAM_WORKING: /* the node notes it at its next turn */
         return mux_upstream_accepted(node->mux) ? "connected" : "greeting";
-    return up->dialer.state == DIALER_TRYING ? "connecting" : "waiting";
+    case NODE_UPSTREAM_CLOSING:
+        return "closing";
+    default:
+        if (node->config.sink)
+            return "none";
+        return up->dialer.state == DIALER_TRYING ? "connecting" : "waiting";
+    }
 }
 
 /* The state goes before: one that is not there cannot read. */
 static const char *why_slow(const struct node *node, const struct node_upstream_status *status) {
-    if (!node->upstream.connected)
+    if (!node->upstream.conn)
         return "it is not connected";
     if (strcmp(status->state, "connected") != 0)
         return "it has not answered the hello";
@@ -487,11 +511,11 @@ void node_upstream_status(const struct node *node, uint64_t now_ns,
                           struct node_upstream_status *status) {
     const struct node_upstream *up = &node->upstream;
     *status = (struct node_upstream_status){.state = state_of(node)};
-    if (up->conn)
+    if (up->conn) {
         status->peer = up->conn->peer->text;
-    if (up->connected)
         status->since_ns = now_ns - up->connected_ns;
-    if (up->sending)
+    }
+    if (up->up == NODE_UP_SENDING)
         status->sending_ns = now_ns - up->sending_since_ns;
     status->why_slow = why_slow(node, status);
 }
