@@ -5,6 +5,7 @@
  */
 #include "tools/base/loop.h"
 #include "tools/node/stacks.h"
+#include "transport/endpoint.h"
 
 #include <errno.h>
 #include <stdio.h>

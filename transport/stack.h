@@ -6,6 +6,7 @@
 #ifndef TRANSPORT_STACK_H
 #define TRANSPORT_STACK_H
 
+#include "transport/endpoint.h"
 #include "transport/transport.h"
 #include <stdio.h>
 

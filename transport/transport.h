@@ -25,7 +25,7 @@
 #define TRANSPORT_H
 
 #include "mux/packet/buffer.h"
-#include "transport/endpoint.h"
+#include "transport/address.h"
 #include <sys/types.h>
 
 struct transport; /* an engine: one thread, one ring or one epoll set */
@@ -176,7 +176,7 @@ struct transport_ops {
     uint64_t (*now_ns)(const struct transport *transport);
 
     /*
-     * Listens on one address (transport/endpoint.h). A stale unix socket, one that refuses
+     * Listens on one address (transport/address.h). A stale unix socket, one that refuses
      * connects, is removed first. NULL on failure. *bound gets the real address (":0" resolved).
      */
     struct transport_listener *(*listen)(struct transport *transport,

@@ -12,6 +12,7 @@
 #include "tools/base/log.h"
 #include "tools/base/loop.h"
 #include "tools/node/stacks.h"
+#include "transport/endpoint.h"
 
 /* Most endpoints: struct listening has a bit for each. */
 #define LISTENERS_ENDPOINTS_MAX 64

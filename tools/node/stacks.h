@@ -6,6 +6,7 @@
 #define TOOLS_NODE_STACKS_H
 
 #include "tools/node/allow.h"
+#include "transport/endpoint.h"
 #include "transport/transport.h"
 
 /* Which of the kernel's engines. */
