@@ -1,4 +1,4 @@
-/* A loop over each engine, and what tests write to it: the kernel's pipes or the simulator's. */
+/* A loop over an engine, and pipes for its tests: the kernel's or the simulator's. */
 #ifndef TESTS_BASE_RIG_H
 #define TESTS_BASE_RIG_H
 
@@ -9,7 +9,7 @@
 
 struct rig {
     struct loop loop;
-    struct sim *sim; /* NULL: one of the kernel's */
+    struct sim *sim; /* NULL: an engine of the kernel's */
     uint8_t *memory;
 };
 
@@ -26,7 +26,7 @@ void rig_close_fd(struct rig *rig, int fd);
 /* An address to listen on. */
 struct transport_address rig_loopback(void);
 
-/* Steps until `condition`. */
+/* Steps the loop until `condition`. */
 #define STEP_UNTIL(rig, condition) \
     while (!(condition))           \
     loop_step(&(rig)->loop)

@@ -10,11 +10,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* At a time, and in all: more than a SIGCHLD each can be told by. */
+/* Children at a time, and in all: so many end together that SIGCHLDs merge. */
 #define CROWD 40
 #define MANY 2000
 
-/* One that others do not have. */
+/* A number that no descriptor of this process has otherwise. */
 #define OTHER_DESCRIPTOR 50
 
 static const char *engine_name;
@@ -74,7 +74,7 @@ static struct child_end run_script(const char *script) {
     return run.end;
 }
 
-static void ends_are_told(void **state) {
+static void every_end_is_reported(void **state) {
     (void)state;
     struct child_end end = run_script("exit 7");
     assert_true(end.exited && end.status == 7 && end.signal == 0 && !end.core);
@@ -84,7 +84,7 @@ static void ends_are_told(void **state) {
     assert_true(!end.exited && end.signal == SIGSEGV && !end.core);
 }
 
-static void what_cannot_be_run(void **state) {
+static void commands_that_cannot_run(void **state) {
     struct run run = {0};
     struct transport_failure failure;
     (void)state;
@@ -100,12 +100,12 @@ static void what_cannot_be_run(void **state) {
     config.descriptors[1] = 987;
     assert_false(child_start(&children, &run.child, &config, &failure));
     assert_int_equal(failure.error, EBADF);
-    child_signal(&run.child, SIGKILL); /* nobody */
+    child_signal(&run.child, SIGKILL); /* no process: no effect */
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
     assert_int_equal(errno, ECHILD);
 }
 
-/* Reads to the end; returns how many bytes. */
+/* Reads to the end; returns the number of bytes. */
 static size_t read_all(int fd, char *bytes, size_t most) {
     size_t len = 0;
     for (ssize_t got; (got = read(fd, bytes + len, most - 1 - len)) > 0;)
@@ -114,15 +114,15 @@ static size_t read_all(int fd, char *bytes, size_t most) {
     return len;
 }
 
-/* Its stdout is our descriptor 2's place and the other way round: neither overwrites the other. */
-static void descriptors_are_those_given(void **state) {
+/* The child's stdout is our descriptor 2, which its own stderr must not overwrite. */
+static void child_has_the_given_descriptors(void **state) {
     int out[2], err[2], kept = dup(2), other;
     char text[256];
     struct run run;
     (void)state;
     assert_int_equal(pipe(out), 0);
     assert_int_equal(pipe(err), 0);
-    /* open and not close-on-exec, and not inherited all the same */
+    /* open and without close-on-exec: it is still not inherited */
     other = fcntl(out[1], F_DUPFD, OTHER_DESCRIPTOR);
     assert_int_equal(other, OTHER_DESCRIPTOR);
     dup2(out[1], 2);
@@ -169,7 +169,7 @@ static void directory_and_environment(void **state) {
     close(out[0]);
 }
 
-/* The end of a pipe that every process of the group holds. */
+/* The pipe's other end, which every process of the group holds, is closed everywhere. */
 static bool is_closed(int fd, int timeout_ms) {
     struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
     char byte;
@@ -194,8 +194,8 @@ static void signals_reach_the_group(void **state) {
     close(held[0]);
 }
 
-/* The process ends by itself, and what it has left behind goes with it, or stays. */
-static void rest_of_the_group(void **state) {
+/* The process ends by itself. With kill_group the rest of its group is killed, else it stays. */
+static void remaining_processes_of_the_group(void **state) {
     (void)state;
     for (unsigned kill_group = 0; kill_group < 2; kill_group++) {
         int held[2];
@@ -231,7 +231,7 @@ static void resources_are_counted(void **state) {
     assert_true(cpu_us(&busy.usage) > cpu_us(&idle.usage));
 }
 
-/* A signal that we ignore or catch is at its default in the child. */
+/* Signals that we ignore or catch have their default action in the child. */
 static void children_have_default_signals(void **state) {
     (void)state;
     struct child_end end = run_script("kill -PIPE $$"); /* SIGPIPE is ignored here */
@@ -286,7 +286,7 @@ static void caught(void *user, int number, uint64_t now_ns) {
     caught_count[number]++;
 }
 
-/* Each that comes is handed over, those before the first step, too. */
+/* Every signal is handed over, also those that came before the first step. */
 static void signals_are_events(void **state) {
     (void)state;
     memset(caught_count, 0, sizeof caught_count);
@@ -301,7 +301,7 @@ static void signals_are_events(void **state) {
     assert_int_equal(caught_count[SIGTERM], 2);
 }
 
-/* More than its pipe holds: the others are not lost with those. */
+/* One signal comes more often than the pipe holds: no other signal is lost. */
 static void a_flood_hides_no_signal(void **state) {
     (void)state;
     memset(caught_count, 0, sizeof caught_count);
@@ -318,12 +318,12 @@ static void a_flood_hides_no_signal(void **state) {
 
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
-        CHILD_TEST(ends_are_told),
-        CHILD_TEST(what_cannot_be_run),
-        CHILD_TEST(descriptors_are_those_given),
+        CHILD_TEST(every_end_is_reported),
+        CHILD_TEST(commands_that_cannot_run),
+        CHILD_TEST(child_has_the_given_descriptors),
         CHILD_TEST(directory_and_environment),
         CHILD_TEST(signals_reach_the_group),
-        CHILD_TEST(rest_of_the_group),
+        CHILD_TEST(remaining_processes_of_the_group),
         CHILD_TEST(resources_are_counted),
         CHILD_TEST(children_have_default_signals),
         CHILD_TEST(thousands),

@@ -1,4 +1,4 @@
-/* The JSON writer: what jansson reads of it, whatever bytes it is given. */
+/* The JSON writer: jansson reads back what was written, for any bytes. */
 #include "tests/unit/check.h"
 #include "tests/unit/random.h"
 
@@ -45,7 +45,7 @@ static void document(void **state) {
     assert_memory_equal(room, expected, sizeof expected - 1);
 }
 
-/* A document in two parts: the comma between them is the second one's. */
+/* A document in two parts: the second part writes the comma between them. */
 static void parts(void **state) {
     struct json first, second;
     (void)state;
@@ -60,7 +60,7 @@ static void parts(void **state) {
     assert_memory_equal(room, "[1,2]", 5);
 }
 
-/* Random bytes, most of them those that escapes and UTF-8 are made of. */
+/* Random bytes, mostly those that matter to escapes and UTF-8. */
 static size_t random_text(struct random *random, uint8_t *text) {
     static const uint8_t likely[] = {'"',  '\\', '/',  0,    0x1F, 0x7F, 0xC3, 0xA9, 0xE2, 0x82,
                                      0xAC, 0xF0, 0x9F, 0x98, 0x80, 0xED, 0xA0, 0xFF, 'a',  '\n'};
@@ -94,7 +94,7 @@ static void any_bytes(void **state) {
     }
 }
 
-static void good_text_stays(void **state) {
+static void valid_text_is_unchanged(void **state) {
     static const char text[] = "gr\xC3\xBC\xC3\x9F \xF0\x9F\x98\x80 \"\\\x01\x7F";
     struct json json;
     json_error_t error;
@@ -108,7 +108,7 @@ static void good_text_stays(void **state) {
     json_decref(read);
 }
 
-/* Whatever the room, nothing is written behind it, and it is known that something is missing. */
+/* With any room, nothing is written past it, and the writer reports that it was too small. */
 static void too_little_room(void **state) {
     (void)state;
     for (size_t most = 0; most < 20; most++) {
@@ -128,7 +128,7 @@ static void too_little_room(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(document),        cmocka_unit_test(parts),
-        cmocka_unit_test(any_bytes),       cmocka_unit_test(good_text_stays),
+        cmocka_unit_test(any_bytes),       cmocka_unit_test(valid_text_is_unchanged),
         cmocka_unit_test(too_little_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

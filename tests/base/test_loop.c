@@ -23,7 +23,7 @@ static int teardown(void **state) {
 }
 
 /*
- * ---- services: each answers what it gets with its name ----
+ * ---- services: each answers a request with its name ----
  */
 
 struct service {
@@ -144,7 +144,7 @@ static void services_have_their_own_events(void **state) {
     }
 }
 
-/* A listener is closed while a connection that it has accepted is on its way to it. */
+/* A listener is closed while its ACCEPTED event for a connection is still to be handled. */
 static void close_both(struct loop_handler *handler, const struct transport_event *event,
                        uint64_t now_ns) {
     struct service *service = service_of(handler, offsetof(struct service, listening));
@@ -214,7 +214,7 @@ static void timers_wake_the_loop(void **state) {
     loop_cancel(&rig.loop, &often.timer);
 }
 
-/* The simulator's hour is over at once. */
+/* In the simulator an hour passes at once. */
 static void timers_follow_the_clock(void **state) {
     struct alarm alarm = {.timer = {ring}};
     uint64_t now_ns = loop_now_ns(&rig.loop);
@@ -236,7 +236,7 @@ struct watched {
     int fds[2];
     unsigned events;
     size_t read_bytes;
-    struct watched *stops; /* ends this one's watch; NULL: reads */
+    struct watched *stops; /* the watch that the handler ends; NULL: it reads */
 };
 
 static void readable(struct loop_handler *handler, const struct transport_event *event,
@@ -269,7 +269,7 @@ static void watch_end(struct watched *watched) {
     rig_close_fd(&rig, watched->fds[1]);
 }
 
-/* Whichever of the two is handled first, the other one's event is skipped. */
+/* The handler of either event ends the other's watch: that event is then skipped. */
 static void watches_reach_their_handlers(void **state) {
     struct watched watched[2];
     (void)state;
@@ -303,7 +303,7 @@ struct worker {
     uint64_t deadline_ns;
     unsigned works;
     uint64_t worked_ns;
-    unsigned leaves_at; /* works; 0: stays */
+    unsigned leaves_at; /* removes itself at this call of work(); 0: never */
 };
 
 static uint64_t worker_deadline_ns(const struct loop_client *client) {
@@ -331,7 +331,7 @@ static void clients_work_after_each_poll(void **state) {
     workers[1].deadline_ns = begin_ns + 10 * NS_PER_MS;
     STEP_UNTIL(&rig, workers[1].worked_ns >= workers[1].deadline_ns);
     assert_int_equal(workers[0].works, workers[1].works);
-    workers[1].deadline_ns = 0; /* at once */
+    workers[1].deadline_ns = 0; /* due at once */
     workers[0].leaves_at = workers[0].works + 1;
     loop_step(&rig.loop);
     loop_step(&rig.loop);
@@ -341,7 +341,7 @@ static void clients_work_after_each_poll(void **state) {
     assert_true(mux_list_empty(&rig.loop.clients));
 }
 
-/* What a handler sets to its own time runs in the same step. */
+/* A timer that a handler sets to the current time runs in the same step. */
 static void set_to_now(struct loop_handler *handler, const struct transport_event *event,
                        uint64_t now_ns) {
     static struct alarm alarm;

@@ -1,4 +1,4 @@
-/* A table of options: defaults, what is given, what ends the program, what --help shows. */
+/* A table of options: defaults, given values, options that end the program, and --help. */
 #include "tests/unit/check.h"
 
 #include "tools/base/option.h"
@@ -25,7 +25,7 @@ static int end(const struct option_table *table) {
 
 static const struct option_row rows[] = {
     {"size", "BYTES", "12M", .set = take, .group = "First",
-     .help = "words that are so long, one after the other, that they do not fit into a line"},
+     .help = "a help text with more words than fit into one line of a terminal, so that it wraps"},
     {"quick", .set = take, .help = "no value"},
     {"name", "NAME", .set = take, .help = "no default", .group = "Second"},
     {"end", .end = end, .help = "ends"},
@@ -38,14 +38,14 @@ static const struct option_table table = {.program = "try",
                                           .rows = rows,
                                           .count = sizeof rows / sizeof *rows};
 
-/* Parses these words, and compares what option_parse() returned and set() was given. */
+/* Parses these arguments; compares the result of option_parse() and the calls of set(). */
 static void check(const char *const *words, int status, const char *taken) {
     struct target target = {""};
     char *argv[16] = {(char *)"try"};
     int argc = 1;
     for (; words[argc - 1]; argc++)
         argv[argc] = (char *)words[argc - 1];
-    optind = 0; /* glibc: begins anew */
+    optind = 0; /* glibc: getopt starts again */
     assert_int_equal(option_parse(&table, argc, argv, &target), status);
     assert_string_equal(target.taken, taken);
 }
@@ -61,7 +61,7 @@ static void defaults_come_first(void **state) {
     CHECK(OPTION_GO_ON, "size=12M ", "--", "--quick");
 }
 
-static void wrong_ones(void **state) {
+static void wrong_options(void **state) {
     (void)state;
     CHECK(OPTION_EXIT_USAGE, "size=12M size=wrong ", "--size", "wrong", "--quick");
     CHECK(OPTION_EXIT_USAGE, "size=12M ", "--size");
@@ -70,7 +70,7 @@ static void wrong_ones(void **state) {
     CHECK(OPTION_EXIT_USAGE, "size=12M ", "-q");
 }
 
-static void ends(void **state) {
+static void an_option_that_ends(void **state) {
     (void)state;
     CHECK(7, "size=12M quick=given ", "--quick", "--end", "--size", "wrong");
 }
@@ -91,28 +91,27 @@ static void shows_help(void **state) {
     text[fread(text, 1, sizeof text - 1, file)] = '\0';
     fclose(file);
     assert_string_equal(
-        text,
-        "usage: try\n"
-        "\n"
-        "First:\n"
-        "  --size BYTES             words that are so long, one after the other, that they do "
-        "not fit\n"
-        "                           into a line (default 12M)\n"
-        "  --quick                  no value\n"
-        "\n"
-        "Second:\n"
-        "  --name NAME              no default\n"
-        "  --end                    ends\n"
-        "  --help                   show this text, and end\n"
-        "\n"
-        "Exit codes: 0\n");
+        text, "usage: try\n"
+              "\n"
+              "First:\n"
+              "  --size BYTES             a help text with more words than fit into one line of a "
+              "terminal, so\n"
+              "                           that it wraps (default 12M)\n"
+              "  --quick                  no value\n"
+              "\n"
+              "Second:\n"
+              "  --name NAME              no default\n"
+              "  --end                    ends\n"
+              "  --help                   show this text, and end\n"
+              "\n"
+              "Exit codes: 0\n");
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_come_first),
-        cmocka_unit_test(wrong_ones),
-        cmocka_unit_test(ends),
+        cmocka_unit_test(wrong_options),
+        cmocka_unit_test(an_option_that_ends),
         cmocka_unit_test(shows_help),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* Timers beside a plain table of the same timers: what runs, in which order, and what is next. */
+/* Timers against a plain table of the same timers: which run, in which order, and which is next. */
 #include "tests/unit/check.h"
 #include "tests/unit/random.h"
 
@@ -50,7 +50,7 @@ static void run(uint64_t now_ns) {
     pass_now_ns = now_ns;
     last_at_ns = last_order = 0;
     timers_run(&timers, now_ns);
-    assert_true(earliest_ns() > now_ns); /* none that is due was left */
+    assert_true(earliest_ns() > now_ns); /* every timer that was due has run */
 }
 
 static void begin(void) {
@@ -88,7 +88,7 @@ static void as_the_table_says(void **state) {
     assert_null(timers.root);
 }
 
-/* Of the same time: as they were set. */
+/* Timers of the same time run in the order in which they were set. */
 static void first_set_runs_first(void **state) {
     (void)state;
     begin();
@@ -105,8 +105,8 @@ static void set_again(struct timer *timer, uint64_t now_ns) {
     timers_set(&timers, timer, now_ns);
 }
 
-/* One that is always due lets the others run, and the caller go on. */
-static void one_that_sets_itself_is_run_once(void **state) {
+/* A timer that is always due neither stops the others nor keeps the caller. */
+static void a_timer_that_sets_itself_runs_once(void **state) {
     (void)state;
     begin();
     entries[0].timer.run = set_again;
@@ -145,7 +145,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(as_the_table_says),
         cmocka_unit_test(first_set_runs_first),
-        cmocka_unit_test(one_that_sets_itself_is_run_once),
+        cmocka_unit_test(a_timer_that_sets_itself_runs_once),
         cmocka_unit_test(cancelled_in_the_same_pass),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

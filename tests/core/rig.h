@@ -1,4 +1,4 @@
-/* A mux with the least memory (one large slot, two middle ones), its links and buffers, no I/O. */
+/* A mux with the least memory (one large slot, two middle slots), its links and buffers; no I/O. */
 #ifndef TESTS_CORE_RIG_H
 #define TESTS_CORE_RIG_H
 
@@ -20,56 +20,56 @@ extern uint64_t now_ns;
 extern uint8_t packet_bytes[RIG_PACKET_BYTES]; /* made by rig_packet() */
 extern char rig_log[4096];                     /* the last log line */
 
-extern bool rig_unread; /* our kernel has more of a link whose connection is superseded */
+extern bool rig_unread; /* the kernel still has bytes of a link whose connection is superseded */
 
-extern uint8_t *rig_up; /* what went up so far */
+extern uint8_t *rig_up; /* everything that went up */
 extern size_t rig_up_bytes;
 
 int rig_open(void **state);
-int rig_open_below_node(void **state); /* its upstream is one */
+int rig_open_below_node(void **state); /* its upstream is a node */
 int rig_close(void **state);
 #define RIG_TEST(name) cmocka_unit_test_setup_teardown(name, rig_open, rig_close)
 
 struct mux_link *rig_connect(void);
 
-/* Makes a packet with so much content; returns its length. `route`: NULL for none. */
+/* Makes a packet with `content_bytes` of content; returns its length. `route`: NULL for none. */
 size_t rig_packet(size_t content_bytes, const char *route);
 
-/* Makes the CRC of the packet just made right again. */
+/* Corrects the CRC of the packet in packet_bytes after a change. */
 void rig_seal(size_t len);
 
-/* Time goes on to then_ns, and the mux runs. */
+/* Sets the clock to then_ns, and runs the mux. */
 void rig_run(uint64_t then_ns);
 
-/* Bytes reach a link as a transport brings them: into the room it offers, else in a buffer. */
+/* Bytes reach a link as a transport delivers them: in the room it offers, otherwise in a buffer. */
 void rig_give(struct mux_link *link, const uint8_t *bytes, size_t len);
 
-/* Bytes reach a link in a buffer, wanted or not: they were under way. */
+/* Bytes reach a link in a buffer although it does not want to receive: they were in flight. */
 void rig_push(struct mux_link *link, const uint8_t *bytes, size_t len);
 
-/* This packet reaches a link. */
+/* A packet reaches a link. */
 void rig_give_packet(struct mux_link *link, const struct mux_packet *packet);
 
 /* An event of a test reaches a link. `route`: NULL for none. */
 void rig_give_status(struct mux_link *link, const char *id, const char *route,
                      enum mux_status status);
 
-/* A link's connection is lost, and its owner lets go of it. */
+/* A link's connection is lost, and its owner closes the link. */
 void rig_lose(struct mux_link *link);
 
-/* The packet just made comes from the upstream. */
+/* The packet in packet_bytes comes from the upstream. */
 void rig_give_down(size_t len);
 
-/* A link's connection takes all that waits for it; returns how many bytes. The first: rig_down. */
+/* A link's connection takes everything queued for it; returns its length. rig_down: its start. */
 extern uint8_t rig_down[RIG_DOWN_BYTES];
 size_t rig_read_down(struct mux_link *link);
 
-/* All that is queued goes up. */
+/* Everything that is queued goes up. */
 void rig_send_up(void);
 
 /*
- * The packet at *at in what went up, checked; *at is then behind it. False: there is none. Its
- * spans are good until more goes up.
+ * Reads and checks the packet at *at in rig_up, and moves *at past it. False: there is none. Its
+ * spans are valid until more goes up.
  */
 bool rig_next_up(size_t *at, struct mux_packet *packet);
 

@@ -1,11 +1,11 @@
-/* Rule 8 on live links: when packets underway are looked into, and when not. */
+/* Rule 8 on live links: when the framer searches an unfinished packet for another stream. */
 #include "tests/core/rig.h"
 
 #define TWO_SECONDS_NS (2 * SECOND_NS)
 
 static size_t small_bytes;
 
-/* A link that has sent the beginning of a packet with so much content. */
+/* A link that has sent the first `begun_bytes` of a packet with `content_bytes` of content. */
 static struct mux_link *begun_with(size_t content_bytes, size_t begun_bytes) {
     struct mux_link *link = rig_connect();
     rig_packet(content_bytes, NULL);
@@ -36,7 +36,7 @@ static void after_two_seconds(void **state) {
     assert_true(mux_deadline_ns(mux) == UINT64_MAX);
 }
 
-/* When it is whole in time, or there is nothing else in it, it is left alone. */
+/* A packet that is whole in time, or has no other stream in it, is left as it is. */
 static void whole_in_time(void **state) {
     (void)state;
     struct mux_link *slow = begun_with(20000, 9000);
@@ -48,8 +48,8 @@ static void whole_in_time(void **state) {
     assert_int_equal(rig_counter(MUX_COUNT_damages), 0);
 }
 
-/* In vain at first: again when what has come has doubled. */
-static void when_it_has_doubled(void **state) {
+/* The first search finds nothing: it is repeated when twice as much is stored. */
+static void again_when_the_bytes_have_doubled(void **state) {
     (void)state;
     struct mux_link *link = begun_with(1000000, 3000);
     rig_run(now_ns + TWO_SECONDS_NS);
@@ -63,7 +63,7 @@ static void when_it_has_doubled(void **state) {
     assert_int_equal(rig_counter(MUX_COUNT_damage_bytes), 3000);
 }
 
-/* Found in a slot, which is then given back. */
+/* The packet is in a slot, which is then given back. */
 static void in_a_slot(void **state) {
     (void)state;
     struct mux_link *link = begun_with(1000000, 9000);
@@ -78,8 +78,8 @@ static void in_a_slot(void **state) {
     assert_int_equal(rig_counter(MUX_COUNT_received_packets), 11);
 }
 
-/* An attachment that holds a stream is one while it comes. */
-static void not_what_has_ended(void **state) {
+/* Not searched when its link ends: it may be an attachment that contains a stream. */
+static void not_when_the_link_has_ended(void **state) {
     (void)state;
     struct mux_link *link = begun_with(1000000, 20);
     give_small(link, 10);
@@ -90,8 +90,8 @@ static void not_what_has_ended(void **state) {
 }
 
 /*
- * Half a packet for a middle slot; in it a whole one, larger than any buffer, and the head of one
- * for a large slot. The room for the rest of the half one is with the transport.
+ * Half a packet for a middle slot. It contains a whole packet, larger than any buffer, and the head
+ * of one for a large slot. The transport has the room for the rest of the half packet.
  */
 #define OUTER_BYTES 100000
 #define WHOLE_BYTES 70000
@@ -116,7 +116,7 @@ static void look_at_others(void) {
     assert_int_equal(rig_counter(MUX_COUNT_received_packets), 1);
 }
 
-/* The store must not move before that is over. */
+/* The store must not move while the transport may write to it. */
 static void while_room_is_received_into(void **state) {
     (void)state;
     struct mux_room room;
@@ -132,7 +132,7 @@ static void while_room_is_received_into(void **state) {
     assert_int_equal(rig_counter(MUX_COUNT_damage_bytes), BEGUN_BYTES);
 }
 
-/* Its bytes come in a buffer, which was under way. */
+/* Its bytes come in a buffer that was in flight. */
 static void while_room_lapses(void **state) {
     (void)state;
     struct mux_room room;
@@ -156,12 +156,12 @@ static void while_room_is_given_up(void **state) {
     assert_int_equal(rig_counter(MUX_COUNT_damage_bytes), BEGUN_BYTES + 100);
 }
 
-/* It is to be closed, but what was offered may still be filled. */
+/* The link is to be closed, but the transport may still write to the room that was offered. */
 static void while_it_is_evicted(void **state) {
     (void)state;
     struct mux_room room, others;
     struct mux_link *link = begun_around_others(&room);
-    for (unsigned i = 0; i < 2; i++) { /* one has the other middle slot, one waits */
+    for (unsigned i = 0; i < 2; i++) { /* one takes the other middle slot, one waits */
         begun_with(OUTER_BYTES, 9000);
         rig_run(now_ns);
     }
@@ -184,10 +184,14 @@ static void while_it_is_evicted(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        RIG_TEST(after_two_seconds),   RIG_TEST(whole_in_time),
-        RIG_TEST(when_it_has_doubled), RIG_TEST(in_a_slot),
-        RIG_TEST(not_what_has_ended),  RIG_TEST(while_room_is_received_into),
-        RIG_TEST(while_room_lapses),   RIG_TEST(while_room_is_given_up),
+        RIG_TEST(after_two_seconds),
+        RIG_TEST(whole_in_time),
+        RIG_TEST(again_when_the_bytes_have_doubled),
+        RIG_TEST(in_a_slot),
+        RIG_TEST(not_when_the_link_has_ended),
+        RIG_TEST(while_room_is_received_into),
+        RIG_TEST(while_room_lapses),
+        RIG_TEST(while_room_is_given_up),
         RIG_TEST(while_it_is_evicted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* --allow: networks, their limits and their texts. */
+/* --allow: networks, their edges and their messages. */
 #include "tests/unit/check.h"
 
 #include "tools/node/allow.h"
@@ -94,7 +94,7 @@ static void test_wrong_lists(void **state) {
     }
 }
 
-/* One machine or many? */
+/* Bits beyond the prefix: one machine may be meant, or many. */
 static void test_bits_beyond_the_prefix(void **state) {
     (void)state;
     static const struct {

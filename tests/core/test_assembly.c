@@ -1,12 +1,12 @@
-/* Assembly slots: who gets one, who waits, who is evicted and who is not. One large, two middle. */
+/* Assembly slots, one large and two middle: which link gets one, waits, or is evicted. */
 #include "tests/core/rig.h"
 
-/* Content for a large slot and for a middle one; and more than a link's own store holds. */
+/* Content for a large slot and for a middle slot; and more than a link's own store holds. */
 #define LARGE_BYTES 1000000
 #define MIDDLE_BYTES 100000
 #define MORE_THAN_A_TAIL_BYTES 5000
 
-/* A link that holds the only large slot, and one that waits for it with a whole packet to send. */
+/* One link holds the only large slot; another has a whole packet to send and waits for it. */
 static void hold_and_wait(struct mux_link **holder, struct mux_link **waiter, size_t *len) {
     *holder = rig_connect();
     *waiter = rig_connect();
@@ -52,7 +52,7 @@ static void an_idle_holder_is_evicted(void **state) {
     assert_true(mux_deadline_ns(mux) == UINT64_MAX);
 }
 
-/* Bytes that drip are no delivery, however many links wait and whatever they hold. */
+/* A drip of bytes is not progress, however many links wait and whatever they hold. */
 static void a_dripping_holder_is_evicted(void **state) {
     (void)state;
     for (unsigned waiting = 1; waiting < RIG_LINKS - 1; waiting += 6) {
@@ -71,7 +71,7 @@ static void a_dripping_holder_is_evicted(void **state) {
             rig_run(now_ns + SECOND_NS / 50);
         }
         assert_non_null(mux_link_close_reason(holder));
-        /* the more wait the sooner: 2 s shared by the slots and all who wait */
+        /* sooner when more links wait: the slots and all waiting links share 2 s */
         uint64_t patience_ns = 2 * SECOND_NS / (1 + waiting);
         patience_ns = patience_ns < SECOND_NS / 4 ? SECOND_NS / 4 : patience_ns;
         assert_in_range(now_ns - since_ns, patience_ns, patience_ns + SECOND_NS / 10);
@@ -90,7 +90,7 @@ static void a_dripping_holder_is_evicted(void **state) {
     }
 }
 
-/* It may fall behind, here by a second: two, shared by the slot and who waits for it. */
+/* A holder may fall behind by a second: the slot and one waiting link share two seconds. */
 static void a_bursting_holder_stays(void **state) {
     (void)state;
     struct mux_link *holder, *waiter;
@@ -108,7 +108,7 @@ static void a_bursting_holder_stays(void **state) {
     assert_non_null(mux_link_close_reason(holder));
 }
 
-/* A crowd of strangers waits; a link that has sent packets is next but one. */
+/* A crowd of strangers waits; a link that has sent packets before comes second. */
 static void a_known_link_does_not_wait_for_a_crowd(void **state) {
     (void)state;
     struct mux_link *known[2], *strangers[10], *holder = rig_connect();
@@ -140,7 +140,7 @@ static void a_known_link_does_not_wait_for_a_crowd(void **state) {
     assert_in_range(got[1], 3, 4);
 }
 
-/* 1 Mbit/s is enough; and nobody is judged when nobody waits. */
+/* 1 Mbit/s is enough; and no holder is evicted when no link waits. */
 static void a_slow_but_steady_holder_stays(void **state) {
     (void)state;
     struct mux_link *holder, *waiter;
@@ -160,7 +160,7 @@ static void a_slow_but_steady_holder_stays(void **state) {
     assert_null(mux_link_close_reason(waiter));
 }
 
-/* When muxd itself stood still for a while the holder gets another window. */
+/* When muxd itself was stopped for a while, the holder gets another window. */
 static void our_own_delay_is_no_reason(void **state) {
     (void)state;
     struct mux_link *holder, *waiter;
@@ -172,8 +172,8 @@ static void our_own_delay_is_no_reason(void **state) {
     assert_non_null(mux_link_close_reason(holder));
 }
 
-/* No more than wait; middle slots are judged apart from the large one. */
-static void no_more_than_wait(void **state) {
+/* At most as many holders are evicted as links wait; middle and large slots are judged apart. */
+static void at_most_one_eviction_for_each_that_waits(void **state) {
     (void)state;
     struct mux_link *holders[3], *waiter;
     rig_packet(MIDDLE_BYTES, NULL);
@@ -189,7 +189,7 @@ static void no_more_than_wait(void **state) {
     assert_null(mux_link_close_reason(holders[2]));
 }
 
-/* When more wait than there are slots there is less patience. */
+/* When more links wait than there are slots, holders have less time. */
 static void crowded(void **state) {
     (void)state;
     rig_packet(LARGE_BYTES, NULL);
@@ -197,7 +197,7 @@ static void crowded(void **state) {
     rig_give(holder, packet_bytes, MORE_THAN_A_TAIL_BYTES);
     for (unsigned i = 0; i < 3; i++)
         rig_give(rig_connect(), packet_bytes, MORE_THAN_A_TAIL_BYTES);
-    rig_run(mux_deadline_ns(mux)); /* a window that opened before */
+    rig_run(mux_deadline_ns(mux)); /* the end of the window that was open */
     assert_non_null(mux_link_close_reason(holder));
     mux_link_ended(holder, "it ended");
     rig_run(now_ns);
@@ -205,12 +205,12 @@ static void crowded(void **state) {
     assert_true(mux_deadline_ns(mux) <= now_ns + SECOND_NS);
 }
 
-/* Who cannot go on before a batch is sent does not hold up the others. */
+/* A link that must wait for a batch to be sent does not hold up the others. */
 static void a_pinned_store_stops_only_its_own_link(void **state) {
     (void)state;
     struct mux_link *link = rig_connect(), *other = rig_connect();
     size_t len = rig_packet(LARGE_BYTES, NULL);
-    /* packet after packet in the same slot, nothing is sent */
+    /* packets follow each other in the same slot while nothing is sent */
     for (size_t at = 0; mux_link_wants_receive(link) && at < 12 * len;) {
         size_t in_packet = at % len, some = len - in_packet;
         some = some < 40000 ? some : 40000;
@@ -226,8 +226,8 @@ static void a_pinned_store_stops_only_its_own_link(void **state) {
     assert_true(mux_link_wants_receive(link));
 }
 
-/* After a packet that fits no buffer: the next one's head, and the rest of it into its slot. */
-static void large_ones_in_a_row_are_not_copied(void **state) {
+/* After a packet that fits no buffer, the next head is copied and its rest goes into the slot. */
+static void consecutive_large_packets_are_not_copied(void **state) {
     (void)state;
     struct mux_link *link = rig_connect();
     size_t large = rig_packet(MIDDLE_BYTES, NULL);
@@ -248,8 +248,8 @@ static void large_ones_in_a_row_are_not_copied(void **state) {
     assert_null(mux_link_offer(link).data);
 }
 
-/* Under back-pressure nothing is received before it is clear where it shall go. */
-static void the_next_large_one_waits(void **state) {
+/* Under back-pressure nothing is received before its place is known. */
+static void the_next_large_packet_waits(void **state) {
     (void)state;
     struct mux_link *link = rig_connect();
     size_t large = rig_packet(MIDDLE_BYTES, NULL);
@@ -270,11 +270,11 @@ int main(void) {
         RIG_TEST(a_known_link_does_not_wait_for_a_crowd),
         RIG_TEST(a_slow_but_steady_holder_stays),
         RIG_TEST(our_own_delay_is_no_reason),
-        RIG_TEST(no_more_than_wait),
+        RIG_TEST(at_most_one_eviction_for_each_that_waits),
         RIG_TEST(crowded),
         RIG_TEST(a_pinned_store_stops_only_its_own_link),
-        RIG_TEST(large_ones_in_a_row_are_not_copied),
-        RIG_TEST(the_next_large_one_waits),
+        RIG_TEST(consecutive_large_packets_are_not_copied),
+        RIG_TEST(the_next_large_packet_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /*
- * A batch that is full to within a few bytes of what the largest frame needs, and then that frame:
- * of every kind, received whole in the largest buffer there is, in a mux that may hold no more of
- * them, so that all is copied.
+ * A batch with a few bytes more or less than the largest frame needs, and then that frame: of every
+ * kind, received whole in the largest buffer. The mux already holds as many buffers as it may, so
+ * that everything is copied.
  */
 #include "tests/unit/check.h"
 
@@ -10,7 +10,7 @@
 #define INPUTS 4
 #define LINKS 2
 
-/* More than a frame grows by: the bound is crossed at every byte of it. */
+/* More than a frame can grow by: each byte of that growth crosses the limit once. */
 #define OFFSETS (FRAME_PACKETS * FRAME_GROWTH_BYTES + 64)
 
 static uint8_t rooms[INPUTS][MUX_INPUT_MAX_BYTES];
@@ -44,7 +44,7 @@ static int open_mux(void **state) {
     assert_non_null(mux);
     for (unsigned i = 0; i < INPUTS; i++)
         buffers[i] = (struct mux_buffer){rooms[i], MUX_INPUT_MAX_BYTES, 0, keep, NULL};
-    /* its segment is as long as one can be */
+    /* its segment has the greatest length */
     struct mux_link_config of_link = {"peer", "fe80:1111:2222:3333:4444:5555:6666:7777%enp193s0f1",
                                       true, NULL};
     link = mux_link_open(mux, &of_link);
@@ -71,7 +71,7 @@ static void give(struct mux_buffer *buffer, size_t len) {
     mux_run(mux, 1);
 }
 
-/* A packet of exactly so many bytes. */
+/* A packet of exactly `len` bytes. */
 static void make_packet(uint8_t *out, size_t len, bool route) {
     static uint8_t content[MUX_INPUT_MAX_BYTES];
     for (size_t content_bytes = len - 40; content_bytes < len; content_bytes++) {
@@ -93,7 +93,7 @@ static void give_packet(size_t len) {
     give(buffer, len);
 }
 
-/* As many buffers are held as may be: from now on all is copied. */
+/* The mux holds as many buffers as it may: from now on everything is copied. */
 static void hold_half(void) {
     for (unsigned i = 0; i < INPUTS / 2; i++)
         give_packet(REFERENCE_LEAST_MAX_BYTES + 1000);
@@ -104,7 +104,7 @@ static size_t left(void) {
     return mux->fill->capacity_bytes - mux->fill->used_bytes;
 }
 
-/* Copies packets until exactly so many bytes are left, the last one while many more are. */
+/* Fills the batch until exactly `left_bytes` are left. The last packet is sized to fit. */
 static void fill_but(size_t left_bytes) {
     const size_t last_bytes = 10000;
     size_t before = left();
@@ -150,7 +150,7 @@ static void any_frame_fits(void **state) {
         }
 }
 
-/* The largest packet, each of its fields just too short to be referenced, all but its content. */
+/* The largest packet; every field but its content is just too short to be sent by reference. */
 static size_t make_split_packet(uint8_t *out) {
     static char text[REFERENCE_LEAST_MAX_BYTES];
     static uint8_t content[MUX_PACKET_MAX_BYTES], tags[REFERENCE_LEAST_MAX_BYTES];

@@ -1,6 +1,6 @@
 /*
- * The dialer against a transport that does what the test says: which address is tried when, who
- * wins, what is told, and that every connection is closed once.
+ * The dialer on a transport that the test controls: which address is tried when, which connection
+ * is taken, what is reported, and that every connection is closed once.
  */
 #include "tests/unit/check.h"
 
@@ -15,7 +15,7 @@
 #define SECOND_NS UINT64_C(1000000000)
 #define START_NS SECOND_NS
 
-/* A connection as the dialer's transport has it. */
+/* A connection of the fake transport. */
 struct fake_conn {
     struct transport_conn head; /* first */
     struct transport_address address;
@@ -24,12 +24,12 @@ struct fake_conn {
 
 struct bench {
     struct dialer dialer;
-    struct fake_conn conns[CONNS]; /* in the order of trying */
+    struct fake_conn conns[CONNS]; /* in the order of connect() */
     unsigned count, open;
-    int refuse_at_once; /* connect() fails so */
+    int refuse_at_once; /* the errno of connect(); 0: it begins */
     char trying[512];
     unsigned trying_count;
-    char failed[256]; /* the last one told */
+    char failed[256]; /* the last reported failure */
     unsigned failed_count, told_count;
 };
 
@@ -88,7 +88,7 @@ static void bench_open(void) {
     dialer_init(&bench.dialer, &config);
 }
 
-/* "4.1" is 10.0.0.1, "6.1" is fd00::1. */
+/* The address of "4.1" is 10.0.0.1, that of "6.1" is fd00::1. */
 static struct transport_address place(const char *text) {
     struct transport_address address = {0};
     if (text[0] == '6') {
@@ -106,7 +106,7 @@ static struct transport_address place(const char *text) {
     return address;
 }
 
-/* Addresses like "4.1 6.1": begins a round. */
+/* Begins a round with addresses such as "4.1 6.1". */
 static void start(const char *text, uint64_t now_ns) {
     struct transport_address addresses[DIALER_ADDRESSES_MAX];
     unsigned count = 0;
@@ -115,7 +115,7 @@ static void start(const char *text, uint64_t now_ns) {
     dialer_start(&bench.dialer, addresses, count, now_ns);
 }
 
-/* What was tried so far, in the same form. */
+/* The addresses tried, in the same form. */
 static const char *tried(void) {
     static char text[512];
     size_t len = 0;
@@ -150,7 +150,7 @@ static void settle(uint64_t now_ns) {
     }
 }
 
-/* Goes from deadline to deadline, as its owner does; the transport is silent. */
+/* Runs the dialer at each deadline, as its owner does, while the transport is silent. */
 static uint64_t run_until(uint64_t now_ns, uint64_t end_ns) {
     uint64_t next_ns;
     while ((next_ns = dialer_deadline_ns(&bench.dialer)) <= end_ns) {
@@ -177,8 +177,8 @@ static void one_answers_at_once(void **state) {
     assert_int_equal(dialer_deadline_ns(&bench.dialer), UINT64_MAX);
 }
 
-/* A black hole costs a stagger, and it is said what is tried. */
-static void silent_ones_stand_beside(void **state) {
+/* An address that never answers costs one stagger, and the dialer reports what it tries. */
+static void a_silent_address_costs_a_stagger(void **state) {
     (void)state;
     bench_open();
     start("6.1 4.1", START_NS);
@@ -207,7 +207,7 @@ static void families_take_turns(void **state) {
     assert_true(dialer_is_quiet(&bench.dialer));
 }
 
-/* A refusal starts the next address at once; each is told with its reason. */
+/* A refusal starts the next address at once; each is reported with its reason. */
 static void refusal_starts_the_next(void **state) {
     (void)state;
     bench_open();
@@ -233,7 +233,7 @@ static void connect_that_fails_at_once(void **state) {
     assert_string_equal(bench.failed, "10.0.0.3:7533 socket 24 x1");
 }
 
-/* An attempt is bounded, and the round ends. */
+/* An attempt lasts for a bounded time, and the round ends. */
 static void attempts_are_bounded(void **state) {
     (void)state;
     bench_open();
@@ -247,7 +247,7 @@ static void attempts_are_bounded(void **state) {
     assert_int_equal(bench.open, 0);
 }
 
-/* More addresses than attempts: all are tried in the end. */
+/* More addresses than simultaneous attempts: all are tried in the end. */
 static void many_addresses(void **state) {
     struct transport_address addresses[DIALER_ADDRESSES_MAX];
     (void)state;
@@ -265,7 +265,7 @@ static void many_addresses(void **state) {
     assert_int_equal(bench.open, 0);
 }
 
-/* What worked last comes first; whether it refuses is known. */
+/* The address that worked last comes first; the dialer tells whether it refused. */
 static void home_comes_first(void **state) {
     (void)state;
     bench_open();
@@ -279,7 +279,7 @@ static void home_comes_first(void **state) {
     assert_true(dialer_is_home(&bench.dialer));
 
     bench.count = 0;
-    start("6.1 4.1 4.2", 10 * SECOND_NS); /* tried 6.1, then 4.1, then 4.2 before */
+    start("6.1 4.1 4.2", 10 * SECOND_NS); /* the order was 6.1, 4.1, 4.2 before */
     event(0, TRANSPORT_LOST, ECONNREFUSED, 10 * SECOND_NS);
     assert_true(dialer_home_refused(&bench.dialer));
     assert_string_equal(tried(), "4.2 6.1");
@@ -289,7 +289,7 @@ static void home_comes_first(void **state) {
     assert_false(dialer_is_home(&bench.dialer));
     assert_true(dialer_home_refused(&bench.dialer));
 
-    dialer_reject(&bench.dialer, 10 * SECOND_NS); /* another one answers there */
+    dialer_reject(&bench.dialer, 10 * SECOND_NS); /* another node answers there */
     assert_string_equal(tried(), "4.2 6.1 4.1");
     event(2, TRANSPORT_LOST, ETIMEDOUT, 11 * SECOND_NS);
     settle(11 * SECOND_NS);
@@ -305,8 +305,8 @@ static void home_comes_first(void **state) {
     assert_true(dialer_is_home(&bench.dialer));
 }
 
-/* Those who lost against one that is rejected have their turn. */
-static void losers_come_again(void **state) {
+/* When the first connection is rejected, the addresses that lost to it are tried again. */
+static void losers_are_tried_again(void **state) {
     (void)state;
     bench_open();
     start("4.1 4.2", START_NS);
@@ -323,7 +323,7 @@ static void losers_come_again(void **state) {
     assert_int_equal(bench.dialer.state, DIALER_FAILED);
 }
 
-static void one_that_ends_at_once_comes_last(void **state) {
+static void an_address_that_ends_at_once_comes_last(void **state) {
     (void)state;
     bench_open();
     start("4.1 4.2", START_NS);
@@ -342,7 +342,7 @@ static void one_that_ends_at_once_comes_last(void **state) {
     assert_string_equal(tried(), "4.1");
 }
 
-/* The winner is lost before it is taken. */
+/* The connection that won is lost before the owner takes it. */
 static void winner_is_lost(void **state) {
     (void)state;
     bench_open();
@@ -360,8 +360,8 @@ static void winner_is_lost(void **state) {
     assert_int_equal(bench.open, 0);
 }
 
-/* The same reason again and again: told once, then once a minute with its number. */
-static void repeats_are_told_seldom(void **state) {
+/* A repeated reason is reported once, then once a minute with the number of times. */
+static void repeats_are_reported_once_a_minute(void **state) {
     (void)state;
     bench_open();
     for (unsigned i = 0; i < 121; i++) {
@@ -372,27 +372,28 @@ static void repeats_are_told_seldom(void **state) {
     }
     assert_int_equal(bench.failed_count, 121);
     assert_string_equal(bench.failed, "10.0.0.1:7533 connect 111 x60");
-    assert_int_equal(bench.told_count, 121); /* none is missing */
+    assert_int_equal(bench.told_count, 121); /* every failure is counted */
     bench.count = 0;
     start("4.1", START_NS + 122 * SECOND_NS);
     event(0, TRANSPORT_LOST, EHOSTUNREACH, START_NS + 122 * SECOND_NS);
-    assert_string_equal(bench.failed, "10.0.0.1:7533 connect 113 x1"); /* another one is news */
+    /* another reason is reported at once */
+    assert_string_equal(bench.failed, "10.0.0.1:7533 connect 113 x1");
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_answers_at_once),
-        cmocka_unit_test(silent_ones_stand_beside),
+        cmocka_unit_test(a_silent_address_costs_a_stagger),
         cmocka_unit_test(families_take_turns),
         cmocka_unit_test(refusal_starts_the_next),
         cmocka_unit_test(connect_that_fails_at_once),
         cmocka_unit_test(attempts_are_bounded),
         cmocka_unit_test(many_addresses),
         cmocka_unit_test(home_comes_first),
-        cmocka_unit_test(losers_come_again),
-        cmocka_unit_test(one_that_ends_at_once_comes_last),
+        cmocka_unit_test(losers_are_tried_again),
+        cmocka_unit_test(an_address_that_ends_at_once_comes_last),
         cmocka_unit_test(winner_is_lost),
-        cmocka_unit_test(repeats_are_told_seldom),
+        cmocka_unit_test(repeats_are_reported_once_a_minute),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

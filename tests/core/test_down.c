@@ -1,12 +1,12 @@
-/* The way down when links do not read: who is refused, with which words, and who is not. */
+/* The way down when links do not read: which packets are refused, and with which message. */
 #include "tests/core/rig.h"
 
 #include <stdio.h>
 
-/* Two thirds of a twelfth of the 6 MiB that the least memory leaves, in blocks of 16 KiB. */
+/* Two thirds of a twelfth of the 6 MiB that the least memory leaves for this, in 16 KiB blocks. */
 #define LARGEST_BYTES ((size_t)22 * 16384)
 
-/* Links with a first byte, so that they have the segments "0", "1"... */
+/* Links that have sent a first byte, so that they have the segments "0", "1"... */
 static void connect_links(struct mux_link *links[], unsigned count) {
     for (unsigned i = 0; i < count; i++) {
         links[i] = rig_connect();
@@ -26,13 +26,13 @@ static bool was_told(const char *words) {
     return strstr(rig_log, words) != NULL;
 }
 
-/* It has a second; then its packets are refused at once, until it reads. */
+/* It has one second; after that its packets are refused at once until it reads. */
 static void a_link_that_does_not_read(void **state) {
     (void)state;
     struct mux_link *links[2];
     connect_links(links, 2);
     give_down(60000, 0);
-    mux_link_take(links[0]); /* in flight, for ever */
+    mux_link_take(links[0]); /* in flight, and never sent */
     give_down(10000, 0);
     assert_false(mux_upstream_wants_receive(mux));
     assert_true(mux_deadline_ns(mux) == now_ns + SECOND_NS);
@@ -51,7 +51,7 @@ static void a_link_that_does_not_read(void **state) {
     assert_true(rig_read_down(links[1]) > 10000);
 }
 
-/* Those that do not read leave a third of the memory to the others. */
+/* Links that do not read leave a third of the memory to the others. */
 static void one_packet_each_gets_through(void **state) {
     (void)state;
     struct mux_link *links[12];
@@ -75,20 +75,20 @@ static void one_packet_each_gets_through(void **state) {
         assert_true(rig_read_down(links[i]) > 40000);
 }
 
-/* Without memory it is not the link that is blamed, and it gets the next one when there is some. */
+/* Without memory the message does not blame the link, which gets the next packet that fits. */
 static void no_memory(void **state) {
     (void)state;
     struct mux_link *links[RIG_LINKS];
     connect_links(links, RIG_LINKS);
     for (unsigned i = 0; i < 12; i++) {
-        give_down(55000, i); /* four blocks: all that there are after eight */
+        give_down(55000, i); /* four blocks: all that eight packets leave */
         mux_link_take(links[i]);
         if (!mux_upstream_wants_receive(mux))
             rig_run(now_ns + SECOND_NS);
     }
     assert_int_equal(rig_counter(MUX_COUNT_down_refused_packets), 4);
     assert_true(was_told("other links do not read"));
-    give_down(55000, 15); /* nobody waits for it any more */
+    give_down(55000, 15); /* no longer waited for */
     assert_true(mux_upstream_wants_receive(mux));
     assert_int_equal(rig_counter(MUX_COUNT_down_refused_packets), 5);
     mux_link_sent(links[0]);

@@ -1,4 +1,4 @@
-/* Deficit round robin by bytes: large packets win nothing, a flood delays nobody for long. */
+/* Deficit round robin by bytes: large packets gain nothing, a flood delays no other link long. */
 #include "tests/unit/check.h"
 
 #include "mux/node/mux.h"
@@ -7,10 +7,10 @@
 #define INPUT_BYTES 65536
 #define INPUTS 8
 #define LINKS 3
-/* What a link may send in its turn, and its last packet on top: see QUANTUM_BYTES. */
+/* The bytes of a turn, with the last packet that exceeds it: see QUANTUM_BYTES. */
 #define TURN_BYTES (16384 + 6000)
 
-/* However small they are: see FRAME_LEAST_BYTES. */
+/* The packets of a turn, however small they are: see FRAME_LEAST_BYTES. */
 #define TURN_PACKETS ((16384 + 80 - 1) / 80)
 
 static void keep(struct mux_buffer *buffer) {
@@ -53,13 +53,13 @@ static struct mux *open_mux(void) {
     return mux;
 }
 
-/* The batch that was taken is sent. */
+/* Completes the batch that was taken. */
 static void close_mux(struct mux *mux) {
     mux_upstream_sent(mux);
     mux_destroy(mux);
 }
 
-/* All that a new link ever sends. */
+/* A new link sends these bytes and no more. */
 static void give(struct mux *mux, struct mux_buffer *buffer, struct mux_span bytes) {
     const struct mux_link_config link = {"peer", "", true, NULL};
     mux_link_received(mux_link_open(mux, &link), buffer, bytes, 1);
@@ -73,7 +73,7 @@ static void test_bytes_are_shared(void **state) {
         struct mux_span bytes = fill(&buffers[i], content_bytes[i]);
         uint32_t length, header_bytes;
         assert_int_equal(mux_header_parse(bytes, &length, &header_bytes), MUX_OK);
-        if (i == 2) /* one packet behind two floods */
+        if (i == 2) /* one packet after two floods */
             bytes.len = length;
         give(mux, &buffers[i], bytes);
     }
@@ -97,7 +97,7 @@ static void test_bytes_are_shared(void **state) {
                 single_seen = true;
                 assert_true(sent[0] + sent[1] <= 2 * TURN_BYTES);
             }
-            /* while both have more, neither gets ahead of the other by more than a turn */
+            /* while both have more, neither is ahead of the other by more than a turn */
             if (sent[0] < 40000 && sent[1] < 40000)
                 assert_true(sent[0] <= sent[1] + TURN_BYTES && sent[1] <= sent[0] + TURN_BYTES);
             at += length;
@@ -109,7 +109,7 @@ static void test_bytes_are_shared(void **state) {
     close_mux(mux);
 }
 
-/* A worker's turn is not much longer in CPU time because its packets are tiny. */
+/* Tiny packets do not make a worker's turn much longer in CPU time. */
 static void test_small_packets_are_few_a_turn(void **state) {
     (void)state;
     struct mux *mux = open_mux();

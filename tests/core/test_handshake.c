@@ -1,4 +1,4 @@
-/* An upstream that is a node: hello, nothing before the answer, goodbye. */
+/* An upstream that is a node: the hello, silence until the answer, the goodbye. */
 #include "tests/core/rig.h"
 
 #include "mux/node/hello.h"
@@ -11,7 +11,7 @@ static void push_packet(struct mux_link *link) {
     mux_run(mux, now_ns);
 }
 
-/* The answer: a hello with these lines. */
+/* The upstream answers with a hello of these lines. */
 static void answer(const char *content) {
     size_t len;
     struct mux_packet packet = {.file_name = mux_span_text("muxd.hello"),
@@ -20,7 +20,7 @@ static void answer(const char *content) {
     rig_give_down(len);
 }
 
-/* What is taken up next: is it this file? */
+/* The next packet that the upstream takes has this file name. */
 static void assert_takes(const char *file_name) {
     const struct mux_gather *gather = mux_upstream_take(mux);
     struct mux_packet packet;
@@ -76,8 +76,8 @@ static void no_answer(void **state) {
     assert_non_null(mux_upstream_close_reason(mux));
 }
 
-/* Hellos that nobody has asked for change nothing. */
-static void an_answer_too_many(void **state) {
+/* A second answer, which was not asked for, changes nothing. */
+static void a_second_answer(void **state) {
     (void)state;
     answer("version=1\nidentity=f00d\nname=top\n");
     assert_false(mux_upstream_accepted(mux));
@@ -91,7 +91,7 @@ static void an_answer_too_many(void **state) {
 
 static void goodbye_is_last(void **state) {
     (void)state;
-    assert_false(mux_upstream_leave(mux)); /* to nobody */
+    assert_false(mux_upstream_leave(mux)); /* no upstream: nothing to say */
     mux_upstream_connected(mux, true);
     assert_takes("muxd.hello");
     answer("version=1\nidentity=f00d\nname=top\n");
@@ -103,7 +103,7 @@ static void goodbye_is_last(void **state) {
     assert_null(mux_upstream_take(mux));
 }
 
-/* What goes up next has this file, this test id, this route, this status. */
+/* The next packet that goes up has this file, test id, route and status. */
 static void assert_packet(const struct mux_packet *packet, const char *file, const char *id,
                           const char *route, enum mux_status status) {
     assert_true(mux_span_equal(packet->file_name, mux_span_text(file)));
@@ -143,7 +143,7 @@ static struct mux_link *connect_node(const char *identity) {
     return link;
 }
 
-/* Another upstream than before: the nodes below and the tests in progress are told to it. */
+/* A new upstream is told the nodes below and the tests in progress. */
 static void told_again(void **state) {
     (void)state;
     up_at = 0;
@@ -155,7 +155,7 @@ static void told_again(void **state) {
     packet = next_up();
     assert_packet(&packet, "", "t", "1", MUX_STATUS_INPROGRESS);
     mux_upstream_lost(mux, 0, now_ns);
-    connect_up("f00d", "", true); /* the same: it knows */
+    connect_up("f00d", "", true); /* the same upstream: it knows them */
     packet = next_up();
     assert_packet(&packet, "muxd.node", "", "0", MUX_STATUS_NONE);
     rig_send_up();
@@ -169,7 +169,7 @@ static void told_again(void **state) {
     assert_int_equal(rig_counter(MUX_COUNT_tests_retold), 1);
 }
 
-/* The node of before may still wait for us: another one is not gone to. */
+/* The previous upstream may still wait for this node: another one is not accepted. */
 static void another_node(void **state) {
     (void)state;
     connect_up("f00d", "", true);
@@ -198,7 +198,7 @@ static void the_proof(void **state) {
     mux_upstream_sent(mux);
 }
 
-/* Its own identity as those below know it: from the answer to one of them. */
+/* The node's own identity, read from its answer to a node below. */
 static void own_identity(char out[MUX_IDENTITY_BYTES]) {
     struct mux_packet packet;
     struct mux_hello hello;
@@ -228,16 +228,16 @@ static void a_loop_above(void **state) {
     rig_read_down(below);
     connect_up("f00d", "path=beef\n", true);
     assert_true(mux_upstream_accepted(mux));
-    assert_true(rig_read_down(below) > 0); /* the path is told down */
+    assert_true(rig_read_down(below) > 0); /* the node below is told the path */
     assert_non_null(memmem(rig_down, sizeof rig_down, "path=f00d,beef", 14));
     size_t len;
     snprintf(line, sizeof line, "path=%s\n", own);
     struct mux_packet packet = {.file_name = mux_span_text("muxd.path"),
                                 .file_content = mux_span_text(line)};
     assert_int_equal(mux_packet_encode(&packet, packet_bytes, sizeof packet_bytes, &len), MUX_OK);
-    rig_give_down(len); /* it closes later, above */
+    rig_give_down(len); /* the loop closes later, further up */
     assert_loop();
-    assert_true(rig_read_down(below) > 0); /* and those below hear it */
+    assert_true(rig_read_down(below) > 0); /* and the node below is told */
     assert_non_null(memmem(rig_down, sizeof rig_down, "a loop", 6));
 }
 
@@ -251,8 +251,8 @@ static void too_deep(void **state) {
     assert_non_null(strstr(mux_upstream_close_reason(mux), "32 nodes"));
 }
 
-/* The upstream ends: what is in flight is sent, nothing more; the next one gets the rest. */
-static void sent_off(void **state) {
+/* The upstream ends: only what is in flight is still sent; the next upstream gets the rest. */
+static void the_upstream_ends(void **state) {
     (void)state;
     connect_up("f00d", "", true);
     struct mux_link *link = rig_connect();
@@ -269,8 +269,8 @@ static void sent_off(void **state) {
     assert_takes("f");
 }
 
-/* This node ends: nodes below are told, awaited, and no new one comes in. */
-static void sends_off(void **state) {
+/* This node ends: nodes below are told and waited for, and new ones are refused. */
+static void this_node_ends(void **state) {
     (void)state;
     connect_up("f00d", "", true);
     struct mux_link *link = connect_node("a1");
@@ -302,15 +302,15 @@ int main(void) {
         HANDSHAKE_TEST(nothing_before_the_answer),
         HANDSHAKE_TEST(an_answer_that_cannot_be_understood),
         HANDSHAKE_TEST(no_answer),
-        HANDSHAKE_TEST(an_answer_too_many),
+        HANDSHAKE_TEST(a_second_answer),
         HANDSHAKE_TEST(goodbye_is_last),
         HANDSHAKE_TEST(told_again),
         HANDSHAKE_TEST(another_node),
         HANDSHAKE_TEST(the_proof),
         HANDSHAKE_TEST(a_loop_above),
         HANDSHAKE_TEST(too_deep),
-        HANDSHAKE_TEST(sent_off),
-        HANDSHAKE_TEST(sends_off),
+        HANDSHAKE_TEST(the_upstream_ends),
+        HANDSHAKE_TEST(this_node_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* mux_hash(): depends on all that it is given, and spreads. */
+/* mux_hash(): depends on every byte of its input and of its key, and spreads evenly. */
 #include "mux/node/hash.h"
 #include "tests/unit/check.h"
 
@@ -24,7 +24,7 @@ static void every_byte_counts(void **state) {
     }
 }
 
-/* With names as tests have them: no bucket is much fuller than the others. */
+/* With typical test names no bucket is much fuller than the others. */
 static void it_spreads(void **state) {
     (void)state;
     static unsigned counts[BUCKETS];

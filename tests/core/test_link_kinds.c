@@ -1,5 +1,4 @@
-/* What a link's owner may say of it, what it can read of it, and packets that the owner sends down.
- */
+/* The kinds of links that an owner may open, what it reads of them, and packets it sends down. */
 #include "tests/core/rig.h"
 
 #include "mux/node/hello.h"
@@ -52,7 +51,7 @@ static void give_status(struct mux_link *link, const char *id, enum mux_status s
     rig_give(link, bytes, encode(&packet, bytes));
 }
 
-/* Whatever a process writes to stderr is text: packets, halves of some, bytes that never end. */
+/* Everything that a process writes to stderr is text: packets, half packets, endless lines. */
 static void stderr_is_text(void **state) {
     (void)state;
     uint8_t bytes[1000];
@@ -80,7 +79,7 @@ static void stderr_is_text(void **state) {
     assert_int_equal(rig_counter(MUX_COUNT_damages), 0);
 }
 
-/* No segment: what it says keeps its route, what it did not finish too. */
+/* A link without a segment: its packets keep their route, and so do reports of unfinished tests. */
 static void a_bare_link(void **state) {
     (void)state;
     struct mux_link *link =
@@ -105,8 +104,8 @@ static void a_bare_link(void **state) {
     assert_int_equal(rig_counter(MUX_COUNT_links_open), 1);
 }
 
-/* The owner knows why a process ended: the tests that it was running fail with that. */
-static void the_reason_is_the_owners(void **state) {
+/* The owner gives the reason of a process's end: the tests in progress fail with it. */
+static void the_owner_gives_the_reason(void **state) {
     (void)state;
     struct mux_link *link = rig_connect();
     give_status(link, "t", MUX_STATUS_INPROGRESS);
@@ -126,7 +125,7 @@ static size_t write_hello(uint8_t out[MUX_HELLO_PACKET_BYTES]) {
     return mux_hello_write(&hello, out);
 }
 
-/* A link for nodes takes no worker; one for a worker takes no node. */
+/* A link for nodes refuses a worker; a link for a worker refuses a node. */
 static void nodes_and_workers(void **state) {
     (void)state;
     uint8_t hello[MUX_HELLO_PACKET_BYTES];
@@ -154,7 +153,7 @@ static struct mux_packet input(const char *route, const char *text, bool eof) {
     return packet;
 }
 
-/* To a process's stdin go the bytes themselves, until one packet says that they end. */
+/* A process's stdin gets the content alone, until a packet marks its end. */
 static void a_raw_link(void **state) {
     (void)state;
     struct mux_link *link = open_link(&(struct mux_link_config){
@@ -174,7 +173,7 @@ static void a_raw_link(void **state) {
     assert_non_null(strstr(rig_log, "its input has ended"));
 }
 
-/* The owner's packets go where those from the upstream would. */
+/* Packets from the owner go where packets from the upstream would. */
 static void packets_down(void **state) {
     (void)state;
     struct mux_link *link = rig_connect();
@@ -196,7 +195,7 @@ static void packets_down(void **state) {
     assert_int_equal(rig_counter(MUX_COUNT_down_unknown_packets), 1);
 }
 
-/* A link that does not read: not now, for as long as that, and nothing is lost or dropped. */
+/* While a link does not read the answer is "not now"; nothing is lost or dropped. */
 static void not_now(void **state) {
     (void)state;
     struct mux_link_stats stats;
@@ -267,7 +266,7 @@ static void what_a_link_does(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         KIND_TEST(stderr_is_text),    KIND_TEST(a_bare_link),
-        KIND_TEST(a_raw_link),        KIND_TEST(the_reason_is_the_owners),
+        KIND_TEST(a_raw_link),        KIND_TEST(the_owner_gives_the_reason),
         KIND_TEST(nodes_and_workers), KIND_TEST(packets_down),
         KIND_TEST(not_now),           KIND_TEST(what_a_link_does),
     };

@@ -1,11 +1,11 @@
-/* Links in states that meet rarely: rejected with a newer connection, or with room on offer. */
+/* Rare combinations of link states: rejected with a newer connection, or with room on offer. */
 #include "mux/node/mux_internal.h"
 
 #include "tests/core/rig.h"
 
 #include <stdio.h>
 
-/* Deeper than any tree of nodes: what has such a route has gone round a loop. */
+/* Deeper than any tree of nodes: a packet with such a route has gone round a loop. */
 #define LOOP_SEGMENTS (MUX_NODES_DEEP_MAX + 1)
 
 static struct mux_link *connect_node(const char *identity) {
@@ -34,7 +34,7 @@ static size_t loop_packet(void) {
     return rig_packet(10, route);
 }
 
-/* The newer connection goes on when the older one was refused. */
+/* The newer connection continues when the older one was refused. */
 static void refused_with_a_newer_connection(void **state) {
     (void)state;
     struct mux_link *old = connect_node("a1");
@@ -51,20 +51,20 @@ static void refused_with_a_newer_connection(void **state) {
     rig_send_up();
     assert_true(rig_up_bytes > 0);
     lose(link);
-    link = connect_node("a1"); /* it is still known */
+    link = connect_node("a1"); /* the node is still known */
     assert_string_equal(mux_link_segment(link), "0");
 }
 
 /*
- * A link's large packet does not go on, and inside it is one that shows a loop. Its owner still
- * receives into the slot: it is not free before that is over.
+ * A link's large packet stalls, and inside it is a packet that shows a loop. Its owner still
+ * receives into the slot, which is not free before that is over.
  */
 static void rejected_with_room_on_offer(void **state) {
     (void)state;
     const unsigned slots = mux->middle_slots.count;
     struct mux_link *link = rig_connect();
     size_t large = rig_packet(100000, NULL);
-    rig_give(link, packet_bytes, large); /* the next one is expected to be as large */
+    rig_give(link, packet_bytes, large); /* the next packet is expected to be as large */
     rig_send_up();
     rig_give(link, packet_bytes, 100);
     rig_give(link, packet_bytes, loop_packet());
@@ -83,7 +83,7 @@ static void rejected_with_room_on_offer(void **state) {
     lose(link);
 }
 
-/* A node that came back while all places were taken is not one of those that said nothing. */
+/* A node that came back while all places were taken is not closed as a silent connection. */
 static void a_guest_stays(void **state) {
     (void)state;
     struct mux_link_config config = {"peer", "", true, NULL};

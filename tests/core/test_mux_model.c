@@ -1,7 +1,7 @@
 /*
- * A node's core without I/O: random links, pieces, rooms, losses and way down, driven from a seed.
- * What goes up must be, per segment, what a framer of its own makes of that link's stream.
- * MUX_TEST_SEED=N repeats one run.
+ * A model of a node's core, without I/O: random links, pieces, rooms, losses and packets down, from
+ * a seed. The packets that go up must be, per segment, those that a framer finds in that link's
+ * stream. MUX_TEST_SEED=N repeats one run.
  */
 #include "tests/unit/check.h"
 #include "tests/unit/random.h"
@@ -21,9 +21,9 @@
 #define GATHER_MAX 64
 
 /*
- * Most time in a step. With long ones slow holders of slots are evicted; and a packet underway
- * would be looked into (rule 8), which expect() does not know: such streams come with short ones
- * only.
+ * The greatest time of a step. Long steps evict slow holders of slots; and the core would search an
+ * unfinished packet for another stream (rule 8), which expect() does not model: streams with such
+ * packets have short steps only.
  */
 #define LONG_TICK_NS 4000000
 #define SHORT_TICK_NS 20000
@@ -46,7 +46,7 @@ static void append(struct bytes *bytes, const void *data, size_t len) {
     bytes->len += len;
 }
 
-/* A packet in a record; and chatter, whose cuts are free. */
+/* Record a packet, and chatter, which may be cut anywhere. */
 static void record_packet(struct bytes *record, struct mux_span packet) {
     append(record, "P", 1);
     append(record, packet.data, packet.len);
@@ -73,7 +73,7 @@ struct worker {
     size_t given;
     bool ended, closed, deaf;
     struct mux_room offered;
-    struct bytes up, down; /* records: what came out above, what was sent to it */
+    struct bytes up, down; /* records: its packets that went up, and those sent down to it */
     struct mux_gather sending;
     bool is_sending;
     char segment[32];
@@ -88,10 +88,10 @@ struct world {
     struct worker workers[LINKS];
     unsigned started;
     unsigned evicted;
-    uint64_t tick_most_ns; /* of a step */
+    uint64_t tick_most_ns; /* the greatest time of a step */
     uint64_t now_ns;
     const struct mux_gather *flight;
-    struct bytes up; /* all that the upstream's connections read, whole packets only */
+    struct bytes up; /* the whole packets that the upstream's connections have read */
     struct bytes down_source;
     size_t down_given, down_wanted;
     uint64_t messages;
@@ -159,7 +159,7 @@ static void add_something(struct world *world, struct bytes *stream) {
 }
 
 static void release(struct mux_buffer *buffer) {
-    memset(buffer->data, 0xEE, buffer->size_bytes); /* whoever still reads it shows */
+    memset(buffer->data, 0xEE, buffer->size_bytes); /* a late reader is detected */
 }
 
 static struct mux_buffer *free_buffer(struct world *world) {
@@ -222,7 +222,7 @@ static void start_worker(struct world *world) {
     world->started++;
 }
 
-/* The next bytes of a worker reach the mux. False: it is not to receive now, or nothing is left. */
+/* The worker's next bytes reach the mux. False: the mux does not receive, or nothing is left. */
 static bool give(struct world *world, struct worker *worker) {
     size_t rest = worker->stream.len - worker->given;
     if (!worker->link || worker->ended || !mux_link_wants_receive(worker->link) || rest == 0)
@@ -258,7 +258,7 @@ static void end_worker(struct worker *worker) {
     }
 }
 
-/* Its owner closes it: what it has given so far was all. */
+/* Its owner closes the link: the worker sends no more. */
 static void close_evicted(struct world *world, struct worker *worker) {
     if (!mux_link_close_reason(worker->link) || worker->ended)
         return;
@@ -306,7 +306,7 @@ static struct bytes joined(const struct mux_gather *gather) {
     return bytes;
 }
 
-/* How much of a stream of packets is whole packets. */
+/* The length of the whole packets at the beginning of a stream. */
 static size_t whole(const struct bytes *bytes, size_t len) {
     size_t at = 0;
     uint32_t length, header_bytes;
@@ -317,7 +317,7 @@ static size_t whole(const struct bytes *bytes, size_t len) {
     return at;
 }
 
-/* The flight ends: sent whole, or lost somewhere in it. */
+/* The send in flight completes, or its connection is lost somewhere in it. */
 static void land(struct world *world, bool lost) {
     struct bytes flight = {0};
     size_t sent = 0;
@@ -389,7 +389,7 @@ static void step(struct world *world) {
         land(world, false);
 }
 
-/* Everybody sends the rest, reads and ends; the upstream takes all. False: something is left. */
+/* Workers send the rest, read and end; the upstream takes everything. False: something is left. */
 static bool heal(struct world *world) {
     bool left = false;
     world->now_ns += world->tick_most_ns / 2;
@@ -413,7 +413,7 @@ static bool heal(struct world *world) {
     return left;
 }
 
-/* What must come out of a worker's stream. */
+/* The packets that must come out of a worker's stream. */
 static void expect(struct worker *worker, struct bytes *record) {
     static uint8_t store[MUX_STORE_MAX_BYTES];
     struct mux_framer framer;
@@ -455,7 +455,7 @@ static struct worker *by_segment(struct world *world, struct mux_span segment) {
     return NULL;
 }
 
-/* Shares what went up out to the workers' records. */
+/* Adds each packet that went up to its worker's record. */
 static void sort_up(struct world *world) {
     size_t at = 0;
     while (at < world->up.len) {
@@ -490,7 +490,7 @@ static void check_worker(struct worker *worker) {
     free(expected.data);
 }
 
-/* Every packet that was queued for a link and not dropped with it arrived whole. */
+/* Every packet queued for a link, unless dropped with the link, has arrived whole. */
 static void check_down(struct world *world) {
     const struct mux_counters *counters = mux_counters_of(world->mux);
     const uint64_t *value = counters->value;
@@ -532,7 +532,7 @@ static void run(uint64_t seed) {
     while (steps--)
         step(&world);
     for (unsigned round = 0; heal(&world); round++)
-        assert_true(round < 2000000); /* it would never end */
+        assert_true(round < 2000000); /* no progress */
     check(&world);
     close_world(&world);
 }

@@ -1,4 +1,4 @@
-/* Node links: hello, away and back, given up, and what each of them says. */
+/* Node links: hello, away and back, given up, and the message of each. */
 #include "tests/core/rig.h"
 
 #include "mux/node/hello.h"
@@ -20,7 +20,7 @@ static void give_status(struct mux_link *link, const char *id, enum mux_status s
     rig_give_status(link, id, "5", status);
 }
 
-/* The next packet that went up: has it this id, this route, this status? */
+/* The next packet that went up has this id, route and status. */
 static size_t up_at;
 
 static void assert_up(const char *id, const char *route, enum mux_status status) {
@@ -47,19 +47,19 @@ static void hello_is_not_forwarded(void **state) {
     struct mux_link *link = connect_node("a1", "leaf7");
     assert_nothing_up();
     assert_non_null(strstr(rig_log, "link 0 is node leaf7"));
-    assert_true(rig_read_down(link) > 40); /* the answer: its own hello */
+    assert_true(rig_read_down(link) > 40); /* the answer: the rig's own hello */
     give_status(link, "t", MUX_STATUS_INPROGRESS);
     assert_up("t", "0/5", MUX_STATUS_INPROGRESS);
 }
 
-/* One flap: no fail, the same segment, nothing twice. */
+/* A short loss: no test fails, the segment stays, no packet comes twice. */
 static void away_and_back(void **state) {
     (void)state;
     struct mux_link *link = connect_node("a1", "leaf");
     give_status(link, "t", MUX_STATUS_INPROGRESS);
     assert_up("t", "0/5", MUX_STATUS_INPROGRESS);
     size_t len = rig_packet(3000, NULL);
-    rig_give(link, packet_bytes, len / 2); /* which it will send again, whole */
+    rig_give(link, packet_bytes, len / 2); /* the node sends it again, whole */
     rig_lose(link);
     assert_up(NULL, NULL, MUX_STATUS_NONE); /* unreachable */
     assert_non_null(strstr(rig_log, "node leaf (link 0) is unreachable"));
@@ -94,12 +94,12 @@ static void given_up(void **state) {
     assert_up("one", "0/5", MUX_STATUS_FAIL);
     assert_nothing_up();
     assert_int_equal(rig_counter(MUX_COUNT_links_open), 0);
-    link = connect_node("a1", "leaf"); /* too late: it is another one */
+    link = connect_node("a1", "leaf"); /* too late: it is a new node */
     assert_string_equal(mux_link_segment(link), "1");
     assert_true(mux_deadline_ns(mux) == UINT64_MAX);
 }
 
-/* Another identity is another node: it does not get the tests of the one that is away. */
+/* Another identity is another node: it does not get the tests of the node that is away. */
 static void another_identity(void **state) {
     (void)state;
     struct mux_link *link = connect_node("a1", "leaf");
@@ -115,7 +115,7 @@ static void another_identity(void **state) {
     assert_up("t", "0/5", MUX_STATUS_FAIL);
 }
 
-/* It comes again before the old connection's end is known: that one's bytes come first. */
+/* It connects again before the end of its old connection is known: the old bytes come first. */
 static void superseded(void **state) {
     (void)state;
     struct mux_link *old = connect_node("a1", "leaf");
@@ -136,7 +136,7 @@ static void superseded(void **state) {
     mux_link_ended(old, "its connection was lost");
     rig_run(now_ns);
     mux_link_close(old);
-    assert_true(mux_deadline_ns(mux) <= now_ns); /* the new one has something to do */
+    assert_true(mux_deadline_ns(mux) <= now_ns); /* the new connection has work */
     rig_run(now_ns);
     assert_string_equal(mux_link_segment(link), "0");
     assert_up("t", "0", MUX_STATUS_NONE);
@@ -145,8 +145,8 @@ static void superseded(void **state) {
     assert_true(mux_deadline_ns(mux) == UINT64_MAX);
 }
 
-/* The newer connection is lost before it had its turn: the older one is as it was. */
-static void superseded_in_vain(void **state) {
+/* The newer connection is lost before its turn: the older one is as it was. */
+static void newer_connection_is_lost(void **state) {
     (void)state;
     struct mux_link *old = connect_node("a1", "leaf");
     give_status(old, "t", MUX_STATUS_INPROGRESS);
@@ -193,7 +193,7 @@ static void refused_in_words(void **state) {
         mux_run(mux, now_ns);
         assert_non_null(strstr(rig_log, "is refused as a node: "));
         assert_non_null(strstr(rig_log, refused_hellos[i].words));
-        assert_null(mux_link_close_reason(link)); /* not before the words are sent */
+        assert_null(mux_link_close_reason(link)); /* not before the message is sent */
         assert_true(rig_read_down(link) > 50);
         assert_non_null(mux_link_close_reason(link));
         mux_link_ended(link, "it ended");
@@ -203,13 +203,12 @@ static void refused_in_words(void **state) {
     }
     assert_nothing_up();
     assert_int_equal(rig_counter(MUX_COUNT_nodes_refused), REFUSED_HELLOS);
-    /* what came behind the hellos */
+    /* the bytes after the hellos */
     assert_true(rig_counter(MUX_COUNT_nodes_cut_bytes) > REFUSED_HELLOS * 30);
     assert_int_equal(rig_counter(MUX_COUNT_links_open), 0);
 }
 
-/* What a name must not have is replaced before it is said; keys of later versions may come often.
- */
+/* Forbidden characters of a name are replaced in messages; unknown keys may come repeatedly. */
 static void names_and_unknown_keys(void **state) {
     (void)state;
     static const char content[] = "later=1\nversion=1\nidentity=a3\nname=x\nlater=2\nnodes\n";
@@ -238,7 +237,7 @@ static void a_later_hello(void **state) {
     assert_up(NULL, "0", MUX_STATUS_NONE);
 }
 
-/* Strings that another node has checked are not checked again; CRCs are. */
+/* Strings that another node has checked are not checked again; CRCs are checked. */
 static void trusted(void **state) {
     (void)state;
     size_t len = rig_packet(0, NULL); /* test id "t" is byte 5 */
@@ -254,15 +253,15 @@ static void trusted(void **state) {
     assert_int_equal(rig_counter(MUX_COUNT_damages), 2);
 }
 
-/* The way down to a node that is away is answered. */
-static void no_way_to_who_is_away(void **state) {
+/* A packet down to a node that is away is answered. */
+static void no_way_down_to_a_node_that_is_away(void **state) {
     (void)state;
     rig_lose(connect_node("a1", "leaf"));
     rig_give_down(rig_packet(10, "0/5"));
     assert_non_null(strstr(rig_log, "its node is unreachable"));
 }
 
-/* At the end of this node nobody is waited for. */
+/* When this node ends it waits for no node that is away. */
 static void the_end(void **state) {
     (void)state;
     struct mux_link *link = connect_node("a1", "leaf");
@@ -275,7 +274,7 @@ static void the_end(void **state) {
     assert_int_equal(rig_counter(MUX_COUNT_tests_failed), 0);
 }
 
-/* It says goodbye: nothing is waited for, and what it has left undone has failed. */
+/* After a goodbye the node is not waited for, and its tests in progress fail. */
 static void goodbye(void **state) {
     (void)state;
     uint8_t bytes[MUX_HELLO_PACKET_BYTES];
@@ -292,7 +291,7 @@ static void goodbye(void **state) {
     assert_true(mux_deadline_ns(mux) == UINT64_MAX);
 }
 
-/* Its end is known before its goodbye is read: the reason is the goodbye. */
+/* The end of a node is known before its goodbye is read: the goodbye is the reason. */
 static void goodbye_and_end_at_once(void **state) {
     (void)state;
     static const char reason[] = "node leaf ended while";
@@ -314,8 +313,7 @@ static void a_worker_says_goodbye(void **state) {
     assert_up(NULL, "0", MUX_STATUS_NONE);
 }
 
-/* Nodes that are away take no worker's place, and strangers not the place of one known for longer.
- */
+/* Nodes that are away take no worker's place, and strangers no place of a node known for longer. */
 static void strangers_that_go(void **state) {
     (void)state;
     char identity[8];
@@ -333,12 +331,12 @@ static void strangers_that_go(void **state) {
     assert_true(rig_counter(MUX_COUNT_nodes_given_up) > RIG_LINKS);
     for (unsigned i = 0; i < RIG_LINKS; i++)
         rig_give(rig_connect(), (const uint8_t *)"x\n", 2);
-    known = connect_node("aa", "known"); /* and it needs none of these places */
+    known = connect_node("aa", "known"); /* it needs none of these places */
     assert_string_equal(mux_link_segment(known), "0");
     assert_non_null(strstr(rig_log, "is back"));
 }
 
-/* A connection for which there is no place is closed when it is not a known node's. */
+/* A connection without a place is closed unless a known node made it. */
 static void no_place(void **state) {
     (void)state;
     static const uint8_t word[] = "x\n";
@@ -348,7 +346,7 @@ static void no_place(void **state) {
     struct mux_link *silent = rig_connect(), *worker = rig_connect();
     rig_give(worker, word, 2);
     assert_true(mux_link_turned_away(worker));
-    assert_null(mux_link_close_reason(worker)); /* not before it is told why */
+    assert_null(mux_link_close_reason(worker)); /* not before it was told why */
     assert_true(rig_read_down(worker) > 0);
     assert_non_null(mux_link_close_reason(worker));
     assert_string_equal(mux_link_segment(worker), "");
@@ -356,7 +354,7 @@ static void no_place(void **state) {
     assert_true(mux_link_turned_away(stranger));
     assert_int_equal(rig_counter(MUX_COUNT_nodes_connected), 0);
     rig_lose(links[3]);
-    rig_give(silent, word, 2); /* it gets what has become free */
+    rig_give(silent, word, 2); /* it gets the place that became free */
     assert_false(mux_link_turned_away(silent));
     assert_string_equal(mux_link_segment(silent), "16");
     rig_lose(worker);
@@ -368,7 +366,7 @@ static struct mux_link *connect_from(const char *host) {
     return mux_link_open(mux, &(struct mux_link_config){"peer", host, true, NULL});
 }
 
-/* A connection that speaks gets the place of the one that was silent longest. */
+/* A connection that sends gets the place of the one that was silent longest. */
 static void silent_strangers_yield(void **state) {
     (void)state;
     static const uint8_t word[] = "x\n";
@@ -380,7 +378,7 @@ static void silent_strangers_yield(void **state) {
     assert_string_equal(mux_link_segment(worker), "0");
     rig_give(links[2], word, 2); /* it still has its place */
     assert_string_equal(mux_link_segment(links[2]), "1");
-    rig_give(links[1], word, 2); /* its place is gone, and it gets that of another one */
+    rig_give(links[1], word, 2); /* its place is gone; it gets another one's */
     assert_string_equal(mux_link_segment(links[1]), "2");
     for (unsigned i = 4; i < RIG_LINKS; i++)
         rig_give(links[i], word, 2);
@@ -391,7 +389,7 @@ static void silent_strangers_yield(void **state) {
     assert_int_equal(rig_counter(MUX_COUNT_links_open), RIG_LINKS);
 }
 
-/* Those that say nothing make room for who may be a node that returns. */
+/* Silent connections make room for one that may be a returning node. */
 static void silent_strangers(void **state) {
     (void)state;
     struct mux_link_config config = {"peer", "", true, NULL};
@@ -409,7 +407,7 @@ static void silent_strangers(void **state) {
     rig_connect();
 }
 
-/* The old connection ends with this node: the new one's packets still go up, as the same link. */
+/* The old connection ends with this node: packets of the new one still go up, on the same link. */
 static void superseded_at_the_end(void **state) {
     (void)state;
     struct mux_link *old = connect_node("a1", "leaf");
@@ -427,7 +425,7 @@ static void superseded_at_the_end(void **state) {
     assert_int_equal(rig_counter(MUX_COUNT_links_open), 0);
 }
 
-/* What nobody could read is not reported by its name. */
+/* Tests with unreadable names are reported by their number. */
 static void tests_with_bad_names(void **state) {
     (void)state;
     uint8_t bytes[1000];
@@ -435,7 +433,7 @@ static void tests_with_bad_names(void **state) {
     struct mux_link *link = connect_node("a1", "leaf");
     struct mux_packet packet = {.status = MUX_STATUS_INPROGRESS, .test_id = mux_span_text("\xff")};
     struct mux_pieces pieces;
-    assert_int_equal(mux_packet_gather(&packet, &pieces), MUX_OK); /* strings are not checked */
+    assert_int_equal(mux_packet_gather(&packet, &pieces), MUX_OK); /* checks no strings */
     len = pieces.len_bytes;
     mux_pieces_copy(&pieces, bytes);
     rig_give(link, bytes, len);
@@ -447,7 +445,7 @@ static void tests_with_bad_names(void **state) {
     assert_non_null(strstr(rig_log, "and 1 more tests were in progress"));
 }
 
-/* Strangers that say hello and hold all they can get: a worker has its own, and so has a node. */
+/* Strangers say hello and hold all they can get: workers and known nodes still have their share. */
 static void hostile_nodes(void **state) {
     (void)state;
     static const char *const identities[] = {"a1", "a2", "a3", "a4"};
@@ -487,12 +485,12 @@ int main(void) {
         NODE_TEST(given_up),
         NODE_TEST(another_identity),
         NODE_TEST(superseded),
-        NODE_TEST(superseded_in_vain),
+        NODE_TEST(newer_connection_is_lost),
         NODE_TEST(refused_in_words),
         NODE_TEST(names_and_unknown_keys),
         NODE_TEST(a_later_hello),
         NODE_TEST(trusted),
-        NODE_TEST(no_way_to_who_is_away),
+        NODE_TEST(no_way_down_to_a_node_that_is_away),
         NODE_TEST(the_end),
         NODE_TEST(goodbye),
         NODE_TEST(a_worker_says_goodbye),

@@ -1,11 +1,11 @@
-/* All received buffers are held, or no packet can go on: who gets on all the same. */
+/* All receive buffers are held, or no packet can go up: which links still make progress. */
 #include "tests/core/rig.h"
 
 #define LARGE_BYTES 1000000
 #define MORE_THAN_A_TAIL_BYTES 5000
 #define TAIL_BYTES 4096
 
-/* Links wait for the only large slot, and hold so many buffers. */
+/* `links` links wait for the only large slot, with four buffers each. */
 static void hold_buffers(unsigned links) {
     size_t len = rig_packet(LARGE_BYTES, NULL);
     rig_give(rig_connect(), packet_bytes, MORE_THAN_A_TAIL_BYTES);
@@ -18,7 +18,7 @@ static void hold_buffers(unsigned links) {
     assert_true(len > 4 * RIG_INPUT_BYTES);
 }
 
-/* The transport has no buffer for it: bytes come into the room that it offers then. */
+/* The transport has no buffer for this link: its bytes come into the room that it offers. */
 static void give_starved(struct mux_link *link, const uint8_t *bytes, size_t len) {
     while (len > 0) {
         assert_true(mux_link_wants_receive(link));
@@ -48,8 +48,8 @@ static void small_packets_need_no_buffer(void **state) {
     assert_int_equal(rig_counter(MUX_COUNT_damages), 0);
 }
 
-/* In any pieces, chatter between them. */
-static void nor_does_any_stream_of_them(void **state) {
+/* Packets in any pieces, with chatter between them. */
+static void streams_of_small_packets_need_no_buffer(void **state) {
     (void)state;
     static uint8_t stream[100000];
     struct mux_link *link = rig_connect();
@@ -74,8 +74,8 @@ static void nor_does_any_stream_of_them(void **state) {
     assert_int_equal(rig_counter(MUX_COUNT_damages), 0);
 }
 
-/* It gets a slot as soon as its length is known, and needs no buffer then. */
-static void a_larger_one_goes_into_a_slot(void **state) {
+/* A larger packet gets a slot as soon as its length is known, and then needs no buffer. */
+static void a_larger_packet_goes_into_a_slot(void **state) {
     (void)state;
     struct mux_link *link = rig_connect();
     hold_buffers(10);
@@ -84,18 +84,18 @@ static void a_larger_one_goes_into_a_slot(void **state) {
     assert_int_equal(rig_counter(MUX_COUNT_received_packets), 1);
 }
 
-/* Buffers come back to the transport by themselves: no room is offered in their place. */
+/* Other owners hold the buffers and give them back: no room is offered in their place. */
 static void not_when_others_hold_them(void **state) {
     (void)state;
     struct mux_link *link = rig_connect();
     mux_link_starved(link);
     mux_run(mux, now_ns);
     assert_null(mux_link_offer(link).data);
-    hold_buffers(2); /* from now on the mux does */
+    hold_buffers(2); /* from now on the mux holds them */
     assert_non_null(mux_link_offer(link).data);
 }
 
-/* A buffer has come after all. */
+/* A buffer becomes free. */
 static void until_a_buffer_comes(void **state) {
     (void)state;
     struct mux_link *link = rig_connect();
@@ -146,7 +146,7 @@ static void a_hello_is_answered(void **state) {
     assert_int_equal(rig_counter(MUX_COUNT_nodes_connected), 1);
 }
 
-/* In as many pieces as are received before it is used, and in the link's own store. */
+/* The hello comes in the most pieces that a link takes before it is used, or in its own store. */
 static void a_hello_in_pieces_is_answered(void **state) {
     (void)state;
     fill_batch();
@@ -166,7 +166,7 @@ static void a_hello_in_pieces_is_answered(void **state) {
     assert_int_equal(rig_counter(MUX_COUNT_nodes_connected), 2);
 }
 
-/* Who is none waits, and loses nothing. */
+/* A link that is no node waits, and loses nothing. */
 static void a_worker_waits(void **state) {
     (void)state;
     fill_batch();
@@ -188,10 +188,14 @@ static void a_worker_waits(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        RIG_TEST(small_packets_need_no_buffer),  RIG_TEST(nor_does_any_stream_of_them),
-        RIG_TEST(a_larger_one_goes_into_a_slot), RIG_TEST(not_when_others_hold_them),
-        RIG_TEST(until_a_buffer_comes),          RIG_TEST(a_hello_is_answered),
-        RIG_TEST(a_hello_in_pieces_is_answered), RIG_TEST(a_worker_waits),
+        RIG_TEST(small_packets_need_no_buffer),
+        RIG_TEST(streams_of_small_packets_need_no_buffer),
+        RIG_TEST(a_larger_packet_goes_into_a_slot),
+        RIG_TEST(not_when_others_hold_them),
+        RIG_TEST(until_a_buffer_comes),
+        RIG_TEST(a_hello_is_answered),
+        RIG_TEST(a_hello_in_pieces_is_answered),
+        RIG_TEST(a_worker_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

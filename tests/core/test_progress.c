@@ -1,4 +1,4 @@
-/* Tests in progress: the table against a plain one, and what a dead worker's link says of them. */
+/* Tests in progress: the table against a plain one, and the reports when a worker dies. */
 #include "tests/core/rig.h"
 
 #include "mux/node/progress.h"
@@ -17,7 +17,7 @@
 
 struct plain {
     bool running[LISTS][NAMES];
-    unsigned order[LISTS][NAMES]; /* names in the order they began */
+    unsigned order[LISTS][NAMES]; /* names in the order in which the tests began */
     unsigned count[LISTS];
     unsigned unnamed[LISTS];
 };
@@ -27,7 +27,7 @@ static struct mux_progress progress;
 static struct mux_progress_list lists[LISTS];
 static uint64_t unnamed;
 
-/* Of all lengths: some fill cells to the last byte, the last is one too long. */
+/* Names of all lengths: some fill cells to the last byte, the last is one byte too long. */
 static void make_names(void) {
     for (unsigned i = 0; i < NAMES; i++) {
         size_t len = i < 30 ? 10 + i * 7 : 300 + (i - 30) * 1800;
@@ -38,7 +38,7 @@ static void make_names(void) {
     memset(names[NAMES - 1], 'z', LONGEST_BYTES);
 }
 
-/* With `common_cells` for workers, half of it for nodes. */
+/* A table with `common_cells` for workers, and half as many for nodes. */
 static void open_table(unsigned common_cells) {
     const unsigned common[MUX_PROGRESS_KINDS] = {common_cells, common_cells / 2};
     make_names();
@@ -48,7 +48,7 @@ static void open_table(unsigned common_cells) {
         mux_progress_open(&progress, &lists[i], MUX_PROGRESS_WORKER);
 }
 
-/* Every cell must be back. */
+/* Every cell must be free again. */
 static void close_table(void) {
     for (unsigned i = 0; i < LISTS; i++)
         mux_progress_close(&progress, &lists[i]);
@@ -140,7 +140,7 @@ static void table_against_a_plain_one(void **state) {
     close_table();
 }
 
-/* Tests that began, by list: named or counted, each is accounted for. */
+/* Each test that began is named or counted in its list. */
 static void names_are_lost_not_tests(void **state) {
     (void)state;
     struct random random = {5};
@@ -169,7 +169,7 @@ static void names_are_lost_not_tests(void **state) {
     close_table();
 }
 
-/* So many tests of short names; returns how many have theirs. */
+/* Begins `count` tests with short names; returns how many of the names are kept. */
 static unsigned begin_short(unsigned list, unsigned count) {
     for (unsigned i = 0; i < count; i++) {
         char id[16];
@@ -186,7 +186,7 @@ static void shares(void **state) {
     open_table(all);
     assert_int_equal(begin_short(0, 2000), own + all);
     assert_int_equal(begin_short(1, 5), 5);
-    assert_int_equal(lists[0].cells, own + all); /* its own cells do not come from others */
+    assert_int_equal(lists[0].cells, own + all); /* list 1 has used its own cells */
     unsigned half = begin_short(1, 2000) - own;
     assert_in_range(half, all / 2 * 8 / 9, all / 2);
     assert_int_equal(lists[0].cells, own + all - half);
@@ -194,13 +194,13 @@ static void shares(void **state) {
     assert_in_range(third, all / 3 * 8 / 9, all / 3 * 9 / 8);
     assert_in_range(lists[0].cells - own, all / 3 * 8 / 9, all / 3 * 9 / 8);
     uint64_t most = lists[0].unnamed;
-    assert_int_equal(most + lists[0].cells, 2000); /* all that lost a name are counted */
+    assert_int_equal(most + lists[0].cells, 2000); /* every test that lost its name is counted */
     begin_short(0, 2000);
     assert_in_range(lists[1].cells - own, all / 3 * 8 / 9, all / 3 * 9 / 8);
     close_table();
 }
 
-static void a_long_name_takes_from_who_has_more(void **state) {
+static void a_long_name_takes_from_the_longest_list(void **state) {
     (void)state;
     open_table(900);
     begin_short(0, 2000);
@@ -311,7 +311,7 @@ static void a_walk_survives_changes(void **state) {
     assert_next(mux_progress_walk_next, 1, NULL);
     mux_progress_walk(&lists[1]);
     assert_next(mux_progress_walk_next, 1, "c");
-    mux_progress_walk(&lists[1]); /* anew */
+    mux_progress_walk(&lists[1]); /* from the start again */
     assert_next(mux_progress_walk_next, 1, "c");
     assert_next(mux_progress_walk_next, 1, "d");
     assert_next(mux_progress_walk_next, 1, "b");
@@ -357,11 +357,11 @@ static void tests_of_a_dead_worker(void **state) {
     rig_give_status(link, "nested", "0/3", MUX_STATUS_INPROGRESS);
     rig_give_status(link, "empty", "", MUX_STATUS_INPROGRESS);
     rig_give_status(link, "over", NULL, MUX_STATUS_SUCCESS);
-    rig_give_status(link, "one", "0/3", MUX_STATUS_SUCCESS); /* of the same name elsewhere */
+    rig_give_status(link, "one", "0/3", MUX_STATUS_SUCCESS); /* the same name at another route */
     rig_give_status(other, "lives", NULL, MUX_STATUS_INPROGRESS);
     rig_send_up();
     size_t at = rig_up_bytes;
-    rig_give(link, (const uint8_t *)"\xb3)", 2); /* what it died in */
+    rig_give(link, (const uint8_t *)"\xb3)", 2); /* it died in this packet */
     mux_link_ended(link, "it died of something");
     rig_run(now_ns);
     rig_send_up();
@@ -402,7 +402,7 @@ static void end_link(struct mux_link *link) {
     assert_true(mux_link_finished(link));
 }
 
-/* Reads the fails of tests from `first` on; returns how many. */
+/* Reads the failures of the tests from `first` on; returns their number. */
 static unsigned read_failed(size_t *at, const char *route, unsigned first, unsigned most) {
     unsigned count = 0;
     for (; *at < rig_up_bytes && count < most; count++) {
@@ -429,7 +429,7 @@ static void assert_more(size_t *at, const char *route, unsigned count) {
     assert_int_equal(*at, rig_up_bytes);
 }
 
-#define MANY 20000 /* more than the rig's memory is for */
+#define MANY 20000 /* more than the rig's memory has room for */
 #define ENDED 500
 
 static void more_than_is_remembered(void **state) {
@@ -446,8 +446,8 @@ static void more_than_is_remembered(void **state) {
     assert_int_equal(rig_counter(MUX_COUNT_tests_failed), MANY - ENDED);
 }
 
-/* Strangers fill what there is: a worker that comes after them has its part. */
-static void strangers_take_no_ones_right(void **state) {
+/* Strangers fill the table: a worker that comes after them still has its share. */
+static void strangers_leave_each_worker_its_share(void **state) {
     (void)state;
     for (unsigned i = 0; i + 1 < RIG_LINKS; i++)
         give_many(rig_connect(), 0, 2000, MUX_STATUS_INPROGRESS);
@@ -477,13 +477,13 @@ int main(void) {
         cmocka_unit_test(table_against_a_plain_one),
         cmocka_unit_test(names_are_lost_not_tests),
         cmocka_unit_test(shares),
-        cmocka_unit_test(a_long_name_takes_from_who_has_more),
+        cmocka_unit_test(a_long_name_takes_from_the_longest_list),
         cmocka_unit_test(kinds_do_not_compete),
         cmocka_unit_test(tests_below_a_route),
         cmocka_unit_test(a_walk_survives_changes),
         RIG_TEST(tests_of_a_dead_worker),
         RIG_TEST(more_than_is_remembered),
-        RIG_TEST(strangers_take_no_ones_right),
+        RIG_TEST(strangers_leave_each_worker_its_share),
         RIG_TEST(long_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* Sizes and times as people write them. */
+/* Sizes and times as users write them. */
 #include "tests/unit/check.h"
 
 #include "tools/base/quantity.h"

@@ -1,6 +1,6 @@
 /*
- * Who is the same node again: proofs, connections that stand while a newer one is there, nodes that
- * come another way, and time in which this node did not run.
+ * Nodes that return: proofs of identity, connections that still stand when a newer one comes, nodes
+ * that come another way, and time in which this node did not run.
  */
 #include "tests/core/rig.h"
 
@@ -10,7 +10,7 @@
 
 #define GRACE_NS (30 * SECOND_NS)
 
-static char secret[MUX_IDENTITY_BYTES]; /* of the last answer */
+static char secret[MUX_IDENTITY_BYTES]; /* from the last answer */
 
 static void give_hello(struct mux_link *link, const char *identity, const char *proof) {
     struct mux_hello hello;
@@ -21,7 +21,7 @@ static void give_hello(struct mux_link *link, const char *identity, const char *
     rig_give(link, bytes, mux_hello_write(&hello, bytes));
 }
 
-/* A node connects; proof NULL: of a version that knows none. */
+/* A node connects. `proof`: NULL for a version that has no proofs. */
 static struct mux_link *connect_node(const char *identity, const char *proof) {
     struct mux_hello answer;
     struct mux_packet packet;
@@ -51,7 +51,7 @@ static void give_goodbye(struct mux_link *link, uint32_t nodes) {
     rig_give(link, bytes, mux_goodbye_write(nodes, bytes));
 }
 
-/* How often a test has this status in what went up, under this route? */
+/* How often a packet with this test, route and status went up. */
 static unsigned count_up(const char *id, const char *route, enum mux_status status) {
     struct mux_packet packet;
     unsigned count = 0;
@@ -76,7 +76,7 @@ static void without_the_proof(void **state) {
         assert_non_null(strstr(rig_log, "is refused as a node: its identity is in use"));
         assert_non_null(mux_link_close_reason(thief));
     }
-    rig_lose(old); /* not while it is away either */
+    rig_lose(old); /* while it is away the proof is needed, too */
     connect_node("a1", "");
     assert_non_null(strstr(rig_log, "is refused as a node"));
     assert_int_equal(rig_counter(MUX_COUNT_nodes_returned), 0);
@@ -86,8 +86,7 @@ static void without_the_proof(void **state) {
     assert_int_equal(rig_counter(MUX_COUNT_nodes_returned), 1);
 }
 
-/* Its first answer may not have reached it: until it has said something nothing is there to take.
- */
+/* The first answer may not have reached the node: until it has sent something it needs no proof. */
 static void before_the_first_answer(void **state) {
     (void)state;
     struct mux_link *old = connect_node("a1", "");
@@ -97,7 +96,7 @@ static void before_the_first_answer(void **state) {
     assert_string_equal(mux_link_segment(link), "0");
 }
 
-/* The newer connection has the proof: the older one may drip as long as it likes. */
+/* The newer connection has the proof: an older one that drips does not delay it. */
 static void the_proof_wins(void **state) {
     (void)state;
     struct mux_link *old = connect_node("a1", "");
@@ -116,8 +115,7 @@ static void the_proof_wins(void **state) {
     assert_int_equal(rig_counter(MUX_COUNT_tests_failed), 0);
 }
 
-/* What our kernel has of the old connection is read before it is closed, however long that takes.
- */
+/* The bytes that our kernel has of the old connection are read before it is closed. */
 static void unread_bytes_come_first(void **state) {
     (void)state;
     struct mux_link *old = connect_node("a1", "");
@@ -135,7 +133,7 @@ static void unread_bytes_come_first(void **state) {
     assert_false(mux_link_wants_receive(link));
 }
 
-/* Three connections, each newer: they have their turns in that order. */
+/* Three connections of a node, each newer: they have their turns in that order. */
 static void a_chain(void **state) {
     (void)state;
     struct mux_link *links[12];
@@ -151,7 +149,7 @@ static void a_chain(void **state) {
     rig_lose(links[0]);
     assert_true(mux_link_wants_receive(links[1]));
     assert_false(mux_link_wants_receive(links[2]));
-    mux_link_ended(links[2], "it was lost"); /* one in the middle goes */
+    mux_link_ended(links[2], "it was lost"); /* one from the middle of the chain */
     mux_link_close(links[2]);
     rig_lose(links[1]);
     assert_true(mux_link_wants_receive(links[3]));
@@ -162,7 +160,7 @@ static void a_chain(void **state) {
  * ---- another way ----
  */
 
-/* A node in the middle is started anew; the leaf below it lives on. */
+/* A node in the middle is restarted; the leaf below it goes on. */
 static void the_middle_ends(uint32_t nodes_left, bool is_killed) {
     struct mux_link *middle = connect_node("a1", "");
     give_notice(middle, "1eaf", "3", true);
@@ -199,8 +197,10 @@ static void the_middle_is_killed(void **state) {
     comes_back();
 }
 
-/* What the middle had taken from the leaf and not sent on died with it: the leaf, for which those
- * tests have ended, does not tell of them again. */
+/*
+ * Packets that the middle had taken from the leaf but not sent died with it. For the leaf those
+ * tests have ended: it does not report them again.
+ */
 static void ends_are_lost_with_the_middle(void **state) {
     (void)state;
     struct mux_link *middle = connect_node("a1", "");
@@ -215,8 +215,8 @@ static void ends_are_lost_with_the_middle(void **state) {
     give_notice(again, "1eaf", "0", true);
     give_notice(again, "1ea2", "0/7", true);
     rig_give_status(again, "told-again", "0/7/0", MUX_STATUS_INPROGRESS);
-    rig_give_status(again, "ends-there", "0/0", MUX_STATUS_SUCCESS); /* sent a second time */
-    rig_give_status(again, "ended", "00/0", MUX_STATUS_SUCCESS);     /* somebody else's */
+    rig_give_status(again, "ends-there", "0/0", MUX_STATUS_SUCCESS); /* sent again */
+    rig_give_status(again, "ended", "00/0", MUX_STATUS_SUCCESS);     /* another test */
     rig_run(now_ns + GRACE_NS);
     assert_int_equal(count_up("ended", "0/3/0", MUX_STATUS_FAIL), 1);
     assert_int_equal(count_up("ended-below", "0/3/7/0", MUX_STATUS_FAIL), 1);
@@ -227,7 +227,7 @@ static void ends_are_lost_with_the_middle(void **state) {
     assert_int_equal(rig_counter(MUX_COUNT_tests_failed), 2);
 }
 
-/* It connects directly after its own connection, which took an end with it. */
+/* The leaf's own connection is lost with the end of a test; it returns below another node. */
 static void ends_are_lost_with_the_way(void **state) {
     (void)state;
     struct mux_link *leaf = connect_node("1eaf", "");
@@ -247,7 +247,7 @@ static void nothing_is_below(void **state) {
     the_middle_ends(0, false);
 }
 
-/* The leaf itself connects here, and its old way still stands. */
+/* The leaf itself connects here while its old way still stands. */
 static void directly(void **state) {
     (void)state;
     struct mux_link *middle = connect_node("a1", "");
@@ -263,7 +263,7 @@ static void directly(void **state) {
     assert_int_equal(count_up("u", "0/33/0", MUX_STATUS_FAIL), 1);
     assert_int_equal(rig_counter(MUX_COUNT_nodes_moved), 1);
     struct mux_link *other = connect_node("a3", "");
-    give_notice(other, "1eaf", "9", true); /* and away again, while its link stands */
+    give_notice(other, "1eaf", "9", true); /* away again while its link stands */
     rig_run(now_ns + SECOND_NS);
     assert_non_null(mux_link_close_reason(leaf));
     rig_lose(leaf);
@@ -285,13 +285,13 @@ static void malformed_notices(void **state) {
         rig_give_packet(link, &(struct mux_packet){.file_name = mux_span_text("muxd.node"),
                                                    .file_content = mux_span_text(contents[i]),
                                                    .route = mux_span_text("0")});
-    give_notice(link, "a5", "0", false); /* never was here */
+    give_notice(link, "a5", "0", false); /* it was never here */
     rig_send_up();
     assert_int_equal(rig_up_bytes, 0);
     assert_null(mux_link_close_reason(link));
 }
 
-/* No link has the whole table, and what does not fit is said. */
+/* No link can fill the whole table, and nodes that do not fit are reported. */
 static void very_many_nodes(void **state) {
     (void)state;
     char identity[16], route[16];
@@ -320,10 +320,10 @@ static void its_own_notice(void **state) {
     assert_non_null(mux_link_close_reason(link));
     assert_int_equal(rig_counter(MUX_COUNT_loops), 1);
     rig_lose(link);
-    assert_int_equal(rig_counter(MUX_COUNT_nodes_lost), 0); /* it is not waited for */
+    assert_int_equal(rig_counter(MUX_COUNT_nodes_lost), 0); /* the node does not wait for itself */
 }
 
-/* Plain connections say nothing of who they are: but no farm is so deep. */
+/* A plain connection has no identity to show a loop, but no farm is as deep as this route. */
 static void a_route_of_many_segments(void **state) {
     (void)state;
     char route[3 * MUX_NODES_DEEP_MAX] = "0";
@@ -339,7 +339,7 @@ static void a_route_of_many_segments(void **state) {
     assert_int_equal(rig_counter(MUX_COUNT_loops), 1);
 }
 
-/* Stopped for an hour: who was away then has had no time to come back. */
+/* This node was stopped for an hour: nodes that were away had no time to come back. */
 static void this_node_slept(void **state) {
     (void)state;
     struct mux_link *link = connect_node("a1", "");

@@ -1,6 +1,6 @@
 /*
- * A node driven wholly by program: packets in by mux_add_up(), from links and by mux_add_down(),
- * packets out to a sink, which says "not now" as it likes. Nothing is lost, doubled or reordered.
+ * A node that a program drives: packets in by mux_add_up(), from links and by mux_add_down(),
+ * packets out to a sink that says "not now" at random. Nothing is lost, doubled or reordered.
  */
 #include "tests/unit/check.h"
 #include "tests/unit/random.h"
@@ -26,12 +26,12 @@ static uint8_t *memory;
 
 /* The sink. */
 static bool sink_blocks;        /* it says "not now" */
-static unsigned sink_one_in;    /* ... else to one in so many; 0: to none */
+static unsigned sink_one_in;    /* ... otherwise to one packet in this many; 0: to none */
 static unsigned offers_unasked; /* offered after "not now" and before mux_sink_ready() */
 static bool is_blocked;
 static uint64_t refusals;
-static unsigned
-    taken[LINKS + 1]; /* the next number that must come; of this node itself: the last */
+/* The next number that must come from each link; the last: from this node itself. */
+static unsigned taken[LINKS + 1];
 static unsigned messages, texts, failures;
 static char last_failure[256];
 static struct mux_link *links[LINKS];
@@ -183,7 +183,7 @@ static void make_stream(struct stream *stream) {
     }
 }
 
-/* Some of it, as a transport brings it. False: the link does not want any. */
+/* Gives some of it, as a transport does. False: the link does not receive now. */
 static bool give_some(struct mux_link *link, struct stream *stream) {
     size_t len = 1 + random_below(&chance, INPUT_BYTES), rest = stream->len - stream->sent;
     if (rest == 0 || !mux_link_wants_receive(link))
@@ -218,7 +218,7 @@ static bool all_taken(void) {
     return true;
 }
 
-/* Streams of all links, a sink that mostly takes: each link's packets come whole and in order. */
+/* All links send, and the sink mostly takes: each link's packets come whole and in order. */
 static void streams(void **state) {
     (void)state;
     struct stream stream[LINKS];
@@ -285,7 +285,7 @@ static void not_now_for_a_second(void **state) {
     free(stream.bytes);
 }
 
-/* Packets of the owner's, as a link's and as this node's own. */
+/* Packets that the owner adds, as a link's and as this node's own. */
 static void packets_up(void **state) {
     (void)state;
     struct mux_packet packet = {.status = MUX_STATUS_INPROGRESS, .test_id = mux_span_text("t0")};

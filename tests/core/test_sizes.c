@@ -1,6 +1,6 @@
 /*
- * Sizes of what there is one of for each link or connection: a few kilobytes for one of 10,000 idle
- * ones. Who makes them larger does it here, knowingly.
+ * Sizes of the structures of each link and connection: a few kilobytes for one of 10,000 idle
+ * workers. A change that makes them larger changes this limit, knowingly.
  */
 #include "tests/unit/check.h"
 

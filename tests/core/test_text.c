@@ -1,4 +1,4 @@
-/* What reaches a terminal: whatever goes in, nothing comes out that could steer it. */
+/* Texts for a terminal: nothing comes out that could control it, whatever goes in. */
 #include "tests/unit/check.h"
 #include "tests/unit/random.h"
 
@@ -36,7 +36,7 @@ static void test_sequences(void **state) {
     SAME("", "");
 }
 
-/* What is not seen, or turns around what is, is named; tests/mux/test_unicode.py has all of it. */
+/* Invisible and reordering characters are shown by code; tests/mux/test_unicode.py has all. */
 static void test_hidden(void **state) {
     (void)state;
     static const struct {
@@ -67,12 +67,12 @@ static void test_marks(void **state) {
     text_clean(mux_span_text(in), true, out, sizeof out);
     assert_string_equal(out, expected);
     SAME("b\u0301\u0302c\u0303", "b\u0301\u0302c\u0303");
-    SAME("\u0301b\n\u0301", "\\u0301b\n\\u0301"); /* they would sit on what is not theirs */
+    SAME("\u0301b\n\u0301", "\\u0301b\n\\u0301"); /* without a base character of their own */
     SAME("b\u0301\u0301\u0301\u0301\u0301\u0301\u0301\u200D\u0301\u0301",
          "b\u0301\u0301\u0301\u0301\u0301\u0301\u0301\\u200d\u0301\\u0301");
 }
 
-/* A name shows all: what is left out of two would make them look the same. */
+/* A name shows every byte: two names that differ must not look the same. */
 static void test_names(void **state) {
     (void)state;
     char out[64];

@@ -1,4 +1,4 @@
-/* cmocka and what it wants included before it. */
+/* cmocka, and the headers that must be included before it. */
 #ifndef TESTS_UNIT_CHECK_H
 #define TESTS_UNIT_CHECK_H
 
@@ -15,7 +15,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-/* Exactly these bytes on the heap, so that a look past the end is found by ASan. Caller frees. */
+/* A copy of exactly `len` bytes on the heap: ASan finds a read past its end. The caller frees. */
 static inline uint8_t *exact_copy(const void *data, size_t len) {
     uint8_t *copy = malloc(len ? len : 1);
     assert_non_null(copy);
@@ -24,7 +24,7 @@ static inline uint8_t *exact_copy(const void *data, size_t len) {
     return copy;
 }
 
-/* The same bytes, and both there or both not. */
+/* Both fields are absent, or both are present with the same bytes. */
 static inline void assert_same_field(struct mux_span a, struct mux_span b) {
     assert_int_equal(a.data != NULL, b.data != NULL);
     assert_int_equal(a.len, b.len);

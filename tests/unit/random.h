@@ -1,4 +1,4 @@
-/* Repeatable random numbers for tests: splitmix64. The same seed gives the same run everywhere. */
+/* Repeatable random numbers for tests: splitmix64. A seed gives the same run everywhere. */
 #ifndef TESTS_UNIT_RANDOM_H
 #define TESTS_UNIT_RANDOM_H
 

@@ -26,7 +26,7 @@ static uint32_t times_x8(uint32_t a) {
     return a;
 }
 
-/* By the definition: the sum of a * x^i for every x^i in b. */
+/* The definition: the sum of a * x^i for every x^i in b. */
 static uint32_t slow_multiply(uint32_t a, uint32_t b) {
     uint32_t product = 0;
     for (int i = 31; i >= 0; i--, a = times_x(a))
@@ -73,7 +73,7 @@ static void multiplied(void **state) {
     }
 }
 
-/* Every power that there may be, each from the one before. */
+/* Every power that can occur, each computed from the one before. */
 static void all_powers(void **state) {
     (void)state;
     uint32_t power = ONE;
@@ -92,7 +92,7 @@ static void check_concat(const uint8_t *data, size_t a_bytes, size_t b_bytes) {
         fail_msg("concat %zu and %zu bytes", a_bytes, b_bytes);
 }
 
-/* Two parts moved to their places, forwards and backwards. */
+/* The CRCs of two parts, moved to their places forwards and backwards. */
 static void placed(void **state) {
     (void)state;
     struct random random = {5};
@@ -120,7 +120,7 @@ static void joined_and_cut(void **state) {
     check_concat(large, LARGE_BYTES, 0);
 }
 
-/* A CRC that is wrong by some bits stays wrong: both ways keep errors apart. */
+/* A CRC that is wrong by some bits stays wrong: neither operation can correct an error. */
 static void errors_survive(void **state) {
     (void)state;
     struct random random = {5};

@@ -1,7 +1,7 @@
 /*
- * The framer's contract with its caller: what is lent and what is stored, stores, direct receive,
- * flushing, the stream's end, and linear time. What it makes of streams is compared with the
- * corpora and the oracle in tests/differential.
+ * The framer's contract with its caller: which bytes it lends and which it stores, stores, direct
+ * receive, flushing, the stream's end, and linear time. tests/differential compares the frames of
+ * streams with the corpora and the oracle.
  */
 #include <stdio.h>
 #include <time.h>
@@ -68,7 +68,7 @@ static void whole_packets_are_lent(void **state) {
     assert_int_equal(mux_framer_stored(&framer), 0);
 }
 
-/* However it is cut: the part in the store, and what follows it in the next span is lent again. */
+/* A cut packet is stored, wherever it is cut; the packets after it in the next span are lent. */
 static void cut_packets_are_stored(void **state) {
     (void)state;
     for (size_t cut = 1; cut < FOO_BYTES; cut++) {
@@ -113,20 +113,19 @@ static void direct_receive(void **state) {
     assert_int_equal(mux_framer_room(&framer).len, 0);
 }
 
-/* Only a packet underway has room of its own. */
+/* Only an unfinished packet offers room for direct receive. */
 static void no_room_for_others(void **state) {
     (void)state;
     start(MUX_STORE_MIN_BYTES);
     feed("half a line", 11);
     assert_next(MUX_FRAME_NONE);
     assert_null(mux_framer_room(&framer).data);
-    feed("\xb3\x29", 2); /* its length is not known yet */
+    feed("\xb3\x29", 2); /* the packet's length is not known yet */
     assert_next(MUX_FRAME_NONE);
     assert_null(mux_framer_room(&framer).data);
 }
 
-/* A small store is filled up before a larger one is asked for; only there a packet gets its room.
- */
+/* A small store is filled before a larger one is asked for; only that one has room for a packet. */
 static void no_room_in_a_small_store(void **state) {
     (void)state;
     static uint8_t content[MUX_STORE_MIN_BYTES];
@@ -148,21 +147,21 @@ static void no_room_in_a_small_store(void **state) {
     assert_int_equal(mux_framer_room(&framer).len, 16384 - MUX_STORE_MIN_BYTES - 1);
 }
 
-/* A packet that its writer abandoned, and another stream behind it (rule 8). */
-static void looked_into(void **state) {
+/* A packet that its writer abandoned, with another stream after it (rule 8). */
+static void an_abandoned_packet_is_searched(void **state) {
     (void)state;
     const char begun[] = "\xb3\x20\x40\xbf\xff\xff\x01"
                          "f\xbf\xff\xf0";
     start(MUX_STORE_MIN_BYTES);
     feed(begun, sizeof begun - 1);
     assert_next(MUX_FRAME_NONE);
-    assert_false(mux_framer_resynchronise(&framer)); /* nothing but the beginning */
+    assert_false(mux_framer_resynchronise(&framer)); /* only the beginning is stored */
     feed(foo, FOO_BYTES - 1);
     assert_next(MUX_FRAME_NONE);
-    assert_false(mux_framer_resynchronise(&framer)); /* none is whole */
+    assert_false(mux_framer_resynchronise(&framer)); /* no whole packet */
     feed(foo + FOO_BYTES - 1, 6);
     assert_next(MUX_FRAME_NONE);
-    assert_true(mux_framer_resynchronise(&framer)); /* one is, the next is cut */
+    assert_true(mux_framer_resynchronise(&framer)); /* one whole packet; the next is cut */
     assert_next(MUX_FRAME_DAMAGE);
     assert_int_equal(frame.why, MUX_ERROR_ABANDONED);
     assert_int_equal(frame.bytes.len, sizeof begun - 1);
@@ -175,7 +174,7 @@ static void looked_into(void **state) {
     assert_int_equal(mux_framer_stored(&framer), 0);
 }
 
-/* A packet underway that cannot be one any more is chatter: the room is gone. */
+/* When the bytes of an unfinished packet refute it, it is chatter and its room is gone. */
 static void room_of_a_refuted_packet(void **state) {
     (void)state;
     start(MUX_STORE_MIN_BYTES);
@@ -202,8 +201,10 @@ static struct wire packet_of(size_t content_len) {
     return wire;
 }
 
-/* In pieces, a packet larger than the store asks for one that is large enough, and no larger than
- * the largest. */
+/*
+ * A packet that comes in pieces and is larger than the store asks for a store that is large enough
+ * for it, at most for the largest.
+ */
 static void small_store_asks(void **state) {
     (void)state;
     static const size_t contents[] = {100, 4000, 4086, 4096, 10000, 1000000, 4194280};
@@ -230,7 +231,7 @@ static void small_store_asks(void **state) {
     }
 }
 
-/* What arrived whole needs no store, however large it is. */
+/* A packet that arrived whole needs no store, however large it is. */
 static void whole_needs_no_store(void **state) {
     (void)state;
     struct wire wire = packet_of(4194280);
@@ -242,7 +243,7 @@ static void whole_needs_no_store(void **state) {
     wire_free(&wire);
 }
 
-/* A move keeps what is stored and where the framer was: to another store and within the same. */
+/* A move, to another store or within one, keeps the stored bytes and the framer's position. */
 static void moves_keep_all(void **state) {
     (void)state;
     start(MUX_STORE_MIN_BYTES);
@@ -250,7 +251,7 @@ static void moves_keep_all(void **state) {
     assert_next_bytes(MUX_FRAME_CHATTER, "line\n", 5);
     mux_framer_move(&framer, framer.store);
     assert_next(MUX_FRAME_NONE);
-    assert_int_equal(mux_framer_stored(&framer), 4 + 7); /* "rest" waits, with a small packet */
+    assert_int_equal(mux_framer_stored(&framer), 4 + 7); /* "rest" is stored, with a small packet */
     assert_int_equal(mux_framer_room(&framer).len, 0);
     mux_framer_flush(&framer);
     assert_next_bytes(MUX_FRAME_CHATTER, "rest", 4);
@@ -286,7 +287,7 @@ static void chatter_waits_for_its_newline(void **state) {
 static void flushed(void **state) {
     (void)state;
     start(MUX_STORE_MIN_BYTES);
-    mux_framer_flush(&framer); /* there is nothing, now or later */
+    mux_framer_flush(&framer); /* nothing is stored: no effect, now or later */
     assert_next(MUX_FRAME_NONE);
     feed("ab", 2);
     assert_next(MUX_FRAME_NONE);
@@ -294,20 +295,20 @@ static void flushed(void **state) {
     assert_next_bytes(MUX_FRAME_CHATTER, "ab", 2);
     assert_next(MUX_FRAME_NONE);
     feed("cd", 2);
-    assert_next(MUX_FRAME_NONE); /* it waits again */
+    assert_next(MUX_FRAME_NONE); /* the next one waits again */
     feed("\xb3", 1);
     assert_next(MUX_FRAME_NONE);
     mux_framer_flush(&framer);
     assert_next_bytes(MUX_FRAME_CHATTER, "cd", 2);
     assert_next(MUX_FRAME_NONE);
-    assert_int_equal(mux_framer_stored(&framer), 1); /* the signature is no chatter yet */
+    assert_int_equal(mux_framer_stored(&framer), 1); /* the signature may still begin a packet */
     mux_framer_flush(&framer);
     assert_next(MUX_FRAME_NONE);
     feed(foo + 1, FOO_BYTES - 1);
     assert_next_bytes(MUX_FRAME_PACKET, FOO, FOO_BYTES);
 }
 
-/* Half a character is not torn by a flush: what follows still belongs to it. */
+/* A flush does not cut a character: its rest may still follow. */
 static void flush_in_a_character(void **state) {
     (void)state;
     start(MUX_STORE_MIN_BYTES);
@@ -322,7 +323,7 @@ static void flush_in_a_character(void **state) {
     assert_next(MUX_FRAME_NONE);
 }
 
-/* Never a frame per byte: not for lines that come together, nor for a line that never ends. */
+/* Chatter never comes a frame per byte: not lines that arrive together, and not an endless line. */
 static void chatter_comes_in_large_frames(void **state) {
     (void)state;
     const size_t lines = 20000, long_line_bytes = 200000, least_mean_bytes = 512;
@@ -384,7 +385,7 @@ static void ends(void **state) {
     assert_next(MUX_FRAME_NONE);
 }
 
-/* The end is said while half of a packet is in the store and its rest is only just fed. */
+/* The end comes when half of a packet is stored and its rest was fed but not yet read. */
 static void ends_with_fed_bytes_left(void **state) {
     (void)state;
     start(MUX_STORE_MIN_BYTES);
@@ -399,24 +400,24 @@ static void ends_with_fed_bytes_left(void **state) {
 
 /* ---- linear time ---- */
 
-#define GROWTH 8           /* so much longer is the second stream */
+#define GROWTH 8           /* the second stream is this many times longer */
 #define GROWTH_ALLOWED 24  /* linear: 8, quadratic: 64 */
-#define SLACK_SECONDS 0.02 /* what a clock tick or a page fault may cost */
+#define SLACK_SECONDS 0.02 /* the cost of a clock tick or a page fault */
 
 struct hostile {
     const char *name;
-    const char *unit; /* the stream is this again and again */
+    const char *unit; /* the stream is a repetition of this */
     size_t unit_bytes;
     size_t piece_bytes;
-    size_t stream_bytes; /* of the shorter stream */
+    size_t stream_bytes; /* length of the shorter stream */
 };
 
 #define UNIT(literal) literal, sizeof(literal) - 1
 #define MIB ((size_t)1 << 20)
 
 /*
- * LENGTH says 4194303; the test id is 2 MiB, or nearly all of the packet, and the route code behind
- * it refutes the candidate: each is believed for long, and one begins every 9 bytes.
+ * LENGTH is 4194303; the test id is 2 MiB, or nearly all of the packet, and the route code after
+ * it refutes the candidate: each candidate stands for long, and one begins every 9 bytes.
  */
 #define BELIEVED_FOR_2_MIB "\xb3\x2c\x01\xbf\xff\xff\xa0\x00\x00"
 #define BELIEVED_TO_THE_END "\xb3\x2c\x01\xbf\xff\xff\xbf\xff\xf0"
@@ -514,7 +515,7 @@ int main(void) {
         cmocka_unit_test(direct_receive),
         cmocka_unit_test(no_room_for_others),
         cmocka_unit_test(no_room_in_a_small_store),
-        cmocka_unit_test(looked_into),
+        cmocka_unit_test(an_abandoned_packet_is_searched),
         cmocka_unit_test(room_of_a_refuted_packet),
         cmocka_unit_test(small_store_asks),
         cmocka_unit_test(whole_needs_no_store),

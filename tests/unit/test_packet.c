@@ -1,4 +1,4 @@
-/* Reading and writing packets: upstream's own, all fields, all lengths, all damage. */
+/* Reading and writing packets: those of python-subunit's tests, all fields, lengths and damage. */
 #include "mux/packet/packet.h"
 #include "tests/unit/check.h"
 #include "tests/unit/random.h"
@@ -37,7 +37,7 @@ static void assert_encodes_to(const struct mux_packet *packet, struct mux_span e
     free(out);
 }
 
-/* Reads it in exact memory and compares; `widths` says how it was written. */
+/* Reads the bytes in memory of exactly their length, and compares the fields. */
 static void assert_reads_as(struct mux_span wire, const struct mux_packet *expected) {
     struct mux_packet packet;
     struct mux_layout layout;
@@ -68,7 +68,7 @@ struct upstream {
 #define WIRE(bytes) \
     { (const uint8_t *)(bytes), sizeof(bytes) - 1 }
 
-/* python/tests/test_test_protocol2.py of testing-cabal/subunit: what is both read and written. */
+/* From python/tests/test_test_protocol2.py of testing-cabal/subunit: to be read and written. */
 static const struct upstream upstream[] = {
     {WIRE("\xb3)\x01\x0c\x03"
           "foo\x08U_\x1b"),
@@ -134,7 +134,7 @@ static void upstream_packets(void **state) {
     }
 }
 
-/* The ones that upstream's reader rejects, and why we do. */
+/* Packets that its reader rejects, and the error that we reject them with. */
 static void upstream_damage(void **state) {
     (void)state;
     static const struct {
@@ -163,7 +163,7 @@ static void upstream_damage(void **state) {
                                         "application/foo; charset=1x3Q\x00")));
 }
 
-/* Every combination of fields: our writer and the tests' own agree, and reading undoes both. */
+/* Every combination of fields: our writer and the tests' own agree, and reading inverts both. */
 static void all_fields(void **state) {
     (void)state;
     uint8_t tags[WIRE_TAGS_BYTES];
@@ -177,7 +177,7 @@ static void all_fields(void **state) {
     }
 }
 
-/* Over-long numbers mean the same; writing anew makes them minimal. */
+/* Over-long numbers mean the same; writing the packet again makes them minimal. */
 static void over_long_numbers(void **state) {
     (void)state;
     uint8_t tags[WIRE_TAGS_BYTES];
@@ -200,7 +200,7 @@ static void over_long_numbers(void **state) {
 
 static const uint8_t *content_bytes; /* MUX_PACKET_MAX_BYTES of them */
 
-/* A packet whose content is so long, compared with the tests' own writer; 0 when too large. */
+/* Compares a packet with `len` bytes of content with the tests' own writer; 0: it is too large. */
 static size_t length_with_content(size_t len) {
     struct mux_packet packet = {.file_name = SPAN(""),
                                 .file_content = mux_span(content_bytes, len)};
@@ -222,7 +222,7 @@ static size_t length_with_content(size_t len) {
     return written;
 }
 
-/* Upstream's writer table, and everything around the edges of LENGTH. */
+/* The table of python-subunit's writer tests, and the lengths around the edges of LENGTH. */
 static void lengths(void **state) {
     (void)state;
     assert_int_equal(length_with_content(0), 10);
@@ -240,7 +240,7 @@ static void lengths(void **state) {
     assert_int_equal(length_with_content(MUX_PACKET_MAX_BYTES), 0);
 }
 
-/* Lengths of 64 and 16384 are never written, but they are read: LENGTH is wider than it must be. */
+/* Lengths of 64 and 16384 are never written, but are read: their LENGTH is wider than necessary. */
 static void lengths_never_written(void **state) {
     (void)state;
     static const struct {
@@ -320,7 +320,7 @@ static struct wire rich_packet(void) {
     return wire;
 }
 
-/* No part of a packet is one, and as long as it is right its beginning is never refuted. */
+/* No part of a packet is a packet, and no beginning of a good packet is refuted. */
 static void truncated(void **state) {
     (void)state;
     struct wire wire = rich_packet();
@@ -344,7 +344,7 @@ static void assert_inside(struct mux_span field, const uint8_t *data, size_t len
         assert_true(field.data >= data && field.data + field.len <= data + len);
 }
 
-/* Whatever parses has its fields inside, says the same when written anew, and always fitted. */
+/* If it parses: its fields lie inside, it can be written again, and no beginning is refuted. */
 static void check_hostile(const uint8_t *data, size_t len) {
     uint32_t length, used;
     struct mux_packet packet;
@@ -409,7 +409,7 @@ static void random_bodies(void **state) {
         check_hostile(copy, len);
         free(copy);
     }
-    assert_true(good > 1000); /* else the test is about nothing */
+    assert_true(good > 1000); /* enough of them are valid to test something */
 }
 
 static void every_capacity(void **state) {
@@ -433,7 +433,7 @@ static enum mux_error encode(const struct mux_packet *packet) {
     return mux_packet_encode(packet, out, sizeof out, &written);
 }
 
-static void what_is_not_written(void **state) {
+static void packets_that_are_not_written(void **state) {
     (void)state;
     const struct mux_span nul = SPAN("a\0b"), bad = SPAN("a\xFF");
     const struct mux_span strings[] = {nul, bad};
@@ -460,7 +460,7 @@ static void what_is_not_written(void **state) {
                      MUX_ERROR_TOO_LARGE);
 }
 
-/* Tags whose count or bytes are wrong would make a packet that no reader accepts. */
+/* Tags with a wrong count or wrong bytes would make a packet that every reader rejects. */
 static void wrong_tags_are_not_written(void **state) {
     (void)state;
     const struct mux_span tags = SPAN("\x01"
@@ -502,7 +502,7 @@ static void tags_one_by_one(void **state) {
     free(tags);
 }
 
-/* In pieces it is the same, and the content was not copied but in a small packet. */
+/* A packet in pieces has the same bytes, and only a small packet's content is copied. */
 static void in_pieces(void **state) {
     (void)state;
     uint8_t tags[WIRE_TAGS_BYTES];
@@ -574,7 +574,7 @@ int main(void) {
         cmocka_unit_test(every_byte_changed),
         cmocka_unit_test(random_bodies),
         cmocka_unit_test(every_capacity),
-        cmocka_unit_test(what_is_not_written),
+        cmocka_unit_test(packets_that_are_not_written),
         cmocka_unit_test(wrong_tags_are_not_written),
         cmocka_unit_test(tags_one_by_one),
         cmocka_unit_test(in_pieces),

@@ -1,11 +1,11 @@
-/* What a node says itself: read back, it is what the oracle's rules 6 and 7 demand. */
+/* Packets that a node makes itself: read back, they are as the oracle's rules 6 and 7 demand. */
 #include "mux/packet/report.h"
 #include "tests/unit/check.h"
 #include "tests/unit/wire.h"
 
 static uint8_t *content_bytes; /* MUX_PACKET_MAX_BYTES of them */
 
-/* A report read back. The memory is the caller's to free: wire.data. */
+/* A report read back. The caller frees wire.data. */
 struct read_back {
     struct wire wire;
     struct mux_packet packet;
@@ -86,7 +86,7 @@ static void damage(void **state) {
         check_damage(1 + (size_t)why, (enum mux_error)why, routes((size_t)why % ROUTES));
 }
 
-/* From what one packet can carry to the largest damage there is. */
+/* From the damage that one packet can carry to the greatest damage. */
 static void large_damage(void **state) {
     (void)state;
     for (size_t i = 0; i < ROUTES; i++) {
@@ -127,7 +127,7 @@ static void assert_same_bytes(const struct mux_packet *event, struct mux_span ro
     wire_free(&b.wire);
 }
 
-/* As fields they are the same packets. */
+/* The reports as fields are the same packets. */
 static void events(void **state) {
     (void)state;
     struct mux_span bytes = mux_span(content_bytes, 1000);

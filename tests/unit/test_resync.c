@@ -1,5 +1,4 @@
-/* Where another stream goes on inside a packet that is not whole: compared with the rule's words.
- */
+/* Resynchronisation inside an unfinished packet: compared with a direct transcription of rule 8. */
 #include <time.h>
 
 #include "mux/packet/resync.h"
@@ -12,14 +11,14 @@
     "foo\x08U_\x1b"
 #define FOO_BYTES (sizeof FOO - 1)
 
-/* A begun packet of 4 MB with a file, whose content may be anything. */
+/* The beginning of a 4 MB packet with a file, whose content may be any bytes. */
 #define BEGUN                      \
     "\xb3\x20\x40\xbf\xff\xff\x01" \
     "f\xbf\xff\xf0"
 #define BEGUN_BYTES (sizeof BEGUN - 1)
 
 static void add_some(struct wire *wire, struct random *random) {
-    /* as literals in two parts: the f is no hexadecimal digit */
+    /* two literals: the f must not be read as a hexadecimal digit */
     static const char bad_crc[] = "\xb3)\x01\x0c\x03"
                                   "foo\x08U_?";
     static const char *const things[] = {"\xb3", "\xb3)", "text", bad_crc};
@@ -29,7 +28,7 @@ static void add_some(struct wire *wire, struct random *random) {
     }
 }
 
-/* From `at` whole packets with good CRCs to the end, the last perhaps cut. */
+/* From `at` to the end there are whole packets with good CRCs; the last may be cut. */
 static bool stands(struct mux_span bytes, size_t at) {
     unsigned whole = 0;
     while (at < bytes.len) {
@@ -50,7 +49,7 @@ static bool stands(struct mux_span bytes, size_t at) {
     return whole > 0;
 }
 
-static size_t by_the_words(struct mux_span bytes) {
+static size_t by_the_rule(struct mux_span bytes) {
     for (size_t at = 1; at < bytes.len; at++)
         if (stands(bytes, at))
             return at;
@@ -71,7 +70,7 @@ static void random_streams(void **state) {
         }
         wire_bytes(&wire, FOO, random_below(&random, FOO_BYTES));
         size_t at = mux_resync_find(wire_span(&wire));
-        assert_int_equal(at, by_the_words(wire_span(&wire)));
+        assert_int_equal(at, by_the_rule(wire_span(&wire)));
         found += at > 0;
         nowhere += at == 0;
         wire_free(&wire);
@@ -93,7 +92,7 @@ static double seconds_for(const char *unit, size_t unit_bytes, size_t len) {
     return (double)(after.tv_sec - before.tv_sec) + (double)(after.tv_nsec - before.tv_nsec) * 1e-9;
 }
 
-/* Eight times the bytes take no 64 times as long, whatever they are. */
+/* Eight times the bytes must not take 64 times the time, whatever they are. */
 static void linear_time(void **state) {
     (void)state;
     /* packets; signatures; packets of 100 kB that begin every 11 bytes and are whole, CRC bad */

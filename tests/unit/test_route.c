@@ -1,4 +1,4 @@
-/* Prefixing and stripping against packets written anew by the tests' own writer. */
+/* Prefixing and stripping, compared with packets that the tests' own writer makes. */
 #include <stdio.h>
 
 #include "mux/packet/crc.h"
@@ -9,7 +9,7 @@
 
 #define ABSENT mux_span(NULL, 0)
 
-/* A packet with what parsing found in it. */
+/* A packet and its parsed fields. */
 struct parsed {
     struct mux_span bytes;
     struct mux_packet packet;
@@ -42,7 +42,7 @@ static struct wire joined(const struct mux_pieces *pieces) {
     return wire;
 }
 
-/* The body of a packet: what must stay byte for byte. */
+/* The body of a packet, which must stay byte for byte. */
 static struct mux_span body_of(const struct parsed *parsed) {
     return mux_span(parsed->bytes.data + parsed->layout.body_offset,
                     parsed->layout.route_offset - parsed->layout.body_offset);
@@ -52,7 +52,7 @@ static unsigned flags_of(struct mux_span bytes) {
     return (unsigned)bytes.data[1] << 8 | bytes.data[2];
 }
 
-/* The same body under another route, written anew. */
+/* The same body with another route, from the tests' own writer. */
 static struct wire rewritten(const struct parsed *parsed, struct mux_span route) {
     struct wire wire = {0};
     wire_packet(&wire, flags_of(parsed->bytes), body_of(parsed), route, &(struct wire_widths){0});
@@ -78,7 +78,7 @@ static void assert_pieces_are(const struct mux_pieces *pieces, const struct wire
 
 /* ---- prefixing ---- */
 
-/* In one piece, into memory that is no larger than it must be. */
+/* In one piece, into memory of exactly the size needed. */
 static void check_write(const struct mux_prefix *prefix, const struct parsed *parsed,
                         const struct wire *expected) {
     uint8_t *out = malloc(parsed->bytes.len + MUX_PREFIX_GROWTH_BYTES);
@@ -140,7 +140,7 @@ static void prefix_all_routes(void **state) {
 }
 
 static uint8_t *content_bytes;                      /* MUX_PACKET_MAX_BYTES of them */
-static char segments[4][MUX_SEGMENT_MAX_BYTES + 1]; /* of the lengths where numbers grow */
+static char segments[4][MUX_SEGMENT_MAX_BYTES + 1]; /* with the lengths at which numbers grow */
 
 static void check_content_length(size_t len, struct mux_span route, unsigned length_width) {
     struct mux_packet packet = {.status = MUX_STATUS_FAIL,
@@ -154,7 +154,7 @@ static void check_content_length(size_t len, struct mux_span route, unsigned len
     wire_free(&wire);
 }
 
-/* Where LENGTH, the route's number or both change their width. */
+/* Lengths at which LENGTH, the route's number or both change their width. */
 static void prefix_grows_numbers(void **state) {
     (void)state;
     struct mux_span long_route = mux_span(content_bytes, 16383 - 63);
@@ -182,7 +182,7 @@ static void prefix_near_the_limit(void **state) {
         check_content_length(MUX_PACKET_MAX_BYTES - 16 - less, ABSENT, 1);
 }
 
-/* Every segment in front of the one before, then all cut again. */
+/* Adds segments one by one, then strips them all again. */
 static void nested(void **state) {
     (void)state;
     struct mux_packet packet = {.test_id = mux_span_text("t"), .status = MUX_STATUS_FAIL};
@@ -211,7 +211,7 @@ static void nested(void **state) {
     wire_free(&level[0]);
 }
 
-static void segments_that_are_none(void **state) {
+static void invalid_segments(void **state) {
     (void)state;
     struct mux_prefix prefix;
     uint8_t *longest = exact_copy(content_bytes, MUX_SEGMENT_MAX_BYTES);
@@ -393,7 +393,7 @@ static void assert_split(const struct mux_packet *packet, struct mux_span segmen
     wire_free(&content);
 }
 
-/* So much content that a packet with over-long numbers would just reach the limit. */
+/* Content for which a packet with over-long numbers just reaches the limit. */
 static void fill_up(struct mux_packet *packet) {
     packet->file_content = mux_span(content_bytes, 0);
     struct wire wire = {0};
@@ -418,7 +418,7 @@ static void split_all_fields(void **state) {
     }
 }
 
-/* Ever less content and ever more of the rest: it is split, or refused for the stated reasons. */
+/* Less and less content, and more of the rest: it is split, or refused with the right error. */
 static void split_little_content(void **state) {
     (void)state;
     struct mux_prefix prefix = prefix_of(mux_span_text(segments[3]));
@@ -450,7 +450,7 @@ static void nothing_to_split(void **state) {
     assert_int_equal(mux_prefix_split(&prefix, &packet, &first, &last), MUX_ERROR_TOO_LARGE);
 }
 
-/* Tags fill the packet: they go with the last part, which then is too large by itself. */
+/* Tags fill the packet: they belong to the last part, which is then too large by itself. */
 static void too_many_tags_to_split(void **state) {
     (void)state;
     const size_t tag_bytes = 1000;
@@ -497,7 +497,7 @@ static int use_portable(void **state) {
 
 static int use_pclmul(void **state) {
     (void)state;
-    mux_crc_use_pclmul(true); /* where the CPU has it not, test_crc says so */
+    mux_crc_use_pclmul(true); /* test_crc reports a CPU without it */
     return 0;
 }
 
@@ -514,7 +514,7 @@ int main(void) {
         cmocka_unit_test(prefix_all_routes),
         cmocka_unit_test(prefix_near_the_limit),
         cmocka_unit_test(nested),
-        cmocka_unit_test(segments_that_are_none),
+        cmocka_unit_test(invalid_segments),
         cmocka_unit_test(strip_shrinks_numbers),
         cmocka_unit_test(strip_without_route),
         cmocka_unit_test(first_segments),

@@ -1,4 +1,4 @@
-/* mux_string_check() against a decoder that works by code points, not by tables. */
+/* mux_string_check() against a decoder that computes code points, without tables. */
 #include <stdio.h>
 
 #include "mux/packet/packet.h"
@@ -6,16 +6,16 @@
 #include "tests/unit/random.h"
 
 #define CODE_POINTS 0x110000u
-#define WORD_BYTES 8 /* string.c looks at so many at once */
+#define WORD_BYTES 8 /* string.c checks this many at once */
 
-/* How many bytes the code point takes, or 0 when it has no place in UTF-8. */
+/* The number of bytes of the code point in UTF-8; 0: it has none. */
 static unsigned encoded_bytes(uint32_t code) {
     if (code >= 0xD800 && code <= 0xDFFF)
         return 0;
     return code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : code < CODE_POINTS ? 4 : 0;
 }
 
-/* The code in `width` bytes, whether that is its right width or not. */
+/* The code in `width` bytes, also when that is not its right width. */
 static void encode(uint8_t *out, uint32_t code, unsigned width) {
     static const uint8_t lead[] = {0, 0x00, 0xC0, 0xE0, 0xF0};
     for (unsigned i = width; i-- > 1; code >>= 6)
@@ -23,8 +23,7 @@ static void encode(uint8_t *out, uint32_t code, unsigned width) {
     out[0] = (uint8_t)(lead[width] | code);
 }
 
-/* Bytes of the character at the front, 0 when there is none: decodes, then asks if that is right.
- */
+/* The length of the first character, 0 when it is invalid: decodes it, then checks the code. */
 static unsigned decode(const uint8_t *at, size_t len) {
     unsigned width = at[0] < 0x80           ? 1
                      : (at[0] >> 5) == 0x06 ? 2
@@ -78,7 +77,7 @@ static void all_short_strings(void **state) {
     }
 }
 
-/* Every lead with every second byte, and the edges of those behind. */
+/* Every first byte with every second byte, and the edge values of the bytes after them. */
 static void four_bytes(void **state) {
     (void)state;
     static const uint8_t edges[] = {0x00, 0x01, 0x41, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0,
@@ -91,7 +90,7 @@ static void four_bytes(void **state) {
             }
 }
 
-/* Every code, surrogates and those beyond the end too, in every width, amid ASCII. */
+/* Every code, also surrogates and codes past the last, in every width, between ASCII. */
 static void all_code_points(void **state) {
     (void)state;
     for (uint32_t code = 1; code < 0x200000; code++) {
@@ -109,7 +108,7 @@ static void all_code_points(void **state) {
     }
 }
 
-/* One odd thing at every place of strings of every length around the width of a word. */
+/* One odd sequence at every place of strings of every length around the width of a word. */
 static void every_offset(void **state) {
     (void)state;
     static const char *const odd[] = {"\xC2\xB3", "\xE2\x82\xAC", "\xF0\x9F\x98\x80", "\x80",
@@ -146,7 +145,7 @@ static void random_strings(void **state) {
     }
 }
 
-/* Characters one behind the other, then cut anywhere. */
+/* A row of characters, cut anywhere. */
 static void random_text(void **state) {
     (void)state;
     struct random random = {2};

@@ -2,7 +2,7 @@
 #include "mux/packet/packet.h"
 #include "tests/unit/check.h"
 
-/* The rule in other words than number.c: two bits of width, the rest big endian. */
+/* Written independently of varint.h: two bits of width, the rest big endian. */
 static unsigned write_in_width(uint8_t *out, uint32_t value, unsigned width) {
     uint64_t wire = (uint64_t)value | (uint64_t)(width - 1) << (8 * width - 2);
     for (unsigned i = 0; i < width; i++)
@@ -28,7 +28,7 @@ static void check_value(uint32_t value) {
         fail_msg("%u is read as %u", value, read);
 }
 
-/* Upstream's own table, in bytes. */
+/* The table of python-subunit's tests, in bytes. */
 static void known_bytes(void **state) {
     (void)state;
     static const struct {
@@ -62,7 +62,7 @@ static void all_values(void **state) {
     check_value(MUX_VARINT_MAX);
 }
 
-/* Over-long forms are read, and every cut is seen, with nothing read behind it. */
+/* Over-long forms are read, and every cut is detected without a read past it. */
 static void over_long_and_cut(void **state) {
     (void)state;
     static const uint32_t values[] = {0,     1,     62,      63,      64,      65,        16382,
@@ -83,7 +83,7 @@ static void over_long_and_cut(void **state) {
     }
 }
 
-/* What follows a number is not looked at. */
+/* The bytes after a number are not read. */
 static void first_bytes(void **state) {
     (void)state;
     for (unsigned first = 0; first < 256; first++) {

@@ -70,7 +70,7 @@ void wire_body(struct wire *wire, const struct mux_packet *packet, unsigned widt
     }
 }
 
-/* The least width for LENGTH that can say a length of which it is itself a part. */
+/* The least width for LENGTH that can hold the length, which includes LENGTH itself. */
 static unsigned length_width(size_t without, unsigned width) {
     while (without + width >= (size_t)1 << (8 * width - 2))
         width++;
@@ -108,7 +108,7 @@ void wire_seal(uint8_t *packet, size_t len) {
         packet[len - 4 + (size_t)i] = (uint8_t)(crc >> (24 - 8 * i));
 }
 
-/* Takes the lowest digit off a number whose digits have these many values. */
+/* Removes and returns the lowest digit of a number in base `values`. */
 static unsigned digit(unsigned *number, unsigned values) {
     unsigned value = *number % values;
     *number /= values;

@@ -1,6 +1,6 @@
 /*
- * A second writer of packets, for tests alone: plain, slow, with numbers as wide as asked for and
- * zlib's CRC. What libmux writes or rewrites is compared with it.
+ * A second writer of packets, for tests: plain, slow, with numbers of any width and zlib's CRC. The
+ * packets that libmux writes or rewrites are compared with its packets.
  */
 #ifndef TESTS_UNIT_WIRE_H
 #define TESTS_UNIT_WIRE_H
@@ -14,7 +14,7 @@ struct wire {
     size_t capacity;
 };
 
-/* How wide numbers are, 1..4 bytes; a number that needs more gets more. 0: as narrow as can be. */
+/* Widths of numbers, 1..4 bytes; a number that needs more gets more. 0: the least width. */
 struct wire_widths {
     unsigned fields;
     unsigned route;
@@ -28,13 +28,13 @@ void wire_bytes(struct wire *wire, const void *data, size_t len);
 void wire_number(struct wire *wire, uint32_t value, unsigned width);
 void wire_string(struct wire *wire, struct mux_span string, unsigned width);
 
-/* The wire's flags of these fields. */
+/* The flags of a packet with these fields. */
 unsigned wire_flags(const struct mux_packet *packet);
 
 /* All fields before the route. */
 void wire_body(struct wire *wire, const struct mux_packet *packet, unsigned width);
 
-/* A whole packet from its parts, CRC and all; route.data == NULL: no route, whatever flags say. */
+/* A whole packet from its parts, with its CRC; route.data == NULL: no route, whatever flags say. */
 void wire_packet(struct wire *wire, unsigned flags, struct mux_span body, struct mux_span route,
                  const struct wire_widths *widths);
 
@@ -42,12 +42,12 @@ void wire_packet(struct wire *wire, unsigned flags, struct mux_span body, struct
 void wire_from(struct wire *wire, const struct mux_packet *packet,
                const struct wire_widths *widths);
 
-/* Makes the CRC at the packet's end right. */
+/* Writes the right CRC at the packet's end. */
 void wire_seal(uint8_t *packet, size_t len);
 
 /*
- * One of WIRE_VARIANTS packets that go through all statuses, flags and fields, each absent, empty
- * or filled. The fields are static; `tags` is room for the tags.
+ * One of WIRE_VARIANTS packets, which have all statuses, flags and fields, each absent, empty
+ * or filled. The fields are static; `tags` is memory for the tags.
  */
 #define WIRE_VARIANTS (8u * 2 * 2 * 2 * 2 * 3 * 3 * 4 * 3)
 #define WIRE_TAGS_BYTES 16
