@@ -1,9 +1,9 @@
-"""Subunit v2 by hand: a writer that can also write what it must not, and a strict reader."""
+"""Subunit v2 for the attack: a writer that can also write invalid packets, and a strict reader."""
 import struct
 import zlib
 
 STATUS = (None, "exists", "inprogress", "success", "uxsuccess", "skip", "fail", "xfail")
-MOST = 4194303  # bytes of a packet
+MOST = 4194303  # the largest packet, in bytes
 
 
 def number(value):
@@ -62,19 +62,19 @@ class Malformed(Exception):
 
 
 class Event:
-    """One packet's fields; strings as bytes, those that are not there None."""
+    """One packet's fields; strings as bytes, absent fields as None."""
     __slots__ = ("route", "test_id", "status", "file", "content", "eof")
 
 
 class Reader:
-    """Whole packets from a stream in which nothing else may be."""
+    """Reads a stream that must consist of whole packets."""
 
     def __init__(self):
         self.data = bytearray()
         self.packets = self.bytes = 0
 
     def feed(self, data):
-        """The events that are whole now."""
+        """Returns the events of the packets that are now whole."""
         self.data += data
         self.bytes += len(data)
         at, events = 0, []

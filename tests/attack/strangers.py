@@ -2,8 +2,8 @@
 """
 usage: strangers.py SEED KINDS ADDRESS...
 
-Strangers of every kind (or of the KINDS, with commas between, or of all but -KINDS), many at a time,
-each by a seed of its own, until stdin ends. Says how many of each kind there were.
+Strangers of every kind (or of KINDS, separated by commas, or of all but -KINDS), many at a time, each
+with a seed of its own, until stdin ends. Prints the number of each kind.
 """
 import collections
 import os
@@ -18,7 +18,7 @@ import time
 from packets import *
 
 CROWD = 40  # strangers at a time
-RATE = 16000000  # bytes a second of all: the one who looks at the stream is python, too
+RATE = 16000000  # bytes a second of all together: the reader of the stream is python, too
 
 over = threading.Event()
 
@@ -28,7 +28,7 @@ class Gone(Exception):
 
 
 class Budget:
-    """How much may be sent now."""
+    """Limits the rate of all strangers together."""
 
     def __init__(self, rate):
         self.rate = rate
@@ -66,7 +66,7 @@ class Stranger:
         return sock
 
     def send(self, sock, data, piece=None):
-        """In pieces. A peer that takes nothing for 5 s, or that hangs up, ends the stranger."""
+        """Sends in pieces. A peer that takes nothing for 5 s, or closes, ends the stranger."""
         for at in range(0, len(data), piece or 65536):
             part = data[at:at + (piece or 65536)]
             budget.take(len(part) + 200)
@@ -81,14 +81,14 @@ class Stranger:
             raise Gone
 
     def leave(self):
-        """In order, at once, or with a reset."""
+        """Closes its connections, some with a reset."""
         for sock in self.socks:
             if self.rng.random() < 0.4 and sock.family == socket.AF_INET:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             sock.close()
 
     def size(self, least, most):
-        """Small ones are likelier."""
+        """A random size; small sizes are more likely."""
         return int(least * (most / least) ** self.rng.random())
 
     def bytes(self, count):
@@ -98,7 +98,7 @@ class Stranger:
         return "".join(self.rng.choices("abcxyz0189/._ \t\u00e9\u4e16\u202e\U0001f600", k=count))
 
     def good(self):
-        """A packet as workers send them, with fields by chance; its id is no good worker's."""
+        """A packet such as workers send, with random fields; no good worker has its id."""
         rng = self.rng
         chance = lambda value: value if rng.random() < 0.4 else None
         file = chance("log")
@@ -155,7 +155,7 @@ class Stranger:
         self.pause(1)
 
     def many_tests(self):
-        """Begun by the thousand, some ended; then it vanishes."""
+        """Begins thousands of tests, ends some, and vanishes."""
         sock = self.connect()
         size, count = self.size(1, 500), self.rng.randrange(1, 3000)
         for start in range(0, count, 100):
@@ -191,7 +191,7 @@ class Stranger:
                 sock.close()
 
     def node(self):
-        """As one, with workers of its own that are in the middle of tests; then no word, or goodbye."""
+        """A node with workers in the middle of tests; then silence, or goodbye."""
         sock = self.connect()
         self.send(sock, hello("%032x" % self.rng.getrandbits(128)))
         for i in range(self.rng.randrange(1, 200)):
@@ -202,7 +202,7 @@ class Stranger:
         self.pause(1)
 
     def node_that_lies(self):
-        """What a node sends is not read for UTF-8 and NUL: strings of all bytes, wrong checksums."""
+        """muxd trusts a node's strings: it sends strings of any bytes, and wrong checksums."""
         sock = self.connect()
         self.send(sock, hello("%032x" % self.rng.getrandbits(128)))
         for _ in range(30):
@@ -219,7 +219,7 @@ class Stranger:
         self.pause(3)
 
     def does_not_read(self):
-        """It asks for packets on the way down (run answers who says slow) and reads none, or slowly."""
+        """Asks for packets down (tests/attack/run sends them to the test "slow"), reads few or none."""
         sock = self.connect()
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         self.send(sock, packet(test_id="slow"))
@@ -243,7 +243,7 @@ class Stranger:
         self.pause(3)
 
     def half_with_whole_inside(self):
-        """What a packet that stays half is looked into for, after 2 s: whole ones up to its end."""
+        """Half a packet with whole packets inside up to its end, which muxd searches after 2 s."""
         sock = self.connect()
         part = lambda: self.rng.choice((self.good(), self.good(), self.large(self.size(10, 200000))))
         half = self.large(self.size(5000, 4000000))
@@ -257,7 +257,7 @@ class Stranger:
             half = b""
 
     def jam(self):
-        """Half large packets in as many connections as it takes, each alive by a byte now and then."""
+        """Half large packets on many connections, each with another byte now and then."""
         count, size, burst = self.rng.randrange(20, 200), self.size(50000, 4100000), self.size(1000, 250000)
         half = self.large(size)
         for _ in range(count):
@@ -277,7 +277,7 @@ class Stranger:
                     sock.close()
 
     def fill_the_table(self):
-        """Tests by the ten thousand, as a worker or as a node, and it stays."""
+        """Begins tens of thousands of tests, as a worker or as a node, and stays."""
         sock = self.connect()
         if self.rng.random() < 0.5:
             self.send(sock, hello("%032x" % self.rng.getrandbits(128)))
@@ -287,7 +287,7 @@ class Stranger:
         self.hold(5)
 
     def spy(self):
-        """Takes the name under which it was answered for its own, elsewhere."""
+        """Uses the identity from muxd's answer as its own on another connection."""
         first, second = self.connect(), None
         self.send(first, hello("%032x" % self.rng.getrandbits(128)))
         found = re.search(rb"identity=([0-9a-f]+)", first.recv(4096))
@@ -330,7 +330,7 @@ class Stranger:
         self.send(sock, packet(tags=[""] * self.size(1, 1000000)))
 
     def forger(self):
-        """Verdicts on the tests of others, which its own segment gives away."""
+        """Sends verdicts on others' tests; its own segment shows that they are not its own."""
         sock = self.connect()
         for _ in range(50):
             self.send(sock, packet(test_id="g%d.%d" % (self.rng.randrange(9), self.rng.randrange(99)),
@@ -362,7 +362,7 @@ def visit(seed, kinds, addresses, counts):
     try:
         getattr(stranger, kind)()
     except (OSError, Gone):
-        pass  # turned away, closed, not read: what strangers deserve
+        pass  # refused, closed or not read: all are allowed
     finally:
         stranger.leave()
 

@@ -1,4 +1,4 @@
-"""Would the attack notice? Each promise is broken once in a stream that is made by hand."""
+"""The attack notices broken promises: each is broken once in a stream made by hand."""
 import os
 import tempfile
 import threading
@@ -20,7 +20,7 @@ class Account(unittest.TestCase):
             self.worker.sent.append((workers.time.monotonic(), test_id, status, zlib.crc32(b"")))
 
     def read(self, stream):
-        """What broke, by the account's words."""
+        """Returns the account's message about the broken promise."""
         self.account.newcomers[b"join"] = self.worker
         self.worker.sent.appendleft((workers.time.monotonic(), b"join", None, zlib.crc32(b"")))
         with tempfile.TemporaryFile() as file:

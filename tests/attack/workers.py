@@ -1,4 +1,4 @@
-"""Good workers, what they are owed, and who keeps the account of it."""
+"""Good workers, and the account of the packets and verdicts that muxd must deliver for them."""
 import os
 import random
 import socket
@@ -10,7 +10,7 @@ from collections import deque
 
 from packets import *
 
-PATIENCE = 60  # seconds: a generous minute, for every promise
+PATIENCE = 60  # seconds in which each promise must be kept: generous
 
 
 class Broken(Exception):
@@ -18,7 +18,7 @@ class Broken(Exception):
 
 
 class Account:
-    """Reads the stream and holds it against what each good worker has sent."""
+    """Reads the stream and compares it with the packets that each good worker has sent."""
 
     def __init__(self):
         self.lock = threading.Lock()
@@ -34,7 +34,7 @@ class Account:
             self.broken = text
 
     def read(self, file):
-        """To its end."""
+        """Reads the stream to its end."""
         try:
             while data := os.read(file.fileno(), 1 << 18):
                 events = self.reader.feed(data)
@@ -64,7 +64,7 @@ class Account:
             self.slow.append(event.route)
 
     def late(self):
-        """Who waits for longer than a minute."""
+        """Breaks when a worker has waited for longer than PATIENCE."""
         with self.lock:
             for worker in [*self.newcomers.values(), *self.by_route.values()]:
                 since = worker.oldest()
@@ -77,7 +77,7 @@ class Account:
 
 
 class Worker(threading.Thread):
-    """Sends what behave() makes until it is told to stop, and ends in order."""
+    """Sends the packets of behave() until `stop` is set, and ends in order."""
     numbers = iter(range(1 << 60))
 
     def __init__(self, account, address, seed, stop):
@@ -121,7 +121,7 @@ class Worker(threading.Thread):
         self.running.remove(event.test_id)
 
     def oldest(self):
-        """Since when it waits for something."""
+        """The time since which it has waited for something."""
         if self.sent:
             return self.sent[0][0]
         return self.dead_since if self.running else None
@@ -180,7 +180,7 @@ class Worker(threading.Thread):
 
 
 class Steady(Worker):
-    """A test at a time, all the while, each begun and ended."""
+    """Begins and ends one test after the other, all the time."""
 
     def behave(self):
         for i in iter(range(1 << 60).__iter__().__next__, None):
@@ -192,7 +192,7 @@ class Steady(Worker):
 
 
 class Long(Worker):
-    """One test that takes all the time: whoever says that it failed lies."""
+    """One test that lasts the whole time: it must never be reported as failed."""
 
     def behave(self):
         self.send("g%d.long" % self.number, "inprogress")
@@ -202,7 +202,7 @@ class Long(Worker):
 
 
 class Bursts(Worker):
-    """A thousand packets in a write, and a pause."""
+    """Writes a thousand packets at once, then pauses."""
 
     def behave(self):
         begin = 0
@@ -213,7 +213,7 @@ class Bursts(Worker):
 
 
 class Large(Worker):
-    """Attachments up to the largest, with small packets between."""
+    """Attachments up to the largest size, with small packets between them."""
 
     def behave(self):
         for i in range(1 << 60):
@@ -225,7 +225,7 @@ class Large(Worker):
 
 
 class Mortal(Worker):
-    """Dies in the middle of tests, all of which have arrived."""
+    """Dies in the middle of tests, after the beginning of each has arrived."""
 
     def behave(self):
         names = ["g%d.%d" % (self.number, i) for i in range(self.rng.randrange(1, 12))]
@@ -247,7 +247,7 @@ class Mortal(Worker):
 
 
 class Listener(Steady):
-    """Reads what comes down to it: numbered, each once and in order."""
+    """Reads numbered packets that come down: each once and in order."""
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
@@ -281,7 +281,7 @@ class Listener(Steady):
         self.sock.close()
 
     def tell(self):
-        """The next packet for it, if it is known where it is."""
+        """The next packet for this worker; empty while its route is not known."""
         with self.account.lock:
             if not self.route or self.stop.is_set():
                 return b""

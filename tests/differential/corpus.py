@@ -1,4 +1,4 @@
-"""Every stream of tests/corpora through libmux, cut in every way, against the answers kept there.
+"""Every stream of tests/corpora through libmux, cut in every way, against the answers stored there.
 
 usage: corpus.py STREAM_PROBE
 """
@@ -14,9 +14,9 @@ CORPORA = os.path.join(HERE, '..', 'corpora')
 import events
 import probe
 
-LEAST_CASES = 3148  # fewer were found: the corpora are not where they should be
-SEEDS = (1, 2)      # for what is cut at random
-LARGE_BYTES = 1000000  # cut at random once only
+LEAST_CASES = 3148  # with fewer the corpora are incomplete
+SEEDS = (1, 2)      # for random cuts
+LARGE_BYTES = 1000000  # a stream of this size is cut at random only once
 
 
 class Failures:
@@ -29,7 +29,7 @@ class Failures:
 
 
 def load(path):
-    """The bytes of a file that may have been compressed; None when there is none."""
+    """The bytes of a file, which may be compressed; None when there is none."""
     if os.path.exists(path):
         with open(path, 'rb') as file:
             return file.read()
@@ -61,7 +61,8 @@ def ways(stream):
 
 
 def compare(libmux, failures, name, stream, expected, convert=None):
-    """The events of every way to cut the stream; `convert` makes of them what the witness can say."""
+    """Compares the events of every way to cut the stream; `convert` reduces them to what the witness
+    can express."""
     for mode, seed in ways(stream):
         try:
             got = libmux.read(stream, mode, seed)
@@ -75,7 +76,7 @@ def compare(libmux, failures, name, stream, expected, convert=None):
 
 
 def expected_events(path):
-    """The answer that binds, and what turns ours into it."""
+    """The expected events, and a function that converts ours to their form."""
     own = load(path + '.muxd.jsonl')
     if own is not None:
         return events.merged(map(events.from_json, lines(own))), None
@@ -85,7 +86,7 @@ def expected_events(path):
 
 
 def check_bytes(libmux, failures, path, stream):
-    """What python wrote: encoding anew and prefixing must give its very bytes, stripping undoes it."""
+    """Of python's packets: encoding and prefixing must give python's bytes, and stripping inverts it."""
     name = os.path.relpath(path, CORPORA)
     prefixed = load(path + '.mux7.bin')
     if prefixed is None:
@@ -101,12 +102,12 @@ def check_bytes(libmux, failures, path, stream):
 
 
 def has_empty_route(stream, libmux):
-    """Stripped, "7/" becomes no route: an empty one does not come back."""
+    """Stripping "7/" leaves no route: an empty route is not restored."""
     return any(event.route_code == '' for event in libmux.read(stream, probe.WHOLE))
 
 
 def check_largest(libmux, failures):
-    """Largest packets do not fit with a prefix: two of them carry the content, and nothing is lost."""
+    """The largest packets do not fit with a prefix: two packets carry the content, nothing is lost."""
     for name in ('huge', 'raw_maxlen4194303'):
         stream = load(os.path.join(CORPORA, 'valid', name + '.bin'))
         before = libmux.read(stream, probe.WHOLE)
@@ -136,7 +137,7 @@ def check_fuzz(libmux, failures):
 
 
 def check_upstream(libmux, failures):
-    """The packets of upstream's own tests; python's answers, but where its reading is not muxd's."""
+    """The packets of python-subunit's own tests, with python's answers except where muxd differs."""
     with open(os.path.join(CORPORA, 'upstream_vectors.json')) as file:
         vectors = json.load(file)['vectors']
     sys.path.insert(0, CORPORA)

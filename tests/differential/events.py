@@ -1,4 +1,4 @@
-"""Events as tuples that can be compared, whoever read them; see tests/corpora/README.md."""
+"""Events as tuples that can be compared, from any reader; see tests/corpora/README.md."""
 import base64
 import collections
 
@@ -23,7 +23,7 @@ def chatter(content):
 
 
 def damage(content, why):
-    """The pair of rule 6."""
+    """The pair of events of rule 6."""
     return [Event('subunit.parser', None, None, True, 'Packet data', content, True,
                   'application/octet-stream', None, None),
             Event('subunit.parser', 'fail', None, True, 'Parser Error', why, True,
@@ -31,7 +31,7 @@ def damage(content, why):
 
 
 def merged(events):
-    """Neighbours of which only the bytes differ become one; the text of an error is not compared."""
+    """Joins neighbours of which only the bytes differ; drops the texts of errors."""
     result = []
     run = []  # contents of the events that became result[-1]
     for event in events:
@@ -69,7 +69,7 @@ def as_python_reads(event):
 
 
 def carried(event):
-    """Seconds among the nanoseconds, which a packet may have, as they are shown."""
+    """Carries whole seconds out of the nanoseconds, which a packet may contain."""
     if event.timestamp is None:
         return event
     carry, nanoseconds = divmod(event.timestamp[1], 1000000000)
@@ -82,7 +82,7 @@ def routed(event, segment):
 
 
 def difference(got, expected):
-    """For people: the first event that differs, or None."""
+    """A description of the first event that differs, or None."""
     for index in range(max(len(got), len(expected))):
         a = got[index] if index < len(got) else None
         b = expected[index] if index < len(expected) else None

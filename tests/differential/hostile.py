@@ -1,4 +1,4 @@
-"""Hostile streams: what a broken or malicious worker could send. Every choice comes from `rnd`."""
+"""Hostile streams, such as a broken or malicious worker could send. All choices come from `rnd`."""
 import struct
 import zlib
 
@@ -25,14 +25,14 @@ def number(rnd):
 
 
 def header(rnd, length):
-    """A header with this LENGTH, in any width that can say it."""
+    """A header with this LENGTH, in any width that can hold it."""
     flags = 0x2000 | rnd.getrandbits(12) & ~8
     width = rnd.choice([w for w in (1, 2, 3) if length < 1 << (8 * w - 2)])
     return b'\xb3' + struct.pack('>H', flags) + (length | (width - 1) << (8 * width - 2)).to_bytes(width, 'big')
 
 
 def candidate(rnd):
-    """A sane header with any body: most are refuted sooner or later, some are packets."""
+    """A valid header with any body: most are refuted sooner or later, some are packets."""
     body = b''.join(rnd.choice((number(rnd), noise(rnd, 6), b'abc'[:rnd.randrange(4)]))
                     for _ in range(rnd.randrange(8)))
     bytes_before_body = rnd.choice((4, 5, 6))
@@ -43,7 +43,7 @@ def candidate(rnd):
 
 
 def long_candidate(rnd):
-    """It claims much and what it says is fine for long: what follows must wait, or be swallowed."""
+    """A large LENGTH with fields that stay valid for long: the bytes after it wait or belong to it."""
     length = rnd.choice((300, 5000, 70000, 4194303))
     body = struct.pack('>I', 5)[rnd.randrange(5):] + number(rnd)
     return header(rnd, length) + body + b'b' * rnd.choice((0, 10, 400, 5000))
@@ -63,7 +63,7 @@ def refuted_late(rnd):
 
 
 def long_line(rnd):
-    """Chatter around the sizes at which it is given away or cut."""
+    """Chatter around the sizes at which the framer reports or cuts it."""
     unit = rnd.choice((b'x', b'\xe2\x82\xac', b'\xf0\x9f\x98\x80', b'\xc2\xb3', b'\x80', b'\xb3', b'\xb3\x20'))
     size = rnd.choice((60, 64, 65, 1020, 1024, 1025, 1030, 4096, 4100))
     if rnd.random() < 0.01:
@@ -72,7 +72,7 @@ def long_line(rnd):
 
 
 def damaged(rnd, packet):
-    """A packet with a few things wrong, its CRC often made right again."""
+    """A packet with a few errors, often with a corrected CRC."""
     damaged_packet = bytearray(packet)
     for _ in range(rnd.randrange(1, 4)):
         at = rnd.randrange(len(damaged_packet))

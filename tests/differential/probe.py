@@ -1,4 +1,4 @@
-"""The program stream_probe as a Python object: see stream_probe.c for what it is asked and answers."""
+"""The program stream_probe as a Python object; stream_probe.c describes its requests and answers."""
 import struct
 import subprocess
 import threading
@@ -8,7 +8,7 @@ import events
 WHOLE, BYTES, RANDOM = 0, 1, 2
 STORE_SMALL, RECEIVE_DIRECT, FLUSH = 4, 8, 16
 
-# Every way to cut a stream, with each way to receive and to keep it at least once.
+# Every way to cut a stream, with each way to receive and to store it at least once.
 MODES = (WHOLE, WHOLE | STORE_SMALL, BYTES, BYTES | STORE_SMALL | FLUSH, BYTES | RECEIVE_DIRECT,
          RANDOM, RANDOM | STORE_SMALL, RANDOM | RECEIVE_DIRECT | FLUSH,
          RANDOM | STORE_SMALL | RECEIVE_DIRECT)
@@ -37,7 +37,7 @@ class Probe:
         try:
             self.process.stdin.close()
         except BrokenPipeError:
-            pass  # it died, which was reported
+            pass  # it died, which has been reported
         self.process.wait(timeout=TIMEOUT_SECONDS)
         self.process.stdout.close()
 

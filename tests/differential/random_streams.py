@@ -2,9 +2,9 @@
 
 usage: random_streams.py STREAM_PROBE [--seed SEED] [--only NUMBER]
 
-Half of what runs is well formed and compared with python-subunit: reading, and the bytes after
-prefixing. The other half is hostile and compared with oracle.py. The seed is printed; with --seed
-the same streams come again, with --only just that one.
+Half of the runs are well formed and compared with python-subunit: the events, and the bytes after
+prefixing. The other half are hostile and compared with oracle.py. The seed is printed; --seed repeats
+the same streams, --only NUMBER one of them.
 """
 import argparse
 import itertools
@@ -23,7 +23,7 @@ import oracle
 import probe
 
 FAITHFUL_STREAMS = 3000
-HOSTILE_STREAMS = 9000  # with the above about 40 s of CPU, most of it the witnesses'
+HOSTILE_STREAMS = 9000  # both together use about 40 s of CPU, mostly in the witnesses
 MODES_PER_STREAM = 3
 GENERATED_MAX_BYTES = 200000  # the oracle takes a second for every million
 
@@ -61,7 +61,7 @@ def content(rnd):
 # ---- well formed, for python-subunit -------------------------------------------------------------
 
 def written_event(rnd):
-    """Arguments for python's writer that it writes faithfully and deterministically."""
+    """Arguments that python's writer writes faithfully and deterministically."""
     event = dict(test_status=rnd.choice(STATUS), runnable=rnd.random() < 0.8, eof=rnd.random() < 0.2)
     if rnd.random() < 0.7:
         event['test_id'] = text(rnd)
@@ -98,7 +98,7 @@ def expect_bytes(what, got, expected):
 
 
 def written_stream(libmux, rnd):
-    """What python's writer makes: the very bytes are compared."""
+    """A stream from python's writer, of which the bytes are compared."""
     arguments = [written_event(rnd) for _ in range(rnd.randrange(1, 8))]
     stream = gen.py(arguments)
     for mode in rnd.sample(probe.MODES, MODES_PER_STREAM):
@@ -112,7 +112,7 @@ def written_stream(libmux, rnd):
 
 
 def any_width(rnd, value):
-    """A number as long as it must be, or longer."""
+    """A number in its least width or a larger one."""
     least = 1 if value < 64 else 2 if value < 16384 else 3 if value < 4194304 else 4
     return gen.vi(value, rnd.randrange(least, 5) if rnd.random() < 0.3 else least)
 
@@ -123,7 +123,7 @@ def any_string(rnd, value):
 
 
 def built_packet(rnd):
-    """What no python writer makes but python reads: over-long numbers, many tags, empty fields."""
+    """A packet that python does not write but reads: over-long numbers, many tags, empty fields."""
     flags = 0x2000 | rnd.randrange(8)
     body = b''
     for bit, field in ((0x200, lambda: struct.pack('>I', rnd.randrange(2**32)) +
@@ -153,7 +153,7 @@ def built_file(rnd):
 
 
 def sane_chatter(rnd):
-    """Whole characters only: python's reader loses its way in others."""
+    """Whole characters only: python's reader does not resynchronise after others."""
     return ''.join(rnd.choice(WORDS + ('log line\n', '\n')) for _ in range(rnd.randrange(1, 30))).encode()
 
 
@@ -192,14 +192,14 @@ def hostile_stream(libmux, rnd):
 # ---- the run -------------------------------------------------------------------------------------
 
 def generated_streams(rnd):
-    """Each of gen.py's cases, the ones that tests/corpora does not keep too."""
+    """All of gen.py's cases, also those that are not stored in tests/corpora."""
     made = itertools.chain(((case[0], case[1]) for case in gen.corrupt_cases(rnd)),
                            ((case[0], case[1]) for case in gen.valid_raw()))
     return [(name, stream) for name, stream in made if len(stream) < GENERATED_MAX_BYTES]
 
 
 def jobs(seed):
-    """What is to be done, in order: a name, a function of libmux and its own random numbers."""
+    """The jobs in order: a name, a function of libmux, and random numbers of its own."""
     for _ in range(FAITHFUL_STREAMS // 2):
         yield 'written by python', written_stream
         yield 'built', built_stream

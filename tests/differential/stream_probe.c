@@ -1,20 +1,20 @@
 /*
  * Runs whole streams through libmux for the tests that compare it with other readers: many streams
- * in one process, each cut in pieces as the request says.
+ * in one process, each cut as the request says.
  *
  * stdin: requests, stdout: answers, both in little endian.
  *   request:  u32 operation, u32 flags (below), u32 seed, u32 length, the stream
- *   answer:   u32 length, then what the operation gives
+ *   answer:   u32 length, then the result of the operation
  * Operations:
  *   'f'  the frames: u8 kind ('P', 'C', 'D') and its fields, see write_frame()
- *   'e'  the stream with every packet encoded anew
+ *   'e'  the stream with every packet parsed and encoded again
  *   'p'  the stream with every packet prefixed by the route "7", split where it must be
  *   's'  the stream with every packet stripped of its first segment
  * In the last three, chatter and damage are reported as packets, by 'p' under the route "7"; a
  * packet that cannot be prefixed stays as it is.
  *
- * Every byte fed is overwritten once the framer is through with it, and stores are exactly as large
- * as asked for, so that a pointer kept too long shows.
+ * Every byte fed is overwritten once the framer no longer needs it, and stores are exactly as large
+ * as requested, so that a read through a stale pointer is detected.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,7 +97,7 @@ static void write_u32(struct output *output, uint32_t value) {
         *extend(output, 1) = (uint8_t)(value >> shift);
 }
 
-/* u32 length and the bytes; a field that is not there has the length 0xFFFFFFFF */
+/* u32 length and the bytes; an absent field has the length 0xFFFFFFFF */
 static void write_field(struct output *output, struct mux_span span) {
     write_u32(output, span.data ? (uint32_t)span.len : UINT32_MAX);
     write_bytes(output, span);
@@ -191,7 +191,7 @@ static void take_frame(struct run *run, const struct mux_frame *frame) {
         fail("unknown operation");
 }
 
-/* Another store of this size, or a move to the front when the one there is as large. */
+/* Another store of this size, or a move to the front when the present store is as large. */
 static void give_store(struct run *run, size_t store_bytes) {
     struct mux_room old = run->framer.store;
     if (store_bytes == old.len) {
@@ -216,7 +216,7 @@ static void take_frames(struct run *run) {
         if (frame.kind == MUX_FRAME_NONE)
             return;
         if (frame.kind == MUX_FRAME_STORE) {
-            CHECK(!asked); /* it got what it wanted */
+            CHECK(!asked); /* it has just got a store */
             answer_store_request(run, frame.store_bytes);
         } else {
             take_frame(run, &frame);

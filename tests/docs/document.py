@@ -1,9 +1,9 @@
-"""A document's fenced blocks, and what may stand in a block of hexadecimal digits."""
+"""A document's fenced blocks, tables, and blocks of hexadecimal digits."""
 import re
 
 
 class Block:
-    """What stands between two fences: `words` are those behind the first."""
+    """The text between two fences; `words` are those after the first fence."""
 
     def __init__(self, words, text, line):
         self.words = words
@@ -11,7 +11,7 @@ class Block:
         self.line = line
 
     def bytes(self):
-        """Of a block `hex`: pairs of digits; from # on a line is a remark."""
+        """The bytes of a block `hex`: pairs of digits; # begins a remark."""
         return bytes.fromhex("".join(line.partition("#")[0] for line in self.text.splitlines()))
 
 

@@ -1,4 +1,4 @@
-"""Links between the documents lead somewhere, and so do names of files."""
+"""The targets of links between the documents exist, and so do the files that they name."""
 import os
 import re
 import subprocess
@@ -19,13 +19,13 @@ def text_of(path):
 
 
 def anchors(path):
-    """As forges name them: lower case, spaces become hyphens, other marks go."""
+    """Anchors of headings as forges make them: lower case, hyphens for spaces, no other marks."""
     return {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-")
             for heading in re.findall(r"(?m)^#+ +(.*)$", text_of(path))}
 
 
 class Links(unittest.TestCase):
-    def test_them(self):
+    def test_targets_exist(self):
         count = 0
         for document in documents():
             path = os.path.join(TOP, document)
@@ -42,20 +42,20 @@ class Links(unittest.TestCase):
         self.assertGreater(count, 20)
 
     def test_files(self):
-        """A file of the tree that is named between backquotes is there."""
+        """Files of the tree that are named between backquotes exist."""
         count = 0
         for document in documents():
             text = text_of(os.path.join(TOP, document))
             for name in re.findall(r"`((?:bench|docs|mux|tests|tools|transport)/[\w./-]+)`", text):
                 with self.subTest(document=document):
-                    # libmux's headers are named as they are installed
+                    # libmux's headers are named by their installed path
                     there = (os.path.join(TOP, name), os.path.join(TOP, name.replace("mux/", "mux/packet/", 1)))
                     self.assertTrue(any(map(os.path.exists, there)), name)
                 count += 1
         self.assertGreater(count, 20)
 
     def test_readme_is_short(self):
-        """It is what a newcomer needs; the rest has places of its own."""
+        """It has what a newcomer needs; the rest is in other documents."""
         with open(os.path.join(TOP, "README.md")) as file:
             self.assertLess(len(file.readlines()), 200)
 

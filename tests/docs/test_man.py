@@ -1,5 +1,5 @@
 """The manual pages against the programs' --help, which comes from the tables of options, and against the source
-of the protocol's keys. And they are pages: scdoc takes them."""
+of the protocol's keys. scdoc accepts them."""
 import os
 import re
 import shutil
@@ -31,7 +31,7 @@ def help_options(text):
 
 
 def page_options(text):
-    """The same of a page's source."""
+    """The same from a page's source."""
     found = []
     for entry in re.split(r"\n(?=\*--)", text)[1:]:
         head, _, rest = entry.partition("\n")
@@ -79,7 +79,7 @@ class Pages(unittest.TestCase):
             self.assertRegex(sections(page)["SIGNALS"], r"\*%s\*" % name)
 
     def test_mux(self):
-        """Every subcommand is in it, with its options and exit codes, and no other is."""
+        """The page has exactly the subcommands that exist, with their options and exit codes."""
         page = sections(source("mux.1"))
         shown = run(os.environ["MUX"], "--help")
         names = re.findall(r"(?m)^  ([a-z]+) ", shown)
@@ -92,7 +92,7 @@ class Pages(unittest.TestCase):
                 self.same(page["MUX " + name.upper()], run(os.environ["MUX"], name, "--help"))
 
     def test_documents(self):
-        """An option that a document names is one of muxd's or mux's, or known to be another program's."""
+        """Each option in a document is muxd's or mux's, or known to be another program's."""
         known = set(FOREIGN)
         known.update(name for name, _, _ in help_options(run(os.environ["MUXD"], "--help")))
         for name in re.findall(r"(?m)^  ([a-z]+) ", run(os.environ["MUX"], "--help")):
@@ -104,7 +104,7 @@ class Pages(unittest.TestCase):
             self.assertEqual(named - known, set(), document)
 
     def test_protocol(self):
-        """Each word and each key of node links that the source knows, and no other."""
+        """The page has exactly the words and keys of node links that the source has."""
         with open(os.path.join(TOP, "mux/node/hello.c")) as file:
             code = file.read()
         page = sections(source("muxd-protocol.7"))["NODE LINKS"]
@@ -114,7 +114,7 @@ class Pages(unittest.TestCase):
         self.assertEqual(set(re.findall(r'LINE\("([a-z]+)"\)', code)),
                          set(re.findall(r"(?:^|, )\*([a-z]+)\*", keys, re.M)))
 
-    def test_they_are_pages(self):
+    def test_scdoc_accepts_them(self):
         if not shutil.which("scdoc"):
             self.assertFalse(os.environ.get("MUXD_CI"), "scdoc is missing")
             self.skipTest("scdoc is missing")

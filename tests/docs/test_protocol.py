@@ -1,5 +1,5 @@
-"""docs/protocol.md against the programs: each packet decoded twice, and the worked example played with a
-real muxd: what its peers say is sent as the document has it, what muxd says must be what stands there."""
+"""docs/protocol.md against the programs. Each packet is decoded twice. The worked example runs with a real
+muxd: its peers send the packets of the document, and muxd must answer with those of the document."""
 import ast
 import base64
 import glob
@@ -17,8 +17,8 @@ from harness import *
 
 TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
 PROTOCOL = os.path.join(TOP, "docs/protocol.md")
-# The document's values for what is another one in each run: the node's identities, its secret for the
-# leaf, its name, and the worker's address.
+# The document's values of fields that differ in each run: the nodes' identities, the secret for the
+# leaf, the node's name, and the worker's address.
 VARIABLE = ("1" * 32, "2" * 32, "3" * 32, "mid", "127.0.0.1:40112")
 
 
@@ -39,7 +39,7 @@ def encode(fields):
 
 
 class Stream:
-    """One side of a connection: whole packets are taken off it."""
+    """One side of a connection, from which whole packets are read."""
 
     def __init__(self, sock):
         self.sock = sock
@@ -56,13 +56,13 @@ class Stream:
         return packet
 
     def at_end(self):
-        """Nothing more came."""
+        """The peer has ended the stream, and no byte is left."""
         self.rest += self.sock.recv(65536)
         return not self.rest
 
 
 class Values:
-    """What the document's variable values are in this run."""
+    """The values of this run in place of the document's."""
 
     def __init__(self):
         self.real = {}
@@ -83,7 +83,7 @@ class Values:
         return encode(fields)
 
     def learn(self, expected, data):
-        """What of `expected` is another value in `data`, which stands at the same place?"""
+        """Takes from `data` the values that stand in place of the document's in `expected`."""
         pattern = re.escape(self._text(decode(expected)))
         for i, value in enumerate(VARIABLE):
             group = "(?P<v%d>[0-9A-Za-z.:_-]+)" % i
@@ -96,7 +96,7 @@ class Values:
 
 class Packets(Case):
     def test_each_decodes(self):
-        """As the block `json` behind it says, by mux cat; and python-subunit agrees."""
+        """mux cat decodes each as the block `json` after it says, and python-subunit agrees."""
         found = blocks(PROTOCOL)
         pairs = [(one, two) for one, two in zip(found, found[1:])
                  if one.words == ["hex"] and two.words == ["json"]]
@@ -128,7 +128,7 @@ class Packets(Case):
 
 
 class Example(Case):
-    """The worked example. Its node `mid` is the muxd under test; the test is everybody else."""
+    """The worked example. Its node `mid` is the muxd under test; the test plays all others."""
 
     def setUp(self):
         super().setUp()
@@ -161,14 +161,14 @@ class Example(Case):
         self.assertEqual(self.mid.wait(), 0)
 
     def said(self, block, receiver):
-        """The packet that muxd sends next to that peer is the block's."""
+        """The next packet that muxd sends to that peer is the block's."""
         expected = block.bytes()
         data = self.streams[receiver].packet()
         self.values.learn(expected, data)
         self.assertEqual(data.hex(" "), self.values.to_real(expected).hex(" "),
                          "line %d of the document: %r" % (block.line, decode(data)))
 
-    def test_it(self):
+    def test_example(self):
         packets = 0
         for block in blocks(PROTOCOL):
             if block.words == ["event"]:
@@ -187,10 +187,10 @@ class Example(Case):
 
 
 class Control(Case):
-    """The keys of the control socket's answers: all of them are in the document, and no others."""
+    """The document has exactly the keys of the control socket's answers."""
 
     def keys(self, document):
-        """Of the table whose heading names this document."""
+        """The keys in the table whose heading names this document."""
         found = None
         for cells in rows(PROTOCOL):
             if cells[0].startswith("key"):
@@ -224,7 +224,7 @@ class Control(Case):
 
 
 class Limits(unittest.TestCase):
-    """A limit in a table with its constant's name: is that its value?"""
+    """A limit in a table beside its constant's name has the constant's value."""
 
     SUFFIX = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "s": 10**9, "ms": 10**6}
 
@@ -242,7 +242,7 @@ class Limits(unittest.TestCase):
         text = re.sub(r"[A-Z_]{3,}", lambda match: str(self.value(match[0], defined)), text)
         return eval(compile(ast.parse(text, mode="eval"), name, "eval"), {"__builtins__": {}})
 
-    def test_them(self):
+    def test_limits_are_the_constants(self):
         defined = self.constants()
         checked = 0
         for cells in rows(PROTOCOL):

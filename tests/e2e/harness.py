@@ -1,4 +1,4 @@
-"""What the end-to-end tests share: a muxd, workers, an upstream, two independent readers of streams."""
+"""The rig of the end-to-end tests: a muxd, workers, an upstream, two independent readers of streams."""
 import base64
 import collections
 import errno
@@ -28,12 +28,12 @@ MUXD = os.environ["MUXD"]
 MUX = os.environ["MUX"]
 IO = os.environ["MUXD_IO"]
 
-# muxd leaves a signal ignored that it was started so with: nohup must not decide what is tested.
+# muxd leaves signals ignored that were ignored when it started: the tests must not depend on nohup.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
-# Nothing is judged by how fast the machine is: what waits so long hangs. Seconds.
+# Seconds after which a wait counts as a hang. No test depends on how fast the machine is.
 PATIENCE = 300
-TEST_MOST = 900  # one test, whatever it waits for
-NEVER = ("--drain-timeout", "3600")  # who is held up by something at TERM does not end
+TEST_MOST = 900  # seconds for one test
+NEVER = ("--drain-timeout", "3600")  # a muxd that something holds up at TERM does not end
 
 
 def packet(**fields):
@@ -86,7 +86,7 @@ def in_progress(events):
 
 
 def take_failed(events):
-    """Takes muxd's own fails of a dead worker's tests out of its events: (route, test id) each."""
+    """Removes the failures that muxd reports for a dead worker's tests: (route, test id) of each."""
     taken = []
     while events and events[-1]["file_name"] == "muxd":
         event = events.pop()
@@ -98,7 +98,7 @@ def take_failed(events):
 
 
 def by_segment(events):
-    """Events by their first route segment, that segment cut."""
+    """Events by their first route segment, with that segment stripped."""
     links = collections.defaultdict(list)
     for event in events:
         route = event["route_code"]
@@ -109,7 +109,7 @@ def by_segment(events):
 
 
 def merge_chatter(events):
-    """How chatter is cut into events is free: neighbours become one."""
+    """Joins neighbouring chatter events: muxd may cut chatter anywhere."""
     merged = []
     for event in events:
         chatter = event["file_name"] == "stdout" and event["test_id"] is None
@@ -122,7 +122,7 @@ def merge_chatter(events):
 
 
 def without_reasons(events):
-    """What a parser error says is free."""
+    """Without the texts of parser errors, which the oracle does not fix."""
     return [dict(event, file_b64=None) if event["file_name"] == "Parser Error" else event
             for event in events]
 
@@ -158,7 +158,7 @@ class Muxd:
         self.lines.put(None)
 
     def wait_log(self, pattern, patience=PATIENCE):
-        """The match of the next log line that has the pattern."""
+        """Waits for the next log line that matches the pattern; returns the match."""
         deadline = time.monotonic() + patience
         while True:
             try:
@@ -195,12 +195,12 @@ class Muxd:
             self.log.append(line)
 
     def end(self):
-        """TERM, and the exit status."""
+        """Sends TERM; returns the exit status."""
         self.signal()
         return self.wait()
 
     def stream(self):
-        """What stdout holds. Never a seek: muxd writes at the same file position."""
+        """The bytes in stdout's file. Never a seek: muxd writes at the same file position."""
         return os.pread(self.out.fileno(), os.fstat(self.out.fileno()).st_size, 0)
 
     def close(self):
@@ -226,7 +226,7 @@ def free_port():
 
 
 class Upstream:
-    """A supervisor on TCP that can be killed and come back on the same port."""
+    """An upstream on TCP that can be killed and come back on the same port."""
 
     def __init__(self, receive_bytes=None, port=0):
         self.listener = socket.create_server(("127.0.0.1", port))
@@ -275,7 +275,7 @@ class Upstream:
 
 
 class Cable:
-    """Between a node and the one above it: can be cut (both ends get a reset) and mended."""
+    """A proxy between a node and its upstream that can be cut (both ends get a reset) and mended."""
 
     def __init__(self, to, port=0):
         self.to = to
@@ -318,7 +318,7 @@ class Cable:
                 pass
 
     def has_acknowledged(self):
-        """Do the nodes below know that what they sent has come? Else a cut leaves it in doubt."""
+        """The nodes below know that all they sent has arrived. Otherwise a cut leaves it in doubt."""
         port = ":%04X" % self.listener.getsockname()[1]
         with open("/proc/net/tcp") as file:
             sockets = [line.split() for line in file]
@@ -346,8 +346,8 @@ TWO_ADDRESSES = "two-addresses"
 
 
 class BlackHole:
-    """A port of ::1 whose packets vanish: its backlog is full. The port of 127.0.0.1 is free: a name
-    with both has a dead address in front of a good one."""
+    """A port of ::1 whose packets vanish because its backlog is full. The same port of 127.0.0.1 is
+    free: a name with both has a dead address before a good one."""
 
     def __init__(self):
         self.listener = socket.socket(socket.AF_INET6)
@@ -379,7 +379,7 @@ class BlackHole:
 
 
 def reset(sock):
-    """Closes it so that the peer gets a reset, other threads' calls on it included."""
+    """Closes the socket so that the peer gets a reset; ends other threads' calls on it."""
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         sock.shutdown(socket.SHUT_RD)
@@ -389,7 +389,7 @@ def reset(sock):
 
 
 def count_packets(stream):
-    """Whole packets in a stream that has nothing else."""
+    """The number of whole packets in a stream of packets."""
     count = at = 0
     while at + 6 <= len(stream):
         width = (stream[at + 3] >> 6) + 1
@@ -412,7 +412,7 @@ class Case(unittest.TestCase):
         self.addCleanup(signal.alarm, 0)
 
     def same(self, events, expected, what=""):
-        """Equal lists of events; the first difference is shown, not all of both."""
+        """Asserts equal lists of events; shows only the first difference."""
         for i, (one, other) in enumerate(zip(events, expected)):
             self.assertEqual(one, other, "event %d %s" % (i, what))
         self.assertEqual(len(events), len(expected), what)
@@ -447,7 +447,7 @@ class Case(unittest.TestCase):
         return wrapper
 
     def lacks(self, what):
-        """What this machine cannot do is skipped, but in CI it must be there."""
+        """Skips a test for which this machine lacks something; in CI that is a failure."""
         if os.environ.get("MUXD_CI"):
             self.fail(what)
         self.skipTest(what)
@@ -465,7 +465,7 @@ class Case(unittest.TestCase):
     def until(self, condition, what):
         deadline = time.monotonic() + PATIENCE
         while not condition():
-            self.assertLess(time.monotonic(), deadline, "waited in vain: " + what)
+            self.assertLess(time.monotonic(), deadline, "no longer waiting for " + what)
             time.sleep(0.01)
 
     def stats(self, path):
@@ -473,7 +473,7 @@ class Case(unittest.TestCase):
             return {name: entry["value"] for name, entry in json.load(file).items()}
 
     def fresh_stats(self, muxd, path):
-        """The counters of now, asked for by USR1."""
+        """The current counters, written because of a USR1."""
         if os.path.exists(path):
             os.unlink(path)
         muxd.signal(signal.SIGUSR1)
@@ -481,7 +481,7 @@ class Case(unittest.TestCase):
         return self.stats(path)
 
     def finish(self, sock):
-        """Ends a worker's stream and waits until muxd has taken it."""
+        """Ends a worker's stream and waits until muxd has read it."""
         sock.shutdown(socket.SHUT_WR)
         self.assertEqual(sock.recv(1), b"")
         sock.close()

@@ -1,4 +1,4 @@
-"""The control socket: what it says, who may ask, and that nobody who asks can harm the stream."""
+"""The control socket: its answers, its permissions, and that no client can harm the stream."""
 import grp
 import json
 import os
@@ -60,7 +60,7 @@ class Control(Case):
             time.sleep(0.05)
         return answer
 
-    def test_what_it_says(self):
+    def test_answers(self):
         muxd = self.controlled()
         worker = muxd.connect()
         sent = packet(test_id="pkg.T.test_slow", test_status="inprogress")
@@ -107,7 +107,7 @@ class Control(Case):
                          written["muxd_received_packets_total"])
 
     def flood(self, muxd):
-        """A worker sends as much as muxd takes. Returns how to end it, after a whole packet."""
+        """A worker sends as fast as muxd reads. Returns a function that ends it after a whole packet."""
         big = packet(test_id="big", file_name="f", file_bytes=b"x" * 60000, test_status="exists")
         ending = threading.Event()
 
@@ -130,8 +130,8 @@ class Control(Case):
             thread.join()
         return end
 
-    def test_who_holds_links_up(self):
-        """An upstream that does not read is named, with how many wait for it."""
+    def test_what_holds_links_up(self):
+        """An upstream that does not read is named, with the number of links that wait for it."""
         upstream = self.upstream(receive_bytes=4096)
         muxd = self.controlled("--upstream", upstream.endpoint, "--memory", "16M")
         upstream.accept()
@@ -155,7 +155,7 @@ class Control(Case):
         self.wait_answer(asker, "status", lambda answer: answer["held_up_by"] == [])
         self.assertEqual(muxd.end(), 0, muxd.log)
 
-    def test_words(self):
+    def test_output_for_people(self):
         muxd = self.controlled()
         worker = muxd.connect()
         worker.sendall(packet(test_id="\x1b[2J" + "long" * 20 + ".test_end",
@@ -198,7 +198,7 @@ class Control(Case):
         self.assertEqual(watching.returncode, 1)
         self.assertIn("muxd has ended", errors)
 
-    def test_who_may_ask(self):
+    def test_permissions(self):
         muxd = self.controlled()
         self.assertEqual(stat.S_IMODE(os.stat(self.path).st_mode), 0o600)
         self.assertEqual(muxd.end(), 0)
@@ -237,7 +237,7 @@ class Control(Case):
         self.assertEqual(taken.end(), 0)
 
     def test_requests_in_a_row(self):
-        """Several at once, and the end of them: each is answered, in order, then it is closed."""
+        """Several requests at once, then the end: each is answered, in order, then muxd closes."""
         self.controlled()
         asker = self.asker()
         asker.sock.sendall(b"status\r\nlinks\ncounters\nlinks\n")
@@ -259,7 +259,7 @@ class Control(Case):
             try:
                 self.assertEqual(asker.file.read(), b"")
             except ConnectionResetError:
-                pass  # what was not read is told so
+                pass  # a reset, since not everything was read
         asker = self.asker()
         asker.sock.sendall(b"stat")
         asker.sock.shutdown(socket.SHUT_WR)
@@ -276,7 +276,7 @@ class Control(Case):
             worker.sendall(packet(test_id="pkg.T.test_%d" % i, test_status="inprogress"))
 
     def test_many_links_and_a_slow_reader(self):
-        """An answer that is far larger than what muxd keeps of it comes whole, however slowly."""
+        """An answer far larger than muxd's buffer for it arrives whole, however slowly it is read."""
         muxd = self.controlled()
         self.many_links(muxd, LINKS)
         asker = self.asker()
@@ -299,20 +299,20 @@ class Control(Case):
         self.assertEqual(len(shown.stdout.splitlines()), LINKS + 1)
 
     def misbehave(self, kind):
-        """A client of one of these kinds."""
+        """A hostile client of this kind."""
         sock = connect("unix:" + self.path)
         self.addCleanup(sock.close)
         if kind < 2:
-            try: # half a request, for ever; or many, and never reads
+            try:  # half a request and no more; or many requests without reading
                 sock.sendall((b"stat", b"links\n" * 10)[kind])
             except BrokenPipeError:
-                pass  # it was refused
+                pass  # the client was refused
         elif kind == 2:
             threading.Thread(target=self.pour, args=(sock, b"\xb3garbage" * 1000),
                              daemon=True).start()
         elif kind == 3:
             threading.Thread(target=self.pour, args=(sock, b"links\n"), daemon=True).start()
-        # 4: says nothing
+        # 4: sends nothing
 
     def pour(self, sock, data):
         try:
@@ -322,7 +322,7 @@ class Control(Case):
             pass
 
     def test_hostile_clients(self):
-        """64 of every bad kind: each packet goes through, memory is bounded, and places come back."""
+        """64 of each hostile kind: each packet goes through, memory is bounded, places become free again."""
         muxd = self.controlled()
         self.many_links(muxd, 200)
         asker = self.asker()
@@ -338,7 +338,7 @@ class Control(Case):
                                       file_bytes=bytes([i % 256]) * size))
                 if i % 10 == 0:
                     connect("unix:" + self.path).close()  # comes and goes
-        # those that are idle give their places to one that asks
+        # idle clients yield their places to one that asks
         deadline = time.monotonic() + PATIENCE
         while "error" in (answer := self.try_status()):
             self.assertIn("too many clients", answer["error"])
@@ -360,12 +360,12 @@ class Control(Case):
         try:
             return asker.ask("status")
         except (BrokenPipeError, ConnectionResetError):
-            return {"error": "too many clients"}  # it was refused before it asked
+            return {"error": "too many clients"}  # refused before the request was sent
         finally:
             asker.close()
 
     def test_it_answers_while_muxd_ends(self):
-        """Why does it not end? The socket says so until it does."""
+        """While muxd ends, the socket says what it waits for."""
         upstream = self.upstream(receive_bytes=4096)
         muxd = self.controlled("--upstream", upstream.endpoint, *NEVER)
         upstream.accept()

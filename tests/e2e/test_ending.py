@@ -8,7 +8,7 @@ from harness import *
 
 
 class Ending(Case):
-    def test_term_takes_what_is_there(self):
+    def test_term_sends_what_has_arrived(self):
         """Everything sent before TERM goes out; idle and half-open workers do not hold it up."""
         muxd = self.muxd("--upstream", "-", *NEVER)
         idle = self.socket(muxd.addresses[0])
@@ -26,7 +26,7 @@ class Ending(Case):
         idle.close()
 
     def test_term_while_workers_never_stop(self):
-        """Half of the time is for reading, the other half for what was read to go out."""
+        """Half of the time is for reading, the other half for sending what was read."""
         path = os.path.join(self.folder(), "stats")
         muxd = self.muxd("--drain-timeout", "2", "--stats-json", path)
         sock = self.socket(muxd.addresses[0])
@@ -45,13 +45,13 @@ class Ending(Case):
         status = muxd.end()
         stats = self.stats(path)
         self.assertEqual(stats["muxd_unsent_bytes_total"], 0)
-        # on a busy machine the flood may have paused for a moment: then it had been silent
+        # on a busy machine the flood may have paused: then muxd took its worker for silent
         self.assertEqual(status, 75 if stats["muxd_links_cut_total"] else 0)
         stop.set()
         thread.join(PATIENCE)
 
     def test_int_with_bytes_in_doubt(self):
-        """All has gone to the kernel, but the peer has not got it: that is not "all sent"."""
+        """The kernel has taken everything, but the peer has not acknowledged it: that is not "all sent"."""
         upstream = self.upstream(receive_bytes=4096)
         path = os.path.join(self.folder(), "stats")
         muxd = self.muxd("--upstream", upstream.endpoint, "--stats-json", path)
@@ -106,7 +106,7 @@ class Ending(Case):
         self.assertEqual(len(damaged), 20)
 
     def test_term_with_stdin_held_up(self):
-        """A full stdin and an upstream that is not there leave room for a signal."""
+        """A full stdin and an absent upstream do not delay the handling of a signal."""
         path = os.path.join(self.folder(), "in")
         with open(path, "wb") as file:
             file.write(packet(test_id="t", file_name="f", file_bytes=bytes(9000)) * 2000)
@@ -118,7 +118,7 @@ class Ending(Case):
             self.assertEqual(muxd.end(), 75)
 
     def test_tests_in_progress_at_term(self):
-        """Nobody will hear of their outcome: they have failed, with the reason."""
+        """Their outcome will not be known: they are reported as failed, with the reason."""
         muxd = self.muxd()
         sock = self.socket(muxd.addresses[0])
         sock.sendall(packet(test_id="a", test_status="inprogress", route_code="0/1") +
@@ -131,7 +131,7 @@ class Ending(Case):
         self.assertEqual(count_packets(muxd.stream()), 3)
         self.assertIn("(muxd ended) while this test was in progress", text(event))
 
-    def test_second_term_and_int_are_at_once(self):
+    def test_second_term_and_int_end_at_once(self):
         for signals in ((signal.SIGTERM, signal.SIGTERM), (signal.SIGINT,)):
             upstream = self.upstream()
             upstream.stop_listening()
@@ -156,7 +156,7 @@ class Ending(Case):
         return False
 
     def test_term_waits_for_acknowledgement(self):
-        """What the peer's kernel has is out, even when the peer sends on the way down meanwhile."""
+        """Bytes that the peer's kernel has acknowledged are sent, even when the peer sends packets down."""
         upstream = self.upstream()
         muxd = self.muxd("--upstream", upstream.endpoint)
         upstream.accept()
@@ -171,7 +171,7 @@ class Ending(Case):
         self.assertEqual(stream, packet(test_id="t", route_code="0") * 5000)
 
     def test_packets_from_above_after_the_last_one_up(self):
-        """The peer reads slowly and still sends: it gets all, what it sends is counted."""
+        """The peer reads slowly and still sends: it gets everything, and its packets are counted."""
         upstream = self.upstream(receive_bytes=4096)
         path = os.path.join(self.folder(), "stats")
         muxd = self.muxd("--upstream", upstream.endpoint, "--stats-json", path,
@@ -198,7 +198,7 @@ class Ending(Case):
             self.assertEqual(len(python_events(done.stdout)), expected)
 
     def test_closed_standard_descriptors(self):
-        """A stdin that cannot be read is no empty stream; a closed stdout is a loss, never silence."""
+        """A stdin that cannot be read is not an empty stream; a closed stdout is reported as a loss."""
         path = os.path.join(self.folder(), "in")
         with open(path, "wb") as file:
             file.write(packet(test_id="t"))
@@ -212,7 +212,7 @@ class Ending(Case):
                 self.assertEqual(done.stderr, b"muxd: --listen -: stdin is closed, or not open for reading\n")
 
     def test_closed_stdin_as_the_way_down(self):
-        """Where it was asked for it is missing; a muxd that does not read it goes without."""
+        """An error where --upstream - needs stdin; a muxd that does not read it runs without."""
         closed = ("sh", "-c", 'exec "$@" <&-', "sh")
         done = subprocess.run([*closed, MUXD, "--io", IO, "--listen", "127.0.0.1:0", "--upstream", "-"],
                               capture_output=True, text=True, timeout=PATIENCE)
@@ -232,7 +232,7 @@ class Ending(Case):
                 self.assertIn("muxd: stdout: ", done.stderr)
 
     def test_descriptors_that_do_not_block(self):
-        """Somebody else who has them made them so: they are waited for, and nothing is burnt."""
+        """Another process has made them non-blocking: muxd waits for them and uses no CPU."""
         stream = packet(test_id="t", file_name="f", file_bytes=bytes(5000)) * 500
         for ends in (os.pipe, lambda: [end.detach() for end in socket.socketpair()]):
             near, stdin = ends()
@@ -245,7 +245,7 @@ class Ending(Case):
             self.sleeps(muxd)  # nothing comes
             got, writer = b"", threading.Thread(target=self.write_slowly, args=(stdin, stream))
             writer.start()
-            self.sleeps(muxd)  # nothing is read
+            self.sleeps(muxd)  # stdout is not read
             os.set_blocking(stdout, True)
             with open(stdout, "rb") as file:
                 got = file.read()
@@ -259,7 +259,7 @@ class Ending(Case):
             file.write(stream)
 
     def sleeps(self, muxd):
-        """It waits and does nothing else: it is found asleep many times in a row."""
+        """Waits until muxd is found asleep many times in a row."""
         def is_asleep():
             time.sleep(0.01)
             with open("/proc/%d/stat" % muxd.process.pid) as file:
@@ -288,7 +288,7 @@ class Ending(Case):
     def test_exit_after(self):
         muxd = self.muxd("--exit-after", "3")
         nothing = muxd.connect()
-        nothing.close()  # never a link
+        nothing.close()  # it never became a link
         for i in range(3):
             self.assertIsNone(muxd.process.poll())
             sock = muxd.connect()
@@ -298,15 +298,15 @@ class Ending(Case):
         self.assertEqual([e["route_code"] for e in python_events(muxd.stream())], ["0", "1", "2"])
 
     def test_closed_stdout(self):
-        """The reader goes while more waits for it than its pipe holds."""
+        """The reader closes while more bytes wait than its pipe holds."""
         reading, writing = os.pipe()
         muxd = self.muxd(stdout=writing)
         os.close(writing)
         self.socket(muxd.addresses[0]).sendall(packet(test_id="t") * 10000)
-        os.read(reading, 1)  # some of it has come
+        os.read(reading, 1)  # the stream has begun
         os.close(reading)
         self.assertEqual(muxd.wait(), 75)
-        self.assertEqual(len(muxd.log), 4, muxd.log)  # where it listens, why it ends, who, what
+        self.assertEqual(len(muxd.log), 4, muxd.log)  # its address, its reason, the link, the loss
         self.assertRegex(muxd.log[3], "ending with [0-9]+ bytes not sent to stdout")
         self.assertIn("Broken pipe", muxd.log[1])
 

@@ -82,9 +82,9 @@ class Farm(Case):
             self.check(oracle.decode(file.read()))
 
     def check(self, events):
-        """Nobody was declared dead, no test is under two routes, no outcome comes twice."""
+        """No node was declared dead, no test has two routes, no outcome comes twice."""
         tests = [e for e in events if e["test_id"]]
-        # a test whose last packet was lost with a cut connection is over with its node, not before
+        # a test whose last packet was lost with a cut connection fails when its node ends, not before
         dead = [e for e in tests if e["file_name"] == "muxd"]
         self.assertFalse([e for e in dead if "ended while" not in text(e)])
         self.assertFalse([e for e in tests if e["test_id"] == "subunit.parser"])
@@ -94,7 +94,7 @@ class Farm(Case):
         routes = {e["route_code"] for e in tests}
         self.assertLessEqual(len(routes), LEAVES * WORKERS)
         self.assertLessEqual({r.split("/")[0] for r in routes}, {str(i) for i in range(LEAVES)})
-        # what a cut connection's kernels had taken is lost: little, since the cuts are short
+        # bytes in the kernels of a cut connection are lost: few, since the cuts are short
         self.assertGreater(len(ended), LEAVES * WORKERS * 4 * 0.9)
 
 

@@ -1,4 +1,4 @@
-"""Files that packets are appended to: half packets in them, rotation, full disks; files of counters."""
+"""Files that muxd appends packets to: half packets, rotation, full disks; files of counters."""
 import fcntl
 import os
 import pty
@@ -17,7 +17,7 @@ def size(path):
 
 class Append(Case):
     def read(self, path):
-        """Test ids in a file, as both readers see them."""
+        """Test ids in a file, read by both readers."""
         with open(path, "rb") as file:
             stream = file.read()
         ids = [event["test_id"] for event in python_events(stream)]
@@ -39,20 +39,20 @@ class Append(Case):
         self.assertEqual(self.read(path), ["before"] + ["after"] * count)
         return muxd.log
 
-    def test_behind_a_half_packet(self):
+    def test_after_a_half_packet(self):
         path = self.half_file()
         log = self.append(path, 20000, "--upstream", "file:" + path)
         self.assertTrue(any("upstream file:%s: it ended inside a packet, after 100000 bytes of it" % path
                             in line for line in log), log)
 
-    def test_stdout_behind_a_half_packet(self):
+    def test_stdout_after_a_half_packet(self):
         path = self.half_file()
         with open(path, "ab") as file:
             log = self.append(path, 20000, stdout=file)
         self.assertTrue(any("upstream stdout: it ended inside a packet" in line for line in log), log)
 
     def test_half_packet_of_another_writer(self):
-        """The file is opened again after a loss: its end is looked at again."""
+        """The file is opened again after a loss, and its end checked again."""
         path = os.path.join(self.folder(), "run.subunit")
         muxd = self.muxd("--upstream", "file:" + path)
         worker = self.socket(muxd.addresses[0])
@@ -66,11 +66,11 @@ class Append(Case):
             file.write(HALF[:5000])
         resource.prlimit(muxd.process.pid, resource.RLIMIT_FSIZE, (hard, hard))
         muxd.wait_log("it ended inside a packet, after 5000 bytes of it")
-        self.until(lambda: self.read(path) == ["one"] + ["two"] * 100, "what was held back")
+        self.until(lambda: self.read(path) == ["one"] + ["two"] * 100, "the packets that were held back")
         self.assertEqual(muxd.end(), 0)
 
     def test_named_pipe(self):
-        """Has no end to look at; its reader gets the stream."""
+        """It has no end to check; its reader gets the stream."""
         path = os.path.join(self.folder(), "fifo")
         os.mkfifo(path)
         reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -83,7 +83,7 @@ class Append(Case):
             self.assertEqual(count_packets(file.read()), 1)
 
     def test_full_disk(self):
-        """What did not go out is in the log, with its bytes."""
+        """The log has the number of bytes that were not sent."""
         with open("/dev/full", "wb") as full:
             muxd = self.muxd(stdout=full)
             stats = packet(test_id="t", route_code="0") * 10
@@ -95,7 +95,7 @@ class Append(Case):
             self.assertEqual(muxd.wait(), 75)
 
     def test_stdin_is_left_alone(self):
-        """Only --upstream - asks for a way down: a loop around muxd keeps its input."""
+        """Only --upstream - has a way down: the input of a shell loop around muxd is not read."""
         reading, writing = os.pipe()
         os.write(writing, b"two\nthree\n")
         muxd = self.muxd("--exit-after", "1", stdin=reading)
@@ -110,7 +110,7 @@ class Append(Case):
 
 class HangUp(Case):
     def test_rotation(self):
-        """The file is renamed under load, and HUP sent: packets go on in a new one, none is lost."""
+        """The file is renamed under load, and HUP sent: packets go to a new file, none is lost."""
         folder = self.folder()
         path = os.path.join(folder, "run.subunit")
         muxd = self.muxd("--upstream", "file:" + path, start_new_session=True)
@@ -143,7 +143,7 @@ class HangUp(Case):
         self.assertEqual(ids, ["t%d" % i for i in range(sent[0])])
 
     def test_rotation_while_it_cannot_be_written(self):
-        """HUP tries at once."""
+        """HUP makes muxd try at once."""
         folder = self.folder()
         path = os.path.join(folder, "not yet", "run.subunit")
         muxd = self.muxd("--upstream", "file:" + path, start_new_session=True)
@@ -155,7 +155,7 @@ class HangUp(Case):
         self.assertEqual(muxd.end(), 0)
 
     def test_no_file(self):
-        """There is nothing to open again: it goes on."""
+        """Without a file there is nothing to open again: muxd goes on."""
         muxd = self.muxd(start_new_session=True)
         muxd.signal(signal.SIGHUP)
         muxd.wait_log("HUP: no file is written to")
@@ -164,7 +164,7 @@ class HangUp(Case):
         self.assertEqual(muxd.end(), 0)
 
     def test_terminal(self):
-        """Whose terminal is closed ends as by TERM, with a file as well."""
+        """A muxd whose terminal is closed ends as by TERM, also when it writes to a file."""
         path = os.path.join(self.folder(), "run.subunit")
         master, slave = pty.openpty()
         muxd = self.muxd("--upstream", "file:" + path, start_new_session=True,
@@ -179,7 +179,7 @@ class HangUp(Case):
 
 
 class Counters(Case):
-    """--stats-json in a folder where others write, too."""
+    """--stats-json in a folder where other users write."""
 
     def write(self, path):
         muxd = self.muxd("--stats-json", path)
@@ -189,8 +189,8 @@ class Counters(Case):
         self.assertEqual(muxd.end(), 0)
         return muxd.log
 
-    def test_traps_beside_it(self):
-        """What stands under any name beside it is neither written to nor waited for."""
+    def test_traps_in_the_folder(self):
+        """Other files in the folder, of any name, are neither written to nor waited for."""
         folder = self.folder()
         path = os.path.join(folder, "stats.json")
         victim = os.path.join(folder, "victim")
@@ -208,8 +208,8 @@ class Counters(Case):
         os.umask(mask)
         self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o666 & ~mask)
 
-    def test_link_of_somebody_else(self):
-        """It is replaced, not followed; one of our own is followed and stays."""
+    def test_link_of_another_user(self):
+        """It is replaced, not followed; a link of our own is followed and stays."""
         folder = self.folder()
         path = os.path.join(folder, "stats.json")
         victim = os.path.join(folder, "victim")
@@ -228,7 +228,7 @@ class Counters(Case):
             os.unlink(path)
 
     def refused(self, path, why):
-        """At the start, with the path and the cause."""
+        """Refused at the start, with the path and the cause."""
         done = subprocess.run([MUXD, "--io", IO, "--listen", "127.0.0.1:0", "--upstream", "file:/dev/null",
                                "--stats-json", path], stdin=subprocess.DEVNULL, capture_output=True,
                               text=True, timeout=PATIENCE)
@@ -264,7 +264,7 @@ class Counters(Case):
         self.assertEqual((done.returncode, done.stderr), (1, "muxd: --stats-json '-': Bad file descriptor\n"))
 
     def test_what_fails_later(self):
-        """It is said; if the last one fails, in the exit code, too; unless packets are missing: that is worse."""
+        """A failed write is logged; the last one decides the exit code, unless packets are missing."""
         folder = os.path.join(self.folder(), "gone")
         os.mkdir(folder)
         path = os.path.join(folder, "stats")
@@ -287,7 +287,7 @@ class Counters(Case):
             os.mkdir(folder)
 
     def test_full_device(self):
-        """It can be opened; that it takes nothing is known when something is written."""
+        """It can be opened; only a write shows that it is full."""
         muxd = self.muxd("--stats-json", "/dev/full")
         self.assertEqual(muxd.end(), 74, muxd.log)
         self.assertIn("muxd: --stats-json /dev/full: No space left on device", muxd.log)

@@ -1,4 +1,4 @@
-"""Profiles that forbid system calls which have an older way: everything works all the same."""
+"""Profiles that forbid system calls for which there are older ones: everything works with those."""
 import os
 import subprocess
 
@@ -7,7 +7,7 @@ from harness import *
 FORBID = os.environ["FORBID"]  # FORBID ERROR CALL,CALL... COMMAND
 ERRORS = ("ENOSYS", "EPERM", "EACCES")
 IO_URING = "io_uring_setup,io_uring_enter,io_uring_register"
-# accept4, pipe2 and the rest are younger than what they replace; glibc makes threads by clone3.
+# accept4, pipe2 and the others replace older calls; glibc makes threads with clone3.
 YOUNG = "accept4,clone3,close_range,epoll_create1,epoll_pwait2,getrandom,pipe2,preadv2,pwritev2,statx"
 
 
@@ -16,7 +16,7 @@ class Forbidden(Case):
         return YOUNG if IO == "uring" else YOUNG + "," + IO_URING
 
     def test_pipes(self):
-        """Both ends: what comes in on stdin leaves by stdout."""
+        """From stdin to stdout."""
         stream = packet(test_id="t", file_name="f", file_bytes=bytes(5000)) * 200
         for error in ERRORS:
             with self.subTest(error):
@@ -66,7 +66,7 @@ class Forbidden(Case):
                 self.assertEqual(count_packets(muxd.stream()), 1000)
 
     def test_parts_of_io_uring(self):
-        """A ring that can be made but not used: auto takes epoll."""
+        """A ring that can be made but not used: --io auto takes epoll."""
         for call in IO_URING.split(","):
             for error in ERRORS:
                 with self.subTest((call, error)):

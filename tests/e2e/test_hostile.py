@@ -1,4 +1,4 @@
-"""Peers that want to stop the node: what they get, and what those beside them do not notice."""
+"""Peers that try to stop the node: how it contains them, while the others are not affected."""
 import random
 import selectors
 
@@ -10,7 +10,7 @@ MIDDLE = packet(test_id="middle", file_name="log", file_bytes=bytes(100000), eof
 
 class Hostile(Case):
     def good_stream_beside(self, muxd, stuck):
-        """A worker's large and small packets get through, however many hold theirs back."""
+        """A worker's large and small packets get through, however many peers hold theirs back."""
         sent = LARGE + MIDDLE + packet(test_id="small") + LARGE
         good = muxd.connect()
         good.sendall(sent)
@@ -21,7 +21,7 @@ class Hostile(Case):
         self.same([e["test_id"] for e in events], ["large", "middle", "small", "large"])
 
     def test_headers_of_large_packets(self):
-        """1,000 begun packets of a few bytes take no memory for large ones."""
+        """1,000 headers of large packets take no memory for large packets."""
         muxd = self.muxd("--memory", "16M")
         stuck = [self.socket(muxd.addresses[0]) for _ in range(1000)]
         for sock in stuck:
@@ -30,7 +30,7 @@ class Hostile(Case):
         self.assertFalse([line for line in muxd.log if "wait for the memory" in line])
 
     def test_half_packets(self):
-        """Those that hold a slot, and all that queue for one before the good worker, are evicted."""
+        """The links that hold a slot, and all that wait for one before the good worker, are evicted."""
         muxd = self.muxd("--memory", "16M")
         stuck = [self.socket(muxd.addresses[0]) for _ in range(8)]
         for i, sock in enumerate(stuck):
@@ -40,7 +40,7 @@ class Hostile(Case):
 
 
     def test_a_stray_header(self):
-        """The beginning of a 4 MiB packet, then good ones at 10 a second: delivered in seconds."""
+        """The beginning of a 4 MiB packet, then good packets at 10 a second: these arrive within seconds."""
         muxd = self.muxd()
         sock = self.socket(muxd.addresses[0])
         sock.sendall(LARGE[:30])
@@ -59,7 +59,7 @@ class Hostile(Case):
 
 
     def test_a_jam(self):
-        """Half packets in all receive buffers: an innocent worker is heard."""
+        """Half packets in all receive buffers: a good worker's packets still arrive."""
         muxd = self.muxd("--memory", "16M")
         stuck = [self.socket(muxd.addresses[0]) for _ in range(150)]
         for sock in stuck:
@@ -72,8 +72,8 @@ class Hostile(Case):
 
 
     def test_a_jam_that_drips(self):
-        """Many hold or want memory for a large packet, and each sends a byte now and then, for as long as
-        it takes: a good worker's small packets come one after the other, and its large ones, too."""
+        """Many peers hold or wait for memory for a large packet, and each sends a byte now and then: a
+        good worker's small and large packets still arrive."""
         path = os.path.join(self.folder(), "stats")
         muxd = self.muxd("--memory", "16M", "--stats-json", path)
         stuck = [self.socket(muxd.addresses[0]) for _ in range(120)]
@@ -111,7 +111,7 @@ class Hostile(Case):
                   ["good%d" % i for i in range(20)] + ["large", "middle", "large"])
 
     def test_strangers_fill_the_table_of_tests(self):
-        """All but two links hold as many tests as they can get; a worker that comes then dies."""
+        """All but two links have as many tests as they can; then a worker comes and dies."""
         muxd = self.muxd("--memory", "16M", "--max-links", "40")
         begin = lambda count: b"".join(packet(test_id="t%d" % i, test_status="inprogress")
                                        for i in range(count))
@@ -143,7 +143,7 @@ class Hostile(Case):
         self.assertEqual(muxd.end(), 0)
 
     def test_fifty_attachments_in_little_memory(self):
-        """50 workers with 4 MiB each at once under --memory 16M: whole, and memory stays bounded."""
+        """50 workers with 4 MiB each at once under --memory 16M: all arrive whole, memory is bounded."""
         muxd = self.muxd("--memory", "16M", "--exit-after", "50")
         resident = muxd.resident_bytes()
         stream = packet(test_id="t", test_status="inprogress") + LARGE + packet(
@@ -175,7 +175,7 @@ class Hostile(Case):
 
     def test_everything_at_once(self):
         """Random bytes, storms of signatures, resets, slow half packets, killed workers: a good
-        worker beside all of them arrives whole."""
+        worker's stream beside them arrives whole."""
         muxd = self.muxd()
         stop = threading.Event()
         slow = [self.socket(muxd.addresses[0]) for _ in range(1000)]
@@ -239,7 +239,7 @@ class Hostile(Case):
         self.same(own[0], oracle.decode(sent))
 
     def test_upstream_killed_fifty_times(self):
-        """Each time it stops in the middle of a packet: everything arrives, once, in order."""
+        """Each time in the middle of a packet: everything arrives, once, in order."""
         upstream = self.upstream()
         muxd = self.muxd("--upstream", upstream.endpoint)
         upstream.accept()
@@ -261,7 +261,7 @@ class Hostile(Case):
         streams = []
         for _ in range(50):
             enough = rng.randrange(1, 30000)
-            time.sleep(0.15)  # one that is gone at once gets growing pauses
+            time.sleep(0.15)  # muxd waits ever longer for an upstream that ends at once
             stream = upstream.read_until(lambda s: len(s) > enough)
             upstream.sock.shutdown(socket.SHUT_WR)
             streams.append(upstream.read_until(lambda s: False, stream))

@@ -1,4 +1,4 @@
-"""What is listened on when not all can be: missing, late, lost, in use, named twice; who may connect."""
+"""Addresses to listen on that are missing, late, lost, in use or named twice; who may connect."""
 import grp
 import os
 import signal
@@ -29,11 +29,11 @@ class Space:
                        text=True, check=True)
 
     def cable(self, name):
-        """An interface and the other end of its cable, which is not up: there is no carrier."""
+        """Makes an interface; the other end of its cable is not up, so there is no carrier."""
         self.ip("link add %s type veth peer name far-%s" % (name, name), "link set %s up" % name)
 
     def connect(self, address):
-        """Whether somebody inside can connect to "HOST:PORT"."""
+        """Whether a process in the namespace can connect to "HOST:PORT"."""
         host, _, port = address.rpartition(":")
         code = ("import socket, sys; "
                 "socket.create_connection((sys.argv[1], int(sys.argv[2])), 10).close()")
@@ -61,7 +61,7 @@ class Base(Case):
 
 class Addresses(Base):
     def test_a_name_with_an_address_that_is_not_there(self):
-        """As localhost is in a container without IPv6."""
+        """Such as localhost in a container without IPv6."""
         space = Space(self)
         subprocess.run([*space.wrapper, "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1"],
                        check=True)
@@ -101,8 +101,8 @@ class Addresses(Base):
         self.assertEqual(sum("listening on" in line for line in node.log), 2, node.log)
         self.assertEqual(sum("is named twice" in line for line in node.log), 2, node.log)
 
-    def test_one_and_all(self):
-        """":7533" takes the others' addresses in whatever order they are given."""
+    def test_one_address_and_all(self):
+        """":7533" includes the other addresses, in whatever order they are given."""
         for listen in ((":7533", "lo", "127.0.0.1"), ("127.0.0.1", "lo", ":7533")):
             space = Space(self)
             node = self.node(*(word for place in listen for word in ("--listen", place)),
@@ -116,7 +116,7 @@ class Addresses(Base):
             self.assertTrue(any("is among the addresses of 0.0.0.0:7533" in line
                                 for line in node.log), node.log)
 
-    def test_more_than_there_is_room_for(self):
+    def test_more_addresses_than_places(self):
         space = Space(self)
         for d in range(3):
             space.cable("d%d" % d)
@@ -136,7 +136,7 @@ class Addresses(Base):
 
 class Interfaces(Base):
     def test_an_interface_that_comes_and_goes(self):
-        """It is not there, has no address, gets one, loses it, is gone, is there again."""
+        """It is absent, comes without an address, gets one, loses it, goes, and comes again."""
         space = Space(self)
         upstream = os.path.join(self.folder(), "out")
         node = self.node("--listen", "ib0", "--upstream", "file:" + upstream, space=space)
@@ -162,7 +162,7 @@ class Interfaces(Base):
         self.assertEqual(node.end(), 0)
 
     def test_a_link_outlives_its_address(self):
-        """A listener that is closed takes no connection with it."""
+        """A listener that is closed leaves its connections open."""
         space = Space(self)
         space.cable("ib0")
         space.ip("addr add 10.99.0.1/24 dev ib0")
@@ -185,7 +185,7 @@ class Interfaces(Base):
         self.assertEqual(node.end(), 0)
 
     def test_without_carrier(self):
-        """IPv6 addresses stay tentative: IPv4 is listened on, and the rest when the cable is in."""
+        """IPv6 addresses stay tentative: muxd listens on IPv4, and on the rest once there is a carrier."""
         space = Space(self)
         space.cable("ib0")
         space.ip("addr add 10.99.0.1/24 dev ib0", "addr add fd99::1/64 dev ib0")
@@ -199,8 +199,8 @@ class Interfaces(Base):
         node.wait_log(r"^listening on \[fd99::1\]:7533$")
         self.assertEqual(node.end(), 0)
 
-    def test_only_what_will_come(self):
-        """A tentative address alone is no failure, whether its interface is named or itself."""
+    def test_only_tentative_addresses(self):
+        """A tentative address alone is no failure, whether its interface or itself is named."""
         space = Space(self)
         space.cable("ib0")
         space.ip("addr add fd99::1/64 dev ib0")
@@ -227,8 +227,8 @@ class Interfaces(Base):
         self.assertIn("listening on 10.99.0.1:7533", node.log)
         self.assertEqual(node.end(), 0)
 
-    def test_names_that_nobody_has(self):
-        """A usual name of an interface is waited for; others are a host's, or mistyped."""
+    def test_unknown_names(self):
+        """muxd waits for a name that is usual for an interface; others are hosts, or mistyped."""
         for name in ("ib0", "ibp3s0", "eth1:7000", "enp65s0f0np0", "bond0.100", "hsn0"):
             node = self.node("--listen", name, space=Space(self))
             node.wait_log("waiting for it$")
@@ -244,8 +244,8 @@ class Interfaces(Base):
 
 
 class InUse(Base):
-    def test_by_somebody_else(self):
-        """Told with its holder where that can be known; nothing of the upstream is touched."""
+    def test_by_another_process(self):
+        """The message names the holder where it can be known; the upstream's file is left alone."""
         path = os.path.join(self.folder(), "s")
         upstream = os.path.join(self.folder(), "out")
         first = self.muxd(listen=("127.0.0.1:0", "unix:" + path))
@@ -265,13 +265,13 @@ class InUse(Base):
         self.assertEqual(found, set(first.addresses))
         self.assertEqual(node.end(), 0)
 
-    def test_by_one_that_was_killed(self):
-        """A new one started at once listens, though the kernel has not closed all sockets."""
+    def test_by_a_muxd_that_was_killed(self):
+        """A muxd started at once listens, though the kernel has not yet closed all sockets."""
         path = os.path.join(self.folder(), "s")
         listen = ("127.0.0.1:%d" % free_port(), "unix:" + path)
         node = self.muxd(listen=listen)
         for _ in range(10):
-            self.until(lambda: connect(listen[0]).close() or True, "it to accept")
+            self.until(lambda: connect(listen[0]).close() or True, "muxd to accept")
             node.signal(signal.SIGKILL)
             node.process.wait()
             node = self.muxd(listen=listen)
@@ -279,7 +279,7 @@ class InUse(Base):
         self.assertEqual(node.end(), 0)
 
     def test_a_race_for_a_stale_socket(self):
-        """Of several that start at once one listens, and the others say that it does."""
+        """Of several that start at once one listens, and the others name it."""
         folder = self.folder()
         path = os.path.join(folder, "s")
         for _ in range(8):
@@ -287,7 +287,7 @@ class InUse(Base):
             stale.bind(path)
             stale.close()
             nodes = [self.node("--listen", "unix:" + path) for _ in range(4)]
-            self.until(lambda: sum(n.process.poll() is None for n in nodes) == 1, "one to be left")
+            self.until(lambda: sum(n.process.poll() is None for n in nodes) == 1, "one muxd to be left")
             winner = next(n for n in nodes if n.process.poll() is None)
             winner.wait_log("^listening on unix:")
             for node in nodes:
@@ -345,7 +345,7 @@ class WhoMayConnect(Base):
             self.assertEqual(node.end(), 0)
 
     def test_group_that_may_not_be_given(self):
-        """Somebody who is in no other group: nothing is left behind."""
+        """The user is in no other group: no socket is left behind."""
         if os.geteuid():
             self.lacks("no right to become somebody else")
         folder = self.folder()

@@ -1,4 +1,4 @@
-"""Where it may listen, who may connect, what is said when something cannot be done."""
+"""Addresses to listen on, who may connect, and messages when something cannot be done."""
 import os
 import socket
 import stat
@@ -17,7 +17,7 @@ def run(*options, **keywords):
 
 class Listening(Case):
     def test_io_uring_is_forbidden(self):
-        """auto takes epoll with one line; uring says why it cannot start."""
+        """--io auto takes epoll and logs one line; --io uring says why it cannot start."""
         wrapper = (FORBID, "EPERM", "io_uring_setup,io_uring_enter,io_uring_register")
         muxd = self.muxd(io_choice="auto", wrapper=wrapper)
         self.assertEqual([line for line in muxd.log if "io_uring" in line],
@@ -32,7 +32,7 @@ class Listening(Case):
         self.assertIn("io_uring_setup: Operation not permitted", done.stderr)
 
     def test_interface(self):
-        """An interface's name is all its addresses."""
+        """An interface's name stands for all its addresses."""
         muxd = self.muxd(listen=())
         muxd.close()
         node = subprocess.Popen([MUXD, "--io", IO, "--listen", "lo:0"], stderr=subprocess.PIPE,
@@ -52,7 +52,7 @@ class Listening(Case):
         node.communicate(timeout=PATIENCE)
 
     def test_interface_that_has_just_come_up(self):
-        """Its IPv6 address is tentative for a second or two: it is waited for."""
+        """Its IPv6 address is tentative for a second or two: muxd waits for it."""
         space = "muxd-e2e-%d" % os.getpid()
         if os.geteuid() or subprocess.run(["ip", "netns", "add", space],
                                           stderr=subprocess.DEVNULL).returncode:
@@ -91,7 +91,7 @@ class Listening(Case):
         self.assertFalse(os.path.exists(path))
 
     def test_unix_socket(self):
-        """A stale one is replaced, a live one and a file are left alone."""
+        """A stale socket is replaced; a live socket and a file are left alone."""
         path = os.path.join(self.folder(), "s")
         stale = socket.socket(socket.AF_UNIX)
         stale.bind(path)
@@ -169,7 +169,7 @@ class Listening(Case):
             self.assertIn("--" + option, done.stdout)
 
     def test_sizes_and_times(self):
-        """As people write them."""
+        """As users write them."""
         for size, seconds in (("32M", "5"), ("32mb", "500ms"), ("32MiB", "2s"), ("0.03125GiB", "1min")):
             muxd = self.muxd("--memory", size, "--drain-timeout", seconds, "--node-grace", seconds)
             self.assertEqual(muxd.end(), 0)
@@ -186,7 +186,7 @@ class Listening(Case):
         self.socket(muxd.addresses[0]).sendall(packet(test_id="t"))
         self.until(lambda: muxd.stream(), "the packet from an allowed address")
 
-    def test_open_to_everybody_is_said_once(self):
+    def test_open_to_everybody_is_logged_once(self):
         for options, count in ((("--allow", "127.0.0.1"), 0), ((), 1)):
             muxd = self.muxd(*options, listen=("0.0.0.0:0", "0.0.0.0:%d" % free_port()))
             self.assertEqual(muxd.end(), 0)
@@ -199,7 +199,7 @@ class Listening(Case):
             sock.sendall(packet(test_id="t"))
         self.until(lambda: count_packets(muxd.stream()) == 2, "both")
         third = self.socket(muxd.addresses[0])
-        third.sendall(packet(test_id="one too many"))  # a silent one may yet be a node that returns
+        third.sendall(packet(test_id="one too many"))  # a silent one may be a returning node
         words = b""
         while data := third.recv(4096):
             words += data
@@ -216,7 +216,7 @@ class Listening(Case):
         self.assertEqual([e["route_code"] for e in python_events(muxd.stream())], ["0", "1", "2"])
 
     def test_silent_connections_yield(self):
-        """They hold no place that somebody who speaks has not."""
+        """A silent connection yields its place to one that sends."""
         muxd = self.muxd("--max-links", "3")
         silent = [self.socket(muxd.addresses[0]) for _ in range(9)]
         for _ in range(2):
@@ -227,7 +227,7 @@ class Listening(Case):
         self.assertEqual(muxd.end(), 0)
 
     def test_out_of_descriptors(self):
-        """Connections beyond the limit are turned away and logged; the others go on."""
+        """Connections beyond the limit are refused and logged; the others go on."""
         def limit():
             resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
         node = subprocess.Popen([MUXD, "--io", IO, "--listen", "127.0.0.1:0"],
@@ -264,7 +264,7 @@ class Listening(Case):
         self.assertIn(b"turned away", log)
 
     def test_connections_turned_away_are_counted(self):
-        """Not a line for each of them: few lines whose sum is all."""
+        """Few lines, not one for each connection; their counts add up to all."""
         path = os.path.join(self.folder(), "stats")
         muxd = self.muxd("--stats-json", path, wrapper=("sh", "-c", 'ulimit -n 40 && exec "$@"', "sh"))
 
@@ -292,7 +292,7 @@ class Listening(Case):
                          ["127.0.0.1", "127.0.0.1.1", "127.0.0.1.2"])
 
     def test_inherited_descriptors_stay_blocking(self):
-        """O_NONBLOCK would hold for everybody who shares the pipe."""
+        """O_NONBLOCK would affect every process that shares the pipe."""
         import fcntl
         reading, writing = os.pipe()
         muxd = self.muxd("--upstream", "-", stdin=reading, stdout=writing)
@@ -308,8 +308,8 @@ class FewDescriptors(Case):
     def limited(self, limit):
         return ("sh", "-c", "ulimit -n %d && exec \"$@\"" % limit, "sh")
 
-    def test_hardly_any(self):
-        """It says what is missing and what to do."""
+    def test_too_few_to_start(self):
+        """muxd says what is missing and what to do."""
         for limit in (5, 8, 20):
             done = subprocess.run([*self.limited(limit), MUXD, "--io", IO, "--listen", "127.0.0.1:0"],
                                   stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE)
@@ -318,7 +318,7 @@ class FewDescriptors(Case):
             self.assertIn(b"ulimit -n ", done.stderr)
 
     def test_the_upstream_has_some_left(self):
-        """Strangers who take all that there are do not keep muxd from its upstream."""
+        """Strangers that use up the descriptors do not keep muxd from its upstream."""
         for options in (), ("--max-links", "4"):
             upstream = self.upstream()
             muxd = self.muxd("--upstream", upstream.endpoint, *options, wrapper=self.limited(64))

@@ -1,4 +1,4 @@
-"""Node links: a hello, lost and found again, given up, refused."""
+"""Node links: hello, loss and return, given up, refused."""
 import random
 import socket
 import threading
@@ -23,7 +23,7 @@ class Nodes(Case):
         return sock
 
     def test_a_flap(self):
-        """The cable is cut and mended: no false fail, no test under two routes."""
+        """The cable is cut and mended: no test fails falsely, no test has two routes."""
         supervisor, top, cable, leaf = self.tree()
         worker = self.worker(leaf, test_id="t", test_status="inprogress")
         event, = supervisor.read_events(1)
@@ -41,12 +41,12 @@ class Nodes(Case):
         event, = supervisor.read_events(1)
         self.assertEqual((event["test_id"], event["test_status"], event["route_code"]),
                          ("t", "success", "0/0"))
-        # and the way down knows it again
+        # and packets down reach it again
         supervisor.sock.sendall(packet(file_name="stdin", file_bytes=b"x", route_code="0/0"))
         self.assertEqual(worker.recv(100), packet(file_name="stdin", file_bytes=b"x"))
 
     def test_a_flap_beside_a_dead_address(self):
-        """The name has an address whose packets vanish: the one that worked is asked first, well
+        """The name has an address whose packets vanish: muxd first tries the one that worked, well
         within the grace."""
         hole = self.black_hole()
         supervisor = self.upstream()
@@ -67,8 +67,8 @@ class Nodes(Case):
         self.assertEqual([e["test_status"] for e in events], [None, None, None, "success"])
 
     def two_aggregators(self):
-        """Two nodes behind the two addresses of a name, a leaf that is with the one behind the second (the
-        first came later), and its worker, whose test has begun."""
+        """Two nodes at the two addresses of a name, a leaf connected to the second (the first started
+        later), and its worker, whose test has begun."""
         try:
             with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
                 port = server.getsockname()[1]
@@ -87,12 +87,12 @@ class Nodes(Case):
         return home, other, cable, leaf, worker
 
     def verdicts(self, *nodes):
-        """Status and route of the test wherever it was told."""
+        """Status and route of the test at each node that reported it."""
         return [[(e["test_status"], e["route_code"]) for e in oracle.decode(node.stream())
                  if e["test_id"] == "t"] for node in nodes]
 
     def test_a_flap_with_two_aggregators(self):
-        """Both take the leaf: it goes back to the one that waits for it, so that no test fails."""
+        """Both accept the leaf: it returns to the one that waits for it, so that no test fails."""
         home, other, cable, leaf, worker = self.two_aggregators()
         for _ in range(3):
             cable.cut()
@@ -108,7 +108,7 @@ class Nodes(Case):
         self.assertFalse([line for line in other.log if "is node " in line])
 
     def test_one_of_two_aggregators_dies(self):
-        """The other one hears of the test again and of its end; the dead one has said nothing of it."""
+        """The other one is told of the test and its end; the dead one has reported no end."""
         home, other, cable, leaf, worker = self.two_aggregators()
         home.process.kill()
         home.wait()
@@ -117,13 +117,13 @@ class Nodes(Case):
         self.until(lambda: self.verdicts(other) == [begun], "the test's beginning at the other one")
         worker.sendall(packet(test_id="t", test_status="success"))
         self.finish(worker)
-        # a connection that died by a reset leaves in doubt whether all was read
+        # after a reset it is in doubt whether everything was read
         self.assertIn(leaf.end(), (0, 75), leaf.log)
         self.assertEqual(other.end(), 0, other.log)
         self.assertEqual(self.verdicts(home, other), [begun, begun + [("success", "0/0")]])
 
-    def test_an_address_of_somebody_else(self):
-        """The first address is no muxd: it is refused, and the next one asked at once."""
+    def test_an_address_of_another_program(self):
+        """The first address is no muxd: it is rejected, and the next one tried at once."""
         stranger = self.black_hole()
         while stranger.held:
             stranger.held.pop().close()
@@ -157,7 +157,7 @@ class Nodes(Case):
         self.assertEqual((event["test_id"], event["route_code"]), ("new", "1/0"))
 
     def test_a_worker_of_a_node_dies(self):
-        """That is for its own node to say, at once."""
+        """Its own node reports that, at once."""
         supervisor, top, cable, leaf = self.tree()
         worker = self.worker(leaf, test_id="t", test_status="inprogress")
         supervisor.read_events(1)
@@ -168,15 +168,15 @@ class Nodes(Case):
         self.assertIn("lost", text(event))
 
     def test_a_loop(self):
-        """A node that is its own upstream is told so."""
+        """A node that is its own upstream is told of the loop."""
         port = free_port()
         muxd = self.muxd("--upstream", "mux:127.0.0.1:%d" % port, "--drain-timeout", "0.2",
                          listen=("127.0.0.1:%d" % port,))
         muxd.wait_log("the upstream says: .*a loop")
         muxd.end()
 
-    def test_refused_and_nothing_lost(self):
-        """What workers send to a node that nobody takes in waits, and they feel it."""
+    def test_a_refused_node_loses_nothing(self):
+        """Packets wait in a refused node, and back-pressure reaches its workers."""
         port = free_port()
         muxd = self.muxd("--upstream", "mux:127.0.0.1:%d" % port, "--drain-timeout", "0.2",
                          listen=("127.0.0.1:%d" % port,))
@@ -198,7 +198,7 @@ class Nodes(Case):
         muxd.wait_log("it has not answered: is it a muxd")
 
     def test_a_leaf_ends_in_order(self):
-        """Nothing is waited for, and nobody is told of anything unreachable."""
+        """Its end is not waited for, and nothing is reported as unreachable."""
         supervisor = self.upstream()
         top = self.muxd("--upstream", supervisor.endpoint, "--exit-after", "2")
         supervisor.accept()
@@ -218,7 +218,7 @@ class Nodes(Case):
                       file_bytes="".join("%s=%s\n" % line for line in lines.items()).encode())
 
     def test_away_while_all_places_are_taken(self):
-        """A worker takes no node's grace, and a node that comes back needs no worker's place."""
+        """A worker does not shorten a node's grace, and a returning node needs no worker's place."""
         supervisor = self.upstream()
         muxd = self.muxd("--upstream", supervisor.endpoint, "--max-links", "3")
         supervisor.accept()
@@ -240,7 +240,7 @@ class Nodes(Case):
         self.assertEqual(len([e for e in events if e["test_id"] and e["test_id"][0] == "w"]), 3)
 
     def test_back_before_the_old_connection_is_gone(self):
-        """Half-open: what came with the hello goes up without anything else happening."""
+        """A half-open connection: packets that came with the hello go up without another event."""
         supervisor = self.upstream()
         muxd = self.muxd("--upstream", supervisor.endpoint)
         supervisor.accept()
@@ -254,7 +254,7 @@ class Nodes(Case):
         self.assertEqual((event["test_id"], event["route_code"]), ("two", "0"))
 
     def three_levels(self, end_middle):
-        """The node in the middle ends and is started again; the leaf below it lives on."""
+        """The node in the middle ends and is started again; the leaf below it goes on."""
         supervisor = self.upstream()
         top = self.muxd("--upstream", supervisor.endpoint, "--node-grace", "600")
         supervisor.accept()
@@ -275,7 +275,7 @@ class Nodes(Case):
         self.assertEqual(events[-1]["route_code"], "1/0/0")
         self.assertEqual([(e["test_status"], e["route_code"]) for e in events if e["test_id"]],
                          [("inprogress", "1/0/0"), ("success", "1/0/0")])
-        # what is under way there now fails there, once
+        # tests in progress there now fail there, once
         worker.sendall(packet(test_id="u", test_status="inprogress"))
         reset(worker)
         began, failed = supervisor.read_events(2)
@@ -289,7 +289,7 @@ class Nodes(Case):
         self.three_levels(lambda middle: middle.close())
 
     def test_nothing_is_lost_when_the_middle_ends(self):
-        """Under load: it sends the nodes below it off, and reads to their end."""
+        """Under load: it tells the nodes below to leave, and reads to their end."""
         supervisor = self.upstream()
         top = self.muxd("--upstream", supervisor.endpoint, *NEVER)
         supervisor.accept()
@@ -320,7 +320,7 @@ class Nodes(Case):
         self.assertEqual([e["test_id"] for e in events], ["t%05d" % n for n in range(count)])
 
     def test_a_thief_of_an_identity(self):
-        """Without what only the first connection was told it is refused, and costs the node nothing."""
+        """Without the secret of the first connection the thief is refused, and the node is unaffected."""
         supervisor = self.upstream()
         muxd = self.muxd("--upstream", supervisor.endpoint)
         supervisor.accept()
@@ -340,7 +340,7 @@ class Nodes(Case):
         self.assertEqual((event["test_status"], event["route_code"]), ("success", "0"))
 
     def test_two_that_are_above_each_other(self):
-        """Both say so, and nothing goes round."""
+        """Both report the loop, and no packet goes round."""
         places = ["127.0.0.1:%d" % free_port() for _ in range(2)]
         paths = [self.folder() + "/stats" for _ in range(2)]
         nodes = [self.muxd("--upstream", "mux:" + places[1 - i], "--drain-timeout", "0.2",
@@ -370,7 +370,7 @@ class Nodes(Case):
         self.assertEqual(muxd.stream(), b"")
 
     def test_cuts_under_load(self):
-        """What arrives is in order, under one route each, and nobody is declared dead."""
+        """Packets arrive in order, each worker under one route, and no node is declared dead."""
         supervisor = self.upstream()
         top = self.muxd("--upstream", supervisor.endpoint)
         supervisor.accept()

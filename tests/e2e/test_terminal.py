@@ -1,4 +1,4 @@
-"""What a person at a terminal sees."""
+"""The output on a terminal."""
 import fcntl
 import os
 import pty
@@ -11,7 +11,7 @@ from harness import *
 
 class Terminal(Case):
     def test_lines_for_people(self):
-        """Workers that come, failures with the tail of their traceback, counts; nothing binary."""
+        """New workers, failures with the end of their traceback, counts; nothing binary."""
         master, slave = pty.openpty()
         self.addCleanup(os.close, master)
         muxd = self.muxd(stdout=slave, stdin=slave, env=dict(os.environ, NO_COLOR="1"))
@@ -70,7 +70,7 @@ class Terminal(Case):
         os.set_blocking(master, False)
         self.assertRaises(BlockingIOError, os.read, master, 1)
 
-    def test_damage_is_no_failed_test(self):
+    def test_damage_is_not_a_failed_test(self):
         master, slave = pty.openpty()
         self.addCleanup(os.close, master)
         muxd = self.muxd(stdout=slave, env=dict(os.environ, NO_COLOR="1"))
@@ -106,7 +106,7 @@ class Terminal(Case):
                    "the failure")
         lines = [line.rstrip() for line in screen.lines if line.strip()]
         self.assertLessEqual(len(lines), 24)
-        # which of the thousand came first is nobody's promise
+        # the order in which the thousand came is not defined
         self.assertTrue(any(re.fullmatch(r"FAIL  bad  worker \d+", line) for line in lines), lines)
         self.assertIn("    Boom", lines)
         totals, = [line for line in lines if "running" in line]
@@ -121,7 +121,7 @@ class Terminal(Case):
         self.assertEqual(muxd.wait(), 0)
 
     def test_terminal_that_nobody_reads(self):
-        """Neither workers nor signals wait for it."""
+        """Workers and signals do not wait for the terminal."""
         for env in ({"TERM": "xterm"}, {"TERM": "dumb"}):
             for number in (signal.SIGTERM, signal.SIGINT):
                 master, slave = pty.openpty()
@@ -136,7 +136,7 @@ class Terminal(Case):
                 self.assertIn(muxd.wait(), (0, 75) if number == signal.SIGINT else (0,))
 
     def test_log_that_nobody_reads(self):
-        """A full stderr holds up nobody; how many lines are missing is counted."""
+        """A full stderr holds nothing up; the missing lines are counted."""
         for number in (signal.SIGTERM, signal.SIGINT):
             reading, writing = os.pipe()
             path = os.path.join(self.folder(), "stats")
@@ -163,7 +163,7 @@ class Terminal(Case):
             self.assertEqual(sock.recv(1), b"")
             sock.close()
             node.send_signal(number)
-            # INT does not wait for what is on its way
+            # INT does not wait for bytes in flight
             self.assertIn(node.wait(PATIENCE), (0, 75) if number == signal.SIGINT else (0,))
             self.assertGreater(self.stats(path)["muxd_log_lines_suppressed_total"], 0)
             os.close(reading)
@@ -178,7 +178,7 @@ def read_until(master, wanted):
 
 
 class Screen:
-    """So much of a terminal as a redraw in place needs; everything else is `unknown`."""
+    """The part of a terminal that a redraw in place needs; everything else is `unknown`."""
 
     def __init__(self, rows, columns):
         self.rows, self.columns = rows, columns

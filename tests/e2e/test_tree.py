@@ -1,4 +1,4 @@
-"""Two levels of muxd: routes on the way up, segments cut on the way down."""
+"""Two levels of muxd: routes get segments on the way up, and lose them on the way down."""
 import socket
 
 from harness import *
@@ -25,7 +25,7 @@ class Tree(Case):
                              ("w%d" % i, "1/%d" % i + ("/x" if i == 2 else "")))
 
     def test_a_leaf_is_killed_and_replaced(self):
-        """The new one is another link: segments are never reused."""
+        """The new leaf is another link: segments are never reused."""
         supervisor, top, leaf = self.tree()
         for segment in range(2):
             self.socket(leaf.addresses[0]).sendall(packet(test_id="t"))
@@ -35,7 +35,7 @@ class Tree(Case):
             leaf = self.muxd("--upstream", "tcp:" + top.addresses[0])
 
     def test_the_top_is_killed_and_started_again(self):
-        """Its leaf comes back to it with the same workers; what waited meanwhile arrives."""
+        """Its leaf connects again with the same workers; packets that waited arrive."""
         supervisor, top, leaf = self.tree()
         worker = self.socket(leaf.addresses[0])
         worker.sendall(packet(test_id="before"))
@@ -50,7 +50,7 @@ class Tree(Case):
         self.assertEqual(len(events), 1000)
 
     def test_down_to_one_worker(self):
-        """Only the worker that is named gets the packet, its segments cut; a reply comes back."""
+        """Only the named worker gets the packet, without its segments; a reply comes back."""
         supervisor, top, leaf = self.tree()
         workers = []
         for i in range(3):
@@ -113,7 +113,7 @@ class Tree(Case):
         self.assertEqual(self.stats(path)["muxd_down_own_packets_total"], 1)
 
     def test_a_link_that_does_not_read(self):
-        """It holds the way down up for a second at most; then its packets are refused, others go on."""
+        """It delays packets down by a second at most; then its packets are refused, others go on."""
         supervisor = self.upstream()
         muxd = self.muxd("--upstream", supervisor.endpoint)
         supervisor.accept()

@@ -1,4 +1,4 @@
-"""Terminals, pipes and sockets for people that nobody reads: they hold up neither workers nor the end."""
+"""Terminals, pipes and sockets that nobody reads: they hold up neither workers nor muxd's end."""
 import fcntl
 import pty
 import select
@@ -7,8 +7,8 @@ import termios
 
 from harness import *
 
-SOON = 10  # seconds; a second and a bit are what it takes
-LINES = 150  # more than the log's burst, and than a pipe of PIPE_BYTES holds
+SOON = 10  # seconds; it takes little more than one
+LINES = 150  # more than the log's burst, and more than a pipe of PIPE_BYTES holds
 PIPE_BYTES = 4096
 NOBODY = 65534
 
@@ -18,7 +18,7 @@ def is_nonblocking(fd):
 
 
 def is_listening(path):
-    """Between bind and listen the path is there, and connects are refused."""
+    """Not only bound: between bind() and listen() connects are refused."""
     with open("/proc/net/unix") as file:
         sockets = [line.split() for line in file]
     return any(fields[-1] == path and fields[3] == "00010000" for fields in sockets)
@@ -41,7 +41,7 @@ class Unread(Case):
         return ends
 
     def spawn(self, *options, stdout, stderr, **keywords):
-        """A muxd that listens on a unix socket, as its log may not be readable; and that socket."""
+        """A muxd and its unix socket. The log may be unreadable, so the address must be known."""
         path = os.path.join(self.folder(), "socket")
         if "user" in keywords:
             os.chown(os.path.dirname(path), keywords["user"], keywords["group"])
@@ -73,19 +73,19 @@ class Unread(Case):
         self.finish(sock)
 
     def be_refused(self, address, count):
-        """Lines in the log: what is no hello has no place beyond --max-links."""
+        """Makes log lines: beyond --max-links connections that are no nodes are refused."""
         for _ in range(count):
             sock = self.socket(address)
             sock.sendall(b"x")
             try:
                 while sock.recv(4096):
-                    pass  # why, in words
+                    pass  # the reason
             except ConnectionResetError:
-                pass  # muxd left the byte unread
+                pass  # a reset: muxd left the byte unread
             sock.close()
 
     def fill(self, fd):
-        """Fills a pipe to its last byte, its flags as they were."""
+        """Fills a pipe to its last byte; leaves its flags unchanged."""
         own = os.open("/proc/self/fd/%d" % fd, os.O_WRONLY | os.O_NONBLOCK)
         try:
             while True:
@@ -98,7 +98,7 @@ class Unread(Case):
     # The terminal.
 
     def test_stopped_terminal(self):
-        """^S: workers go on, TERM ends it; after ^Q lines come without anything else happening."""
+        """^S: workers go on and TERM ends muxd; after ^Q the lines come without another event."""
         master, slave = self.terminal()
         termios.tcflow(slave, termios.TCOOFF)
         process, address = self.spawn(stdout=slave, stderr=subprocess.DEVNULL)
@@ -121,7 +121,7 @@ class Unread(Case):
         self.ends_soon(process, signal.SIGTERM)
 
     def test_stopped_terminal_costs_nothing(self):
-        """Nothing is drawn and nothing happens: no time is spent on trying."""
+        """While nothing can be drawn and nothing happens, muxd uses no CPU."""
         master, slave = self.terminal()
         termios.tcflow(slave, termios.TCOOFF)
         process, address = self.spawn(stdout=slave, stderr=subprocess.DEVNULL,
@@ -134,7 +134,7 @@ class Unread(Case):
         self.ends_soon(process, signal.SIGTERM)
 
     def test_terminal_that_is_read_slowly(self):
-        """As over a modem: what waits is more than the end waits for."""
+        """As over a modem: more output waits than muxd waits for when it ends."""
         master, slave = self.terminal()
         process, address = self.spawn(stdout=slave, stderr=subprocess.DEVNULL,
                                       env=dict(os.environ, TERM="dumb"))
@@ -149,7 +149,7 @@ class Unread(Case):
         self.ends_soon(process, signal.SIGTERM)
 
     def test_terminal_of_another_user(self):
-        """As after su: it cannot be opened again."""
+        """As after su: muxd cannot open it again."""
         if os.getuid() != 0:
             self.skipTest("no right to be another user")
         master, slave = self.terminal()
@@ -174,7 +174,7 @@ class Unread(Case):
                 self.ends_soon(process, number)
 
     def test_pipe_of_another_user(self):
-        """As after sudo: it cannot be opened again."""
+        """As after sudo: muxd cannot open it again."""
         if os.getuid() != 0:
             self.skipTest("no right to be another user")
         _, writing = self.pipe()
@@ -197,7 +197,7 @@ class Unread(Case):
         self.ends_soon(process, signal.SIGTERM)
 
     def test_left_out_lines_are_counted(self):
-        """Somebody reads again: whole lines, and how many there would have been."""
+        """When it is read again: whole lines, and the number of lines left out."""
         reading, writing = self.pipe()
         self.fill(writing)
         process, address = self.spawn("--max-links", "1", stdout=subprocess.DEVNULL, stderr=writing)

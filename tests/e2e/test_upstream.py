@@ -24,7 +24,7 @@ class UpstreamTests(Case):
                          ["t%d" % i for i in range(100)])
 
     def test_absent_for_long(self):
-        """The same reason is not told again with each attempt."""
+        """The same reason is not logged again with each attempt."""
         path = self.folder() + "/stats"
         muxd = self.muxd("--upstream", "tcp:127.0.0.1:%d" % free_port(), "--stats-json", path)
         muxd.wait_log("not reached: connect: Connection refused$")
@@ -34,7 +34,7 @@ class UpstreamTests(Case):
         self.assertEqual(sum("not reached" in line for line in muxd.log), 1, muxd.log)
 
     def test_a_dead_address_in_front(self):
-        """Packets to the first address vanish: it is said what is tried, and the second is taken."""
+        """Packets to the first address vanish: muxd logs what it tries, and takes the second."""
         hole = self.black_hole()
         upstream = self.upstream(port=hole.port)
         muxd = self.muxd("--upstream", hole.place, wrapper=self.two_addresses())
@@ -46,7 +46,7 @@ class UpstreamTests(Case):
         self.assertEqual([e["test_id"] for e in upstream.read_events(1)], ["t"])
 
     def test_one_address_refuses(self):
-        """The other is taken at once, and the log says which refused."""
+        """muxd takes the other at once, and logs which one refused."""
         upstream = self.upstream()
         muxd = self.muxd("--upstream", "%s:%d" % (TWO_ADDRESSES, upstream.port),
                          wrapper=self.two_addresses())
@@ -54,7 +54,7 @@ class UpstreamTests(Case):
         muxd.wait_log(r"not reached: connect: .* \(\[::1\]:%d\)$" % upstream.port)
 
     def test_no_address_answers(self):
-        """Each is told with its reason; TERM is not held up."""
+        """Each is logged with its reason; TERM is not held up."""
         hole = self.black_hole()
         muxd = self.muxd("--upstream", hole.place, "--node-grace", "1",
                          wrapper=self.two_addresses())
@@ -65,8 +65,8 @@ class UpstreamTests(Case):
         self.assertEqual(muxd.end(), 0)
 
     def kill_under_load(self, end, taken_of):
-        """Ends the upstream while a worker sends. end(upstream): all that was read until then. The
-        next connection goes on at a whole packet, and no byte is missing that is not in doubt."""
+        """Ends the upstream while a worker sends. end(upstream) returns everything read until then. The
+        next connection starts with a whole packet, and only bytes in doubt may be missing."""
         path = self.folder() + "/stats"
         upstream = self.upstream()
         upstream.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
@@ -92,7 +92,7 @@ class UpstreamTests(Case):
         self.assertEqual(status, 75 if stats["muxd_in_doubt_bytes_total"] else 0)
         expected = b"".join(routed)
         self.assertTrue(expected.startswith(before))
-        self.assertTrue(expected.endswith(after), "goes on with what comes next, to the end")
+        self.assertTrue(expected.endswith(after), "goes on with the next bytes, to the end")
         goes_on = len(expected) - len(after)
         self.assertIn(goes_on, itertools.accumulate(map(len, routed)), "at a whole packet")
         self.assertEqual(stats["muxd_upstream_connects_total"], 2)
@@ -105,7 +105,7 @@ class UpstreamTests(Case):
         self.assertEqual(stats["muxd_resent_packets_total"], 1 if goes_on < taken else 0)
 
     def test_killed_under_load(self):
-        """The peer dies with a full receive buffer: the kernel's queue is in doubt, nothing else."""
+        """The peer dies with a full receive buffer: only the kernel's queue is in doubt."""
         unread = 0
 
         def reset(upstream):
@@ -119,7 +119,7 @@ class UpstreamTests(Case):
         self.kill_under_load(reset, lambda before, in_doubt: len(before) + unread + in_doubt)
 
     def test_fin_is_a_loss(self):
-        """The peer's end of stream: muxd closes, connects again; a peer that reads on lost nothing."""
+        """The peer ends its stream: muxd closes and connects again; a peer that reads on loses nothing."""
         def fin(upstream):
             before = upstream.read_until(lambda s: len(s) > 1000000)
             upstream.sock.shutdown(socket.SHUT_WR)
@@ -129,7 +129,7 @@ class UpstreamTests(Case):
         self.kill_under_load(fin, lambda before, in_doubt: len(before))
 
     def test_slow_upstream_holds_workers(self):
-        """Nothing is read above: memory stays bounded, the worker waits, nothing is lost."""
+        """The upstream does not read: memory stays bounded, the worker waits, nothing is lost."""
         upstream = self.upstream()
         muxd = self.muxd("--upstream", upstream.endpoint, "--memory", "16M")
         upstream.accept()
@@ -181,7 +181,7 @@ class UpstreamTests(Case):
         self.assertIn(b"no-such-host", silent.recv(1000))
 
     def test_bytes_that_nobody_read(self):
-        """The upstream's kernel had taken all, its process goes without reading: not "all sent"."""
+        """The upstream's kernel has everything, its process ends without reading: not "all sent"."""
         upstream = self.upstream()
         muxd = self.muxd("--upstream", upstream.endpoint)
         worker = muxd.connect()
@@ -198,7 +198,7 @@ class UpstreamTests(Case):
         self.assertEqual(muxd.wait(), 75, muxd.log)
 
     def test_reader_of_stdout_goes(self):
-        """Nothing is sent, and its going is noticed all the same: through a pipe or a socket."""
+        """Its end is noticed although nothing is sent: of a pipe and of a socket."""
         def a_pipe():
             return [os.fdopen(fd, mode, 0) for fd, mode in zip(os.pipe(), ("rb", "wb"))]
         for make in (a_pipe, socket.socketpair):
@@ -210,7 +210,7 @@ class UpstreamTests(Case):
             self.assertTrue(any("stdout lost: send: Broken pipe" in line for line in muxd.log), muxd.log)
 
     def test_reader_of_a_named_pipe_goes(self):
-        """And the next one is found."""
+        """The next reader is found."""
         path = os.path.join(self.folder(), "fifo")
         os.mkfifo(path)
         reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)

@@ -19,7 +19,7 @@ class T(unittest.TestCase):
 
 class Workers(Case):
     def test_real_workers(self):
-        """subunit.run through `mux send`: what each worker wrote arrives under its own segment."""
+        """subunit.run through `mux send`: each worker's output arrives under its own segment."""
         folder = self.folder()
         with open(os.path.join(folder, "test_demo.py"), "w") as file:
             file.write(PROGRAM)
@@ -50,7 +50,7 @@ class Workers(Case):
         self.assertEqual(len(python_events(muxd.stream())), sum(map(len, links.values())) + 4)
 
     def test_worker_hangs_and_is_killed(self):
-        """What it wrote while it hangs is there at once; its death ends the link, no other."""
+        """Its output arrives while it hangs; its death ends its own link and no other."""
         folder = self.folder()
         with open(os.path.join(folder, "test_hang.py"), "w") as file:
             file.write("import signal, unittest\nclass T(unittest.TestCase):\n"
@@ -83,7 +83,7 @@ class Workers(Case):
         self.assertEqual((event["test_id"], event["route_code"]), ("after", "0"))
 
     def test_worker_dies_inside_a_packet(self):
-        """A reset: what came before it is whole, the rest is reported as damage."""
+        """A reset: packets before it are whole, the rest is reported as damage."""
         path = os.path.join(self.folder(), "stats")
         muxd = self.muxd("--stats-json", path)
         sock = self.socket(muxd.addresses[0])
@@ -100,7 +100,7 @@ class Workers(Case):
         self.assertEqual((stats["muxd_connections_lost_total"], stats["muxd_damages_total"]), (1, 1))
 
     def test_health_checks(self):
-        """Who connects and goes without a byte, in order or by a reset, is counted and costs no line."""
+        """A connection that ends without a byte, by FIN or reset, is counted and not logged."""
         path = os.path.join(self.folder(), "stats")
         folder = self.folder()
         muxd = self.muxd("--stats-json", path, listen=("127.0.0.1:0", "unix:%s/s" % folder))
@@ -121,7 +121,7 @@ class Workers(Case):
         self.assertEqual(event["route_code"], "0")
 
     def test_stestr_nested(self):
-        """stestr's own routes stay behind the link's segment."""
+        """stestr's own routes stay after the link's segment."""
         folder = self.folder()
         os.mkdir(os.path.join(folder, "tests"))
         open(os.path.join(folder, "tests", "__init__.py"), "w").close()
@@ -148,7 +148,7 @@ class Workers(Case):
         limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (limit, most))
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(1024, most), most))
-        muxd = self.muxd(listen=("127.0.0.1:0", "unix:" + path))  # which raises its own limit
+        muxd = self.muxd(listen=("127.0.0.1:0", "unix:" + path))  # muxd raises its own limit
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
         rng = random.Random(7)
         streams, socks = [], []
@@ -177,7 +177,7 @@ class Workers(Case):
             self.same(events, expected.pop(worker), worker)
 
     def test_garbage_is_contained(self):
-        """Between a good worker's packets another one's garbage changes nothing for the good one."""
+        """Garbage from one worker between a good worker's packets does not affect the good one."""
         muxd = self.muxd()
         good, bad = muxd.connect(), muxd.connect()
         rng = random.Random(3)
@@ -202,7 +202,7 @@ class Workers(Case):
                   merge_chatter(without_reasons(oracle.decode(sent_bad))))
 
     def test_large_packets_are_split(self):
-        """The largest packet has no room for a route code: its content comes in two."""
+        """The largest packet has no room for a route code: its content comes in two packets."""
         muxd = self.muxd("--exit-after", "2")
         fields = dict(test_id="t", file_name="f", eof=True, test_status="success", test_tags=["a"])
         room = 4194303 - len(packet(file_bytes=bytes(100000), **fields)) + 100000
@@ -225,7 +225,7 @@ class Workers(Case):
         self.assertEqual(len(events), 3)
 
     def test_large_packets_from_many(self):
-        """Far more 4 MiB packets at once than there is memory for, each in pieces: all whole."""
+        """Far more 4 MiB packets at once than there is memory for, each in pieces: all arrive whole."""
         muxd = self.muxd("--memory", "32M", "--exit-after", "12")
         rng = random.Random(5)
         streams = []
@@ -241,7 +241,7 @@ class Workers(Case):
             self.same(events, expected.pop(events[0]["test_id"]))
 
     def test_chatter_is_gathered(self):
-        """Bytes that come one by one are one packet after 30 ms of silence, or at the newline."""
+        """Bytes that come one by one become one packet after 30 ms of silence, or at the newline."""
         upstream = self.upstream()
         muxd = self.muxd("--upstream", upstream.endpoint)
         upstream.accept()
@@ -251,7 +251,7 @@ class Workers(Case):
         pauses, last = 0, time.monotonic()
         for byte in prompt:
             sock.sendall(bytes([byte]))
-            pauses += time.monotonic() - last > 0.015  # this process was held up: two packets then
+            pauses += time.monotonic() - last > 0.015  # this process was held up: then two packets
             last = time.monotonic()
         events = oracle.decode(upstream.read_until(lambda s: chatter(oracle.decode(s)) == prompt))
         self.assertLess(time.monotonic() - last, 5)
@@ -269,7 +269,7 @@ def chatter(events):
 
 
 def pump(socks, streams, rng, piece_most=4000):
-    """Sends every stream over its socket, all at the same time, in pieces; closes them."""
+    """Sends each stream over its socket in pieces, all at the same time; then closes the sockets."""
     selector = selectors.DefaultSelector()
     offsets = [0] * len(socks)
     for i, sock in enumerate(socks):
