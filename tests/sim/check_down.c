@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What came from the upstream for one link, its segment cut: packets, one behind the other. */
+/* Packets from the upstream for one link, one after the other, without the link's segment. */
 struct expected {
     struct bytes bytes;
     size_t at;
@@ -11,12 +11,12 @@ struct expected {
 };
 
 struct down {
-    struct expected *links; /* by segment; all connections of a node have the first one's */
+    struct expected *links; /* by segment; a node's connections share that of the first */
     uint64_t packets;
     bool corrupted;
 };
 
-/* Whose packets come on this connection? */
+/* The link whose packets come on this connection. */
 static unsigned link_of(const struct check *check, unsigned segment) {
     const struct input *inputs = check->inputs;
     const struct owner *owners = check->farm->owners;
@@ -45,7 +45,7 @@ static void expect_down(struct check *check, struct down *down, const struct mux
     bytes->len += stripped.len;
 }
 
-/* All packets that the node may have found in what it read. */
+/* All packets that the node may have found in the bytes that it read. */
 static void read_downlink(struct check *check, struct down *down, unsigned id) {
     struct sim_stream stream = sim_stream(check->farm->sim, id, false);
     struct mux_span whole;
@@ -56,12 +56,12 @@ static void read_downlink(struct check *check, struct down *down, unsigned id) {
             expect_down(check, down, &packet);
             at += whole.len;
         } else {
-            at++; /* after a corruption, or at the end */
+            at++; /* after a corruption, or at the end of the stream */
         }
     }
 }
 
-/* The node's own words to another one. */
+/* The node's own message to another node. */
 static bool is_answer(const struct input *input, struct mux_span sent) {
     struct mux_packet packet;
     struct mux_span whole;
@@ -71,7 +71,7 @@ static bool is_answer(const struct input *input, struct mux_span sent) {
             is_text(packet.file_name, "muxd"));
 }
 
-/* The packet is among those expected, not before the ones that were delivered. */
+/* The packet is among those expected, and not before the ones already delivered. */
 static void find_expected(struct check *check, struct expected *expected, unsigned id,
                           struct mux_span sent) {
     struct mux_span whole = {NULL, 0};
@@ -89,7 +89,7 @@ static void find_expected(struct check *check, struct expected *expected, unsign
     expected->delivered++;
 }
 
-/* What was written to a link is what was expected, or less. */
+/* The packets written to a link are those expected, in order; some may be missing. */
 static void check_down_link(struct check *check, struct expected *expected,
                             const struct input *input) {
     struct sim_stream stream = sim_stream(check->farm->sim, input->id, false);
@@ -98,7 +98,7 @@ static void check_down_link(struct check *check, struct expected *expected,
     for (uint64_t at = 0; at < stream.written; at += length) {
         struct mux_span left = mux_span(bytes + at, (size_t)(stream.written - at));
         if (mux_header_parse(left, &length, &header_bytes) || length > left.len)
-            break; /* its last one: it has ended within */
+            break; /* the last packet: the connection ended in it */
         struct mux_span sent = mux_span(left.data, length);
         if (!is_answer(input, sent))
             find_expected(check, expected, input->id, sent);

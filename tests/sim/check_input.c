@@ -1,13 +1,13 @@
-/* One connection's input: what of it is in the node's output, and as what. */
+/* One connection's input: which of its bytes are in the node's output, and in which form. */
 #include "tests/sim/check.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 /*
- * In a flood, so much goes up at most between a packet's writing and its own way up: two batches of
- * half a MiB and the buffers that they refer to, what has come from the one who floods, and a round
- * of all links.
+ * In a flood, the most bytes that go up between the writing of a packet and its own way up: two
+ * batches of half a MiB and the buffers that they refer to, the bytes received from the flooding
+ * worker, and a turn of each link.
  */
 #define WAIT_MOST_BYTES ((uint64_t)3 << 20)
 
@@ -30,7 +30,7 @@ struct mux_span packet_with_route(const struct farm *farm, struct mux_packet pac
     size_t written = 0;
     packet.route = route;
     if (mux_packet_encode(&packet, rewritten, sizeof rewritten, &written))
-        farm_fail(farm, "check: a packet cannot be written anew");
+        farm_fail(farm, "check: a packet cannot be written again");
     return mux_span(rewritten, written);
 }
 
@@ -72,7 +72,7 @@ void expect_count(const struct check *check, enum mux_counter counter, uint64_t 
  * ---- one link's input ----
  */
 
-/* What a node says of those below it is told on in the other one's own words. */
+/* Notices about nodes further down: the other node sends notices of its own. */
 static void skip_notices(struct input *input) {
     struct mux_span whole;
     struct mux_packet packet;
@@ -133,7 +133,7 @@ static void end_run(struct input *input) {
     if (input->in_run && !is_corrupted(input, input->run_from, input->at))
         farm_fail(input->farm,
                   "connection %u: bytes %" PRIu64 "..%" PRIu64 " of its stream are "
-                  "reported as damage or chatter and were neither",
+                  "reported as damage or chatter but were neither",
                   input->id, input->run_from, input->at);
     input->in_run = false;
 }
@@ -158,7 +158,7 @@ static void take(struct input *input, struct mux_span bytes, bool damage) {
     skip_notices(input);
 }
 
-/* The node's list of tests in progress, kept once more. */
+/* A second list of the node's tests in progress. */
 static void see(struct input *input, const struct mux_packet *packet) {
     bool begins = packet->status == MUX_STATUS_INPROGRESS;
     unsigned i = 0;
@@ -217,11 +217,11 @@ static void take_failure(struct input *input, const struct mux_packet *packet,
     struct mux_packet ended = {.test_id = packet->test_id, .status = packet->status, .route = rest};
     unsigned before = input->open_count;
     if (!input_is_used_up(input))
-        farm_fail(input->farm, "connection %u: a test is reported as failed before the end",
+        farm_fail(input->farm, "connection %u: a test is reported as failed before its link's end",
                   input->id);
     see(input, &ended);
     if (input->open_count == before)
-        farm_fail(input->farm, "connection %u: %.*s is reported as failed and was not in progress",
+        farm_fail(input->farm, "connection %u: %.*s is reported as failed but was not in progress",
                   input->id, (int)packet->test_id.len, (const char *)packet->test_id.data);
     input->reported++;
 }
@@ -271,7 +271,7 @@ bool input_is_used_up(const struct input *input) {
 static void check_tests(const struct input *input, bool all_tracked) {
     bool is_over = input->is_node ? input->reported > 0 : input->stream.over;
     if (is_over && all_tracked && input->open_count > 0)
-        farm_fail(input->farm, "connection %u: %.*s was in progress and is not reported as failed",
+        farm_fail(input->farm, "connection %u: %.*s was in progress but is not reported as failed",
                   input->id, (int)input->open[0].test_id.len,
                   (const char *)input->open[0].test_id.data);
 }

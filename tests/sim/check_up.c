@@ -9,7 +9,7 @@ static bool is_of_same_node(const struct check *check, unsigned a, unsigned b) {
            owners[check->inputs[a].id].index == owners[check->inputs[b].id].index;
 }
 
-/* What the node has of its tests goes from one connection to the next. */
+/* The node's tests in progress move from one connection to the next. */
 static void move_tests(struct input *from, struct input *to) {
     to->open = from->open;
     to->open_count = from->open_count;
@@ -18,8 +18,8 @@ static void move_tests(struct input *from, struct input *to) {
 }
 
 /*
- * The segment's connection has nothing more: is this the first of what came on a later one of the
- * same node? Then the segment goes on with that one. NULL: no.
+ * The segment's connection has nothing more. If this is the first packet of a later connection of
+ * the same node, the segment continues with that connection. NULL: it is not.
  */
 static struct input *go_on(struct check *check, unsigned long segment, struct mux_span sent,
                            const struct mux_packet *packet, size_t segment_len, bool *taken) {
@@ -50,7 +50,7 @@ static void check_up_packet(struct check *check, struct mux_span sent) {
     unsigned long segment;
     size_t segment_len;
     if (!packet_at(sent, &whole, &packet))
-        farm_fail(check->farm, "node %u sends what is not a good packet", place->index);
+        farm_fail(check->farm, "node %u sends a damaged packet", place->index);
     check->packets++;
     check->bytes += sent.len;
     if (!packet.test_id.data && is_text(packet.file_name, "muxd.node"))
@@ -76,7 +76,7 @@ static void check_up_packet(struct check *check, struct mux_span sent) {
         input_take_report(input, &packet, rest);
 }
 
-/* A node says who it is before anything else, to a node. */
+/* A node whose upstream is a node sends its hello first. */
 static bool is_hello(const struct check *check, uint64_t at, struct mux_span sent) {
     struct mux_packet packet;
     struct mux_span whole;
@@ -87,7 +87,7 @@ static bool is_hello(const struct check *check, uint64_t at, struct mux_span sen
     return true;
 }
 
-/* The whole packets of one connection; the one that it took in part is sent again on the next. */
+/* The whole packets of one connection; a packet that it took in part comes again on the next. */
 static void check_uplink(struct check *check, unsigned id) {
     struct sim_stream stream = sim_stream(check->farm->sim, id, true);
     uint8_t *bytes = bytes_as_written(&stream);
@@ -98,7 +98,7 @@ static void check_uplink(struct check *check, unsigned id) {
         if (error == MUX_ERROR_SHORT_HEADER || (!error && length > left.len))
             break;
         if (error)
-            farm_fail(check->farm, "node %u sends what is not subunit", check->place->index);
+            farm_fail(check->farm, "node %u sends bytes that are not subunit", check->place->index);
         struct mux_span sent = mux_span(left.data, length);
         if (!is_hello(check, at, sent))
             check_up_packet(check, sent);

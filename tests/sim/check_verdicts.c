@@ -1,6 +1,7 @@
 /*
- * No verdict on the living, none missing on the dead: what the sink hears of every test, while the
- * nodes between its worker and the sink are killed, ended, stopped and started again.
+ * The outcome of every test at the sink, while the nodes between its worker and the sink are
+ * killed, ended, stopped and started again: a test of a living worker is never reported as failed,
+ * a test of a dead one always.
  */
 #include "tests/sim/check.h"
 #include <inttypes.h>
@@ -8,19 +9,19 @@
 #include <string.h>
 
 /*
- * What is written so soon before the death of a node above may be lost with it, or with the
- * connection to it: those below need so long to notice, and to find another way.
+ * Packets written within this time before the death of a node above may be lost with it, or with
+ * the connection to it: the nodes below need this long to notice, and to find another way.
  */
 #define BEFORE_DEATH_NS (20000 * NS_PER_MS)
 
-/* And so long it may take to the top, beside the time for which nodes on the way are stopped. */
-#define UNDER_WAY_NS (30000 * NS_PER_MS)
+/* The greatest time to the root, without the time for which nodes on the way are stopped. */
+#define TRANSIT_MOST_NS (30000 * NS_PER_MS)
 
 static uint64_t most(uint64_t a, uint64_t b) {
     return a > b ? a : b;
 }
 
-/* Did a node above the worker's die in this time, or was its end noticed below in it? */
+/* In this time a node above the worker's died, or the nodes below noticed its end. */
 static bool has_died_above(const struct worker *worker, uint64_t from_ns, uint64_t to_ns) {
     for (const struct place *place = worker->place->parent; place; place = place->parent)
         for (unsigned i = 0; i < place->death_count; i++) {
@@ -60,7 +61,7 @@ static void begins(struct farm *farm, struct test *test, const struct mux_packet
     test->route.len = packet->route.len;
 }
 
-/* What a node has sent off before it found another way has begun elsewhere. */
+/* A test whose end a node sent before it found another way may have begun under another route. */
 static void ends(struct farm *farm, const struct worker *worker, struct test *test,
                  const struct mux_packet *packet) {
     const char *id = (const char *)packet->test_id.data;
@@ -69,7 +70,7 @@ static void ends(struct farm *farm, const struct worker *worker, struct test *te
         farm_fail(farm, "%.*s ends twice", id_len, id);
     if (!mux_span_equal(packet->route, mux_span(test->route.data, test->route.len)) &&
         !farm->plan.loses && !has_died_above(worker, test->begun_ns, sim_now_ns(farm->sim)))
-        farm_fail(farm, "%.*s ends as %.*s and began as %.*s", id_len, id, (int)packet->route.len,
+        farm_fail(farm, "%.*s ends at %.*s, began at %.*s", id_len, id, (int)packet->route.len,
                   (const char *)packet->route.data, (int)test->route.len,
                   (const char *)test->route.data);
     test->is_judged = is_text(packet->file_name, "muxd");
@@ -99,7 +100,7 @@ void verdicts_see(struct farm *farm) {
         if (error == MUX_ERROR_SHORT_HEADER || (!error && length > rest.len))
             break;
         if (!packet_at(rest, &whole, &packet))
-            farm_fail(farm, "the root sends what is not a good packet");
+            farm_fail(farm, "the root sends a damaged packet");
         see(farm, &packet);
     }
     memmove(up->data, up->data + at, up->len - at);
@@ -110,7 +111,7 @@ void verdicts_see(struct farm *farm) {
  * ---- at the end ----
  */
 
-/* When the node that the worker was connected to began to end; UINT64_MAX: it lives. */
+/* When the worker's node began to end; UINT64_MAX: it is running. */
 static uint64_t node_died_ns(const struct worker *worker) {
     const struct place *place = worker->place;
     for (unsigned i = 0; i < place->death_count; i++)
@@ -123,12 +124,12 @@ static uint64_t least(uint64_t a, uint64_t b) {
     return a < b ? a : b;
 }
 
-/* May what was said of a test's end at `said_ns`, or later by who waited for it, be lost? */
+/* A report of a test's end made at `said_ns`, or later by a node that waited, may be lost. */
 static bool is_in_doubt(const struct farm *farm, const struct worker *worker, uint64_t said_ns,
                         bool is_waited_for) {
     uint64_t from_ns = said_ns < BEFORE_DEATH_NS ? 0 : said_ns - BEFORE_DEATH_NS;
     uint64_t waited_ns = is_waited_for ? farm->plan.node_grace_ns : 0;
-    uint64_t to_ns = said_ns + waited_ns + farm->plan.stop_most_ns + UNDER_WAY_NS;
+    uint64_t to_ns = said_ns + waited_ns + farm->plan.stop_most_ns + TRANSIT_MOST_NS;
     return farm->plan.loses || has_died_above(worker, from_ns, to_ns);
 }
 
@@ -142,11 +143,11 @@ static void check_test(const struct farm *farm, const struct worker *worker, uns
     bool has_ended = test->end_to && read >= test->end_to && !has_died;
     bool nobody_knows = has_died && (!worker->place->parent || !test->begun_ns);
     if (test->is_judged && test->judged_ns < over_ns)
-        farm_fail(farm, "w%u.t%u is reported failed and its worker lives", worker->index, number);
+        farm_fail(farm, "w%u.t%u is reported failed but its worker lives", worker->index, number);
     if (test->is_judged && has_ended)
-        farm_fail(farm, "w%u.t%u is reported failed and has ended itself", worker->index, number);
+        farm_fail(farm, "w%u.t%u is reported failed but has ended itself", worker->index, number);
     if (has_begun && !test->ended && !nobody_knows && !is_in_doubt(farm, worker, said_ns, has_died))
-        farm_fail(farm, "nothing is said of the end of w%u.t%u, at node %u", worker->index, number,
+        farm_fail(farm, "the end of w%u.t%u, at node %u, is not reported", worker->index, number,
                   worker->place->index);
 }
 

@@ -9,7 +9,7 @@
 
 #define BUFFERS_MOST 64
 #define BUFFER_BYTES_LEAST 512
-#define BUFFER_SIZES 9 /* each twice the one before: up to the largest that a mux takes */
+#define BUFFER_SIZES 9 /* each twice the one before, up to the largest that a mux accepts */
 _Static_assert(BUFFER_BYTES_LEAST << (BUFFER_SIZES - 1) == MUX_INPUT_MAX_BYTES, "the largest");
 #define RESERVE_BUFFERS 4
 #define SPARE_LINKS 64
@@ -18,15 +18,15 @@ _Static_assert(BUFFER_BYTES_LEAST << (BUFFER_SIZES - 1) == MUX_INPUT_MAX_BYTES, 
 
 #define TICK_LEAST_NS NS_PER_MS
 #define TICK_MOST_NS (500 * NS_PER_MS)
-#define MORTAL_TICK_NS (10 * NS_PER_MS) /* such a farm lives for minutes */
+#define MORTAL_TICK_NS (10 * NS_PER_MS) /* such a farm runs for minutes */
 
-/* After the faults have ended all must be through by then: keepalives, back-offs and stalls. */
+/* Time after the last fault in which everything must drain: keepalives, back-offs and stalls. */
 #define DRAIN_MOST_NS (120000 * NS_PER_MS)
 
-/* What those who wait for lost nodes need beside the grace: to notice, and to say so. */
+/* The time beside the grace that nodes need to notice a lost node, and to report it. */
 #define JUDGE_MOST_NS (30000 * NS_PER_MS)
 
-/* A farm that takes more steps runs in circles. */
+/* A farm that takes more steps is in an endless loop. */
 #define STEPS_MOST 20000000
 
 #define PAGE_BYTES 4096
@@ -72,7 +72,7 @@ void farm_owns(struct farm *farm, struct sim_end *end, enum owner_kind kind, uns
 }
 
 /*
- * ---- a node's owner, as muxd.c is in the daemon ----
+ * ---- a node's owner, as muxd.c in the daemon ----
  */
 
 static void say(void *user, const char *line) {
@@ -213,7 +213,7 @@ static void make_place(struct farm *farm, unsigned index) {
     place->buffers =
         2 * RESERVE_BUFFERS + (unsigned)sim_random(farm->sim, BUFFERS_MOST - 2 * RESERVE_BUFFERS);
     if (index > 0) {
-        /* the first ones make the depth, the others hang anywhere */
+        /* the first ones form a chain, the others are anywhere */
         unsigned deepest = index < farm->plan.levels ? index - 1 : farm->plan.levels - 2;
         place->parent =
             &farm->places[index < farm->plan.levels ? deepest
@@ -225,7 +225,7 @@ static void make_place(struct farm *farm, unsigned index) {
 }
 
 /*
- * ---- a farm's life ----
+ * ---- a farm from beginning to end ----
  */
 
 static struct farm *farm_open(uint64_t seed, bool mortal) {
@@ -250,15 +250,15 @@ static struct farm *farm_open(uint64_t seed, bool mortal) {
     return farm;
 }
 
-/* It is gone, with all that it had. */
-void farm_bury_place(struct place *place) {
+/* Ends a node's process, with everything that it owns. */
+void farm_destroy_place(struct place *place) {
     const struct mux_counters *counters = node_counters(place->node);
     for (unsigned i = 0; i < MUX_COUNTER_COUNT; i++)
         place->farm->totals->value[i] += counters->value[i];
     node_destroy(place->node);
     place->node = NULL;
     if (sim_lent(place->transport))
-        farm_fail(place->farm, "node %u has kept %u buffers", place->index,
+        farm_fail(place->farm, "node %u leaks %u buffers", place->index,
                   sim_lent(place->transport));
     transport_sim.stop(place->transport);
     transport_sim.fini(place->transport);
@@ -271,11 +271,11 @@ static void end_place(struct place *place) {
     const struct mux_counters *counters = node_counters(place->node);
     uint64_t unsent = counters->value[MUX_COUNT_unsent_bytes];
     if (unsent && node_all_sent(place->node))
-        farm_fail(place->farm, "node %u ended with unsent bytes and does not say so", place->index);
+        farm_fail(place->farm, "node %u ended with unsent bytes not reported", place->index);
     if (!place->farm->plan.mortal &&
         (!node_all_sent(place->node) || counters->value[MUX_COUNT_links_open]))
         farm_fail(place->farm, "node %u ended with unsent bytes or open links", place->index);
-    farm_bury_place(place);
+    farm_destroy_place(place);
     mortal_ended(place);
 }
 
@@ -294,7 +294,7 @@ bool farm_step_place(struct place *place) {
     return !node_has_ended(place->node) || place->loop.orphans > 0;
 }
 
-/* Everybody who has something to do does it. False: nobody had. */
+/* Every worker, node and the sink does its work. False: there was none. */
 static bool act(struct farm *farm) {
     bool busy = sink_act(farm);
     struct mux_list *link;
@@ -327,7 +327,7 @@ static void tick(struct farm *farm) {
         farm->tick_step_ns += farm->tick_step_ns / 16;
 }
 
-/* One round of whatever is next. */
+/* A tick when it is due, otherwise work; without work, time passes. */
 static void step(struct farm *farm) {
     if (sim_now_ns(farm->sim) >= farm->tick_ns)
         tick(farm);
@@ -335,7 +335,7 @@ static void step(struct farm *farm) {
         sim_advance(farm->sim, farm->tick_ns);
 }
 
-/* All have gone, and the nodes know. */
+/* All workers have gone, and their nodes know. */
 static bool workers_done(const struct farm *farm) {
     for (unsigned i = 0; i < farm->plan.workers; i++)
         if (!farm->workers[i].done || !sim_stream(farm->sim, farm->workers[i].id, true).over)
@@ -349,7 +349,7 @@ static bool is_through(const struct farm *farm, unsigned id, bool to_listener) {
            stream.acked == stream.written;
 }
 
-/* It has nothing to do, and nothing of its own is under way. */
+/* The node has nothing to do and nothing in flight. */
 static bool is_quiet(const struct place *place) {
     if (place->ended || place->runs_again_ns)
         return false;
@@ -365,7 +365,7 @@ static bool is_quiet(const struct place *place) {
            is_through(place->farm, id, false);
 }
 
-/* Every queue is empty, every worker gone. */
+/* Every queue is empty, and every worker has gone. */
 static bool drained(const struct farm *farm) {
     if (!farm->sink.end || farm->sink.down_sent < farm->sink.down.len)
         return false;
@@ -382,8 +382,8 @@ static void cut_if_corrupted(struct farm *farm, unsigned id) {
 }
 
 /*
- * The network is sound again, and everybody who is still there behaves. A packet whose length was
- * corrupted may be waited for as long as its connection stands: workers go, nodes do not.
+ * The network has no more faults, and all that are left behave. A node may wait for a packet whose
+ * length was corrupted while its connection stands: workers end theirs, nodes do not.
  */
 static void heal(struct farm *farm) {
     farm->healed = true;
@@ -402,7 +402,7 @@ static void show_stream(const struct farm *farm, unsigned id, bool to_listener) 
             to_listener ? "up" : "down", stream.written, stream.arrived, stream.read);
 }
 
-/* Who is not done, and with what. */
+/* Shows what is not done, and where. */
 static void show_farm(const struct farm *farm) {
     for (unsigned i = 0; i < farm->plan.nodes; i++) {
         const struct place *place = &farm->places[i];
@@ -442,7 +442,7 @@ static bool active_over(const struct farm *farm) {
     return sim_now_ns(farm->sim) >= farm->plan.active_ns;
 }
 
-/* Those that have gone for good are given up. */
+/* Nodes that have gone for good have been given up. */
 static bool judgement_over(const struct farm *farm) {
     return sim_now_ns(farm->sim) >= farm->judged_ns;
 }
@@ -454,7 +454,7 @@ static bool all_ended(const struct farm *farm) {
     return true;
 }
 
-/* Children first, so that each can still hand over what it has. */
+/* Children first, so that each can still send what it has. */
 static void terminate(struct farm *farm) {
     for (unsigned i = farm->plan.nodes; i-- > 0;) {
         farm->places[i].terminated = true;
@@ -468,11 +468,11 @@ uint64_t farm_run(uint64_t seed, const struct farm_options *options, struct mux_
     is_verbose = options->verbose;
     struct farm *farm = farm_open(seed, options->mortal);
     farm->totals = totals;
-    run_until(farm, active_over, UINT64_MAX, "runs in circles");
+    run_until(farm, active_over, UINT64_MAX, "does not end");
     heal(farm);
     if (farm->plan.mortal) {
         farm->judged_ns = sim_now_ns(farm->sim) + farm->plan.node_grace_ns + JUDGE_MOST_NS;
-        run_until(farm, judgement_over, UINT64_MAX, "runs in circles");
+        run_until(farm, judgement_over, UINT64_MAX, "does not end");
     }
     run_until(farm, drained, sim_now_ns(farm->sim) + DRAIN_MOST_NS, "does not drain");
     if (farm->plan.mortal)

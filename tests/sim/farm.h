@@ -1,8 +1,8 @@
 /*
  * A farm in the simulator: a tree of nodes (tools/node/node.c, as in the daemon), workers below it,
- * a sink above it that takes what comes up and sends down. A seed decides its shape, what the
- * workers do and what the network does to them. After a while the faults end, every queue must
- * drain, and check.c holds every node's output against its input.
+ * and a sink above it that reads the stream and sends packets down. A seed decides the farm's
+ * shape, what the workers do, and the faults of the network. After a while the faults end, every
+ * queue must drain, and check.h compares every node's output with its input.
  */
 #ifndef TESTS_SIM_FARM_H
 #define TESTS_SIM_FARM_H
@@ -13,8 +13,8 @@
 #include "transport/sim/sim.h"
 
 #define FARM_NODES_MAX 24
-#define FARM_UPLINKS_MAX 2048 /* connections that a node has ever had to its upstream */
-#define FARM_DEATHS_MAX 32    /* of the nodes at one place */
+#define FARM_UPLINKS_MAX 2048 /* of a node to its upstream, one after the other */
+#define FARM_DEATHS_MAX 32    /* of nodes at one place */
 #define FARM_SEGMENTS_MAX 4096
 #define FARM_PORTS 65536
 
@@ -27,10 +27,12 @@ struct bytes {
     uint8_t *data;
     size_t len, room;
 };
-uint8_t *bytes_grow(struct bytes *bytes, size_t more); /* room for so many behind bytes->len */
+uint8_t *bytes_grow(struct bytes *bytes, size_t more); /* room for `more` after bytes->len */
 
-/* A packet of a worker that sends little: where it ends in its stream, and how much its node had
- * sent up when it was written. */
+/*
+ * A packet of a worker that sends little: where it ends in its stream, and how many bytes its node
+ * had sent up when it was written.
+ */
 struct mark {
     uint64_t to;
     uint64_t sent_up;
@@ -41,35 +43,35 @@ struct range {
     uint64_t from, to;
 };
 
-/* What a farm is made of and what happens in it: all from the seed. */
+/* A farm's shape and behaviour, all from the seed. */
 struct plan {
     unsigned levels;
     unsigned nodes;
     unsigned workers;
     unsigned packets_most; /* of a worker */
-    size_t content_most;   /* of a packet, now and then */
+    size_t content_most;   /* of a packet; rare */
     unsigned chatter;      /* millionths of a worker's writes, as all below */
     unsigned large;
     unsigned fitting; /* content about as large as a receive buffer */
-    unsigned rest;    /* goes on after some milliseconds */
-    unsigned stall;   /* goes on after some seconds */
-    unsigned hang;    /* goes on when the faults end */
-    unsigned abandon; /* a packet stops in the middle and another one follows */
+    unsigned rest;    /* pauses for some milliseconds */
+    unsigned stall;   /* pauses for some seconds */
+    unsigned hang;    /* pauses until the faults end */
+    unsigned abandon; /* stops in the middle of a packet and begins another */
     unsigned die;     /* ends in the middle */
     unsigned deaf;    /* never reads */
     unsigned down;    /* the sink sends packets at a tick */
-    size_t down_most; /* content of such a one */
-    unsigned lazy;    /* the sink does not read at a tick; else whenever there is something */
+    size_t down_most; /* content of such a packet */
+    unsigned lazy;    /* the sink does not read until the next tick */
     unsigned leave;   /* the sink closes its connection at a tick */
     bool node_links;  /* nodes say hello to each other */
     uint64_t node_grace_ns;
     bool nobody_is_given_up;
-    bool flood;  /* no faults: worker 0 has more than can go up, the others have little */
-    bool mortal; /* nodes are killed, ended, stopped and started again; little else breaks */
-    bool loses;  /* such a farm: connections between nodes break, too, with what is under way */
+    bool flood;  /* no faults: worker 0 sends more than can go up, the others send little */
+    bool mortal; /* nodes are killed, ended, stopped and started again; few other faults */
+    bool loses;  /* of such a farm: connections between nodes break and lose bytes in flight */
     unsigned faults_most;    /* of each of them */
-    uint64_t fault_every_ns; /* beside the time that it is left in peace */
-    uint64_t stop_most_ns;   /* of those that may be stopped for long: see mortal.c */
+    uint64_t fault_every_ns; /* in addition to the peace between faults */
+    uint64_t stop_most_ns;   /* of nodes that may be stopped for long: see mortal.c */
     uint64_t active_ns;
     struct sim_faults worker_faults, node_faults;
 };
@@ -77,7 +79,7 @@ struct plan {
 /* A node has ended, or was killed, and another one was started in its place. */
 struct death {
     uint64_t from_ns, until_ns; /* from TERM to its end; killed: the same */
-    uint64_t told_ns;           /* those below it were stopped until then and did not notice */
+    uint64_t told_ns;           /* when the last stopped node below it ran again, and noticed */
 };
 
 /* A node and what it needs. */
@@ -100,27 +102,27 @@ struct place {
     unsigned death_count;
     unsigned faults_left;
     uint64_t next_fault_ns;
-    uint64_t runs_again_ns; /* a stopped one, or the next one in its place; 0: it runs */
+    uint64_t runs_again_ns; /* when a stopped or a new node runs here; 0: one is running */
     unsigned uplinks[FARM_UPLINKS_MAX]; /* ids of connections */
     unsigned uplink_count;
     unsigned segments[FARM_SEGMENTS_MAX]; /* ids of the links' connections */
     unsigned segment_count;
 };
 
-/* What became of a worker's test. Offsets are those of its packets' ends in the worker's stream. */
+/* A worker's test and its outcome. Offsets are the ends of its packets in the worker's stream. */
 struct test {
     uint64_t begin_to, end_to; /* 0: it was not written */
-    uint64_t ended_ns;         /* when the worker's kernel had that */
+    uint64_t ended_ns;         /* when the worker's kernel had taken its end */
 
     /* at the sink */
     uint64_t begun_ns;  /* the last time; 0: never */
     struct bytes route; /* as it began then */
-    unsigned ended;     /* packets */
-    bool is_judged;     /* by a node: its worker is dead */
+    unsigned ended;     /* packets that end it */
+    bool is_judged;     /* a node reported it as failed: its worker is dead */
     uint64_t judged_ns;
 };
 
-/* Somebody who connects to a node, sends and goes: one connection. */
+/* A worker: connects to a node, sends and ends; one connection. */
 struct worker {
     struct farm *farm;
     struct mux_list runnable; /* in farm->runnable */
@@ -129,38 +131,38 @@ struct worker {
     uint64_t start_ns;
     uint64_t begun_ns, left_ns;
     uint64_t stall_until_ns;
-    struct sim_end *end; /* NULL: before and after */
+    struct sim_end *end; /* NULL: not begun, or ended */
     unsigned id;         /* of its connection, once it has begun */
     bool begun, deaf, floods, lingers, finished, done;
     unsigned packets_left;
-    unsigned nest_left; /* packets that die inside each other: see worker.c */
+    unsigned nest_left; /* unfinished packets inside each other: see worker.c */
     unsigned tests_begun, tests_done;
     struct test *tests; /* tests_begun */
     unsigned ends_written;
-    struct bytes out; /* all that it has to send so far */
+    struct bytes out; /* everything that it has made to send */
     size_t written;
-    struct range *chatter; /* what is not subunit; neighbours are one */
+    struct range *chatter; /* ranges that are not subunit; neighbours are joined */
     unsigned chatter_count;
-    uint64_t *abandoned; /* where packets begin that stop in the middle */
+    uint64_t *abandoned; /* offsets of packets that stop in the middle */
     unsigned abandoned_count;
     struct mark *marks; /* of its packets, in a flood */
     unsigned mark_count, marks_set;
 };
 
-/* The end of it all: accepts the root's connection. */
+/* The root's upstream: accepts its connection. */
 struct sink {
     struct sim_listener *listener;
     struct transport_address address;
     struct sim_end *end;
-    struct bytes up;   /* of this connection, what is not yet a whole packet */
-    struct bytes down; /* what is to be sent on this connection */
+    struct bytes up;   /* of this connection, bytes that are not yet a whole packet */
+    struct bytes down; /* bytes to send on this connection */
     size_t down_sent;
     unsigned sent_packets;
-    bool ready; /* something may have come */
-    bool awake; /* until the next tick it takes what comes, at once */
+    bool ready; /* bytes may have arrived */
+    bool awake; /* until the next tick it reads at once */
 };
 
-/* Who has which connection: by id. */
+/* The owners of connections, by id. */
 enum owner_kind { OWNER_NONE, OWNER_WORKER, OWNER_PLACE };
 struct owner {
     enum owner_kind kind;
@@ -181,13 +183,13 @@ struct farm {
     uint64_t tick_ns;      /* the next one */
     uint64_t tick_step_ns; /* grows while nothing happens */
     bool healed;
-    uint64_t judged_ns;          /* no lost node is waited for any more */
+    uint64_t judged_ns;          /* when no lost node is waited for any more */
     struct mux_counters *totals; /* of all nodes of all farms */
 };
 
 /*
- * farm.c: runs one seed; on failure the process ends with how to run it again. Adds up what the
- * nodes counted. Returns the digest of all that went through the network: the same every time.
+ * farm.c: runs one seed; on failure the process prints how to run it again, and ends. Adds up the
+ * nodes' counters. Returns the digest of all bytes on the network: the same in every run.
  */
 struct farm_options {
     bool verbose;
@@ -196,7 +198,7 @@ struct farm_options {
 uint64_t farm_run(uint64_t seed, const struct farm_options *options, struct mux_counters *totals);
 void farm_plan(struct farm *farm, bool mortal); /* plan.c */
 void farm_start_place(struct place *place);
-void farm_bury_place(struct place *place);
+void farm_destroy_place(struct place *place);
 bool farm_step_place(struct place *place); /* false: its node has ended */
 void farm_owns(struct farm *farm, struct sim_end *end, enum owner_kind kind, unsigned index);
 bool farm_likely(struct farm *farm, unsigned millionths);
@@ -211,22 +213,22 @@ void worker_fini(struct worker *worker);
 
 /* sink.c */
 void sink_init(struct farm *farm);
-bool sink_act(struct farm *farm); /* false: there was nothing to do */
+bool sink_act(struct farm *farm); /* false: it had nothing to do */
 void sink_tick(struct farm *farm);
 void sink_fini(struct farm *farm);
 
-/* mortal.c: faults of whole nodes. At a tick; and when all faults end. */
+/* mortal.c: faults of whole nodes, at each tick, and when all faults end. */
 void mortal_init(struct place *place);
 void mortal_tick(struct place *place);
 void mortal_heal(struct place *place);
-/* It has ended after TERM. */
+/* The node has ended after TERM. */
 void mortal_ended(struct place *place);
 
-/* check_verdicts.c: packets reach the sink; and at the end, what became of every test. */
+/* check_verdicts.c: for packets that reach the sink; and at the end, for every test's outcome. */
 void verdicts_see(struct farm *farm);
 void verdicts_check(const struct farm *farm);
 
-/* check.h: what every node made of what it got. */
+/* check.h: every node's output against its input. */
 void check_farm(struct farm *farm);
 
 #endif

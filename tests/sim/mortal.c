@@ -1,7 +1,7 @@
 /*
- * Nodes are killed, ended by TERM and stopped, and others are started in their place: at the same
- * address, knowing nothing. Between two faults of one node there is peace, so that those that live
- * always find a way up within the grace, whatever comes together on it.
+ * Nodes are killed, ended by TERM and stopped, and new ones are started in their place, at the same
+ * address and without memory. Between two faults of one node there is peace, so that running nodes
+ * always find a way up within the grace, whatever faults coincide on it.
  */
 #include "tests/sim/farm.h"
 
@@ -9,12 +9,12 @@
 #define DOWN_MOST_NS (4000 * NS_PER_MS)
 #define STOP_MOST_NS (6000 * NS_PER_MS)
 
-/* So long a node may not have noticed that the one above it is another one now. */
+/* The longest time in which a node does not notice that the node above it is a new one. */
 #define NEWS_NS (15000 * NS_PER_MS)
 
 /*
- * So near to the root a stop may be longer than the grace: nobody above loses patience, for that is
- * the root, which forgets all when it is killed.
+ * At most at this depth a stop may be longer than the grace: the only node above is the root, which
+ * forgets everything when it is killed.
  */
 #define LONG_STOP_DEPTH 1
 
@@ -31,7 +31,7 @@ static struct death *add_death(struct place *place) {
     return death;
 }
 
-/* A death above a stopped place, now or a moment ago, may not be noticed before that runs again. */
+/* A stopped node does not notice a death above it, now or a moment ago, before it runs again. */
 static void delay_news(const struct place *stopped) {
     uint64_t now_ns = sim_now_ns(stopped->farm->sim);
     for (struct place *above = stopped->parent; above; above = above->parent) {
@@ -48,13 +48,13 @@ static void delay_news_of_all(struct farm *farm) {
             delay_news(&farm->places[i]);
 }
 
-/* As kill -9 looks from outside: its kernel closes all that it had. */
+/* As kill -9 looks to others: the kernel closes all its connections. */
 static void kill_place(struct place *place) {
     add_death(place);
     node_terminate(place->node, true);
     while (farm_step_place(place))
         ;
-    farm_bury_place(place);
+    farm_destroy_place(place);
     later(place, &place->runs_again_ns, DOWN_MOST_NS);
     delay_news_of_all(place->farm);
 }

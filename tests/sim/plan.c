@@ -3,19 +3,19 @@
 #define MILLION 1000000u
 
 /*
- * A connection between nodes is away for less, if both ends are told: back-offs, and the time that
- * they are refused.
+ * A connection between nodes is away for less than this, if both ends are told: back-offs, and the
+ * time for which connects are refused.
  */
 #define OUTAGE_MOST_NS (20000 * NS_PER_MS)
 
-/* What mortal.c may add up to, one after the other, before a node is back: see there. */
+/* The sum of the delays of mortal.c, one after the other, before a node is back. */
 #define MORTAL_GRACE_NS (60000 * NS_PER_MS)
 
 static uint64_t roll(struct farm *farm, uint64_t below) {
     return sim_random(farm->sim, below);
 }
 
-/* Often none; else up to `most`, small numbers as likely as large ones. */
+/* Often 0; otherwise up to `most`, with each order of magnitude equally likely. */
 static unsigned rate(struct farm *farm, unsigned most) {
     if (roll(farm, 2))
         return 0;
@@ -36,7 +36,7 @@ static void plan_faults(struct farm *farm, struct sim_faults *faults) {
                                   .refuse = rate(farm, 500000)};
 }
 
-/* Most farms are small, so that there are many of them; now and then there is a large one. */
+/* Most farms are small, so that many can run; a few are large. */
 static void plan_shape(struct farm *farm, struct plan *plan) {
     bool large = roll(farm, 20) == 0;
     plan->levels = 1 + (unsigned)roll(farm, 3);
@@ -46,7 +46,7 @@ static void plan_shape(struct farm *farm, struct plan *plan) {
     plan->content_most = (size_t)1 << (unsigned)(8 + roll(farm, large ? 8 : 13));
 }
 
-/* The way up is the bottleneck: 64 KiB in each journey of some milliseconds. */
+/* The way up is the bottleneck: 64 KiB in each latency of some milliseconds. */
 static void plan_flood(struct farm *farm, struct plan *plan) {
     *plan = (struct plan){.flood = true,
                           .levels = 1,
@@ -64,7 +64,7 @@ static void plan_flood(struct farm *farm, struct plan *plan) {
 
 /*
  * Minutes in which nodes are killed, ended, stopped and started again, at every level. Both ends
- * are told of every loss: else the grace might be over first.
+ * are told of every loss: otherwise the grace might be over first.
  */
 static void plan_mortal(struct farm *farm, struct plan *plan) {
     *plan = (struct plan){.mortal = true,
@@ -98,7 +98,7 @@ static void plan_mortal(struct farm *farm, struct plan *plan) {
                                             .cut = rate(farm, 20000),
                                             .refuse = rate(farm, 200000)};
     plan->loses = plan->node_faults.cut > 0;
-    if (plan->loses) /* who is cut off while it is stopped cannot come back within the grace */
+    if (plan->loses) /* a node cut off while it is stopped cannot come back within the grace */
         plan->stop_most_ns = NS_PER_MS;
 }
 

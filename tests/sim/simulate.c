@@ -1,8 +1,8 @@
 /*
  * usage: simulate [-v] [-m] [FIRST [COUNT]]
  *
- * Runs a farm (farm.h) with each of COUNT seeds from FIRST on; SIM_SEED in the environment: with
- * that one alone. Ends at the first that fails, and says how to run it again.
+ * Runs a farm (farm.h) with each of COUNT seeds from FIRST on; with SIM_SEED in the environment,
+ * with that seed alone. Ends at the first that fails, and says how to run it again.
  *   -v  the nodes' log
  *   -m  only farms in which nodes are killed, ended, stopped and started again
  */
@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Of so many seeds one is run twice. */
+/* One of this many seeds is run twice. */
 #define TWICE_OF 50
 
 static char again[512];
@@ -26,7 +26,7 @@ static void on_abort(int number) {
     (void)written;
 }
 
-/* Sanitizers end the process by abort(), so that the seed is told. */
+/* Sanitizers end the process by abort(), so that on_abort() prints the seed. */
 const char *__asan_default_options(void);
 const char *__asan_default_options(void) {
     return "abort_on_error=1";
@@ -59,7 +59,7 @@ int main(int argc, char **argv) {
                  argv[0], options.mortal ? " -m" : "");
         uint64_t digest = farm_run(seed, &options, &totals);
         if (seed % TWICE_OF == 0 && farm_run(seed, &options, &(struct mux_counters){0}) != digest) {
-            fprintf(stderr, "seed %" PRIu64 " did not give the same twice\n", seed);
+            fprintf(stderr, "seed %" PRIu64 " gave different results in two runs\n", seed);
             abort();
         }
     }

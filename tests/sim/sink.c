@@ -1,4 +1,4 @@
-/* The sink: takes what comes up, sends packets down to whoever is there, and goes now and then. */
+/* The sink: reads what comes up, sends packets down to workers, and sometimes disconnects. */
 #include "tests/sim/farm.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -9,7 +9,7 @@
 #define ROUTE_BYTES 128
 #define READ_BYTES 16384
 
-/* It does not make more than that when nobody takes it. */
+/* The most bytes that it makes while the root does not read. */
 #define DOWN_AHEAD_BYTES (1 << 20)
 
 static void ready(void *user) {
@@ -30,7 +30,7 @@ static void hang_up(struct farm *farm) {
     sim_close(sink->end);
     sink->end = NULL;
     sink->down.len = sink->down_sent = sink->up.len = 0;
-    sink->ready = true; /* the next one may be there */
+    sink->ready = true; /* the next connection may be there */
 }
 
 void sink_fini(struct farm *farm) {
@@ -41,7 +41,7 @@ void sink_fini(struct farm *farm) {
     free(farm->sink.up.data);
 }
 
-/* What comes up, to its end: what sim_read() says there. */
+/* Reads what has come up; returns the last result of sim_read(). */
 static ssize_t read_up(struct farm *farm) {
     struct sink *sink = &farm->sink;
     ssize_t len;
@@ -55,7 +55,7 @@ static ssize_t read_up(struct farm *farm) {
     return len;
 }
 
-/* False: its connection is over. */
+/* Reads and writes. False: the connection is over. */
 static bool carry(struct farm *farm) {
     struct sink *sink = &farm->sink;
     ssize_t len = read_up(farm);
@@ -94,8 +94,8 @@ static bool segment_of(const struct place *place, unsigned id, unsigned *segment
 }
 
 /*
- * The connection of `place` to its upstream which has given their link its segment. Where nodes say
- * hello that is the first one, unless the node was given up: then nobody is there.
+ * The connection of `place` to its upstream that gave their link its segment. Where nodes say hello
+ * that is the first one, unless the node was given up: then there is none.
  */
 static unsigned uplink_of(const struct place *place) {
     unsigned segment;
@@ -105,7 +105,7 @@ static unsigned uplink_of(const struct place *place) {
     return place->uplinks[place->uplink_count - 1];
 }
 
-/* The route from the root to the connection `id` at `place`, and "x" behind it. */
+/* The route from the root to the connection `id` at `place`, followed by "x". */
 static bool route_to(const struct place *place, unsigned id, char *route, size_t route_bytes) {
     char below[ROUTE_BYTES];
     unsigned segment;
@@ -121,7 +121,7 @@ static bool route_to(const struct place *place, unsigned id, char *route, size_t
     return true;
 }
 
-/* One that is there, but for one in ten; else any. */
+/* A connected worker in nine cases of ten; otherwise any. */
 static const struct worker *some_worker(struct farm *farm) {
     unsigned count = farm->plan.workers;
     unsigned first = (unsigned)sim_random(farm->sim, count);

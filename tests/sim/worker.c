@@ -6,23 +6,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A worker does not run ahead of what it can send by more. */
+/* The most bytes that a worker makes before it has sent them. */
 #define AHEAD_BYTES 65536
 
 #define CRC_BYTES 4
 
 /*
- * Three packets by writers that die one after the other: half of one that has a middle slot, in it
- * a whole one that fits no receive buffer, and the beginning of one for a larger slot.
+ * Three packets of writers that die one after the other: half of one that has a middle slot, inside
+ * it a whole one that fits no receive buffer, and the beginning of one for a larger slot.
  */
 enum { NEST_NONE, NEST_LAST, NEST_WHOLE, NEST_OUTER };
 #define NEST_OUTER_BYTES 100000
 #define NEST_LAST_BYTES 400000
-#define NEST_BEGUN_BYTES 4000 /* of the first and the last come so many at most */
+#define NEST_BEGUN_BYTES 4000 /* the most bytes sent of the first and of the last */
 
 #define REST_MOST_NS (50 * NS_PER_MS)
 
-/* Longer than muxd waits before it looks into half a packet. */
+/* Longer than muxd waits before it searches half a packet. */
 #define STALL_MOST_NS (4000 * NS_PER_MS)
 
 static void ready(void *user) {
@@ -61,7 +61,7 @@ static void leave(struct worker *worker) {
 }
 
 /*
- * ---- what it writes ----
+ * ---- a worker's output ----
  */
 
 static void random_bytes(struct sim *sim, uint8_t *out, size_t len) {
@@ -75,7 +75,7 @@ static size_t content_in_nest(const struct worker *worker) {
     return worker->nest_left == NEST_OUTER ? NEST_OUTER_BYTES : NEST_LAST_BYTES;
 }
 
-/* Now and then as much as fills one of the node's receive buffers, or almost, or not quite. */
+/* Sometimes a size about that of the node's receive buffers. */
 static size_t content_len(const struct worker *worker) {
     struct farm *farm = worker->farm;
     bool may_be_large = !farm->plan.flood || worker->floods;
@@ -95,7 +95,7 @@ static unsigned begin_test(struct worker *worker) {
     return test;
 }
 
-/* The next packet of its tests: one begins, says something, or ends. Returns which one. */
+/* The next packet of its tests: a test begins, reports something, or ends. Returns its number. */
 static unsigned fill_packet(struct worker *worker, struct mux_packet *packet, char *id,
                             size_t id_bytes, uint8_t *content) {
     struct sim *sim = worker->farm->sim;
@@ -127,7 +127,7 @@ static unsigned fill_packet(struct worker *worker, struct mux_packet *packet, ch
     return test;
 }
 
-/* All of one worker's packets have the same route, as those of one process have. */
+/* All packets of a worker have the same route, as those of a process have. */
 static struct mux_span route_of(const struct worker *worker) {
     static const char *const routes[] = {NULL, "", "r", "a/b/c", "\xc3\xa9t\xc3\xa9/0"};
     const char *route = routes[worker->index % (sizeof routes / sizeof *routes)];
@@ -155,7 +155,7 @@ static void add_mark(struct worker *worker) {
     worker->marks[count] = (struct mark){.to = worker->out.len};
 }
 
-/* Its packets that are written now. */
+/* Marks the packets that have now been written. */
 static void set_marks(struct worker *worker) {
     const struct place *place = worker->place;
     while (worker->marks_set < worker->mark_count &&
@@ -192,7 +192,7 @@ static void write_packet(struct worker *worker) {
         farm_fail(worker->farm, "worker %u: a packet cannot be encoded", worker->index);
     if (abandons) {
         note_abandoned(worker);
-        /* not so late that the next packet's first bytes might make it whole */
+        /* not so late that the next packet's first bytes could complete it */
         size_t most_begun = worker->nest_left ? NEST_BEGUN_BYTES : written - CRC_BYTES;
         written = 1 + (size_t)sim_random(worker->farm->sim, most_begun);
     }
@@ -227,7 +227,7 @@ static void write_chatter(struct worker *worker) {
     worker->out.len += len;
 }
 
-/* Has something to send if anything is left. */
+/* Makes more to send, if anything is left. */
 static void write_more(struct worker *worker) {
     struct farm *farm = worker->farm;
     if (worker->floods && !farm->healed)
@@ -243,7 +243,7 @@ static void write_more(struct worker *worker) {
 }
 
 /*
- * ---- what it does ----
+ * ---- a worker's actions ----
  */
 
 static void begin(struct worker *worker) {
@@ -256,7 +256,7 @@ static void begin(struct worker *worker) {
     farm_owns(worker->farm, worker->end, OWNER_WORKER, worker->index);
 }
 
-/* Takes what came down. False: its connection is over. */
+/* Reads what came down. False: its connection is over. */
 static bool read_down(struct worker *worker) {
     uint8_t part[4096];
     ssize_t len;
@@ -265,7 +265,7 @@ static bool read_down(struct worker *worker) {
     return len == -EAGAIN;
 }
 
-/* False: its connection is over. */
+/* Writes what it can. False: its connection is over. */
 static bool write_up(struct worker *worker) {
     struct farm *farm = worker->farm;
     write_more(worker);
@@ -291,13 +291,13 @@ static bool write_up(struct worker *worker) {
     return true;
 }
 
-/* One that has abandoned a packet stays until muxd has looked into it. */
+/* A worker that has abandoned a packet stays until muxd has searched it. */
 static void linger(struct worker *worker) {
     worker->stall_until_ns = sim_now_ns(worker->farm->sim) + STALL_MOST_NS;
     worker->lingers = false;
 }
 
-/* All is said: it waits until all was read, as a process that closes would linger. */
+/* Everything is sent: it waits until all was read, as a process that closes with linger. */
 static bool finish(struct worker *worker) {
     if (worker->packets_left > 0 || worker->written < worker->out.len)
         return true;
