@@ -1,4 +1,4 @@
-"""What the tests of the command share: running it, streams to give it, its JSON as events."""
+"""The rig of the command's tests: running it, streams for it, its JSON as events."""
 import io
 import json
 import os
@@ -18,17 +18,17 @@ import events
 from subunit.v2 import StreamResultToBytes
 
 MUX = os.environ['MUX']
-PATIENCE = 300  # seconds; what takes longer hangs
+PATIENCE = 300  # seconds after which a wait counts as a hang
 
 
 def mux(*arguments, stream=b'', **keywords):
-    """Runs it to its end: returncode, stdout, stderr."""
+    """Runs mux to its end: returncode, stdout, stderr."""
     return subprocess.run([MUX, *arguments], input=stream, capture_output=True, timeout=PATIENCE,
                           **keywords)
 
 
 def packet(**fields):
-    """As python-subunit writes it."""
+    """A packet as python-subunit writes it."""
     out = io.BytesIO()
     StreamResultToBytes(out).status(**fields)
     return out.getvalue()
@@ -40,22 +40,22 @@ def as_events(output):
 
 
 def cases(*folders):
-    """Paths without suffix of the corpora's streams."""
+    """Paths of the corpora's streams, without suffix."""
     return [path for folder in folders for path in corpus.names(folder)]
 
 
-# Separators and marks that turn text around, besides the control characters.
-STEERING = set('\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069')
+# Separators and marks that reverse text, besides the control characters.
+CONTROLLING = set('\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069')
 
 
 class Case(unittest.TestCase):
     maxDiff = 4000
 
     def harmless(self, output):
-        """Nothing in it can steer a terminal."""
-        text = output.decode('utf-8')  # no byte that is not UTF-8
+        """Asserts that the output cannot control a terminal."""
+        text = output.decode('utf-8')  # fails for bytes that are not UTF-8
         self.assertFalse([c for c in text if c != '\n' and
-                          (unicodedata.category(c) == 'Cc' or c in STEERING)], output[:4000])
+                          (unicodedata.category(c) == 'Cc' or c in CONTROLLING)], output[:4000])
 
     def fine(self, done, status=0):
         self.assertEqual((done.returncode, done.stderr), (status, b''))
@@ -78,13 +78,13 @@ class Case(unittest.TestCase):
         return path
 
     def terminal(self):
-        """Both ends of a terminal: what a person sees, what a program writes to."""
+        """Both ends of a terminal: the user's, and the program's."""
         master, slave = pty.openpty()
         self.addCleanup(os.close, master)
         return master, slave
 
     def start(self, *arguments, **keywords):
-        """A running mux with pipes at all ends."""
+        """A running mux with pipes for stdin, stdout and stderr."""
         streams = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         process = subprocess.Popen([MUX, *arguments], bufsize=0, **{**streams, **keywords})
         self.addCleanup(self._end, process)
@@ -100,5 +100,5 @@ class Case(unittest.TestCase):
     def until(self, condition, what):
         deadline = time.monotonic() + PATIENCE
         while not condition():
-            self.assertLess(time.monotonic(), deadline, 'waited in vain: ' + what)
+            self.assertLess(time.monotonic(), deadline, 'no longer waiting for ' + what)
             time.sleep(0.01)

@@ -12,7 +12,7 @@ BEFORE = packet(test_id='before', test_status='success')
 
 
 class Ids:
-    """What python-subunit sees."""
+    """The test ids that python-subunit reads."""
 
     def __init__(self, stream):
         self.seen = []
@@ -31,7 +31,7 @@ class Ids:
 
 class Append(Case):
     def append(self, path, **keywords):
-        """Two packets, by mux encode >> path; what it said."""
+        """Appends two packets with mux encode >> path; returns its stderr."""
         with open(path, 'ab') as file:
             done = subprocess.run([MUX, 'encode'], input=b'{"test_id": "after"}\n' * 2, stdout=file,
                                   stderr=subprocess.PIPE, timeout=PATIENCE, **keywords)
@@ -39,7 +39,7 @@ class Append(Case):
         return done.stderr.decode()
 
     def ids(self, path):
-        """The test ids that both readers see."""
+        """The test ids, which both readers must read alike."""
         with open(path, 'rb') as file:
             stream = file.read()
         seen = [event['test_id'] for event in map(json.loads, mux('cat', '--json', path).stdout.splitlines())
@@ -48,7 +48,7 @@ class Append(Case):
         return seen
 
     def test_any_cut(self):
-        """Nothing that is whole is lost, and of the half packet no byte is cut away."""
+        """No whole packet is lost, and no byte of the half packet is removed."""
         for whole, cuts in ((SMALL, range(1, len(SMALL))), (BODY, (*range(1, 12), len(BODY) - 1)),
                             (LARGE, (*range(1, 12), 40000, len(LARGE) - 1)),
                             (ROUTED, range(3, len(ROUTED), 3))):
@@ -67,7 +67,7 @@ class Append(Case):
         self.assertEqual(self.ids(path), ['after', 'after'])
 
     def test_whole(self):
-        """Nothing is said, and nothing but the packets is written."""
+        """No message, and only the packets are written."""
         for stream in (b'', BEFORE, BEFORE * 1000 + LARGE):
             path = self.file(stream)
             self.assertEqual(self.append(path), '')
@@ -75,7 +75,7 @@ class Append(Case):
                 self.assertEqual(file.read(), stream + AFTER * 2)
 
     def test_no_subunit(self):
-        """It is said, and what is there stays as it is."""
+        """A message; the file's content stays as it is."""
         for stream in (b'a diary\n' * 1000, b'no newline'):
             path = self.file(stream)
             self.assertIn('hold no packet', self.append(path))
@@ -83,7 +83,7 @@ class Append(Case):
                 self.assertEqual(file.read(), stream + AFTER * 2)
 
     def test_huge(self):
-        """Only the end is looked at; packets are found where attachments look like packets, too."""
+        """Only the end is read; packets are found although attachments look like packets."""
         false = packet(test_id='x', file_name='f', file_bytes=b'\xb3\x21\x04\xbf\x00\x00' * 50000)
         path = self.file(b'')
         size = 1 << 36
@@ -95,24 +95,24 @@ class Append(Case):
         self.assertIn('after 300 bytes', self.append(path))
         end = os.times()
         self.assertLess(end.children_user + end.children_system -
-                        begin.children_user - begin.children_system, 20)  # all would be minutes
+                        begin.children_user - begin.children_system, 20)  # the whole file would take minutes
         tail = BEFORE + LARGE[:300] + bytes(len(LARGE) - 300) + AFTER * 2
         with open(path, 'rb') as file:
             file.seek(-len(tail), os.SEEK_END)
             self.assertEqual(file.read(), tail)
 
-    def test_that_cannot_be_read(self):
+    def test_a_file_that_cannot_be_read(self):
         path = self.file(BEFORE)
         os.chmod(path, 0o200)
         other = {'user': 65534, 'group': 65534, 'extra_groups': []} if os.geteuid() == 0 else {}
         self.assertIn('its end cannot be looked at (Permission denied)', self.append(path, **other))
 
-    def test_what_is_no_file(self):
-        """Pipes and devices have no end to look at."""
+    def test_pipes_and_devices(self):
+        """They have no end to read."""
         self.assertEqual(self.append('/dev/null'), '')
 
     def test_at_the_same_time(self):
-        """Several who begin to append: one of them ends the half packet, once."""
+        """Of several writers that begin to append, one ends the half packet, once."""
         path = self.file(BEFORE + LARGE[:50000])
         with open(path, 'ab') as file:
             writers = [self.start('encode', stdout=file) for _ in range(4)]

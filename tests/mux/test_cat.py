@@ -1,4 +1,4 @@
-"""mux cat: every stream of the corpora as JSON, and what people see."""
+"""mux cat: every stream of the corpora as JSON, and the output for people."""
 import datetime
 import os
 import random
@@ -13,7 +13,7 @@ def has_damage(expected):
 
 
 def has_packets(expected):
-    """Besides what stands for chatter and damage."""
+    """There are events besides those of chatter and damage."""
     return any(event.test_id != 'subunit.parser' and
                (event.test_id, event.file_name, event.mime_type) != (None, 'stdout', None)
                for event in expected)
@@ -51,7 +51,7 @@ class Json(Case):
         self.same(as_events(done.stdout), events.merged(map(events.carried, expected)))
 
     def test_schema(self):
-        """The very line: order of keys, null for what is not there, tags as on the wire."""
+        """The exact line: order of keys, null for absent fields, tags as on the wire."""
         line = self.fine(mux('cat', '--json', stream=packet(
             test_id='\u00e9"', test_status='fail', file_name='f', file_bytes=b'\0\xff',
             eof=True, mime_type='a/b', route_code='0/1', runnable=False,
@@ -62,7 +62,7 @@ class Json(Case):
                          b'"route_code": "0/1", "timestamp": [981173106, 7000]}\n')
 
     def test_ascii_only(self):
-        """Also JSON cannot steer a terminal."""
+        """JSON cannot control a terminal either."""
         output = self.fine(mux('cat', '--json', stream=packet(test_id=EVIL) + EVIL.encode()))
         self.assertFalse([byte for byte in output if byte != 10 and not 0x20 <= byte < 0x80])
 
@@ -91,8 +91,8 @@ class People(Case):
 -  file  x (0 bytes, text/plain)
 ''')
 
-    def test_seconds_among_the_nanoseconds(self):
-        """They are carried, for people and in JSON, past the last second of 32 bits too."""
+    def test_nanoseconds_over_a_second(self):
+        """Whole seconds are carried, for people and in JSON, also past 32 bits."""
         for seconds, nanoseconds, shown, text in (
                 (1, 1073741823, [2, 73741823], '1970-01-01T00:00:02.073741823Z'),
                 (1, 1000000000, [2, 0], '1970-01-01T00:00:02.000000000Z'),
@@ -108,7 +108,7 @@ class People(Case):
             self.assertEqual(self.fine(mux('route', '--strip', stream=routed)), stream)
 
     def test_damage(self):
-        """Said as python-subunit says it; what follows is shown."""
+        """Reported as by python-subunit; events after it are shown."""
         broken = bytearray(packet(test_id='broken', test_status='success'))
         broken[-1] ^= 1
         done = mux('cat', stream=bytes(broken) + packet(test_id='whole', test_status='success'))
@@ -120,7 +120,7 @@ class People(Case):
         self.assertEqual(lines[-1], '-  success  whole')
 
     def test_tail(self):
-        """Of a long text the end is shown, and said how much is not."""
+        """Of a long text the end is shown, with the length of the rest."""
         text = b''.join(b'line %d\n' % i for i in range(1000))
         lines = self.fine(mux('cat', stream=packet(
             test_id='t', file_name='log', file_bytes=text, mime_type='text/plain'))).splitlines()
@@ -134,7 +134,7 @@ class People(Case):
         self.assertLess(len(output), 20000)
         self.assertTrue(output.endswith(b'xend\n'))
 
-    def test_nothing_steers_the_terminal(self):
+    def test_nothing_controls_the_terminal(self):
         evil = EVIL.encode()
         stream = (packet(test_id=EVIL, test_status='fail', test_tags={EVIL}, file_name=EVIL,
                          file_bytes=evil + b'\xff\xc2', mime_type='text/' + EVIL, route_code=EVIL) +
@@ -143,7 +143,7 @@ class People(Case):
         self.harmless(self.fine(mux('cat', stream=stream)))
 
     def test_random_bytes(self):
-        """Whatever comes: an end, an exit code that is documented, and nothing that steers."""
+        """It ends with a documented exit code, and its output cannot control a terminal."""
         rng = random.Random(7)
         for size in (1, 100, 10000, 1000000):
             with self.subTest(size):
@@ -155,13 +155,13 @@ class People(Case):
                 self.harmless(done.stdout)
 
     def test_files(self):
-        """One behind the other; '-' is stdin."""
+        """One after the other; '-' is stdin."""
         one, two = (self.file(packet(test_id=name)) for name in ('one', 'two'))
         output = self.fine(mux('cat', one, '-', two, stream=packet(test_id='between')))
         self.assertEqual(output, b'-  event  one\n-  event  between\n-  event  two\n')
 
     def test_missing_file(self):
-        """Said, and the others are shown."""
+        """A message, and the others are shown."""
         there = self.file(packet(test_id='there'))
         for bad, why in (('/nonexistent/x', 'No such file or directory'), ('/', 'Is a directory')):
             done = mux('cat', bad, there)

@@ -1,4 +1,4 @@
-"""mux encode: JSON lines back to packets, and what it says of a wrong line."""
+"""mux encode: JSON lines back to packets, and messages about wrong lines."""
 import base64
 import os
 
@@ -11,7 +11,7 @@ def line(**fields):
 
 class RoundTrip(Case):
     def test_bytes(self):
-        """What python-subunit wrote, minimal numbers all, comes back byte for byte."""
+        """Packets of python-subunit, with minimal numbers, come back byte for byte."""
         found = 0
         for path in cases('valid'):
             if corpus.load(path + '.mux7.bin') is not None:
@@ -23,7 +23,7 @@ class RoundTrip(Case):
         self.assertGreater(found, 5)
 
     def test_events(self):
-        """Over-long numbers, damage and chatter included: the JSON of the JSON is the same."""
+        """With over-long numbers, damage and chatter: encoding and decoding gives the same JSON."""
         for path in cases('valid', 'real', 'corrupt'):
             with self.subTest(os.path.relpath(path, corpus.CORPORA)):
                 shown = mux('cat', '--json', stream=corpus.load(path + '.bin')).stdout
@@ -44,14 +44,14 @@ class Lines(Case):
             packet(test_id='a'))
 
     def test_file_and_blank_lines(self):
-        """An argument; blank lines are none; the last newline may be missing."""
+        """A file argument; blank lines are skipped; the last newline may be missing."""
         path = self.file(b'\n  \r\n' + line(test_id='a', runnable=True) + b'\n' +
                          line(test_id='b', runnable=True).rstrip())
         self.assertEqual(self.fine(mux('encode', path)),
                          packet(test_id='a') + packet(test_id='b'))
 
     def test_largest(self):
-        """The greatest packet goes both ways; a byte more is refused."""
+        """The largest packet is decoded and encoded; one byte more is refused."""
         fields = dict(file_name='f', runnable=False)
         overhead = 1 + 2 + 3 + 2 + 3 + 4  # signature, flags, LENGTH, name, content's length, CRC
         content = bytes(4194303 - overhead)
@@ -112,7 +112,7 @@ class Wrong(Case):
     )
 
     def test_wrong(self):
-        """The line's number, what was expected; what came before is written, what follows is not."""
+        """The line's number and the expectation; lines before it are written, later ones not."""
         before = line(test_id='before', runnable=True)
         for wrong, message in self.WRONG:
             with self.subTest(wrong[:60]):
@@ -124,13 +124,13 @@ class Wrong(Case):
                 self.assertEqual(done.stderr.count(b'\n'), 1)
 
     def test_largest_timestamp(self):
-        """The edge of what test_wrong refuses."""
+        """The largest timestamp below those that test_wrong has."""
         encoded = self.fine(mux('encode', stream=line(timestamp=[4294967295, 1073741823])))
         shown = self.fine(mux('cat', '--json', stream=encoded))
         self.assertEqual(json.loads(shown)['timestamp'], [4294967296, 73741823])
         self.assertEqual(self.fine(mux('encode', stream=shown)), encoded)
 
-    def test_what_is_no_json(self):
+    def test_other_formats(self):
         for stream, expected in ((packet(test_id='a'), 'it looks like subunit v2'),
                                  (b'test: a\nsuccess: a\n', 'it looks like subunit v1'),
                                  (line(test_id='a').decode().encode('utf-16'), 'it looks like UTF-16'),
@@ -149,15 +149,15 @@ class Wrong(Case):
         for limit in ('4194303', '4294967295', '1073741823'):
             self.assertIn(limit, text)
 
-    def test_message_cannot_steer(self):
-        """What it quotes of a line is harmless."""
+    def test_message_cannot_control_the_terminal(self):
+        """The quoted part of a line is harmless."""
         for wrong in ('{"\x9b2J": 1}', '{"a": \x1b]0;t\x07}', '\u202e', '{"\\u001b[2J": 1}'):
             done = mux('encode', stream=wrong.encode() + b'\n')
             self.assertEqual(done.returncode, 1)
             self.harmless(done.stderr)
 
     def test_endless_line(self):
-        """A line that no packet needs is refused, not gathered without end."""
+        """A line longer than any packet needs is refused, not stored without limit."""
         with open('/dev/zero') as zero:
             done = subprocess.run([MUX, 'encode'], stdin=zero, capture_output=True, timeout=PATIENCE)
         self.assertEqual((done.returncode, done.stdout), (1, b''))

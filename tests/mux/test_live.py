@@ -1,4 +1,4 @@
-"""Streams that are still being written: what came is shown, in bounded memory."""
+"""Streams that are still being written: packets are shown at once, in bounded memory."""
 import os
 import select
 import time
@@ -37,7 +37,7 @@ class Live(Case):
         self.assertEqual(self.end(cat), b'')
 
     def test_packet_with_pauses(self):
-        """A packet may take any time: it is no chatter."""
+        """A packet may take any time: it does not become chatter."""
         cat = self.start('cat')
         for i in range(0, len(HEAD), 40):
             cat.stdin.write(HEAD[i:i + 40])
@@ -54,7 +54,7 @@ class Live(Case):
         self.assertEqual(self.end(cat), b'')
 
     def test_no_event_a_byte(self):
-        """Chatter that trickles is gathered."""
+        """Chatter that comes byte by byte is joined."""
         cat = self.start('cat', '--json')
         for i in range(100):
             cat.stdin.write(b'x')
@@ -65,7 +65,7 @@ class Live(Case):
         self.same(as_events(b'\n'.join(lines[:-1])), [events.chatter(b'x' * 100)])
 
     def test_route(self):
-        """Packets go on when the input pauses, chatter after its silence."""
+        """Packets are passed on when the input pauses, chatter after its silence."""
         route = self.start('route', '--prefix', '7')
         route.stdin.write(HEAD)
         wanted = packet(test_id='t' * 100, test_status='success', route_code='7')
@@ -92,7 +92,7 @@ class Live(Case):
         return data
 
     def test_input_that_does_not_block(self):
-        """An inherited descriptor may be non-blocking: it waits without burning the CPU."""
+        """An inherited descriptor may be non-blocking: mux waits without using the CPU."""
         for arguments, status in ((['cat'], 3), (['encode'], 0)):
             reader, writer = os.pipe()
             os.set_blocking(reader, False)
@@ -106,7 +106,7 @@ class Live(Case):
             self.assertLess(ticks / os.sysconf('SC_CLK_TCK'), 0.7)
 
     def test_memory(self):
-        """200 MB of what is hard to frame, in memory that does not grow with it."""
+        """200 MB that are hard to frame, in memory that does not grow with them."""
         hostile = (b'\xb3\x29\x01\xbf\xff\xff' * 100000 + b'\xb3' * 500000 + b'x' * 1000000 +
                    HEAD[:-1] + bytes([HEAD[-1] ^ 1]) + packet(file_name='f', file_bytes=bytes(4000000)))
         with open(os.devnull, 'wb') as null:

@@ -1,4 +1,4 @@
-"""mux cat and mux top on what is not subunit v2: what it looks like, and an exit code of its own."""
+"""mux cat and mux top on input that is not subunit v2: its likely format, and a special exit code."""
 import bz2
 import base64
 import gzip
@@ -17,7 +17,7 @@ JUNIT = b'<?xml version="1.0"?>\n<testsuites><testsuite name="s" tests="1"/></te
 
 class Looks(Case):
     def looks(self, stream, expected, status=3):
-        """Both say the same, whatever they show."""
+        """Both print the same message."""
         path = self.file(stream, 'input')
         for name in ('cat', 'top'):
             for arguments, what in (([name, path], path), ([name], 'stdin')):
@@ -30,7 +30,7 @@ class Looks(Case):
                 self.harmless(done.stdout + done.stderr)
 
     def test_packed(self):
-        """Also when packets stand in it by chance: not all of them do."""
+        """Also when bytes look like packets by chance."""
         zipped = os.path.join(self.folder(), 'zip')
         with zipfile.ZipFile(zipped, 'w') as file:
             file.writestr('run.subunit', STREAM)
@@ -82,7 +82,7 @@ class Looks(Case):
         self.looks(b'\xef\xbb\xbf', 'it is empty')
 
     def test_one_of_several(self):
-        """The others are shown, and the exit code tells."""
+        """The others are shown, and the exit code reports it."""
         good, bad = self.file(STREAM), self.file(V1, 'old')
         done = mux('cat', bad, good)
         self.assertEqual(done.returncode, 3)
@@ -90,13 +90,13 @@ class Looks(Case):
         self.assertIn(b'-  success  a.test\n', done.stdout)
 
     def test_chatter_is_fine(self):
-        """One packet makes a stream, whatever stands around it."""
+        """One packet makes it a stream, with any bytes around it."""
         for around in (V1, TAP, b'BZhello\n', b'{"a": 1}\n', b'PKZIP\n'):
             self.fine(mux('cat', stream=around + STREAM + around))
             self.fine(mux('top', stream=around + STREAM + around))
 
     def test_byte_order_mark(self):
-        """At the beginning it is left out, elsewhere it is chatter; half a one is, too."""
+        """At the beginning it is left out; elsewhere, or incomplete, it is chatter."""
         mark = b'\xef\xbb\xbf'
         shown = self.fine(mux('cat', stream=STREAM))
         self.assertEqual(self.fine(mux('cat', stream=mark + STREAM)), shown)

@@ -13,7 +13,7 @@ def prefixed(expected, segment):
 
 class Prefix(Case):
     def test_bytes(self):
-        """The very bytes that python-subunit makes of it."""
+        """The bytes are those of python-subunit."""
         found = 0
         for path in cases('valid', 'real'):
             wanted = corpus.load(path + '.mux7.bin')
@@ -25,7 +25,7 @@ class Prefix(Case):
         self.assertGreater(found, 5)
 
     def test_events(self):
-        """Chatter, damage and all else arrive as whole packets under the prefix."""
+        """Packets, chatter and damage arrive as whole packets under the prefix."""
         for path in cases('valid', 'real', 'corrupt'):
             with self.subTest(os.path.relpath(path, corpus.CORPORA)):
                 stream = corpus.load(path + '.bin')
@@ -35,7 +35,7 @@ class Prefix(Case):
                 self.same(after, prefixed(before, 'w'))
 
     def test_two_for_the_largest(self):
-        """A packet of the greatest length does not fit with a prefix: its content goes in two."""
+        """A packet of the greatest length does not fit with a prefix: its content comes in two packets."""
         stream = self.largest(file_name='f', eof=True, test_status='fail', test_tags={'t'})
         routed = self.fine(mux('route', '--prefix', 'host7', stream=stream))
         first, last = (json.loads(line) for line in
@@ -53,12 +53,12 @@ class Prefix(Case):
         return stream
 
     def test_nothing_to_split(self):
-        """A name that fills the packet: reported as damage, under the prefix, all bytes kept."""
+        """A name that fills the packet: reported as damage, under the prefix, with all bytes."""
         length = MAX_BYTES - len(packet(test_id='x' * 70000)) + 70000
         stream = packet(test_id='x' * length)
         self.assertEqual(len(stream), MAX_BYTES)
         routed = self.fine(mux('route', '--prefix', '7', stream=stream))
-        # two packets with the data, because one cannot hold them with all that is said of them
+        # two packets with the data: one has no room for them and the other fields
         first, last, error = as_events(self.fine(mux('cat', '--json', stream=routed)))
         self.assertTrue(first.file_bytes + last.file_bytes == stream)
         self.assertEqual([first.eof, last.eof, error.test_status], [False, True, 'fail'])
@@ -71,7 +71,7 @@ class Strip(Case):
             stream = corpus.load(path + '.bin')
             kept = corpus.load(path + '.mux7.bin')
             if kept is None or b'"route_code": ""' in corpus.load(path + '.jsonl'):
-                continue  # an empty route code does not come back
+                continue  # an empty route code is not restored
             with self.subTest(os.path.relpath(path, corpus.CORPORA)):
                 self.assertTrue(self.fine(mux('route', '--strip', stream=kept)) == stream)
 
@@ -83,7 +83,7 @@ class Strip(Case):
                              packet(test_id='t', test_status='fail', route_code=after), before)
 
     def test_chatter_and_damage(self):
-        """Leave as packets without a route code."""
+        """They become packets without a route code."""
         broken = bytearray(packet(test_id='broken'))
         broken[-1] ^= 1
         routed = self.fine(mux('route', '--strip', stream=b'noise\n' + broken))
@@ -93,7 +93,7 @@ class Strip(Case):
 
 class Hostile(Case):
     def test_random_bytes(self):
-        """Whatever comes in, what goes out is packets only."""
+        """For any input the output consists of packets only."""
         rng = random.Random(11)
         good = packet(test_id='good', test_status='success')
         for option in (['--strip'], ['--prefix', 'p']):

@@ -1,4 +1,4 @@
-"""mux send: all bytes, both ways, over every kind of socket, and what it says when they cannot go."""
+"""mux send: all bytes, both ways, over every kind of socket, and messages when they cannot be sent."""
 import os
 import random
 import select
@@ -13,7 +13,7 @@ LARGE = random.Random(5).randbytes(20000000)  # no socket's buffers hold it
 
 
 class Server(threading.Thread):
-    """Accepts one connection and does `serve` with it; what that raises, close() raises."""
+    """Accepts one connection and calls `serve` with it; close() raises the exceptions of `serve`."""
 
     def __init__(self, listener, serve):
         super().__init__(daemon=True)
@@ -48,7 +48,7 @@ def receive_all(sock):
 
 
 def exchange(down):
-    """Sends `down` while it receives; the result is what was received."""
+    """A server that sends `down` while it receives; its result is what it received."""
     def serve(sock):
         sender = threading.Thread(target=sock.sendall, args=(down,), daemon=True)
         sender.start()
@@ -104,7 +104,7 @@ class Whole(Sending):
         self.both_ways(self.unix)
 
     def test_file(self):
-        """A file's bytes as they are, subunit or not."""
+        """A file's bytes unchanged, subunit or not."""
         server, endpoint = self.serve(receive_all)
         self.assertEqual(self.fine(mux('send', endpoint, self.file(b'not subunit\0\xb3'))), b'')
         self.assertEqual(server.close(), b'not subunit\0\xb3')
@@ -115,13 +115,13 @@ class Whole(Sending):
         self.assertEqual(server.close(), b'')
 
     def test_every_address(self):
-        """Of a name with several addresses one that answers is enough."""
+        """One answering address of a name is enough."""
         server, endpoint = self.serve(receive_all)
         done = mux('send', 'localhost:' + endpoint.rpartition(':')[2], stream=b'x')
         self.assertEqual((done.returncode, server.close()), (0, b'x'), done.stderr)
 
     def test_answer_after_the_end(self):
-        """What comes back after all was sent is taken to its end."""
+        """Bytes that come back after everything was sent are read to their end."""
         def serve(sock):
             data = receive_all(sock)
             for _ in range(10):
@@ -134,7 +134,7 @@ class Whole(Sending):
             self.assertEqual(server.close(), b'x')
 
     def test_half_closed_peer(self):
-        """After the end a peer may say that it sends nothing more, and then read."""
+        """After the end a peer may half-close, and then read."""
         def serve(sock):
             time.sleep(0.3)
             sock.sendall(b'bye')
@@ -147,7 +147,7 @@ class Whole(Sending):
             self.assertEqual(server.close(), b'x' * 10000)
 
     def peak_bytes(self, stream):
-        """The memory that a slow peer costs, who gets all of it in the end."""
+        """Peak memory with a slow peer, which gets everything in the end."""
         go_on = threading.Event()
 
         def serve(sock):
@@ -167,11 +167,11 @@ class Whole(Sending):
         return peak_kib * 1024
 
     def test_slow_peer(self):
-        """Nothing is lost, and nothing is gathered, when the peer takes its time."""
+        """With a slow peer nothing is lost, and memory does not grow with the stream."""
         self.assertLess(self.peak_bytes(3 * LARGE) - self.peak_bytes(LARGE), len(LARGE))
 
     def test_slow_stdout(self):
-        """What comes back waits for stdout; the way up goes on meanwhile."""
+        """Bytes that come back wait for stdout; the way up goes on meanwhile."""
         received = threading.Event()
 
         def serve(sock):
@@ -212,7 +212,7 @@ class Whole(Sending):
         server.close()
 
     def test_peer_that_does_not_close(self):
-        """All is acknowledged and nothing comes back: it ends by itself."""
+        """Everything is acknowledged and nothing comes back: mux ends by itself."""
         ended = threading.Event()
 
         def serve(sock):
@@ -226,7 +226,7 @@ class Whole(Sending):
 
 
     def test_peer_that_drips(self):
-        """It has all, and goes on sending a byte now and then: it is left, and that is said."""
+        """The peer has everything, and goes on sending a byte now and then: mux says so and ends."""
         ended = threading.Event()
 
         def serve(sock):
@@ -246,7 +246,7 @@ class Whole(Sending):
         self.assertRegex(done.stdout, rb'^\.+$')
 
     def test_unix_socket_that_is_busy(self):
-        """One whose backlog is full is waited for, and stdin is read meanwhile."""
+        """mux waits for a socket with a full backlog, and reads stdin meanwhile."""
         path = os.path.join(self.folder(), 'socket')
         listener = socket.socket(socket.AF_UNIX)
         self.addCleanup(listener.close)
@@ -267,7 +267,7 @@ class Whole(Sending):
 
 class Down(Sending):
     def test_terminal(self):
-        """On a terminal what comes back is counted, not shown."""
+        """On a terminal bytes that come back are counted, not shown."""
         server, endpoint = self.serve(exchange(packet(test_id='t') * 10000))
         master, slave = self.terminal()
         done = subprocess.run([MUX, 'send', endpoint], input=b'x', stdout=slave,
@@ -281,7 +281,7 @@ class Down(Sending):
             os.read(master, 1)
 
     def test_stdout_that_does_not_block(self):
-        """Somebody else who has the pipe made it non-blocking: it is waited for, and all comes."""
+        """Another process made the pipe non-blocking: mux waits for it, and everything arrives."""
         reader, writer = os.pipe()
         os.set_blocking(writer, False)
         server, endpoint = self.serve(exchange(LARGE))
@@ -296,7 +296,7 @@ class Down(Sending):
         self.assertEqual(server.close(), b'x')
 
     def test_stdout_broken(self):
-        """What comes back is counted, the stream still goes up; it is an error all the same."""
+        """Bytes that come back are counted and the stream still goes up, but it is an error."""
         with open('/dev/full', 'wb') as full:
             server, endpoint = self.serve(exchange(b'y' * 1000))
             done = subprocess.run([MUX, 'send', endpoint], input=LARGE, stdout=full,
@@ -346,13 +346,13 @@ class Refused(Sending):
         self.assertEqual(done.stderr, b'mux send: /nonexistent/x: No such file or directory\n')
 
     def test_unreadable_file(self):
-        listener, endpoint = self.tcp4()  # perhaps connected to, perhaps not
+        listener, endpoint = self.tcp4()  # mux may connect or not
         self.addCleanup(listener.close)
         done = mux('send', endpoint, '/')
         self.assertEqual((done.returncode, done.stderr), (1, b'mux send: /: Is a directory\n'))
 
     def test_reset(self):
-        """Lost on the way: said, never exit 0."""
+        """A lost connection is reported, never exit 0."""
         def serve(sock):
             sock.recv(100)
             reset(sock)
@@ -383,7 +383,7 @@ class Refused(Sending):
         server.close()
 
     def test_gone_while_stdin_waits(self):
-        """Said at once, not with the next bytes: a worker may wait for what comes down."""
+        """Reported at once, not with the next bytes: a worker may wait for packets down."""
         for place in (self.tcp4, self.unix):
             server, endpoint = self.serve(lambda sock: sock.recv(100), place)
             send = self.start('send', endpoint)

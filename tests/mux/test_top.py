@@ -18,7 +18,7 @@ class Top(Case):
             '2 workers, tests: 1 passed, 1 failed, 0 skipped, 1 running'])
 
     def test_exit_codes(self):
-        """How the run went: what is worst decides."""
+        """The worst outcome of the run decides."""
         def test(status, name='t'):
             return packet(test_id=name, test_status=status)
         began, fine = test('inprogress'), test('inprogress') + test('success')
@@ -31,7 +31,7 @@ class Top(Case):
                 (packet(file_name='f', file_bytes=b'x'), 5),
                 (fine + damage, 3), (test('fail') + damage, 3)):
             self.fine(mux('top', stream=stream), code)
-        for stream in (b'', b'chatter\n', damage):  # test_looks.py has what is said of them
+        for stream in (b'', b'chatter\n', damage):  # test_looks.py checks the messages
             self.assertEqual(mux('top', stream=stream).returncode, 3)
 
     def test_damage(self):
@@ -41,7 +41,7 @@ class Top(Case):
         self.assertIn('1 x damage', output)
 
     def test_a_lost_node(self):
-        """Nothing has failed by it, but people want to know."""
+        """No test has failed because of it, but it is shown."""
         stream = packet(file_name='muxd', file_bytes=b'node leaf is unreachable',
                         mime_type='text/plain;charset=utf8')
         output = self.fine(mux('top', stream=stream), 5).decode()
@@ -56,7 +56,7 @@ class Top(Case):
             self.harmless(done.stdout)
 
     def test_more_running_than_are_shown(self):
-        """Tests beyond the table are counted; their ends are not missed."""
+        """Tests beyond the table are counted, and so are their ends."""
         names = ['t%d' % i for i in range(6000)]
         begin = b''.join(packet(test_id=n, test_status='inprogress') for n in names)
         end = b''.join(packet(test_id=n, test_status='success') for n in names)
@@ -67,7 +67,7 @@ class Top(Case):
         self.assertIn(' 0 running', output)
 
     def test_reader_that_pauses(self):
-        """A pager gets all of it, however late."""
+        """A pager gets the whole output, however late it reads."""
         names = ['t%d' % i for i in range(20000)]
         stream = b''.join(packet(test_id=n, test_status='fail') for n in names)
         with tempfile.NamedTemporaryFile() as file:
@@ -81,7 +81,7 @@ class Top(Case):
         self.assertEqual(lines[:-1], ['FAIL  %s  worker -' % n for n in names])
         self.assertIn('20000 failed', lines[-1])
 
-    def test_what_cannot_be_read(self):
+    def test_input_that_cannot_be_read(self):
         done = mux('top', '/nonexistent')
         self.assertEqual(done.returncode, 1)
         self.assertIn(b'/nonexistent', done.stderr)

@@ -1,17 +1,17 @@
-"""Every character there is, as a name: python's tables say which are seen."""
+"""Every Unicode character as a name: python's tables say which are visible."""
 import os
 import random
 
 from command import *
 
-# Cf, but drawn: in front of numbers and names.
+# Category Cf, but drawn: before numbers and names.
 DRAWN = set('\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd')
 
-# Not seen, though their category does not say so: fillers, selectors, a blank, joiners.
+# Invisible, though their category does not say so: fillers, selectors, a blank, joiners.
 UNSEEN = set('\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0\U00016fe4')
 UNSEEN |= {chr(c) for c in (*range(0xFE00, 0xFE10), *range(0xE0000, 0xE1000))}
 
-MARKS = 8  # of one character are drawn
+MARKS = 8  # the most marks that are drawn on one character
 
 
 def hidden(c):
@@ -29,7 +29,7 @@ def shown(text):
 
 class Characters(Case):
     def names(self, names):
-        """What people see of each."""
+        """The output for each."""
         stream = self.fine(mux('encode', stream=b''.join(
             json.dumps({'test_id': name}).encode() + b'\n' for name in names)))
         lines = self.fine(mux('cat', stream=stream)).decode().split('\n')
@@ -37,7 +37,7 @@ class Characters(Case):
         return [line.removeprefix('-  event  ') for line in lines[:-1]]
 
     def test_all(self):
-        """Those that python does not know may be drawn or not."""
+        """Characters that python does not know may be drawn or not."""
         known = [chr(c) for c in range(1, 0x110000)
                  if unicodedata.category(chr(c)) != 'Cs' and
                  (unicodedata.category(chr(c)) != 'Cn' or hidden(chr(c)))]
@@ -47,7 +47,7 @@ class Characters(Case):
             self.assertEqual(seen, shown(chunk))
 
     def test_marks(self):
-        """Every mark is bounded on one character, also among others."""
+        """The number of marks on one character is bounded, for each mark and for mixtures."""
         marks = [chr(c) for c in range(0x300, 0x110000)
                  if unicodedata.category(chr(c)) in ('Mn', 'Me', 'Mc') and not hidden(chr(c))]
         self.assertGreater(len(marks), 2000)
@@ -59,7 +59,7 @@ class Characters(Case):
             self.assertEqual(seen, name[:1 + MARKS] + ''.join(map(escaped, name[1 + MARKS:])))
 
     def test_own_arguments(self):
-        """What the user's own command line names cannot steer the terminal either."""
+        """Names on the user's own command line cannot control the terminal either."""
         evil = 'x\x1b[31m\n\r\t\x07\u202e\u2066\u061c\u180e\u00ad\ufff9\u115f\u3164\uffa0\ufeff' + \
             '\u0301' * 100 + '\U000e0041\x9b2J'
         folder = self.folder()

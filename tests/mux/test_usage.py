@@ -1,4 +1,4 @@
-"""Help, wrong usage, terminals, and a stdout that takes nothing."""
+"""Help, wrong usage, terminals, and a stdout that cannot be written."""
 import errno
 import os
 import select
@@ -6,7 +6,7 @@ import select
 from command import *
 
 SUBCOMMANDS = ('cat', 'top', 'route', 'send', 'encode')
-STREAM = packet(test_id='t', test_status='success') * 20000  # more than any buffer between
+STREAM = packet(test_id='t', test_status='success') * 20000  # more than all buffers hold
 JSON = b'{"test_id": "t"}\n' * 50000
 FAILURES = packet(test_id='t' * 50, test_status='fail') * 20000
 HELP = [['--help'], ['--version'], *([name, '--help'] for name in SUBCOMMANDS)]
@@ -19,7 +19,7 @@ class Help(Case):
             self.assertRegex(output, r'(?m)^  %s +\w' % name)
 
     def test_subcommands(self):
-        """Usage, an example, the exit codes, on lines that fit a terminal."""
+        """Usage, an example and the exit codes, on lines that fit a terminal."""
         for name in SUBCOMMANDS:
             output = self.fine(mux(name, '--help')).decode()
             self.assertTrue(output.startswith('usage: mux %s ' % name))
@@ -66,14 +66,14 @@ class Wrong(Case):
                 self.assertIn(message, done.stderr.decode('utf-8', 'replace'))
 
     def test_longest_prefix(self):
-        """The edge of what test_wrong refuses."""
+        """The longest prefix, one byte shorter than in test_wrong."""
         self.assertEqual(self.fine(mux('route', '--prefix', 'x' * 255, stream=packet(test_id='t'))),
                          packet(test_id='t', route_code='x' * 255))
 
 
 class Stdin(Case):
     def test_closed(self):
-        """Where it was asked for, that is an error, as a file that cannot be read is."""
+        """A closed stdin is an error where it is needed, as an unreadable file is."""
         for arguments in (['cat'], ['cat', '--json', '-'], ['top'], ['route', '--strip'], ['encode'],
                           ['send', '127.0.0.1:1'], ['send', '127.0.0.1:1', '-']):
             for redirection in ('<&-', '0>/dev/null'):
@@ -84,7 +84,7 @@ class Stdin(Case):
                     self.assertEqual(done.stderr, 'mux %s: stdin is closed, or not open for reading\n'
                                      % arguments[0])
 
-    def test_closed_but_not_asked_for(self):
+    def test_closed_but_not_needed(self):
         path = self.file(packet(test_id='t', test_status='success'))
         done = subprocess.run(['sh', '-c', 'exec "$@" <&-', 'sh', MUX, 'top', path],
                               capture_output=True, timeout=PATIENCE)
@@ -96,7 +96,7 @@ class Stdout(Case):
            (['encode'], JSON), (['top'], FAILURES))
 
     def test_terminal(self):
-        """Packets never reach one: refused, with a sentence."""
+        """Packets never go to a terminal: refused, with a message."""
         for arguments in (['route', '--prefix', 'x'], ['route', '--strip'], ['encode']):
             master, slave = self.terminal()
             done = subprocess.run([MUX, *arguments], stdin=subprocess.DEVNULL, stdout=slave,
@@ -112,7 +112,7 @@ class Stdout(Case):
         self.assertEqual(caught.exception.errno, errno.EIO)  # hung up, and nothing was written
 
     def test_full(self):
-        """A disk that is full is an error with one sentence, met while writing or at the end."""
+        """A full disk is an error with one message, found while writing or at the end."""
         path = self.file(packet(test_id='t'))
         few = ((['cat', path, path, '/nonexistent'], b''), (['cat', '--json'], b'chatter'),
                (['route', '--strip'], packet(test_id='t')), (['encode'], b'{"test_id": "t"}\n'),
@@ -129,24 +129,24 @@ class Stdout(Case):
                          (1, '%s: stdout: %s\n' % (name, why)))
 
     def test_closed(self):
-        """What a parent has closed is an error as well, never a file that happens to be opened next."""
+        """A closed stdout is an error, too; its number is never reused for another file."""
         for arguments, stream in (*self.ALL, *((arguments, b'') for arguments in HELP)):
             with self.subTest(arguments):
                 done = subprocess.run(['sh', '-c', 'exec "$@" >&-', 'sh', MUX, *arguments],
                                       input=stream, stderr=subprocess.PIPE, timeout=PATIENCE)
                 self.refused(arguments, done, 'Bad file descriptor')
 
-    def test_that_does_not_block(self):
-        """Somebody else who has the pipe made it non-blocking: it is waited for, and all comes."""
+    def test_non_blocking(self):
+        """Another process made the pipe non-blocking: mux waits for it, and everything arrives."""
         for arguments, stream in self.ALL:
             with self.subTest(arguments):
                 expected = mux(*arguments, stream=stream)
-                self.assertGreater(len(expected.stdout), 150000)  # a pipe's and a buffer's
+                self.assertGreater(len(expected.stdout), 150000)  # more than a pipe and a buffer hold
                 self.assertEqual(self.read_late(arguments, stream),
                                  (expected.returncode, expected.stdout))
 
     def read_late(self, arguments, stream):
-        """(exit code, stdout) where that is a full pipe, non-blocking, for a moment."""
+        """(exit code, stdout) of a run whose stdout is a non-blocking pipe that is full for a moment."""
         reader, writer = os.pipe()
         os.set_blocking(writer, False)
         with open(self.file(stream), 'rb') as file:
@@ -160,7 +160,7 @@ class Stdout(Case):
         return process.wait(PATIENCE), output
 
     def sleeps(self, process):
-        """It waits for the reader and does nothing else: it is found asleep many times in a row."""
+        """Waits until mux is found asleep many times in a row."""
         def is_asleep():
             time.sleep(0.01)
             with open('/proc/%d/stat' % process.pid) as file:
@@ -169,7 +169,7 @@ class Stdout(Case):
         self.assertIsNone(process.poll())
 
     def test_reader_gone(self):
-        """As after `| head -1`: quiet."""
+        """As after `| head -1`: no message."""
         for arguments, stream in self.ALL:
             with self.subTest(arguments):
                 reader, writer = os.pipe()

@@ -39,7 +39,7 @@ static const char *missing_tcp6(void) {
     return bound ? NULL : "there is no IPv6 loopback address";
 }
 
-/* As tests/rdma/guest makes them. */
+/* The device and interface that tests/rdma/guest makes. */
 static const char *missing_rdma(void) {
     return access("/sys/class/infiniband/rxe0", F_OK) == 0 && if_nametoindex("ib0")
                ? NULL

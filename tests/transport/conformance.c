@@ -1,9 +1,9 @@
 /*
- * The conformance suite: conformance ENGINE CARRIER. What every transport must do, by transport_ops
- * alone. CARRIER "descriptors" runs what concerns attach(), poll() and watch(). Exit code 77:
- * skipped, with the reason.
+ * The conformance suite: conformance ENGINE CARRIER. The requirements on every transport, tested
+ * through transport_ops alone. CARRIER "descriptors" tests attach(), poll() and watch(). Exit code
+ * 77: skipped, with the reason.
  *
- * conformance sim CARRIER FIRST COUNT: once with each of so many seeds; 0 is without faults.
+ * conformance sim CARRIER FIRST COUNT: once with each of COUNT seeds; seed 0 is without faults.
  */
 #include "tests/transport/host.h"
 #include "tests/transport/suites.h"
@@ -23,7 +23,7 @@ static const struct carrier *find_carrier(const char *name) {
     return NULL;
 }
 
-/* Is the engine forbidden here? Then there is nothing to test; every other failure is one. */
+/* The engine is forbidden on this machine: nothing can be tested. Other failures count. */
 static bool is_forbidden(const struct engine_kind *kind) {
     const struct transport_ops *ops = engine_kind_first(kind);
     static _Alignas(4096) uint8_t memory[2 * 4096];
@@ -52,7 +52,7 @@ static int run(struct setup *setup, const char *carrier) {
     return failed;
 }
 
-/* Ends with the first seed that fails, and how to see it again. */
+/* Ends with the first seed that fails, and prints how to run it again. */
 static int run_simulated(struct setup *setup, char **argv) {
     uint64_t first = strtoull(argv[3], NULL, 10), count = strtoull(argv[4], NULL, 10);
     setup->host = &host_sim;

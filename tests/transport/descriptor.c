@@ -1,5 +1,5 @@
 /*
- * Descriptors: what they are, and how a write is taken back out of a file.
+ * Kinds of descriptors, and removing a failed write from a file.
  */
 #include "transport/descriptor.h"
 #include <fcntl.h>
@@ -20,7 +20,7 @@ static void assert_kind(int fd, enum descriptor_kind expected) {
     close(fd);
 }
 
-/* A file of ten bytes that is gone with its descriptor. */
+/* A file of ten bytes that vanishes with its descriptor. */
 static int file_of_ten(int flags) {
     char path[] = "/tmp/descriptor-test-XXXXXX";
     int fd = mkstemp(path);
@@ -51,7 +51,7 @@ static void kinds_are_told_apart(void **state) {
     assert_kind(open("/dev/null", O_RDWR), DESCRIPTOR_STREAM);
     enum descriptor_kind kind;
     struct transport_failure failure;
-    assert_false(descriptor_kind(pipe_fds[0], &kind, &failure)); /* closed by now */
+    assert_false(descriptor_kind(pipe_fds[0], &kind, &failure)); /* it is closed */
     assert_int_equal(failure.error, EBADF);
     assert_string_equal(failure.operation, "fstat");
 }
@@ -67,7 +67,7 @@ static void appended_bytes_are_taken_back(void **state) {
     close(fd);
 }
 
-/* Written over what was there, and beyond its end: the size and the offset are as before. */
+/* After a write over the old content and past its end, size and offset are restored. */
 static void overwriting_is_taken_back_to_the_size(void **state) {
     (void)state;
     int fd = file_of_ten(0);
@@ -78,13 +78,13 @@ static void overwriting_is_taken_back_to_the_size(void **state) {
     assert_true(file_take_back(fd, &mark, 5));
     assert_int_equal(size_of(fd), 10);
     assert_int_equal(lseek(fd, 0, SEEK_CUR), 8);
-    assert_int_equal(write(fd, "x", 1), 1); /* within the old size nothing is cut */
+    assert_int_equal(write(fd, "x", 1), 1); /* within the old size nothing is removed */
     assert_true(file_take_back(fd, &mark, 1));
     assert_int_equal(size_of(fd), 10);
     close(fd);
 }
 
-static void what_others_wrote_is_not_cut_away(void **state) {
+static void writes_of_others_are_kept(void **state) {
     (void)state;
     int fd = file_of_ten(O_APPEND);
     struct file_mark mark;
@@ -113,7 +113,7 @@ int main(void) {
         cmocka_unit_test(kinds_are_told_apart),
         cmocka_unit_test(appended_bytes_are_taken_back),
         cmocka_unit_test(overwriting_is_taken_back_to_the_size),
-        cmocka_unit_test(what_others_wrote_is_not_cut_away),
+        cmocka_unit_test(writes_of_others_are_kept),
         cmocka_unit_test(pipes_have_no_mark),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

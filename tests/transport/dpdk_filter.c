@@ -1,4 +1,4 @@
-/* Which frames lwIP gets to see. */
+/* The filter that decides which frames lwIP gets. */
 #include "transport/dpdk/filter.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -25,7 +25,7 @@ static struct filter make_filter(void) {
     return filter;
 }
 
-/* Frames begin all 0; an offset and the bytes that are there. */
+/* Writes bytes at an offset of a frame, which is zero elsewhere. */
 static void put(struct frame *frame, size_t at, const void *bytes, size_t len) {
     memcpy(frame->data + at, bytes, len);
 }
@@ -110,7 +110,7 @@ static struct frame solicitation(void) {
     return frame;
 }
 
-/* From memory of just its length, so that AddressSanitizer sees a step too far. */
+/* From memory of exactly its length, so that AddressSanitizer finds a read past its end. */
 static enum filter_kind filtered(const struct frame *frame, struct filter_tcp *seen) {
     struct filter filter = make_filter();
     uint8_t *copy = malloc(frame->len + 1);
@@ -141,12 +141,12 @@ static struct frame with(struct frame frame, size_t at, const void *bytes, size_
     return frame;
 }
 
-static void what_we_speak_passes(void **state) {
+static void frames_for_us_pass(void **state) {
     (void)state;
     struct filter_tcp seen;
     expect(tcp4(SYN, 0, 0), FILTER_TCP);
     expect(tcp4(ACK, 0, 100), FILTER_TCP);
-    expect(tcp4(FIN | ACK, 12, 1), FILTER_TCP); /* options that are all 0: the end of them */
+    expect(tcp4(FIN | ACK, 12, 1), FILTER_TCP); /* options of zeros: end of options */
     expect(tcp(ipv6(6, 20), TCP6, SYN, 0), FILTER_TCP);
     expect(with8(ipv4(1, 8), 34, 8), FILTER_OTHER);
     expect(with8(ipv6(58, 8), 54, 128), FILTER_OTHER);
@@ -165,7 +165,7 @@ static void what_we_speak_passes(void **state) {
     assert_true(seen.fin && seen.ack && !seen.syn);
 }
 
-static void others_stations_do_not(void **state) {
+static void frames_for_other_stations_do_not(void **state) {
     (void)state;
     expect(with(tcp4(ACK, 0, 1), 0, peer_mac, 6), FILTER_DROPPED);
     expect(with(tcp4(ACK, 0, 1), 0, "\xff\xff\xff\xff\xff\xff", 6), FILTER_DROPPED);
@@ -173,10 +173,10 @@ static void others_stations_do_not(void **state) {
     expect(with(tcp(ipv6(6, 20), TCP6, SYN, 0), 0, peer_mac, 6), FILTER_DROPPED);
     expect(with(tcp(ipv6(6, 20), TCP6, SYN, 0), 38, peer6, 16), FILTER_DROPPED);
     expect(with(arp(1), 38, "\x0a\x09\x00\x07", 4), FILTER_DROPPED);
-    expect(with8(solicitation(), 53, 7), FILTER_DROPPED); /* another one's group */
+    expect(with8(solicitation(), 53, 7), FILTER_DROPPED); /* the group of another address */
 }
 
-static void sources_that_nobody_has_do_not(void **state) {
+static void impossible_sources_do_not(void **state) {
     static const uint8_t bad4[][4] = {
         {10, 9, 0, 1}, {127, 0, 0, 1}, {0, 1, 2, 3}, {224, 0, 0, 1}, {255, 255, 255, 255}};
     static const uint8_t bad6[][16] = {{0xfd, 9, [15] = 1},
@@ -190,27 +190,27 @@ static void sources_that_nobody_has_do_not(void **state) {
     for (size_t i = 0; i < sizeof bad6 / sizeof *bad6; i++)
         expect(with(tcp(ipv6(6, 20), TCP6, SYN, 0), 22, bad6[i], 16), FILTER_DROPPED);
     expect(with(tcp4(ACK, 0, 1), 6, own_mac, 6), FILTER_DROPPED);
-    expect(with8(tcp4(ACK, 0, 1), 6, 3), FILTER_DROPPED); /* a group sends nothing */
+    expect(with8(tcp4(ACK, 0, 1), 6, 3), FILTER_DROPPED); /* a group is no source */
     expect(with(arp(1), 28, own4, 4), FILTER_DROPPED);
 }
 
-static void malformed_ones_do_not(void **state) {
+static void malformed_frames_do_not(void **state) {
     (void)state;
-    expect(with8(tcp4(ACK, 0, 1), 14, 0x46), FILTER_DROPPED);    /* options of IP */
+    expect(with8(tcp4(ACK, 0, 1), 14, 0x46), FILTER_DROPPED);    /* IP options */
     expect(with16(tcp4(ACK, 0, 1), 20, 0x2000), FILTER_DROPPED); /* fragments */
     expect(with16(tcp4(ACK, 0, 1), 20, 0x0001), FILTER_DROPPED);
-    expect(with16(tcp4(ACK, 0, 1), 16, 42), FILTER_DROPPED); /* longer than it is */
+    expect(with16(tcp4(ACK, 0, 1), 16, 42), FILTER_DROPPED); /* longer than the frame */
     expect(with16(tcp4(ACK, 0, 1), 16, 39), FILTER_DROPPED); /* no room for TCP */
     expect(with16(tcp4(ACK, 0, 1), 16, 10), FILTER_DROPPED);
-    expect(with8(tcp4(ACK, 0, 1), TCP4 + 12, 0x40), FILTER_DROPPED); /* shorter than a header */
+    expect(with8(tcp4(ACK, 0, 1), TCP4 + 12, 0x40), FILTER_DROPPED); /* shorter than a TCP header */
     expect(with8(tcp4(ACK, 0, 1), TCP4 + 12, 0xf0), FILTER_DROPPED);
     expect(with16(tcp4(ACK, 0, 1), TCP4, 0), FILTER_DROPPED); /* port 0 */
     expect(ipv4(17, 20), FILTER_DROPPED);
-    expect(with8(ipv4(1, 8), 34, 0), FILTER_DROPPED);      /* an answer to no question */
+    expect(with8(ipv4(1, 8), 34, 0), FILTER_DROPPED);      /* an echo reply, unasked */
     expect(ipv6(44, 40), FILTER_DROPPED);                  /* a fragment */
-    expect(ipv6(0, 40), FILTER_DROPPED);                   /* other headers before TCP */
+    expect(ipv6(0, 40), FILTER_DROPPED);                   /* extension headers before TCP */
     expect(with8(solicitation(), 21, 64), FILTER_DROPPED); /* from beyond a router */
-    expect(with8(solicitation(), 79, 0), FILTER_DROPPED);  /* an option of no length */
+    expect(with8(solicitation(), 79, 0), FILTER_DROPPED);  /* an option of length 0 */
     expect(with8(solicitation(), 79, 2), FILTER_DROPPED);
     expect(with8(ipv6(58, 24), 54, 137), FILTER_DROPPED); /* redirect */
     expect(with16(arp(1), 20, 3), FILTER_DROPPED);
@@ -218,7 +218,7 @@ static void malformed_ones_do_not(void **state) {
     expect(ethernet(0x8100, 50), FILTER_DROPPED);
 }
 
-static void options_stand_where_they_belong(void **state) {
+static void only_valid_options_pass(void **state) {
     (void)state;
     expect(with(tcp4(SYN, 4, 0), TCP4 + 20, "\2\4\5\xb4", 4), FILTER_TCP);
     expect(with(tcp4(SYN, 4, 0), TCP4 + 20, "\1\3\3\7", 4), FILTER_TCP);
@@ -235,8 +235,8 @@ static void options_stand_where_they_belong(void **state) {
     expect(tcp4(SYN, 0, 1), FILTER_DROPPED);
 }
 
-/* Good frames cut off anywhere, and with any bytes: whatever is seen lies in the frame. */
-static void damaged_ones_do_no_harm(void **state) {
+/* Good frames, cut anywhere and with changed bytes: the filter reports only parts of the frame. */
+static void damaged_frames_do_no_harm(void **state) {
     (void)state;
     srand(1);
     for (unsigned round = 0; round < 200000; round++) {
@@ -257,12 +257,12 @@ static void damaged_ones_do_no_harm(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_we_speak_passes),
-        cmocka_unit_test(others_stations_do_not),
-        cmocka_unit_test(sources_that_nobody_has_do_not),
-        cmocka_unit_test(malformed_ones_do_not),
-        cmocka_unit_test(options_stand_where_they_belong),
-        cmocka_unit_test(damaged_ones_do_no_harm),
+        cmocka_unit_test(frames_for_us_pass),
+        cmocka_unit_test(frames_for_other_stations_do_not),
+        cmocka_unit_test(impossible_sources_do_not),
+        cmocka_unit_test(malformed_frames_do_not),
+        cmocka_unit_test(only_valid_options_pass),
+        cmocka_unit_test(damaged_frames_do_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* What the user says about a port of DPDK's. */
+/* A user's description of a DPDK port. */
 #include "transport/dpdk/spec.h"
 #include <arpa/inet.h>
 #include <setjmp.h>
@@ -40,7 +40,7 @@ static const struct {
      false, false},
 };
 
-static void good_ones_are_taken_apart(void **state) {
+static void good_descriptions_are_parsed(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         struct endpoint endpoint;
@@ -60,7 +60,7 @@ static void good_ones_are_taken_apart(void **state) {
     }
 }
 
-/* The text, and a word that the sentence must hold. */
+/* The text, and a word that the message must contain. */
 static const char *const bad[][2] = {
     {"dpdk:", "PCI"},
     {"dpdk:eth0,ip=10.9.0.1/24", "PCI"},
@@ -107,7 +107,7 @@ static const char *const bad[][2] = {
     {"dpdk:net_af_packet0,iface=a,qpairs=4,ip=10.9.0.1/24", "no argument"},
 };
 
-static void bad_ones_are_explained(void **state) {
+static void bad_descriptions_are_explained(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct endpoint endpoint;
@@ -141,7 +141,7 @@ static void each_own_address_is_listened_on(void **state) {
     assert_string_equal(text, "dpdk:[fd00::1]:99");
 }
 
-static void only_a_family_of_its_own_is_connected_to(void **state) {
+static void it_connects_only_to_its_own_families(void **state) {
     struct transport_address addresses[4];
     char why[400] = "", text[100];
     (void)state;
@@ -156,8 +156,8 @@ static void only_a_family_of_its_own_is_connected_to(void **state) {
     assert_non_null(strstr(why, "to=HOST"));
 }
 
-/* Good ones with bytes changed, cut off and doubled: taken or explained, and nothing else. */
-static void damaged_ones_do_no_harm(void **state) {
+/* Good descriptions with bytes changed, removed and doubled are accepted or explained. */
+static void damaged_descriptions_do_no_harm(void **state) {
     (void)state;
     srand(1);
     for (unsigned round = 0; round < 200000; round++) {
@@ -183,11 +183,11 @@ static void damaged_ones_do_no_harm(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(good_ones_are_taken_apart),
-        cmocka_unit_test(bad_ones_are_explained),
+        cmocka_unit_test(good_descriptions_are_parsed),
+        cmocka_unit_test(bad_descriptions_are_explained),
         cmocka_unit_test(each_own_address_is_listened_on),
-        cmocka_unit_test(only_a_family_of_its_own_is_connected_to),
-        cmocka_unit_test(damaged_ones_do_no_harm),
+        cmocka_unit_test(it_connects_only_to_its_own_families),
+        cmocka_unit_test(damaged_descriptions_do_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

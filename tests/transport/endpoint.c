@@ -1,5 +1,5 @@
 /*
- * Endpoints: what users write, what it means, and what they are told when it means nothing.
+ * Endpoints: their texts, their meaning, and messages about texts without one.
  */
 #include "transport/endpoint.h"
 #include "transport/interface.h"
@@ -47,7 +47,7 @@ static const struct {
     {"rdma:build7:7000,from=10.0.0.7", ENDPOINT_NETWORK, "build7", 7000, true, TRANSPORT_VIA_RDMA},
 };
 
-static void good_ones_are_taken_apart(void **state) {
+static void good_endpoints_are_parsed(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         struct endpoint endpoint;
@@ -63,7 +63,7 @@ static void good_ones_are_taken_apart(void **state) {
     }
 }
 
-/* The text, and a word that the sentence must hold. */
+/* The text, and a word that the message must contain. */
 static const char *const bad[][2] = {
     {"", "expected"},
     {"tcp:", "expected"},
@@ -111,7 +111,7 @@ static const char *const bad[][2] = {
     {"unix:~/muxd.sock", "$HOME"},
 };
 
-static void bad_ones_are_explained(void **state) {
+static void bad_endpoints_are_explained(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct endpoint endpoint;
@@ -122,7 +122,7 @@ static void bad_ones_are_explained(void **state) {
     }
 }
 
-static void long_ones_are_refused(void **state) {
+static void long_endpoints_are_refused(void **state) {
     (void)state;
     char text[ENDPOINT_TEXT_BYTES + 100], why[200], tiny[5];
     struct endpoint endpoint;
@@ -191,7 +191,7 @@ static void usual_names_are_known(void **state) {
         assert_false(interface_name_is_usual(others[i]));
 }
 
-/* What the kernel's list says of addresses that every machine has, and of one that none has. */
+/* The state of addresses that every machine has, and of one that none has. */
 static void states_of_addresses_are_known(void **state) {
     (void)state;
     struct transport_address addresses[MOST];
@@ -216,7 +216,7 @@ static void interface_means_its_addresses(void **state) {
     assert_non_null(strstr(why, "interface of this machine"));
 }
 
-/* Any interface of this machine that has none: one that is down, most often. */
+/* An interface of this machine without an address: usually one that is down. */
 static const char *interface_without_address(struct if_nameindex *interfaces) {
     struct transport_address address;
     struct transport_failure failure;
@@ -244,7 +244,7 @@ static void interface_without_address_is_explained(void **state) {
     if_freenameindex(interfaces);
 }
 
-static void everywhere_is_every_family(void **state) {
+static void everywhere_means_every_family(void **state) {
     (void)state;
     struct transport_address addresses[MOST];
     char why[400];
@@ -277,7 +277,7 @@ static void write_file(const char *directory, const char *name, const char *text
     fclose(stream);
 }
 
-/* What the kernel's files say, made up: few machines have InfiniBand. */
+/* With invented files of the kernel: few machines have InfiniBand. */
 static void interfaces_are_described(void **state) {
     (void)state;
     char sys[] = "/tmp/interface-test-XXXXXX", directory[100], out[200], command[200];
@@ -308,7 +308,7 @@ static void interfaces_are_described(void **state) {
     assert_int_equal(system(command), 0);
 }
 
-/* As a RoCE device's port and an IPoIB interface tell it. */
+/* From the files of a RoCE device's port and of an IPoIB interface. */
 static void rdma_devices_are_found(void **state) {
     (void)state;
     char sys[] = "/tmp/interface-test-XXXXXX", ndevs[150], command[400];
@@ -349,15 +349,15 @@ static void only_interfaces_are_described(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(good_ones_are_taken_apart),
-        cmocka_unit_test(bad_ones_are_explained),
-        cmocka_unit_test(long_ones_are_refused),
+        cmocka_unit_test(good_endpoints_are_parsed),
+        cmocka_unit_test(bad_endpoints_are_explained),
+        cmocka_unit_test(long_endpoints_are_refused),
         cmocka_unit_test(addresses_are_found),
         cmocka_unit_test(usual_names_are_known),
         cmocka_unit_test(states_of_addresses_are_known),
         cmocka_unit_test(interface_means_its_addresses),
         cmocka_unit_test(interface_without_address_is_explained),
-        cmocka_unit_test(everywhere_is_every_family),
+        cmocka_unit_test(everywhere_means_every_family),
         cmocka_unit_test(unknown_names_are_explained),
         cmocka_unit_test(interfaces_are_described),
         cmocka_unit_test(rdma_devices_are_found),

@@ -50,7 +50,7 @@ static void kernel_limit(struct world *world, unsigned more) {
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &saved), 0);
     struct rlimit limit = saved;
     limit.rlim_cur = (rlim_t)highest_descriptor() + 1 + more;
-    for (int fd = 0; fd < highest_descriptor(); fd++) /* holes would be used first */
+    for (int fd = 0; fd < highest_descriptor(); fd++) /* unused lower numbers would be used first */
         if (fcntl(fd, F_GETFD) < 0)
             assert_int_equal(fcntl(0, F_DUPFD, fd), fd);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);

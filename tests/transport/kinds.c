@@ -5,8 +5,8 @@
 #include <string.h>
 
 /*
- * The epoll engine as one that cannot wait: it runs beside another as RDMA and DPDK do, so that
- * transport_mixed can be tested without them.
+ * The epoll engine as one that cannot wait by itself: it runs beside another, as RDMA and DPDK do,
+ * so that transport_mixed can be tested without those.
  */
 static struct transport_ops beside;
 
@@ -33,7 +33,7 @@ static void make_beside(void) {
     beside.idle_until_ns = beside_idle_until_ns;
 }
 
-/* There is one engine of DPDK in a process: the other end's is of the kernel. */
+/* A process has one DPDK engine at most: the other end is the kernel's. */
 static const struct engine_kind kernel = {.ops = &transport_epoll};
 static struct engine_kind port;
 
@@ -52,7 +52,7 @@ static struct engine_kind kinds[] = {
      .ops = &transport_mixed,
      .parts_count = 2,
      .parts = {{TRANSPORT_VIA_KERNEL, &transport_epoll}, {TRANSPORT_VIA_RDMA, NULL}}},
-    /* what listens and connects runs beside; what is attached is the first's, which waits */
+    /* the engine beside listens and connects; the first one has attached descriptors and waits */
     {.name = "epoll+beside",
      .ops = &transport_mixed,
      .parts_count = 2,
@@ -63,7 +63,7 @@ static struct engine_kind kinds[] = {
      .parts = {{TRANSPORT_VIA_RDMA, &transport_uring}, {TRANSPORT_VIA_KERNEL, &beside}}},
 };
 
-/* What the table leaves open is the build's. */
+/* Fills in what depends on the build. */
 static void complete(struct engine_kind *kind) {
     if (!kind->ops)
         kind->ops = stack_of(kind->via)->ops;

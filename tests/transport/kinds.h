@@ -1,5 +1,5 @@
 /*
- * The engines that the conformance suite can be run with.
+ * The engines that the conformance suite can test.
  */
 #ifndef TESTS_TRANSPORT_KINDS_H
 #define TESTS_TRANSPORT_KINDS_H
@@ -10,7 +10,7 @@
 
 struct engine_kind {
     const char *name;                /* on the command line */
-    enum transport_via via;          /* what has no ops in the table is this stack's */
+    enum transport_via via;          /* the stack whose ops an entry without ops gets */
     const struct transport_ops *ops; /* NULL: this build is without the stack */
     const struct engine_kind *far;   /* the other end's; NULL: of the same kind */
     unsigned parts_count;            /* of transport_mixed */
@@ -20,12 +20,12 @@ struct engine_kind {
     } parts[KIND_PARTS_MAX];
 };
 
-/* Itself, or of several as one the first. */
+/* The engine itself; of transport_mixed, its first part. */
 static inline const struct transport_ops *engine_kind_first(const struct engine_kind *kind) {
     return kind->parts_count ? kind->parts[0].ops : kind->ops;
 }
 
-/* NULL: there is none of this name. */
+/* NULL: unknown name. */
 const struct engine_kind *engine_kind(const char *name);
 
 #endif

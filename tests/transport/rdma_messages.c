@@ -28,8 +28,8 @@ static void hello_comes_back(void **state) {
         assert_int_equal(rdma_wire_get_hello(bytes, len, &got), WIRE_HELLO_FOREIGN);
 }
 
-/* Every byte of it counts: changed it is another version, foreign, or says something else. */
-static void strange_hellos_are_told(void **state) {
+/* Every byte counts: a changed one means another version, a foreign peer, or another value. */
+static void strange_hellos_are_reported(void **state) {
     (void)state;
     static const struct {
         size_t at;
@@ -90,7 +90,7 @@ static void stream_message_comes_back(void **state) {
     assert_int_equal(rdma_wire_span_at(&message, 1).before, 13);
 }
 
-/* What `change` makes of a good message is refused. */
+/* A good message with this change is refused. */
 static void assert_refused(size_t at, uint8_t value) {
     uint8_t bytes[200];
     struct wire_message message;
@@ -103,14 +103,14 @@ static void assert_refused(size_t at, uint8_t value) {
 static void lies_about_spans_are_refused(void **state) {
     (void)state;
     size_t first = WIRE_HEAD_BYTES, second = first + WIRE_SPAN_BYTES;
-    assert_refused(6, 3);            /* more of them than bytes */
-    assert_refused(7, 1);            /* more than there may be */
-    assert_refused(0, WIRE_END);     /* a control has none */
+    assert_refused(6, 3);            /* more spans than bytes */
+    assert_refused(7, 1);            /* more than the limit */
+    assert_refused(0, WIRE_END);     /* a control message has none */
     assert_refused(0, 0xff);         /* flags that exclude each other */
-    assert_refused(first + 16, 14);  /* behind bytes that are not there */
+    assert_refused(first + 16, 14);  /* after the last literal byte */
     assert_refused(second + 16, 2);  /* before the one before it */
-    assert_refused(second + 18, 11); /* with bytes of the one before it */
-    assert_refused(second + 12, 0);  /* of no bytes */
+    assert_refused(second + 18, 11); /* overlaps the one before it */
+    assert_refused(second + 12, 0);  /* empty */
 }
 
 static void span_beyond_the_last_address_is_refused(void **state) {
@@ -141,7 +141,7 @@ static void controls_have_their_length(void **state) {
     assert_true(message.taken == UINT64_C(0x1122334455667788));
 }
 
-/* Whatever comes, what is believed lies within the message. In memory of just its size. */
+/* For any bytes, every reported field lies within the message. In memory of exactly its size. */
 static void any_bytes_can_come(void **state) {
     (void)state;
     for (unsigned round = 0; round < 200000; round++) {
@@ -165,7 +165,7 @@ static void any_bytes_can_come(void **state) {
 }
 
 /*
- * ---- flow: two sides, what is on its way between them, and a schedule at random ----
+ * ---- flow control: two sides, messages in flight between them, and a random schedule ----
  */
 #define WAY_MAX 4096
 #define CREDITS 3
@@ -189,7 +189,7 @@ static void put(struct side *from, struct side *to, uint8_t flags) {
     assert_true(to->way_next - to->way_first < WAY_MAX);
 }
 
-/* What is on its way to a side finds a slot there. */
+/* Every message in flight to a side has a slot there. */
 static void assert_slots(const struct side *side) {
     unsigned streams = 0, controls = 0;
     for (unsigned i = side->way_first; i != side->way_next; i++) {
@@ -266,7 +266,7 @@ static void begin(unsigned messages[2]) {
             rdma_flow_grant(&sides[i].flow);
 }
 
-/* Nothing can be done any more. */
+/* No further step is possible. */
 static bool is_quiet(void) {
     for (unsigned what = 0; what < 8; what++)
         if (step(&sides[what % 2], &sides[1 - what % 2], what / 2))
@@ -274,8 +274,8 @@ static bool is_quiet(void) {
     return true;
 }
 
-/* Both sides' streams come through under any schedule, with pauses, and then there is silence. */
-static void nobody_is_stuck(void **state) {
+/* Both sides' streams arrive under any schedule, with pauses, and then no message is sent. */
+static void no_side_is_stuck(void **state) {
     (void)state;
     for (unsigned round = 0; round < 3000; round++) {
         unsigned messages[2] = {below(300), below(2) ? below(300) : 0}, bias = below(8);
@@ -299,7 +299,7 @@ static void nobody_is_stuck(void **state) {
     }
 }
 
-static void liars_are_found_out(void **state) {
+static void false_credits_are_detected(void **state) {
     (void)state;
     struct flow flow;
     const struct wire_head stream = {.flags = WIRE_STREAM}, control = {0};
@@ -307,28 +307,28 @@ static void liars_are_found_out(void **state) {
     assert_true(rdma_flow_receive(&flow, &stream));
     assert_false(rdma_flow_receive(&flow, &stream)); /* without a credit */
     rdma_flow_grant(&flow);
-    assert_false(rdma_flow_receive(&flow, &stream)); /* with one that it has not been told of */
+    assert_false(rdma_flow_receive(&flow, &stream)); /* with a credit that was not granted yet */
     for (unsigned i = 0; i < FLOW_CONTROLS_MAX; i++)
         assert_true(rdma_flow_receive(&flow, &control));
     assert_false(rdma_flow_receive(&flow, &control));
     const struct wire_head told = {.controls = 1}, rich = {.credits = FLOW_CREDITS_MAX};
     rdma_flow_init(&flow, CREDITS, 1);
-    assert_false(rdma_flow_receive(&flow, &told)); /* of a control that I did not send */
+    assert_false(rdma_flow_receive(&flow, &told)); /* acknowledges a control that was not sent */
     assert_false(rdma_flow_receive(&flow, &rich));
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hello_comes_back),
-        cmocka_unit_test(strange_hellos_are_told),
+        cmocka_unit_test(strange_hellos_are_reported),
         cmocka_unit_test(rejection_has_a_reason),
         cmocka_unit_test(stream_message_comes_back),
         cmocka_unit_test(lies_about_spans_are_refused),
         cmocka_unit_test(span_beyond_the_last_address_is_refused),
         cmocka_unit_test(controls_have_their_length),
         cmocka_unit_test(any_bytes_can_come),
-        cmocka_unit_test(nobody_is_stuck),
-        cmocka_unit_test(liars_are_found_out),
+        cmocka_unit_test(no_side_is_stuck),
+        cmocka_unit_test(false_credits_are_detected),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* The simulator itself: that it repeats, and that its faults do what they say. By plain ends. */
+/* The simulator itself: it repeats runs, and its faults have the stated effects. */
 #include "transport/sim/sim.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -51,7 +51,7 @@ static void close_pair(struct pair *pair) {
     sim_destroy(pair->sim);
 }
 
-/* Writes and reads until all has come or an end is broken; the bytes read are in in[]. */
+/* Writes and reads until everything has arrived or an end is broken; in[] gets the bytes read. */
 static size_t carry(struct pair *pair, const uint8_t *out, uint8_t *in, size_t len) {
     size_t written = 0, read = 0;
     while (read < len) {
@@ -107,8 +107,8 @@ static void corruption_is_recorded(void **state) {
     close_pair(&pair);
 }
 
-/* Both ends are told; what had arrived is read first; what had not is counted. */
-static void cut_loses_what_was_under_way(void **state) {
+/* Both ends are told; bytes that had arrived are read first; the others are counted. */
+static void cut_loses_bytes_in_flight(void **state) {
     static uint8_t out[MUCH], in[MUCH];
     struct sim_faults faults = rough;
     faults.cut = 100000;
@@ -130,7 +130,7 @@ static void cut_loses_what_was_under_way(void **state) {
     }
 }
 
-static void who_vanishes_is_missed_late(void **state) {
+static void a_vanished_end_is_noticed_late(void **state) {
     uint8_t byte = 1;
     (void)state;
     struct pair pair = open_pair(1, &rough);
@@ -144,7 +144,7 @@ static void who_vanishes_is_missed_late(void **state) {
     close_pair(&pair);
 }
 
-/* Closed with bytes unread: the other end is reset, and its own last words are lost with it. */
+/* Closed with bytes unread: the other end is reset, and bytes from it in flight are lost. */
 static void unread_bytes_are_known(void **state) {
     uint8_t out[1000], in[400];
     (void)state;
@@ -181,7 +181,7 @@ static void refused_connects_are_told(void **state) {
     sim_destroy(sim);
 }
 
-/* Nothing is left to happen: time stands still, or jumps to where it was told to. */
+/* Without pending events time stands still, or jumps to the given time. */
 static void time_passes_only_when_told(void **state) {
     (void)state;
     struct sim *sim = sim_create(1, &sim_faultless);
@@ -197,8 +197,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_seed_same_events),
         cmocka_unit_test(corruption_is_recorded),
-        cmocka_unit_test(cut_loses_what_was_under_way),
-        cmocka_unit_test(who_vanishes_is_missed_late),
+        cmocka_unit_test(cut_loses_bytes_in_flight),
+        cmocka_unit_test(a_vanished_end_is_noticed_late),
         cmocka_unit_test(unread_bytes_are_known),
         cmocka_unit_test(refused_connects_are_told),
         cmocka_unit_test(time_passes_only_when_told),

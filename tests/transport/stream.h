@@ -1,5 +1,5 @@
 /*
- * A stream of bytes that follows from a seed, any part of it in any order, and a digest (FNV-1a).
+ * A stream of bytes made from a seed, any part of it in any order, and a digest (FNV-1a).
  */
 #ifndef TESTS_TRANSPORT_STREAM_H
 #define TESTS_TRANSPORT_STREAM_H

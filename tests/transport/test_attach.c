@@ -13,7 +13,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-/* By then all that can come has come. */
+/* By then every event that can come has come. */
 #define PATIENCE_NS 20000000000u
 
 static bool is_open(int fd) {
@@ -38,7 +38,7 @@ static void make_pipe(int fds[2]) {
     assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
 }
 
-/* What a shell gives us: its flags stay as they are while we use them, and after. */
+/* Descriptors from a shell: their flags are unchanged while we use them, and after. */
 static void borrowed_pipes_are_left_as_they_were(void **state) {
     struct world *world = world_open(state, (struct world_options){0});
     int there[2], back[2];
@@ -62,7 +62,7 @@ static void borrowed_pipes_are_left_as_they_were(void **state) {
     WAIT(world, ours->closed && theirs->closed);
     assert_int_equal(fcntl(there[0], F_GETFL), flags_in);
     assert_int_equal(fcntl(back[1], F_GETFL), flags_out);
-    assert_false(is_open(back[0]) || is_open(there[1])); /* those were not borrowed */
+    assert_false(is_open(back[0]) || is_open(there[1])); /* these were not borrowed */
     close(there[0]);
     close(back[1]);
     world_close(world);
@@ -90,8 +90,8 @@ static void borrowed_socket_can_be_used_again(void **state) {
     world_close(world);
 }
 
-/* Nobody reads the pipe: everything else goes on, and closing is not held up. */
-static void full_pipe_blocks_nobody(void **state) {
+/* A pipe that is not read does not stop other connections, and does not delay closing. */
+static void full_pipe_blocks_nothing_else(void **state) {
     struct world *world = world_open(state, (struct world_options){0});
     int full[2];
     make_pipe(full);
@@ -122,7 +122,7 @@ static void full_pipe_blocks_nobody(void **state) {
 }
 
 /* A terminal whose other side does not read may poll as writable and still block. */
-static void slow_side_blocks_nobody(void **state, bool is_master) {
+static void slow_side_blocks_nothing_else(void **state, bool is_master) {
     struct world *world = world_open(state, (struct world_options){0});
     int master, slave;
     assert_int_equal(openpty(&master, &slave, NULL, NULL, NULL), 0);
@@ -139,7 +139,7 @@ static void slow_side_blocks_nobody(void **state, bool is_master) {
     uint64_t digested = DIGEST_START, in = 0;
     uint64_t started_ns = world->near->ops->now_ns(world->near->transport);
     while (in < 200000) {
-        world_step(world); /* blocks for ever if the engine does */
+        world_step(world); /* hangs if the engine blocks */
         assert_true(world->near->ops->now_ns(world->near->transport) - started_ns < PATIENCE_NS);
         ssize_t len = read(other, part, sizeof part);
         if (len > 0) {
@@ -162,13 +162,13 @@ static void slow_side_blocks_nobody(void **state, bool is_master) {
     world_close(world);
 }
 
-static void slow_terminal_blocks_nobody(void **state) {
-    slow_side_blocks_nobody(state, false);
+static void slow_terminal_blocks_nothing_else(void **state) {
+    slow_side_blocks_nothing_else(state, false);
 }
 
-/* What a program on the terminal says and is told goes by this pair, not by a new one. */
+/* Input and output of a program on the terminal go through this pair, not through a new one. */
 static void master_of_a_terminal_is_used_itself(void **state) {
-    slow_side_blocks_nobody(state, true);
+    slow_side_blocks_nothing_else(state, true);
 }
 
 static void terminal_is_closed_unless_borrowed(void **state) {
@@ -180,13 +180,13 @@ static void terminal_is_closed_unless_borrowed(void **state) {
     WAIT(world, end->closed);
     assert_false(is_open(slave));
     char byte;
-    assert_int_equal(read(master, &byte, 1), -1); /* nobody has it open any more */
+    assert_int_equal(read(master, &byte, 1), -1); /* no process has it open */
     assert_int_equal(errno, EIO);
     close(master);
     world_close(world);
 }
 
-/* A socket that somebody else has accepted, from an IPv4 peer, on an IPv6 listener. */
+/* A socket that another program accepted, of an IPv4 peer, on an IPv6 listener. */
 static void attached_socket_has_its_peer(void **state) {
     struct world *world = world_open(state, (struct world_options){0});
     struct sockaddr_in6 any = {.sin6_family = AF_INET6};
@@ -232,7 +232,7 @@ static void file_is_written(void **state) {
     world_close(world);
 }
 
-/* Reading begins where the descriptor stands, as for every program that a shell starts. */
+/* Reading begins at the descriptor's offset, as for every program that a shell starts. */
 static void file_is_read_from_its_offset(void **state) {
     struct world *world = world_open(state, (struct world_options){0});
     int fd = open_file(world, "in", O_RDWR);
@@ -265,7 +265,7 @@ static void idle_file_costs_nothing(void **state) {
     world_close(world);
 }
 
-/* The device is full: told as such, and nobody waits for it. */
+/* A full device is reported as such, and not waited for. */
 static void full_device_is_lost(void **state) {
     struct world *world = world_open(state, (struct world_options){0});
     int fd = open("/dev/full", O_RDWR | O_CLOEXEC);
@@ -291,7 +291,7 @@ static void null_device_takes_all_and_has_nothing(void **state) {
     world_close(world);
 }
 
-/* The file may not grow beyond the middle of a send: what had got in is taken out again. */
+/* The file's limit lies in the middle of a send: the part that was written is removed. */
 static void failed_send_leaves_nothing(void **state, int flags) {
     struct world *world = world_open(state, (struct world_options){0});
     struct rlimit saved, limit;
@@ -315,7 +315,7 @@ static void failed_send_leaves_nothing(void **state, int flags) {
     assert_int_equal(size_of(fd), 50000);
     struct end *again = carrier_attach(world, world->near, -1, fd, false);
     again->out_seed = end->out_seed;
-    end_send_spans(again, 2, 500); /* and goes on where the last whole one ended */
+    end_send_spans(again, 2, 500); /* continues where the last whole send ended */
     WAIT(world, !again->sending);
     assert_int_equal(size_of(fd), 51000);
     world_close(world);
@@ -329,7 +329,7 @@ static void failed_write_leaves_nothing(void **state) {
     failed_send_leaves_nothing(state, O_WRONLY);
 }
 
-/* stdin at its end, stdout going on. */
+/* After the end of stdin, stdout still works. */
 static void end_of_one_leaves_the_other(void **state) {
     struct world *world = world_open(state, (struct world_options){0});
     int in[2], out[2];
@@ -363,7 +363,7 @@ static void closed_reader_is_epipe(void **state) {
     world_close(world);
 }
 
-static void bad_descriptor_is_told(void **state) {
+static void bad_descriptor_is_reported(void **state) {
     struct world *world = world_open(state, (struct world_options){0});
     struct transport_failure failure = {0};
     int fds[2];
@@ -373,7 +373,7 @@ static void bad_descriptor_is_told(void **state) {
                                          TRANSPORT_POOL_SHARED, "bad", NULL, &failure));
     assert_int_equal(failure.error, EBADF);
     assert_non_null(failure.operation);
-    assert_true(is_open(fds[0])); /* still the caller's */
+    assert_true(is_open(fds[0])); /* the caller still owns it */
     close(fds[0]);
     world_close(world);
 }
@@ -382,8 +382,8 @@ int run_attach_tests(struct setup *setup) {
     const struct CMUnitTest tests[] = {
         TEST(borrowed_pipes_are_left_as_they_were, setup),
         TEST(borrowed_socket_can_be_used_again, setup),
-        TEST(full_pipe_blocks_nobody, setup),
-        TEST(slow_terminal_blocks_nobody, setup),
+        TEST(full_pipe_blocks_nothing_else, setup),
+        TEST(slow_terminal_blocks_nothing_else, setup),
         TEST(master_of_a_terminal_is_used_itself, setup),
         TEST(terminal_is_closed_unless_borrowed, setup),
         TEST(attached_socket_has_its_peer, setup),
@@ -396,7 +396,7 @@ int run_attach_tests(struct setup *setup) {
         TEST(failed_write_leaves_nothing, setup),
         TEST(end_of_one_leaves_the_other, setup),
         TEST(closed_reader_is_epipe, setup),
-        TEST(bad_descriptor_is_told, setup),
+        TEST(bad_descriptor_is_reported, setup),
     };
     return RUN_TESTS(tests, setup);
 }

@@ -21,7 +21,7 @@ static void finish_ends_one_direction(void **state) {
     assert_received_all(ends[1], ends[0]);
     assert_false(ends[0]->ended);
     ends[1]->finish_at_end = true;
-    end_send(ends[1], 300000, 50000, 20000); /* the other direction goes on */
+    end_send(ends[1], 300000, 50000, 20000); /* the other direction still works */
     WAIT(world, ends[0]->ended);
     assert_received_all(ends[0], ends[1]);
     assert_false(ends[0]->lost || ends[1]->lost);
@@ -53,8 +53,8 @@ static void finish_without_a_byte(void **state) {
     world_close(world);
 }
 
-/* All was sent, then closed: the other side gets all of it, then the end. */
-static void what_was_sent_outlives_close(void **state) {
+/* Closed after everything was sent: the other side gets all of it, then the end. */
+static void sent_bytes_outlive_close(void **state) {
     struct world *world = world_open(state, (struct world_options){0});
     struct end *ends[2];
     carrier_pair(world, ends);
@@ -62,14 +62,14 @@ static void what_was_sent_outlives_close(void **state) {
     WAIT(world, ends[0]->out_sent == 40000);
     end_close(ends[0]);
     WAIT(world, ends[0]->closed);
-    assert_int_equal(ends[0]->closed_sent_bytes, 0); /* none was in flight */
+    assert_int_equal(ends[0]->closed_sent_bytes, 0); /* no send was in flight */
     end_receive(ends[1], true);
     WAIT(world, ends[1]->ended);
     assert_received_all(ends[1], ends[0]);
     world_close(world);
 }
 
-/* A send that can never end is cut off: the report says exactly how much of it got out. */
+/* A send that can never complete is cut off: CLOSED reports exactly how much was sent. */
 static void close_with_a_send_in_flight(void **state) {
     struct world *world = world_open(state, (struct world_options){0});
     struct end *ends[2];
@@ -83,7 +83,7 @@ static void close_with_a_send_in_flight(void **state) {
     assert_true(ends[0]->sending);
     uint64_t unacknowledged = transport_unacknowledged(ends[0]->conn);
     end_close(ends[0]);
-    WAIT(world, ends[0]->closed); /* its memory is overwritten from here on */
+    WAIT(world, ends[0]->closed); /* the send's memory is overwritten from now on */
     uint64_t out = ends[0]->out_sent + ends[0]->closed_sent_bytes;
     assert_true(ends[0]->in_doubt_bytes <= out);
     assert_true(world->carrier->is_tcp ? ends[0]->in_doubt_bytes > 0 : !ends[0]->in_doubt_bytes);
@@ -97,7 +97,7 @@ static void close_with_a_send_in_flight(void **state) {
     world_close(world);
 }
 
-/* An acknowledged stream is in no doubt. */
+/* No acknowledged byte is in doubt. */
 static void nothing_in_doubt_when_all_arrived(void **state) {
     struct world *world = world_open(state, (struct world_options){0});
     struct end *ends[2];
@@ -115,7 +115,7 @@ static void nothing_in_doubt_when_all_arrived(void **state) {
     world_close(world);
 }
 
-/* The peer goes away in the middle of our send. */
+/* The peer closes in the middle of our send. */
 static void peer_goes_during_a_send(void **state) {
     struct world *world = world_open(state, (struct world_options){0});
     struct end *ends[2];
@@ -154,10 +154,10 @@ static void peer_closes_with_data_unread(void **state) {
 }
 
 /*
- * The peer wrote its last words and went, with ours unread. Our next send fails, but what it wrote
- * comes first, even though receiving was paused all the while.
+ * The peer wrote its last bytes and closed, with bytes of ours unread. Our next send fails, but its
+ * bytes come first, even though receiving was paused.
  */
-static void last_words_come_before_the_loss(void **state) {
+static void last_bytes_come_before_the_loss(void **state) {
     struct world *world = world_open(state, (struct world_options){0});
     struct end *ends[2];
     carrier_pair(world, ends);
@@ -177,8 +177,8 @@ static void last_words_come_before_the_loss(void **state) {
     world_close(world);
 }
 
-/* A send that fails is told, receiving or not, when there is nothing to be read first. */
-static void failed_send_is_told_while_paused(void **state) {
+/* A failed send is reported, also while receiving is paused, when no bytes must be read first. */
+static void failed_send_is_reported_while_paused(void **state) {
     struct world *world = world_open(state, (struct world_options){0});
     struct end *ends[2];
     carrier_pair(world, ends);
@@ -227,7 +227,7 @@ static void close_with_a_room_offered(void **state) {
     world_close(world);
 }
 
-/* Ends with a room half full: what came is told, then the end. */
+/* The peer ends when a room is half full: the bytes are reported, then the end. */
 static void end_with_a_room_half_full(void **state) {
     struct world *world = world_open(state, (struct world_options){0});
     struct end *ends[2];
@@ -246,7 +246,7 @@ static void end_with_a_room_half_full(void **state) {
     world_close(world);
 }
 
-/* Whatever state connections are in, close() ends them, once each: world_close() sees to that. */
+/* close() ends connections in any state, once each: world_close() checks that. */
 static void close_at_any_moment(void **state) {
     struct world *world = world_open(state, (struct world_options){.conns_max = 300});
     for (unsigned i = 0; i < 60; i++) {
@@ -267,18 +267,18 @@ int run_end_tests(struct setup *setup) {
         TEST(finish_ends_one_direction, setup),
         TEST(finish_waits_for_the_send, setup),
         TEST(finish_without_a_byte, setup),
-        TEST(what_was_sent_outlives_close, setup),
+        TEST(sent_bytes_outlive_close, setup),
         TEST(close_with_a_send_in_flight, setup),
         TEST(nothing_in_doubt_when_all_arrived, setup),
         TEST(peer_goes_during_a_send, setup),
         TEST(peer_closes_with_data_unread, setup),
-        TEST(failed_send_is_told_while_paused, setup),
+        TEST(failed_send_is_reported_while_paused, setup),
         TEST(close_while_waiting_for_a_buffer, setup),
         TEST(close_with_a_room_offered, setup),
         TEST(end_with_a_room_half_full, setup),
         TEST(close_at_any_moment, setup),
     };
-    const struct CMUnitTest channel_tests[] = {TEST(last_words_come_before_the_loss, setup)};
+    const struct CMUnitTest channel_tests[] = {TEST(last_bytes_come_before_the_loss, setup)};
     int failed = RUN_TESTS(tests, setup);
     return setup->carrier->one_channel ? failed + RUN_TESTS(channel_tests, setup) : failed;
 }

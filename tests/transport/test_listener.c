@@ -48,7 +48,7 @@ static void peers_are_described(void **state) {
 
 static void refused_connect_is_lost(void **state) {
     struct world *world = world_open(state, (struct world_options){0});
-    carrier_listen(world); /* takes an address that nobody will answer at */
+    carrier_listen(world); /* gets an address that will not answer */
     transport_unlisten(world->listener);
     world->listener = NULL;
     struct end *end = carrier_connect(world);
@@ -78,7 +78,7 @@ static void listen_twice_fails(void **state) {
     assert_int_equal(failure.error, EADDRINUSE);
     assert_non_null(failure.operation);
     struct end *ends[2];
-    carrier_pair(world, ends); /* the first one is unhurt */
+    carrier_pair(world, ends); /* the first listener is unaffected */
     world_close(world);
 }
 
@@ -87,12 +87,12 @@ static void accept_pauses_and_resumes(void **state) {
     struct end *clients[5];
     carrier_listen(world);
     transport_accept(world->listener, false);
-    world_run(world, 10); /* what was under way */
+    world_run(world, 10); /* events in flight */
     unsigned before = world->near->accepted_count;
     for (unsigned i = 0; i < 5; i++)
         clients[i] = carrier_connect(world);
     world_run(world, 50);
-    assert_true(world->near->accepted_count <= before + 1); /* one accept may have been under way */
+    assert_true(world->near->accepted_count <= before + 1); /* one accept may have been in flight */
     transport_accept(world->listener, true);
     WAIT(world, world->near->accepted_count == 5);
     for (unsigned i = 0; i < 5; i++)
@@ -100,7 +100,7 @@ static void accept_pauses_and_resumes(void **state) {
     world_close(world);
 }
 
-/* conns_max is used up; the others wait in the backlog and come when one is gone. */
+/* conns_max is used up; the others wait in the backlog and come when one is closed. */
 static void more_than_conns_max_wait(void **state) {
     struct world *world = world_open(state, (struct world_options){.conns_max = 8});
     carrier_listen(world);
@@ -151,13 +151,13 @@ static void many_at_once(void **state) {
     world_close(world);
 }
 
-/* So many that an engine need not count them one by one: it could accept all who come at once. */
+/* So many places that an engine could accept all waiting connections at once. */
 #define PLACES_ENOUGH 20000
 
-/* Accepts before bytes that wait as long as they do: for each poll() until the bytes are there. */
+/* Accepts of one poll() before bytes that have waited equally long are received. */
 #define ACCEPTS_FEW 8
 
-/* A crowd in the backlog does not stand in front of who is connected already. */
+/* A crowd in the backlog does not delay the bytes of open connections. */
 static void bytes_do_not_wait_for_accepts(void **state) {
     struct world *world = world_open(state, (struct world_options){.conns_max = PLACES_ENOUGH});
     struct end *pair[2], *clients[MANY];
@@ -205,21 +205,21 @@ static void out_of_descriptors(void **state) {
     unsigned gone = 0;
     for (unsigned i = 0; i < CLIENTS; i++) {
         if (world->near->accepted_count > before + i)
-            continue; /* those that came first were accepted */
+            continue; /* the first ones were accepted */
         WAIT(world, clients[i]->ended || clients[i]->lost);
         gone++;
     }
     assert_int_equal(gone, world->near->refused_count);
-    end_receive(pair[0], true); /* the others go on */
+    end_receive(pair[0], true); /* the other connections go on */
     end_send(pair[1], 1000, 1000, 1000);
     WAIT(world, pair[0]->in_bytes == 1000);
     before = world->near->accepted_count;
-    carrier_connect(world); /* and the listener lives */
+    carrier_connect(world); /* the listener still works */
     WAIT(world, world->near->accepted_count == before + 1);
     world_close(world);
 }
 
-/* Every connected TCP socket of this process, i.e. of both engines, has its options. */
+/* Every connected TCP socket of this process, of both engines, has its options. */
 static void tcp_options_are_set(void **state) {
     struct world *world = world_open(state, (struct world_options){0});
     struct end *ends[2];
@@ -240,7 +240,7 @@ static void tcp_options_are_set(void **state) {
         getsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &value[4], &len);
         getsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &value[5], &len);
         assert_true(value[0] && value[1]);
-        /* a dead host is noticed in two minutes; a user timeout would take the probes' place */
+        /* a dead host is noticed in two minutes; a user timeout would replace the probes */
         assert_int_equal(value[2], 0);
         assert_true(value[3] + value[4] * value[5] <= 120);
         assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
@@ -250,10 +250,11 @@ static void tcp_options_are_set(void **state) {
     world_close(world);
 }
 
-/* A TCP peer's urgent byte is a byte like all others, and what follows it does not wait. */
 /*
+ * A TCP peer's urgent byte is a byte like all others, and bytes after it do not wait.
+ *
  * The kernel may answer EAGAIN at the mark when a signal is pending, and io_uring then wakes up at
- * the next arrival only (seen once in some 500 runs): something follows.
+ * the next arrival only (seen once in some 500 runs): so more bytes follow.
  */
 static void urgent_bytes_are_bytes(void **state) {
     struct world *world = world_open(state, (struct world_options){0});
@@ -276,7 +277,7 @@ static void urgent_bytes_are_bytes(void **state) {
     world_close(world);
 }
 
-/* The last user of a handle looks at it while a new connection waits for just that one. */
+/* A handle's last user reads it while a new connection waits for that handle. */
 static void handles_hold_while_events_are_handled(void **state) {
     struct world *world = world_open(state, (struct world_options){.conns_max = 2});
     struct end *clients[3] = {0};
@@ -290,7 +291,7 @@ static void handles_hold_while_events_are_handled(void **state) {
         WAIT(world, clients[0]->closed);
         world_step(world);
         transport_accept(world->listener, false);
-        clients[2] = carrier_connect(world); /* waits for one of the near two to go */
+        clients[2] = carrier_connect(world); /* waits until one of the near two is closed */
         WAIT(world, clients[2]->connected);
         world_run(world, 2);
         end_close(world->near->accepted[before]);
@@ -313,7 +314,7 @@ static unsigned poll_some(struct engine *engine, struct transport_event *events,
     return engine->ops->poll(engine->transport, deadline_ns, events, most);
 }
 
-/* Events of the same poll() still name the listener, whose user is no longer there. */
+/* Events of the same poll() still name the listener, whose user is already NULL. */
 static void closed_while_events_are_handled(void **state) {
     struct world *world = world_open(state, (struct world_options){0});
     struct transport_event events[8], unused[8];
@@ -338,7 +339,7 @@ static void closed_while_events_are_handled(void **state) {
     world_close(world);
 }
 
-/* Engines that cannot wait by themselves say so: beside one that can they need not. */
+/* Engines that cannot wait by themselves refuse a watch; beside one that can they need not. */
 static void watch_works_or_is_refused(void **state) {
     struct world *world = world_open(state, (struct world_options){0});
     struct transport_failure failure = {0};

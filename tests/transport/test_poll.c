@@ -7,7 +7,7 @@
 
 #define NS_PER_MS UINT64_C(1000000)
 
-/* How late a poll() may return on a machine that has other things to do. */
+/* How late a poll() may return on a busy machine. */
 #define LATE_NS (2000 * NS_PER_MS)
 
 static uint64_t now_ns(const struct world *world) {
@@ -31,8 +31,8 @@ static void deadline_is_kept(void **state) {
     world_close(world);
 }
 
-/* Bytes come for a connection that receives nothing now: no event, and no reason to return. */
-static void deadline_is_kept_though_something_stirs(void **state) {
+/* Bytes arrive for a connection whose receiving is off: no event, and poll() does not return. */
+static void deadline_is_kept_without_events(void **state) {
     struct world *world = world_open(state, (struct world_options){0});
     int fds[2];
     world->host->make_pipe(world, fds);
@@ -60,7 +60,7 @@ static void deadline_in_the_past_does_not_wait(void **state) {
     world_close(world);
 }
 
-/* There are events to be had: a deadline that has passed does not keep them back. */
+/* Events are ready: poll() returns them although the deadline has passed. */
 static void deadline_in_the_past_brings_events(void **state) {
     struct world *world = world_open(state, (struct world_options){0});
     int fds[2];
@@ -94,7 +94,7 @@ static void signal_ends_the_wait(void **state) {
     world_close(world);
 }
 
-/* SIGPIPE and SIGXFSZ are errors of a write here, not the end of the process. */
+/* SIGPIPE and SIGXFSZ make a write fail; they do not end the process. */
 static void deadly_signals_are_ignored(void **state) {
     struct world *world = world_open(state, (struct world_options){0});
     struct sigaction action;
@@ -105,7 +105,7 @@ static void deadly_signals_are_ignored(void **state) {
     world_close(world);
 }
 
-static void bad_configuration_is_told(void **state) {
+static void bad_configuration_is_reported(void **state) {
     const struct setup *setup = *state;
     static _Alignas(4096) uint8_t memory[4096];
     struct transport_failure failure = {0};
@@ -126,10 +126,10 @@ static void bad_configuration_is_told(void **state) {
 int run_poll_tests(struct setup *setup) {
     const struct CMUnitTest tests[] = {
         TEST(deadline_is_kept, setup),
-        TEST(deadline_is_kept_though_something_stirs, setup),
+        TEST(deadline_is_kept_without_events, setup),
         TEST(deadline_in_the_past_does_not_wait, setup),
         TEST(deadline_in_the_past_brings_events, setup),
-        TEST(bad_configuration_is_told, setup),
+        TEST(bad_configuration_is_reported, setup),
     };
     const struct CMUnitTest signal_tests[] = {
         TEST(signal_ends_the_wait, setup),

@@ -1,10 +1,10 @@
 #include "tests/transport/suites.h"
 #include <string.h>
 
-/* More than the kernel's buffers of any carrier here hold, so that sending must stop. */
+/* More than the kernel's buffers of any carrier hold, so that sending must stop. */
 #define MORE_THAN_FITS (64 * 1024 * 1024)
 
-/* Sending has stopped when nothing more is sent for so long. */
+/* Sending has stopped when nothing was sent for this time. */
 #define QUIET_MS 150
 
 static void wait_until_stuck(struct world *world, const struct end *end) {
@@ -30,7 +30,7 @@ static void paused_receiver_holds_the_sender(void **state) {
     world_close(world);
 }
 
-/* What was under way at the pause may still come, nothing that was sent after it. */
+/* Bytes in flight at the pause may still come, but none that were sent after it. */
 static void nothing_comes_while_paused(void **state) {
     struct world *world = world_open(state, (struct world_options){0});
     struct end *ends[2];
@@ -90,8 +90,8 @@ static void held_buffers_pause_receiving(void **state) {
     world_close(world);
 }
 
-/* All buffers are held: who is told so goes on by room, and by buffers when there are some. */
-static void starved_ones_go_on_by_room(void **state) {
+/* All buffers are held: starved connections receive into rooms, or into buffers when some come. */
+static void starved_connections_receive_into_rooms(void **state) {
     struct world *world = world_open(
         state, (struct world_options){.buffers = 8, .reserve_buffers = 4, .buffer_bytes = 4096});
     struct end *holder[2], *other[2];
@@ -121,8 +121,8 @@ static void starved_ones_go_on_by_room(void **state) {
     world_close(world);
 }
 
-/* Buffers come back, and those they were meant for are not there any more: others get them. */
-static void buffers_pass_on_from_who_has_left(void **state) {
+/* Buffers come back after the connections that waited for them have closed: others get them. */
+static void buffers_pass_on_from_closed_connections(void **state) {
     struct world *world = world_open(
         state, (struct world_options){.buffers = 4, .reserve_buffers = 2, .buffer_bytes = 1024});
     struct end *holder[2], *paused[2], *closed[2];
@@ -152,7 +152,7 @@ static void buffers_pass_on_from_who_has_left(void **state) {
 #define CROWD 40
 #define CROWD_BUFFERS 8
 
-/* The whole crowd sends more than it will ever get rid of; accepted ends keep every buffer. */
+/* The whole crowd sends more than will ever be read; accepted ends keep every buffer. */
 static void gather_crowd(struct world *world, struct end *crowd[CROWD]) {
     struct end *pair[2];
     for (unsigned i = 0; i < CROWD; i++) {
@@ -161,12 +161,12 @@ static void gather_crowd(struct world *world, struct end *crowd[CROWD]) {
         crowd[i]->hold = true;
         end_send(pair[1], MORE_THAN_FITS, 8192, 8192);
     }
-    world_run(world, 20); /* all of them have something waiting from now on */
+    world_run(world, 20); /* all of them have bytes waiting from now on */
     for (unsigned i = 0; i < CROWD; i++)
         end_receive(crowd[i], true);
 }
 
-/* One of the crowd gives a buffer back, each in turn. */
+/* One end of the crowd gives a buffer back, each in turn. */
 static void release_one(struct end *crowd[CROWD], unsigned *next) {
     while (crowd[*next % CROWD]->held_count == 0)
         ++*next;
@@ -187,7 +187,7 @@ static unsigned served_least(struct end *crowd[CROWD]) {
     return least;
 }
 
-/* With all buffers held, each one that comes back goes to who waits longest. */
+/* With all buffers held, each that comes back goes to the connection that waits longest. */
 static void waiting_ones_are_served_in_turn(void **state) {
     struct world *world = world_open(
         state,
@@ -204,14 +204,14 @@ static void waiting_ones_are_served_in_turn(void **state) {
         WAIT(world, held_by(crowd) == CROWD_BUFFERS);
         release_one(crowd, &next);
         released++;
-        assert_true(released < 3 * 3 * CROWD); /* some were served again and again, others not */
+        assert_true(released < 3 * 3 * CROWD); /* some were served repeatedly, others not */
     }
     world_close(world);
 }
 
 /*
- * The pool of accepted connections is used up; one that was connected is not hurt. In one engine
- * each pair has an end in either pool.
+ * The pool of accepted connections is used up; connections made by connect() still receive. In one
+ * engine each pair has an end in either pool.
  */
 static void reserve_pool_is_apart(void **state) {
     struct world *world = world_open(state, (struct world_options){.buffers = CROWD_BUFFERS + 4,
@@ -226,7 +226,7 @@ static void reserve_pool_is_apart(void **state) {
     end_receive(holder[0], true);
     end_send(holder[1], MORE_THAN_FITS, 8192, 8192);
     WAIT(world, holder[0]->held_count == CROWD_BUFFERS);
-    end_receive(other[1], true); /* the one that connected */
+    end_receive(other[1], true); /* the connecting end */
     end_send(other[0], 50000, 5000, 5000);
     WAIT(world, other[1]->in_bytes == 50000);
     assert_received_all(other[1], other[0]);
@@ -234,8 +234,8 @@ static void reserve_pool_is_apart(void **state) {
     world_close(world);
 }
 
-/* One that always has more, and others with a little now and then: those wait for nobody. */
-static void busy_one_starves_nobody(void **state, unsigned events_most) {
+/* One connection always has more bytes, others have few now and then: these do not wait for it. */
+static void busy_connection_starves_no_other(void **state, unsigned events_most) {
     struct world *world = world_open(
         state, (struct world_options){.buffer_bytes = 1024, .one_engine = true, .conns_max = 80});
     struct end *busy[2], *quiet[16][2];
@@ -257,12 +257,12 @@ static void busy_one_starves_nobody(void **state, unsigned events_most) {
     world_close(world);
 }
 
-static void nobody_starves(void **state) {
-    busy_one_starves_nobody(state, 64);
+static void no_connection_starves(void **state) {
+    busy_connection_starves_no_other(state, 64);
 }
 
-static void nobody_starves_at_one_event_a_poll(void **state) {
-    busy_one_starves_nobody(state, 1);
+static void no_connection_starves_at_one_event_a_poll(void **state) {
+    busy_connection_starves_no_other(state, 1);
 }
 
 int run_pressure_tests(struct setup *setup) {
@@ -271,11 +271,11 @@ int run_pressure_tests(struct setup *setup) {
         TEST(nothing_comes_while_paused, setup),
         TEST(pause_and_resume_in_quick_succession, setup),
         TEST(held_buffers_pause_receiving, setup),
-        TEST(starved_ones_go_on_by_room, setup),
-        TEST(buffers_pass_on_from_who_has_left, setup),
+        TEST(starved_connections_receive_into_rooms, setup),
+        TEST(buffers_pass_on_from_closed_connections, setup),
         TEST(waiting_ones_are_served_in_turn, setup),
-        TEST(nobody_starves, setup),
-        TEST(nobody_starves_at_one_event_a_poll, setup),
+        TEST(no_connection_starves, setup),
+        TEST(no_connection_starves_at_one_event_a_poll, setup),
     };
     const struct CMUnitTest pool_tests[] = {TEST(reserve_pool_is_apart, setup)};
     int failed = RUN_TESTS(tests, setup);

@@ -91,8 +91,7 @@ static void nothing_comes_unless_wanted(void **state) {
     world_close(world);
 }
 
-/* Offers a room after the other, of any length, until all is there; a lapsed offer is made again.
- */
+/* Offers one room after the other, of any length, until all bytes came; repeats lapsed offers. */
 static void receive_into_rooms(void **state) {
     struct world *world = world_open(state, (struct world_options){0});
     struct end *ends[2];
@@ -121,7 +120,7 @@ static void receive_into_rooms(void **state) {
     world_close(world);
 }
 
-/* With a filled room receiving is off; turned on again it goes on into buffers. */
+/* A filled room turns receiving off; turned on again it continues into buffers. */
 static void buffers_after_a_room(void **state) {
     struct world *world = world_open(state, (struct world_options){0});
     struct end *ends[2];
@@ -146,7 +145,7 @@ static void buffers_after_a_room(void **state) {
     world_close(world);
 }
 
-/* A room takes part in no queue: it is filled though every buffer is with the user. */
+/* A room does not wait for a buffer: it is filled while the user has every buffer. */
 static void room_needs_no_buffer(void **state) {
     struct world *world = world_open(
         state, (struct world_options){.buffers = 4, .reserve_buffers = 2, .buffer_bytes = 4096});

@@ -64,7 +64,7 @@ static void live_socket_is_left_alone(void **state) {
     struct transport_failure failure = {0};
     world->carrier->address(world, &address);
     int live = socket_at(&address);
-    for (unsigned i = 0; i < 5; i++) { /* though its backlog fills up */
+    for (unsigned i = 0; i < 5; i++) { /* although its backlog fills up */
         assert_null(try_listen(world, &address, &failure));
         assert_int_equal(failure.error, EADDRINUSE);
         assert_string_equal(failure.operation, "bind");
@@ -90,7 +90,7 @@ static void other_files_are_left_alone(void **state) {
     world_close(world);
 }
 
-/* Somebody has put another socket at our path: it is not ours to remove. */
+/* Another program has put a socket at our path: we must not remove it. */
 static void path_of_another_is_left_alone(void **state) {
     struct world *world = world_open(state, (struct world_options){0});
     carrier_listen(world);
@@ -103,7 +103,7 @@ static void path_of_another_is_left_alone(void **state) {
     world_close(world);
 }
 
-static void missing_directory_is_told(void **state) {
+static void missing_directory_is_reported(void **state) {
     struct world *world = world_open(state, (struct world_options){0});
     struct transport_address address, bound;
     struct transport_failure failure = {0};
@@ -121,7 +121,7 @@ int run_unix_tests(struct setup *setup) {
         TEST(path_goes_with_the_listener, setup),   TEST(stale_socket_is_replaced, setup),
         TEST(stale_socket_refuses_connects, setup), TEST(live_socket_is_left_alone, setup),
         TEST(other_files_are_left_alone, setup),    TEST(path_of_another_is_left_alone, setup),
-        TEST(missing_directory_is_told, setup),
+        TEST(missing_directory_is_reported, setup),
     };
     return RUN_TESTS(tests, setup);
 }

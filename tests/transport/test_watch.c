@@ -10,7 +10,7 @@
 
 #define NS_PER_MS UINT64_C(1000000)
 
-/* Longer than anything takes that could still be on its way. */
+/* Longer than any event can still take. */
 #define SETTLE_MS 20
 
 static void read_some(struct watched *watched, size_t most) {
@@ -56,7 +56,7 @@ static void nothing_to_read_is_no_event(void **state) {
     world_close(world);
 }
 
-static void every_write_is_seen_by_who_reads_all(void **state) {
+static void every_write_is_an_event_for_a_full_reader(void **state) {
     struct world *world = world_open(state, (struct world_options){0});
     struct watched watched;
     int fds[2];
@@ -68,7 +68,7 @@ static void every_write_is_seen_by_who_reads_all(void **state) {
     }
     world_run(world, SETTLE_MS);
     unsigned events = watched.events;
-    world_run(world, SETTLE_MS); /* quiet, now that all is read */
+    world_run(world, SETTLE_MS); /* no event: everything is read */
     assert_int_equal(watched.events, events);
     watch_stop(&watched);
     world->host->close(world, fds[0]);
@@ -76,7 +76,7 @@ static void every_write_is_seen_by_who_reads_all(void **state) {
     world_close(world);
 }
 
-static void all_is_seen_by_who_reads_a_little(void **state) {
+static void a_slow_reader_gets_everything(void **state) {
     struct world *world = world_open(state, (struct world_options){0});
     struct watched watched;
     int fds[2];
@@ -91,7 +91,7 @@ static void all_is_seen_by_who_reads_a_little(void **state) {
     world_close(world);
 }
 
-/* An end can be read until nobody watches any more. */
+/* The end is an event until the watch ends. */
 static void end_is_seen(void **state) {
     struct world *world = world_open(state, (struct world_options){0});
     struct watched watched;
@@ -119,7 +119,7 @@ static void stop_both(struct watched *watched) {
     watch_stop(watched);
 }
 
-/* Both are readable in the same poll(); whichever comes first ends the other, or both. */
+/* Both are readable in the same poll(); the first handler ends the other's watch, or both. */
 static void stopped_while_events_are_handled(void **state) {
     void (*const ways[])(struct watched * watched) = {stop_other, stop_both};
     for (unsigned way = 0; way < 2; way++) {
@@ -152,8 +152,7 @@ static void stopped_while_events_are_handled(void **state) {
     }
 }
 
-/* The descriptor is the owner's again as soon as unwatch() has returned, and may be watched anew.
- */
+/* The owner may use the descriptor, or watch it again, as soon as unwatch() has returned. */
 static void stopped_and_started_again(void **state) {
     struct world *world = world_open(state, (struct world_options){0});
     struct watched watched[2];
@@ -161,7 +160,7 @@ static void stopped_and_started_again(void **state) {
     world->host->make_pipe(world, fds);
     for (unsigned round = 1; round <= 10; round++) {
         watch_start(&watched[round % 2], world, fds[0], read_all);
-        if (round % 3 == 0) { /* stopped before poll() knew of it */
+        if (round % 3 == 0) { /* stopped before a poll() */
             watch_stop(&watched[round % 2]);
             watch_start(&watched[round % 2], world, fds[0], read_all);
         }
@@ -178,7 +177,7 @@ static void stopped_and_started_again(void **state) {
     world_close(world);
 }
 
-/* One event at a time, and a connection that always has more: each has its turn. */
+/* With one event at a time, and a connection that always has more, each has its turn. */
 static void busy_connections_do_not_hide_it(void **state) {
     struct world *world = world_open(state, (struct world_options){0});
     struct watched watched;
@@ -225,10 +224,10 @@ static struct transport_watch *try_watch(struct world *world, int fd, int *error
 /* Two descriptors each, and some. */
 #define MANY_DESCRIPTORS (2 * TRANSPORT_WATCHES_MAX + 256)
 
-/* An engine may have used some for its own purpose. */
+/* Watches that an engine may use itself. */
 #define OWN_WATCHES_MAX 8
 
-static void limit_is_told(void **state) {
+static void limit_is_reported(void **state) {
     struct world *world = world_open(state, (struct world_options){.one_engine = true});
     static struct transport_watch *watches[TRANSPORT_WATCHES_MAX + 1];
     static int fds[TRANSPORT_WATCHES_MAX + 1][2];
@@ -268,7 +267,7 @@ static void closed_descriptor_is_refused(void **state) {
     world_close(world);
 }
 
-/* It is always ready: nobody can be told when there is more. */
+/* A file is always ready: a watch could not report new bytes. */
 static void file_is_refused(void **state) {
     struct world *world = world_open(state, (struct world_options){0});
     int error, fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
@@ -279,7 +278,7 @@ static void file_is_refused(void **state) {
     world_close(world);
 }
 
-/* As an agent hears of its children. */
+/* As a process watches its children. */
 static void end_of_a_child_is_seen(void **state) {
     struct world *world = world_open(state, (struct world_options){0});
     struct watched watched;
@@ -311,13 +310,13 @@ static void end_of_a_child_is_seen(void **state) {
 int run_watch_tests(struct setup *setup) {
     const struct CMUnitTest tests[] = {
         TEST(nothing_to_read_is_no_event, setup),
-        TEST(every_write_is_seen_by_who_reads_all, setup),
-        TEST(all_is_seen_by_who_reads_a_little, setup),
+        TEST(every_write_is_an_event_for_a_full_reader, setup),
+        TEST(a_slow_reader_gets_everything, setup),
         TEST(end_is_seen, setup),
         TEST(stopped_while_events_are_handled, setup),
         TEST(stopped_and_started_again, setup),
         TEST(busy_connections_do_not_hide_it, setup),
-        TEST(limit_is_told, setup),
+        TEST(limit_is_reported, setup),
         TEST(closed_descriptor_is_refused, setup),
     };
     const struct CMUnitTest kernel_tests[] = {

@@ -1,6 +1,6 @@
 /*
- * Carriers between a port of DPDK's and the kernel, which is the other host. tests/dpdk/run lays
- * the cable: dv0 is the port, dv1 the kernel's end with 10.9.0.2 and fd09::2.
+ * Carriers between a DPDK port and the kernel as the other host. tests/dpdk/run makes the cable:
+ * dv0 is the port, dv1 the kernel's end with 10.9.0.2 and fd09::2.
  */
 #ifndef TESTS_TRANSPORT_WIRE_H
 #define TESTS_TRANSPORT_WIRE_H
@@ -14,10 +14,10 @@ void wire_address4(struct world *world, struct transport_address *address);
 void wire_address6(struct world *world, struct transport_address *address);
 void wire_address_tap(struct world *world, struct transport_address *address);
 
-/* The address that was bound, for the far engine's connect(). */
+/* The bound address as the far engine's connect() needs it. */
 void wire_reach(struct world *world, struct transport_address *address);
 
-/* The tap is there as soon as the near engine listens; gives the kernel's end its address. */
+/* The tap exists once the near engine listens; this gives the kernel's end its address. */
 void wire_reach_tap(struct world *world, struct transport_address *address);
 
 #endif

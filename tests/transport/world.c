@@ -12,18 +12,17 @@
 
 #define NS_PER_MS UINT64_C(1000000)
 
-/* A condition that has not come true by then never will; generous for sanitizers on busy machines.
- */
+/* The longest wait for a condition; generous for sanitizers on busy machines. */
 #define PATIENCE_MS 300000
 
 #define EVENTS_MOST 64
 
 #define PAGE_BYTES 4096
 
-/* Ends that send from the arena, as the daemon does; the others from memory of their own. */
+/* The number of ends that send from the arena, as the daemon does; others have their own memory. */
 #define ARENA_SLABS 32
 
-/* What memory is overwritten with once the transport has no right to it any more. */
+/* Memory that the transport may no longer use is overwritten with this. */
 #define POISON 0xEE
 
 uint64_t world_random(struct world *world, uint64_t below) {
@@ -35,8 +34,8 @@ static size_t memory_bytes(const struct world_options *options) {
 }
 
 /*
- * All that may happen to connections that do not break, so short that what tests give some
- * milliseconds to arrive does.
+ * All faults that do not break connections, with delays so short that bytes arrive within the few
+ * milliseconds that tests allow.
  */
 static const struct sim_faults harmless_faults = {.delay_least_ns = 1000,
                                                   .delay_most_ns = 200000,
@@ -272,7 +271,7 @@ void end_close(struct end *end) {
     transport_close(end->conn);
 }
 
-/* The memory of the send is free: whoever still reads it reads rubbish. */
+/* The memory of the send is free: a late reader gets wrong bytes. */
 static void forget_send(struct end *end) {
     assert_true(end->sending);
     end->sending = false;
@@ -289,7 +288,7 @@ static void on_received(struct end *end, const struct transport_event *event) {
     if (!event->buffer) {
         assert_non_null(end->room);
         assert_ptr_equal(event->bytes.data, end->room);
-        assert_int_equal(end->room_filled, 0); /* once only */
+        assert_int_equal(end->room_filled, 0); /* filled only once */
         end->room_filled = event->bytes.len;
         assert_true(end->room_filled <= end->room_len);
         return;
@@ -392,7 +391,7 @@ void watch_stop(struct watched *watched) {
 static void handle_readable(struct engine *engine, const struct transport_event *event) {
     struct watched *watched = event->watch->user;
     if (!watched)
-        return; /* ended by the handler of an event before it */
+        return; /* the handler of an earlier event ended it */
     assert_ptr_equal(watched->watch, event->watch);
     assert_ptr_equal(watched->engine, engine);
     watched->events++;
@@ -450,7 +449,7 @@ uint64_t world_deadline_ns(const struct world *world) {
 void world_step_before(struct world *world, uint64_t deadline_ns, const char *condition,
                        const char *file, int line) {
     if (after_ms(world, 0) > deadline_ns) {
-        print_error("waited in vain for: %s\n", condition);
+        print_error("no longer waiting for: %s\n", condition);
         _fail(file, line);
     }
     world_step(world);

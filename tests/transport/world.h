@@ -1,12 +1,12 @@
 /*
  * The world of a conformance test: two engines in one thread, polled in turn, and the ends of the
- * connections between them. Knows only transport_ops, so every engine can be put into it.
+ * connections between them. It uses only transport_ops, so that it runs with every engine.
  *
- * Every end sends a stream of bytes that follows from its seed, in gather lists of random shape,
- * and digests what it receives. The dispatcher checks at every event what holds always: no event
- * after CLOSED, LOST once, SENT only for a send in flight, nothing received after ENDED, bytes in
- * the room that was offered. Memory that is free again is overwritten, so that nobody can still use
- * it.
+ * Every end sends a stream of bytes made from its seed, in gather lists of random shape, and
+ * digests the bytes it receives. The dispatcher checks at every event what must always hold: no
+ * event after CLOSED, LOST once, SENT only for a send in flight, nothing received after ENDED,
+ * bytes in the room that was offered. Memory that is free again is overwritten, so that late uses
+ * are found.
  */
 #ifndef TESTS_TRANSPORT_WORLD_H
 #define TESTS_TRANSPORT_WORLD_H
@@ -29,7 +29,7 @@ struct engine {
     struct transport *transport;
     uint8_t *arena; /* receive buffers, then slabs for the first ends that send */
     struct mux_room slabs;
-    struct end *accepted[WORLD_ENDS_MAX]; /* in the order of their events */
+    struct end *accepted[WORLD_ENDS_MAX]; /* in the order of the ACCEPTED events */
     unsigned accepted_count;
     unsigned refused_count;
     int refused_error;
@@ -85,7 +85,7 @@ struct watched {
     struct transport_watch *watch; /* NULL: no longer */
     int fd;
     unsigned events;
-    void (*readable)(struct watched *watched); /* at each event; NULL: nothing more is done */
+    void (*readable)(struct watched *watched); /* at each event; NULL: events are only counted */
     struct watched *other;                     /* for `readable` */
     uint64_t read_bytes;
     bool ended; /* the end was read */
@@ -106,12 +106,12 @@ struct world {
     struct transport_address reach;   /* the same for the far engine's connect() */
     struct end *ends[WORLD_ENDS_MAX];
     unsigned ends_count;
-    unsigned events_most; /* how many events a poll() is asked for */
+    unsigned events_most; /* the room for events of a poll() */
     uint64_t random;
     char directory[64];
 };
 
-/* What a test is run with: given to every test as *state. */
+/* The configuration of a run, which every test gets as *state. */
 struct setup {
     const struct engine_kind *kind;
     const struct carrier *carrier;
@@ -120,7 +120,7 @@ struct setup {
 };
 
 struct world_options {
-    bool one_engine; /* both ends live in the same engine */
+    bool one_engine; /* both ends are in the same engine */
     unsigned buffers;
     unsigned reserve_buffers;
     size_t buffer_bytes;
@@ -130,16 +130,16 @@ struct world_options {
 /* Options that are 0 get defaults. Fails the test when an engine cannot be made. */
 struct world *world_open(void **state, struct world_options options);
 
-/* Closes every end, sees it CLOSED, takes the engines down and frees all. */
+/* Closes every end, waits for CLOSED of each, ends the engines and frees all. */
 void world_close(struct world *world);
 
-/* Polls both engines once; handles their events. Waits a little when there is nothing. */
+/* Polls both engines once; handles their events. Waits a little when there are none. */
 void world_step(struct world *world);
 
-/* Goes on for so long whatever happens. */
+/* Steps for this time. */
 void world_run(struct world *world, unsigned ms);
 
-/* Goes on until the condition holds; fails the test when it does not come true. */
+/* Steps until the condition holds; fails the test after PATIENCE_MS. */
 #define WAIT(world, condition)                                                          \
     do {                                                                                \
         uint64_t wait_deadline_ns = world_deadline_ns(world);                           \
@@ -152,16 +152,16 @@ void world_step_before(struct world *world, uint64_t deadline_ns, const char *co
 
 uint64_t world_random(struct world *world, uint64_t below);
 
-/* An end for a connection that the engine has just made. */
+/* An end for a new connection of the engine. */
 struct end *end_new(struct world *world, struct engine *engine, struct transport_conn *conn);
 
-/* Begins to send; goes on by itself with every SENT. */
+/* Begins to send, and continues with every SENT. */
 void end_send(struct end *end, uint64_t total_bytes, size_t send_most, size_t span_most);
 
-/* Sends one gather list of exactly so many spans of so many bytes. */
+/* Sends one gather list of `count` spans of `span_bytes` each. */
 void end_send_spans(struct end *end, size_t count, size_t span_bytes);
 
-/* Must work. `readable` as above. */
+/* Must succeed. `readable` as above. */
 void watch_start(struct watched *watched, struct world *world, int fd,
                  void (*readable)(struct watched *watched));
 void watch_stop(struct watched *watched);
@@ -173,10 +173,10 @@ void end_release_all(struct end *end);
 void end_finish(struct end *end);
 void end_close(struct end *end);
 
-/* Has `end` received exactly the first bytes of what `from` sends? */
+/* `end` has received exactly the first bytes of what `from` sends. */
 void assert_received_prefix(const struct end *end, const struct end *from);
 
-/* All of it. */
+/* `end` has received everything. */
 void assert_received_all(const struct end *end, const struct end *from);
 
 #endif
