@@ -1,7 +1,7 @@
 /*
  * forbid ERROR CALL,CALL... PROGRAM ARG...: runs a program whose system calls of these names fail
  * with an error (ENOSYS: an old kernel; EPERM, EACCES: a container's profile; EOPNOTSUPP: a flag
- * that is not known).
+ * that the kernel does not know).
  */
 #include <errno.h>
 #include <seccomp.h>
@@ -20,7 +20,7 @@ static int error_of(const char *name) {
     for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
         if (strcmp(errors[i].name, name) == 0)
             return errors[i].number;
-    fprintf(stderr, "forbid: %s is no error that it knows\n", name);
+    fprintf(stderr, "forbid: %s is not a known error\n", name);
     exit(2);
 }
 

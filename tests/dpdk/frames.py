@@ -1,4 +1,4 @@
-"""Frames as they lie on the wire, well formed and not, and a raw socket to send them by."""
+"""Frames as on the wire, well formed and malformed, and a raw socket to send them."""
 import random
 import socket
 import struct
@@ -51,7 +51,7 @@ def pseudo(source, to, protocol, length):
 
 
 def summed(source, to, protocol, segment, at):
-    """The segment with its checksum, which lies at byte `at`."""
+    """The segment with its checksum, which is at byte `at`."""
     segment = segment[:at] + b"\0\0" + segment[at + 2:]
     value = checksum(pseudo(source, to, protocol, len(segment)) + segment)
     return segment[:at] + struct.pack("!H", value) + segment[at + 2:]
@@ -79,7 +79,7 @@ def icmpv6(source, to, kind, code, rest):
 
 
 class Wire:
-    """An interface, as a device sees it that is not the kernel."""
+    """An interface, as another device on the wire sees it."""
 
     def __init__(self, interface):
         self.interface = interface
@@ -91,7 +91,7 @@ class Wire:
         self.socket.send(frame)
 
     def receive(self, wanted, patience):
-        """The first frame for which wanted(frame) is true; None: none came, whatever else did."""
+        """The first frame for which wanted(frame) is true; None: none came."""
         until = time.monotonic() + patience
         try:
             while (left := until - time.monotonic()) > 0:
@@ -104,7 +104,7 @@ class Wire:
         return None
 
     def find_mac(self, mac, sender, target):
-        """Who has `target`, an IPv4 address? Asked for `sender`, some times, as hosts do."""
+        """Asks by ARP, for `sender`, for the MAC of `target`, an IPv4 address; repeats as hosts do."""
         for _ in range(5):
             self.send(ethernet(BROADCAST, mac, ETH_P_ARP, arp(1, mac, sender, bytes(6), target)))
             answer = self.receive(lambda f: f[12:14] == b"\x08\x06" and f[20:22] == b"\0\2" and
@@ -119,8 +119,8 @@ class Wire:
 
 class Peer:
     """
-    One TCP connection over IPv4 from `own` to `to`, each a (MAC, address), that does exactly what it is told: it
-    acknowledges nothing by itself, and sends what no kernel would.
+    One TCP connection over IPv4 from `own` to `to`, each a (MAC, address). It does only what the test asks for:
+    it acknowledges nothing by itself, and sends segments that no kernel would.
     """
 
     def __init__(self, interface, own, to, source_port, port):
@@ -128,10 +128,10 @@ class Peer:
         self.own, self.to, self.source_port, self.port = own, to, source_port, port
         self.next = 1000  # our sequence number
         self.expected = self.acknowledged = self.window = 0
-        self.heard = []  # (sequence, flags, data) of all that came
+        self.heard = []  # (sequence, flags, data) of all received segments
 
     def say(self, data=b"", *, at=0, flags=ACK, window=65535, options=b"", acknowledge=None):
-        """Sends bytes that follow on what was sent; `at` another place they are out of order, and do not count."""
+        """Sends the next bytes of the stream; with `at` they are out of order, and do not count."""
         (mac, own), (to_mac, to) = self.own, self.to
         acknowledge = self.expected if acknowledge is None else acknowledge
         segment = tcp(own, to, self.source_port, self.port, self.next + at, acknowledge, flags, data, window=window,
@@ -141,7 +141,7 @@ class Peer:
             self.next += len(data)
 
     def listen(self, seconds):
-        """Takes in what comes within so long, and returns it."""
+        """Receives for this time; returns the segments."""
         fresh, end = [], time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             frame = self.wire.receive(self._is_ours, left)
@@ -190,8 +190,8 @@ class Peer:
 
 class Stranger:
     """
-    A host that does not exist, at `wire`, and that keeps to no rule. What it sends follows from the
-    seed and from what the port answers.
+    A host that does not exist, at `wire`, and that follows no rule. Its frames follow from the seed and
+    from the port's answers.
     """
 
     def __init__(self, wire, seed, hosts, ports, *, spare):
@@ -201,11 +201,11 @@ class Stranger:
         self.ports, self.spare = ports, address(spare)
         self.mac = bytes([2, 0xFF]) + self.random.randbytes(4)
         self.to_mac = wire.find_mac(self.mac, self.own4, self.to4)
-        assert self.to_mac, "no one answers at the port"
+        assert self.to_mac, "the port does not answer"
         self.connections = {}  # (is IPv6, own port): [to port, sequence, acknowledged]
 
     def _number(self, bits):
-        """Mostly at the edges, where lengths and counters go wrong."""
+        """A number, mostly at the edges where lengths and counters overflow."""
         most = (1 << bits) - 1
         edges = (0, 1, 2, 3, 4, 5, 7, 8, 15, 16, 20, 40, most >> 1, (most >> 1) + 1, most - 1, most)
         return self.random.choice(edges) & most if self.random.random() < 0.7 else self.random.getrandbits(bits)
@@ -214,7 +214,7 @@ class Stranger:
         return self.random.randbytes(min(most, self._number(self.random.choice((4, 8, 11)))))
 
     def _pair(self, six):
-        """(source, destination): mostly its own and the port's, now and then one that may not be."""
+        """(source, destination): mostly its own and the port's, sometimes an invalid one."""
         own, to = (self.own6, self.to6) if six else (self.own4, self.to4)
         strange = [bytes(len(own)), b"\xff" * len(own), to, own[:-1] + bytes([self.random.getrandbits(8)])]
         strange += map(address, ("::1", "ff02::1", "fe80::1", "::ffff:10.9.0.1") if six else
@@ -239,7 +239,7 @@ class Stranger:
                     ttl=self._number(8))
 
     def _fragment(self, source, to, protocol, payload):
-        """A piece of a packet of few identities, so that pieces meet and overlap."""
+        """A fragment; identities are few, so that fragments meet and overlap."""
         return ipv4(source, to, protocol, payload[:self._number(10)], identity=self.random.randrange(4),
                     offset=self.random.choice((0, 1, 2, 3, self._number(13))), more=self.random.random() < 0.7)
 
@@ -268,7 +268,7 @@ class Stranger:
         return options[:40]
 
     def _tcp(self, six):
-        """Of a connection that it has, or of none."""
+        """A segment of one of its connections, or of none."""
         mine = [key for key in self.connections if key[0] == six]
         if mine and self.random.random() < 0.9:
             key = self.random.choice(mine)
@@ -281,7 +281,7 @@ class Stranger:
             self._number(32), flags, data, window=self._number(16), options=self._tcp_options()))
 
     def _in_order(self, key):
-        """What a good peer would send next."""
+        """The next segment of a good peer."""
         connection = self.connections[key]
         port, sequence, acknowledged = connection
         own, to = (self.own6, self.to6) if key[0] else (self.own4, self.to4)
@@ -291,7 +291,7 @@ class Stranger:
         return (ipv6 if key[0] else ipv4)(own, to, TCP, segment)
 
     def _out_of_order(self, key):
-        """Numbers, flags and lengths that do not fit, but nearly."""
+        """A segment whose numbers, flags and lengths are slightly wrong."""
         six, source_port = key
         port, sequence, acknowledged = self.connections[key]
         source, to = self._pair(six)
@@ -325,7 +325,7 @@ class Stranger:
                                                           self.random.choice((bytes(4), self._data()))))
 
     def _discovery_options(self):
-        """Of neighbour discovery, lengths in units of 8 bytes."""
+        """Options of neighbour discovery, with lengths in units of 8 bytes."""
         options = b""
         while self.random.random() < 0.6:
             kind = self.random.choice((1, 2, 3, 5, 24, 25, 31, self.random.getrandbits(8)))
@@ -351,7 +351,7 @@ class Stranger:
                    self.random.choice((bytes(6), self.to_mac)), target)
 
     def _spoil(self, packet):
-        """Bytes changed, cut off or put on; checksums stay as they were."""
+        """Changes, removes or adds bytes; checksums stay as they were."""
         packet = bytearray(packet)
         for _ in range(self.random.choice((0, 1, 1, 2, 8))):
             if packet:
@@ -364,7 +364,7 @@ class Stranger:
         return bytes(packet)
 
     def _mended(self, packet):
-        """The checksums put right, so that what was spoiled gets past them."""
+        """Corrects the checksums, so that the spoiled packet gets past them."""
         if len(packet) >= 40 and packet[0] >> 4 == 6:
             header, source, to, protocol = 40, packet[8:24], packet[24:40], packet[6]
         elif len(packet) >= 20 and packet[0] >> 4 == 4 and 20 <= (packet[0] & 15) * 4 <= len(packet):
@@ -382,7 +382,7 @@ class Stranger:
         return packet[:header] + rest
 
     def frame(self):
-        """The next one."""
+        """The next frame."""
         six = self.random.random() < 0.4
         if self.random.random() < 0.1:
             kind, packet = ETH_P_ARP, self._arp()
@@ -403,14 +403,14 @@ class Stranger:
         return ethernet(to, self.mac, kind, packet[:MTU])
 
     def is_spared(self, frame):
-        """Would it make the port believe that it is the host that must be left alone?"""
+        """The frame would make the port take the stranger for the host that must be spared."""
         kind, packet = frame[12:14], frame[ETHERNET_BYTES:]
         if kind == b"\x08\x06":
             return packet[14:18] == self.spare
         return kind == b"\x08\0" and packet[12:16] == self.spare
 
     def connect(self, six):
-        """A TCP handshake by the book; then it has a connection to misuse."""
+        """Makes a regular TCP handshake, and so a connection to misuse."""
         own, to = (self.own6, self.to6) if six else (self.own4, self.to4)
         source_port, port = self.random.randrange(1024, 65536), self.random.choice(self.ports)
         sequence, start = self.random.getrandbits(32), ETHERNET_BYTES + (40 if six else 20)
@@ -432,7 +432,7 @@ class Stranger:
             self.connections[six, source_port] = [port, sequence + 1, acknowledged]
 
     def introduce(self):
-        """Says where it is found: by ARP, and by a neighbour advertisement."""
+        """Announces its MAC by ARP and by a neighbour advertisement."""
         self.wire.send(ethernet(self.to_mac, self.mac, ETH_P_ARP, arp(2, self.mac, self.own4, self.to_mac, self.to4)))
         solicitation = bytes(4) + self.to6 + b"\1\1" + self.mac
         self.wire.send(ethernet(self.to_mac, self.mac, ETH_P_IPV6, ipv6(

@@ -1,5 +1,5 @@
 """
-What the tests of the DPDK transport share: a muxd on a port that the kernel never sees. tests/dpdk/run
+The rig of the DPDK transport's tests: a muxd on a port that the kernel does not handle. tests/dpdk/run
 made the cable: dv0 is the port and has no address, dv1 is the kernel's end.
 """
 import os
@@ -19,7 +19,7 @@ WORKERS_AT6 = "[%s]:%d" % (PORT6, TCP_PORT)
 
 
 def upstream_endpoint(port):
-    """What listens at the kernel's end, reached by the port."""
+    """The endpoint of a listener at the kernel's end, reached through the port."""
     return "dpdk:%s,to=%s:%d" % (SPEC, FAR4, port)
 
 
@@ -41,11 +41,11 @@ class PortCase(Case):
         return muxd
 
     def gathers(self, *options):
-        """The second one of two: takes the first one's stream by TCP of the kernel."""
+        """The second of two muxds, which gets the first one's stream over the kernel's TCP."""
         return self.muxd(*options, listen=("%s:0" % FAR4,))
 
     def same_by_worker(self, stream, sent, prefix=""):
-        """Is the stream what each of the workers sent, event by event? By python-subunit."""
+        """Asserts that the stream has each worker's events, read by python-subunit."""
         links = by_segment(python_events(stream))
         if prefix:
             self.assertEqual(sorted(links), [prefix])
@@ -58,7 +58,7 @@ class PortCase(Case):
 
 
 def worker_stream(name, rng, packets=20, output_most=30000):
-    """A worker's stream; its first test is called by its name."""
+    """A worker's stream; its first test has the worker's name."""
     events = [dict(test_id=name)]
     for k in range(packets):
         output = rng.random() < 0.3

@@ -1,4 +1,4 @@
-"""Tests of tests/e2e once more, with their workers on a port of DPDK's."""
+"""Tests of tests/e2e again, with their workers on a DPDK port."""
 import test_hostile
 import test_tree
 import test_workers
@@ -6,7 +6,7 @@ from port import *
 
 
 class OnPort(PortCase):
-    """The first muxd of a test that would listen on the kernel's TCP gets the port."""
+    """The first muxd of a test that listens on the kernel's TCP listens on the port instead."""
 
     def muxd(self, *options, listen=("127.0.0.1:0",), **keywords):
         taken = getattr(self, "holder", None)

@@ -1,4 +1,4 @@
-"""The port itself: what it answers, what it leaves behind, and what is said when there is none."""
+"""The port itself: its answers, its state after muxd's end, and messages when there is none."""
 import random
 import struct
 
@@ -26,7 +26,7 @@ def echo(family, target):
 
 
 class Noise:
-    """TCP of others on the loopback interface, which a packet socket hears until it is bound."""
+    """Foreign TCP on the loopback interface, which a packet socket receives until it is bound."""
 
     def __init__(self):
         self.stop = threading.Event()
@@ -62,7 +62,7 @@ class Device(PortCase):
         self.assertEqual(*echo(socket.AF_INET6, PORT6))
 
     def test_resynced(self):
-        """Ten times, while others use the loopback interface; the port is left as it was."""
+        """Ten times, while other programs use the loopback interface; the port is left as it was."""
         noise = Noise()
         self.addCleanup(noise.close)
         for i in range(RESTARTS):
@@ -82,7 +82,7 @@ class Device(PortCase):
             self.assertNotIn("PROMISC", port["flags"])
 
     def test_killed_and_restarted(self):
-        """kill -9; its workers are told by the next one, which knows nothing of them."""
+        """kill -9; the next muxd, which does not know its workers' connections, resets them."""
         for _ in range(3):
             muxd = self.port()
             sock = self.socket(WORKERS_AT)
@@ -100,7 +100,7 @@ class Device(PortCase):
         self.assertEqual(muxd.end(), 0)
 
     def test_idle(self):
-        """A port that nothing comes to takes little of a core, unless that is asked for."""
+        """An idle port takes little of a core, unless busy polling is configured."""
         shares = []
         for options in ((), ("--busy-poll-us", "1000000")):
             muxd = self.port(*options)
@@ -114,11 +114,11 @@ class Device(PortCase):
                 time.sleep(0.25)
             shares.append((cpu_seconds(muxd.process.pid) - before) / IDLE_SECONDS)
             self.assertEqual(muxd.end(), 0)
-        idle, busy = shares  # of a core, which others may have the most of
+        idle, busy = shares  # of a core, which other processes may use most of
         self.assertLess(2 * idle, busy)
 
     def test_tap(self):
-        """A device that muxd makes itself; it goes with it."""
+        """A device that muxd makes itself, and that vanishes with it."""
         muxd = self.port(listen=("dpdk:net_tap0,iface=%s,ip=%s/24:%d" % (TAP, TAP_PORT4, TCP_PORT),))
         ip("addr", "add", TAP_FAR4 + "/24", "dev", TAP)
         ip("link", "set", TAP, "up")
@@ -132,7 +132,7 @@ class Device(PortCase):
         self.assertNotIn(TAP, ip("link"))
 
     def refused(self, endpoint, *options, **keywords):
-        """What muxd says, in one line, when it cannot have the port."""
+        """The line that muxd prints when it cannot use the port."""
         done = subprocess.run([MUXD, *options, "--listen", endpoint], capture_output=True, text=True, timeout=PATIENCE,
                               stdin=subprocess.DEVNULL, **keywords)
         self.assertIn(done.returncode, (1, 2))
@@ -146,7 +146,7 @@ class Device(PortCase):
         self.assertIn("0000:ff:1f.7", self.refused("dpdk:0000:ff:1f.7,ip=10.9.0.1/24:7533"))
 
     def test_no_permission(self):
-        """Without the right to packet sockets: one sentence for each address says so."""
+        """Without permission for packet sockets: one message for each address."""
         dropped = ("setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs")
         done = subprocess.run([*dropped, MUXD, "--listen", LISTEN], capture_output=True, text=True, timeout=PATIENCE,
                               stdin=subprocess.DEVNULL)
@@ -154,8 +154,8 @@ class Device(PortCase):
         self.assertEqual(len(done.stderr.splitlines()), LISTEN.count("ip="), done.stderr)
         self.assertRegex(done.stderr, "(?i)permi|root|capabilit")
 
-    def test_nonsense(self):
-        """What is written wrong is told, before anything is begun."""
+    def test_wrong_specifications(self):
+        """Wrong specifications are reported before muxd starts anything."""
         for rest in ("", ":7533", "net_af_packet0", "net_af_packet0:7533", "net_af_packet0,ip=:7533",
                      "net_af_packet0,ip=10.9.0.1:7533", "net_af_packet0,ip=10.9.0.1/33:7533",
                      "net_af_packet0,ip=10.9.0.1/24,mac=1:7533", "net_af_packet0,ip=10.9.0.1/24,gw=x:7533",

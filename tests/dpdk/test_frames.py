@@ -1,11 +1,11 @@
-"""Frames that no kernel sends: muxd lives, and a worker beside it arrives whole."""
+"""Frames that no kernel sends: muxd goes on, and another worker's stream arrives whole."""
 import random
 
 import frames
 from port import *
 
 FUZZ_SECONDS = int(os.environ.get("MUXD_FUZZ_SECONDS", "30"))
-BURST, PAUSE_SECONDS = 64, 0.004  # a port that drops frames for want of time would be no test of what they hold
+BURST, PAUSE_SECONDS = 64, 0.004  # slow enough that the port does not drop frames unread
 CONNECT_SECONDS = 0.1
 STRANGER4, STRANGER6 = "10.9.0.77", "fd09::77"
 SYNS = 50000
@@ -13,7 +13,7 @@ LARGEST_GROWTH_BYTES = 64 << 20
 
 
 class GoodWorker(threading.Thread):
-    """One that sends all the while, on a connection that lasts, and on a new one now and then."""
+    """Sends all the time, on one lasting connection, and sometimes on a new one."""
 
     def __init__(self):
         super().__init__(daemon=True)
@@ -93,7 +93,7 @@ class Frames(PortCase):
         self.arrived_whole(muxd, worker)
 
     def test_own_address_as_source(self):
-        """LAND: lwIP would hand such a frame to a thread that is not there, and abort."""
+        """LAND: lwIP would pass such a frame to a thread that does not exist, and abort."""
         muxd = self.port()
         stranger, worker = self.stranger(1), GoodWorker()
         own4, own6 = frames.address(PORT4), frames.address(PORT6)
@@ -119,7 +119,7 @@ class Frames(PortCase):
         stranger.wire.send(frames.ethernet(mac or stranger.to_mac, stranger.mac, kind, packed))
 
     def test_for_another_mac(self):
-        """What the port hears only because it is promiscuous is not answered."""
+        """Frames that the port receives only because it is promiscuous are not answered."""
         muxd = self.port()
         stranger = self.stranger(2)
         source, to = frames.address(STRANGER4), frames.address(PORT4)
@@ -132,7 +132,7 @@ class Frames(PortCase):
         self.assertEqual(muxd.end(), 0)
 
     def test_syn_flood(self):
-        """A worker gets through while a stranger begins connections and leaves them."""
+        """A worker's packets arrive while a stranger begins connections and abandons them."""
         muxd = self.port()
         stranger, worker = self.stranger(3), GoodWorker()
         source, to = frames.address(STRANGER4), frames.address(PORT4)
@@ -147,7 +147,7 @@ class Frames(PortCase):
         self.arrived_whole(muxd, worker)
 
     def test_longer_than_a_buffer(self):
-        """Frames of 9,000 bytes, which the port cuts off."""
+        """Frames of 9,000 bytes, which the port truncates."""
         for interface in (FAR, NEAR):
             ip("link", "set", interface, "mtu", "9000")
             self.addCleanup(ip, "link", "set", interface, "mtu", "1500")

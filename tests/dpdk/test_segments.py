@@ -1,6 +1,6 @@
 """
-TCP segments on which lwIP's asserts, which Debian builds in, would end the process: each was seen to do so
-without the engine's filter and guard.
+TCP segments for which lwIP's assertions, which Debian's build has, would end the process: each did so without
+the engine's filter and guard.
 """
 import frames
 from port import *
@@ -18,7 +18,7 @@ class Segments(PortCase):
         self.above.accept()
 
     def peer(self, **keywords):
-        """A connection that is link 0, by which something has come."""
+        """A connection that is link 0 and has sent bytes."""
         wire, own, to = frames.Wire(FAR), frames.address(STRANGER), frames.address(PORT4)
         to_mac = wire.find_mac(MAC, own, to)
         wire.close()
@@ -34,7 +34,7 @@ class Segments(PortCase):
         self.above.sock.sendall(packet(file_name="stdin", file_bytes=bytes(length), route_code="0"))
 
     def still_there(self):
-        """muxd lives, and serves workers."""
+        """muxd is running, and serves workers."""
         time.sleep(TIMERS_SECONDS)
         self.assertIsNone(self.node.process.poll(), self.node.log)
         worker = self.socket(WORKERS_AT)
@@ -80,13 +80,13 @@ class Segments(PortCase):
         peer.listen(0.3)
         seen = peer.expected
         peer.say(window=0, acknowledge=seen - 200)
-        peer.listen(8)  # it sends again, and begins to probe
+        peer.listen(8)  # lwIP sends again, and begins to probe
         peer.say(window=0, acknowledge=seen)
         peer.listen(3)
         self.still_there()
 
     def paused(self):
-        """A peer whose link is not read: the one above does not read, and a worker has filled the memory."""
+        """A peer whose link is not read: the upstream does not read, and a worker has filled the memory."""
         peer, worker = self.peer(), self.socket(WORKERS_AT)
         worker.settimeout(0.5)
         try:

@@ -1,4 +1,4 @@
-"""Workers of the kernel's TCP whose muxd is on a port of DPDK's: all that they write arrives, event by event."""
+"""Workers on the kernel's TCP, and their muxd on a DPDK port: every event arrives."""
 import random
 import socket
 
@@ -6,7 +6,7 @@ from port import *
 from test_workers import pump
 
 CROWD = 5000
-HOSTS = 60  # more than lwIP's tables of neighbours hold as Debian builds it
+HOSTS = 60  # more than the neighbour tables of Debian's lwIP hold
 STUCK_SECONDS = 1
 
 
@@ -61,7 +61,7 @@ class Streams(PortCase):
         self.same_by_worker(second.stream(), sent, prefix="0")
 
     def test_upstream(self):
-        """The port carries the one stream up, to a muxd of the kernel's TCP."""
+        """The port carries the stream up, to a muxd on the kernel's TCP."""
         rng = random.Random(2)
         second = self.gathers("--exit-after", "1")
         first = self.muxd("--exit-after", "20", "--upstream", upstream_endpoint(second.port))
@@ -71,7 +71,7 @@ class Streams(PortCase):
         self.same_by_worker(second.stream(), sent, prefix="0")
 
     def test_upstream_and_back(self):
-        """What comes down by the port reaches the worker that it is for."""
+        """A packet that comes down through the port reaches its worker."""
         upstream = self.upstream()
         upstream.listener.close()
         upstream.listener = socket.create_server((FAR4, 0))
@@ -100,7 +100,8 @@ class Streams(PortCase):
         self.same_by_worker(muxd.stream(), sent)
 
     def test_5000_connections(self):
-        """All open at the same time. Small packets: a machine that loses segments may take large ones for stuck."""
+        """All open at the same time. Packets are small: on a machine that loses segments large ones could
+        seem stuck."""
         self.descriptors(CROWD + 200)
         rng = random.Random(4)
         muxd = self.port("--exit-after", str(CROWD))
@@ -123,7 +124,7 @@ class Streams(PortCase):
         self.same_by_worker(muxd.stream(), sent)
 
     def test_a_reader_that_stops(self):
-        """Then the workers are held by their windows, memory is bounded, and later all is there."""
+        """TCP windows hold the workers, memory is bounded, and later everything arrives."""
         upstream = self.upstream()
         muxd = self.port("--memory", "16M", "--exit-after", "1", "--upstream", upstream.endpoint)
         upstream.accept()
@@ -150,7 +151,7 @@ class Streams(PortCase):
         self.same(by_segment(oracle.decode(stream))["0"], oracle.decode(sent))
 
     def test_a_worker_that_does_not_read(self):
-        """It holds nobody up, and its memory comes back."""
+        """It does not hold others up, and its memory is freed."""
         upstream = self.upstream()
         muxd = self.port("--upstream", upstream.endpoint)
         upstream.accept()
@@ -169,7 +170,7 @@ class Streams(PortCase):
         self.assertEqual(good.recv(4096), packet(file_name="stdin", file_bytes=b"x"))
 
     def test_half_closed(self):
-        """A worker that has sent its last byte can still be sent to: its end is answered when all is there."""
+        """A worker that has sent its last byte can still receive: muxd closes after it has everything."""
         muxd = self.port("--exit-after", "1")
         sock = self.socket(WORKERS_AT)
         sent = worker_stream("w", random.Random(6), 300)

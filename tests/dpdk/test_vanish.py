@@ -1,4 +1,4 @@
-"""Workers and cables that go away without a word."""
+"""Workers and cables that vanish without notice."""
 import random
 
 from port import *
@@ -18,7 +18,7 @@ while True:
 
 class Vanish(PortCase):
     def test_killed_under_load(self):
-        """kill -9 in the middle of packets: whole packets stay, damage is told, others arrive whole."""
+        """kill -9 in the middle of packets: whole packets stay, damage is reported, other streams arrive whole."""
         path = os.path.join(self.folder(), "stats")
         muxd = self.port("--stats-json", path)
         rng = random.Random(1)
@@ -51,7 +51,7 @@ class Vanish(PortCase):
         self.assertEqual(set(links), {"good", "t"})
 
     def test_reset(self):
-        """A reset inside a packet: what came before it is whole, the rest is reported as damage."""
+        """A reset inside a packet: packets before it are whole, the rest is reported as damage."""
         path = os.path.join(self.folder(), "stats")
         muxd = self.port("--stats-json", path)
         sock = self.socket(WORKERS_AT)
@@ -67,7 +67,7 @@ class Vanish(PortCase):
         self.assertEqual((stats["muxd_connections_lost_total"], stats["muxd_damages_total"]), (1, 1))
 
     def test_cable_out_and_in(self):
-        """What was sent while the cable was out arrives when it is in again."""
+        """Bytes sent while the cable was out arrive when it is in again."""
         muxd = self.port("--exit-after", "1")
         sent = worker_stream("w", random.Random(2), 600)
         sock, third = self.socket(WORKERS_AT), len(sent) // 3
@@ -85,7 +85,7 @@ class Vanish(PortCase):
         self.same_by_worker(muxd.stream(), [sent])
 
     def test_end_without_a_cable(self):
-        """Peers that do not answer hold up no end."""
+        """Peers that do not answer do not delay muxd's end."""
         upstream = self.upstream()
         muxd = self.port("--upstream", upstream.endpoint, "--drain-timeout", "2")
         upstream.accept()
@@ -102,7 +102,7 @@ class Vanish(PortCase):
         muxd.wait()
 
     def test_upstream_lost_and_back(self):
-        """The supervisor, reached by the port, goes and comes back: nothing is lost, nothing is double."""
+        """The upstream, reached through the port, goes and comes back: no packet is lost or doubled."""
         upstream = self.upstream()
         upstream.listener.close()
         upstream.listener = socket.create_server((FAR4, 0))

@@ -10,7 +10,7 @@ To build for fuzz and merge:
     CC=clang meson setup build/fuzz -Dfuzz=true -Dc_args=-fsanitize=fuzzer-no-link \\
         -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=2
     ninja -C build/fuzz fuzzers
-An input that fails is left in DIR/findings/NAME; with its repair it goes to regressions/.
+An input that fails is left in DIR/findings/NAME; the fix adds it to regressions/.
 """
 import concurrent.futures
 import glob
@@ -26,10 +26,10 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 CORPORA = os.path.join(HERE, 'corpora')
 JOBS = 2                # fuzzers at a time
 INPUT_MAX_BYTES = 2048  # long enough for a few packets, short enough to be fast
-SLOW_SECONDS = 10       # one input: a finding
+SLOW_SECONDS = 10       # an input that takes longer is a finding
 MEMORY_MB = 2048
 REPLAY_SECONDS = 100
-SPARE_SECONDS = 120     # for start and end of a fuzzer, beyond the time it fuzzes
+SPARE_SECONDS = 120     # for the start and end of a fuzzer, beside the time of fuzzing
 ENVIRONMENT = {**os.environ, 'UBSAN_OPTIONS': 'halt_on_error=1:print_stacktrace=1'}
 
 
@@ -38,7 +38,7 @@ def corpus(name):
 
 
 def unpack(tar, directory):
-    """Only plain files, under their bare names."""
+    """Unpacks plain files only, without their folders."""
     paths = []
     with tarfile.open(tar, 'r:xz') as archive:
         for member in archive:
@@ -50,7 +50,7 @@ def unpack(tar, directory):
 
 
 def collect(name, directory):
-    """The corpus and the regressions as files there; returns their paths."""
+    """Writes the corpus and the regressions into the directory; returns their paths."""
     paths = unpack(corpus(name), directory)
     for path in glob.glob(os.path.join(HERE, 'regressions', name + '-*')):
         paths.append(shutil.copy(path, directory))
@@ -58,7 +58,7 @@ def collect(name, directory):
 
 
 def pack(directory, tar):
-    """The same inputs give the same archive."""
+    """Packs reproducibly: the same inputs give the same archive."""
     with tarfile.open(tar, 'w:xz', preset=9) as archive:
         for name in sorted(os.listdir(directory)):
             with open(os.path.join(directory, name), 'rb') as file:
@@ -92,7 +92,7 @@ def libfuzzer(directory, name, *arguments):
 
 
 def fuzz_one(seconds, directory, name):
-    """Fuzzes from the corpus; True when nothing was found."""
+    """Fuzzes from the corpus; True without findings."""
     with tempfile.TemporaryDirectory() as inputs:
         collect(name, inputs)
         command = libfuzzer(directory, name, '-max_total_time=%d' % seconds,
@@ -126,7 +126,7 @@ def gather(paths, directory):
 
 
 def merge(directory, name, *paths):
-    """An input that fails is left out, and makes this fail."""
+    """An input that fails is not added, and makes the merge fail."""
     findings = findings_of(directory, name)
     before = set(os.listdir(findings))
     with tempfile.TemporaryDirectory() as inputs, tempfile.TemporaryDirectory() as merged:

@@ -1,12 +1,12 @@
 /*
- * What hostile streams cost: CPU through the node's core, receive to batch, held against good
- * packets of 100 bytes that are received in the same pieces, in the same run.
+ * The cost of hostile streams: CPU through the node's core, from receive to batch, compared with
+ * good packets of 100 bytes that are received in the same pieces, in the same run.
  *
  * Small frames cost more than their few bytes: a bad packet of 8 bytes makes a report of 150. But
- * a link's turn is over when it has sent its share of bytes upstream, a report's like all others,
- * and no frame counts as few. So a stream is fine when either its bytes cost at most
- * BYTE_RATIO_MOST times as much, or what its frames are charged costs at most CHARGE_RATIO_MOST
- * times as much: then it takes from other links hardly more than good packets do.
+ * a link's turn is over when it has sent its share of bytes upstream, with reports included, and
+ * each frame is charged a least number of bytes. So a stream passes when either its bytes cost at
+ * most BYTE_RATIO_MOST times as much, or its charged bytes cost at most CHARGE_RATIO_MOST times as
+ * much: then it takes from other links hardly more than good packets do.
  *
  * usage: hostile_cost [NAME...]
  */
@@ -23,9 +23,9 @@
 #include <unistd.h>
 
 /*
- * Five is demanded and 4.9 reached (half headers, tags of a byte), but for frames of some 35 bytes
- * and less; 1.9 is reached for what is charged (tests without end). The rest is what a busy machine
- * adds.
+ * The requirement is 5, and the measured maximum 4.9 (half headers, tags of a byte), except for
+ * frames of some 35 bytes and less; for charged bytes the maximum is 1.9 (tests without end). The
+ * rest is a margin for a busy machine.
  */
 #define BYTE_RATIO_MOST 5.5
 #define CHARGE_RATIO_MOST 2.2
@@ -34,16 +34,16 @@
 #define CHARGED_LEAST_BYTES 80
 
 #define STREAM_BYTES ((size_t)2 << 20)
-#define ROUNDS 5 /* the least counts: what disturbs only adds */
-#define TRIES 4  /* for a machine that is busier in one of the two measurements */
+#define ROUNDS 5 /* the least value counts: disturbances only add */
+#define TRIES 4  /* the machine may be busier in one of the two measurements */
 #define INPUTS 64
 #define MEMORY_BYTES ((size_t)64 << 20)
 #define RECEIVE_NS 1000000u /* the time between two receives */
 
-/* For each byte of input. */
+/* Per byte of input. */
 struct cost {
     double ns;
-    double cpu;    /* instructions where they can be counted: the same in every run; else ns */
+    double cpu;    /* instructions where they can be counted (the same in every run), or ns */
     double frames; /* packets, runs of chatter, damages */
     double sent_bytes;
     double charged_bytes;
@@ -76,7 +76,7 @@ static struct mux *open_mux(uint8_t *memory) {
     return mux;
 }
 
-/* The received bytes are lent from where the stream lies. */
+/* Lends the received bytes directly from the stream. */
 static void receive(struct mux_link *link, const struct mux_span bytes, uint64_t now_ns) {
     unsigned i = 0;
     while (buffers[i].holders)
@@ -94,7 +94,7 @@ static void turn(struct mux *mux, uint64_t now_ns) {
     }
 }
 
-/* A link's life: the stream as it comes, and its end. */
+/* A link from beginning to end: the stream in pieces, and its end. */
 static void pass(struct mux *mux, const struct mux_span stream, size_t receive_bytes) {
     static uint64_t now_ns = 1;
     struct mux_link_config config = {"peer", "", false, NULL};
@@ -121,7 +121,7 @@ static uint64_t cpu_ns(void) {
     return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
-/* -1: not allowed here, time alone counts. */
+/* -1: not allowed on this machine; then CPU time is measured. */
 static int open_counter(void) {
     struct perf_event_attr attributes = {
         .type = PERF_TYPE_HARDWARE,
@@ -180,7 +180,7 @@ static bool wanted(const char *name, int argc, char **argv) {
     return argc == 1;
 }
 
-/* The stream, and good packets received in the same pieces. */
+/* The costs of the stream, and of good packets received in the same pieces. */
 struct pair {
     struct cost cost, good;
     double by_byte, by_charge;

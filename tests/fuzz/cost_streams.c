@@ -12,7 +12,7 @@ static void add(struct bytes *stream, const void *bytes, size_t len) {
     bytes_append(stream, mux_span(bytes, len));
 }
 
-/* The same bytes again and again. */
+/* Repeats the same bytes. */
 static void fill(struct bytes *stream, const void *bytes, size_t len) {
     for (size_t at = 0; at < PIECE_BYTES; at += len)
         add(stream, bytes, len);
@@ -135,7 +135,7 @@ static void insane_lengths(struct bytes *stream) {
     FILL(stream, "\xB3\x20\x10\xC0");
 }
 
-/* As many fields as can be looked at before the last one does not end at the CRC. */
+/* Many fields are checked before the last one does not end at the CRC. */
 static void refuted_late(struct bytes *stream) {
     FILL(stream, "\xB3\x2E\x60\x17\1\2\3\4\5\0\0\0\0\1");
 }
@@ -144,7 +144,7 @@ static void refuted_early(struct bytes *stream) {
     FILL(stream, "\xB3\x28\x00\x08\x3F");
 }
 
-/* Each is refuted only 1500 bytes later, by what then stands there; the next begins in it. */
+/* Each is refuted only 1500 bytes later, by the bytes there; the next begins inside it. */
 static void refuted_far(struct bytes *stream) {
     FILL(stream, "\xB3\x28\x20\x4B\xB8\x45\xD9\0");
 }
@@ -236,7 +236,7 @@ static void tests(struct bytes *stream) {
     fill_tests(stream, MUX_STATUS_SUCCESS, 0);
 }
 
-/* A packet that never is whole and in it what rule 8 looks for, always broken. */
+/* A packet that never becomes whole, and inside it packets that rule 8 searches for, all broken. */
 static void add_half(struct bytes *stream, const void *inner, size_t len) {
     static uint8_t content[LARGE_BYTES], out[MUX_PACKET_MAX_BYTES];
     for (size_t at = 0; at + len <= sizeof content; at += len)

@@ -7,10 +7,10 @@
 struct stream {
     const char *name;
     void (*make)(struct bytes *stream); /* appends a piece of it */
-    size_t receive_bytes;               /* how it comes */
+    size_t receive_bytes;               /* of each receive */
 };
 
-/* The first is what the others are held against; a name of NULL ends them. */
+/* The others are compared with the first; a name of NULL ends the list. */
 extern const struct stream cost_streams[];
 
 #endif

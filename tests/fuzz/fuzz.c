@@ -35,7 +35,7 @@ uint8_t *copy_of(struct mux_span bytes) {
     return copy;
 }
 
-/* The length of what looks like a whole packet at the head of `bytes`; 0: nothing does. */
+/* The length of an apparent whole packet at the beginning of `bytes`; 0: there is none. */
 static uint32_t length_at(struct mux_span bytes) {
     uint32_t length, header_bytes;
     if (mux_header_parse(bytes, &length, &header_bytes) || length > bytes.len ||
@@ -66,7 +66,7 @@ bool same_span(struct mux_span a, struct mux_span b) {
     return !a.data == !b.data && mux_span_equal(a, b);
 }
 
-/* Tags are walked: a length may be written in more bytes than it needs. */
+/* Compares tags one by one: a length may be written in more bytes than it needs. */
 static bool same_tags(const struct mux_packet *a, const struct mux_packet *b) {
     struct mux_span a_rest = a->tags, b_rest = b->tags, a_tag, b_tag;
     bool more;

@@ -1,7 +1,7 @@
 /*
  * The node's core, driven by a script: links that come and go, bytes in rooms and buffers, an
- * upstream that is slow or lost, time that passes. What goes up from a link is what a framer of its
- * own makes of the link's bytes, in order and once.
+ * upstream that is slow or lost, time that passes. The packets that go up from a link must be those
+ * that a separate framer finds in the link's bytes, in order and once.
  *
  * Input: mode, then operations: kind, peer, operands.
  */
@@ -13,10 +13,10 @@
 
 #include <stdlib.h>
 
-#define MODE_GATHER 3  /* two bits: how long a gather list may be */
-#define MODE_LEAST 12  /* two bits: from where on bodies are not copied */
+#define MODE_GATHER 3  /* two bits: the greatest length of a gather list */
+#define MODE_LEAST 12  /* two bits: the least body that is not copied */
 #define MODE_NODE 16   /* the upstream is a node */
-#define MODE_INPUTS 32 /* buffers are as large as may be */
+#define MODE_INPUTS 32 /* buffers have the greatest size */
 #define MODE_OFFERS 64 /* links are asked for room after each turn */
 
 #define OPERATIONS_MOST 200
@@ -24,8 +24,8 @@
 #define TICK_LONG_NS 100000000u
 
 /*
- * Content by two bytes of script: more than a link's own store holds, or up to the largest packet.
- * Of all together only so much is made, so that runs are short.
+ * The unit of a content length in the script: for more than a link's own store holds, or up to the
+ * largest packet. The budget is for all contents of a run, so that runs are short.
  */
 #define CONTENT_UNIT_BYTES 1
 #define CONTENT_LARGE_UNIT_BYTES 64
@@ -54,10 +54,10 @@ enum operation {
 };
 
 /*
- * ---- what is done ----
+ * ---- operations ----
  */
 
-/* A packet with much content, some of it, or all but its last bytes; perhaps broken. */
+/* A packet with much content, whole or without its last bytes; it may be broken. */
 static struct bytes large_packet(struct script *script, const struct node *node) {
     static uint8_t content[MUX_PACKET_MAX_BYTES], out[MUX_PACKET_MAX_BYTES];
     uint8_t look = script_byte(script);
@@ -84,7 +84,7 @@ static struct bytes large_packet(struct script *script, const struct node *node)
     return bytes;
 }
 
-/* As far as it is taken: what a paused link does not take is never sent. */
+/* Gives bytes while the link takes them: a paused link's peer does not send the rest. */
 static void give_all(struct node *node, struct peer *peer, struct mux_span bytes, bool offer) {
     for (unsigned i = 0; bytes.len && i < PUSHES_MOST; i++) {
         size_t before = peer->given.len;
@@ -213,16 +213,16 @@ static void operate(struct node *node, struct script *script) {
 }
 
 /*
- * ---- what must have come of it ----
+ * ---- the expected output ----
  */
 
-/* What went up under a segment: packets one by one, chatter joined. */
+/* The packets that went up under a segment, one by one, and chatter, joined. */
 struct record {
     struct bytes bytes;
     bool in_chatter;
 };
 
-/* The node's own words, about tests that its links left behind. */
+/* The node's own message about tests that were in progress on a link. */
 static bool is_own(const struct mux_packet *packet) {
     return mux_span_equal(packet->file_name, mux_span_text("muxd"));
 }
@@ -294,7 +294,7 @@ static struct record expected(const struct past *past) {
     return record;
 }
 
-/* The packet at `*at` of what went up; *at goes on behind it. */
+/* The packet at `*at` of what went up; moves *at past it. */
 static struct mux_span next_up(const struct node *node, size_t *at) {
     uint32_t length, header_bytes;
     struct mux_span rest = mux_span(node->up.data + *at, node->up.len - *at);
@@ -317,8 +317,8 @@ static struct record found(const struct node *node, struct mux_span segment) {
 }
 
 /*
- * What the framer alone does not know: a packet that was looked into (rule 8); nodes, which share
- * segments with their earlier connections and send again what was cut.
+ * A framer alone does not model: a packet that was searched (rule 8); nodes, whose connections
+ * share a segment and which send cut packets again.
  */
 static bool is_comparable(const struct node *node) {
     return !node_count(node, MUX_COUNT_abandoned_packets) &&
@@ -326,7 +326,7 @@ static bool is_comparable(const struct node *node) {
            !node_count(node, MUX_COUNT_nodes_refused);
 }
 
-/* All that went up is whole packets with good CRCs; a node's strings are its own affair. */
+/* Only whole packets with good CRCs went up; a node's strings are not checked. */
 static void check_up(const struct node *node) {
     bool trusted = node_count(node, MUX_COUNT_nodes_connected) > 0;
     size_t at = 0;

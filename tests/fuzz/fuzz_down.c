@@ -1,9 +1,9 @@
 /*
- * The way down: whatever comes from the upstream, in whatever pieces, each link is sent the packets
- * that its segment names, that segment cut, and nothing else.
+ * The way down: for any bytes from the upstream, in any pieces, each link is sent the packets for
+ * its segment, with that segment stripped, and nothing else.
  *
- * Input: mode, how often the stream comes (a byte), how many cuts (a byte), a byte for each: how
- * long the piece is and whether the upstream is lost behind it; the stream.
+ * Input: mode, number of repetitions of the stream (a byte), number of cuts (a byte), a byte for
+ * each: the piece's length and whether the upstream is lost after it; the stream.
  */
 #include "tests/fuzz/node.h"
 
@@ -23,9 +23,9 @@
 #define CUT_LOST 0x80
 
 #define REPEATS_MOST 40
-#define STEP_NS 50000000u /* a link may be behind for a second */
+#define STEP_NS 50000000u /* small beside the second that a link may be behind */
 
-/* What each link must be sent when all are read in time, by a framer of its own. */
+/* The packets that each link must be sent when all read in time, found by a separate framer. */
 struct model {
     struct mux_framer framer;
     struct bytes want[NODE_LINKS];
@@ -34,11 +34,11 @@ struct model {
 static void connect_all(struct node *node, uint8_t mode) {
     for (unsigned i = 0; i < NODE_LINKS; i++) {
         node_connect(node, &node->peers[i], !((mode & MODE_MUTE) && i == PEER_MUTE));
-        node_give(node, &node->peers[i], mux_span_text("\n")); /* now it has a segment */
+        node_give(node, &node->peers[i], mux_span_text("\n")); /* this gives it a segment */
     }
     node_run(node);
     if (mode & MODE_END)
-        node_end(&node->peers[PEER_END]); /* it is finished when it has its next turn */
+        node_end(&node->peers[PEER_END]); /* it is finished after its next turn */
 }
 
 static void expect(struct model *model, const struct node *node, const struct mux_frame *frame) {
@@ -75,7 +75,7 @@ static void read_all(struct node *node, uint8_t mode) {
     }
 }
 
-/* The piece is taken at last: nobody is waited for longer than a second. */
+/* The mux takes the piece in the end: it waits for a link for at most a second. */
 static void give(struct node *node, struct mux_span piece, uint8_t mode) {
     while (!node_give_down(node, piece)) {
         node->now_ns += STEP_NS;
@@ -105,7 +105,7 @@ static void run(struct node *node, struct model *model, struct script cuts, stru
     }
 }
 
-/* What it was sent is whole packets; all that it should have been, if it could be. */
+/* The peer was sent whole packets; with `exact`, all of them. */
 static void check_peer(const struct peer *peer, const struct bytes *want, bool exact) {
     struct mux_span rest = mux_span(peer->read.data, peer->read.len);
     assert(!exact || mux_span_equal(rest, mux_span(want->data, want->len)));

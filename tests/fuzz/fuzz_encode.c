@@ -1,5 +1,5 @@
 /*
- * Writing: any fields either are refused, with the right reason, or come back as they were.
+ * Writing: any fields are either refused with the right reason, or read back unchanged.
  *
  * Input: mode, status, numbers, then the fields as script_field() reads them; tags one by one.
  */
@@ -11,8 +11,8 @@
 #define MODE_EOF 2
 #define MODE_TIMESTAMP 4
 #define MODE_TAGS 8
-#define MODE_BAD_COUNT 16 /* tag_count is not that of the tags */
-#define MODE_TIGHT 32     /* the room is a little too small, or just not */
+#define MODE_BAD_COUNT 16 /* tag_count is wrong */
+#define MODE_TIGHT 32     /* the room is a little too small, or just large enough */
 
 #define TAGS_MOST 8
 #define TAG_BYTES_MOST ((255 + 2) * TAGS_MOST)

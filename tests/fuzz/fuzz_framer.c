@@ -1,8 +1,8 @@
 /*
- * The framer: however a stream is cut, whatever store it has and whether bytes are fed or received
- * into the store, the same packets, chatter and damage come out, and together they are the stream.
+ * The framer: for any cuts, any store, and bytes fed or received into the store, the same packets,
+ * chatter and damage come out, and together they are the stream.
  *
- * Input: mode, count, `count` bytes that say how to cut, the stream.
+ * Input: mode, count, `count` bytes with the cuts, the stream.
  */
 #include "tests/fuzz/fuzz.h"
 
@@ -10,17 +10,17 @@
 
 #include <stdlib.h>
 
-#define MODE_REPAIR 1 /* CRCs are made right */
+#define MODE_REPAIR 1 /* CRCs are corrected */
 #define MODE_LARGE 2  /* the store is large from the start */
 #define MODE_ROOM 4   /* bytes are received into the store where it offers room */
 #define MODE_FLUSH 8  /* chatter does not wait */
-#define MODE_LOOK 16  /* rule 8 comes into play: only what the frames cover is compared */
+#define MODE_LOOK 16  /* rule 8 may apply: only the bytes that the frames cover are compared */
 
-/* A cut's byte: how long the piece is, 0 for all; and flush or look behind it. */
+/* A cut's byte: the piece's length, 0 for the rest; and a flush or search after it. */
 #define CUT_LENGTH 0x7F
 #define CUT_FLUSH 0x80
 
-/* What came out. Chatter's cuts are free, so neighbours are joined. */
+/* The frames. Chatter may be cut anywhere, so neighbours are joined. */
 struct outcome {
     struct bytes record, stream;
     bool in_chatter;
@@ -47,7 +47,7 @@ static void check_frame(const struct mux_frame *frame) {
     assert(same_fields(&packet, &frame->packet));
 }
 
-/* All that is fed is used up; the store grows as it is asked for. */
+/* Everything fed is used up; the store grows on request. */
 static void take_frames(struct mux_framer *framer, struct outcome *outcome) {
     struct mux_frame frame;
     while (mux_framer_next(framer, &frame), frame.kind != MUX_FRAME_NONE) {
@@ -82,7 +82,7 @@ static void give(struct mux_framer *framer, struct mux_span bytes, uint8_t mode,
     uint8_t *copy = copy_of(bytes);
     mux_framer_feed(framer, mux_span(copy, bytes.len));
     take_frames(framer, outcome);
-    free(copy); /* the framer keeps nothing of it */
+    free(copy); /* the framer refers to none of it */
 }
 
 static void run(struct script cuts, struct script stream, uint8_t mode, struct outcome *outcome) {

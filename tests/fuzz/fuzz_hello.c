@@ -1,6 +1,6 @@
 /*
- * The hello of node links: any content is refused with a reason or gives a hello that can be sent
- * on and is then read as the same.
+ * The hello of node links: any content is refused with a reason, or gives a hello that can be
+ * written again and reads back unchanged.
  *
  * Input: mode, the content or the whole packet.
  */
@@ -24,7 +24,7 @@ static void check_written(const struct mux_hello *hello) {
            strcmp(again.name, hello->name) == 0);
 }
 
-/* How often a line begins with this. */
+/* The number of lines that begin with `start`. */
 static unsigned lines_of(struct mux_span content, const char *start) {
     size_t len = strlen(start);
     unsigned count = 0;

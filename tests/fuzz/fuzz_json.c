@@ -1,6 +1,6 @@
 /*
- * The JSON of mux cat and mux encode: any line is refused with a sentence or gives a good packet;
- * a packet's JSON gives the packet back.
+ * The JSON of mux cat and mux encode: any line is refused with a message or gives a good packet; a
+ * packet's JSON gives the packet back.
  *
  * Input: mode, a line of JSON or a packet.
  */
@@ -12,9 +12,9 @@
 
 #define MODE_PACKET 1 /* a packet, not JSON */
 
-#define OUT_BYTES 65536 /* larger than any input that a fuzzer is let make becomes */
+#define OUT_BYTES 65536 /* larger than the result of any input of the fuzzer */
 
-/* As mux encode reads it. False: refused. */
+/* Encodes as mux encode does. False: refused. */
 static bool encode(struct mux_span line, uint8_t *out, size_t *written) {
     char why[256] = "";
     json_error_t error;
@@ -28,8 +28,7 @@ static bool encode(struct mux_span line, uint8_t *out, size_t *written) {
     return fine;
 }
 
-/* JSON has the time as people read it: nanoseconds of a second and more are carried, if that fits.
- */
+/* JSON carries nanoseconds of a second and more into the seconds, if that fits. */
 static struct mux_packet with_time_carried(struct mux_packet packet) {
     struct mux_time time = mux_packet_time(&packet);
     if (!packet.has_timestamp || time.seconds > UINT32_MAX)
@@ -39,7 +38,7 @@ static struct mux_packet with_time_carried(struct mux_packet packet) {
     return packet;
 }
 
-/* There and back: the same fields. The packet's strings are good: it was parsed. */
+/* To JSON and back: the same fields. The packet was parsed, so its strings are good. */
 static void check_packet(const struct mux_packet *packet) {
     static uint8_t out[OUT_BYTES];
     struct mux_packet again, expected = with_time_carried(*packet);

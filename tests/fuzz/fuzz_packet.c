@@ -1,6 +1,6 @@
 /*
- * One packet: what is read lies inside it, can be written again and is then read as the same; what
- * the header and the first bytes said of it (mux_packet_fits) was right all along.
+ * One packet: its fields lie inside it, can be written again and read back unchanged; and
+ * mux_packet_fits() was right for every beginning of it.
  *
  * Input: mode, the packet's bytes.
  */
@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-#define MODE_REPAIR 1 /* its LENGTH is right: most that are made up would not get past it */
+#define MODE_REPAIR 1 /* LENGTH is corrected: most random ones would be refused */
 
 static void check_inside(struct mux_span field, struct mux_span bytes) {
     assert(!field.data || (field.data >= bytes.data &&
@@ -54,7 +54,7 @@ static void check_written(const struct mux_packet *packet, size_t most) {
     free(gathered);
 }
 
-/* Once refuted it stays refuted, however much more of it comes; and a packet never is. */
+/* A refuted packet stays refuted when more of it comes; a good packet never is. */
 static void check_fits(struct mux_span bytes, uint32_t length, uint32_t header_bytes,
                        bool is_packet) {
     bool fits = true;
@@ -66,7 +66,7 @@ static void check_fits(struct mux_span bytes, uint32_t length, uint32_t header_b
     assert(fits || !is_packet);
 }
 
-/* Says `length` in as many bytes as the number there has, if it can. */
+/* Writes `length` in the width of the present number, if it fits. */
 static void repair_length(uint8_t *bytes, size_t length) {
     unsigned width = 1u + (bytes[3] >> 6);
     if (width > 3 || length < 3 + width || length >= (size_t)1 << (8 * width - 2))

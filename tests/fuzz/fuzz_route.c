@@ -1,6 +1,6 @@
 /*
- * Routing: a segment in front changes the route and nothing else, cutting it gives the packet back,
- * a CRC that was wrong stays wrong, and what grows past the limit is split without a loss.
+ * Routing: a prefix changes the route and nothing else, stripping it gives the packet back, a wrong
+ * CRC stays wrong, and a packet that grows past the limit is split without a loss.
  *
  * Input: mode, the segment (length, bytes), padding (2 bytes), the packet.
  */
@@ -10,8 +10,8 @@
 
 #include <stdlib.h>
 
-#define MODE_RIGHT 1 /* the CRC is made right */
-#define MODE_PAD 2   /* the content is padded to the limit, less what the padding says */
+#define MODE_RIGHT 1 /* the CRC is corrected */
+#define MODE_PAD 2   /* the content is padded to the limit, less `padding` bytes */
 
 static uint8_t *copy_pieces(const struct mux_pieces *pieces) {
     uint8_t *copy = malloc(pieces->len_bytes);
@@ -20,7 +20,7 @@ static uint8_t *copy_pieces(const struct mux_pieces *pieces) {
     return copy;
 }
 
-/* "segment/route", in memory to be freed. */
+/* "segment/route"; the caller frees it. */
 static struct mux_span expected_route(struct mux_span segment, struct mux_span route) {
     struct bytes bytes = {0};
     bytes_append(&bytes, segment);
@@ -31,7 +31,7 @@ static struct mux_span expected_route(struct mux_span segment, struct mux_span r
     return mux_span(bytes.data, bytes.len);
 }
 
-/* The route of `bytes` is `route`, the rest of it as in `packet`. To be freed: route->data. */
+/* The route of `bytes` is `route`, the rest is as in `packet`. */
 static void check_routed(struct mux_span bytes, const struct mux_packet *packet,
                          struct mux_span *route) {
     struct mux_packet routed, want = *packet;
@@ -53,13 +53,13 @@ static void check_strip(struct mux_span bytes, struct mux_span segment,
     uint8_t *copy = copy_pieces(&pieces);
     struct mux_span stripped = mux_span(copy, pieces.len_bytes);
     if (want.route.len == 0)
-        want.route = mux_span(NULL, 0); /* "a/" becomes no route, as "a" does */
+        want.route = mux_span(NULL, 0); /* "a/" becomes no route, just as "a" does */
     check_routed(stripped, packet, &want.route);
     assert(mux_packet_verify(stripped) == right);
     free(copy);
 }
 
-/* The packet written with minimal numbers: is it that already? Then nothing may change. */
+/* The packet is already written with minimal numbers: then no byte may change. */
 static bool is_minimal(struct mux_span bytes, const struct mux_packet *packet) {
     size_t written;
     uint8_t *copy = malloc(bytes.len);
@@ -70,7 +70,7 @@ static bool is_minimal(struct mux_span bytes, const struct mux_packet *packet) {
     return same;
 }
 
-/* There and back again: the very same bytes. */
+/* Prefixed and stripped again: exactly the same bytes. */
 static void check_round_trip(struct mux_span bytes, struct mux_span before,
                              const struct mux_packet *packet) {
     struct mux_packet routed;
@@ -146,7 +146,7 @@ static void check_prefix(const struct mux_prefix *prefix, struct mux_span bytes,
     free(copy);
 }
 
-/* Its content padded so that it is nearly as large as a packet may be. To be freed. */
+/* The packet with padded content, nearly as large as a packet can be. The caller frees it. */
 static struct mux_span padded(const struct mux_packet *packet, size_t len, size_t less) {
     static uint8_t content[MUX_PACKET_MAX_BYTES], out[MUX_PACKET_MAX_BYTES];
     struct mux_packet large = *packet;

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 
 #define SETTLE_NS 10000000u
-#define ROUNDS_MOST 100000 /* a node that needs more will never settle */
+#define ROUNDS_MOST 100000 /* a node that needs more is in an endless loop */
 
-/* Overwritten by every run, never cleared: nobody may count on what is in it. */
+/* Every run overwrites it and none clears it: the core must not depend on its content. */
 static uint8_t memory[MUX_MEMORY_MIN_BYTES];
 
 static void say(void *user, const char *line) {
@@ -72,7 +72,7 @@ void node_connect(struct node *node, struct peer *peer, bool way_down) {
     if (peer->link || node->past_count + NODE_LINKS > NODE_PASTS_MOST)
         return;
     struct mux_link_config config = {"peer", "host", way_down, peer};
-    peer->link = mux_link_open(node->mux, &config); /* NULL: lost nodes have their links still */
+    peer->link = mux_link_open(node->mux, &config); /* NULL: lost nodes still have their links */
     peer->ended = peer->sending = false;
 }
 
@@ -164,14 +164,14 @@ void node_up_take(struct node *node) {
         node->flight = mux_upstream_take(node->mux);
 }
 
-/* How much of `bytes` is whole packets, when `len` of them were sent. */
+/* The length of the whole packets in the first `len` of `bytes`. */
 static size_t whole(const struct bytes *bytes, size_t len) {
     size_t at = 0;
     uint32_t length, header_bytes;
     while (at < len) {
         struct mux_span rest = mux_span(bytes->data + at, bytes->len - at);
         enum mux_error error = mux_header_parse(rest, &length, &header_bytes);
-        assert(!error && length <= rest.len); /* a gather list is whole packets */
+        assert(!error && length <= rest.len); /* a gather list has whole packets */
         if (at + length > len)
             break;
         at += length;
@@ -189,7 +189,7 @@ static void read_up(struct node *node, size_t most) {
     free(sent.data);
 }
 
-/* What a node upstream says to the hello. */
+/* The answer of an upstream node to the hello. */
 static void answer(struct node *node) {
     struct mux_hello hello;
     uint8_t out[MUX_HELLO_PACKET_BYTES];
@@ -243,7 +243,7 @@ static bool is_settled(const struct node *node) {
     for (unsigned i = 0; i < NODE_LINKS; i++)
         if (node->peers[i].link)
             return false;
-    if (node_count(node, MUX_COUNT_links_open)) /* a lost node is waited for */
+    if (node_count(node, MUX_COUNT_links_open)) /* the mux waits for a lost node */
         return false;
     return !node->flight && !mux_upstream_pending_bytes(node->mux) && !mux_busy(node->mux);
 }
@@ -259,7 +259,7 @@ void node_settle(struct node *node) {
         }
         node_run(node);
         if (!mux_upstream_accepted(node->mux)) {
-            node_up_lost(node, 0); /* with half a packet that would swallow the answer */
+            node_up_lost(node, 0); /* it has half a packet that would contain the answer */
             node_up_connected(node);
         }
         node_up_take(node);
@@ -270,7 +270,7 @@ void node_settle(struct node *node) {
         node->now_ns += SETTLE_NS;
         node_up_take(node);
         node_up_sent(node);
-        node_run(node); /* the answer to the hello may still be on its way */
+        node_run(node); /* the answer to the hello may still be in flight */
     }
     assert(node->buffers == 0 || mux_down_pending_bytes(node->mux));
     assert(mux_unframed_bytes(node->mux) == 0);

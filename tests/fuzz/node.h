@@ -1,5 +1,7 @@
-/* A node's core with a few links, no I/O and a script for its owner: what fuzz_core and fuzz_down
- * share. Received buffers are exactly as large as what is in them and freed once released. */
+/*
+ * A node's core with a few links, without I/O, for fuzz_core and fuzz_down. Received buffers are
+ * exactly as large as their bytes, and freed once released.
+ */
 #ifndef TESTS_FUZZ_NODE_H
 #define TESTS_FUZZ_NODE_H
 
@@ -9,21 +11,21 @@
 
 #define NODE_LINKS 6
 #define NODE_INPUTS 16
-#define NODE_RESERVE_INPUTS 4  /* for the upstream, as transports keep some */
-#define NODE_INPUT_BYTES 16384 /* unless it is set up with larger ones */
+#define NODE_RESERVE_INPUTS 4  /* for the upstream, as in transports */
+#define NODE_INPUT_BYTES 16384 /* the default of node_setup.input_bytes */
 #define NODE_IDENTITY "0"
-#define NODE_GRACE_NS 1000000000u /* a lost node is waited for */
+#define NODE_GRACE_NS 1000000000u /* for lost nodes */
 
 struct peer {
     struct mux_link *link; /* NULL: not open */
     struct mux_room offered;
     bool ended, sending;
     struct bytes given; /* to the mux, by its link */
-    struct bytes read;  /* what it was sent */
+    struct bytes read;  /* the bytes that it was sent */
     char segment[32];
 };
 
-/* A link that was finished and closed; its peer may have connected anew. */
+/* A link that was finished and closed; its peer may have connected again. */
 struct past {
     struct bytes given;
     char segment[32];
@@ -36,7 +38,7 @@ struct node_setup {
     unsigned gather_max;
     size_t input_bytes; /* of a received buffer, at most */
     bool upstream_is_node;
-    bool offers; /* after each turn links are asked for room, as muxd does */
+    bool offers; /* asks links for room after each turn, as muxd does */
 };
 
 struct node {
@@ -54,7 +56,7 @@ struct node {
 
 void node_open(struct node *node, const struct node_setup *setup);
 
-/* Everybody sends the rest, reads and ends; the upstream takes all. Then nothing may be left. */
+/* All peers send the rest, read and end; the upstream takes everything. Nothing may be left. */
 void node_settle(struct node *node);
 void node_close(struct node *node);
 
@@ -65,7 +67,7 @@ bool node_give(struct node *node, struct peer *peer, struct mux_span bytes);
 void node_offer(struct peer *peer);
 void node_end(struct peer *peer);
 
-/* The link's connection takes what waits for it; it has sent that. */
+/* The link's connection takes what is queued for it; and has sent it. */
 void node_take(struct peer *peer);
 void node_sent(struct peer *peer);
 

@@ -1,10 +1,10 @@
-/* A fuzzer without libFuzzer: runs it on every file that is named, for any compiler. */
+/* Runs a fuzzer on the named files without libFuzzer, for any compiler. */
 #include "tests/fuzz/fuzz.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#define INPUT_MAX_BYTES 1048576 /* the largest that a fuzzer is let make */
+#define INPUT_MAX_BYTES 1048576 /* larger than any input of a fuzzer */
 
 static bool replay(const char *path) {
     static uint8_t bytes[INPUT_MAX_BYTES];

@@ -1,4 +1,4 @@
-/* What a user of the installed libmux writes: the test ids of a stream on stdin. */
+/* A program for the installed libmux: prints the test ids of a stream on stdin. */
 #include <mux/framer.h>
 #include <mux/report.h>
 #include <mux/route.h>

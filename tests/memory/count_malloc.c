@@ -1,5 +1,5 @@
 /*
- * Preloaded into muxd: counts what it takes from the heap, in a file that the test maps too
+ * Preloaded into muxd: counts its allocations, in a file that the test maps, too
  * (COUNT_MALLOC_FILE, 8 bytes).
  */
 #include <fcntl.h>
@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* glibc's own, so that nothing has to be looked up before the first call */
+/* glibc's own functions, which need no dlsym() before the first call */
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);
 void *__libc_realloc(void *memory, size_t size);

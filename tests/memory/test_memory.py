@@ -1,4 +1,4 @@
-"""What connections and packets cost in memory: goals of the design, held."""
+"""The memory of connections and packets: goals of the design."""
 import mmap
 import os
 import sys
@@ -21,16 +21,16 @@ class Memory(Case):
         muxd = self.muxd(listen=("unix:" + path,))
         before = muxd.resident_bytes()
         socks = [self.socket("unix:" + path) for _ in range(CONNECTIONS)]
-        # the last one is served: all are
+        # the last one is served, so all are
         socks[-1].sendall(packet(test_id="t"))
         self.until(lambda: muxd.stream(), "the packet of the last connection")
         each = (muxd.resident_bytes() - before) / CONNECTIONS
         print("%.0f bytes for an idle connection" % each, file=sys.stderr)
         self.assertLessEqual(each, IDLE_MOST_BYTES)
-        self.assertGreater(each, 300)  # else it was not measured
+        self.assertGreater(each, 300)  # fewer: the measurement failed
 
     def test_no_allocation_per_packet(self):
-        """Small and large packets, chatter, damage, ends of links, the way down: all from the start."""
+        """Small and large packets, chatter, damage, ends of links, packets down: no allocation."""
         path = os.path.join(self.folder(), "count")
         with open(path, "wb") as file:
             file.write(bytes(8))
@@ -42,7 +42,7 @@ class Memory(Case):
             shared = mmap.mmap(file.fileno(), 8)
         calls = lambda: int.from_bytes(shared[:8], sys.byteorder)
         socks = [self.socket(muxd.addresses[0]) for _ in range(10)]
-        self.work(socks, upstream, 1)  # what is made at first use is made now
+        self.work(socks, upstream, 1)  # allocations at the first use happen now
         before = calls()
         self.assertGreater(before, 0)
         self.work(socks, upstream, 10)

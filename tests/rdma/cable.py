@@ -1,4 +1,4 @@
-"""What the tests in the guest share: the cable between two RDMA devices, its faults, what its devices count."""
+"""The rig of the tests in the guest: the cable between two RDMA devices, its faults, its counters."""
 import glob
 import os
 import subprocess
@@ -9,12 +9,12 @@ import harness
 from harness import *
 
 BUILD = os.environ["BUILD"]
-NEAR, NEAR6 = "10.9.0.1", "[fd09::1]"  # of ib0; what connects to them comes from ib1
-MEMORY = ("--memory", "16M")  # all of it pinned, and the machine has 256 MiB for all
+NEAR, NEAR6 = "10.9.0.1", "[fd09::1]"  # of ib0; connections to them come from ib1
+MEMORY = ("--memory", "16M")  # all of it is pinned, and the guest has little memory
 
 
 def run(*argv, patience=PATIENCE):
-    """A command to its end: (exit code, what it said)."""
+    """Runs a command to its end: (exit code, output)."""
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           text=True, timeout=patience)
     return done.returncode, done.stdout
@@ -26,7 +26,7 @@ def must(*argv):
 
 
 def loss(percent):
-    """Both ends of the cable drop so many of the packets that they send."""
+    """Both ends of the cable drop this share of the packets that they send."""
     for device in ("ib0", "ib1"):
         run("tc", "qdisc", "del", "dev", device, "root")
         if percent:
@@ -34,7 +34,7 @@ def loss(percent):
 
 
 def counted(name):
-    """A counter of both devices together."""
+    """The sum of both devices' counters with this name."""
     total = 0
     for path in glob.glob("/sys/class/infiniband/rxe*/ports/1/hw_counters/" + name):
         with open(path) as file:
@@ -43,7 +43,7 @@ def counted(name):
 
 
 def stream_of(number, count, body_bytes):
-    """A worker's stream: outcomes, bodies whose size and bytes differ, chatter between."""
+    """A worker's stream: outcomes, bodies of different sizes and bytes, chatter between them."""
     parts = []
     for i in range(count):
         name = "w%d.t%d" % (number, i)
@@ -58,7 +58,7 @@ def stream_of(number, count, body_bytes):
 
 
 class Cabled(Case):
-    """Each test begins and ends with a cable that loses nothing, and no device was found unprepared."""
+    """Each test begins and ends with a cable without loss; no message may lack a receive buffer."""
 
     def setUp(self):
         super().setUp()
@@ -71,7 +71,7 @@ class Cabled(Case):
         super().tearDown()
 
     def tree(self, place=NEAR, prefix="", top=(), leaf=()):
-        """muxd below a muxd that writes to a file: (top, leaf, path)."""
+        """A muxd below a muxd that writes to a file: (top, leaf, path)."""
         path = os.path.join(self.folder(), "out")
         above = self.muxd("--upstream", "file:" + path, *MEMORY, *top, listen=("rdma:%s:0" % place,))
         below = self.muxd("--upstream", prefix + above.addresses[0], *MEMORY, *leaf)
@@ -93,10 +93,10 @@ class Cabled(Case):
         deadline = time.monotonic() + patience
         for thread in threads:
             thread.join(max(0, deadline - time.monotonic()))
-            self.assertFalse(thread.is_alive(), "a worker still waits")
+            self.assertFalse(thread.is_alive(), "a worker has not ended")
 
     def same_streams(self, stream, streams):
-        """A stream of two levels holds what each worker sent, event by event."""
+        """A stream of two levels has each worker's events."""
         expected = {}
         for sent in streams:
             events = merge_chatter(python_events(sent))

@@ -1,8 +1,8 @@
 /*
  * stranger HOST PORT HELLO [MESSAGE...]: an RDMA client that is no muxd. Connects with HELLO as
- * private data, then sends each MESSAGE; all in hex, "" is empty, and IMM:MESSAGE goes with
- * immediate data. Says on stdout what comes of it: "rejected", or "accepted" and then
- * "disconnected". Waits as long as that takes.
+ * private data, then sends each MESSAGE; all in hex, "" is empty, and IMM:MESSAGE is sent with
+ * immediate data. Prints the result: "rejected", or "accepted" and then "disconnected". Waits for
+ * it without limit.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -15,7 +15,7 @@
 
 #define MESSAGES_MAX 64
 #define MESSAGE_BYTES 65536
-#define RECEIVES 64 /* what the other side may grant itself: it must not be told to wait */
+#define RECEIVES 64 /* more messages than the peer may send: it must find a receive buffer */
 
 static struct ibv_mr *memory;
 

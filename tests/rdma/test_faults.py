@@ -1,4 +1,4 @@
-"""What goes wrong: a peer is killed, packets are lost, nobody reads."""
+"""Faults: a peer is killed, packets are lost, the upstream does not read."""
 from cable import *
 
 
@@ -7,20 +7,20 @@ def numbered(count, body_bytes):
 
 
 def numbers(stream):
-    """Of its whole packets: a stream that broke off may end with a part of one."""
+    """The numbers of its whole packets: a stream that broke off may end with part of a packet."""
     return [int(event["test_id"][1:]) for event in oracle.decode(stream)[:count_packets(stream)]]
 
 
 class Faults(Cabled):
     def supervised(self, *options, address="rdma:%s:0" % NEAR):
-        """(supervisor, muxd that listens by RDMA and has it as upstream)."""
+        """(supervisor, muxd that listens on RDMA, with the supervisor as upstream)."""
         supervisor = self.upstream()
         top = self.muxd("--upstream", supervisor.endpoint, *MEMORY, *options, listen=(address,))
         supervisor.accept()
         return supervisor, top
 
     def send_steadily(self, muxd, packets):
-        """In the background: some 2 MB a second, so that it goes on whatever happens meanwhile."""
+        """Sends some 2 MB a second in the background, during all that the test does."""
         def work():
             with connect(muxd.addresses[0]) as sock:
                 sock.settimeout(None)
@@ -32,7 +32,7 @@ class Faults(Cabled):
         return thread
 
     def test_killed_under_load(self):
-        """kill -9 of the muxd above: nothing double, the rest arrives when it is back."""
+        """kill -9 of the muxd above: no packet comes twice, the rest arrives when it is back."""
         stats = os.path.join(self.folder(), "stats")
         supervisor, top = self.supervised()
         leaf = self.muxd("--upstream", top.addresses[0], *MEMORY, "--stats-json", stats)
@@ -48,7 +48,7 @@ class Faults(Cabled):
         last = ("t%d" % (len(sent) - 1)).encode()
         after = supervisor.read_until(lambda s: last in s[-40000:])
         thread.join(PATIENCE)
-        self.assertIn(leaf.end(), (0, 75))  # 75: what the killed one had not read is in doubt
+        self.assertIn(leaf.end(), (0, 75))  # 75: bytes that the killed one had not read are in doubt
         after = supervisor.read_until(lambda s: False, after)
         supervisor.sock.close()
         self.assertEqual(again.wait(), 0)
@@ -63,7 +63,7 @@ class Faults(Cabled):
         self.assertEqual(counters["muxd_unsent_bytes_total"], 0)
 
     def test_a_killed_worker(self):
-        """A leaf dies: the muxd above says so of its tests, at once, and serves the next."""
+        """A leaf dies: the muxd above reports its tests at once, and serves the next leaf."""
         supervisor, top = self.supervised()
         leaf = self.muxd("--upstream", top.addresses[0], *MEMORY)
         worker = self.socket(leaf.addresses[0])
@@ -87,8 +87,8 @@ class Faults(Cabled):
         self.same_streams(read(path), streams)
 
     def test_the_cable_is_pulled(self):
-        """All is lost for a while. The node below notices and comes back by itself; nothing comes twice, and
-        what is missing it knows to be in doubt."""
+        """All packets are lost for a while. The node below notices and reconnects by itself; no packet comes
+        twice, and it reports missing bytes as in doubt."""
         path = os.path.join(self.folder(), "stats")
         supervisor, top = self.supervised()
         leaf = self.muxd("--upstream", "mux:" + top.addresses[0], *MEMORY, "--stats-json", path)
@@ -108,14 +108,14 @@ class Faults(Cabled):
                       for i in range(arrived[0]))
         self.assertLessEqual(missing, self.fresh_stats(leaf, path)["muxd_in_doubt_bytes_total"])
 
-    def test_nobody_reads(self):
-        """The worker is held, memory stays bounded; later all goes on, byte for byte."""
+    def test_upstream_does_not_read(self):
+        """The worker is held, memory stays bounded; later the stream goes on, byte for byte."""
         supervisor, top = self.supervised()
         leaf = self.muxd("--upstream", top.addresses[0], *MEMORY)
         worker = self.socket(leaf.addresses[0])
         worker.sendall(packet(test_id="first"))
         supervisor.read_events(1)
-        resident = [muxd.resident_bytes() for muxd in (top, leaf)]  # with all that is pinned
+        resident = [muxd.resident_bytes() for muxd in (top, leaf)]  # including pinned memory
         blocks = [packet(test_id="t%d" % i, file_name="f", file_bytes=bytes([i & 255]) * size)
                   for i, size in enumerate([100] * 500 + [20000] * 10 + [200000])]
         block, sent, still = b"".join(blocks), 0, time.monotonic()
@@ -142,7 +142,7 @@ class Faults(Cabled):
         thread.join(PATIENCE)
 
     def test_the_device_goes_away(self):
-        """Its connections are lost. This kernel's device is gone only when who used it has ended."""
+        """Its connections are lost. This kernel removes the device only when its users have ended."""
         supervisor, top = self.supervised()
         leaf = self.muxd("--upstream", "mux:" + top.addresses[0], *MEMORY, "--drain-timeout", "1")
         top.wait_log("is node ")

@@ -1,10 +1,10 @@
-"""Who is no muxd; what an interface offers; machines without RDMA."""
+"""Peers that are no muxd; the endpoints of an interface; machines without RDMA."""
 from cable import *
 
 STRANGER = os.path.join(BUILD, "tests/rdma/stranger")
 
 
-# What two muxd say to each other, by transport/rdma/wire.h.
+# The messages between two muxds, from transport/rdma/wire.h.
 STREAM, END, CLOSE = 1, 2, 4
 
 
@@ -52,7 +52,7 @@ class Strangers(Cabled):
         return self.muxd(*MEMORY, *options, listen=("rdma:%s:0" % NEAR,))
 
     def lives(self, muxd):
-        """It still takes what a muxd sends."""
+        """muxd still receives from another muxd."""
         folder = self.folder()
         with open(os.path.join(folder, "in"), "wb") as file:
             file.write(packet(test_id="lives"))
@@ -77,7 +77,7 @@ class Strangers(Cabled):
         self.lives(muxd)
 
     def test_a_stranger_can_speak_it(self):
-        """Or the tests below would show nothing."""
+        """The stranger's valid messages are accepted: the tests below depend on that."""
         muxd = self.listening()
         status, said = run(STRANGER, NEAR, str(muxd.port), hello().hex(), (head(STREAM) + WORD).hex(), head(END).hex())
         self.assertEqual((status, said), (0, "accepted\ndisconnected\n"))
@@ -86,7 +86,7 @@ class Strangers(Cabled):
         self.assertEqual((event["test_id"], event["route_code"]), ("word", "0"))
 
     def test_messages_of_another_kind(self):
-        """Each costs the stranger its connection, and nobody else anything."""
+        """Each costs the stranger its connection, and does not affect the others."""
         muxd = self.listening()
         other = subprocess.Popen([MUX, "send", muxd.addresses[0]], stdin=subprocess.PIPE)
         self.addCleanup(other.wait)
@@ -97,14 +97,14 @@ class Strangers(Cabled):
         for what, messages in BAD.items():
             status, said = run(STRANGER, NEAR, str(muxd.port), hello().hex(), *[one.hex() for one in messages])
             self.assertEqual((status, said), (0, "accepted\ndisconnected\n"), what)
-        self.not_ready = counted("*rnr*")  # some came without being asked for
+        self.not_ready = counted("*rnr*")  # some came without a credit
         other.stdin.write(WORD)
         other.stdin.close()
         self.assertEqual(other.wait(PATIENCE), 0)
         self.lives(muxd)
 
     def test_one_that_says_nothing(self):
-        """It does not hold up the end."""
+        """It does not delay muxd's end."""
         muxd = self.listening(*NEVER)
         silent = subprocess.Popen([STRANGER, NEAR, str(muxd.port), hello().hex()], stdout=subprocess.PIPE, text=True)
         self.addCleanup(silent.stdout.close)
@@ -114,7 +114,7 @@ class Strangers(Cabled):
         self.assertEqual(muxd.end(), 0)
 
     def test_a_muxd_calls_a_stranger(self):
-        """rping accepts anybody: its answer is no muxd's, and the node says so."""
+        """rping accepts every peer: its answer is not a muxd's, and the node reports that."""
         server = subprocess.Popen(["rping", "-s", "-a", NEAR, "-p", "7999", "-P"], stdin=subprocess.DEVNULL,
                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.addCleanup(server.wait)
@@ -124,7 +124,7 @@ class Strangers(Cabled):
         muxd.wait_log("10.9.0.1:7999.*not reached")
         self.assertEqual(muxd.end(), 75)
 
-    def test_nobody_listens(self):
+    def test_no_listener(self):
         muxd = self.muxd("--upstream", "rdma:%s:7998" % NEAR, *MEMORY)
         muxd.wait_log("not reached: .*Connection refused")
         self.assertEqual(muxd.end(), 0)
@@ -140,7 +140,7 @@ class Interface(Cabled):
         with open(path, "wb") as file:
             file.write(packet(test_id="t"))
         for endpoint in ("tcp:10.9.0.1:%d" % port, "rdma:10.9.0.1:%d" % port):
-            self.assertEqual(run(MUX, "send", endpoint, path)[0], 0)  # it may say what it is trying
+            self.assertEqual(run(MUX, "send", endpoint, path)[0], 0)  # it may print what it tries
         self.assertEqual(muxd.wait(), 0)
         events = python_events(muxd.stream())
         self.assertEqual([(e["test_id"], e["route_code"]) for e in events], [("t", "0"), ("t", "1")])
@@ -153,9 +153,9 @@ class WithoutDevice(Cabled):
             must("rdma", "link", "delete", "rxe" + number)
             self.addCleanup(must, "rdma", "link", "add", "rxe" + number, "type", "rxe", "netdev",
                             "ib" + number)
-        self.not_ready = 0  # their counts have gone with them
+        self.not_ready = 0  # the devices' counters have gone with them
 
-    def test_tcp_is_there(self):
+    def test_tcp_works(self):
         port = free_port()
         muxd = self.muxd(*MEMORY, "--exit-after", "1", listen=("ib0:%d" % port,))
         path = os.path.join(self.folder(), "in")
@@ -165,7 +165,7 @@ class WithoutDevice(Cabled):
         self.assertEqual(muxd.wait(), 0)
         self.assertFalse([line for line in muxd.log if "rdma:" in line])
 
-    def test_rdma_is_refused_in_a_sentence(self):
+    def test_rdma_is_refused_with_a_message(self):
         status, said = run(MUXD, "--io", IO, "--listen", "rdma:%s:0" % NEAR, "--upstream", "file:/dev/null")
         self.assertEqual(status, 1)
         self.assertEqual(len(said.splitlines()), 1, said)

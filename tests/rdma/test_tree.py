@@ -1,4 +1,4 @@
-"""TCP workers, a muxd, RDMA, a muxd, a file: event by event what was sent."""
+"""TCP workers, a muxd, RDMA, a muxd, a file: every event arrives."""
 from cable import *
 
 
@@ -16,12 +16,12 @@ class Tree(Cabled):
         self.assertGreater(counted("sent_pkts"), before, "nothing went by RDMA")
 
     def test_bodies_of_all_sizes(self):
-        """Below, at and above what is sent as a message, and larger than any buffer."""
+        """Below, at and above the size that is sent as a message, and larger than any buffer."""
         sizes = [0, 1, 255, 1000, 4095, 4096, 8191, 8192, 8193, 65535, 65536, 65537, 300000, 1 << 20]
         self.carry([stream_of(i, len(sizes), lambda k: sizes[k]) for i in range(4)], 60)
 
     def test_bodies_in_one_piece_are_not_copied(self):
-        """TCP in and RDMA out, RDMA in and TCP out: only what is around a body is."""
+        """TCP in and RDMA out, RDMA in and TCP out: only the bytes around a body are copied."""
         count, body, around_bytes = 20, os.urandom(20000), 100
         supervisor, folder = self.upstream(), self.folder()
         top = self.muxd("--upstream", supervisor.endpoint, *MEMORY, "--stats-json", folder + "/top",
@@ -42,7 +42,7 @@ class Tree(Cabled):
         self.carry([stream_of(0, 50, lambda k: 1000 * k)], place=NEAR6)
 
     def test_from_an_address(self):
-        """The device of the source address: here that of the other end's, which then talks to itself."""
+        """The source address selects the device: here the other end's, which then talks to itself."""
         path = os.path.join(self.folder(), "out")
         top = self.muxd("--upstream", "file:" + path, *MEMORY, "--exit-after", "1",
                         listen=("rdma:%s:0" % NEAR,))

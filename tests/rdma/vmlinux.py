@@ -6,7 +6,7 @@ UNPACK = {b"\xfd7zXZ\0": ["xz", "-dc"], b"\x28\xb5\x2f\xfd": ["zstd", "-dc"], b"
 
 
 def unpacked(image):
-    """What follows the compressed kernel makes unpackers complain: only their output counts."""
+    """Unpacks. Bytes after the compressed kernel make unpackers complain: only their output counts."""
     for magic, command in UNPACK.items():
         at = image.find(magic)
         while at >= 0:
