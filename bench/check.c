@@ -9,24 +9,24 @@
 #define SIGNATURE 0xB3
 #define TAG_BYTES 9
 #define CRC_BYTES 4
-/* Histogram: per power of two this many steps, so that a step is 3 %. */
+/* Histogram: this many steps per power of two, so that a step is 3 %. */
 #define STEPS 32u
 #define STEPS_SHIFT 5
 #define HISTOGRAM_SIZE (64 * STEPS)
 
 struct check_worker {
     bool begun, ended;
-    uint32_t place; /* in the cycle of the next packet */
+    uint32_t place; /* of the next packet, in the cycle */
     uint64_t packets;
 };
 
-/* What one packet says of where it belongs. */
+/* A packet's statement of its place. */
 struct seen {
     uint32_t worker;
     uint32_t number;
     bool last;
     uint64_t sent_ns;
-    uint64_t bytes; /* without what it is wrapped in */
+    uint64_t bytes; /* without the wrapping */
 };
 
 static int64_t fail(struct check *check, const char *why, uint32_t worker) {
@@ -35,7 +35,7 @@ static int64_t fail(struct check *check, const char *why, uint32_t worker) {
     return -1;
 }
 
-/* A packet that is wrong, for people: text as it is, the rest as dots. */
+/* Shows a wrong packet: text as it is, other bytes as dots. */
 static void show(struct check *check, const uint8_t *packet, size_t len) {
     size_t at = strlen(check->error);
     at += (size_t)snprintf(check->error + at, sizeof check->error - at, ": ");
@@ -124,14 +124,14 @@ static bool read_decimal(const uint8_t *at, size_t len, uint32_t *value) {
     return len > 0 && len < 9;
 }
 
-/* What begins all route codes, and then the worker's own. */
+/* The common beginning of all route codes, then the worker's own segment. */
 static bool read_route(const uint8_t *route, size_t len, const char *prefix, uint32_t *worker) {
     size_t prefix_len = strlen(prefix);
     return len > prefix_len && memcmp(route, prefix, prefix_len) == 0 &&
            read_decimal(route + prefix_len, len - prefix_len, worker);
 }
 
-/* prefix NULL: there is no route code. */
+/* `prefix`: NULL without route codes. */
 static const char *read_fields(struct cursor *cursor, unsigned flags, const char *prefix,
                                struct seen *seen) {
     uint32_t len;
@@ -160,7 +160,7 @@ static const char *read_fields(struct cursor *cursor, unsigned flags, const char
     return cursor->bad || cursor->at != cursor->end ? "its fields' lengths" : NULL;
 }
 
-/* Bytes of the packet in front, 0 when it is not whole yet, -1 with *why set. */
+/* The length of the first packet; 0: it is not whole yet; -1: *why is set. */
 static int64_t read_packet(const uint8_t *data, size_t len, const char *prefix, struct seen *seen,
                            const char **why) {
     if (len < 6)
@@ -186,7 +186,7 @@ static const uint8_t *line_end(const uint8_t *data, size_t len) {
     return end ? end + 1 : NULL;
 }
 
-/* "MSG w.NNNNN 1 LEN\r\n" PACKET "\r\n", or a line of the server's that is none of ours. */
+/* "MSG w.NNNNN 1 LEN\r\n" PACKET "\r\n", or a line from the server itself. */
 static int64_t read_nats(const uint8_t *data, size_t len, struct seen *seen, const char **why,
                          bool *is_packet) {
     const uint8_t *body = line_end(data, len);
@@ -205,7 +205,7 @@ static int64_t read_nats(const uint8_t *data, size_t len, struct seen *seen, con
     return total > (int64_t)len ? 0 : total;
 }
 
-/* "LEN <14>1 - wNNNNN bench - - - sNNNNNNNN xxx": where they are is fixed but for the end. */
+/* "LEN <14>1 - wNNNNN bench - - - sNNNNNNNN xxx": all places are fixed but the end. */
 static int64_t read_syslog(const uint8_t *data, size_t len, struct seen *seen, const char **why) {
     const uint8_t *space = memchr(data, ' ', len < 8 ? len : 8);
     uint32_t record;
@@ -242,7 +242,7 @@ static int64_t take_last(struct check *check, struct check_worker *worker,
     return 0;
 }
 
-/* Holds a packet that was read against the stream of its worker. */
+/* Compares a packet with its worker's stream. */
 static int64_t take_packet(struct check *check, const struct seen *seen) {
     if (seen->worker >= check->workers)
         return fail(check, "a route of no worker", seen->worker);
@@ -297,7 +297,7 @@ static int64_t take_one(struct check *check, const uint8_t *data, size_t len, ui
 int64_t check_take(struct check *check, const uint8_t *data, size_t len, uint32_t connection) {
     size_t done = 0;
     if (check->framing == FRAMING_BYTES) {
-        /* the work of the check without its verdict: the peer shall not have the faster sink */
+        /* the same work without the result, so that this peer's sink is not faster */
         volatile uint32_t crc = crc32_gzip_refl(0, data, len);
         (void)crc;
         done = len;

@@ -1,4 +1,4 @@
-"""Who is measured, how each is started, and what it does less than muxd."""
+"""The programs that are measured, how each is started, and the work of muxd that it does not do."""
 import os
 import resource
 import shutil
@@ -12,8 +12,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 class Contestant:
     """
-    `framing` is how load and sink wrap packets for it (bench/packet.h); `less` says what of muxd's
-    work it does not do; `slow` that it gets fewer packets.
+    `framing` is how load and sink wrap packets for it (bench/packet.h); `less` names the work of muxd
+    that it does not do; `slow` means that it gets fewer packets.
     """
 
     name = less = program = ""
@@ -66,7 +66,7 @@ class Haproxy(Contestant):
     name = program = "haproxy"
     less = "TCP mode: does not parse, one upstream connection for each worker"
     framing = "stream"
-    # it ends at once where the limit of open files, two for each worker, cannot be had
+    # it ends at once where the limit of open files is below two for each worker
     workers_most = resource.getrlimit(resource.RLIMIT_NOFILE)[1] // 2 - 64
 
     def command(self, build, link, cell, scratch):
@@ -142,7 +142,7 @@ ruleset(name="relay" queue.type="Direct") {{
 class Nats(Contestant):
     name = "nats"
     program = "nats-server"
-    less = "messages with a subject: does not parse, no CRC; publishers are held by no back-pressure"
+    less = "messages with a subject: does not parse, no CRC; publishers get no back-pressure"
     framing = "nats"
     workers_most = 256
     packet_most = 1 << 19
@@ -156,7 +156,7 @@ class Nats(Contestant):
 
 
 class Direct(Contestant):
-    """No relay: what the link, the load and the sink can do, the two on a core each, or on one."""
+    """No relay: the limit of link, load and sink, these two on a core each, or on one."""
 
     framing = "stream"
 
@@ -165,7 +165,7 @@ class Direct(Contestant):
         self.emulated_only = one_core
         self.less = "no relay at all: load and sink alone; its CPU is the sink's"
         if one_core:
-            self.less += ". They share a core, as beside a relay: what no relay can surpass here"
+            self.less += ". They share a core, as beside a relay: no relay can surpass this here"
 
     def found(self, _build):
         return True

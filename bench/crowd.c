@@ -1,7 +1,7 @@
 /*
  * bench-crowd ENDPOINT COUNT FILE TIMES: many workers in one process, over a transport. Opens COUNT
- * connections, says "connected" when all are open, sends the file TIMES times on each, says how
- * many seconds it took until the other side had closed all. Exit code 1 if one was lost.
+ * connections, prints "connected" when all are open, sends the file TIMES times on each, and prints
+ * the seconds until the other side has closed all. Exit code 1 if one was lost.
  */
 #include "tools/base/loop.h"
 #include "tools/node/stacks.h"
@@ -12,14 +12,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RECEIVE_BYTES (1 << 20) /* nothing comes back but the end */
+#define RECEIVE_BYTES (1 << 20) /* only the end comes back */
 #define BUFFER_BYTES 4096
 #define FILE_MOST_BYTES (4 << 20)
-#define CONNECTING_MOST 32 /* at a time: a listener's queue of requests is short */
+#define CONNECTING_MOST 32 /* at a time: a listener's queue is short */
 
 struct member {
     struct loop_handler base;
-    unsigned sent; /* how often the file was */
+    unsigned sent; /* the number of times that the file was sent */
 };
 
 static struct {
@@ -32,7 +32,7 @@ static struct {
     unsigned count, begun, connecting, connected, closed;
     unsigned times;
     struct member *members;        /* one for each connection */
-    struct transport_conn **conns; /* as they were connected */
+    struct transport_conn **conns; /* in the order of connecting */
 } crowd;
 
 static void die(const char *operation, const char *why) {
@@ -47,7 +47,7 @@ static void find(const char *text) {
         die(text, why);
 }
 
-/* The file lies in the arena, as what muxd sends does. */
+/* The file is in the arena, like muxd's own output. */
 static void read_file(const char *path) {
     uint8_t *at = crowd.stacks.memory.data;
     FILE *stream = fopen(path, "r");

@@ -1,4 +1,4 @@
-"""Instructions a packet costs in memory, counted by callgrind: the same every time, on a noisy machine too."""
+"""Instructions per packet in memory, counted by callgrind: the same in every run, also on a noisy machine."""
 import re
 import shutil
 import subprocess
@@ -12,7 +12,7 @@ def found():
 
 
 def count(path):
-    """Of each row of bench_core, over all its streams."""
+    """The count of each row of bench_core, over all its streams."""
     figures = {}
     for name, function in ROWS.items():
         done = subprocess.run(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",

@@ -1,4 +1,4 @@
-"""The links that are measured: emulated by network namespaces and veth, or real ones to bench/peer."""
+"""The links that are measured: emulated with network namespaces and veth, or real ones to bench/peer."""
 import json
 import os
 import queue
@@ -15,10 +15,10 @@ PREFIX = "muxd-bench-"
 PEER_PORT = 7534
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 SAID_BYTES = 1 << 16
-PATIENCE = 60  # seconds for one line of a program of ours; a run that takes longer has failed
+PATIENCE = 60  # seconds for one line of our programs; a run that takes longer has failed
 
 
-# A link is up, and the neighbours know each other, once a connection is refused over it.
+# A connection that is refused over a link shows that it is up and neighbours are resolved.
 REFUSED = """
 import socket, sys
 for _ in range(20):
@@ -33,11 +33,11 @@ sys.exit("no way to " + sys.argv[1])
 
 
 class Failed(Exception):
-    """A run that has no figure, and why."""
+    """A run without a figure, with the reason."""
 
 
 class Lines:
-    """A program that is spoken with by lines, here or on the peer."""
+    """A program that exchanges lines with us, here or on the peer."""
 
     def __init__(self, reader, writer):
         self.writer = writer
@@ -45,7 +45,7 @@ class Lines:
         threading.Thread(target=self._read, args=(reader,), daemon=True).start()
 
     def _read(self, reader):
-        signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)  # they are the main thread's, which may have them wait
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)  # only the main thread handles them, and may block them
         try:
             for line in reader:
                 self.lines.put(line.strip())
@@ -70,7 +70,7 @@ class Lines:
 
 
 class Local(Lines):
-    """A process here; its CPU time, with that of its children, is known in the end."""
+    """A process on this host; its CPU time, with its children's, is known at its end."""
 
     def __init__(self, argv, cpu, namespace=None):
         self.name = os.path.basename(argv[2] if argv[0] == "env" else argv[0])
@@ -83,14 +83,14 @@ class Local(Lines):
         super().__init__(self.process.stdout, self.process.stdin)
 
     def said(self):
-        """The end of what it wrote to stderr. Not by seek(): the file's offset is the program's, too."""
+        """The end of its stderr. Without seek(): the program shares the file's offset."""
         written = os.pread(self.errors.fileno(), SAID_BYTES, 0).decode(errors="replace")
         return "; ".join(written.strip().splitlines()[-3:])
 
     def go_first(self):
         """
-        Where latency is measured: it does not wait for its core, which the machine's other tasks have for
-        milliseconds, too. Where we may not say so it waits.
+        For latency: the program does not wait for its core, which other tasks use for milliseconds, too.
+        Without permission for that it waits.
         """
         try:
             os.sched_setscheduler(self.pid, os.SCHED_FIFO, os.sched_param(1))
@@ -101,7 +101,7 @@ class Local(Lines):
         return time.clock_gettime(~self.pid << 3 | 2)  # the process's own clock, CPUCLOCK_SCHED
 
     def wait(self, patience):
-        """Reaps it and keeps its usage; False: it is still there."""
+        """Reaps it and keeps its usage; False: it is still running."""
         until = time.monotonic() + patience
         while self.usage is None:
             pid, status, usage = os.wait4(self.pid, os.WNOHANG)
@@ -127,7 +127,7 @@ class Local(Lines):
 
 
 class Remote(Lines):
-    """A program on the other host, by its bench/peer: one connection is one program."""
+    """A program on the other host, started by its bench/peer: one connection for each program."""
 
     def __init__(self, host, argv):
         self.name = f"{argv[0]} on {host}"
@@ -139,7 +139,7 @@ class Remote(Lines):
         super().__init__(stream, stream)
 
     def said(self):
-        return "see what bench/peer wrote there"
+        return "see the output of bench/peer there"
 
     def go_first(self):
         pass
@@ -165,15 +165,15 @@ def read(path, default=""):
 
 
 def cpus():
-    """(the relay's, the load's and the sink's): different ones if there are two."""
+    """The CPUs of (the relay, the load and the sink): different ones if there are two."""
     usable = sorted(os.sched_getaffinity(0))
     return usable[0], usable[-1]
 
 
 def steer(interface, cpu, *inside):
     """
-    What the interface receives is worked on by this CPU, as a machine does it with its own. By itself a veth
-    lets the sender's do it, so that a relay would pay for the TCP of its peers.
+    Makes this CPU handle the interface's receive work, as each machine does for its own interfaces. By default
+    the sender's CPU does it for a veth, so that a relay would pay for the TCP of its peers.
     """
     digits = f"{1 << cpu:x}"
     words = [digits[max(0, end - 8):end] for end in range(len(digits), 0, -8)]
@@ -182,8 +182,8 @@ def steer(interface, cpu, *inside):
 
 class Emulated:
     """
-    Two namespaces, `farm` with the workers and the supervisor, `hub` with the relay, and two equal
-    cables: workers to relay, relay to supervisor. Inside the hub the first has the link's name.
+    Two namespaces, `farm` with the workers and the upstream, `hub` with the relay, and two equal
+    cables: workers to relay, relay to upstream. Inside the hub the first has the link's name.
     """
 
     KINDS = {
@@ -209,7 +209,7 @@ class Emulated:
             for namespace in (self.farm, self.hub):
                 run("ip", "netns", "add", namespace)
                 run("ip", "-n", namespace, "link", "set", "lo", "up")
-                # or a new interface has a tentative address for a second, and who binds to it waits
+                # otherwise a new interface's address is tentative for a second, and bind() must wait
                 run("ip", "netns", "exec", namespace, "sh", "-c",
                     "echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad")
             for interface, subnet in ((self.interface, 1), ("up0", 2)):
@@ -219,7 +219,7 @@ class Emulated:
                     self._configure(namespace, interface, f"10.77.{subnet}.{host}/24")
                     if self.steered and relay_cpu != load_cpu:
                         steer(interface, cpu, "ip", "netns", "exec", namespace)
-            for address in (self.hub_address, "10.77.2.2"):  # up, and the neighbours known
+            for address in (self.hub_address, "10.77.2.2"):  # up, with resolved neighbours
                 run("ip", "netns", "exec", self.farm, sys.executable, "-c", REFUSED, address)
         except BaseException:
             self.__exit__()
@@ -227,7 +227,7 @@ class Emulated:
         return self
 
     def _configure(self, namespace, interface, address):
-        # what ended must not keep the ports from the next ten thousand connections
+        # closed connections must not keep their ports from the next ten thousand
         run("ip", "netns", "exec", namespace, "sh", "-c", "cd /proc/sys/net/ipv4 && "
             "echo 10000 65000 >ip_local_port_range && echo 1000 >tcp_max_tw_buckets")
         run("ip", "-n", namespace, "link", "set", interface, "mtu", str(self.mtu), "up")
@@ -237,7 +237,7 @@ class Emulated:
                 "tbf", "rate", self.rate, "burst", "512kb", "latency", "40ms")
 
     def __exit__(self, *_):
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)  # a second Ctrl-C waits until all is removed
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)  # a second Ctrl-C waits for the removal
         try:
             remove(self.farm, self.hub)
         finally:
@@ -254,7 +254,7 @@ class Emulated:
 
 
 class Hardware:
-    """The real interface NAME; the workers and the supervisor are on HOST, where bench/peer runs."""
+    """The real interface NAME; the workers and the upstream are on HOST, where bench/peer runs."""
 
     emulated = False
 
@@ -296,7 +296,7 @@ class Hardware:
 
 
 def remove(*namespaces):
-    """Removes namespaces, and with them their processes' links; what is gone already is fine."""
+    """Removes namespaces, and with them their links; missing ones are fine."""
     for namespace in namespaces:
         pids = subprocess.run(["ip", "netns", "pids", namespace], capture_output=True, text=True)
         for pid in pids.stdout.split():
@@ -308,7 +308,7 @@ def remove(*namespaces):
 
 
 def sweep():
-    """Removes what a run that was killed left behind."""
+    """Removes the namespaces of a run that was killed."""
     for name in os.listdir("/run/netns") if os.path.isdir("/run/netns") else []:
         owner = re.fullmatch(PREFIX + r"(\d+)-\w+", name)
         if owner and not os.path.exists(f"/proc/{owner[1]}"):

@@ -1,7 +1,7 @@
 /*
- * bench-load --connect HOST:PORT ...: W workers' streams from one process. Packets lie prebuilt in
- * memory, so that the load costs little more than its sends. Says "connected", waits for a line on
- * stdin, sends, says what it sent, and ends at the end of stdin.
+ * bench-load --connect HOST:PORT ...: W workers' streams from one process. Packets are prebuilt in
+ * memory, so that the load costs little more than its sends. Prints "connected", waits for a line
+ * on stdin, sends, prints what it sent, and ends at the end of stdin.
  */
 #include <assert.h>
 #include <errno.h>
@@ -26,7 +26,7 @@
 
 struct cycle {
     uint8_t *data;
-    size_t *offset; /* of packet i; holds a write more than the cycle */
+    size_t *offset; /* of packet i, for one write more than the cycle */
 };
 
 struct worker {
@@ -34,7 +34,7 @@ struct worker {
     bool blocked, ended;
     uint32_t next; /* place in the cycle */
     uint64_t sent;
-    const uint8_t *data; /* what is on its way */
+    const uint8_t *data; /* being sent */
     size_t left;
     const struct cycle *cycle;
     uint8_t *stamped; /* paced: the packet with its time */
@@ -89,7 +89,7 @@ static struct worker *connect_workers(void) {
     return workers;
 }
 
-/* What the worker writes next; false: it has ended. */
+/* Chooses the worker's next write; false: it has ended. */
 static bool next_write(struct worker *worker, uint32_t index) {
     if (worker->ended)
         return false;

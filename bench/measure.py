@@ -1,4 +1,4 @@
-"""Runs of one contestant on one cell of work, and what they come to."""
+"""Runs of one contestant on one cell of work, and their summary."""
 import dataclasses
 import json
 import os
@@ -16,12 +16,12 @@ SLOW_BYTES = 64 << 20
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """What is sent. A bytes of 0 is the realistic mix; write_bytes of 0 is one packet a write."""
+    """The work. bytes 0: the realistic mix; write_bytes 0: one packet per write."""
 
     bytes: int
     workers: int
     write_bytes: int = 0
-    rate: int = 0  # packets a second of all workers; 0: as fast as it goes
+    rate: int = 0  # packets a second of all workers; 0: as fast as possible
 
     def packets_a_write(self):
         return max(1, self.write_bytes // (self.bytes or 150))
@@ -52,16 +52,16 @@ def wait_until_listening(relay, port):
 
 
 def wait_for_children(relay):
-    """Those of a relay with a process for each worker end by themselves; their CPU counts once they have."""
+    """A relay's processes for each worker end by themselves; only then their CPU time counts."""
     for _ in range(400):
         if not read(f"/proc/{relay.pid}/task/{relay.pid}/children"):
             return
         time.sleep(0.005)
-    raise Failed(f"{relay.name}: its processes go on after the load")
+    raise Failed(f"{relay.name}: its processes did not end after the load")
 
 
 class Run:
-    """One run: sink, relay and load, in the order in which they find each other."""
+    """One run: sink, relay and load, started in the order in which they connect."""
 
     def __init__(self, build, link, contestant, cell, seconds):
         self.build, self.link, self.contestant, self.cell = build, link, contestant, cell
@@ -157,7 +157,7 @@ class Run:
 
 
 def summarize(samples):
-    """Medians of what was measured, the range of each, and each round's own: for ratios within a round."""
+    """Medians, ranges, and the figures of each round, for ratios within a round."""
     keys = [key for key in samples[0] if key != "round" and all(key in sample for sample in samples)]
     row = {key: statistics.median(sample[key] for sample in samples) for key in keys}
     row["range"] = {key: [min(sample[key] for sample in samples), max(sample[key] for sample in samples)]
@@ -168,7 +168,7 @@ def summarize(samples):
 
 
 def stack_results(link, cells, samples, table):
-    """What bench/rdma and bench/dpdk hand to bench/run; samples: {work: {contestant: its samples}}."""
+    """The results that bench/rdma and bench/dpdk give bench/run; samples: {work: {contestant: its samples}}."""
     rows = [{"link": link, "contestant": who, "packet_bytes": cells[work].bytes, "workers": cells[work].workers,
              "write_bytes": cells[work].write_bytes, "rate": 0, **summarize(taken)}
             for work, rows_of in samples.items() for who, taken in rows_of.items()]

@@ -1,7 +1,7 @@
 """
 usage: natural.py PORT UPSTREAM-HOST UPSTREAM-PORT WORKERS
 
-The multiplexer that python-subunit's parts suggest: a thread and a parser for each worker, one queue,
+The natural multiplexer with python-subunit's parts: a thread and a parser for each worker, one queue,
 one writer. Ends with the last worker.
 """
 import queue

@@ -1,4 +1,4 @@
-/* Sockets and clocks of the benchmark's programs. What fails ends the program with the reason. */
+/* Sockets and clocks of the benchmark's programs. A failure ends the program with the reason. */
 #ifndef BENCH_NET_H
 #define BENCH_NET_H
 

@@ -1,4 +1,4 @@
-"""What the link can do without us: netperf (iperf3 where it is not there) on the same link."""
+"""The link's limit without us: netperf (or iperf3 where that is missing) on the same link."""
 import glob
 import json
 import os
@@ -27,8 +27,8 @@ def with_non_free(text):
 
 def install(build):
     """
-    netperf is not free in Debian's sense. It is unpacked into the build directory, by private
-    copies of the system's sources to which non-free is added; the system's stay as they are.
+    netperf is in Debian's non-free. It is unpacked into the build directory, with private copies of the
+    system's sources to which non-free is added; the system's stay as they are.
     """
     with tempfile.TemporaryDirectory() as private:
         os.chmod(private, 0o755)
@@ -48,7 +48,7 @@ def install(build):
 
 
 def program(build, name):
-    """`name` from the build directory or the system, with what it needs to run; None: not there."""
+    """`name` from the build directory or the system, with its environment; None: missing."""
     own = f"{build}/netperf/usr/bin/{name}"
     if os.path.exists(own):
         libraries = f"{build}/netperf/usr/lib/{os.uname().machine}-linux-gnu"
@@ -58,7 +58,7 @@ def program(build, name):
 
 
 def found(build):
-    """Which of the two it will be."""
+    """The name of the one that is available."""
     if program(build, "netserver") and program(build, "netperf"):
         return "netperf"
     return "iperf3" if program(build, "iperf3") else None
@@ -102,7 +102,7 @@ def stream_row(bits_per_s, seconds, cpu):
 
 
 def stream(build, link, seconds):
-    """A row: one connection, as fast as it goes; the CPU is the receiver's."""
+    """A row: one connection, as fast as possible; the CPU is the receiver's."""
     seconds = max(1, round(seconds))
     if found(build) == "netperf":
         values, cpu = netperf(build, link, "TCP_STREAM", seconds, "THROUGHPUT,ELAPSED_TIME")
@@ -115,7 +115,7 @@ def stream(build, link, seconds):
 
 
 def round_trips(build, link, seconds):
-    """A row: one byte there and back, again and again."""
+    """A row: one byte there and back, repeatedly."""
     wanted = "TRANSACTION_RATE,P50_LATENCY,P99_LATENCY"
     values, cpu = netperf(build, link, "TCP_RR", max(1, round(seconds)), wanted)
     rate = values["TRANSACTION_RATE"]

@@ -1,6 +1,6 @@
 /*
- * bench-null PORT UPSTREAM-HOST UPSTREAM-PORT WORKERS: the least that a relay can do. epoll, read,
- * send; bytes of all connections into one, packets torn as they come. Ends with the last worker.
+ * bench-null PORT UPSTREAM-HOST UPSTREAM-PORT WORKERS: the least work of a relay. epoll, read,
+ * send; bytes of all connections into one, without regard for packets. Ends with the last worker.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -22,7 +22,7 @@ static void watch(int epoll, int fd) {
         die("epoll_ctl");
 }
 
-/* Returns how many connections ended: 0 or 1. */
+/* Returns the number of connections that ended: 0 or 1. */
 static int relay(int from, int to) {
     ssize_t got = recv(from, buffer, sizeof buffer, MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR))

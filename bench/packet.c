@@ -25,7 +25,7 @@
 #define OUTPUT_BYTES 60
 #define MIX_ID_BYTES 80
 #define MIX_MEAN_BYTES 150
-#define BULK_SECONDS 1700000000u /* any time will do where latency is not measured */
+#define BULK_SECONDS 1700000000u /* any time; latency is not measured with it */
 
 int framing_parse(const char *name) {
     static const char *const names[] = {"subunit", "stream", "bytes", "nats", "syslog"};
@@ -72,7 +72,7 @@ static uint8_t *put_string(uint8_t *out, const char *text) {
     return out + len;
 }
 
-/* Seconds, and nanoseconds in the four-byte form: their place is the same in every packet. */
+/* Seconds, and nanoseconds in four bytes, so that their place is the same in every packet. */
 static uint8_t *put_time(uint8_t *out, uint64_t ns) {
     out = put_u32(out, (uint32_t)(ns / 1000000000u));
     return put_u32(out, 0xC0000000u | (uint32_t)(ns % 1000000000u));
@@ -92,18 +92,18 @@ static size_t file_field_bytes(uint32_t bytes) {
     return bytes ? 24 + 10 + (bytes < 64 ? 1 : bytes < 16384 ? 2 : 3) + bytes : 0;
 }
 
-/* All but the length field: flags, time, id, tag, file, CRC. */
+/* The bytes without the length field: flags, time, id, tag, file, CRC. */
 static uint32_t shape_bytes(struct shape shape) {
     uint32_t bytes = (uint32_t)(3 + 8 + 2 + shape.id_bytes + 11 +
                                 file_field_bytes(shape.file_bytes) + CRC_BYTES);
     return bytes + (bytes < 16382 ? 2 : 3);
 }
 
-/* A packet of exactly that many bytes: the test id takes what the rest leaves. */
+/* A packet of exactly `bytes` bytes: the test id fills what the other fields leave. */
 static struct shape shape_of_size(uint32_t bytes, unsigned status) {
     struct shape shape = {0, bytes >= 256 ? bytes - 150 : 0, status};
     shape.id_bytes = bytes - shape_bytes(shape);
-    assert(shape.id_bytes >= 64 && shape.id_bytes < ID_MOST_BYTES); /* its length takes two bytes */
+    assert(shape.id_bytes >= 64 && shape.id_bytes < ID_MOST_BYTES); /* its length needs two bytes */
     return shape;
 }
 
@@ -178,7 +178,7 @@ size_t packet_build(uint8_t *out, enum framing framing, uint32_t packet_bytes, u
                     uint32_t number, int last) {
     if (framing == FRAMING_SYSLOG)
         return build_syslog(out, packet_bytes, worker, number, last);
-    /* the last one stands for no test: it is an outcome of its own */
+    /* the last packet belongs to no test: it is an outcome by itself */
     struct shape shape =
         last ? shape_of_size(PACKET_LEAST_BYTES, SUCCESS) : shape_of(packet_bytes, number);
     if (framing != FRAMING_NATS)

@@ -1,4 +1,4 @@
-"""Plots for people, as SVG in the page itself."""
+"""Plots, as SVG inside the page."""
 import html
 import math
 
@@ -23,7 +23,7 @@ def svg(width, height, parts):
 
 
 def bars(title, rows, figure, factor):
-    """One bar a contestant; one that is far longer than the median is cut off, and says so."""
+    """One bar for each contestant; one far longer than the median is cut, and marked so."""
     rows = [row for row in rows if figure in row]
     if not rows:
         return ""
@@ -45,7 +45,7 @@ def bars(title, rows, figure, factor):
 
 
 def lines(title, rows, over, figure, factor):
-    """A curve a contestant, both axes logarithmic; only for those with two points and more."""
+    """One curve for each contestant with at least two points; both axes are logarithmic."""
     curves = {}
     for row in rows:
         curves.setdefault(row["contestant"], {})[row[over]] = row[figure] * factor

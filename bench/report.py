@@ -1,4 +1,4 @@
-"""What a run comes to: table.md, report.html with plots, the goals, the comparison with an older run."""
+"""The results of a run: table.md, report.html with plots, the goals, the comparison with an older run."""
 import html
 import math
 import statistics
@@ -11,12 +11,12 @@ HEADINGS = ("link", "contestant", "packets/s", "goodput", "CPU ns/packet", "user
             "p50 us", "p99 us", "p99 added")
 VETH_CAVEAT = (
     "Links marked emulated are pairs of network namespaces joined by veth, shaped by tbf, on one machine. "
-    "They show what software costs, in ratios. They cannot show what a card does: its offloads (the "
+    "They show the cost of software, in ratios. They cannot show the work of a card: its offloads (the "
     "kernel hands whole 64 KiB segments from one side to the other), zero-copy send, RDMA, interrupts. "
     "Much of the receiver's work is billed to the sender's CPU, and the other way round. rdma-guest is a "
-    "machine in software, with RDMA in software: every instruction is dear there, and only figures of the "
+    "machine in software, with RDMA in software: every instruction is expensive there, and only figures of the "
     "same table compare; a card does in hardware what the emulated device does in the guest's kernel. "
-    "dpdk-veth is a port of DPDK's on a veth, offloads off: a card's driver costs less.")
+    "dpdk-veth is a DPDK port on a veth, offloads off: a card's driver costs less.")
 METHOD = (
     "Contestants take turns within each round; figures are medians over the rounds, with the range; goals "
     "are medians of the ratios within each round. The relay has one core, load and sink another. CPU is the "
@@ -60,7 +60,7 @@ def key(row):
 
 
 class Rows:
-    """The rows, to be asked for by what they measured."""
+    """The rows, selected by what they measured."""
 
     def __init__(self, rows):
         self.rows = {key(row): row for row in rows}
@@ -69,14 +69,14 @@ class Rows:
         return self.rows.get((link, size, workers, write, paced, contestant))
 
     def ratio(self, figure, ours, theirs):
-        """Of two cells: the ratio of their medians."""
+        """The ratio of the medians of two cells."""
         one, other = self.get(*ours), self.get(*theirs)
         return one[figure] / other[figure] if one and other and other.get(figure) and figure in one else None
 
     def paired(self, figure, compare, link, peer, cell, most=math.inf):
         """
-        muxd and a peer on the same cell: the median of what compare() says of each round in which the peer has
-        at most `most`. The two ran seconds apart, so a machine that slows down for a minute slows both.
+        muxd and a peer on the same cell: the median of compare() over the rounds in which the peer has at most
+        `most`. The two ran seconds apart, so a machine that slows down for a minute slows both.
         """
         ours, theirs = ({sample["round"]: sample[figure] for sample in (row or {}).get("samples", ())
                          if figure in sample} for row in (self.get(link, "muxd", *cell), self.get(link, peer, *cell)))
@@ -123,7 +123,7 @@ def goals(rows):
             rows.paired("goodput_bits_per_s", truediv, "ib0", peer, large), 1, "least")
         add(f"CPU per byte on ib0 against {peer}, 64 KiB",
             rows.paired("cpu_ns_per_byte", truediv, "ib0", peer, large), 1)
-    # a round in which no relay at all is slower than the limit tells of the machine, not of the relay
+    # a round in which even no relay exceeds the limit shows the machine's latency, not the relay's
     add("p99 added at half load, us", rows.paired("p99_us", sub, "ib0", "direct", paced, LATENCY_LIMIT_US),
         LATENCY_LIMIT_US)
     return found
@@ -141,7 +141,7 @@ def goal_lines(rows):
 
 
 def add_latency(rows):
-    """p99 added: what a relay's is above that of no relay in the same cell."""
+    """p99 added: a relay's p99 minus that without a relay in the same cell."""
     table = Rows(rows)
     for row in rows:
         direct = table.get(row["link"], "direct", row["packet_bytes"], row["workers"], row["write_bytes"],
@@ -168,7 +168,7 @@ def grouped(rows):
 
 
 def short_figures(row):
-    """Goodput, or latency where that was asked for, and the relay's CPU."""
+    """Goodput, or latency where it was measured, and the relay's CPU."""
     main = f"{number(row['p99_us'])} us, " if row.get("p99_us") else ""
     main = main if row["rate"] else rate_name(row["goodput_bits_per_s"]) + ", "
     return f"{main}{number(row['cpu_ns_per_packet'])} ns"
@@ -231,7 +231,7 @@ def charts(results):
 
 
 def curves(results):
-    """How cost and throughput go with workers and with packet size, on the first link."""
+    """Cost and throughput over workers and over packet size, on the first link."""
     link = results["links"][0]["name"]
     rows = [row for row in results["rows"] if row["link"] == link and not row["rate"] and row["workers"] > 1]
     by_workers = [row for row in rows if row["packet_bytes"] == 100 and row["write_bytes"]]
@@ -273,7 +273,7 @@ control {html.escape(machine['congestion_control'])}.</p>
 
 
 def check(old):
-    """Raises KeyError, TypeError or ValueError for what compare() cannot read."""
+    """Raises KeyError, TypeError or ValueError when compare() cannot read it."""
     for row in old["rows"]:
         key(row), cell_name(row), row["rounds"]
         for figure, (low, high) in row["range"].items():
@@ -281,7 +281,7 @@ def check(old):
 
 
 def compare(old, new):
-    """Each figure's change since an older run: it counts when the ranges do not meet."""
+    """Each figure's change since an older run: it counts when the ranges do not overlap."""
     before = {key(row): row for row in old["rows"]}
     for row in new["rows"]:
         past = before.get(key(row))

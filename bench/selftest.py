@@ -1,4 +1,4 @@
-"""Proves that the sink catches what it is there for: it is fed streams with one fault each."""
+"""Proves that the sink finds faults: feeds it streams with one fault each."""
 import socket
 import struct
 import subprocess
@@ -10,7 +10,7 @@ PATIENCE = 10
 
 
 def packet(route, number, last=False, spoil=0):
-    """A packet as bench/packet.h says, by other means than bench/packet.c."""
+    """A packet as bench/packet.h describes it, made independently of bench/packet.c."""
     test = b"a.test.of.the.checker.that.is.long.enough.for.its.length.%08x" % (number // 2)
     tag = b"%c%08x" % (b"e" if last else b"s", number)
     fields = struct.pack(">II", 1700000000, 0xC0000000) + bytes([0x40, len(test)]) + test
@@ -28,7 +28,7 @@ def good(counts=(6, 6)):
 
 
 def cases():
-    """(what, stream, whether it is right)"""
+    """(description, stream, whether it is right)"""
     whole = good()
 
     def changed(index, *replacement):
@@ -72,7 +72,7 @@ def free_port():
 
 
 def check(sink):
-    """Raises when the checker does not tell right from wrong."""
+    """Raises when the checker accepts a wrong stream or rejects the right one."""
     begin = time.monotonic()
     count = 0
     for what, stream, right in cases():
@@ -80,4 +80,4 @@ def check(sink):
         if (said == "closed") != right or (not right and not said.startswith("wrong:")):
             raise SystemExit(f"bench/run: self-test: {what}: the sink says {said!r}")
         count += 1
-    return f"the checker tells {count} cases apart ({time.monotonic() - begin:.1f} s)"
+    return f"the checker judges {count} cases correctly ({time.monotonic() - begin:.1f} s)"

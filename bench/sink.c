@@ -1,7 +1,7 @@
 /*
- * bench-sink --listen PORT | --connect HOST:PORT ...: takes what a relay sends up and checks all of
- * it. Says "listening", then "done" with its figures when every worker's last packet is there, and
- * "closed" when the relay has closed and nothing came after. What is wrong ends it with the reason.
+ * bench-sink --listen PORT | --connect HOST:PORT ...: reads a relay's output and checks all of it.
+ * Prints "listening", then "done" with its figures when every worker's last packet has arrived, and
+ * "closed" when the relay has closed and no byte came after. Any fault ends it with the reason.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -17,19 +17,19 @@
 
 #define EVENTS 256
 #define READ_BYTES (256u << 10)
-/* Subject and no queue group; the PING's PONG says that the server has taken the subscription. */
+/* Subject without a queue group; the PONG to this PING confirms the subscription. */
 #define NATS_SUBSCRIBE "CONNECT {\"verbose\":false,\"pedantic\":false}\r\nSUB w.* 1\r\nPING\r\n"
 
 struct connection {
     int fd;
-    uint32_t index; /* in the order they came */
+    uint32_t index; /* in the order of accepting */
     size_t have;
     uint8_t *buffer;
 };
 
 static struct check check;
 static size_t buffer_bytes;
-static uint64_t first_ns, last_ns; /* when bytes came */
+static uint64_t first_ns, last_ns; /* the first and last arrival of bytes */
 static bool done;
 
 static void watch(int epoll, int fd, uint32_t index) {
@@ -57,7 +57,7 @@ static void wrong(const char *why) {
     exit(1);
 }
 
-/* What is left is moved to the front: at most one packet. */
+/* Moves the rest, less than one packet, to the front. */
 static void consume(struct connection *connection) {
     int64_t took = check_take(&check, connection->buffer, connection->have, connection->index);
     if (took < 0)

@@ -1,14 +1,14 @@
 /*
- * What a small packet costs in memory, in ns: no system call, one core, bytes in cache as they are
+ * The CPU time of a small packet in memory, in ns: no system call, one core, bytes in cache as
  * after a receive.
  *
- *   floor    its length read, its CRC checked by ISA-L, its bytes copied: what any relay must do
- *   forward  (a) the same with the segment put in front of its route: frame, verify, patch, copy
+ *   floor    read its length, check its CRC with ISA-L, copy its bytes: the least of any relay
+ *   forward  (a) the same and add a segment to its route: frame, verify, patch, copy
  *   mux      (b) through the real mux, from receive to batch: all checks, tests tracked
  *   patch    (c) the new head and tail alone
  *
- * Fields are walked only in (b). Rounds alternate between the rows, so that what disturbs hits all
- * of them; the median counts, the least stands beside it.
+ * Only (b) parses fields. Rounds alternate between the rows, so that disturbances affect all of
+ * them; the median counts, the least is printed beside it.
  *
  * usage: bench_core [ROUNDS]
  */
@@ -25,19 +25,19 @@
 #define ROUNDS 31
 #define ROUNDS_MAX 1001
 #define WORKERS 16
-#define PACKETS 128 /* of each worker: with the output some 1 MiB in use */
-#define REPEATS 8   /* in a round */
+#define PACKETS 128 /* of each worker: with the output some 1 MiB is in use */
+#define REPEATS 8   /* of each row in a round */
 
-#define RECEIVE_BYTES 5000 /* as pytest and subunit.run write under load */
+#define RECEIVE_BYTES 5000 /* such as pytest and subunit.run write under load */
 #define MEMORY_BYTES ((size_t)64 << 20)
 #define INPUTS 64
-#define OUT_BYTES ((size_t)512 << 10) /* as the mux's batches */
+#define OUT_BYTES ((size_t)512 << 10) /* the size of the mux's batches */
 
 enum row { ROW_FLOOR, ROW_FORWARD, ROW_MUX, ROW_PATCH, ROW_COUNT };
 
 static const char *const row_names[] = {"floor", "forward (a)", "mux (b)", "patch (c)"};
 
-/* A packet, its fields walked beforehand. */
+/* A packet, parsed beforehand. */
 struct parsed {
     struct mux_span bytes;
     struct mux_span route;
@@ -68,7 +68,7 @@ static void must(bool is_good) {
         abort();
 }
 
-/* So that the compiler keeps what was computed. */
+/* Keeps the compiler from removing the computation. */
 static void use(const void *memory) {
     __asm__ volatile("" ::"r"(memory) : "memory");
 }
@@ -97,7 +97,7 @@ static void run_forward(struct work *work) {
              mux_packet_verify(parsed->bytes));
         if (used + length + MUX_PREFIX_GROWTH_BYTES > OUT_BYTES)
             used = 0;
-        packet.route = parsed->route; /* of the fields only this one is looked at */
+        packet.route = parsed->route; /* the only field that is read */
         used += mux_prefix_write(&work->prefix, parsed->bytes, &packet, &parsed->layout,
                                  work->out + used);
     }
@@ -131,7 +131,7 @@ static void send_all(struct work *work) {
     }
 }
 
-/* Every worker's next bytes arrive, then the mux has its turn: as after a wait for events. */
+/* Every worker's next bytes arrive, then the mux runs: as after a wait for events. */
 static void run_mux(struct work *work) {
     size_t at[WORKERS] = {0};
     bool more = true;
@@ -213,14 +213,14 @@ static int compare(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* Returns how many packets went through each row. */
+/* Returns the number of packets of each row. */
 static unsigned long measure(const struct stream_kind *kind, unsigned rounds, uint8_t *memory) {
     static double ns[ROW_COUNT][ROUNDS_MAX];
     struct work work;
     open_work(&work, kind, memory);
     for (unsigned round = 0; round < rounds; round++) {
         for (unsigned row = 0; row < ROW_COUNT; row++) {
-            row_runs[row](&work); /* caches and predictors are its own again */
+            row_runs[row](&work); /* warms up caches and predictors */
             uint64_t from_ns = cpu_ns();
             for (unsigned i = 0; i < REPEATS; i++)
                 row_runs[row](&work);
@@ -248,7 +248,7 @@ int main(int argc, char **argv) {
     unsigned long packets = 0;
     for (const struct stream_kind *kind = stream_kinds; kind->name; kind++)
         packets += measure(kind, (unsigned)rounds, memory);
-    printf("%lu packets through each row\n", packets); /* for who counts instructions */
+    printf("%lu packets through each row\n", packets); /* read by bench/instructions.py */
     free(memory);
     return EXIT_SUCCESS;
 }

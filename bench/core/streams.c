@@ -31,8 +31,8 @@ static enum mux_status outcome(unsigned test) {
 }
 
 /*
- * As Python's test runners send: a test begins and ends with a timestamp and a tag; of ten tests
- * one has written to stdout, of 25 one fails with a traceback, of 100 one is skipped.
+ * Such as Python's test runners send: a test begins and ends with a timestamp and a tag; one test
+ * in ten writes to stdout, one in 25 fails with a traceback, one in 100 is skipped.
  */
 static void realistic(unsigned worker, unsigned n, struct mux_packet *packet) {
     static char id[128], content[1024];
