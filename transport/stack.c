@@ -29,6 +29,13 @@ size_t stack_prefix_bytes(const struct stack *stack, const char *text) {
     return strncmp(text, stack->prefix, len) == 0 ? len : 0;
 }
 
+const char *stack_expects(const struct endpoint *endpoint, bool listening) {
+    const struct stack *stack = stack_of(endpoint->via);
+    return endpoint->kind == ENDPOINT_NETWORK && stack->expects
+               ? stack->expects(endpoint, listening)
+               : NULL;
+}
+
 const struct stack *stack_of_text(const char *text, enum transport_via *via) {
     for (unsigned i = 0; i < TRANSPORT_VIAS; i++) {
         *via = i;

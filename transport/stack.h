@@ -51,6 +51,9 @@ TRANSPORT_STACKS(STACK_DECLARED)
 
 const struct stack *stack_of(enum transport_via via);
 
+/* What the endpoint's stack expects of it: see struct stack. NULL: nothing else. */
+const char *stack_expects(const struct endpoint *endpoint, bool listening);
+
 /* The stack whose prefix the endpoint begins with; the kernel's when it has none. */
 const struct stack *stack_of_text(const char *text, enum transport_via *via);
 

@@ -32,6 +32,9 @@
     X(damage_bytes, COUNTER, "bytes", "damaged bytes from links")                                  \
     X(abandoned_packets, COUNTER, "packets",                                                       \
       "packets whose writer died in the middle while another stream went on")                      \
+    X(results, COUNTER, "results", "final results of tests received from links")                   \
+    X(results_failed, COUNTER, "results",                                                          \
+      "packets that say that a test failed or succeeded unexpectedly")                             \
     X(tests_failed, COUNTER, "tests", "tests in progress when their worker ended")                 \
     X(tests_untracked, COUNTER, "tests",                                                           \
       "tests begun for which there was no room to remember them")                                  \
@@ -53,7 +56,7 @@
     X(down_received_packets, COUNTER, "packets", "good packets received from the upstream")        \
     X(down_forwarded_packets, COUNTER, "packets", "packets queued for a link")                     \
     X(down_sent_bytes, COUNTER, "bytes", "bytes that links' kernels took")                         \
-    X(down_own_packets, COUNTER, "packets", "packets from the upstream for this node itself")      \
+    X(down_own_packets, COUNTER, "packets", "packets from the upstream without a route code")      \
     X(down_unknown_packets, COUNTER, "packets", "packets from the upstream for an unknown link")   \
     X(down_refused_packets, COUNTER, "packets",                                                    \
       "packets for a link that does not read, or has no "                                          \

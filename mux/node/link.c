@@ -253,6 +253,20 @@ void mux_link_ended(struct mux_link *link, const char *reason) {
     mux_link_sane(link);
 }
 
+static void drop_way_down(struct mux_link *link) {
+    size_t undelivered = mux_down_drop(link);
+    if (undelivered == 0)
+        return;
+    MUX_COUNT(&link->mux->counters, down_undelivered_bytes, undelivered);
+    mux_log(link->mux, "%s (link %s) ended with %zu bytes for it undelivered", link->peer,
+            link->segment, undelivered);
+}
+
+void mux_link_deafen(struct mux_link *link) {
+    drop_way_down(link);
+    link->way_down = false;
+}
+
 /* Ends the connection's part of a link. */
 static void detach(struct mux_link *link) {
     struct mux *mux = link->mux;
@@ -267,12 +281,7 @@ static void detach(struct mux_link *link) {
     mux_sink_forget(link);
     mux_inputs_drop(mux, &link->inputs);
     mux_link_drop_stored(link);
-    size_t undelivered = mux_down_drop(link);
-    if (undelivered) {
-        MUX_COUNT(&mux->counters, down_undelivered_bytes, undelivered);
-        mux_log(mux, "%s (link %s) ended with %zu bytes for it undelivered", link->peer,
-                link->segment, undelivered);
-    }
+    drop_way_down(link);
 }
 
 void mux_link_forget(struct mux_link *link) {

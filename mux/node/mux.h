@@ -187,6 +187,12 @@ bool mux_link_finished(const struct mux_link *link);
  */
 bool mux_link_input_ended(const struct mux_link *link);
 
+/*
+ * Nothing can be sent to it any more, and none of what was queued is in flight: that is dropped and
+ * counted. (A process has closed its stdin.)
+ */
+void mux_link_deafen(struct mux_link *link);
+
 /* What to send to this link now; NULL: nothing, or a send is in flight. */
 const struct mux_gather *mux_link_take(struct mux_link *link);
 

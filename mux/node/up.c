@@ -135,6 +135,15 @@ static bool is_too_deep(struct mux_span route) {
     return depth > MUX_NODES_DEEP_MAX;
 }
 
+/* A part of a test (not runnable) may fail it; only the test has a result. */
+static void count_result(struct mux *mux, const struct mux_packet *packet) {
+    bool is_failed = packet->status == MUX_STATUS_FAIL || packet->status == MUX_STATUS_UXSUCCESS;
+    if (packet->status <= MUX_STATUS_INPROGRESS || !packet->test_id.data)
+        return;
+    MUX_COUNT(&mux->counters, results, packet->runnable);
+    MUX_COUNT(&mux->counters, results_failed, is_failed);
+}
+
 static size_t forward_packet(struct mux_link *link, const struct mux_frame *frame) {
     struct mux *mux = link->mux;
     MUX_COUNT(&mux->counters, received_packets, 1);
@@ -150,6 +159,7 @@ static size_t forward_packet(struct mux_link *link, const struct mux_frame *fram
         mux_below_settle(link, &frame->packet);
     mux_progress_update(&mux->tests, &link->tests, &frame->packet,
                         is_readable(link, &frame->packet));
+    count_result(mux, &frame->packet);
     if (!link->is_routed)
         return forward_unrouted(link, frame);
     return frame->bytes.len < mux->config.reference_least_bytes ? forward_small(link, frame)

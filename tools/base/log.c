@@ -12,12 +12,14 @@
 #define LINES_BURST 100
 
 #define LINE_BYTES 1024
+#define PROGRAM_BYTES 32
 
 /* The interval at which lines that could not be written are tried again. */
 #define RETRY_NS 200000000u
 
-void log_open(struct log *log) {
-    *log = (struct log){.limiter = mux_limiter_init(LINES_PER_SECOND, LINES_BURST)};
+void log_open(struct log *log, const char *program) {
+    *log = (struct log){.program = program,
+                        .limiter = mux_limiter_init(LINES_PER_SECOND, LINES_BURST)};
     outlet_open(&log->outlet, STDERR_FILENO);
 }
 
@@ -47,8 +49,8 @@ static bool write_out(struct log *log, const char *text, size_t len) {
 }
 
 static bool say(struct log *log, const char *line) {
-    char text[LINE_BYTES + sizeof "muxd: \n"];
-    int len = snprintf(text, sizeof text, "muxd: %s\n", line);
+    char text[LINE_BYTES + PROGRAM_BYTES + sizeof ": \n"];
+    int len = snprintf(text, sizeof text, "%.*s: %s\n", PROGRAM_BYTES, log->program, line);
     return write_out(log, text, (size_t)len);
 }
 

@@ -7,6 +7,7 @@
 #include "tools/base/outlet.h"
 
 struct log {
+    const char *program; /* what lines begin with */
     struct outlet outlet;
     struct mux_limiter limiter;
     struct loop *loop; /* NULL: none yet */
@@ -15,7 +16,7 @@ struct log {
     uint64_t *suppressed_total; /* the owner's counter; NULL until there is one */
 };
 
-void log_open(struct log *log);
+void log_open(struct log *log, const char *program);
 
 /* From now on a timer of this loop writes the lines that could not be written at once. */
 void log_join(struct log *log, struct loop *loop);

@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 static const struct subcommand *const subcommands[] = {
-    &subcommand_cat,  &subcommand_top,    &subcommand_route,
-    &subcommand_send, &subcommand_encode, &subcommand_ctl,
+    &subcommand_cat,    &subcommand_top, &subcommand_route, &subcommand_send,
+    &subcommand_encode, &subcommand_ctl, &subcommand_exec,
 };
 #define SUBCOMMANDS (sizeof subcommands / sizeof *subcommands)
 

@@ -11,8 +11,9 @@ enum {
     EXIT_FAILED = 1,                /* a file, a connection, a line of input: stderr says what */
     EXIT_USAGE = OPTION_EXIT_USAGE, /* wrong usage, or binary would reach a terminal */
     EXIT_DAMAGED = 3,               /* mux cat, mux top: the stream was damaged */
-    EXIT_TESTS_FAILED = 4,          /* mux top: tests have failed, or have not ended */
-    EXIT_NOTHING_RAN = 5,           /* mux top: no test has ended */
+    EXIT_TESTS_FAILED = 4,          /* mux top, mux exec: tests have failed, or have not ended */
+    EXIT_NOTHING_RAN = 5,           /* mux top, mux exec: no test has ended */
+    EXIT_NOT_ALL_SENT = 75,         /* mux exec: results did not reach the upstream (EX_TEMPFAIL) */
 };
 
 struct subcommand {
@@ -22,7 +23,7 @@ struct subcommand {
 };
 
 extern const struct subcommand subcommand_cat, subcommand_top, subcommand_route, subcommand_send,
-    subcommand_encode, subcommand_ctl;
+    subcommand_encode, subcommand_ctl, subcommand_exec;
 
 /* False, after a sentence on stderr, when stdout is a terminal: binary never goes there. */
 bool stdout_takes_binary(const struct subcommand *subcommand);

@@ -3,13 +3,12 @@
 #include "tools/muxd/muxd.h"
 
 #include "tools/base/output.h"
-#include "tools/base/random.h"
 #include "tools/base/standard.h"
 #include "tools/muxd/stats.h"
+#include "tools/node/identity.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <net/if.h>
 #include <signal.h>
@@ -160,20 +159,6 @@ static void draw_screen(struct loop_client *client, uint64_t now_ns) {
  * ---- start ----
  */
 
-/* An identity that no other node has, nor this one when it is started again. */
-static void introduce(struct node_config *config) {
-    uint64_t random[6];
-    char identity[MUX_IDENTITY_BYTES], name[MUX_NODE_NAME_BYTES] = "";
-    random_fill(random, sizeof random);
-    snprintf(identity, sizeof identity, "%016" PRIx64 "%016" PRIx64, random[0], random[1]);
-    gethostname(name, sizeof name - 1);
-    mux_hello_init(&config->mux.hello, identity, name);
-    config->seed = random[2];
-    config->mux.hash_key = random[3];
-    config->mux.secret[0] = random[4];
-    config->mux.secret[1] = random[5];
-}
-
 static bool start_node(struct muxd *muxd) {
     const struct options *options = &muxd->options;
     struct node_config config = {
@@ -199,7 +184,7 @@ static bool start_node(struct muxd *muxd) {
         .stop_listening = stop_listening,
         .allowed = peer_allowed,
     };
-    introduce(&config);
+    identity_draw(&config);
     muxd->node = node_create(&config);
     if (!muxd->node) {
         log_text(&muxd->log, "muxd: out of memory for %u links\n", options->links_max);
@@ -222,7 +207,7 @@ static bool listen_on_stdin(struct muxd *muxd) {
     struct transport_conn *conn = muxd_attach(muxd, &descriptors, NULL, why, sizeof why);
     if (!conn)
         log_text(&muxd->log, "muxd: --listen -: %s\n", why);
-    return conn && node_adopt(muxd->node, conn, false);
+    return conn && node_adopt(muxd->node, &(struct node_adoption){.conn = conn});
 }
 
 /* Its mode lets this user connect, or also a group. */
@@ -373,7 +358,7 @@ int main(int argc, char **argv) {
     int status = options_parse(&muxd.options, argc, argv);
     if (status >= 0) /* --help and the like */
         return output_flush("muxd") ? status : EXIT_START_FAILED;
-    log_open(&muxd.log);
+    log_open(&muxd.log, "muxd");
     status = EXIT_START_FAILED;
     bool started = start(&muxd);
     if (!started && muxd.node)

@@ -4,6 +4,7 @@
 #include "tools/base/quantity.h"
 #include "tools/base/text.h"
 #include "tools/node/dialer.h"
+#include "tools/node/place.h"
 #include "transport/mistake.h"
 #include "transport/stack.h"
 
@@ -16,12 +17,6 @@
 
 #define TEXT_OF(number) TEXT_OF_TOKEN(number)
 #define TEXT_OF_TOKEN(token) #token
-
-/* Room for a sentence that quotes an endpoint twice. */
-#define WHY_BYTES (2 * ENDPOINT_TEXT_BYTES + 256)
-
-/* Prefix of the endpoint of an upstream that is a node. */
-#define NODE_PREFIX "mux:"
 
 #define MEMORY_LEAST_BYTES ((uint64_t)16 << 20)
 #define LINKS_MAX_DEFAULT 16384
@@ -66,33 +61,24 @@ static bool parse_seconds(const struct option_row *row, const char *value, uint6
     return true;
 }
 
-/* `place`: the part of `value` that is the endpoint. */
-static bool parse_endpoint(const struct option_row *row, const char *value, const char *place,
+static bool parse_endpoint(const struct option_row *row, const char *value,
                            struct endpoint *endpoint) {
-    char why[WHY_BYTES];
-    if (endpoint_parse(place, endpoint, why, sizeof why))
+    char why[PLACE_WHY_BYTES];
+    if (endpoint_parse(value, endpoint, why, sizeof why))
         return true;
     text_complain("muxd: --%s %s: %s", row->name, value, why);
     return false;
-}
-
-/* What the endpoint's stack expects of it; NULL: nothing else. */
-static const char *stack_expects(const struct endpoint *endpoint, bool listening) {
-    const struct stack *stack = stack_of(endpoint->via);
-    return endpoint->kind == ENDPOINT_NETWORK && stack->expects
-               ? stack->expects(endpoint, listening)
-               : NULL;
 }
 
 static bool add_listen(const struct option_row *row, void *target, const char *value) {
     struct options *options = target;
     if (options->listen_count == LISTENERS_ENDPOINTS_MAX)
         return wrong(row->name, value, "at most 64 of them");
-    if (strncmp(value, NODE_PREFIX, strlen(NODE_PREFIX)) == 0)
+    if (strncmp(value, PLACE_NODE_PREFIX, strlen(PLACE_NODE_PREFIX)) == 0)
         return wrong(row->name, value,
                      "no mux: here (it is for --upstream): nodes may connect to every listener");
     struct endpoint *endpoint = &options->listen[options->listen_count];
-    if (!parse_endpoint(row, value, value, endpoint))
+    if (!parse_endpoint(row, value, endpoint))
         return false;
     if (endpoint->kind == ENDPOINT_FILE)
         return wrong(row->name, value, "a place that workers connect to, not a file");
@@ -140,7 +126,7 @@ static bool set_control(const struct option_row *row, void *target, const char *
     if (options->control_given)
         return wrong(row->name, value, "it to be given once");
     options->control_given = true;
-    if (!parse_endpoint(row, value, value, &options->control))
+    if (!parse_endpoint(row, value, &options->control))
         return false;
     if (options->control.kind != ENDPOINT_UNIX)
         return wrong(row->name, value, "a unix socket, such as unix:/run/muxd.ctl");
@@ -158,26 +144,14 @@ static bool set_upstream(const struct option_row *row, void *target, const char 
     if (options->upstream_given)
         return wrong(row->name, value, "it to be given once");
     options->upstream_given = true;
-    options->upstream_is_node = strncmp(value, NODE_PREFIX, strlen(NODE_PREFIX)) == 0;
-    const char *place = options->upstream_is_node ? value + strlen(NODE_PREFIX) : value;
-    if (options->upstream_is_node && !*place)
-        return wrong(row->name, value, "mux:HOST:PORT or mux:unix:PATH");
-    if (!parse_endpoint(row, value, place, &options->upstream))
-        return false;
-    if (options->upstream_is_node && !endpoint_is_address(&options->upstream))
-        return wrong(row->name, value, "mux:HOST:PORT or mux:unix:PATH");
-    bool has_port =
-        endpoint_is_address(&options->upstream) && options->upstream.kind != ENDPOINT_UNIX;
-    if (has_port && options->upstream.port == 0)
-        return wrong(row->name, value, "a port to connect to, not 0");
-    const char *expected = stack_expects(&options->upstream, false);
-    if (expected)
-        return wrong(row->name, value, expected);
-    char why[WHY_BYTES];
-    if (!options->upstream_is_node && !mistake_check_file(&options->upstream, why, sizeof why)) {
+    struct place place;
+    char why[PLACE_WHY_BYTES];
+    if (!place_parse(value, &place, why, sizeof why)) {
         text_complain("muxd: --%s %s: %s", row->name, value, why);
         return false;
     }
+    options->upstream = place.endpoint;
+    options->upstream_is_node = place.is_node;
     struct stat status;
     bool is_file = options->upstream.kind == ENDPOINT_FILE;
     if (is_file && stat(options->upstream.name, &status) == 0 && S_ISDIR(status.st_mode))

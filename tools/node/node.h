@@ -12,6 +12,7 @@
 #include "tools/base/loop.h"
 
 struct node;
+struct node_link;
 
 struct node_config {
     struct loop *loop;
@@ -73,10 +74,49 @@ void node_begin_upstream(struct node *node);
 struct loop_handler *node_listening(struct node *node);
 
 /*
- * A connection that is there already (stdin) becomes a link; loop_attach() made it without a
- * handler. False: no room.
+ * A connection that is there already becomes a link: stdin, or what a process writes.
  */
-bool node_adopt(struct node *node, struct transport_conn *conn, bool way_down);
+struct node_adoption {
+    struct transport_conn *conn; /* loop_attach() made it without a handler */
+    bool way_down;
+    /* Carries the way down: a process's stdin. When it is lost only that is over. NULL: conn does.
+     */
+    struct transport_conn *down_conn;
+    enum mux_link_kind kind;
+    bool is_bare, is_raw; /* see mux_link_config */
+
+    /*
+     * NULL: the link ends with its connection. Else its owner ends it, by node_end_adopted(), when
+     * it knows why; until then its tests wait.
+     */
+    const struct node_owner *owner;
+    void *user;
+};
+
+struct node_owner {
+    /* Nothing more comes by this connection: it ended, or it was lost. Called once. */
+    void (*ended)(void *user);
+    /* All that came is on its way up, and the connection is closed: the link is no more. */
+    void (*gone)(void *user);
+};
+
+/* NULL: no room; the connection is closed then. */
+struct node_link *node_adopt(struct node *node, const struct node_adoption *adoption);
+
+/*
+ * Of an adopted link with an owner, once: reads no more of it. Its tests in progress are reported
+ * failed with `reason`, a clause for people: "killed by SIGSEGV".
+ */
+void node_end_adopted(struct node_link *link, const char *reason);
+
+/* What this link is doing. */
+void node_link_stats(const struct node_link *link, struct mux_link_stats *stats);
+
+/* Has more come by an adopted link than was read? */
+bool node_link_unread(const struct node_link *link);
+
+/* See mux_add_up(). `link` NULL: as this node's own. False: not now; again in a later step. */
+bool node_add_up(struct node *node, struct node_link *link, const struct mux_packet *packet);
 
 /*
  * Nothing more comes of it: what it had to send is out or given up, each of its connections is

@@ -22,13 +22,19 @@ struct node_link {
     struct loop_handler base;
     struct node *node;
     struct mux_list open_node;
-    struct transport_conn *conn; /* NULL: closed, its last packets are on their way */
-    struct mux_link *link;       /* NULL: this entry is free */
+    struct loop_handler from_down;
+    struct transport_conn *conn;      /* NULL: closed, its last packets are on their way */
+    struct transport_conn *down_conn; /* carries the way down; NULL: conn does, or it is over */
+    struct mux_link *link;            /* NULL: this entry is free */
     bool receiving;
     bool closing;
-    bool ended; /* the mux knows */
-    bool came;  /* shown */
+    bool down_closing;
+    bool ended;          /* the mux knows */
+    bool told_its_owner; /* that nothing more comes */
+    bool came;           /* shown */
     bool adopted;
+    const struct node_owner *owner; /* NULL: it ends with its connection */
+    void *owner_user;
     const char *close_reason;
     const char *lost_operation;
     int lost_error; /* 0: not lost */

@@ -6,6 +6,8 @@
 
 static void handle_link(struct loop_handler *handler, const struct transport_event *event,
                         uint64_t now_ns);
+static void handle_down(struct loop_handler *handler, const struct transport_event *event,
+                        uint64_t now_ns);
 
 static struct node_link *take_free(struct node *node) {
     struct node_link *link = node->free_links;
@@ -55,32 +57,51 @@ static void count_over_limit(struct node *node, struct transport_conn *conn) {
              node->config.mux.links_max);
 }
 
-static bool open_link(struct node *node, struct transport_conn *conn, bool way_down) {
-    const struct transport_peer *peer = conn->peer;
+/* NULL: there is no room. */
+static struct node_link *open_link(struct node *node, const struct node_adoption *adoption) {
+    const struct transport_peer *peer = adoption->conn->peer;
     struct node_link *link = take_free(node);
     if (!link)
-        return false;
-    struct mux_link_config config = {peer->text, peer->host, way_down, link};
-    *link = (struct node_link){.base = {handle_link}, .node = node, .conn = conn};
+        return NULL;
+    const struct mux_link_config config = {.peer = peer->text,
+                                           .host = peer->host,
+                                           .way_down = adoption->way_down,
+                                           .user = link,
+                                           .kind = adoption->kind,
+                                           .is_bare = adoption->is_bare,
+                                           .is_raw = adoption->is_raw};
+    *link = (struct node_link){.base = {handle_link},
+                               .node = node,
+                               .from_down = {handle_down},
+                               .conn = adoption->conn,
+                               .down_conn = adoption->down_conn,
+                               .owner = adoption->owner,
+                               .owner_user = adoption->user};
     link->link = mux_link_open(node->mux, &config);
     if (!link->link) {
         put_free(node, link);
-        return false;
+        return NULL;
     }
     mux_list_init(&link->open_node);
     mux_list_append(&node->open_links, &link->open_node);
     node->open_count++;
-    loop_own(conn, &link->base);
-    return true;
+    loop_own(link->conn, &link->base);
+    if (link->down_conn)
+        loop_own(link->down_conn, &link->from_down);
+    return link;
 }
 
-bool node_adopt(struct node *node, struct transport_conn *conn, bool way_down) {
-    node->conn_count++;
-    if (!open_link(node, conn, way_down))
-        return false;
-    struct node_link *link = conn->user;
-    link->adopted = true;
-    return true;
+struct node_link *node_adopt(struct node *node, const struct node_adoption *adoption) {
+    struct node_link *link = open_link(node, adoption);
+    node->conn_count += 1 + (adoption->down_conn != NULL);
+    if (link) {
+        link->adopted = true;
+        return link;
+    }
+    reject(node, adoption->conn);
+    if (adoption->down_conn)
+        reject(node, adoption->down_conn);
+    return NULL;
 }
 
 void node_link_accepted(struct node *node, struct transport_conn *conn) {
@@ -91,7 +112,7 @@ void node_link_accepted(struct node *node, struct transport_conn *conn) {
         MUX_COUNT(node->counters, connections_forbidden, 1);
         node_log(node, "%s is not in --allow: closed", peer->text);
         reject(node, conn);
-    } else if (!open_link(node, conn, true)) {
+    } else if (!open_link(node, &(struct node_adoption){.conn = conn, .way_down = true})) {
         count_over_limit(node, conn);
         reject(node, conn);
     }
@@ -120,8 +141,21 @@ static void end(struct node_link *link, const char *reason) {
     link->ended = true;
 }
 
+static void tell_owner(struct node_link *link) {
+    if (!link->told_its_owner && link->owner)
+        link->owner->ended(link->owner_user);
+    link->told_its_owner = true;
+}
+
+static void close_down(struct node_link *link) {
+    if (link->down_conn && !link->down_closing)
+        transport_close(link->down_conn);
+    link->down_closing = true;
+}
+
 /* The reason counts when the connection did not end by itself. */
 static void close_conn(struct node_link *link, const char *reason) {
+    close_down(link);
     if (link->conn && !link->closing) {
         transport_close(link->conn);
         link->close_reason = reason;
@@ -146,6 +180,7 @@ static void lose(struct node *node, struct node_link *link, const struct transpo
         MUX_COUNT(node->counters, connections_lost, 1);
         log_lost(node, link, event);
     }
+    tell_owner(link);
     link->lost_operation = event->operation;
     link->lost_error = event->error;
     node->input_failed = node->input_failed || link->adopted;
@@ -153,12 +188,19 @@ static void lose(struct node *node, struct node_link *link, const struct transpo
 }
 
 static void release(struct node *node, struct node_link *link) {
+    if (link->owner)
+        link->owner->gone(link->owner_user);
     mux_link_close(link->link);
     link->link = NULL;
     mux_list_remove(&link->open_node);
     put_free(node, link);
     node->open_count--;
     node_link_gone(node);
+}
+
+static void release_if_over(struct node *node, struct node_link *link) {
+    if (!link->conn && !link->down_conn && mux_link_finished(link->link))
+        release(node, link);
 }
 
 /* Only now has the transport let go of all of the link's memory. */
@@ -174,9 +216,27 @@ static void closed(struct node *node, struct node_link *link) {
                  strerror(link->lost_error));
     else
         snprintf(reason, sizeof reason, "muxd closed its connection (%s)", link->close_reason);
-    end(link, reason);
-    if (mux_link_finished(link->link))
-        release(node, link);
+    if (!link->owner || link->close_reason)
+        end(link, reason);
+    release_if_over(node, link);
+}
+
+/* A process's stdin: without it the process goes on. */
+static void handle_down(struct loop_handler *handler, const struct transport_event *event,
+                        uint64_t now_ns) {
+    struct node_link *link = LOOP_OWNER(handler, struct node_link, from_down);
+    (void)now_ns;
+    link->node->events++;
+    if (event->kind == TRANSPORT_SENT)
+        mux_link_sent(link->link);
+    else if (event->kind == TRANSPORT_LOST)
+        close_down(link);
+    if (event->kind != TRANSPORT_CLOSED)
+        return;
+    link->down_conn = NULL;
+    link->node->conn_count--;
+    mux_link_deafen(link->link);
+    release_if_over(link->node, link);
 }
 
 static void handle_link(struct loop_handler *handler, const struct transport_event *event,
@@ -192,7 +252,9 @@ static void handle_link(struct loop_handler *handler, const struct transport_eve
         mux_link_starved(link->link);
         break;
     case TRANSPORT_ENDED:
-        end(link, "it closed its connection");
+        if (!link->owner)
+            end(link, "it closed its connection");
+        tell_owner(link);
         break;
     case TRANSPORT_SENT:
         mux_link_sent(link->link);
@@ -220,9 +282,11 @@ static void attend(struct node *node, struct node_link *link) {
         if (room.len)
             transport_receive_into(link->conn, room);
     }
-    const struct mux_gather *gather = mux_link_take(link->link);
+    if (mux_link_input_ended(link->link))
+        close_down(link);
+    const struct mux_gather *gather = link->down_closing ? NULL : mux_link_take(link->link);
     if (gather)
-        transport_send(link->conn, gather);
+        transport_send(link->down_conn ? link->down_conn : link->conn, gather);
 }
 
 void node_links_attend(struct node *node) {
@@ -238,8 +302,7 @@ void node_links_attend(struct node *node) {
         if (!mux_link_finished(next) || (link->conn && mux_link_has_last_words(next)))
             continue;
         close_conn(link, "");
-        if (!link->conn)
-            release(node, link);
+        release_if_over(node, link);
     }
 }
 
@@ -257,4 +320,22 @@ unsigned node_links_not_ended(const struct node *node) {
 void node_links_close_all(struct node *node) {
     for (struct mux_list *at = node->open_links.next; at != &node->open_links; at = at->next)
         close_conn(MUX_LIST_ITEM(at, struct node_link, open_node), "muxd ended");
+}
+
+void node_end_adopted(struct node_link *link, const char *reason) {
+    end(link, reason);
+    link->node->has_work = true;
+}
+
+void node_link_stats(const struct node_link *link, struct mux_link_stats *stats) {
+    mux_link_stats(link->link, stats);
+}
+
+bool node_link_unread(const struct node_link *link) {
+    return link->conn && transport_unread(link->conn);
+}
+
+bool node_add_up(struct node *node, struct node_link *link, const struct mux_packet *packet) {
+    node->has_work = true;
+    return mux_add_up(node->mux, link ? link->link : NULL, packet);
 }

@@ -1,0 +1,19 @@
+#include "tools/node/identity.h"
+#include "tools/base/random.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
+void identity_draw(struct node_config *config) {
+    uint64_t random[6];
+    char identity[MUX_IDENTITY_BYTES], name[MUX_NODE_NAME_BYTES] = "";
+    random_fill(random, sizeof random);
+    snprintf(identity, sizeof identity, "%016" PRIx64 "%016" PRIx64, random[0], random[1]);
+    gethostname(name, sizeof name - 1);
+    mux_hello_init(&config->mux.hello, identity, name);
+    config->seed = random[2];
+    config->mux.hash_key = random[3];
+    config->mux.secret[0] = random[4];
+    config->mux.secret[1] = random[5];
+}

@@ -1,0 +1,13 @@
+/* Who a node is, drawn anew at each start. */
+#ifndef TOOLS_NODE_IDENTITY_H
+#define TOOLS_NODE_IDENTITY_H
+
+#include "tools/node/node.h"
+
+/*
+ * Fills in what must be random: an identity that no other node has, nor this one when it is started
+ * again, with this host's name; the keys of tables and proofs; the seed.
+ */
+void identity_draw(struct node_config *config);
+
+#endif
