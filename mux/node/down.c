@@ -231,13 +231,23 @@ static bool give_up_memory(struct mux_link *link, size_t len, uint64_t now_ns) {
     return true;
 }
 
+/* Is it for nodes, and not for workers? Then its file is "muxd", or begins with "muxd.". */
+static bool is_for_nodes(const struct mux_packet *packet) {
+    const struct mux_span name = packet->file_name, prefix = mux_span_text("muxd");
+    return name.len >= prefix.len && memcmp(name.data, prefix.data, prefix.len) == 0 &&
+           (name.len == prefix.len || name.data[prefix.len] == '.');
+}
+
 /*
  * A packet for this node itself: part of the handshake, or a message from another node, which is
- * logged.
+ * logged. Anything else was meant for a worker.
  */
-static void take_own(struct mux *mux, const struct mux_packet *packet) {
+static void take_own(struct mux *mux, const struct mux_packet *packet, uint64_t now_ns) {
     struct mux_span text = packet->file_content;
     MUX_COUNT(&mux->counters, down_own_packets, 1);
+    if (!is_for_nodes(packet))
+        mux_message(mux, MUX_STATUS_FAIL, now_ns,
+                    "a packet without a route code was dropped: it names no link");
     if (mux_handshake_handle(mux, packet))
         return;
     if (mux_span_equal(packet->file_name, mux_span_text("muxd")) && text.len)
@@ -245,21 +255,13 @@ static void take_own(struct mux *mux, const struct mux_packet *packet) {
                 (const char *)text.data);
 }
 
-/* Does a packet without a route go to the bare link? Not the words of nodes to each other. */
-static bool is_for_bare(const struct mux *mux, const struct mux_packet *packet) {
-    const struct mux_span word = mux_span_text("muxd");
-    bool is_word = packet->file_name.len >= word.len &&
-                   memcmp(packet->file_name.data, word.data, word.len) == 0;
-    return mux->bare && !is_word;
-}
-
-/* The link that a route leads to. NULL: the packet has been dealt with. */
+/* The link that a packet is for. NULL: the packet has been dealt with. */
 static struct mux_link *find_link(struct mux *mux, const struct mux_packet *packet,
                                   struct mux_span segment, uint64_t now_ns) {
-    if (!packet->route.data && is_for_bare(mux, packet))
+    if (!packet->route.data && mux->bare && !is_for_nodes(packet))
         return mux->bare;
     if (!packet->route.data) {
-        take_own(mux, packet);
+        take_own(mux, packet, now_ns);
         return NULL;
     }
     struct mux_link *link = mux_link_find(mux, segment);

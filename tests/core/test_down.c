@@ -51,6 +51,36 @@ static void a_link_that_does_not_read(void **state) {
     assert_true(rig_read_down(links[1]) > 10000);
 }
 
+/* A keyboard that names no worker gets an answer. */
+static void without_a_route(void **state) {
+    (void)state;
+    struct mux_link *link;
+    connect_links(&link, 1);
+    rig_give_down(rig_packet(10, NULL));
+    assert_true(was_told("a packet without a route code was dropped: it names no link"));
+    assert_int_equal(rig_counter(MUX_COUNT_down_own_packets), 1);
+    assert_int_equal(rig_counter(MUX_COUNT_messages), 1);
+    assert_int_equal(rig_read_down(link), 0);
+}
+
+/* What waits for it is counted, and what comes later refused; what it sends still goes up. */
+static void a_link_goes_deaf(void **state) {
+    (void)state;
+    struct mux_link *link;
+    connect_links(&link, 1);
+    give_down(1000, 0);
+    mux_link_deafen(link);
+    assert_true(rig_counter(MUX_COUNT_down_undelivered_bytes) > 1000);
+    give_down(1000, 0);
+    assert_true(was_told("\"0\" was dropped: there is no way down to it"));
+    assert_null(mux_link_take(link));
+    uint64_t forwarded = rig_counter(MUX_COUNT_forwarded_packets);
+    size_t len = rig_packet(1, NULL);
+    rig_give(link, packet_bytes, len);
+    rig_send_up();
+    assert_true(rig_counter(MUX_COUNT_forwarded_packets) > forwarded);
+}
+
 /* Links that do not read leave a third of the memory to the others. */
 static void one_packet_each_gets_through(void **state) {
     (void)state;
@@ -111,6 +141,8 @@ static void a_packet_that_never_fits(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         RIG_TEST(a_link_that_does_not_read),
+        RIG_TEST(without_a_route),
+        RIG_TEST(a_link_goes_deaf),
         RIG_TEST(one_packet_each_gets_through),
         RIG_TEST(no_memory),
         RIG_TEST(a_packet_that_never_fits),
