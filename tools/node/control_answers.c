@@ -23,11 +23,10 @@ static const char *const waits[] = {
     [MUX_WAIT_PREDECESSOR] = "predecessor", [MUX_WAIT_READER] = "reader",
 };
 static const char *const phases[] = {
-    [NODE_RUNNING] = "running",
-    [NODE_DRAINING] = "draining",
-    [NODE_FLUSHING] = "flushing",
-    [NODE_LEAVING] = "leaving",
+    [NODE_RUNNING] = "running", [NODE_DRAINING] = "draining", [NODE_FLUSHING] = "flushing",
+    [NODE_LEAVING] = "leaving", [NODE_CLOSING] = "leaving",   [NODE_ENDED] = "leaving",
 };
+_Static_assert(sizeof phases / sizeof *phases == NODE_PHASES, "each phase has a word");
 
 static void put_text(struct json *json, const char *key, const char *text) {
     json_put_key(json, key);

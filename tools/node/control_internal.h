@@ -3,6 +3,7 @@
 #define TOOLS_NODE_CONTROL_INTERNAL_H
 
 #include "mux/limiter.h"
+#include "mux/packet/route.h"
 #include "tools/base/json.h"
 #include "tools/node/control.h"
 
@@ -27,6 +28,16 @@ _Static_assert(4 * CONTROL_NAME_BYTES * JSON_GROWTH + 1024 <= CONTROL_ITEM_BYTES
 
 /* Links that hold a slot and are named in a status. */
 #define CONTROL_HOLDERS_MAX 4
+
+/* What a status has beside names: keys, numbers, fixed texts. */
+#define CONTROL_STATUS_FRAME_BYTES 3072
+
+_Static_assert((2 * CONTROL_NAME_BYTES + MUX_NODE_NAME_BYTES +
+                CONTROL_HOLDERS_MAX * MUX_SEGMENT_MAX_BYTES) *
+                           JSON_GROWTH +
+                       CONTROL_STATUS_FRAME_BYTES <=
+                   CONTROL_PIECE_BYTES,
+               "a status, which is written at once, fits into a piece");
 
 /* How many links there are of each kind, counted by a walk over them. */
 struct control_tally {

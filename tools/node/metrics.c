@@ -2,6 +2,15 @@
 
 #include <stdio.h>
 
+/* Names, punctuation and the longest number; the texts need no escapes. */
+#define FRAME_BYTES 112
+
+#define X(id, kind, unit, help)                                                                \
+    _Static_assert(sizeof #id + sizeof unit + sizeof help + FRAME_BYTES <= METRICS_ITEM_BYTES, \
+                   "a counter's texts fit an item");
+MUX_COUNTERS(X)
+#undef X
+
 void metrics_take(struct metrics *metrics, const struct mux_counters *counters,
                   const struct loop *loop) {
     unsigned count = loop->ops->counts ? loop->ops->counts(loop->transport, metrics->counts) : 0;

@@ -16,6 +16,7 @@ enum node_phase {
     NODE_LEAVING,  /* what has not gone up stays; from its next turn on it closes */
     NODE_CLOSING,  /* its connections are being closed */
     NODE_ENDED,    /* all are */
+    NODE_PHASES,   /* how many there are */
 };
 
 struct node_link {
