@@ -1,7 +1,7 @@
 /*
- * The counters of a node: one table with name, unit and help. A program makes its JSON, metrics and
- * manual from it. Names follow Prometheus: the program adds its prefix, and the suffix "_total" to
- * counters that are not gauges.
+ * The counters of a node: one table with name, unit and help. A program makes its JSON and
+ * its metrics from it. Names follow Prometheus: the program adds its prefix, and the suffix
+ * "_total" to counters that are not gauges.
  */
 #ifndef MUX_COUNTERS_H
 #define MUX_COUNTERS_H

@@ -1,11 +1,12 @@
 """Help, wrong usage, terminals, and a stdout that cannot be written."""
 import errno
 import os
+import re
 import select
 
 from command import *
 
-SUBCOMMANDS = ('cat', 'top', 'route', 'send', 'encode')
+SUBCOMMANDS = ('cat', 'top', 'route', 'send', 'encode', 'ctl', 'exec')
 STREAM = packet(test_id='t', test_status='success') * 20000  # more than all buffers hold
 JSON = b'{"test_id": "t"}\n' * 50000
 FAILURES = packet(test_id='t' * 50, test_status='fail') * 20000
@@ -17,6 +18,7 @@ class Help(Case):
         output = self.fine(mux('--help')).decode()
         for name in SUBCOMMANDS:
             self.assertRegex(output, r'(?m)^  %s +\w' % name)
+        self.assertEqual(re.findall(r'(?m)^  ([a-z]+) ', output), list(SUBCOMMANDS))
 
     def test_subcommands(self):
         """Usage, an example and the exit codes, on lines that fit a terminal."""
@@ -56,6 +58,8 @@ class Wrong(Case):
         (['send', __file__], 'ENDPOINT first, then FILE, as in mux send build7 ' + __file__),
         (['send', __file__, 'build7'], 'no network address but a file here'),
         (['encode', 'a', 'b'], 'mux encode: one file at most'),
+        (['exec'], 'mux exec: which command?'),
+        (['exec', '--to', 'mux:', '--', 'true'], 'expected mux:HOST:PORT or mux:unix:PATH'),
     )
 
     def test_wrong(self):
