@@ -1,5 +1,5 @@
 #include "mux/node/below.h"
-#include "mux/node/hash.h"
+#include "mux/hash.h"
 #include "mux/node/mux_internal.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* Links: how they begin and end, their places and segments. Their input is in link_input.c. */
-#include "mux/node/hash.h"
+#include "mux/hash.h"
 #include "mux/node/mux_internal.h"
 #include "mux/packet/report.h"
 

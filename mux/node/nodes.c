@@ -4,7 +4,7 @@
  * reported failed only after the grace period. A node that comes another way is recognised by its
  * identity (below.h): its old place forgets its tests, and the node announces them again.
  */
-#include "mux/node/hash.h"
+#include "mux/hash.h"
 #include "mux/node/mux_internal.h"
 #include "mux/packet/report.h"
 

@@ -1,5 +1,5 @@
 #include "mux/node/progress.h"
-#include "mux/node/hash.h"
+#include "mux/hash.h"
 #include "mux/packet/bytes.h"
 
 #include <stdlib.h>

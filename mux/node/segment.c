@@ -1,5 +1,5 @@
 #include "mux/node/segment.h"
-#include "mux/node/hash.h"
+#include "mux/hash.h"
 
 #include <inttypes.h>
 #include <stdio.h>

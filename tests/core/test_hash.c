@@ -1,5 +1,5 @@
 /* mux_hash(): depends on every byte of its input and of its key, and spreads evenly. */
-#include "mux/node/hash.h"
+#include "mux/hash.h"
 #include "tests/unit/check.h"
 
 #include <stdio.h>

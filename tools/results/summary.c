@@ -1,4 +1,4 @@
-#include "mux/node/hash.h"
+#include "mux/hash.h"
 #include "tools/base/random.h"
 #include "tools/base/text.h"
 #include "tools/results/attachment.h"
