@@ -162,8 +162,8 @@ class Ending(Case):
         upstream.accept()
         sock = self.socket(muxd.addresses[0])
         sock.sendall(packet(test_id="t") * 5000)
-        upstream.sock.sendall(packet(test_id="unread") * 100)
-        stream = upstream.read_until(lambda s: s)
+        stream = upstream.read_until(lambda s: s)  # the link has its segment
+        upstream.sock.sendall(packet(test_id="unread", route_code="0") * 100)
         muxd.signal()
         stream = upstream.read_until(lambda s: False, stream)
         upstream.sock.close()
