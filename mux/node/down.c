@@ -202,7 +202,7 @@ static bool waited(struct mux_down *down, uint64_t now_ns) {
 }
 
 /* A packet for a link that is behind with reading. False: the way down waits for the link. */
-static bool give_up_link(struct mux_link *link, uint64_t now_ns) {
+static bool give_up_packet(struct mux_link *link, uint64_t now_ns) {
     if (!link->down.stalled && !waited(&link->mux->down, now_ns))
         return false;
     link->down.stalled = true;
@@ -256,8 +256,8 @@ static void take_own(struct mux *mux, const struct mux_packet *packet, uint64_t 
 }
 
 /* The link that a packet is for. NULL: the packet has been dealt with. */
-static struct mux_link *find_link(struct mux *mux, const struct mux_packet *packet,
-                                  struct mux_span segment, uint64_t now_ns) {
+static struct mux_link *receiver_of(struct mux *mux, const struct mux_packet *packet,
+                                    struct mux_span segment, uint64_t now_ns) {
     if (!packet->route.data && mux->bare && !is_for_nodes(packet))
         return mux->bare;
     if (!packet->route.data) {
@@ -282,11 +282,9 @@ static const char *why_not(const struct mux_link *link) {
                                            : NULL;
 }
 
-/*
- * Chooses what of a packet is sent to a link: all of it, or for a raw link the content of its file.
- */
-static void choose_pieces(const struct mux_link *link, const struct mux_packet *packet,
-                          struct mux_pieces *pieces) {
+/* A raw link gets only the content of a packet's file. */
+static void cut_for_raw(const struct mux_link *link, const struct mux_packet *packet,
+                        struct mux_pieces *pieces) {
     if (link->is_raw)
         *pieces = (struct mux_pieces){.piece = {packet->file_content},
                                       .count = packet->file_content.len > 0,
@@ -305,7 +303,7 @@ static bool deliver(struct mux *mux, const struct mux_frame *frame, uint64_t now
     struct mux_span segment;
     struct mux_pieces pieces;
     mux_strip(frame->bytes, &frame->packet, &frame->layout, &segment, &pieces);
-    struct mux_link *link = find_link(mux, &frame->packet, segment, now_ns);
+    struct mux_link *link = receiver_of(mux, &frame->packet, segment, now_ns);
     if (!link)
         return true;
     const char *why = why_not(link);
@@ -313,9 +311,9 @@ static bool deliver(struct mux *mux, const struct mux_frame *frame, uint64_t now
         refuse(mux, segment, why, now_ns);
         return true;
     }
-    choose_pieces(link, &frame->packet, &pieces);
+    cut_for_raw(link, &frame->packet, &pieces);
     if (is_behind(link, pieces.len_bytes))
-        return give_up_link(link, now_ns);
+        return give_up_packet(link, now_ns);
     if (!has_memory(link, pieces.len_bytes))
         return give_up_memory(link, pieces.len_bytes, now_ns);
     hand_over(link, &frame->packet, &pieces);
@@ -346,14 +344,14 @@ bool mux_add_down(struct mux *mux, const struct mux_packet *packet) {
     struct mux_packet rest;
     struct mux_pieces pieces;
     struct mux_span segment = cut_route(packet, &rest);
-    struct mux_link *link = find_link(mux, packet, segment, mux->ran_ns);
+    struct mux_link *link = receiver_of(mux, packet, segment, mux->ran_ns);
     if (!link)
         return true;
     const char *why = why_not(link);
     if (!why && !link->is_raw && mux_packet_gather(&rest, &pieces))
         why = "it is larger than a packet can be";
     if (!why)
-        choose_pieces(link, &rest, &pieces);
+        cut_for_raw(link, &rest, &pieces);
     if (!why && !fits_memory(&mux->down, pieces.len_bytes))
         why = too_large;
     if (why) {

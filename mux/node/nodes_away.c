@@ -50,8 +50,7 @@ static void give_up(struct mux_link *link, const char *why) {
     mux_log(mux, "node %s (link %s) is given up: %s", link->name, link->segment, why);
     if (link->role == MUX_ROLE_LEAVING)
         snprintf(link->reason, sizeof link->reason,
-                 "node %s ended, and the node below it that had it was not seen again for %" PRIu64
-                 " s",
+                 "node %s ended, and this worker's own node was not seen again for %" PRIu64 " s",
                  link->name, away_ns / SECOND_NS);
     else
         snprintf(link->reason, sizeof link->reason, "node %s was unreachable for %" PRIu64 " s",
@@ -132,7 +131,7 @@ bool mux_node_went(struct mux_link *link) {
 }
 
 /* Silence means something only while its bytes are being read. */
-static bool is_read(const struct mux_link *link) {
+static bool is_being_read(const struct mux_link *link) {
     return mux_link_wants_receive(link) && link->inputs.count == 0 && !mux_link_has_turn(link);
 }
 
@@ -141,12 +140,13 @@ static bool is_read(const struct mux_link *link) {
  * may still be alive.
  */
 static uint64_t silent_since_ns(const struct mux_link *link) {
-    bool is_left = link->role == MUX_ROLE_MOVED || (link->successor && link->successor->is_proven);
-    return is_left || link->received_ns < link->superseded_ns ? link->superseded_ns
-                                                              : link->received_ns;
+    bool is_abandoned =
+        link->role == MUX_ROLE_MOVED || (link->successor && link->successor->is_proven);
+    return is_abandoned || link->received_ns < link->superseded_ns ? link->superseded_ns
+                                                                   : link->received_ns;
 }
 
-static bool is_unread(const struct mux_link *link) {
+static bool kernel_has_more(const struct mux_link *link) {
     const struct mux_config *config = &link->mux->config;
     return config->unread && config->unread(config->user, link->user);
 }
@@ -162,7 +162,7 @@ static void close_superseded(struct mux *mux, uint64_t now_ns) {
         if (!is_judged(link) || now_ns - silent_since_ns(link) < SUPERSEDED_SILENCE_NS)
             continue;
         link->superseded_ns = now_ns;
-        if (!is_read(link) || is_unread(link))
+        if (!is_being_read(link) || kernel_has_more(link))
             continue;
         mux_link_set_verdict(link, MUX_VERDICT_REPLACED);
     }

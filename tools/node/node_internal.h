@@ -1,4 +1,4 @@
-/* What node.c, node_links.c and node_upstream.c share. */
+/* What the files node*.c share, and control_answers.c, which shows it. */
 #ifndef TOOLS_NODE_NODE_INTERNAL_H
 #define TOOLS_NODE_NODE_INTERNAL_H
 
@@ -19,24 +19,36 @@ enum node_phase {
     NODE_PHASES,   /* how many there are */
 };
 
+/* A connection of a link: what it writes, or the one that carries the way down alone. */
+enum node_conn_state {
+    NODE_CONN_NONE, /* there is none (any more) */
+    NODE_CONN_OPEN,
+    NODE_CONN_CLOSING, /* only its last event is awaited */
+};
+
+/* What comes by a link. */
+enum node_input_state {
+    NODE_INPUT_OPEN,
+    NODE_INPUT_OVER,  /* no more comes; its owner has been told, who will say why */
+    NODE_INPUT_ENDED, /* the mux has been told */
+};
+
 struct node_link {
     struct loop_handler base;
     struct node *node;
-    struct mux_list open_node;
+    struct mux_list open_entry; /* in node.open_links */
     struct loop_handler from_down;
     struct transport_conn *conn;      /* NULL: closed, its last packets are on their way */
     struct transport_conn *down_conn; /* carries the way down; NULL: conn does, or it is over */
     struct mux_link *link;            /* NULL: this entry is free */
+    enum node_conn_state state, down_state;
+    enum node_input_state input;
     bool receiving;
-    bool closing;
-    bool down_closing;
-    bool ended;          /* the mux knows */
-    bool told_its_owner; /* that nothing more comes */
-    bool came;           /* shown */
+    bool is_shown; /* node_config.show_link was called for it */
     bool adopted;
     const struct node_owner *owner; /* NULL: it ends with its connection */
     void *owner_user;
-    const char *close_reason;
+    const char *close_reason; /* why this node closed it; NULL: it ended by itself */
     const char *lost_operation;
     int lost_error; /* 0: not lost */
     struct node_link *next_free;

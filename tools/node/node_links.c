@@ -75,6 +75,8 @@ static struct node_link *open_link(struct node *node, const struct node_adoption
                                .from_down = {handle_down},
                                .conn = adoption->conn,
                                .down_conn = adoption->down_conn,
+                               .state = NODE_CONN_OPEN,
+                               .down_state = adoption->down_conn ? NODE_CONN_OPEN : NODE_CONN_NONE,
                                .owner = adoption->owner,
                                .owner_user = adoption->user};
     link->link = mux_link_open(node->mux, &config);
@@ -82,8 +84,8 @@ static struct node_link *open_link(struct node *node, const struct node_adoption
         put_free(node, link);
         return NULL;
     }
-    mux_list_init(&link->open_node);
-    mux_list_append(&node->open_links, &link->open_node);
+    mux_list_init(&link->open_entry);
+    mux_list_append(&node->open_links, &link->open_entry);
     node->open_count++;
     loop_own(link->conn, &link->base);
     if (link->down_conn)
@@ -119,10 +121,10 @@ void node_link_accepted(struct node *node, struct transport_conn *conn) {
 }
 
 static void show(struct node *node, struct node_link *link, bool came) {
-    if (node->config.show_link && link->came != came)
+    if (node->config.show_link && link->is_shown != came)
         node->config.show_link(node->config.user, mux_link_segment(link->link),
                                link->conn ? link->conn->peer->text : "", came);
-    link->came = came;
+    link->is_shown = came;
 }
 
 static void received(struct node *node, struct node_link *link, const struct transport_event *event,
@@ -136,31 +138,33 @@ static void received(struct node *node, struct node_link *link, const struct tra
 }
 
 static void end(struct node_link *link, const char *reason) {
-    if (!link->ended)
+    if (link->input != NODE_INPUT_ENDED)
         mux_link_ended(link->link, reason);
-    link->ended = true;
+    link->input = NODE_INPUT_ENDED;
 }
 
 static void tell_owner(struct node_link *link) {
-    if (!link->told_its_owner && link->owner)
-        link->owner->ended(link->owner_user);
-    link->told_its_owner = true;
+    if (!link->owner || link->input != NODE_INPUT_OPEN)
+        return;
+    link->input = NODE_INPUT_OVER;
+    link->owner->ended(link->owner_user);
 }
 
 static void close_down(struct node_link *link) {
-    if (link->down_conn && !link->down_closing)
-        transport_close(link->down_conn);
-    link->down_closing = true;
+    if (link->down_state != NODE_CONN_OPEN)
+        return;
+    link->down_state = NODE_CONN_CLOSING;
+    transport_close(link->down_conn);
 }
 
 /* The reason counts when the connection did not end by itself. */
 static void close_conn(struct node_link *link, const char *reason) {
     close_down(link);
-    if (link->conn && !link->closing) {
-        transport_close(link->conn);
-        link->close_reason = reason;
-    }
-    link->closing = true;
+    if (link->state != NODE_CONN_OPEN)
+        return;
+    link->state = NODE_CONN_CLOSING;
+    link->close_reason = reason;
+    transport_close(link->conn);
 }
 
 /* Nothing came by it: a health check, as balancers make them every few seconds. */
@@ -192,7 +196,7 @@ static void release(struct node *node, struct node_link *link) {
         link->owner->gone(link->owner_user);
     mux_link_close(link->link);
     link->link = NULL;
-    mux_list_remove(&link->open_node);
+    mux_list_remove(&link->open_entry);
     put_free(node, link);
     node->open_count--;
     node_link_gone(node);
@@ -207,9 +211,10 @@ static void release_if_over(struct node *node, struct node_link *link) {
 static void closed(struct node *node, struct node_link *link) {
     char reason[160];
     MUX_COUNT(node->counters, connections_empty,
-              is_empty(link) && (link->ended || link->lost_error));
+              is_empty(link) && (link->input == NODE_INPUT_ENDED || link->lost_error));
     show(node, link, false);
     link->conn = NULL;
+    link->state = NODE_CONN_NONE;
     node->conn_count--;
     if (link->lost_error)
         snprintf(reason, sizeof reason, "its connection was lost (%s: %s)", link->lost_operation,
@@ -234,6 +239,7 @@ static void handle_down(struct loop_handler *handler, const struct transport_eve
     if (event->kind != TRANSPORT_CLOSED)
         return;
     link->down_conn = NULL;
+    link->down_state = NODE_CONN_NONE;
     link->node->conn_count--;
     mux_link_deafen(link->link);
     release_if_over(link->node, link);
@@ -272,7 +278,7 @@ static void handle_link(struct loop_handler *handler, const struct transport_eve
 
 static void attend(struct node *node, struct node_link *link) {
     bool receive = mux_link_wants_receive(link->link);
-    if (link->closing)
+    if (link->state != NODE_CONN_OPEN)
         return;
     if (receive != link->receiving)
         transport_receive(link->conn, receive);
@@ -284,7 +290,8 @@ static void attend(struct node *node, struct node_link *link) {
     }
     if (mux_link_input_ended(link->link))
         close_down(link);
-    const struct mux_gather *gather = link->down_closing ? NULL : mux_link_take(link->link);
+    const struct mux_gather *gather =
+        link->down_state == NODE_CONN_CLOSING ? NULL : mux_link_take(link->link);
     if (gather)
         transport_send(link->down_conn ? link->down_conn : link->conn, gather);
 }
@@ -295,7 +302,7 @@ void node_links_attend(struct node *node) {
         struct node_link *link = mux_link_user(next);
         attend(node, link);
         const char *reason = mux_link_close_reason(next);
-        if (reason && !link->closing && mux_link_turned_away(next))
+        if (reason && link->state == NODE_CONN_OPEN && mux_link_turned_away(next))
             count_over_limit(node, link->conn);
         if (reason)
             close_conn(link, reason);
@@ -313,13 +320,13 @@ void node_link_end(struct mux_link *link) {
 unsigned node_links_not_ended(const struct node *node) {
     unsigned count = 0;
     for (const struct mux_list *at = node->open_links.next; at != &node->open_links; at = at->next)
-        count += !MUX_LIST_ITEM(at, struct node_link, open_node)->ended;
+        count += MUX_LIST_ITEM(at, struct node_link, open_entry)->input != NODE_INPUT_ENDED;
     return count;
 }
 
 void node_links_close_all(struct node *node) {
     for (struct mux_list *at = node->open_links.next; at != &node->open_links; at = at->next)
-        close_conn(MUX_LIST_ITEM(at, struct node_link, open_node), "muxd ended");
+        close_conn(MUX_LIST_ITEM(at, struct node_link, open_entry), "muxd ended");
 }
 
 void node_end_adopted(struct node_link *link, const char *reason) {
