@@ -242,12 +242,12 @@ static bool is_for_nodes(const struct mux_packet *packet) {
  * A packet for this node itself: part of the handshake, or a message from another node, which is
  * logged. Anything else was meant for a worker.
  */
-static void take_own(struct mux *mux, const struct mux_packet *packet, uint64_t now_ns) {
+static void take_own(struct mux *mux, const struct mux_packet *packet) {
     struct mux_span text = packet->file_content;
     MUX_COUNT(&mux->counters, down_own_packets, 1);
     if (!is_for_nodes(packet))
-        mux_message(mux, MUX_STATUS_FAIL, now_ns,
-                    "a packet without a route code was dropped: it names no link");
+        mux_log(mux, "a packet from the upstream was dropped: it has no route code, which would "
+                     "name its link");
     if (mux_handshake_handle(mux, packet))
         return;
     if (mux_span_equal(packet->file_name, mux_span_text("muxd")) && text.len)
@@ -261,7 +261,7 @@ static struct mux_link *receiver_of(struct mux *mux, const struct mux_packet *pa
     if (!packet->route.data && mux->bare && !is_for_nodes(packet))
         return mux->bare;
     if (!packet->route.data) {
-        take_own(mux, packet, now_ns);
+        take_own(mux, packet);
         return NULL;
     }
     struct mux_link *link = mux_link_find(mux, segment);
