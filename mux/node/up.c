@@ -136,12 +136,12 @@ static bool is_too_deep(struct mux_span route) {
 }
 
 /* A part of a test (not runnable) may fail it; only the test has a result. */
-static void count_result(struct mux *mux, const struct mux_packet *packet) {
-    bool is_failed = packet->status == MUX_STATUS_FAIL || packet->status == MUX_STATUS_UXSUCCESS;
+static inline void count_result(struct mux *mux, const struct mux_packet *packet) {
     if (packet->status <= MUX_STATUS_INPROGRESS || !packet->test_id.data)
         return;
     MUX_COUNT(&mux->counters, results, packet->runnable);
-    MUX_COUNT(&mux->counters, results_failed, is_failed);
+    if (packet->status == MUX_STATUS_FAIL || packet->status == MUX_STATUS_UXSUCCESS)
+        MUX_COUNT(&mux->counters, results_failed, 1);
 }
 
 static size_t forward_packet(struct mux_link *link, const struct mux_frame *frame) {
