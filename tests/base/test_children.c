@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Children at a time, and in all: so many end together that SIGCHLDs merge. */
+/* Children at a time, and in all: enough that several end at once and their SIGCHLDs merge. */
 #define CROWD 40
 #define MANY 2000
 

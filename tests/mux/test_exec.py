@@ -115,7 +115,7 @@ class Exec(unittest.TestCase):
         self.assertIn(("second", "fail"), self.verdicts(events))
 
     def test_a_daemon_that_holds_the_pipe(self):
-        """It is killed, and nobody waits for it."""
+        """It is killed, and not waited for."""
         events = self.python("""
 ready, tell = os.pipe()
 if os.fork() == 0:

@@ -151,7 +151,7 @@ static void many_at_once(void **state) {
     world_close(world);
 }
 
-/* So many places that an engine could accept all waiting connections at once. */
+/* Enough places that an engine could accept all waiting connections at once. */
 #define PLACES_ENOUGH 20000
 
 /* Accepts of one poll() before bytes that have waited equally long are received. */
