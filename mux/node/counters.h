@@ -1,7 +1,7 @@
 /*
- * The counters of a node: one table with name, unit and help. A program makes its JSON and
- * its metrics from it. Names follow Prometheus: the program adds its prefix, and the suffix
- * "_total" to counters that are not gauges.
+ * The counters of a node's core: one table with name, unit and help. A program makes its JSON and
+ * its metrics from it, and from tables of the same form for what it counts itself. Names follow
+ * Prometheus: the program adds its prefix, and the suffix "_total" to counters that are not gauges.
  */
 #ifndef MUX_COUNTERS_H
 #define MUX_COUNTERS_H
@@ -15,15 +15,6 @@
     X(links_open, GAUGE, "links", "links that are open now")                                       \
     X(links_opened, COUNTER, "links", "connections that became links by their first byte")         \
     X(links_ended, COUNTER, "links", "links that ended")                                           \
-    X(connections_accepted, COUNTER, "connections", "connections accepted")                        \
-    X(connections_forbidden, COUNTER, "connections",                                               \
-      "connections closed because their address is not allowed")                                   \
-    X(connections_over_limit, COUNTER, "connections",                                              \
-      "connections closed because too many were open")                                             \
-    X(connections_refused, COUNTER, "connections", "connections closed for want of descriptors")   \
-    X(connections_lost, COUNTER, "connections", "workers' connections that broke")                 \
-    X(connections_empty, COUNTER, "connections",                                                   \
-      "connections that ended without a byte, as health checks do")                                \
     X(received_bytes, COUNTER, "bytes", "bytes received from links")                               \
     X(received_packets, COUNTER, "packets", "good packets received from links")                    \
     X(chatter_bytes, COUNTER, "bytes", "bytes from links that were not subunit")                   \
@@ -45,12 +36,7 @@
     X(body_bytes_copied, COUNTER, "bytes", "bytes copied on the way up")                           \
     X(body_bytes_referenced, COUNTER, "bytes", "bytes sent up from the buffer they came in")       \
     X(sent_bytes, COUNTER, "bytes", "bytes of packets that the upstream's kernel took whole")      \
-    X(upstream_connects, COUNTER, "connections", "times the upstream was reached")                 \
-    X(upstream_losses, COUNTER, "connections", "times the upstream was lost or not reached")       \
     X(resent_packets, COUNTER, "packets", "packets begun on a lost upstream and sent again whole") \
-    X(in_doubt_bytes, COUNTER, "bytes",                                                            \
-      "bytes taken by the kernel that a lost upstream may not "                                    \
-      "have read")                                                                                 \
     X(unsent_bytes, COUNTER, "bytes", "bytes that were not sent up when the node ended")           \
     X(down_received_bytes, COUNTER, "bytes", "bytes received from the upstream")                   \
     X(down_received_packets, COUNTER, "packets", "good packets received from the upstream")        \
@@ -80,8 +66,6 @@
     X(tests_retold, COUNTER, "tests", "tests in progress told again to another upstream")          \
     X(nodes_cut_bytes, COUNTER, "bytes",                                                           \
       "bytes of packets in which a node was cut off, or that a refused one sent")                  \
-    X(links_cut, COUNTER, "links",                                                                 \
-      "links open when an ending node had no time to read to their end")                           \
     X(links_evicted, COUNTER, "links",                                                             \
       "links closed because their large packet came too slowly while others waited")
 

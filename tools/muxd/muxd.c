@@ -33,7 +33,7 @@ static bool write_stats(struct muxd *muxd) {
     const char *path = muxd->options.stats_file;
     char line[PATH_SHOWN_BYTES + 128];
     struct metrics metrics;
-    metrics_take(&metrics, node_counters(muxd->node), &muxd->loop);
+    metrics_take(&metrics, muxd->node, &muxd->loop);
     enum stats_result result = path ? stats_write(&metrics, path) : STATS_WRITTEN;
     if (result != STATS_WRITTEN) {
         const char *why =

@@ -150,7 +150,7 @@ static void put_upstream(struct json *json, const struct node *node, uint64_t no
     put_seconds(json, "since_s", status.since_ns);
     put_number(json, "pending_bytes", mux_upstream_pending_bytes(node->mux));
     put_seconds(json, "sending_s", status.sending_ns);
-    put_number(json, "losses", node->counters->value[MUX_COUNT_upstream_losses]);
+    put_number(json, "losses", node->own_counters.value[NODE_COUNT_upstream_losses]);
     json_put_close(json, '}');
 }
 
@@ -240,7 +240,7 @@ static bool go_on_status(struct control_answer *answer, const struct control_con
 static bool go_on_counters(struct control_answer *answer, const struct control_config *config,
                            struct json *json) {
     struct metrics metrics;
-    metrics_take(&metrics, config->node->counters, config->loop);
+    metrics_take(&metrics, config->node, config->loop);
     if (!answer->has_begun)
         json_put_open(json, '{');
     answer->has_begun = true;

@@ -9,13 +9,18 @@
     _Static_assert(sizeof #id + sizeof unit + sizeof help + FRAME_BYTES <= METRICS_ITEM_BYTES, \
                    "a counter's texts fit an item");
 MUX_COUNTERS(X)
+NODE_COUNTERS(X)
 #undef X
 
-void metrics_take(struct metrics *metrics, const struct mux_counters *counters,
-                  const struct loop *loop) {
+/* The metrics in their order: the core's, the node's own, the transport's. */
+#define CORE_END MUX_COUNTER_COUNT
+#define OWN_END (CORE_END + NODE_COUNTER_COUNT)
+
+void metrics_take(struct metrics *metrics, struct node *node, const struct loop *loop) {
     unsigned count = loop->ops->counts ? loop->ops->counts(loop->transport, metrics->counts) : 0;
-    metrics->counters = counters;
-    metrics->count = MUX_COUNTER_COUNT + count;
+    metrics->core = node_counters(node);
+    metrics->own = node_own_counters(node);
+    metrics->count = OWN_END + count;
 }
 
 static void put_text(struct json *json, const char *key, const char *text) {
@@ -37,13 +42,18 @@ static void put(struct json *json, const char *name, bool is_gauge, uint64_t val
     json_put_close(json, '}');
 }
 
+static void put_counter(struct json *json, const struct mux_counter_info *info, uint64_t value) {
+    put(json, info->name, info->kind == MUX_GAUGE, value, info->unit, info->help);
+}
+
 void metrics_put(struct json *json, const struct metrics *metrics, unsigned index) {
-    if (index >= MUX_COUNTER_COUNT) {
-        const struct transport_count *count = &metrics->counts[index - MUX_COUNTER_COUNT];
+    if (index < CORE_END) {
+        put_counter(json, &mux_counter_infos[index], metrics->core->value[index]);
+    } else if (index < OWN_END) {
+        index -= CORE_END;
+        put_counter(json, &node_counter_infos[index], metrics->own->value[index]);
+    } else {
+        const struct transport_count *count = &metrics->counts[index - OWN_END];
         put(json, count->name, false, count->value, count->unit, count->help);
-        return;
     }
-    const struct mux_counter_info *info = &mux_counter_infos[index];
-    put(json, info->name, info->kind == MUX_GAUGE, metrics->counters->value[index], info->unit,
-        info->help);
 }

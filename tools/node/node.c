@@ -38,6 +38,10 @@ struct mux_counters *node_counters(struct node *node) {
     return node->counters;
 }
 
+const struct node_counters *node_own_counters(const struct node *node) {
+    return &node->own_counters;
+}
+
 bool node_all_sent(const struct node *node) {
     return mux_upstream_pending_bytes(node->mux) == 0 && mux_unframed_bytes(node->mux) == 0 &&
            !node->upstream.unconfirmed && node->upstream.doubt != NODE_DOUBT_AT_THE_END &&
@@ -50,7 +54,7 @@ bool node_in_doubt(const struct node *node) {
 
 void node_cut_links(struct node *node, const char *why) {
     unsigned count = node_links_not_ended(node);
-    MUX_COUNT(node->counters, links_cut, count);
+    NODE_COUNT(node, links_cut, count);
     node->cut = node->cut || count > 0;
     if (count)
         node_log(node, "%s: links cut off: %u; what they have sent and was not received is lost",
@@ -174,7 +178,7 @@ static uint64_t deadline_ns(const struct loop_client *client) {
 /* There was no descriptor or no memory for a connection, and no peer to name. */
 static void turned_away(struct node *node, const struct transport_event *event, uint64_t now_ns) {
     char more[64] = "";
-    MUX_COUNT(node->counters, connections_refused, 1);
+    NODE_COUNT(node, connections_refused, 1);
     if (!mux_limiter_allow(&node->turned_away_lines, now_ns)) {
         node->turned_away_unsaid++;
         return;

@@ -10,6 +10,7 @@
 
 #include "mux/node/mux.h"
 #include "tools/base/loop.h"
+#include "tools/node/node_counters.h"
 
 struct node;
 struct node_link;
@@ -142,6 +143,8 @@ bool node_all_sent(const struct node *node);
 /* May a lost upstream not have read some of what was sent? */
 bool node_in_doubt(const struct node *node);
 
+/* The core's counters, and those that the node keeps of its connections. */
 struct mux_counters *node_counters(struct node *node);
+const struct node_counters *node_own_counters(const struct node *node);
 
 #endif

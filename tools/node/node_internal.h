@@ -85,7 +85,8 @@ struct node {
     struct loop_handler rejected; /* of connections that are closed before they were links */
     bool receive_into;
     struct mux *mux;
-    struct mux_counters *counters;
+    struct mux_counters *counters; /* of the core */
+    struct node_counters own_counters;
     enum node_phase phase;
     bool terminating;
     bool cut;          /* the time to read was over before nothing more came */

@@ -52,7 +52,7 @@ static void reject(struct node *node, struct transport_conn *conn) {
 
 /* All places are taken. */
 static void count_over_limit(struct node *node, struct transport_conn *conn) {
-    MUX_COUNT(node->counters, connections_over_limit, 1);
+    NODE_COUNT(node, connections_over_limit, 1);
     node_log(node, "%s is one more than --max-links %u: closed", conn->peer->text,
              node->config.mux.links_max);
 }
@@ -108,10 +108,10 @@ struct node_link *node_adopt(struct node *node, const struct node_adoption *adop
 
 void node_link_accepted(struct node *node, struct transport_conn *conn) {
     const struct transport_peer *peer = conn->peer;
-    MUX_COUNT(node->counters, connections_accepted, 1);
+    NODE_COUNT(node, connections_accepted, 1);
     node->conn_count++;
     if (!node->config.allowed(node->config.user, peer)) {
-        MUX_COUNT(node->counters, connections_forbidden, 1);
+        NODE_COUNT(node, connections_forbidden, 1);
         node_log(node, "%s is not in --allow: closed", peer->text);
         reject(node, conn);
     } else if (!open_link(node, &(struct node_adoption){.conn = conn, .way_down = true})) {
@@ -181,7 +181,7 @@ static void log_lost(struct node *node, const struct node_link *link,
 
 static void lose(struct node *node, struct node_link *link, const struct transport_event *event) {
     if (!is_empty(link)) {
-        MUX_COUNT(node->counters, connections_lost, 1);
+        NODE_COUNT(node, connections_lost, 1);
         log_lost(node, link, event);
     }
     tell_owner(link);
@@ -210,8 +210,8 @@ static void release_if_over(struct node *node, struct node_link *link) {
 /* Only now has the transport let go of all of the link's memory. */
 static void closed(struct node *node, struct node_link *link) {
     char reason[160];
-    MUX_COUNT(node->counters, connections_empty,
-              is_empty(link) && (link->input == NODE_INPUT_ENDED || link->lost_error));
+    NODE_COUNT(node, connections_empty,
+               is_empty(link) && (link->input == NODE_INPUT_ENDED || link->lost_error));
     show(node, link, false);
     link->conn = NULL;
     link->state = NODE_CONN_NONE;

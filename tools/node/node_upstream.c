@@ -48,7 +48,7 @@ static void say_failed(void *user, const char *address, const struct transport_f
     struct node *node = user;
     const char *text = node->config.upstream_text;
     char place[ENDPOINT_TEXT_BYTES + 4] = "", times[32] = "";
-    MUX_COUNT(node->counters, upstream_losses, 1);
+    NODE_COUNT(node, upstream_losses, 1);
     if (!strstr(text, address))
         snprintf(place, sizeof place, " (%s)", address);
     if (told > 1)
@@ -135,12 +135,12 @@ static void connected(struct node *node) {
     node_upstream_set_state(up, NODE_UPSTREAM_GREETING);
     up->connected_ns = loop_now_ns(node->config.loop);
     mux_upstream_connected(node->mux, may_be_another(node));
-    MUX_COUNT(node->counters, upstream_connects, 1);
+    NODE_COUNT(node, upstream_connects, 1);
 }
 
 /* There is no upstream now, and it is time to look for one. */
 static void not_opened(struct node *node, const char *why, uint64_t now_ns) {
-    MUX_COUNT(node->counters, upstream_losses, 1);
+    NODE_COUNT(node, upstream_losses, 1);
     node_log(node, "upstream %s: %s", node->config.upstream_text, why);
     retry_later(node, now_ns);
 }
@@ -154,7 +154,7 @@ static void open_file(struct node *node, uint64_t now_ns) {
         return;
     }
     connected(node);
-    if (node->counters->value[MUX_COUNT_upstream_losses])
+    if (node->own_counters.value[NODE_COUNT_upstream_losses])
         node_log(node, "upstream %s: open again", node->config.upstream_text);
 }
 
@@ -171,7 +171,7 @@ static void begin_round(struct node *node, uint64_t now_ns) {
 /* One of the attempts came through. */
 static void take(struct node *node) {
     struct node_upstream *up = &node->upstream;
-    bool was_told = up->dialer.told_trying || node->counters->value[MUX_COUNT_upstream_losses];
+    bool was_told = up->dialer.told_trying || node->own_counters.value[NODE_COUNT_upstream_losses];
     up->conn = dialer_take(&up->dialer, &up->base);
     if (was_told)
         node_log(node, "upstream %s: connected to %s", node->config.upstream_text,
@@ -252,7 +252,7 @@ static void lost(struct node *node, const char *operation, const char *why) {
     struct node_upstream *up = &node->upstream;
     if (up->state == NODE_UPSTREAM_CLOSING)
         return;
-    MUX_COUNT(node->counters, upstream_losses, 1);
+    NODE_COUNT(node, upstream_losses, 1);
     node_log(node, "upstream %s lost: %s: %s", node->config.upstream_text, operation, why);
     begin_close(node);
 }
@@ -275,7 +275,7 @@ static bool was_steady(const struct node *node, uint64_t now_ns) {
 static void note_in_doubt(struct node *node, uint64_t bytes) {
     if (bytes == 0)
         return;
-    MUX_COUNT(node->counters, in_doubt_bytes, bytes);
+    NODE_COUNT(node, in_doubt_bytes, bytes);
     node_log(node, "upstream %s: %" PRIu64 " bytes that it may not have read are in doubt",
              node->config.upstream_text, bytes);
     node_upstream_raise_doubt(&node->upstream, node->phase == NODE_RUNNING ? NODE_DOUBT_SOME

@@ -1,0 +1,43 @@
+/*
+ * The counters of a node that tools/node keeps: of its connections and of its upstream. One table
+ * of the same form as that of the core (mux/node/counters.h).
+ */
+#ifndef TOOLS_NODE_COUNTERS_H
+#define TOOLS_NODE_COUNTERS_H
+
+#include "mux/node/counters.h"
+
+/* X(id, kind, unit, help) */
+#define NODE_COUNTERS(X)                                                                         \
+    X(connections_accepted, COUNTER, "connections", "connections accepted")                      \
+    X(connections_forbidden, COUNTER, "connections",                                             \
+      "connections closed because their address is not allowed")                                 \
+    X(connections_over_limit, COUNTER, "connections",                                            \
+      "connections closed because too many were open")                                           \
+    X(connections_refused, COUNTER, "connections", "connections closed for want of descriptors") \
+    X(connections_lost, COUNTER, "connections", "workers' connections that broke")               \
+    X(connections_empty, COUNTER, "connections",                                                 \
+      "connections that ended without a byte, as health checks do")                              \
+    X(upstream_connects, COUNTER, "connections", "times the upstream was reached")               \
+    X(upstream_losses, COUNTER, "connections", "times the upstream was lost or not reached")     \
+    X(in_doubt_bytes, COUNTER, "bytes",                                                          \
+      "bytes taken by the kernel that a lost upstream may not have read")                        \
+    X(links_cut, COUNTER, "links",                                                               \
+      "links open when an ending node had no time to read to their end")
+
+enum node_counter {
+#define X(id, kind, unit, help) NODE_COUNT_##id,
+    NODE_COUNTERS(X)
+#undef X
+        NODE_COUNTER_COUNT
+};
+
+extern const struct mux_counter_info node_counter_infos[NODE_COUNTER_COUNT];
+
+struct node_counters {
+    uint64_t value[NODE_COUNTER_COUNT];
+};
+
+#define NODE_COUNT(node, id, n) ((node)->own_counters.value[NODE_COUNT_##id] += (n))
+
+#endif
