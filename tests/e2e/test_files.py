@@ -45,6 +45,24 @@ class Append(Case):
         self.assertTrue(any("upstream file:%s: it ended inside a packet, after 100000 bytes of it" % path
                             in line for line in log), log)
 
+    def test_behind_what_looks_like_a_packet(self):
+        """To python-subunit or to muxd."""
+        for tail in (b"\xb3\xb3\xb3", b"\xb3\x29\x02\xff", b"\xb3\x19\x02\x40\xff",
+                     b"\xb3\x29\x02\xbf\xff\xff" + b"q" * 10):
+            with self.subTest(tail.hex()):
+                path = os.path.join(self.folder(), "run.subunit")
+                with open(path, "wb") as file:
+                    file.write(packet(test_id="before") + tail)
+                muxd = self.muxd("--exit-after", "1", "--upstream", "file:" + path)
+                worker = muxd.connect()
+                worker.sendall(packet(test_id="after") * 3)
+                self.finish(worker)
+                self.assertEqual(muxd.wait(), 0)
+                with open(path, "rb") as file:
+                    stream = file.read()
+                for events in python_events(stream), oracle.decode(stream):
+                    self.assertEqual([event["test_id"] for event in events][-3:], ["after"] * 3)
+
     def test_stdout_after_a_half_packet(self):
         path = self.half_file()
         with open(path, "ab") as file:

@@ -29,11 +29,11 @@ bool stdout_takes_binary(const struct subcommand *subcommand) {
 bool stdout_mend(const struct subcommand *subcommand) {
     struct tail tail;
     char text[256];
-    tail_mend(STDOUT_FILENO, &tail);
+    bool may_append = tail_mend(STDOUT_FILENO, &tail);
     tail_text(&tail, text, sizeof text);
     if (*text)
         text_complain("mux %s: stdout: %s", subcommand->name, text);
-    return tail.state != TAIL_FAILED;
+    return may_append;
 }
 
 int open_input(const struct subcommand *subcommand, const char *path) {

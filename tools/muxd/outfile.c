@@ -24,7 +24,7 @@ int outfile_open(const char *path, char *why, size_t why_bytes) {
 
 bool outfile_mend(int fd, char *said, size_t said_bytes) {
     struct tail tail;
-    tail_mend(fd, &tail);
+    bool may_append = tail_mend(fd, &tail);
     tail_text(&tail, said, said_bytes);
-    return tail.state != TAIL_FAILED;
+    return may_append;
 }
