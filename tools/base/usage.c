@@ -72,6 +72,24 @@ static const struct option *given_a_value(const char *word, const struct option 
     return options->name ? options : NULL;
 }
 
+/* The word that was read as options of one letter. */
+static const char *letters(char **argv) {
+    const char *word = argv[optind - 1];
+    return word[0] == '-' && word[1] != '-' && strchr(word, optopt) ? word : argv[optind];
+}
+
+/* "-listen" for "--listen". */
+static void complain_letters(const char *program, const char *word, const struct option *options) {
+    size_t len = word ? strcspn(word + 1, "=") : 0;
+    for (; options->name && len > 1; options++)
+        if (strlen(options->name) == len && strncmp(options->name, word + 1, len) == 0) {
+            text_complain("%s: there is no option '%.*s'; did you mean --%s?", program,
+                          (int)len + 1, word, options->name);
+            return;
+        }
+    text_complain("%s: there is no option '-%c' (%s --help lists them)", program, optopt, program);
+}
+
 static void complain(const char *program, int id, char **argv, const struct option *options) {
     const char *word = argv[optind - 1];
     const struct option *option = optopt ? given_a_value(word, options) : NULL;
@@ -81,8 +99,7 @@ static void complain(const char *program, int id, char **argv, const struct opti
     else if (option)
         text_complain("%s: option '--%s' takes no value", program, option->name);
     else if (optopt)
-        text_complain("%s: there is no option '-%c' (%s --help lists them)", program, optopt,
-                      program);
+        complain_letters(program, letters(argv), options);
     else
         complain_unknown(program, word, options);
 }

@@ -375,14 +375,30 @@ static bool consistent(const struct options *options) {
     return true;
 }
 
+static const struct option_row *find_row(const char *name) {
+    for (size_t i = 0; i < table.count; i++)
+        if (strcmp(table.rows[i].name, name) == 0)
+            return &table.rows[i];
+    return NULL;
+}
+
+/* An endpoint without its option, or an option without its dashes. `next` NULL: the last word. */
+static void complain_alone(const char *word, const char *next) {
+    const struct option_row *row = find_row(word);
+    if (!row)
+        text_complain("muxd: '%s' stands alone; did you mean --listen %s?", word, word);
+    else
+        text_complain("muxd: '%s' stands alone; did you mean --%s%s%s?", word, word,
+                      row->argument ? " " : "", row->argument ? (next ? next : row->argument) : "");
+}
+
 int options_parse(struct options *options, int argc, char **argv) {
     *options = (struct options){0};
     int status = option_parse(&table, argc, argv, options);
     if (status != OPTION_GO_ON)
         return status;
     if (optind < argc) {
-        text_complain("muxd: '%s' stands alone; did you mean --listen %s?", argv[optind],
-                      argv[optind]);
+        complain_alone(argv[optind], argv[optind + 1]);
         return OPTION_EXIT_USAGE;
     }
     return consistent(options) ? OPTION_GO_ON : OPTION_EXIT_USAGE;
