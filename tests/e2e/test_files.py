@@ -63,6 +63,37 @@ class Append(Case):
                 for events in python_events(stream), oracle.decode(stream):
                     self.assertEqual([event["test_id"] for event in events][-3:], ["after"] * 3)
 
+    def refused(self, path, why):
+        """At the start, with the path and the cause."""
+        done = subprocess.run([MUXD, "--io", IO, "--listen", "127.0.0.1:0", "--upstream", "file:" + path],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE)
+        self.assertEqual((done.returncode, done.stdout), (1, ""), done.stderr)
+        self.assertIn("muxd: --upstream file:%s: %s" % (path, why), done.stderr)
+
+    def test_what_cannot_be_written(self):
+        folder = self.folder()
+        path = os.path.join(folder, "socket")
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.bind(path)
+        file = os.path.join(folder, "file")
+        open(file, "w").close()
+        os.symlink("circle", os.path.join(folder, "circle"))
+        for path, why in (("/no/such/dir/x", "open: No such file or directory"),
+                          (file + "/x", "open: Not a directory"), (path, "it is a socket: did you mean unix:"),
+                          (os.path.join(folder, "circle"), "open: Too many levels of symbolic links")):
+            with self.subTest(path):
+                self.refused(path, why)
+
+    def test_what_no_reader_gets_past(self):
+        """Python's reader dies of a packet of two bytes. The file stays as it is."""
+        path = os.path.join(self.folder(), "run.subunit")
+        stream = packet(test_id="before") + b"\xb3\x29\x02\x02"
+        with open(path, "wb") as file:
+            file.write(stream)
+        self.refused(path, "the bytes at offset %d end python-subunit's reader" % (len(stream) - 4))
+        with open(path, "rb") as file:
+            self.assertEqual(file.read(), stream)
+
     def test_stdout_after_a_half_packet(self):
         path = self.half_file()
         with open(path, "ab") as file:
@@ -99,6 +130,36 @@ class Append(Case):
         self.assertEqual(muxd.wait(), 0)
         with open(reader, "rb") as file:
             self.assertEqual(count_packets(file.read()), 1)
+
+    def test_named_pipe_without_a_reader(self):
+        """It is said once, and packets wait for one."""
+        folder = self.folder()
+        path, stats = os.path.join(folder, "fifo"), os.path.join(folder, "stats")
+        os.mkfifo(path)
+        muxd = self.muxd("--upstream", "file:" + path, "--stats-json", stats, "--exit-after", "1")
+        worker = muxd.connect()
+        worker.sendall(packet(test_id="t"))
+        muxd.wait_log("upstream file:%s: no process reads this FIFO" % path)
+        self.until(lambda: self.fresh_stats(muxd, stats)["muxd_upstream_losses_total"] > 3, "four attempts")
+        reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        self.finish(worker)
+        self.assertEqual(muxd.wait(), 0)
+        self.assertEqual(sum("FIFO" in line for line in muxd.log), 1, muxd.log)
+        with open(reader, "rb") as file:
+            self.assertEqual(count_packets(file.read()), 1)
+
+    def test_reader_that_waits(self):
+        """It sees the stream to its end: the look at the start opens no FIFO."""
+        path = os.path.join(self.folder(), "fifo")
+        os.mkfifo(path)
+        reader = subprocess.Popen(["cat", path], stdout=subprocess.PIPE)
+        self.addCleanup(reader.stdout.close)
+        muxd = self.muxd("--upstream", "file:" + path, "--exit-after", "1")
+        worker = muxd.connect()
+        worker.sendall(packet(test_id="t"))
+        self.finish(worker)
+        self.assertEqual(muxd.wait(), 0)
+        self.assertEqual(count_packets(reader.communicate(timeout=PATIENCE)[0]), 1)
 
     def test_full_disk(self):
         """The log has the number of bytes that were not sent."""
@@ -160,11 +221,30 @@ class HangUp(Case):
                 ids += [event["test_id"] for event in oracle.decode(file.read())]
         self.assertEqual(ids, ["t%d" % i for i in range(sent[0])])
 
+    def test_removed(self):
+        """It is said, and packets go on in a new file."""
+        path = os.path.join(self.folder(), "run.subunit")
+        muxd = self.muxd("--upstream", "file:" + path, start_new_session=True)
+        worker = self.socket(muxd.addresses[0])
+        for test_id in "one", "two":
+            worker.sendall(packet(test_id=test_id))
+            self.until(lambda: size(path), "the packet")
+            os.unlink(path)
+            muxd.wait_log("upstream file:%s: the file was removed" % path)
+            self.until(lambda: os.path.exists(path), "a new file")
+        self.assertEqual(size(path), 0)
+        self.assertEqual(muxd.end(), 0)
+        self.assertEqual(sum("removed" in line for line in muxd.log), 2, muxd.log)
+
     def test_rotation_while_it_cannot_be_written(self):
         """HUP makes muxd try at once."""
         folder = self.folder()
         path = os.path.join(folder, "not yet", "run.subunit")
+        os.mkdir(os.path.dirname(path))
         muxd = self.muxd("--upstream", "file:" + path, start_new_session=True)
+        self.until(lambda: os.path.exists(path), "the file")
+        os.rename(os.path.dirname(path), os.path.join(folder, "renamed"))
+        muxd.signal(signal.SIGHUP)
         self.socket(muxd.addresses[0]).sendall(packet(test_id="t"))
         muxd.wait_log("open: No such file or directory")
         os.mkdir(os.path.dirname(path))

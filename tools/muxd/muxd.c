@@ -307,9 +307,9 @@ static bool start(struct muxd *muxd) {
     muxd->has_terminal = has_terminal();
     for (unsigned i = 0; i < muxd->options.listen_count; i++)
         muxd->stdin_taken |= muxd->options.listen[i].kind == ENDPOINT_STDIO;
-    if (!(check_stdin(muxd) && check_stats(muxd) && muxd_raise_descriptor_limit(muxd) &&
-          catch_signals(muxd) && muxd_start_stacks(muxd) && choose_screen(muxd) &&
-          start_node(muxd) && watch_signals(muxd)))
+    if (!(muxd_check_upstream(muxd) && check_stdin(muxd) && check_stats(muxd) &&
+          muxd_raise_descriptor_limit(muxd) && catch_signals(muxd) && muxd_start_stacks(muxd) &&
+          choose_screen(muxd) && start_node(muxd) && watch_signals(muxd)))
         return false;
     muxd_resolve_upstream(muxd);
     return open_control(muxd) && listen_everywhere(muxd);
@@ -317,6 +317,7 @@ static bool start(struct muxd *muxd) {
 
 /* What is on the loop beside the node is closed; connections whose last event is due, awaited. */
 static void leave_loop(struct muxd *muxd) {
+    muxd_stop_upstream(muxd);
     if (muxd->listeners)
         listeners_stop(muxd->listeners);
     if (muxd->signals.owners[SIGTERM].caught)

@@ -26,6 +26,8 @@ struct muxd {
     uint64_t screen_draws_at_ns;
     struct summary *summary;   /* drawn on a terminal; NULL: there is none */
     struct resolver *resolver; /* of the upstream's name; NULL: it has none */
+    int upstream_file;         /* the file that is written to; -1: there is none */
+    struct timer removed_look; /* at it */
     bool serves;               /* something is listened on, or will be: the upstream is opened */
     bool deaf;                 /* nothing could be listened on */
     bool stdin_taken;          /* by --listen - */
@@ -48,6 +50,15 @@ bool muxd_start_stacks(struct muxd *muxd);
 
 /* Is the upstream one that is connected to, by its addresses? */
 bool muxd_upstream_is_place(const struct options *options);
+
+/*
+ * A file that cannot be written is known before workers have come. False after a sentence in the
+ * log.
+ */
+bool muxd_check_upstream(struct muxd *muxd);
+
+/* When the node has ended. */
+void muxd_stop_upstream(struct muxd *muxd);
 
 /* Begins to look its name up. */
 void muxd_resolve_upstream(struct muxd *muxd);

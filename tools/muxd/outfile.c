@@ -6,13 +6,34 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+static bool is_fifo(const char *path) {
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISFIFO(status.st_mode);
+}
+
+static bool is_socket(const char *path) {
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISSOCK(status.st_mode);
+}
+
+static void say_not_open(const char *path, int error, char *why, size_t why_bytes) {
+    if (error == ENXIO && is_fifo(path))
+        snprintf(why, why_bytes,
+                 "no process reads this FIFO: packets wait, and it is tried again until one does");
+    else if (error == ENXIO && is_socket(path))
+        snprintf(why, why_bytes, "it is a socket: did you mean unix:PATH?");
+    else
+        snprintf(why, why_bytes, "open: %s", strerror(error));
+}
+
 int outfile_open(const char *path, char *why, size_t why_bytes) {
-    /* O_NONBLOCK only here: a named pipe without a reader must not hold the start up */
+    /* O_NONBLOCK only here: a FIFO without a reader must not hold the start up */
     int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0666);
     if (fd < 0) {
-        snprintf(why, why_bytes, "open: %s", strerror(errno));
+        say_not_open(path, errno, why, why_bytes);
         return -1;
     }
     if (!isatty(fd) && fcntl(fd, F_SETFL, O_APPEND) == 0)
@@ -27,4 +48,22 @@ bool outfile_mend(int fd, char *said, size_t said_bytes) {
     bool may_append = tail_mend(fd, &tail);
     tail_text(&tail, said, said_bytes);
     return may_append;
+}
+
+bool outfile_check(const char *path, char *why, size_t why_bytes) {
+    struct tail tail;
+    if (is_fifo(path))
+        return true;
+    int fd = outfile_open(path, why, why_bytes);
+    if (fd < 0)
+        return false;
+    bool may_append = tail_look(fd, &tail);
+    tail_text(&tail, why, why_bytes);
+    close(fd);
+    return may_append;
+}
+
+bool outfile_is_removed(int fd) {
+    struct stat status;
+    return fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_nlink == 0;
 }

@@ -14,4 +14,13 @@ int outfile_open(const char *path, char *why, size_t why_bytes);
  */
 bool outfile_mend(int fd, char *said, size_t said_bytes);
 
+/*
+ * Can it be opened, and anything be appended? It is made, but nothing is written. A FIFO is left
+ * alone: its reader would see an end. False after a sentence in `why`.
+ */
+bool outfile_check(const char *path, char *why, size_t why_bytes);
+
+/* Has somebody removed this regular file: does no name lead to it any more? */
+bool outfile_is_removed(int fd);
+
 #endif

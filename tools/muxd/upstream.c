@@ -4,6 +4,7 @@
 #include "tools/node/dialer.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,6 +24,9 @@ struct transport_conn *muxd_attach(struct muxd *muxd, const struct loop_descript
     return conn;
 }
 
+/* How often a file that is written to is looked at: has it been removed? */
+#define REMOVED_LOOK_NS UINT64_C(1000000000)
+
 /* What was there before must not swallow what is appended. */
 static bool mend_file(struct muxd *muxd, int fd, const char *name, char *why, size_t why_bytes) {
     char line[PATH_MAX + 256];
@@ -34,6 +38,42 @@ static bool mend_file(struct muxd *muxd, int fd, const char *name, char *why, si
     return true;
 }
 
+static void forget_file(struct muxd *muxd) {
+    if (muxd->upstream_file >= 0)
+        close(muxd->upstream_file);
+    muxd->upstream_file = -1;
+}
+
+/* Its own descriptor: the connection closes the other one. */
+static void remember_file(struct muxd *muxd, int fd) {
+    forget_file(muxd);
+    muxd->upstream_file = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    loop_at(&muxd->loop, &muxd->removed_look, loop_now_ns(&muxd->loop) + REMOVED_LOOK_NS);
+}
+
+/* A file that was renamed is written to on, until HUP; one that was removed nobody can read. */
+static void look_for_removed(struct timer *timer, uint64_t now_ns) {
+    struct muxd *muxd = LOOP_OWNER(timer, struct muxd, removed_look);
+    char line[PATH_MAX + 256];
+    if (muxd->upstream_file < 0)
+        return;
+    if (!outfile_is_removed(muxd->upstream_file)) {
+        loop_at(&muxd->loop, timer, now_ns + REMOVED_LOOK_NS);
+        return;
+    }
+    forget_file(muxd);
+    snprintf(line, sizeof line,
+             "upstream %s: the file was removed; what was written to it is gone with it",
+             muxd->options.upstream.text);
+    muxd_say(muxd, line);
+    node_reopen_upstream(muxd->node);
+}
+
+void muxd_stop_upstream(struct muxd *muxd) {
+    loop_cancel(&muxd->loop, &muxd->removed_look);
+    forget_file(muxd);
+}
+
 static struct transport_conn *open_file(struct muxd *muxd, struct loop_handler *handler, char *why,
                                         size_t why_bytes) {
     const char *path = muxd->options.upstream.name;
@@ -43,9 +83,23 @@ static struct transport_conn *open_file(struct muxd *muxd, struct loop_handler *
         conn = muxd_attach(muxd,
                            &(struct loop_descriptors){-1, fd, false, TRANSPORT_POOL_RESERVE, path},
                            handler, why, why_bytes);
-    if (!conn && fd >= 0)
+    if (conn)
+        remember_file(muxd, fd);
+    else if (fd >= 0)
         close(fd);
     return conn;
+}
+
+bool muxd_check_upstream(struct muxd *muxd) {
+    const struct options *options = &muxd->options;
+    char why[256];
+    muxd->upstream_file = -1;
+    muxd->removed_look.run = look_for_removed;
+    if (!options->upstream_given || options->upstream.kind != ENDPOINT_FILE ||
+        outfile_check(options->upstream.name, why, sizeof why))
+        return true;
+    log_text(&muxd->log, "muxd: --upstream %s: %s\n", options->upstream.text, why);
+    return false;
 }
 
 /* stdin, when it was asked for by "-", unless workers write to it or a person does. */

@@ -71,7 +71,8 @@ struct node_upstream {
     uint64_t connected_ns;
     uint64_t sending_since_ns;
     uint64_t finished_ns;
-    uint64_t left_ns; /* when the connection that worked last was closed */
+    uint64_t left_ns;   /* when the connection that worked last was closed */
+    char told_why[256]; /* there is no upstream; said once */
     uint64_t retry_at_ns;
     uint64_t backoff_ns;
     uint64_t waited_ns; /* before this connection, but for the jitter */

@@ -134,14 +134,24 @@ static void connected(struct node *node) {
     struct node_upstream *up = &node->upstream;
     node_upstream_set_state(up, NODE_UPSTREAM_GREETING);
     up->connected_ns = loop_now_ns(node->config.loop);
+    *up->told_why = '\0';
     mux_upstream_connected(node->mux, may_be_another(node));
     NODE_COUNT(node, upstream_connects, 1);
+}
+
+/* The same reason is not told again with each attempt. */
+static void say_not_opened(struct node *node, const char *why) {
+    char *told = node->upstream.told_why;
+    if (strcmp(told, why) == 0)
+        return;
+    snprintf(told, sizeof node->upstream.told_why, "%s", why);
+    node_log(node, "upstream %s: %s", node->config.upstream_text, why);
 }
 
 /* There is no upstream now, and it is time to look for one. */
 static void not_opened(struct node *node, const char *why, uint64_t now_ns) {
     NODE_COUNT(node, upstream_losses, 1);
-    node_log(node, "upstream %s: %s", node->config.upstream_text, why);
+    say_not_opened(node, why);
     retry_later(node, now_ns);
 }
 
@@ -410,6 +420,7 @@ void node_reopen_upstream(struct node *node) {
         node_upstream_set_next(up, NODE_NEXT_REOPEN);
     else
         up->retry_at_ns = 0;
+    *up->told_why = '\0';
 }
 
 static void finish(struct node *node) {
