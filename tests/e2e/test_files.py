@@ -78,8 +78,7 @@ class Append(Case):
         file = os.path.join(folder, "file")
         open(file, "w").close()
         os.symlink("circle", os.path.join(folder, "circle"))
-        for path, why in (("/no/such/dir/x", "open: No such file or directory"),
-                          (file + "/x", "open: Not a directory"), (path, "it is a socket: did you mean unix:"),
+        for path, why in ((file + "/x", "open: Not a directory"), (path, "it is a socket: did you mean unix:"),
                           (os.path.join(folder, "circle"), "open: Too many levels of symbolic links")):
             with self.subTest(path):
                 self.refused(path, why)
@@ -240,11 +239,7 @@ class HangUp(Case):
         """HUP makes muxd try at once."""
         folder = self.folder()
         path = os.path.join(folder, "not yet", "run.subunit")
-        os.mkdir(os.path.dirname(path))
         muxd = self.muxd("--upstream", "file:" + path, start_new_session=True)
-        self.until(lambda: os.path.exists(path), "the file")
-        os.rename(os.path.dirname(path), os.path.join(folder, "renamed"))
-        muxd.signal(signal.SIGHUP)
         self.socket(muxd.addresses[0]).sendall(packet(test_id="t"))
         muxd.wait_log("open: No such file or directory")
         os.mkdir(os.path.dirname(path))

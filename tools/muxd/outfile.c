@@ -25,6 +25,10 @@ static void say_not_open(const char *path, int error, char *why, size_t why_byte
                  "no process reads this FIFO: packets wait, and it is tried again until one does");
     else if (error == ENXIO && is_socket(path))
         snprintf(why, why_bytes, "it is a socket: did you mean unix:PATH?");
+    else if (error == ENOENT)
+        snprintf(why, why_bytes,
+                 "open: %s: packets wait, and it is tried again until its folder is there",
+                 strerror(error));
     else
         snprintf(why, why_bytes, "open: %s", strerror(error));
 }
@@ -33,7 +37,9 @@ int outfile_open(const char *path, char *why, size_t why_bytes) {
     /* O_NONBLOCK only here: a FIFO without a reader must not hold the start up */
     int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0666);
     if (fd < 0) {
-        say_not_open(path, errno, why, why_bytes);
+        int error = errno;
+        say_not_open(path, error, why, why_bytes);
+        errno = error;
         return -1;
     }
     if (!isatty(fd) && fcntl(fd, F_SETFL, O_APPEND) == 0)
@@ -56,7 +62,7 @@ bool outfile_check(const char *path, char *why, size_t why_bytes) {
         return true;
     int fd = outfile_open(path, why, why_bytes);
     if (fd < 0)
-        return false;
+        return errno == ENOENT;
     bool may_append = tail_look(fd, &tail);
     tail_text(&tail, why, why_bytes);
     close(fd);

@@ -5,7 +5,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Opens it to append, makes it if it is not there. -1 after a sentence in `why`. Never blocks. */
+/*
+ * Opens it to append, makes it if it is not there. -1 with errno, after a sentence in `why`. Never
+ * blocks.
+ */
 int outfile_open(const char *path, char *why, size_t why_bytes);
 
 /*
@@ -16,7 +19,8 @@ bool outfile_mend(int fd, char *said, size_t said_bytes);
 
 /*
  * Can it be opened, and anything be appended? It is made, but nothing is written. A FIFO is left
- * alone: its reader would see an end. False after a sentence in `why`.
+ * alone: its reader would see an end. So is a file whose folder is not there: a disk may be mounted
+ * later. False after a sentence in `why`.
  */
 bool outfile_check(const char *path, char *why, size_t why_bytes);
 
