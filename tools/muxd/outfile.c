@@ -58,11 +58,21 @@ bool outfile_mend(int fd, char *said, size_t said_bytes) {
 
 bool outfile_check(const char *path, char *why, size_t why_bytes) {
     struct tail tail;
-    if (is_fifo(path))
+    struct stat status;
+    if (stat(path, &status) < 0) {
+        int error = errno;
+        say_not_open(path, error, why, why_bytes);
+        return error == ENOENT;
+    }
+    if (S_ISSOCK(status.st_mode)) {
+        say_not_open(path, ENXIO, why, why_bytes);
+        return false;
+    }
+    if (!S_ISREG(status.st_mode))
         return true;
     int fd = outfile_open(path, why, why_bytes);
     if (fd < 0)
-        return errno == ENOENT;
+        return false;
     bool may_append = tail_look(fd, &tail);
     tail_text(&tail, why, why_bytes);
     close(fd);

@@ -18,9 +18,10 @@ int outfile_open(const char *path, char *why, size_t why_bytes);
 bool outfile_mend(int fd, char *said, size_t said_bytes);
 
 /*
- * Can it be opened, and anything be appended? It is made, but nothing is written. A FIFO is left
- * alone: its reader would see an end. So is a file whose folder is not there: a disk may be mounted
- * later. False after a sentence in `why`.
+ * Can a file that is there be opened, and anything be appended? Nothing is made or written: muxd
+ * may not start for another reason. What is no regular file is not opened, as the reader of a FIFO
+ * would see an end; nor is one that is not there, as a disk may be mounted later. False after a
+ * sentence in `why`.
  */
 bool outfile_check(const char *path, char *why, size_t why_bytes);
 
