@@ -8,6 +8,11 @@ void intake_stop(struct intake *intake) {
         intake->pool->returned(intake->pool, buffer);
 }
 
+void intake_lend(struct intake *intake, struct mux_buffer *buffer, size_t len) {
+    pool_lend(intake->pool, buffer);
+    intake->pool = pool_after(intake->pool, len, &intake->short_receives);
+}
+
 void intake_offer(struct intake *intake, struct mux_room room) {
     assert(intake->on && intake->room.len == 0 && room.len > 0);
     intake->room = room;

@@ -14,8 +14,9 @@ struct intake {
     struct task task;       /* its turn to receive, in the engine */
     struct mux_list *ready; /* the engine's queue of tasks that are ready */
     struct pool *pool;
-    bool on;              /* receive() */
-    struct mux_room room; /* from receive_into(); len 0: none */
+    unsigned short_receives; /* of pool_after() */
+    bool on;                 /* receive() */
+    struct mux_room room;    /* from receive_into(); len 0: none */
     struct mux_buffer
         *granted; /* a buffer that came back while this connection was first in the queue */
 };
@@ -48,6 +49,9 @@ static inline bool intake_precedes_loss(const struct intake *intake, bool unread
  * free.
  */
 struct mux_buffer *intake_buffer(struct intake *intake);
+
+/* `len` bytes came into a buffer: lends it, and chooses the pool of the next one. */
+void intake_lend(struct intake *intake, struct mux_buffer *buffer, size_t len);
 
 /* Waits for a buffer; it gets a turn as soon as one comes back. */
 void intake_wait(struct intake *intake);

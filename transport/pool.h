@@ -1,5 +1,5 @@
 /*
- * Receive buffers: cuts the memory of a transport_config into the two pools of transport.h.
+ * Receive buffers: cuts the memory of a transport_config into the pools of transport.h.
  *
  * A buffer is in one of three places: with the engine (on the free list below, or in one of the
  * kernel's rings), being filled by the engine, or lent to the user. The engine lends it with
@@ -21,7 +21,10 @@ typedef void pool_returned(struct pool *pool, struct mux_buffer *buffer);
 
 struct pool {
     struct mux_buffer *buffers; /* `count` of them; a buffer's id is its index */
+    size_t buffer_bytes;
     unsigned count;
+    struct pool *larger;     /* where a connection that fills these buffers goes; NULL: nowhere */
+    struct pool *smaller;    /* where it came from */
     unsigned lent;           /* with the user */
     struct mux_list waiting; /* the engine's connections that found no buffer, in turn */
     pool_returned *returned;
@@ -37,15 +40,19 @@ struct pools {
 };
 
 /*
- * Cuts config->memory, reserve_buffers for TRANSPORT_POOL_RESERVE and the rest for
- * TRANSPORT_POOL_SHARED, and hands every buffer to `returned` once. False, with *failure and
- * nothing left behind: EINVAL when a pool would be empty, ENOMEM.
+ * Cuts config->memory: large_buffers at its end for TRANSPORT_POOL_LARGE, of the others
+ * reserve_buffers for TRANSPORT_POOL_RESERVE and the rest for TRANSPORT_POOL_SHARED. Hands every
+ * buffer to `returned` once. False, with *failure and nothing left behind: EINVAL when the shared
+ * pool or the reserve would be empty, ENOMEM.
  */
 bool pools_init(struct pools *pools, const struct transport_config *config, void *owner,
                 pool_returned *returned, struct transport_failure *failure);
 
 /* The number of buffers in all pools. */
 unsigned pools_count(const struct pools *pools);
+
+/* The size of the largest buffer. */
+size_t pools_buffer_most_bytes(const struct pools *pools);
 
 /* Every buffer has been given back before. */
 void pools_fini(struct pools *pools);
@@ -56,6 +63,15 @@ void pool_lend(struct pool *pool, struct mux_buffer *buffer);
 /* The plain free list, for engines that choose the buffer themselves. Take: NULL when none. */
 void pool_keep(struct pool *pool, struct mux_buffer *buffer);
 struct mux_buffer *pool_take(struct pool *pool);
+
+/*
+ * The pool that a connection receives from next, after `len` bytes came into a buffer of `pool`.
+ * One that fills a small buffer has more waiting in the kernel: it gets large buffers, until
+ * several of its receives in a row would have fitted a small one. So few large buffers serve all
+ * connections that stream, and thousands that do not need none. *short_receives is the
+ * connection's, 0 at first.
+ */
+struct pool *pool_after(struct pool *pool, size_t len, unsigned *short_receives);
 
 /* A buffer's id in its pool. */
 static inline unsigned pool_id(const struct pool *pool, const struct mux_buffer *buffer) {

@@ -22,8 +22,9 @@ struct stack {
      */
     const struct transport_ops *ops;
 
-    /* Bytes of a receive buffer that suit it. */
+    /* Bytes of a receive buffer that suit it, and of a large one; 0: it has no use for these. */
     size_t buffer_bytes;
+    size_t large_bytes;
 
     /* endpoint_parse() and endpoint_resolve(), for what follows the prefix. */
     bool (*parse)(const char *text, struct endpoint *endpoint, char *why, size_t why_bytes);

@@ -94,17 +94,21 @@ struct transport_event {
 struct transport_caps {
     unsigned gather_max;          /* most spans in one send */
     size_t reference_least_bytes; /* smallest span worth a reference instead of a copy */
-    bool receive_into;            /* receive_into() may be used */
     unsigned lent_max;            /* most received buffers with the user at a time */
     size_t lent_bytes_max;        /* most bytes of one RECEIVED with a buffer */
 };
 
-/* Two pools of receive buffers, so that a flood from below cannot starve what comes from above. */
+/*
+ * Pools of receive buffers: two, so that a flood from below cannot starve what comes from above;
+ * and a third one with few large buffers, which connections of the shared pool receive into as long
+ * as much comes at a time. It is not to be asked for.
+ */
 enum transport_pool {
     TRANSPORT_POOL_SHARED,  /* accepted connections, and attached ones that ask for it */
     TRANSPORT_POOL_RESERVE, /* connect(), and attached ones that ask for it */
+    TRANSPORT_POOL_LARGE,
 };
-#define TRANSPORT_POOLS 2
+#define TRANSPORT_POOLS 3
 
 /*
  * Most descriptors that are watched at a time. An agent watches a pidfd for each child, of which it
@@ -118,6 +122,8 @@ struct transport_config {
                                  transport */
     size_t buffer_bytes;      /* size of a receive buffer */
     unsigned reserve_buffers; /* how many of them are in TRANSPORT_POOL_RESERVE (at least 1) */
+    size_t large_bytes;       /* size of a buffer in TRANSPORT_POOL_LARGE */
+    unsigned large_buffers;   /* how many there are; 0: only small ones */
     unsigned conns_max;       /* most connections at a time, all kinds together */
     unsigned kept; /* connections, and descriptors of the process, that accepting must leave free:
                       a crowd of strangers cannot keep connect(), attach() and files from working */
@@ -276,8 +282,8 @@ struct transport_conn_ops {
      * with it receiving is off, as after receive(false), so that nothing is begun before the user
      * has said where the following bytes go. Bytes that were already on their way may still come
      * in a buffer first: then the offer lapses and RECEIVED has the buffer (receiving stays on).
-     * `room` is the transport's until RECEIVED, ENDED or CLOSED. Only while receive() is on, and
-     * where caps say so.
+     * `room` is the transport's until RECEIVED, ENDED or CLOSED. Only while receive() is on. For
+     * connections that cannot wait for a buffer: buffers cost less.
      */
     void (*receive_into)(struct transport_conn *conn, struct mux_room room);
 

@@ -26,10 +26,9 @@ static void came(struct mux_link *link, size_t len, uint64_t now_ns) {
 void mux_link_received(struct mux_link *link, struct mux_buffer *buffer, struct mux_span bytes,
                        uint64_t now_ns) {
     came(link, bytes.len, now_ns);
-    if (mux_framer_stored(&link->framer) == 0)
-        mux_link_leave_slot(link); /* a batch may still refer to its bytes */
-    if (link->buffer_bytes < buffer->size_bytes)
-        link->buffer_bytes = buffer->size_bytes;
+    /* a batch may still refer to its bytes; but one that was granted and is still empty is kept */
+    if (mux_framer_stored(&link->framer) == 0 && link->framer.candidate == 0)
+        mux_link_leave_slot(link);
     mux_input_append(link->mux, &link->inputs, buffer, bytes);
     if (!mux_link_wants_receive(link))
         mux_link_attend(link);
@@ -45,10 +44,8 @@ void mux_link_filled(struct mux_link *link, size_t len, uint64_t now_ns) {
 }
 
 bool mux_link_wants_receive(const struct mux_link *link) {
-    /* first it must be clear which memory the bytes go to */
-    bool is_undecided = link->expects_large && mux_link_has_turn(link);
     return link->input == MUX_INPUT_OPEN && link->verdict == MUX_VERDICT_KEPT &&
-           !link->predecessor && !is_undecided && link->inputs.count < LINK_INPUTS_MAX &&
+           !link->predecessor && link->inputs.count < LINK_INPUTS_MAX &&
            !mux_link_waits_for_slot(link);
 }
 
@@ -74,9 +71,16 @@ void mux_link_starved(struct mux_link *link) {
         mux_list_append(&link->mux->starved, &link->starved_entry);
 }
 
-void mux_links_feed_starved(struct mux *mux) {
+/* Do links hold buffers that come back only when other links go on? */
+static bool links_hold_buffers(const struct mux *mux) {
     size_t held = mux->inputs_used + mux->fill->held_count + mux->flight->held_count;
-    while (!mux_list_empty(&mux->starved) && held * INPUTS_HELD_SHARE >= mux->config.inputs_max) {
+    return held * INPUTS_HELD_SHARE >= mux->config.inputs_max ||
+           !mux_list_empty(&mux->middle_slots.waiting) ||
+           !mux_list_empty(&mux->large_slots.waiting) || !mux_list_empty(&mux->superseded);
+}
+
+void mux_links_feed_starved(struct mux *mux) {
+    while (!mux_list_empty(&mux->starved) && links_hold_buffers(mux)) {
         struct mux_link *link = MUX_LIST_ITEM(mux->starved.next, struct mux_link, starved_entry);
         mux_list_remove(&link->starved_entry);
         link->by_room = true;
@@ -90,22 +94,16 @@ void mux_links_feed_starved(struct mux *mux) {
 static struct mux_room room_in_small_store(struct mux_link *link) {
     if (mux_link_has_turn(link) || link->slot)
         return (struct mux_room){NULL, 0};
-    if (link->by_room)
-        return mux_framer_spare_room(&link->framer);
-    return mux_framer_head_room(&link->framer, HEAD_ROOM_BYTES);
+    return mux_framer_spare_room(&link->framer);
 }
 
 struct mux_room mux_link_offer(struct mux_link *link) {
     struct mux_room none = {NULL, 0};
-    if (link->input != MUX_INPUT_OPEN || link->verdict != MUX_VERDICT_KEPT || link->inputs.count ||
-        link->offered_bytes || mux_link_waits_for_slot(link))
+    if (!link->by_room || link->input != MUX_INPUT_OPEN || link->verdict != MUX_VERDICT_KEPT ||
+        link->inputs.count || link->offered_bytes || mux_link_waits_for_slot(link))
         return none;
-    /*
-     * However little is missing: links that wait for a slot may have all receive buffers, and a
-     * link that owns one must be able to go on without a buffer.
-     */
     struct mux_room room = link->slot ? mux_framer_room(&link->framer) : none;
-    if (!room.len && (link->expects_large || link->by_room))
+    if (!room.len)
         room = room_in_small_store(link);
     link->offered_bytes = room.len;
     mux_link_sane(link);
@@ -174,10 +172,8 @@ enum mux_link_step mux_link_drop_input(struct mux_link *link) {
  * needed.
  */
 static size_t wanted_store(const struct mux_link *link) {
-    bool in_small_store =
-        !link->slot && !link->expects_large && link->framer.candidate <= SMALL_STORE_BYTES;
-    bool by_room = link->expects_large || link->by_room;
-    return by_room && !in_small_store && link->input == MUX_INPUT_OPEN
+    bool in_small_store = !link->slot && link->framer.candidate <= SMALL_STORE_BYTES;
+    return link->by_room && !in_small_store && link->input == MUX_INPUT_OPEN
                ? mux_framer_wanted(&link->framer)
                : 0;
 }
@@ -202,7 +198,7 @@ static void use_up(struct mux_link *link) {
         finish(link);
     else if (mux_framer_chatter(&link->framer))
         mux_list_append(&link->mux->chatter, &link->chatter_entry);
-    if (link->slot || link->expects_large || link->by_room)
+    if (link->by_room)
         mux_link_attend(link);
 }
 

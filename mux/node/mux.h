@@ -57,8 +57,8 @@ struct mux_config {
                                                   came; must not call the mux */
 };
 
-/* The largest received buffer: it can be copied whole into a batch. */
-#define MUX_INPUT_MAX_BYTES 131072
+/* The largest received buffer. */
+#define MUX_INPUT_MAX_BYTES 524288
 
 /* A gather list has room for what one frame becomes. */
 #define MUX_GATHER_MIN 64
@@ -155,10 +155,11 @@ struct mux_link *mux_next_attention(struct mux *mux);
 bool mux_link_wants_receive(const struct mux_link *link);
 
 /*
- * Offers room to receive the next bytes into; {NULL, 0}: none. The mux does not touch that room
- * until mux_link_filled(), mux_link_received(), mux_link_ended() or mux_link_close() is called.
- * Links that wait for a slot may hold all buffers: then a link that owns a slot can go on only by
- * this offer, and a starved link by room for a few packets in its small store.
+ * Of a starved link: offers room to receive the next bytes into; {NULL, 0}: none. The mux does not
+ * touch that room until mux_link_filled(), mux_link_received(), mux_link_ended() or
+ * mux_link_close() is called. Links that wait for a slot may hold all buffers: then a link that
+ * owns a slot can go on only by this offer, and any other by room for a few packets in its small
+ * store.
  */
 struct mux_room mux_link_offer(struct mux_link *link);
 

@@ -34,8 +34,17 @@
  */
 #define FRAME_GROWTH_BYTES 512
 
-/* Most bytes of one frame that are copied into the batch: a whole input. */
-#define FRAME_COPIED_BYTES ((size_t)MUX_INPUT_MAX_BYTES + FRAME_PACKETS * FRAME_GROWTH_BYTES)
+/*
+ * While a batch refers to many received buffers, frames up to this length are copied out of theirs;
+ * longer ones are so few in a batch that their buffers are held all the same.
+ */
+#define FRAME_COPIED_MAX_BYTES ((size_t)128 << 10)
+
+/* Most bytes of one frame that are copied into the batch. */
+#define FRAME_COPIED_BYTES (FRAME_COPIED_MAX_BYTES + FRAME_PACKETS * FRAME_GROWTH_BYTES)
+
+/* A batch of this length takes no further frame: a larger send costs no less for each byte. */
+#define BATCH_MOST_BYTES ((size_t)1 << 20)
 
 /* Pieces of this length are referenced where they can be, whatever the transport asks for. */
 #define REFERENCE_LEAST_MAX_BYTES 8192
@@ -64,16 +73,10 @@
 #define LINK_INPUTS_MAX 4
 
 /*
- * After a packet that fits no received buffer the next one probably does not either. Only its first
- * bytes are received here, enough for its length; the rest is then received into a slot, without a
- * copy.
- */
-#define HEAD_ROOM_BYTES 64
-
-/*
  * Links that find no free buffer receive into their own stores when the mux itself holds at least
- * one buffer in this many. (If it holds fewer, buffers come back to the transport soon. Of several
- * transports each has its own buffers, the smallest share being a tenth.)
+ * one buffer in this many, or when links wait that may hold a transport's few large buffers. (Else
+ * buffers come back to the transport soon. Of several transports each has its own buffers, the
+ * smallest share being a tenth.)
  */
 #define INPUTS_HELD_SHARE 16
 
@@ -129,8 +132,6 @@ _Static_assert(MUX_ADD_UP_MAX_BYTES <= FRAME_COPIED_BYTES, "an owner's packet is
 _Static_assert(FRAME_GROWTH_BYTES <= MUX_PIECES_SCRATCH_BYTES, "growth is written into scratch");
 _Static_assert(2 * FRAME_COPIED_BYTES <= BATCH_BYTES, "a batch takes several frames of any kind");
 _Static_assert(FRAME_PACKETS *MUX_PIECES_MAX <= MUX_GATHER_MIN, "a frame fits an empty batch");
-_Static_assert(MUX_HEADER_MAX_BYTES <= HEAD_ROOM_BYTES && HEAD_ROOM_BYTES <= SMALL_STORE_BYTES,
-               "a packet's length is in its head, which goes into any store");
 _Static_assert(SMALL_STORE_BYTES <= MIDDLE_SLOT_BYTES && MIDDLE_SLOT_BYTES <= MUX_STORE_MAX_BYTES,
                "a larger store takes what a smaller one has");
 _Static_assert(MUX_HELLO_PACKET_BYTES <= SMALL_STORE_BYTES &&
@@ -179,9 +180,7 @@ struct mux_link {
     enum mux_link_kind kind;
     bool way_down, is_bare, is_raw; /* see mux_link_config */
     bool is_routed;       /* its segment is put in front of routes: no bare link, no sink */
-    bool expects_large;   /* the last packet was larger than buffer_bytes */
     bool by_room;         /* no received buffer is free for it: it offers room of its own */
-    size_t buffer_bytes;  /* the largest buffer that it received: transports differ in theirs */
     uint64_t slot_bytes;  /* received since it owns its slot */
     uint64_t slot_due_ns; /* when more must have come, while others wait for the slot */
     int64_t credit_bytes; /* deficit round robin; a large packet makes it negative */

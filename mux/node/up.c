@@ -9,7 +9,8 @@
 bool mux_up_has_room(const struct mux *mux) {
     if (mux->config.sink)
         return mux->sink.state == MUX_SINK_TAKES && mux->sink.count == 0;
-    return mux_batch_has_room(mux->fill, FRAME_COPIED_BYTES, FRAME_PACKETS);
+    return mux->fill->gather.len_bytes < BATCH_MOST_BYTES &&
+           mux_batch_has_room(mux->fill, FRAME_COPIED_BYTES, FRAME_PACKETS);
 }
 
 /* The buffer that a frame's large pieces may be sent from; NULL: they are copied. */
@@ -19,7 +20,9 @@ static struct mux_buffer *buffer_of(struct mux_link *link, const struct mux_fram
         return link->slot;
     /* held buffers must never leave too few to receive into */
     size_t held = mux->fill->held_count + mux->flight->held_count;
-    return held < mux->config.inputs_max / 2 ? link->inputs.first->buffer : NULL;
+    bool must_copy =
+        held >= mux->config.inputs_max / 2 && frame->bytes.len <= FRAME_COPIED_MAX_BYTES;
+    return must_copy ? NULL : link->inputs.first->buffer;
 }
 
 /* Adds packets to the batch; returns their bytes. */
@@ -263,18 +266,6 @@ static bool must_fail_tests(const struct mux_link *link) {
            (is_last_hop || has_left_none || link->entry == MUX_ENTRY_GIVEN_UP);
 }
 
-/* Before the first buffer came, the size of the link's buffers is not known. */
-static bool fits_buffer(const struct mux_link *link, size_t len) {
-    return len <= (link->buffer_bytes ? link->buffer_bytes : link->mux->config.input_bytes_max);
-}
-
-/* How the link wants to receive depends on it. */
-static void expect_large(struct mux_link *link, bool large) {
-    if (link->expects_large != large)
-        mux_link_attend(link);
-    link->expects_large = large;
-}
-
 /* All frames were taken: tests in progress fail if the link has ended, else it goes on. */
 static enum mux_link_step take_none(struct mux_link *link) {
     enum mux_link_step outcome = must_fail_tests(link) ? fail_test(link) : MUX_LINK_IDLE;
@@ -303,7 +294,6 @@ static enum mux_link_step take_frame(struct mux_link *link) {
     case MUX_FRAME_STORE:
         return mux_link_get_store(link, frame.store_bytes);
     case MUX_FRAME_PACKET:
-        expect_large(link, !fits_buffer(link, frame.bytes.len));
         bytes = forward_packet(link, &frame);
         break;
     case MUX_FRAME_CHATTER:

@@ -82,14 +82,6 @@ struct mux_room mux_framer_room(const struct mux_framer *framer) {
     return (struct mux_room){framer->store.data + framer->end, framer->candidate - stored};
 }
 
-struct mux_room mux_framer_head_room(struct mux_framer *framer, size_t most) {
-    assert(most <= framer->store.len);
-    if (stored_bytes(framer) || framer->fed.len || framer->ended)
-        return (struct mux_room){NULL, 0};
-    framer->head = framer->end = 0;
-    return (struct mux_room){framer->store.data, most};
-}
-
 struct mux_room mux_framer_spare_room(struct mux_framer *framer) {
     if (framer->fed.len || framer->ended)
         return (struct mux_room){NULL, 0};
@@ -144,6 +136,7 @@ static struct view view_of(const struct mux_framer *framer) {
 static void use_up(struct mux_framer *framer, const struct view *view, size_t len) {
     if (len == 0)
         return; /* without it a NULL pointer would be advanced when nothing was fed */
+    framer->candidate = 0;
     if (view->in_store) {
         framer->head += len; /* `end` stays: the owner may be receiving behind it */
     } else {
@@ -288,13 +281,13 @@ static bool fetch(struct mux_framer *framer, const struct look *look, struct mux
         return false;
     if (stored_bytes(framer) == 0)
         framer->head = framer->end = 0;
-    size_t room = framer->store.len - framer->end;
-    if (room == 0) {
+    size_t room = framer->store.len - framer->end, missing = look->wanted - stored_bytes(framer);
+    /* what does not fit anyway is not copied into this store first */
+    if (room == 0 || (framer->candidate && missing > room && framer->fed.len > room)) {
         frame->kind = MUX_FRAME_STORE;
         frame->store_bytes = store_for(look->wanted);
         return false;
     }
-    size_t missing = look->wanted - stored_bytes(framer);
     if (look->chatter && missing < CHATTER_STEP_BYTES)
         missing = CHATTER_STEP_BYTES; /* what looks like a packet inside chatter rarely is one */
     size_t taken = missing < framer->fed.len ? missing : framer->fed.len;

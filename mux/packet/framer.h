@@ -106,12 +106,6 @@ void mux_framer_move(struct mux_framer *framer, struct mux_room store);
 struct mux_room mux_framer_room(const struct mux_framer *framer);
 
 /*
- * Up to `most` bytes of the store for the head of what comes next, when nothing is stored. Only
- * after MUX_FRAME_NONE; {NULL, 0} otherwise. Report what came by mux_framer_filled().
- */
-struct mux_room mux_framer_head_room(struct mux_framer *framer, size_t most);
-
-/*
  * All of the store behind what is stored, which is moved to its front first, for whatever comes
  * next. Only after MUX_FRAME_NONE; {NULL, 0}: the store is full. Report what came by
  * mux_framer_filled().

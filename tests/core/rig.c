@@ -188,6 +188,19 @@ size_t rig_read_down(struct mux_link *link) {
     return len;
 }
 
+void rig_starve(struct mux_link *link) {
+    static uint8_t line[1000];
+    struct mux_link *other = rig_connect();
+    memset(line, 'c', sizeof line - 1);
+    line[sizeof line - 1] = '\n';
+    for (unsigned i = 0; i < RIG_INPUTS / 16; i++) /* the batch refers to them */
+        rig_push(other, line, sizeof line);
+    mux_link_starved(link);
+    do
+        mux_run(mux, now_ns);
+    while (mux_deadline_ns(mux) <= now_ns);
+}
+
 void rig_send_up(void) {
     const struct mux_gather *gather;
     while ((gather = mux_upstream_take(mux))) {

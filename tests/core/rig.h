@@ -64,6 +64,9 @@ void rig_give_down(size_t len);
 extern uint8_t rig_down[RIG_DOWN_BYTES];
 size_t rig_read_down(struct mux_link *link);
 
+/* The transport has no buffer for this link, and the mux holds many: it may offer room. */
+void rig_starve(struct mux_link *link);
+
 /* Everything that is queued goes up. */
 void rig_send_up(void);
 

@@ -104,6 +104,7 @@ static struct mux_link *begun_around_others(struct mux_room *offered) {
     rig_give(link, packet_bytes, rig_packet(WHOLE_BYTES, NULL));
     next_bytes = rig_packet(NEXT_BYTES, NULL);
     rig_give(link, packet_bytes, 100);
+    rig_starve(link);
     *offered = mux_link_offer(link);
     assert_non_null(offered->data);
     return link;

@@ -1,7 +1,7 @@
 /*
  * A batch with a few bytes more or less than the largest frame needs, and then that frame: of every
- * kind, received whole in the largest buffer. The mux already holds as many buffers as it may, so
- * that everything is copied.
+ * kind, received whole. The mux already holds as many buffers as it may, so that everything is
+ * copied, unless the frame is longer: then it is referenced all the same.
  */
 #include "tests/unit/check.h"
 
@@ -123,12 +123,12 @@ enum kind { GOOD, ROUTED, DAMAGED, CHATTER, KINDS };
 static void give_largest(enum kind kind) {
     struct mux_buffer *buffer = free_buffer();
     if (kind == CHATTER)
-        memset(buffer->data, 'c', MUX_INPUT_MAX_BYTES);
+        memset(buffer->data, 'c', FRAME_COPIED_MAX_BYTES);
     else
-        make_packet(buffer->data, MUX_INPUT_MAX_BYTES, kind == ROUTED);
+        make_packet(buffer->data, FRAME_COPIED_MAX_BYTES, kind == ROUTED);
     if (kind == DAMAGED)
-        buffer->data[MUX_INPUT_MAX_BYTES / 2] ^= 1;
-    give(buffer, MUX_INPUT_MAX_BYTES);
+        buffer->data[FRAME_COPIED_MAX_BYTES / 2] ^= 1;
+    give(buffer, FRAME_COPIED_MAX_BYTES);
 }
 
 static void send_all(void) {
@@ -143,11 +143,24 @@ static void any_frame_fits(void **state) {
     for (unsigned kind = 0; kind < KINDS; kind++)
         for (size_t offset = 0; offset < OFFSETS; offset += 7) {
             hold_half();
-            fill_but(MUX_INPUT_MAX_BYTES + offset);
+            fill_but(FRAME_COPIED_MAX_BYTES + offset);
             give_largest((enum kind)kind);
             send_all();
             assert_int_equal(mux_unframed_bytes(mux), 0);
         }
+}
+
+/* The longest that is received whole. */
+static void a_longer_frame_is_referenced(void **state) {
+    (void)state;
+    hold_half();
+    fill_but(FRAME_COPIED_BYTES);
+    give_packet(MUX_INPUT_MAX_BYTES);
+    assert_int_equal(mux->fill->held_count, INPUTS / 2 + 1);
+    assert_int_equal(mux_unframed_bytes(mux), 0);
+    send_all();
+    for (unsigned i = 0; i < INPUTS; i++)
+        assert_int_equal(buffers[i].holders, 0);
 }
 
 /* The largest packet; every field but its content is just too short to be sent by reference. */
@@ -202,6 +215,7 @@ static void a_split_packet_fits(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(any_frame_fits, open_mux, close_mux),
+        cmocka_unit_test_setup_teardown(a_longer_frame_is_referenced, open_mux, close_mux),
         cmocka_unit_test_setup_teardown(a_split_packet_fits, open_mux, close_mux),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -68,6 +68,7 @@ static void rejected_with_room_on_offer(void **state) {
     rig_send_up();
     rig_give(link, packet_bytes, 100);
     rig_give(link, packet_bytes, loop_packet());
+    rig_starve(link);
     struct mux_room room = mux_link_offer(link);
     assert_true(room.len > 0);
     assert_int_equal(mux->middle_slots.free_count, slots - 1);

@@ -9,8 +9,10 @@
 
 #define BUFFERS_MOST 64
 #define BUFFER_BYTES_LEAST 512
-#define BUFFER_SIZES 9 /* each twice the one before, up to the largest that a mux accepts */
-_Static_assert(BUFFER_BYTES_LEAST << (BUFFER_SIZES - 1) == MUX_INPUT_MAX_BYTES, "the largest");
+/* Each twice the one before; large buffers, up to the largest that a mux accepts, are larger. */
+#define BUFFER_SIZES 10
+#define LARGE_BUFFERS_MOST 8
+_Static_assert(BUFFER_BYTES_LEAST << BUFFER_SIZES == MUX_INPUT_MAX_BYTES, "the largest");
 #define RESERVE_BUFFERS 4
 #define SPARE_LINKS 64
 #define OTHER_CONNS 2
@@ -140,16 +142,24 @@ static unsigned links_max(const struct farm *farm) {
     return farm->plan.workers + SPARE_LINKS;
 }
 
+static size_t received_bytes(const struct place *place) {
+    return place->buffers * place->buffer_bytes + place->large_buffers * place->large_bytes;
+}
+
+static size_t whole_pages(size_t bytes) {
+    return (bytes + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
+}
+
 static void make_transport(struct place *place) {
     struct transport_failure failure = {0};
-    size_t buffer_bytes = place->buffer_bytes;
-    unsigned buffers = place->buffers;
-    size_t received = (buffers * buffer_bytes + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
-    place->memory = aligned_alloc(PAGE_BYTES, received + MUX_MEMORY_BYTES);
+    place->memory =
+        aligned_alloc(PAGE_BYTES, whole_pages(received_bytes(place)) + MUX_MEMORY_BYTES);
     assert(place->memory);
-    const struct transport_config config = {.memory = {place->memory, buffers * buffer_bytes},
-                                            .buffer_bytes = buffer_bytes,
+    const struct transport_config config = {.memory = {place->memory, received_bytes(place)},
+                                            .buffer_bytes = place->buffer_bytes,
                                             .reserve_buffers = RESERVE_BUFFERS,
+                                            .large_bytes = place->large_bytes,
+                                            .large_buffers = place->large_buffers,
                                             .conns_max = links_max(place->farm) + OTHER_CONNS,
                                             .engine_config = place->farm->sim};
     place->transport = transport_sim.init(&config, &failure);
@@ -160,11 +170,9 @@ static void make_transport(struct place *place) {
 static void make_node(struct place *place) {
     struct farm *farm = place->farm;
     char identity[MUX_IDENTITY_BYTES], name[MUX_NODE_NAME_BYTES];
-    size_t received =
-        (place->buffers * place->buffer_bytes + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
     struct node_config config = {
         .loop = &place->loop,
-        .mux = {.memory = {place->memory + received, MUX_MEMORY_BYTES},
+        .mux = {.memory = {place->memory + whole_pages(received_bytes(place)), MUX_MEMORY_BYTES},
                 .links_max = links_max(farm),
                 .segment_by = MUX_SEGMENT_BY_NUMBER,
                 .hash_key = sim_random(farm->sim, UINT64_MAX),
@@ -209,7 +217,11 @@ static void make_place(struct farm *farm, unsigned index) {
     struct place *place = &farm->places[index];
     *place = (struct place){.farm = farm, .index = index, .address = farm->sink.address};
     place->address.in4.sin_port = 0;
-    place->buffer_bytes = (size_t)BUFFER_BYTES_LEAST << sim_random(farm->sim, BUFFER_SIZES);
+    unsigned size = (unsigned)sim_random(farm->sim, BUFFER_SIZES);
+    unsigned larger = 1 + (unsigned)sim_random(farm->sim, BUFFER_SIZES - size);
+    place->buffer_bytes = (size_t)BUFFER_BYTES_LEAST << size;
+    place->large_bytes = place->buffer_bytes << larger;
+    place->large_buffers = (unsigned)sim_random(farm->sim, LARGE_BUFFERS_MOST + 1);
     place->buffers =
         2 * RESERVE_BUFFERS + (unsigned)sim_random(farm->sim, BUFFERS_MOST - 2 * RESERVE_BUFFERS);
     if (index > 0) {

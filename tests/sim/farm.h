@@ -96,7 +96,8 @@ struct place {
     bool ended;
     struct transport_address address;
     uint8_t *memory;
-    size_t buffer_bytes;
+    size_t buffer_bytes, large_bytes;
+    unsigned large_buffers;
     unsigned buffers;
     struct death deaths[FARM_DEATHS_MAX];
     unsigned death_count;

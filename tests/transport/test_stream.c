@@ -97,11 +97,6 @@ static void receive_into_rooms(void **state) {
     struct end *ends[2];
     const uint64_t total = 1000000;
     carrier_pair(world, ends);
-    if (!world->far->ops->caps(world->far->transport)->receive_into) {
-        world_close(world);
-        print_message("this transport declines receive_into()\n");
-        skip();
-    }
     end_receive(ends[1], true);
     end_send(ends[0], total, 60000, 30000);
     unsigned rooms = 0, filled = 0;
@@ -125,10 +120,6 @@ static void buffers_after_a_room(void **state) {
     struct world *world = world_open(state, (struct world_options){0});
     struct end *ends[2];
     carrier_pair(world, ends);
-    if (!world->far->ops->caps(world->far->transport)->receive_into) {
-        world_close(world);
-        skip();
-    }
     end_receive(ends[1], true);
     end_offer(ends[1], 5000);
     world_run(world, 20);
@@ -151,10 +142,6 @@ static void room_needs_no_buffer(void **state) {
         state, (struct world_options){.buffers = 4, .reserve_buffers = 2, .buffer_bytes = 4096});
     struct end *ends[2];
     carrier_pair(world, ends);
-    if (!world->far->ops->caps(world->far->transport)->receive_into) {
-        world_close(world);
-        skip();
-    }
     ends[1]->hold = true;
     end_receive(ends[1], true);
     end_send(ends[0], 100000, 50000, 10000);
@@ -171,6 +158,70 @@ static void room_needs_no_buffer(void **state) {
     world_close(world);
 }
 
+/* Does the near end of a pair receive into large buffers? Not what is attached, nor other stacks.
+ */
+static bool has_large(const struct world *world) {
+    const struct carrier *carrier = world->carrier;
+    return carrier->listens && !carrier->is_wire && !carrier->is_rdma;
+}
+
+/* As long as much comes at a time, and no longer. */
+static void much_comes_into_large_buffers(void **state) {
+    struct world *world = world_open(
+        state,
+        (struct world_options){.buffer_bytes = 4096, .large_buffers = 2, .large_bytes = 65536});
+    struct end *ends[2];
+    carrier_pair(world, ends);
+    if (!has_large(world)) {
+        world_close(world);
+        skip();
+    }
+    end_send(ends[1], 2000000, 60000, 30000);
+    world_run(world, 10);
+    end_receive(ends[0], true);
+    WAIT(world, ends[0]->in_bytes == 2000000 && !ends[1]->sending);
+    assert_true(ends[0]->in_most_bytes > 4096);
+    for (unsigned i = 1; i <= 20; i++) {
+        end_send(ends[1], 100, 100, 100);
+        WAIT(world, ends[0]->in_bytes == 2000000 + 100 * i && !ends[1]->sending);
+    }
+    assert_int_equal(ends[0]->in_buffer_bytes, 4096);
+    assert_received_all(ends[0], ends[1]);
+    world_close(world);
+}
+
+/* Another connection holds all large buffers: one that waits for them is told so. */
+static void large_buffers_are_waited_for(void **state) {
+    struct world *world = world_open(
+        state,
+        (struct world_options){.buffer_bytes = 4096, .large_buffers = 2, .large_bytes = 65536});
+    struct end *holder[2], *other[2];
+    carrier_pair(world, holder);
+    carrier_pair(world, other);
+    if (!has_large(world)) {
+        world_close(world);
+        skip();
+    }
+    holder[0]->hold = true;
+    end_send(holder[1], 500000, 50000, 20000);
+    end_send(other[1], 100000, 50000, 20000);
+    world_run(world, 10);
+    end_receive(holder[0], true);
+    WAIT(world, holder[0]->in_buffer_bytes == 65536 && holder[0]->starved_count > 0);
+    end_receive(other[0], true);
+    WAIT(world, other[0]->starved_count > 0);
+    uint64_t before = other[0]->in_bytes;
+    end_offer(other[0], 3000);
+    WAIT(world, other[0]->in_bytes > before);
+    end_receive(other[0], true);
+    holder[0]->hold = false;
+    end_release_all(holder[0]);
+    WAIT(world, other[0]->in_bytes == 100000 && holder[0]->in_bytes == 500000);
+    assert_received_all(other[0], other[1]);
+    assert_received_all(holder[0], holder[1]);
+    world_close(world);
+}
+
 int run_stream_tests(struct setup *setup) {
     const struct CMUnitTest tests[] = {
         TEST(both_ways_at_once, setup),
@@ -184,6 +235,8 @@ int run_stream_tests(struct setup *setup) {
         TEST(receive_into_rooms, setup),
         TEST(buffers_after_a_room, setup),
         TEST(room_needs_no_buffer, setup),
+        TEST(much_comes_into_large_buffers, setup),
+        TEST(large_buffers_are_waited_for, setup),
     };
     return RUN_TESTS(tests, setup);
 }

@@ -30,7 +30,7 @@ uint64_t world_random(struct world *world, uint64_t below) {
 }
 
 static size_t memory_bytes(const struct world_options *options) {
-    return options->buffers * options->buffer_bytes;
+    return options->buffers * options->buffer_bytes + options->large_buffers * options->large_bytes;
 }
 
 /*
@@ -66,6 +66,8 @@ static void open_engine(struct world *world, struct engine *engine, const struct
     struct transport_config config = {.memory = {arena.data, memory_bytes(options)},
                                       .buffer_bytes = options->buffer_bytes,
                                       .reserve_buffers = options->reserve_buffers,
+                                      .large_bytes = options->large_bytes,
+                                      .large_buffers = options->large_buffers,
                                       .conns_max = options->conns_max,
                                       .arena = arena,
                                       .engine_config = world->sim};
@@ -87,6 +89,10 @@ struct world *world_open(void **state, struct world_options options) {
     const struct setup *setup = *state;
     struct world *world = calloc(1, sizeof *world);
     assert_non_null(world);
+    if (!options.buffers && !options.large_buffers) {
+        options.large_buffers = 4;
+        options.large_bytes = 65536;
+    }
     options.buffers = options.buffers ? options.buffers : 64;
     options.reserve_buffers = options.reserve_buffers ? options.reserve_buffers : 32;
     options.buffer_bytes = options.buffer_bytes ? options.buffer_bytes : 16384;
@@ -294,6 +300,9 @@ static void on_received(struct end *end, const struct transport_event *event) {
         return;
     }
     const struct mux_buffer *buffer = event->buffer;
+    end->in_buffer_bytes = buffer->size_bytes;
+    if (event->bytes.len > end->in_most_bytes)
+        end->in_most_bytes = event->bytes.len;
     assert_true(event->bytes.data >= buffer->data &&
                 event->bytes.data + event->bytes.len <= buffer->data + buffer->size_bytes);
     assert_int_equal(buffer->holders, 1);

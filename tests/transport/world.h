@@ -58,7 +58,9 @@ struct end {
     uint64_t in_bytes;
     uint64_t in_digest;
     unsigned in_events;
-    bool hold; /* received buffers are kept until end_release() */
+    size_t in_most_bytes;   /* in a buffer, at a time */
+    size_t in_buffer_bytes; /* size of the last buffer */
+    bool hold;              /* received buffers are kept until end_release() */
     struct mux_buffer *held[END_HELD_MAX];
     unsigned held_count;
     uint8_t *room; /* offered by end_offer(); NULL: none */
@@ -124,6 +126,8 @@ struct world_options {
     unsigned buffers;
     unsigned reserve_buffers;
     size_t buffer_bytes;
+    unsigned large_buffers;
+    size_t large_bytes;
     unsigned conns_max;
 };
 

@@ -298,7 +298,6 @@ struct node *node_create(const struct node_config *config) {
         return NULL;
     node->config = *config;
     const struct transport_caps *caps = config->loop->ops->caps(config->loop->transport);
-    node->receive_into = caps->receive_into;
     struct mux_config mux = config->mux;
     mux.user = node;
     mux.log = mux_says;

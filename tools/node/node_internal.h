@@ -84,7 +84,6 @@ struct node {
     struct node_config config;
     struct loop_handler listening;
     struct loop_handler rejected; /* of connections that are closed before they were links */
-    bool receive_into;
     struct mux *mux;
     struct mux_counters *counters; /* of the core */
     struct node_counters own_counters;

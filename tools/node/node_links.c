@@ -276,14 +276,14 @@ static void handle_link(struct loop_handler *handler, const struct transport_eve
     }
 }
 
-static void attend(struct node *node, struct node_link *link) {
+static void attend(struct node_link *link) {
     bool receive = mux_link_wants_receive(link->link);
     if (link->state != NODE_CONN_OPEN)
         return;
     if (receive != link->receiving)
         transport_receive(link->conn, receive);
     link->receiving = receive;
-    if (receive && node->receive_into) {
+    if (receive) {
         struct mux_room room = mux_link_offer(link->link);
         if (room.len)
             transport_receive_into(link->conn, room);
@@ -300,7 +300,7 @@ void node_links_attend(struct node *node) {
     struct mux_link *next;
     while ((next = mux_next_attention(node->mux))) {
         struct node_link *link = mux_link_user(next);
-        attend(node, link);
+        attend(link);
         const char *reason = mux_link_close_reason(next);
         if (reason && link->state == NODE_CONN_OPEN && mux_link_turned_away(next))
             count_over_limit(node, link->conn);

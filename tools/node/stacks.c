@@ -20,6 +20,13 @@
 /* Receive buffers for what is connected to, so that a flood from below cannot starve it. */
 #define RESERVE_BUFFERS 4
 
+/*
+ * Half of what a part receives into is large buffers, at most. Connections take turns with them:
+ * this many suffice for any number.
+ */
+#define LARGE_SHARE 2
+#define LARGE_BUFFERS_MAX 32
+
 /* Does an endpoint ask for this stack by its name? Then it is in `text`. */
 static bool is_asked_for(const struct stacks_config *config, enum transport_via via,
                          const char **text) {
@@ -70,16 +77,19 @@ static bool peer_allowed(const void *user, const struct sockaddr_storage *peer) 
 /* The largest receive buffer of any stack, in use or not. */
 static size_t buffer_most_bytes(void) {
     size_t most = 0;
-    for (unsigned via = 0; via < TRANSPORT_VIAS; via++)
-        if (stack_of(via)->buffer_bytes > most)
-            most = stack_of(via)->buffer_bytes;
+    for (unsigned via = 0; via < TRANSPORT_VIAS; via++) {
+        const struct stack *stack = stack_of(via);
+        size_t of_stack =
+            stack->buffer_bytes > stack->large_bytes ? stack->buffer_bytes : stack->large_bytes;
+        most = of_stack > most ? of_stack : most;
+    }
     assert(most <= MUX_INPUT_MAX_BYTES); /* the mux takes every received buffer */
     return most;
 }
 
 /*
- * Of each part, whole buffers of any. The least memory has 16 of the largest, or 10 where there are
- * three stacks.
+ * Of each part, whole buffers of any. The least memory has 8 of the largest, or 2 where there are
+ * three stacks; in these are at least 8 of RDMA, 16 small ones of the kernel's.
  */
 static size_t receive_bytes(const struct stacks_config *config, unsigned parts) {
     size_t share = config->memory_bytes / RECEIVE_SHARE;
@@ -95,6 +105,16 @@ static size_t buffer_bytes(const struct stacks_config *config, enum transport_vi
     return config->buffer_bytes ? config->buffer_bytes : stack_of(via)->buffer_bytes;
 }
 
+/* None where the owner says how large a buffer is. */
+static unsigned large_buffers(const struct stacks_config *config, enum transport_via via,
+                              size_t share) {
+    size_t large_bytes = stack_of(via)->large_bytes;
+    if (config->buffer_bytes || large_bytes == 0)
+        return 0;
+    size_t count = share / LARGE_SHARE / large_bytes;
+    return count < LARGE_BUFFERS_MAX ? (unsigned)count : LARGE_BUFFERS_MAX;
+}
+
 /* Each part receives into memory of its own; the rest is the owner's. */
 static void share_arena(struct stacks *stacks, const struct stacks_config *config,
                         struct transport_part *parts, unsigned count) {
@@ -105,6 +125,8 @@ static void share_arena(struct stacks *stacks, const struct stacks_config *confi
             .memory = {arena->data + i * share, share},
             .buffer_bytes = buffer_bytes(config, parts[i].via),
             .reserve_buffers = config->reserve_buffers ? config->reserve_buffers : RESERVE_BUFFERS,
+            .large_bytes = stack_of(parts[i].via)->large_bytes,
+            .large_buffers = large_buffers(config, parts[i].via, share),
             .conns_max = config->conns_max,
             .kept = config->kept,
             .arena = *arena,

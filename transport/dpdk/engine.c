@@ -64,7 +64,6 @@ static bool make(struct transport *transport, const struct transport_config *con
     transport->caps = (struct transport_caps){
         .gather_max = GATHER_MAX,
         .reference_least_bytes = REFERENCE_LEAST_BYTES,
-        .receive_into = true,
         .lent_max = pools_count(&transport->pools),
         .lent_bytes_max = config->buffer_bytes > largest ? config->buffer_bytes : largest};
     return true;

@@ -55,11 +55,11 @@ static struct transport *epoll_init(const struct transport_config *config,
         epoll_fini(transport);
         return NULL;
     }
-    transport->caps = (struct transport_caps){.gather_max = GATHER_MAX,
-                                              .reference_least_bytes = REFERENCE_LEAST_BYTES,
-                                              .receive_into = true,
-                                              .lent_max = pools_count(&transport->pools),
-                                              .lent_bytes_max = config->buffer_bytes};
+    transport->caps =
+        (struct transport_caps){.gather_max = GATHER_MAX,
+                                .reference_least_bytes = REFERENCE_LEAST_BYTES,
+                                .lent_max = pools_count(&transport->pools),
+                                .lent_bytes_max = pools_buffer_most_bytes(&transport->pools)};
     descriptor_ignore_signals();
     return transport;
 }

@@ -82,7 +82,7 @@ bool epoll_receive_turn(struct task *task, struct transport_event *event) {
     const struct mux_room room = {buffer->data, buffer->size_bytes};
     ssize_t len = read_half(&conn->in, room);
     if (len > 0) {
-        pool_lend(conn->intake.pool, buffer);
+        intake_lend(&conn->intake, buffer, (size_t)len);
         return received(conn, event, buffer, buffer->data, (size_t)len);
     }
     int error = errno;

@@ -70,7 +70,6 @@ static void add_caps(struct transport_caps *caps, const struct transport_caps *p
         caps->reference_least_bytes = part->reference_least_bytes;
     if (part->lent_bytes_max > caps->lent_bytes_max)
         caps->lent_bytes_max = part->lent_bytes_max;
-    caps->receive_into = caps->receive_into && part->receive_into;
     caps->lent_max += part->lent_max;
 }
 

@@ -50,7 +50,6 @@ static bool make(struct transport *transport, const struct transport_config *con
         return false;
     transport->caps = (struct transport_caps){.gather_max = GATHER_MAX,
                                               .reference_least_bytes = READ_LEAST_BYTES,
-                                              .receive_into = true,
                                               .lent_max = pools_count(&transport->pools),
                                               .lent_bytes_max = config->buffer_bytes};
     transport->arena = config->arena.len > 0 ? config->arena : config->memory;

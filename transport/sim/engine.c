@@ -44,17 +44,19 @@ static struct transport *engine_init(const struct transport_config *config,
         engine_fini(transport);
         return NULL;
     }
-    transport->caps = (struct transport_caps){.gather_max = GATHER_MAX,
-                                              .reference_least_bytes = REFERENCE_LEAST_BYTES,
-                                              .receive_into = true,
-                                              .lent_max = pools_count(&transport->pools),
-                                              .lent_bytes_max = config->buffer_bytes};
+    transport->caps =
+        (struct transport_caps){.gather_max = GATHER_MAX,
+                                .reference_least_bytes = REFERENCE_LEAST_BYTES,
+                                .lent_max = pools_count(&transport->pools),
+                                .lent_bytes_max = pools_buffer_most_bytes(&transport->pools)};
     return transport;
 }
 
 unsigned sim_lent(const struct transport *transport) {
-    return transport->pools.of[TRANSPORT_POOL_SHARED].lent +
-           transport->pools.of[TRANSPORT_POOL_RESERVE].lent;
+    unsigned lent = 0;
+    for (int i = 0; i < TRANSPORT_POOLS; i++)
+        lent += transport->pools.of[i].lent;
+    return lent;
 }
 
 static const struct transport_caps *engine_caps(const struct transport *transport) {

@@ -68,7 +68,7 @@ static bool tell(struct sim_engine_conn *conn, struct transport_event *event) {
     conn->received = (struct received){0};
     conn->intake.room.len = 0;
     if (received.buffer)
-        pool_lend(conn->intake.pool, received.buffer);
+        intake_lend(&conn->intake, received.buffer, received.len);
     else
         conn->intake.on = false;
     sim_engine_receive_wake(conn);

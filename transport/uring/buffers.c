@@ -5,8 +5,22 @@
 /* A completion has 16 bits for a buffer's id. */
 #define POOL_BUFFERS_MAX (UINT16_MAX + 1)
 
+/*
+ * Most large buffers in the kernel's ring at a time, which uses one after the other: what a round
+ * brings is used while it is in the cache. The free list gives the buffer that came back last.
+ */
+#define LARGE_IN_RING_MAX 4
+
+uint16_t uring_buffers_group(const struct transport *transport, const struct pool *pool) {
+    return (uint16_t)(pool - transport->pools.of);
+}
+
 static struct uring_buffer_ring *ring_of(struct transport *transport, const struct pool *pool) {
-    return &transport->rings[pool - transport->pools.of];
+    return &transport->rings[uring_buffers_group(transport, pool)];
+}
+
+static bool is_large(const struct pool *pool) {
+    return pool->smaller != NULL;
 }
 
 /* Moves free buffers into the ring while it has room: a pool may be larger than a ring can be. */
@@ -29,9 +43,9 @@ static void returned(struct pool *pool, struct mux_buffer *buffer) {
     fill(pool->owner, pool); /* before the ring is made it has no entries */
 }
 
-static unsigned entries_for(unsigned buffers) {
-    unsigned entries = 1;
-    while (entries < buffers && entries < URING_BUF_RING_ENTRIES_MAX)
+static unsigned entries_for(const struct pool *pool) {
+    unsigned most = is_large(pool) ? LARGE_IN_RING_MAX : URING_BUF_RING_ENTRIES_MAX, entries = 1;
+    while (entries < pool->count && entries < most)
         entries *= 2;
     return entries;
 }
@@ -39,8 +53,7 @@ static unsigned entries_for(unsigned buffers) {
 static bool ring_make(struct transport *transport, struct pool *pool,
                       struct transport_failure *failure) {
     struct uring_buffer_ring *ring = ring_of(transport, pool);
-    unsigned most = entries_for(pool->count);
-    mux_list_init(&ring->told);
+    unsigned most = entries_for(pool);
     size_t bytes = most * sizeof(struct io_uring_buf);
     void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) {
@@ -52,7 +65,7 @@ static bool ring_make(struct transport *transport, struct pool *pool,
     struct io_uring_buf_reg registration = {
         .ring_addr = (uint64_t)(uintptr_t)memory,
         .ring_entries = most,
-        .bgid = (uint16_t)(pool - transport->pools.of),
+        .bgid = uring_buffers_group(transport, pool),
     };
     int result = io_uring_register_buf_ring(&transport->ring, &registration, 0);
     if (result < 0) {
@@ -71,12 +84,14 @@ bool uring_buffers_make(struct transport *transport, const struct transport_conf
     if (!pools_init(&transport->pools, config, transport, returned, failure))
         return false;
     for (unsigned i = 0; i < TRANSPORT_POOLS; i++) {
-        if (transport->pools.of[i].count > POOL_BUFFERS_MAX) {
+        struct pool *pool = &transport->pools.of[i];
+        mux_list_init(&transport->rings[i].told);
+        if (pool->count > POOL_BUFFERS_MAX) {
             *failure =
                 (struct transport_failure){EINVAL, "receive buffers: at most 65536 in a pool"};
             return false;
         }
-        if (!ring_make(transport, &transport->pools.of[i], failure))
+        if (pool->count > 0 && !ring_make(transport, pool, failure))
             return false;
     }
     return true;
@@ -91,11 +106,10 @@ void uring_buffers_free(struct transport *transport) {
         pools_fini(&transport->pools);
 }
 
-struct mux_buffer *uring_buffer_taken(struct transport *transport, enum transport_pool index,
+struct mux_buffer *uring_buffer_taken(struct transport *transport, struct pool *pool,
                                       unsigned flags) {
     if (!(flags & IORING_CQE_F_BUFFER))
         return NULL;
-    struct pool *pool = &transport->pools.of[index];
     unsigned id = flags >> IORING_CQE_BUFFER_SHIFT;
     assert(id < pool->count);
     ring_of(transport, pool)->count--;
@@ -103,14 +117,12 @@ struct mux_buffer *uring_buffer_taken(struct transport *transport, enum transpor
     return &pool->buffers[id];
 }
 
-void uring_buffer_back(struct transport *transport, enum transport_pool index,
-                       struct mux_buffer *buffer) {
-    struct pool *pool = &transport->pools.of[index];
+void uring_buffer_back(struct pool *pool, struct mux_buffer *buffer) {
     returned(pool, buffer);
 }
 
-void uring_buffers_scarce(struct transport *transport, enum transport_pool pool) {
-    transport->rings[pool].scarce = true;
+void uring_buffers_scarce(struct transport *transport, const struct pool *pool) {
+    ring_of(transport, pool)->scarce = true;
 }
 
 /* A connection whose wait was reported has waited longer. */
@@ -135,14 +147,14 @@ static void tell_starved(struct uring_buffer_ring *ring, struct pool *pool,
  * Arming more requests than there are buffers would bring them back with ENOBUFS, again and again
  * for thousands of connections; so each round serves as many as there are buffers. A multishot
  * request of the first connection could take all buffers, in every turn; so while buffers are
- * scarce each connection gets one.
+ * scarce each connection gets one. Large ones are few: of these it always gets one.
  */
 static bool serve(struct transport *transport, struct pool *pool, struct uring_events *out) {
     struct uring_buffer_ring *ring = ring_of(transport, pool);
     struct mux_list *link;
     for (unsigned left = ring->count; left > 0 && (link = first_waiting(ring, pool)); left--) {
         struct uring_conn *conn = MUX_LIST_ITEM(link, struct uring_conn, receive.waiting);
-        if (!uring_receive_arm(conn, ring->scarce))
+        if (!uring_receive_arm(conn, ring->scarce || is_large(pool)))
             return true;
         mux_list_remove(link);
     }

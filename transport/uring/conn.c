@@ -14,7 +14,10 @@ struct uring_conn *uring_conn_new(struct transport *transport, int in, int out,
     *conn = (struct uring_conn){
         .head = {.ops = &uring_conn_ops, .user = user, .peer = &conn->peer},
         .transport = transport,
-        .receive = {.op = {.kind = &uring_receive_kind}, .fd = in, .pool = pool},
+        .receive = {.op = {.kind = &uring_receive_kind},
+                    .fd = in,
+                    .pool = &transport->pools.of[pool],
+                    .next_pool = &transport->pools.of[pool]},
         .send = {.op = {.kind = &uring_send_kind}, .fd = out},
         .hang_up = {.kind = &uring_reader_kind},
     };

@@ -1,7 +1,8 @@
 /*
- * Receiving: into buffers that the kernel chooses (multishot where supported), or into the user's
- * room. One request at a time; a change of what is wanted cancels it, and the new request begins
- * when the old one has ended. So no byte can overtake another.
+ * Receiving: into small buffers that the kernel chooses (multishot where supported), into one large
+ * buffer after the other while much comes at a time, or into the user's room. One request at a
+ * time; a change of what is wanted cancels it, and the new request begins when the old one has
+ * ended. So no byte can overtake another.
  */
 #include "transport/uring/uring.h"
 #include <poll.h>
@@ -20,7 +21,8 @@ static bool must_stop(const struct uring_conn *conn) {
     const struct uring_receive *receive = &conn->receive;
     if (conn->send.error != 0 && (!receive->draining || receive->drain_bytes == 0))
         return true;
-    return !receive->wanted || (has_room(receive) && !receive->into_room);
+    bool other_place = has_room(receive) || receive->next_pool != receive->pool;
+    return !receive->wanted || (other_place && !receive->into_room);
 }
 
 /* After a failed send: have all bytes been received that had arrived until then? */
@@ -67,7 +69,8 @@ static bool arm_room(struct uring_conn *conn) {
 }
 
 /* Receives into buffers that the kernel chooses. */
-static void prepare(const struct uring_receive *receive, struct io_uring_sqe *sqe, bool once) {
+static void prepare(const struct uring_receive *receive, struct io_uring_sqe *sqe, uint16_t group,
+                    bool once) {
     int fd = receive->fd;
     if (receive->how == URING_RECV_MULTISHOT && !once)
         io_uring_prep_recv_multishot(sqe, fd, NULL, 0, 0);
@@ -78,7 +81,7 @@ static void prepare(const struct uring_receive *receive, struct io_uring_sqe *sq
     else
         io_uring_prep_read(sqe, fd, NULL, 0, offset(receive));
     sqe->flags |= IOSQE_BUFFER_SELECT | (receive->is_device ? IOSQE_ASYNC : 0);
-    sqe->buf_group = (uint16_t)receive->pool;
+    sqe->buf_group = group;
 }
 
 bool uring_receive_arm(struct uring_conn *conn, bool once) {
@@ -89,7 +92,7 @@ bool uring_receive_arm(struct uring_conn *conn, bool once) {
     if (receive->poll_first)
         io_uring_prep_poll_add(sqe, receive->fd, POLLIN);
     else
-        prepare(receive, sqe, once);
+        prepare(receive, sqe, uring_buffers_group(conn->transport, receive->pool), once);
     receive->into_room = false;
     return true;
 }
@@ -108,9 +111,21 @@ bool uring_receive_advance(struct uring_conn *conn, struct uring_events *out) {
         uring_receive_leave(receive);
         return arm_room(conn);
     }
-    if (mux_list_empty(&receive->waiting)) /* otherwise it keeps its place in the queue */
-        mux_list_append(&conn->transport->pools.of[receive->pool].waiting, &receive->waiting);
+    if (mux_list_empty(&receive->waiting)) { /* otherwise it keeps its place in the queue */
+        receive->pool = receive->next_pool;
+        mux_list_append(&receive->pool->waiting, &receive->waiting);
+    }
     return true;
+}
+
+/* Chooses the pool of the next request; what the one in flight still brings does not change it. */
+static void choose_pool(struct uring_conn *conn, size_t len) {
+    struct uring_receive *receive = &conn->receive;
+    if (receive->next_pool != receive->pool)
+        return;
+    receive->next_pool = pool_after(receive->pool, len, &receive->short_receives);
+    if (receive->next_pool != receive->pool)
+        uring_conn_wake(conn);
 }
 
 static void deliver(struct uring_conn *conn, struct mux_buffer *buffer, size_t len,
@@ -120,8 +135,9 @@ static void deliver(struct uring_conn *conn, struct mux_buffer *buffer, size_t l
     event->conn = &conn->head;
     event->buffer = buffer;
     if (buffer) {
-        pool_lend(&conn->transport->pools.of[receive->pool], buffer);
+        pool_lend(receive->pool, buffer);
         event->bytes = mux_span(buffer->data, len);
+        choose_pool(conn, len);
     } else {
         event->bytes = mux_span(receive->room.data, len);
         receive->wanted = false;
@@ -159,7 +175,7 @@ static void complete(struct uring_op *op, int result, unsigned flags, struct uri
         return;
     }
     if (buffer)
-        uring_buffer_back(conn->transport, receive->pool, buffer);
+        uring_buffer_back(receive->pool, buffer);
     if (result == -ENOBUFS)
         uring_buffers_scarce(conn->transport, receive->pool);
     if (conn->closing || polled || receive->poll_first)

@@ -83,7 +83,9 @@ struct uring_receive {
     struct uring_op op;
     int fd; /* -1: none */
     enum uring_receive_how how;
-    enum transport_pool pool;
+    struct pool *pool;       /* of the request in flight, or of the wait for a buffer */
+    struct pool *next_pool;  /* of the next request: see pool_after() */
+    unsigned short_receives; /* likewise */
     struct mux_list waiting; /* for a buffer, in pool->waiting or ring->told */
     struct mux_room room;    /* receive_into(); data NULL: none */
     bool is_device;
@@ -245,15 +247,17 @@ bool uring_buffers_make(struct transport *transport, const struct transport_conf
 void uring_buffers_free(struct transport *transport);
 
 /* The buffer that a completion names, or NULL; it is no longer in the ring. */
-struct mux_buffer *uring_buffer_taken(struct transport *transport, enum transport_pool pool,
+struct mux_buffer *uring_buffer_taken(struct transport *transport, struct pool *pool,
                                       unsigned flags);
 
 /* Puts it back unused. */
-void uring_buffer_back(struct transport *transport, enum transport_pool pool,
-                       struct mux_buffer *buffer);
+void uring_buffer_back(struct pool *pool, struct mux_buffer *buffer);
 
 /* A request found no buffer. */
-void uring_buffers_scarce(struct transport *transport, enum transport_pool pool);
+void uring_buffers_scarce(struct transport *transport, const struct pool *pool);
+
+/* The group by which a request names a pool. */
+uint16_t uring_buffers_group(const struct transport *transport, const struct pool *pool);
 
 /*
  * Lets connections that wait for a buffer receive, in turn, as many as there are buffers; when
