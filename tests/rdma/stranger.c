@@ -6,6 +6,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <poll.h>
 #include <rdma/rdma_cma.h>
 #include <rdma/rdma_verbs.h>
 #include <stdbool.h>
@@ -15,7 +16,8 @@
 
 #define MESSAGES_MAX 64
 #define MESSAGE_BYTES 65536
-#define RECEIVES 64 /* more messages than the peer may send: it must find a receive buffer */
+#define SILENCE_MS 20000 /* far longer than muxd takes to cut off a violator */
+#define RECEIVES 64      /* more messages than the peer may send: it must find a receive buffer */
 
 static struct ibv_mr *memory;
 
@@ -80,7 +82,21 @@ static bool come_in(struct rdma_cm_id *id, const char *hello) {
     return false;
 }
 
-static void say(struct rdma_cm_id *id, const char *message) {
+/* False: it was not delivered. */
+static bool deliver(struct rdma_cm_id *id, struct ibv_sge *piece, struct ibv_send_wr *request) {
+    struct ibv_send_wr *bad;
+    struct ibv_wc completion;
+    request->sg_list = piece;
+    request->num_sge = 1;
+    errno = ibv_post_send(id->qp, request, &bad);
+    if (errno)
+        die("ibv_post_send");
+    if (rdma_get_send_comp(id, &completion) != 1)
+        die("rdma_get_send_comp");
+    return completion.status == IBV_WC_SUCCESS;
+}
+
+static bool say(struct rdma_cm_id *id, const char *message) {
     static uint8_t room[MESSAGE_BYTES];
     const char *colon = strchr(message, ':');
     size_t len = from_hex(colon ? colon + 1 : message, room, sizeof room);
@@ -88,22 +104,30 @@ static void say(struct rdma_cm_id *id, const char *message) {
     if (!mr)
         die("rdma_reg_msgs");
     struct ibv_sge piece = {(uintptr_t)room, (uint32_t)len, mr->lkey};
-    struct ibv_send_wr *bad, request = {.sg_list = &piece, .num_sge = 1, .opcode = IBV_WR_SEND};
+    struct ibv_send_wr request = {.opcode = IBV_WR_SEND};
     if (colon) {
         request.opcode = IBV_WR_SEND_WITH_IMM;
         request.imm_data = htonl((uint32_t)strtoul(message, NULL, 16));
     }
-    errno = ibv_post_send(id->qp, &request, &bad);
-    if (errno)
-        die("ibv_post_send");
-    struct ibv_wc completion;
-    if (rdma_get_send_comp(id, &completion) != 1)
-        die("rdma_get_send_comp");
+    bool delivered = deliver(id, &piece, &request);
     rdma_dereg_mr(mr);
+    return delivered;
 }
 
+/*
+ * The connection manager's message is a datagram, which a busy machine loses now and then, and its
+ * sender does not wait for the answer: after a silence one more message shows whether the peer is
+ * gone.
+ */
 static void await_disconnect(struct rdma_cm_id *id) {
     struct rdma_cm_event *event;
+    struct pollfd channel = {.fd = id->channel->fd, .events = POLLIN};
+    while (poll(&channel, 1, SILENCE_MS) == 0) {
+        if (!say(id, "")) {
+            puts("disconnected");
+            return;
+        }
+    }
     if (rdma_get_cm_event(id->channel, &event) != 0)
         die("rdma_get_cm_event");
     puts(event->event == RDMA_CM_EVENT_DISCONNECTED ? "disconnected"
