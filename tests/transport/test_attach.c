@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 /* By then every event that can come has come. */
-#define PATIENCE_NS 20000000000u
+#define PATIENCE_NS 300000000000u
 
 static bool is_open(int fd) {
     return fcntl(fd, F_GETFD) >= 0;
