@@ -371,6 +371,8 @@ static bool is_quiet(const struct place *place) {
         if (!sim_stream(place->farm->sim, place->uplinks[i], true).over)
             return false;
     unsigned id = place->uplinks[place->uplink_count - 1];
+    if (sim_stream(place->farm->sim, id, true).over)
+        return false; /* it connects again: an old connection came late and took its place */
     if (says_hello(place) && sim_stream(place->farm->sim, id, true).written == 0)
         return false;
     return node_all_sent(place->node) && is_through(place->farm, id, true) &&
