@@ -15,6 +15,16 @@ def size(path):
     return os.path.getsize(path) if os.path.exists(path) else 0
 
 
+def folder_with_socket_and_file(case):
+    """Their three paths; nobody listens on the socket."""
+    folder = case.folder()
+    path, file = os.path.join(folder, "socket"), os.path.join(folder, "file")
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(path)
+    open(file, "w").close()
+    return folder, path, file
+
+
 class Append(Case):
     def read(self, path):
         """Test ids in a file, read by both readers."""
@@ -71,12 +81,7 @@ class Append(Case):
         self.assertIn("muxd: --upstream file:%s: %s" % (path, why), done.stderr)
 
     def test_what_cannot_be_written(self):
-        folder = self.folder()
-        path = os.path.join(folder, "socket")
-        with socket.socket(socket.AF_UNIX) as sock:
-            sock.bind(path)
-        file = os.path.join(folder, "file")
-        open(file, "w").close()
+        folder, path, file = folder_with_socket_and_file(self)
         os.symlink("circle", os.path.join(folder, "circle"))
         for path, why in ((file + "/x", "open: Not a directory"), (path, "it is a socket: did you mean unix:"),
                           (os.path.join(folder, "circle"), "open: Too many levels of symbolic links")):
@@ -334,12 +339,7 @@ class Counters(Case):
         self.refused(path, "Too many levels of symbolic links")
 
     def test_what_can_never_be_written(self):
-        folder = self.folder()
-        path = os.path.join(folder, "socket")
-        with socket.socket(socket.AF_UNIX) as sock:
-            sock.bind(path)
-        file = os.path.join(folder, "file")
-        open(file, "w").close()
+        folder, path, file = folder_with_socket_and_file(self)
         for path, why in (("", "expected a file's name, or - for stdout"),
                           ("/nonexistent/foo", "No such file or directory"),
                           (folder, "Is a directory"), (folder + "/", "Is a directory"),

@@ -108,7 +108,7 @@ static void check_down_link(struct check *check, struct expected *expected,
 
 void check_down(struct check *check) {
     const struct place *place = check->place;
-    const uint64_t *value = node_counters(place->node)->value;
+    const uint64_t *value = node_core_counters(place->node)->value;
     struct down down = {.links = calloc(place->segment_count + 1, sizeof *down.links)};
     uint64_t delivered = 0;
     assert(down.links);

@@ -62,7 +62,7 @@ uint8_t *bytes_as_written(const struct sim_stream *stream) {
 }
 
 void expect_count(const struct check *check, enum mux_counter counter, uint64_t value) {
-    uint64_t counted = node_counters(check->place->node)->value[counter];
+    uint64_t counted = node_core_counters(check->place->node)->value[counter];
     if (counted != value)
         farm_fail(check->farm, "node %u counts %" PRIu64 " %s, and there were %" PRIu64,
                   check->place->index, counted, mux_counter_infos[counter].name, value);

@@ -108,7 +108,7 @@ static void check_uplink(struct check *check, unsigned id) {
 
 /* One link for each node below, unless it was given up. */
 static void check_nodes(struct check *check) {
-    uint64_t given_up = node_counters(check->place->node)->value[MUX_COUNT_nodes_given_up];
+    uint64_t given_up = node_core_counters(check->place->node)->value[MUX_COUNT_nodes_given_up];
     uint64_t cut_bytes = 0, failed = 0, anew = 0;
     for (unsigned i = 0; i < check->place->segment_count; i++) {
         struct input *input = &check->inputs[i];
@@ -131,7 +131,7 @@ static void check_nodes(struct check *check) {
 
 void check_up(struct check *check) {
     const struct place *place = check->place;
-    const struct mux_counters *counters = node_counters(place->node);
+    const struct mux_counters *counters = node_core_counters(place->node);
     uint64_t read_bytes = 0, reported = 0;
     for (unsigned i = 0; i < place->segment_count; i++) {
         input_open(&check->inputs[i], check->farm, place->segments[i]);

@@ -264,7 +264,7 @@ static struct farm *farm_open(uint64_t seed, bool mortal) {
 
 /* Ends a node's process, with everything that it owns. */
 void farm_destroy_place(struct place *place) {
-    const struct mux_counters *counters = node_counters(place->node);
+    const struct mux_counters *counters = node_core_counters(place->node);
     for (unsigned i = 0; i < MUX_COUNTER_COUNT; i++)
         place->farm->totals->value[i] += counters->value[i];
     node_destroy(place->node);
@@ -280,7 +280,7 @@ void farm_destroy_place(struct place *place) {
 
 /* It has ended after TERM. */
 static void end_place(struct place *place) {
-    const struct mux_counters *counters = node_counters(place->node);
+    const struct mux_counters *counters = node_core_counters(place->node);
     uint64_t unsent = counters->value[MUX_COUNT_unsent_bytes];
     if (unsent && node_all_sent(place->node))
         farm_fail(place->farm, "node %u ended with unsent bytes not reported", place->index);

@@ -5,7 +5,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -24,6 +23,9 @@
  */
 #define LINGER_NS (250 * NS_PER_MS)
 
+/* Of a test's id in a reason. */
+#define NAME_SHOWN_BYTES 160
+
 static void set_state(struct slot *slot, enum slot_state state) {
     assert(state > slot->state);
     slot->state = state;
@@ -33,7 +35,8 @@ static void set_state(struct slot *slot, enum slot_state state) {
  * ---- the end ----
  */
 
-void slot_end_text(const struct slot *slot, char *out, size_t out_bytes) {
+/* "exited with status 3", "was killed by SIGSEGV (core dumped)". */
+static void end_text(const struct slot *slot, char *out, size_t out_bytes) {
     const struct child_end *end = &slot->end;
     if (end->exited)
         snprintf(out, out_bytes, "exited with status %d", end->status);
@@ -53,7 +56,7 @@ static void close_streams(struct slot *slot) {
     set_state(slot, SLOT_CLOSING);
     loop_cancel(slot->config.loop, &slot->looks);
     loop_cancel(slot->config.loop, &slot->escalate);
-    slot_end_text(slot, text, sizeof text);
+    end_text(slot, text, sizeof text);
     snprintf(reason, sizeof reason, "it %s%s%s", text, *slot->why ? ": " : "", slot->why);
     end_stream(&slot->err, reason);
     end_stream(&slot->out, reason);
@@ -116,8 +119,7 @@ static void command_ended(struct child *child, const struct child_end *end, uint
     slot->end = *end;
     slot->ended_ns = now_ns;
     set_state(slot, SLOT_READING);
-    if (slot->config.kills_orphans)
-        orphans_kill();
+    orphans_kill();
     loop_cancel(slot->config.loop, &slot->escalate);
     loop_at(slot->config.loop, &slot->looks, now_ns + LINGER_NS);
     advance(slot);
@@ -184,30 +186,31 @@ static void note_output(struct slot *slot, uint64_t now_ns, struct mux_link_stat
     slot->output_ns = now_ns;
 }
 
+static uint64_t least(uint64_t a, uint64_t b) {
+    return a < b ? a : b;
+}
+
+/* Output and tests are seen only by looking: each limit on them is looked at ten times. */
+static uint64_t look_after_ns(const struct slot_limits *limits, uint64_t command_ns) {
+    uint64_t silence_ns = limits->silence_ns ? limits->silence_ns / 10 : LOOK_MOST_NS;
+    uint64_t test_ns = limits->test_ns ? limits->test_ns / 10 : LOOK_MOST_NS;
+    uint64_t after_ns = least(least(command_ns, LOOK_MOST_NS), least(silence_ns, test_ns));
+    return after_ns < LOOK_LEAST_NS ? LOOK_LEAST_NS : after_ns;
+}
+
 static void look_at_limits(struct slot *slot, uint64_t now_ns) {
     const struct slot_limits *limits = &slot->config.limits;
     struct mux_link_stats out = {0};
     note_output(slot, now_ns, &out);
     uint64_t command_ns = left_ns(limits->command_ns, now_ns - slot->begun_ns);
-    uint64_t silence_ns = left_ns(limits->silence_ns, now_ns - slot->output_ns);
-    uint64_t test_ns = left_ns(out.tests ? limits->test_ns : 0, out.oldest_age_ns);
     if (command_ns == 0)
         hang(slot, "it ran longer than %g s", seconds(limits->command_ns));
-    else if (silence_ns == 0)
+    else if (left_ns(limits->silence_ns, now_ns - slot->output_ns) == 0)
         hang(slot, "no output for %g s", seconds(limits->silence_ns));
-    else if (test_ns == 0)
-        hang(slot, "%.*s ran longer than %g s",
-             (int)(out.oldest_id.len < 160 ? out.oldest_id.len : 160),
+    else if (left_ns(out.tests ? limits->test_ns : 0, out.oldest_age_ns) == 0)
+        hang(slot, "%.*s ran longer than %g s", (int)least(out.oldest_id.len, NAME_SHOWN_BYTES),
              (const char *)out.oldest_id.data, seconds(limits->test_ns));
-    uint64_t next_ns = command_ns < silence_ns ? command_ns : silence_ns;
-    if (limits->test_ns / 10 < next_ns && limits->test_ns)
-        next_ns = limits->test_ns / 10;
-    if (limits->silence_ns / 10 < next_ns && limits->silence_ns)
-        next_ns = limits->silence_ns / 10;
-    next_ns = next_ns < LOOK_LEAST_NS  ? LOOK_LEAST_NS
-              : next_ns > LOOK_MOST_NS ? LOOK_MOST_NS
-                                       : next_ns;
-    loop_at(slot->config.loop, &slot->looks, now_ns + next_ns);
+    loop_at(slot->config.loop, &slot->looks, now_ns + look_after_ns(limits, command_ns));
 }
 
 static void look(struct timer *timer, uint64_t now_ns) {
@@ -248,14 +251,9 @@ static bool make_pipe(int ends[2], bool we_write) {
     return true;
 }
 
-static bool fail(char *why, size_t why_bytes, const char *operation, int error) {
-    snprintf(why, why_bytes, "%s: %s", operation, strerror(error));
-    return false;
-}
-
-static bool start_command(struct slot *slot, const struct ends *ends, char *why, size_t why_bytes) {
+static bool start_command(struct slot *slot, const struct ends *ends,
+                          struct transport_failure *failure) {
     const struct slot_config *config = &slot->config;
-    struct transport_failure failure;
     const struct child_config child = {
         .arguments = config->arguments,
         .descriptors = {config->input >= 0 ? config->input : ends->input[1], ends->out[1],
@@ -263,21 +261,19 @@ static bool start_command(struct slot *slot, const struct ends *ends, char *why,
         .kill_group = true,
         .ended = command_ended,
     };
-    if (child_start(config->children, &slot->child, &child, &failure))
-        return true;
-    return fail(why, why_bytes, config->arguments[0], failure.error);
+    return child_start(config->children, &slot->child, &child, failure);
 }
 
-/* NULL: it cannot be had. The connection owns the descriptor when it is made. */
-static struct transport_conn *attach(struct slot *slot, int *fd, bool we_write) {
-    struct transport_failure failure;
+/* NULL with *failure. The connection owns the descriptor when it is made. */
+static struct transport_conn *attach(struct slot *slot, int *fd, bool we_write,
+                                     struct transport_failure *failure) {
     const struct loop_descriptors descriptors = {
         .in = we_write ? -1 : *fd,
         .out = we_write ? *fd : -1,
         .pool = TRANSPORT_POOL_SHARED,
         .name = slot->config.arguments[0],
     };
-    struct transport_conn *conn = loop_attach(slot->config.loop, &descriptors, NULL, &failure);
+    struct transport_conn *conn = loop_attach(slot->config.loop, &descriptors, NULL, failure);
     if (conn)
         *fd = -1;
     return conn;
@@ -291,37 +287,63 @@ static bool adopt(struct slot_stream *stream, struct node_adoption *adoption) {
     return stream->link != NULL;
 }
 
-static bool open_streams(struct slot *slot, struct ends *ends) {
+static void abandon(struct slot *slot, struct transport_conn *conn) {
+    if (conn)
+        loop_abandon(slot->config.loop, conn);
+}
+
+/* Either of them may be missing: *failure says why. Those that are there are the node's. */
+static bool adopt_all(struct slot *slot, struct node_adoption *out, struct node_adoption *err,
+                      struct transport_failure *failure) {
+    if (!out->conn || !err->conn || (out->way_down && !out->down_conn)) {
+        abandon(slot, out->conn);
+        abandon(slot, out->down_conn);
+        abandon(slot, err->conn);
+        return false;
+    }
+    bool adopted = adopt(&slot->out, out);
+    adopted = adopt(&slot->err, err) && adopted;
+    if (!adopted)
+        *failure = (struct transport_failure){.error = ENOMEM, .operation = "links"};
+    return adopted;
+}
+
+static bool open_streams(struct slot *slot, struct ends *ends, struct transport_failure *failure) {
     bool is_piped = slot->config.input < 0;
     slot->out.slot = slot->err.slot = slot;
     struct node_adoption out = {
-        .conn = attach(slot, &ends->out[0], false),
-        .down_conn = is_piped ? attach(slot, &ends->input[0], true) : NULL,
+        .conn = attach(slot, &ends->out[0], false, failure),
+        .down_conn = is_piped ? attach(slot, &ends->input[0], true, failure) : NULL,
         .way_down = is_piped,
         .is_raw = is_piped,
         .kind = MUX_LINK_WORKER,
     };
     struct node_adoption err = {
-        .conn = attach(slot, &ends->err[0], false),
+        .conn = attach(slot, &ends->err[0], false, failure),
         .kind = MUX_LINK_STDERR,
     };
-    bool is_attached = out.conn && err.conn && (out.down_conn || !is_piped);
-    return is_attached && adopt(&slot->out, &out) && adopt(&slot->err, &err);
+    return adopt_all(slot, &out, &err, failure);
 }
 
-bool slot_start(struct slot *slot, const struct slot_config *config, char *why, size_t why_bytes) {
+static bool make_pipes(struct slot *slot, struct ends *ends, struct transport_failure *failure) {
+    if ((slot->config.input >= 0 || make_pipe(ends->input, true)) && make_pipe(ends->out, false) &&
+        make_pipe(ends->err, false))
+        return true;
+    *failure = (struct transport_failure){.error = errno, .operation = "pipe"};
+    return false;
+}
+
+bool slot_start(struct slot *slot, const struct slot_config *config,
+                struct transport_failure *failure) {
     struct ends ends = {{-1, -1}, {-1, -1}, {-1, -1}};
     *slot = (struct slot){.config = *config,
                           .looks = {.run = look},
                           .escalate = {.run = escalate},
                           .reports = {.deadline_ns = reports_deadline_ns, .work = report}};
-    bool piped = (config->input >= 0 || make_pipe(ends.input, true)) &&
-                 make_pipe(ends.out, false) && make_pipe(ends.err, false);
-    bool started =
-        piped ? start_command(slot, &ends, why, why_bytes) : fail(why, why_bytes, "pipe", errno);
-    if (started && !open_streams(slot, &ends)) {
+    bool started = make_pipes(slot, &ends, failure) && start_command(slot, &ends, failure);
+    if (started && !open_streams(slot, &ends, failure)) {
         child_signal(&slot->child, SIGKILL);
-        started = fail(why, why_bytes, config->arguments[0], ENOMEM);
+        started = false;
     }
     close_all(&ends);
     if (!started)

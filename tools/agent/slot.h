@@ -2,6 +2,7 @@
  * A slot runs one command under control, as the last hop to the process: its stdout and its stderr
  * are links of a node, it is stopped when it goes beyond its limits, and how it ended becomes one
  * packet, file "muxd.exit" (muxd-protocol(7)). Each test in progress then fails with that reason.
+ * What the command leaves behind is killed (orphans.h): so there is one slot in a process.
  *
  * One thread. Starting blocks until exec(), see children.h; nothing else blocks.
  */
@@ -29,8 +30,6 @@ struct slot_config {
     /* The command's stdin: one of our descriptors; -1: packets from above, on the bare link. */
     int input;
     struct slot_limits limits;
-    /* No other slot runs in this process: what the command leaves behind is killed at its end. */
-    bool kills_orphans;
     void *user;
     /* All that it had to say is on its way up. The slot may be freed. */
     void (*ended)(struct slot *slot);
@@ -74,13 +73,14 @@ struct slot {
     char why[256]; /* it is being stopped: a clause; "": it is not */
 };
 
-/* False after a sentence in `why`: nothing was started. */
-bool slot_start(struct slot *slot, const struct slot_config *config, char *why, size_t why_bytes);
+/*
+ * False with *failure: the command does not run ("exec": it cannot be run). The slot may be freed
+ * when no child runs any more.
+ */
+bool slot_start(struct slot *slot, const struct slot_config *config,
+                struct transport_failure *failure);
 
 /* Stops the command: TERM now, KILL after the grace; a second call: KILL now. `why` is a clause. */
 void slot_stop(struct slot *slot, const char *why);
-
-/* How it ended: "exited with status 3", "was killed by SIGSEGV (core dumped)". Once it has. */
-void slot_end_text(const struct slot *slot, char *out, size_t out_bytes);
 
 #endif

@@ -268,7 +268,7 @@ static int command_input(const struct exec *exec) {
 }
 
 static void start_command(struct exec *exec) {
-    char why[256];
+    struct transport_failure failure;
     const struct slot_config config = {
         .node = exec->node,
         .loop = &exec->loop,
@@ -276,16 +276,15 @@ static void start_command(struct exec *exec) {
         .arguments = exec->command,
         .input = command_input(exec),
         .limits = exec->limits,
-        .kills_orphans = true,
         .user = exec,
         .ended = slot_ended,
     };
     exec->phase = PHASE_RUN;
-    exec->is_running = slot_start(&exec->slot, &config, why, sizeof why);
+    exec->is_running = slot_start(&exec->slot, &config, &failure);
     if (exec->is_running)
         return;
-    exec->start_error = errno;
-    text_complain("mux exec: %s", why);
+    exec->start_error = failure.error;
+    text_complain("mux exec: %s: %s", exec->command[0], strerror(failure.error));
     exec->phase = PHASE_VERDICT;
 }
 
@@ -424,7 +423,7 @@ static int start_status(const struct exec *exec) {
 }
 
 static int tests_status(const struct exec *exec) {
-    const uint64_t *count = node_counters(exec->node)->value;
+    const uint64_t *count = node_core_counters(exec->node)->value;
     if (count[MUX_COUNT_results_failed] || count[MUX_COUNT_tests_failed])
         return EXIT_TESTS_FAILED;
     if (count[MUX_COUNT_results] || exec->as_test || exec->allow_empty)
@@ -459,7 +458,7 @@ static void destroy_node(void *user) {
 static int run_command(struct exec *exec) {
     int status = EXIT_FAILED;
     if (start(exec)) {
-        while (!node_has_ended(exec->node))
+        while (!node_has_ended(exec->node) || exec->loop.orphans)
             loop_step(&exec->loop);
         status = exit_status(exec);
     }

@@ -190,7 +190,8 @@ static bool start_node(struct muxd *muxd) {
         log_text(&muxd->log, "muxd: out of memory for %u links\n", options->links_max);
         return false;
     }
-    muxd->log.suppressed_total = &node_counters(muxd->node)->value[MUX_COUNT_log_lines_suppressed];
+    muxd->log.suppressed_total =
+        &node_core_counters(muxd->node)->value[MUX_COUNT_log_lines_suppressed];
     muxd->screen_draws =
         (struct loop_client){.deadline_ns = screen_deadline_ns, .work = draw_screen};
     if (muxd->summary)

@@ -9,21 +9,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static bool is_fifo(const char *path) {
-    struct stat status;
-    return stat(path, &status) == 0 && S_ISFIFO(status.st_mode);
-}
-
-static bool is_socket(const char *path) {
-    struct stat status;
-    return stat(path, &status) == 0 && S_ISSOCK(status.st_mode);
-}
-
 static void say_not_open(const char *path, int error, char *why, size_t why_bytes) {
-    if (error == ENXIO && is_fifo(path))
+    struct stat status = {0};
+    if (error == ENXIO && stat(path, &status) < 0)
+        status.st_mode = 0;
+    if (S_ISFIFO(status.st_mode))
         snprintf(why, why_bytes,
                  "no process reads this FIFO: packets wait, and it is tried again until one does");
-    else if (error == ENXIO && is_socket(path))
+    else if (S_ISSOCK(status.st_mode))
         snprintf(why, why_bytes, "it is a socket: did you mean unix:PATH?");
     else if (error == ENOENT)
         snprintf(why, why_bytes,

@@ -18,7 +18,7 @@ NODE_COUNTERS(X)
 
 void metrics_take(struct metrics *metrics, struct node *node, const struct loop *loop) {
     unsigned count = loop->ops->counts ? loop->ops->counts(loop->transport, metrics->counts) : 0;
-    metrics->core = node_counters(node);
+    metrics->core = node_core_counters(node);
     metrics->own = node_own_counters(node);
     metrics->count = OWN_END + count;
 }

@@ -34,7 +34,7 @@ void node_set_phase(struct node *node, enum node_phase phase) {
     node->phase = phase;
 }
 
-struct mux_counters *node_counters(struct node *node) {
+struct mux_counters *node_core_counters(struct node *node) {
     return node->counters;
 }
 

@@ -144,7 +144,7 @@ bool node_all_sent(const struct node *node);
 bool node_in_doubt(const struct node *node);
 
 /* The core's counters, and those that the node keeps of its connections. */
-struct mux_counters *node_counters(struct node *node);
+struct mux_counters *node_core_counters(struct node *node);
 const struct node_counters *node_own_counters(const struct node *node);
 
 #endif
