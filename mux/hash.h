@@ -5,7 +5,7 @@
 #ifndef MUX_HASH_H
 #define MUX_HASH_H
 
-#include "mux/packet/buffer.h"
+#include "mux/buffer.h"
 
 struct mux_hash_state {
     uint64_t v0, v1, v2, v3;

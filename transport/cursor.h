@@ -5,7 +5,7 @@
 #ifndef TRANSPORT_CURSOR_H
 #define TRANSPORT_CURSOR_H
 
-#include "mux/packet/buffer.h"
+#include "mux/buffer.h"
 #include <sys/uio.h>
 
 struct cursor {

@@ -24,7 +24,7 @@
 #ifndef TRANSPORT_H
 #define TRANSPORT_H
 
-#include "mux/packet/buffer.h"
+#include "mux/buffer.h"
 #include "transport/address.h"
 #include <sys/types.h>
 

@@ -16,7 +16,7 @@
 
 #include "mux/node/counters.h"
 #include "mux/node/hello.h"
-#include "mux/packet/buffer.h"
+#include "mux/buffer.h"
 
 struct mux;
 struct mux_link;

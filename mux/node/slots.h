@@ -6,7 +6,7 @@
 #define MUX_SLOTS_H
 
 #include "mux/list.h"
-#include "mux/packet/buffer.h"
+#include "mux/buffer.h"
 
 struct mux_slots {
     size_t slot_bytes;

@@ -9,7 +9,7 @@
 #ifndef MUX_CRC_H
 #define MUX_CRC_H
 
-#include "buffer.h"
+#include "mux/buffer.h"
 
 /*
  * The CRC of everything so far (`crc`, 0 at the start) followed by `bytes`. By ISA-L, or by a table

@@ -5,7 +5,7 @@
 #ifndef MUX_VARINT_H
 #define MUX_VARINT_H
 
-#include "buffer.h"
+#include "mux/buffer.h"
 
 #define MUX_VARINT_MAX 1073741823 /* 30 bits, in 4 bytes */
 

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "mux/packet/buffer.h"
+#include "mux/buffer.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 

@@ -6,7 +6,7 @@
 #ifndef TOOLS_BASE_JSON_H
 #define TOOLS_BASE_JSON_H
 
-#include "mux/packet/buffer.h"
+#include "mux/buffer.h"
 #include <stdbool.h>
 
 struct json {

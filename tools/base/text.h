@@ -4,7 +4,7 @@
 #ifndef TOOLS_BASE_TEXT_H
 #define TOOLS_BASE_TEXT_H
 
-#include "mux/packet/buffer.h"
+#include "mux/buffer.h"
 
 /*
  * Writes `bytes` as text to out[0..capacity), NUL-terminated; returns its length. What is printable

@@ -2,7 +2,7 @@
 #ifndef TOOLS_RESULTS_LOOKS_H
 #define TOOLS_RESULTS_LOOKS_H
 
-#include "mux/packet/buffer.h"
+#include "mux/buffer.h"
 
 /* So much of the beginning is worth looking at: a tar's name for itself, some lines of a text. */
 #define LOOKS_BYTES 4096
