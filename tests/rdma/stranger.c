@@ -17,6 +17,7 @@
 #define MESSAGES_MAX 64
 #define MESSAGE_BYTES 65536
 #define SILENCE_MS 20000 /* far longer than muxd takes to cut off a violator */
+#define COMPLETION_MS 1  /* between two looks for a completion */
 #define RECEIVES 64      /* more messages than the peer may send: it must find a receive buffer */
 
 static struct ibv_mr *memory;
@@ -82,18 +83,34 @@ static bool come_in(struct rdma_cm_id *id, const char *hello) {
     return false;
 }
 
+/*
+ * False: it failed, or the peer ended the connection meanwhile. A peer that is out of receive
+ * buffers when it ends leaves the software device waiting, at times for ever: the connection
+ * manager's event ends the wait.
+ */
+static bool await_completion(struct rdma_cm_id *id) {
+    struct ibv_wc completion;
+    struct pollfd channel = {.fd = id->channel->fd, .events = POLLIN};
+    for (;;) {
+        int count = ibv_poll_cq(id->send_cq, 1, &completion);
+        if (count < 0)
+            die("ibv_poll_cq");
+        if (count == 1)
+            return completion.status == IBV_WC_SUCCESS;
+        if (poll(&channel, 1, COMPLETION_MS) == 1)
+            return false;
+    }
+}
+
 /* False: it was not delivered. */
 static bool deliver(struct rdma_cm_id *id, struct ibv_sge *piece, struct ibv_send_wr *request) {
     struct ibv_send_wr *bad;
-    struct ibv_wc completion;
     request->sg_list = piece;
     request->num_sge = 1;
     errno = ibv_post_send(id->qp, request, &bad);
     if (errno)
         die("ibv_post_send");
-    if (rdma_get_send_comp(id, &completion) != 1)
-        die("rdma_get_send_comp");
-    return completion.status == IBV_WC_SUCCESS;
+    return await_completion(id);
 }
 
 static bool say(struct rdma_cm_id *id, const char *message) {
@@ -109,9 +126,10 @@ static bool say(struct rdma_cm_id *id, const char *message) {
         request.opcode = IBV_WR_SEND_WITH_IMM;
         request.imm_data = htonl((uint32_t)strtoul(message, NULL, 16));
     }
-    bool delivered = deliver(id, &piece, &request);
+    if (!deliver(id, &piece, &request))
+        return false; /* the device may still hold the memory: it goes with the process */
     rdma_dereg_mr(mr);
-    return delivered;
+    return true;
 }
 
 /*
@@ -147,8 +165,8 @@ int main(int argc, char **argv) {
         puts("rejected");
     } else {
         puts("accepted");
-        for (int i = 4; i < argc; i++)
-            say(id, argv[i]);
+        for (int i = 4; i < argc && say(id, argv[i]); i++)
+            continue;
         await_disconnect(id);
         rdma_disconnect(id);
     }
