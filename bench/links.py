@@ -207,11 +207,7 @@ class Emulated:
         sweep()
         try:
             for namespace in (self.farm, self.hub):
-                run("ip", "netns", "add", namespace)
-                run("ip", "-n", namespace, "link", "set", "lo", "up")
-                # otherwise a new interface's address is tentative for a second, and bind() must wait
-                run("ip", "netns", "exec", namespace, "sh", "-c",
-                    "echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad")
+                add_namespace(namespace)
             for interface, subnet in ((self.interface, 1), ("up0", 2)):
                 run("ip", "-n", self.farm, "link", "add", interface, "type", "veth", "peer", "name",
                     interface, "netns", self.hub)
@@ -227,9 +223,6 @@ class Emulated:
         return self
 
     def _configure(self, namespace, interface, address):
-        # closed connections must not keep their ports from the next ten thousand
-        run("ip", "netns", "exec", namespace, "sh", "-c", "cd /proc/sys/net/ipv4 && "
-            "echo 10000 65000 >ip_local_port_range && echo 1000 >tcp_max_tw_buckets")
         run("ip", "-n", namespace, "link", "set", interface, "mtu", str(self.mtu), "up")
         run("ip", "-n", namespace, "addr", "add", address, "dev", interface)
         if self.rate:
@@ -251,6 +244,37 @@ class Emulated:
 
     def facts(self):
         return {"name": self.name, "emulated": True, "mtu": self.mtu, "what": self.what}
+
+
+class Loopback:
+    """A namespace that has nothing but its loopback interface: what a relay costs without a cable."""
+
+    name = interface = "lo"
+    emulated = True
+    farm_address = hub_address = sink_address = "127.0.0.1"
+
+    def __init__(self):
+        self.namespace = f"{PREFIX}{os.getpid()}-lo"
+
+    def __enter__(self):
+        sweep()
+        add_namespace(self.namespace)
+        return self
+
+    def __exit__(self, *_):
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
+        try:
+            remove(self.namespace)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def on_hub(self, argv, cpu):
+        return Local(argv, cpu, self.namespace)
+
+    on_farm = on_hub
+
+    def facts(self):
+        return {"name": self.name, "emulated": True, "mtu": 65536, "what": "loopback"}
 
 
 class Hardware:
@@ -293,6 +317,15 @@ class Hardware:
         what = f"IPoIB {read(base + 'mode', 'datagram')} mode" if infiniband else "Ethernet"
         return {"name": self.name, "emulated": False, "mtu": int(read(base + "mtu")), "what": what,
                 "speed_mbit": read(base + "speed")}
+
+
+def add_namespace(name):
+    run("ip", "netns", "add", name)
+    run("ip", "-n", name, "link", "set", "lo", "up")
+    # otherwise a new interface's address is tentative for a second, and bind() must wait; and closed
+    # connections must not keep their ports from the next ten thousand
+    run("ip", "netns", "exec", name, "sh", "-c", "cd /proc/sys/net && echo 0 >ipv6/conf/default/accept_dad && "
+        "echo 10000 65000 >ipv4/ip_local_port_range && echo 1000 >ipv4/tcp_max_tw_buckets")
 
 
 def remove(*namespaces):

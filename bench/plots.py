@@ -1,4 +1,4 @@
-"""Plots, as SVG inside the page."""
+"""Plots, as SVG: inside the page, or as a file."""
 import html
 import math
 
@@ -18,7 +18,7 @@ def text(x, y, what, anchor="start", size=12, extra=""):
 
 
 def svg(width, height, parts):
-    return (f'<svg width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
             f'font-family="system-ui, sans-serif">{"".join(parts)}</svg>')
 
 

@@ -1,6 +1,7 @@
 #include "transport/descriptor.h"
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,6 +18,11 @@ bool descriptor_kind(int fd, enum descriptor_kind *kind, struct transport_failur
     else
         *kind = DESCRIPTOR_STREAM;
     return true;
+}
+
+bool descriptor_is_terminal_master(int fd) {
+    int number;
+    return ioctl(fd, TIOCGPTN, &number) == 0;
 }
 
 void transport_failed(struct transport_failure *failure, const char *operation) {

@@ -19,6 +19,12 @@ enum descriptor_kind {
 /* Decided once, at attach(). False: EBADF and the like in *failure. */
 bool descriptor_kind(int fd, enum descriptor_kind *kind, struct transport_failure *failure);
 
+/*
+ * The controlling side of a terminal. It must not be opened a second time, which would make another
+ * terminal; and reading from it fails with EIO when no process has the other side open any more.
+ */
+bool descriptor_is_terminal_master(int fd);
+
 /* Notes errno and the operation that set it. */
 void transport_failed(struct transport_failure *failure, const char *operation);
 

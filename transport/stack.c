@@ -9,7 +9,7 @@ const struct stack stack_kernel = {
     .form = "an interface, HOST:PORT, [v6]:PORT",
     .uses_names = true,
     .buffer_bytes = (size_t)32 << 10, /* several hundred small packets */
-    .large_bytes = (size_t)512 << 10, /* of packets of 64 KiB, one in eight straddles two */
+    .large_bytes = (size_t)1 << 20,   /* of packets of 64 KiB, one in 16 straddles two */
     .parse = endpoint_parse_place,
     .resolve = endpoint_resolve_place,
 };

@@ -59,8 +59,9 @@ enum transport_kind {
                             the bytes lie in the room given to receive_into() */
     TRANSPORT_STARVED,  /* conn: receiving is on, but its pool has no free buffer. It waits its turn
                            for one, unless receive_into() gives it room. Once in each wait */
-    TRANSPORT_ENDED,    /* conn: the peer sends no more (FIN, closed pipe). Sending may still work.
-                           Everything that the peer sent has been received before */
+    TRANSPORT_ENDED,    /* conn: the peer sends no more (FIN, closed pipe; no process has the other
+                           side of a terminal open). Sending may still work. Everything that the
+                           peer sent has been received before */
     TRANSPORT_SENT,     /* conn: the gather list is sent whole, its memory is free */
     TRANSPORT_LOST,     /* conn, error, operation: broken; only close() remains to be called. At
                            most once. Bytes that arrived before are received before it: a failed

@@ -171,6 +171,37 @@ static void master_of_a_terminal_is_used_itself(void **state) {
     slow_side_blocks_nothing_else(state, true);
 }
 
+/* The program on a terminal writes and ends: all of it is received, then the end. */
+static void master_of_a_terminal_ends(void **state) {
+    struct world *world = world_open(state, (struct world_options){0});
+    int master, slave;
+    assert_int_equal(openpty(&master, &slave, NULL, NULL, NULL), 0);
+    struct termios raw;
+    assert_int_equal(tcgetattr(slave, &raw), 0);
+    cfmakeraw(&raw);
+    assert_int_equal(tcsetattr(slave, TCSANOW, &raw), 0);
+    struct end *end = carrier_attach(world, world->near, master, -1, false);
+    struct end *typing = carrier_attach(world, world->near, -1, dup(master), false);
+    assert_int_equal(write(slave, "printed", 7), 7);
+    end_send(typing, 5, 5, 5);
+    WAIT(world, typing->out_sent == 5);
+    char typed[6];
+    for (ssize_t got = 0, len; got < 5; got += len) {
+        len = read(slave, typed, sizeof typed);
+        assert_true(len > 0);
+    }
+    close(slave);
+    end_receive(end, true);
+    WAIT(world, end->ended);
+    assert_int_equal(end->in_bytes, 7);
+    assert_false(end->lost);
+    end_close(end);
+    end_close(typing);
+    WAIT(world, end->closed && typing->closed);
+    assert_false(is_open(master));
+    world_close(world);
+}
+
 static void terminal_is_closed_unless_borrowed(void **state) {
     struct world *world = world_open(state, (struct world_options){0});
     int master, slave;
@@ -385,6 +416,7 @@ int run_attach_tests(struct setup *setup) {
         TEST(full_pipe_blocks_nothing_else, setup),
         TEST(slow_terminal_blocks_nothing_else, setup),
         TEST(master_of_a_terminal_is_used_itself, setup),
+        TEST(master_of_a_terminal_ends, setup),
         TEST(terminal_is_closed_unless_borrowed, setup),
         TEST(attached_socket_has_its_peer, setup),
         TEST(file_is_written, setup),

@@ -1,7 +1,6 @@
 #include "transport/epoll/internal.h"
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 static bool connect_turn(struct task *task, struct transport_event *event);
@@ -130,14 +129,8 @@ static int reopen_terminal(int fd) {
     return open(path, (flags & O_ACCMODE) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 }
 
-/* Opening that a second time would make another terminal. */
-static bool is_master_of_terminal(int fd) {
-    int number;
-    return ioctl(fd, TIOCGPTN, &number) == 0;
-}
-
 static void use_terminal(struct half *half) {
-    if (is_master_of_terminal(half->fd)) {
+    if (descriptor_is_terminal_master(half->fd)) {
         half->io = &epoll_master_io;
         return;
     }

@@ -7,7 +7,7 @@
 #define NS_PER_SEC 1000000000u
 
 /* Below this size a copy costs less than another iovec: measured on Zen 4. */
-#define REFERENCE_LEAST_BYTES 512
+#define REFERENCE_LEAST_BYTES 2048
 
 static bool make(struct transport *transport, const struct transport_config *config,
                  struct transport_failure *failure) {

@@ -89,7 +89,13 @@ static ssize_t master_write(struct half *half, const struct iovec *pieces, int c
     return len > 0 ? (ssize_t)len : -1;
 }
 
-const struct half_io epoll_master_io = {.read = polled_read, .write = master_write};
+/* No process has the other side open: the end. */
+static ssize_t master_read(struct half *half, struct mux_room room) {
+    ssize_t len = polled_read(half, room);
+    return len < 0 && errno == EIO ? 0 : len;
+}
+
+const struct half_io epoll_master_io = {.read = master_read, .write = master_write};
 const struct half_io epoll_socket_io = {
     .read = socket_read, .write = socket_write, .short_is_empty = true};
 const struct half_io epoll_stream_io = {.read = stream_read, .write = stream_write};

@@ -6,10 +6,13 @@
 #define POOL_BUFFERS_MAX (UINT16_MAX + 1)
 
 /*
- * Most large buffers in the kernel's ring at a time, which uses one after the other: what a round
- * brings is used while it is in the cache. The free list gives the buffer that came back last.
+ * The kernel uses the buffers of its ring one after the other; the free list gives the one that
+ * came back last. So few are in the ring, and what a round brings is used while it is in the cache.
+ * There are more small ones when one round needed more, up to one for each connection: thousands
+ * may all have something at once.
  */
-#define LARGE_IN_RING_MAX 4
+#define IN_RING_LEAST 16
+#define LARGE_IN_RING_MAX 2
 
 uint16_t uring_buffers_group(const struct transport *transport, const struct pool *pool) {
     return (uint16_t)(pool - transport->pools.of);
@@ -23,10 +26,10 @@ static bool is_large(const struct pool *pool) {
     return pool->smaller != NULL;
 }
 
-/* Moves free buffers into the ring while it has room: a pool may be larger than a ring can be. */
+/* Moves free buffers into the ring. */
 static void fill(struct transport *transport, struct pool *pool) {
     struct uring_buffer_ring *ring = ring_of(transport, pool);
-    while (ring->count < ring->most) {
+    while (ring->count < ring->target) {
         struct mux_buffer *buffer = pool_take(pool);
         if (!buffer)
             return;
@@ -40,7 +43,7 @@ static void fill(struct transport *transport, struct pool *pool) {
 
 static void returned(struct pool *pool, struct mux_buffer *buffer) {
     pool_keep(pool, buffer);
-    fill(pool->owner, pool); /* before the ring is made it has no entries */
+    fill(pool->owner, pool); /* before the ring is made it takes none */
 }
 
 static unsigned entries_for(const struct pool *pool) {
@@ -75,6 +78,7 @@ static bool ring_make(struct transport *transport, struct pool *pool,
     }
     io_uring_buf_ring_init(ring->entries);
     ring->most = most;
+    ring->target = most < IN_RING_LEAST ? most : IN_RING_LEAST;
     fill(transport, pool);
     return true;
 }
@@ -122,7 +126,20 @@ void uring_buffer_back(struct pool *pool, struct mux_buffer *buffer) {
 }
 
 void uring_buffers_scarce(struct transport *transport, const struct pool *pool) {
-    ring_of(transport, pool)->scarce = true;
+    struct uring_buffer_ring *ring = ring_of(transport, pool);
+    bool may_grow = ring->target < ring->most && ring->target < conns_open(&transport->conns);
+    if (pool->free_count > 0 && may_grow)
+        ring->too_few = true;
+    else
+        ring->scarce = true;
+}
+
+/* A round needed more buffers than the ring had. */
+static void grow(struct transport *transport, struct pool *pool) {
+    struct uring_buffer_ring *ring = ring_of(transport, pool);
+    ring->target *= 2;
+    ring->too_few = false;
+    fill(transport, pool);
 }
 
 /* A connection whose wait was reported has waited longer. */
@@ -147,14 +164,16 @@ static void tell_starved(struct uring_buffer_ring *ring, struct pool *pool,
  * Arming more requests than there are buffers would bring them back with ENOBUFS, again and again
  * for thousands of connections; so each round serves as many as there are buffers. A multishot
  * request of the first connection could take all buffers, in every turn; so while buffers are
- * scarce each connection gets one. Large ones are few: of these it always gets one.
+ * scarce each connection gets one.
  */
 static bool serve(struct transport *transport, struct pool *pool, struct uring_events *out) {
     struct uring_buffer_ring *ring = ring_of(transport, pool);
     struct mux_list *link;
+    if (ring->too_few)
+        grow(transport, pool);
     for (unsigned left = ring->count; left > 0 && (link = first_waiting(ring, pool)); left--) {
         struct uring_conn *conn = MUX_LIST_ITEM(link, struct uring_conn, receive.waiting);
-        if (!uring_receive_arm(conn, ring->scarce || is_large(pool)))
+        if (!uring_receive_arm(conn, ring->scarce))
             return true;
         mux_list_remove(link);
     }

@@ -123,6 +123,7 @@ static bool use_descriptors(struct uring_conn *conn, struct transport_failure *f
         !use_descriptor(conn->send.fd, &conn->send.kind, &out_pipe, &conn->send.is_device, failure))
         return false;
     receive->is_file = in_kind == DESCRIPTOR_FILE;
+    receive->is_master = receive->is_device && descriptor_is_terminal_master(receive->fd);
     conn->watches_reader =
         conn->send.fd >= 0 && conn->send.fd != receive->fd && conn->send.kind != DESCRIPTOR_FILE;
     if (receive->is_file)

@@ -7,7 +7,7 @@
 #define STOP_EVENTS 64
 
 /* Below this size a copy costs less than another iovec in sendmsg(). */
-#define REFERENCE_LEAST_BYTES 512
+#define REFERENCE_LEAST_BYTES 2048
 
 static void uring_fini(struct transport *transport) {
     assert(conns_open(&transport->conns) == 0 && mux_list_empty(&transport->listeners));

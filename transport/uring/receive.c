@@ -1,8 +1,8 @@
 /*
- * Receiving: into small buffers that the kernel chooses (multishot where supported), into one large
- * buffer after the other while much comes at a time, or into the user's room. One request at a
- * time; a change of what is wanted cancels it, and the new request begins when the old one has
- * ended. So no byte can overtake another.
+ * Receiving: into buffers that the kernel chooses (multishot where supported), large ones while
+ * much comes at a time, or into the user's room. One request at a time; a change of what is wanted
+ * cancels it, and the new request begins when the old one has ended. So no byte can overtake
+ * another.
  */
 #include "transport/uring/uring.h"
 #include <poll.h>
@@ -180,7 +180,7 @@ static void complete(struct uring_op *op, int result, unsigned flags, struct uri
         uring_buffers_scarce(conn->transport, receive->pool);
     if (conn->closing || polled || receive->poll_first)
         return;
-    if (result == 0)
+    if (result == 0 || (result == -EIO && receive->is_master))
         end(conn, out);
     else if (is_failure(result))
         uring_conn_lost(conn, -result, "receive", out);

@@ -65,10 +65,12 @@ struct uring_op {
 struct uring_buffer_ring {
     struct io_uring_buf_ring *entries;
     size_t mapped_bytes;
-    unsigned most;  /* entries; a power of two */
-    unsigned count; /* buffers in it, according to the completions seen */
-    bool scarce;    /* a request found no buffer, and not every waiting connection has had its turn
-                       since */
+    unsigned most;   /* entries; a power of two */
+    unsigned target; /* buffers to keep in it, while that many are free */
+    unsigned count;  /* buffers in it, according to the completions seen */
+    bool too_few;    /* a request found none in it although there were free ones */
+    bool scarce;     /* a request found no buffer, and not every waiting connection has had its turn
+                        since */
     struct mux_list
         told; /* connections whose STARVED was reported; before those in pool->waiting */
 };
@@ -89,6 +91,7 @@ struct uring_receive {
     struct mux_list waiting; /* for a buffer, in pool->waiting or ring->told */
     struct mux_room room;    /* receive_into(); data NULL: none */
     bool is_device;
+    bool is_master; /* the controlling side of a terminal */
     bool is_file;
     int64_t file_offset; /* of a file: where the next read begins */
     bool into_room;      /* the request in flight receives into `room` */
