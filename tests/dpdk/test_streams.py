@@ -104,7 +104,7 @@ class Streams(PortCase):
         seem stuck."""
         self.descriptors(CROWD + 200)
         rng = random.Random(4)
-        muxd = self.port("--exit-after", str(CROWD))
+        muxd = self.port("--exit-after", str(CROWD), links=None)
         sent = [worker_stream("w%d" % i, rng, 4, output_most=1000) for i in range(CROWD)]
         pump([connect(WORKERS_AT) for _ in sent], sent, rng, piece_most=40000)
         self.assertEqual(muxd.wait(), 0)

@@ -18,7 +18,7 @@ class Memory(Case):
         self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (limit, most))
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
         path = os.path.join(self.folder(), "s")
-        muxd = self.muxd(listen=("unix:" + path,))
+        muxd = self.muxd(listen=("unix:" + path,), links=None)
         before = muxd.resident_bytes()
         socks = [self.socket("unix:" + path) for _ in range(CONNECTIONS)]
         # the last one is served, so all are
