@@ -21,6 +21,8 @@
     X(chatter_packets, COUNTER, "packets", "packets made of chatter")                              \
     X(damages, COUNTER, "damages", "runs of damaged bytes from links")                             \
     X(damage_bytes, COUNTER, "bytes", "damaged bytes from links")                                  \
+    X(cut_bytes, COUNTER, "bytes",                                                                 \
+      "bytes of output that went over the owner's limit and were left out")                        \
     X(abandoned_packets, COUNTER, "packets",                                                       \
       "packets whose writer died in the middle while another stream went on")                      \
     X(results, COUNTER, "results", "final results of tests received from links")                   \
@@ -64,6 +66,14 @@
     X(nodes_unknown, COUNTER, "nodes", "nodes further down for which there was no room")           \
     X(loops, COUNTER, "loops", "links and upstreams refused because they close a loop")            \
     X(tests_retold, COUNTER, "tests", "tests in progress told again to another upstream")          \
+    X(clock_readings, COUNTER, "readings", "times the upstream has said what its clock shows")     \
+    X(clock_steps, COUNTER, "steps", "times the upstream's clock was found to have been set")      \
+    X(clock_skews, COUNTER, "skews",                                                               \
+      "times the estimate of a worker's wrong clock was begun, changed or given up")               \
+    X(timestamps_shifted, COUNTER, "packets", "packets whose timestamp was corrected")             \
+    X(timestamps_added, COUNTER, "packets", "packets that got a timestamp")                        \
+    X(timestamps_kept, COUNTER, "packets",                                                         \
+      "packets whose timestamp could not be corrected: no packet can express it")                  \
     X(nodes_cut_bytes, COUNTER, "bytes",                                                           \
       "bytes of packets in which a node was cut off, or that a refused one sent")                  \
     X(links_evicted, COUNTER, "links",                                                             \

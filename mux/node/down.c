@@ -231,23 +231,24 @@ static bool give_up_memory(struct mux_link *link, size_t len, uint64_t now_ns) {
     return true;
 }
 
-/* Is it for nodes, and not for workers? Then its file is "muxd", or begins with "muxd.". */
-static bool is_for_nodes(const struct mux_packet *packet) {
-    const struct mux_span name = packet->file_name, prefix = mux_span_text("muxd");
-    return name.len >= prefix.len && memcmp(name.data, prefix.data, prefix.len) == 0 &&
-           (name.len == prefix.len || name.data[prefix.len] == '.');
+/* Somebody types at this node, which is no worker. An upstream that is no muxd gets no answer. */
+static void drop_input(struct mux *mux, uint64_t now_ns) {
+    static const char why[] = MUX_REPORT_NO_WORKER ", which would name a link of this node";
+    if (mux->config.upstream_is_node)
+        mux_message(mux, MUX_STATUS_FAIL, now_ns, "%s", why);
+    else
+        mux_log(mux, "%s", why);
 }
 
 /*
  * A packet for this node itself: part of the handshake, or a message from another node, which is
  * logged. Anything else was meant for a worker.
  */
-static void take_own(struct mux *mux, const struct mux_packet *packet) {
+static void take_own(struct mux *mux, const struct mux_packet *packet, uint64_t now_ns) {
     struct mux_span text = packet->file_content;
     MUX_COUNT(&mux->counters, down_own_packets, 1);
-    if (!is_for_nodes(packet))
-        mux_log(mux, "a packet from the upstream was dropped: it has no route code, which would "
-                     "name its link");
+    if (!mux_is_of_nodes(packet))
+        drop_input(mux, now_ns);
     if (mux_handshake_handle(mux, packet))
         return;
     if (mux_span_equal(packet->file_name, mux_span_text("muxd")) && text.len)
@@ -255,20 +256,33 @@ static void take_own(struct mux *mux, const struct mux_packet *packet) {
                 (const char *)text.data);
 }
 
+/* Input for a process that may take none from this upstream. */
+static void refuse_input(struct mux *mux, uint64_t now_ns) {
+    MUX_COUNT(&mux->counters, down_refused_packets, 1);
+    if (!mux->down.has_refused)
+        mux_message(mux, MUX_STATUS_FAIL, now_ns, "input is dropped: %s",
+                    mux->config.input_refusal);
+    mux->down.has_refused = true;
+}
+
 /* The link that a packet is for. NULL: the packet has been dealt with. */
 static struct mux_link *receiver_of(struct mux *mux, const struct mux_packet *packet,
                                     struct mux_span segment, uint64_t now_ns) {
-    if (!packet->route.data && mux->bare && !is_for_nodes(packet))
-        return mux->bare;
+    if (!packet->route.data && mux->bare && !mux_is_of_nodes(packet)) {
+        if (!mux->config.input_refusal)
+            return mux->bare;
+        refuse_input(mux, now_ns);
+        return NULL;
+    }
     if (!packet->route.data) {
-        take_own(mux, packet);
+        take_own(mux, packet, now_ns);
         return NULL;
     }
     struct mux_link *link = mux_link_find(mux, segment);
     if (!link) {
         MUX_COUNT(&mux->counters, down_unknown_packets, 1);
-        mux_message(mux, MUX_STATUS_FAIL, now_ns, "no link has the segment \"%.*s\"",
-                    shown(segment), (const char *)segment.data);
+        mux_message(mux, MUX_STATUS_FAIL, now_ns, MUX_REPORT_NO_LINK "\"%.*s\"", shown(segment),
+                    (const char *)segment.data);
     }
     return link;
 }
@@ -280,6 +294,11 @@ static const char *why_not(const struct mux_link *link) {
            : !link->way_down               ? "there is no way down to it"
            : link->down.ended              ? "its input has ended"
                                            : NULL;
+}
+
+const char *mux_down_obstacle(const struct mux *mux, struct mux_span route) {
+    const struct mux_link *link = mux_link_find(mux, mux_route_first(route));
+    return link ? why_not(link) : "no link has its first segment";
 }
 
 /* A raw link gets only the content of a packet's file. */
@@ -294,14 +313,30 @@ static void cut_for_raw(const struct mux_link *link, const struct mux_packet *pa
 static void hand_over(struct mux_link *link, const struct mux_packet *packet,
                       const struct mux_pieces *pieces) {
     queue(link, pieces);
+    if (!mux_is_of_nodes(packet))
+        link->typed_ns = link->mux->ran_ns;
     link->down.ended = link->is_raw && packet->eof;
     MUX_COUNT(&link->mux->counters, down_forwarded_packets, 1);
 }
 
-/* Returns false when it waits for room. */
+/* Shows it to the owner, if it is for nodes. False: it goes its way. */
+static bool show(struct mux *mux, const struct mux_packet *packet, enum mux_taking *taking) {
+    if (!mux->config.take || !mux_is_of_nodes(packet))
+        return false;
+    *taking = mux->config.take(mux->config.user, packet);
+    MUX_COUNT(&mux->counters, down_own_packets, *taking == MUX_TAKES);
+    if (*taking == MUX_TAKES_LATER)
+        mux->down.wait_until_ns = UINT64_MAX;
+    return *taking != MUX_TAKES_NOT;
+}
+
+/* Returns false when it waits for room, or for the owner. */
 static bool deliver(struct mux *mux, const struct mux_frame *frame, uint64_t now_ns) {
     struct mux_span segment;
     struct mux_pieces pieces;
+    enum mux_taking taking;
+    if (show(mux, &frame->packet, &taking))
+        return taking == MUX_TAKES;
     mux_strip(frame->bytes, &frame->packet, &frame->layout, &segment, &pieces);
     struct mux_link *link = receiver_of(mux, &frame->packet, segment, now_ns);
     if (!link)

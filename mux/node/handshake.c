@@ -51,21 +51,31 @@ void mux_handshake_fill_answer(const struct mux *mux, struct mux_hello *answer) 
     memcpy(answer->path, handshake->path, sizeof answer->path);
 }
 
-static void write_word(struct mux_handshake *handshake, size_t len) {
-    handshake->span = mux_span(handshake->bytes, len);
+static size_t begin_hello(struct mux *mux) {
+    struct mux_handshake *handshake = &mux->handshake;
+    set_state(handshake, MUX_HANDSHAKE_ASKED);
+    handshake->answer_by_ns = mux->ran_ns + ANSWER_WAIT_NS;
+    mux_clock_ask_by_hello(mux);
+    return mux_hello_write(&handshake->hello, handshake->bytes);
+}
+
+static size_t begin_goodbye(struct mux *mux) {
+    set_state(&mux->handshake, MUX_HANDSHAKE_LEFT);
+    return mux_goodbye_write(mux->nodes_left, mux->handshake.bytes);
 }
 
 const struct mux_gather *mux_handshake_take(struct mux *mux) {
     struct mux_handshake *handshake = &mux->handshake;
+    size_t len = 0;
     if (handshake->state == MUX_HANDSHAKE_HELLO)
-        write_word(handshake, mux_hello_write(&handshake->hello, handshake->bytes));
+        len = begin_hello(mux);
     else if (handshake->state == MUX_HANDSHAKE_GOODBYE && mux_upstream_pending_bytes(mux) == 0)
-        write_word(handshake, mux_goodbye_write(mux->nodes_left, handshake->bytes));
-    else
+        len = begin_goodbye(mux);
+    else if (handshake->state == MUX_HANDSHAKE_OPEN)
+        len = mux_clock_take(mux, handshake->bytes);
+    if (len == 0)
         return NULL;
-    set_state(handshake,
-              handshake->state == MUX_HANDSHAKE_HELLO ? MUX_HANDSHAKE_ASKED : MUX_HANDSHAKE_LEFT);
-    handshake->answer_by_ns = mux->ran_ns + ANSWER_WAIT_NS;
+    handshake->span = mux_span(handshake->bytes, len);
     handshake->gather = (struct mux_gather){&handshake->span, 1, handshake->span.len};
     return &handshake->gather;
 }
@@ -128,8 +138,10 @@ static void enter_place(struct mux *mux, const struct mux_hello *answer) {
     mux_below_say_again(mux);
     if (is_other)
         mux_retell_begin(mux);
-    mux_log(mux, "the upstream is node %s%s", answer->name,
-            is_other ? ", another one than before: tests in progress are told to it" : "");
+    if (is_other || !mux->config.is_quiet)
+        mux_log(mux, "the upstream is node %s%s", answer->name,
+                is_other ? ", another one than before: tests in progress are told to it" : "");
+    mux_clock_meet(mux, answer, is_other);
 }
 
 static void take_answer(struct mux *mux, const struct mux_packet *packet) {
@@ -161,6 +173,8 @@ bool mux_handshake_handle(struct mux *mux, const struct mux_packet *packet) {
         set_state(handshake, MUX_HANDSHAKE_SENT_OFF);
         return true;
     }
+    if (mux_clock_handle(mux, packet))
+        return true;
     if (!mux_path_read(packet, above))
         return false;
     const char *why = take_path(mux, handshake->home, above);
@@ -177,6 +191,7 @@ void mux_upstream_connected(struct mux *mux, bool may_be_other) {
 
 void mux_handshake_lost(struct mux *mux) {
     mux->handshake.refusal = NULL;
+    mux_clock_part(mux);
     if (mux->config.upstream_is_node)
         set_state(&mux->handshake, MUX_HANDSHAKE_AWAY);
 }

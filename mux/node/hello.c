@@ -17,6 +17,7 @@ static const char hello_file[] = "muxd.hello";
 static const char goodbye_file[] = "muxd.goodbye";
 static const char path_file[] = "muxd.path";
 static const char notice_file[] = "muxd.node";
+static const char time_file[] = "muxd.time";
 
 static bool is_name_byte(uint8_t byte) {
     return byte > ' ' && byte <= '~' && byte != '/';
@@ -58,6 +59,12 @@ static size_t add_line(char *out, size_t at, const char *key, const char *value,
     return at + (size_t)snprintf(out + at, CONTENT_BYTES - at, "%s=%s\n", key, value);
 }
 
+static size_t add_number(char *out, size_t at, const char *key, int64_t number) {
+    char text[24];
+    snprintf(text, sizeof text, "%" PRId64, number);
+    return add_line(out, at, key, text, true);
+}
+
 size_t mux_hello_write(const struct mux_hello *hello, uint8_t out[MUX_HELLO_PACKET_BYTES]) {
     char content[CONTENT_BYTES];
     size_t len = (size_t)snprintf(content, sizeof content, "version=%" PRIu32 "\n", hello->version);
@@ -66,6 +73,10 @@ size_t mux_hello_write(const struct mux_hello *hello, uint8_t out[MUX_HELLO_PACK
     len = add_line(content, len, "proof", hello->proof, hello->proves);
     len = add_line(content, len, "secret", hello->secret, false);
     len = add_line(content, len, "path", hello->path, false);
+    if (hello->time_ns)
+        len = add_number(content, len, "time", hello->time_ns);
+    else
+        len = add_line(content, len, "time", "", hello->asks_time);
     assert(len < sizeof content);
     return write_word(hello_file, content, no_route, out);
 }
@@ -89,6 +100,19 @@ size_t mux_goodbye_write(uint32_t nodes, uint8_t out[MUX_HELLO_PACKET_BYTES]) {
     char content[CONTENT_BYTES];
     snprintf(content, sizeof content, "nodes=%" PRIu32 "\n", nodes);
     return write_word(goodbye_file, content, no_route, out);
+}
+
+size_t mux_time_write(const struct mux_time_word *word, uint8_t out[MUX_HELLO_PACKET_BYTES]) {
+    char content[CONTENT_BYTES];
+    size_t len = add_number(content, 0, "ask", word->ask);
+    if (word->time_ns)
+        len = add_number(content, len, "time", word->time_ns);
+    if (word->has_ahead) {
+        len = add_number(content, len, "ahead", word->ahead_ns);
+        len = add_number(content, len, "error", (int64_t)word->error_ns);
+    }
+    assert(len < sizeof content);
+    return write_word(time_file, content, no_route, out);
 }
 
 static bool is_file(const struct mux_packet *packet, const char *name) {
@@ -143,14 +167,37 @@ static bool read_lines(const struct mux_packet *packet, struct line *lines, unsi
     return true;
 }
 
-static bool read_number(struct mux_span text, uint32_t *number) {
+/* Digits alone, of a number up to INT64_MAX. */
+static bool read_digits(struct mux_span text, int64_t *number) {
     *number = 0;
     for (size_t i = 0; i < text.len; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9' || *number > UINT32_MAX / 10 - 1)
+        if (text.data[i] < '0' || text.data[i] > '9' || *number > INT64_MAX / 10 - 1)
             return false;
-        *number = *number * 10 + (uint32_t)(text.data[i] - '0');
+        *number = *number * 10 + (text.data[i] - '0');
     }
     return text.len > 0;
+}
+
+static bool read_number(struct mux_span text, uint32_t *number) {
+    int64_t digits;
+    bool fine = read_digits(text, &digits) && digits <= UINT32_MAX;
+    *number = fine ? (uint32_t)digits : 0;
+    return fine;
+}
+
+/* Digits, perhaps with a minus in front. */
+static bool read_signed(struct mux_span text, int64_t *number) {
+    bool is_minus = text.len > 0 && *text.data == '-';
+    struct mux_span digits = is_minus ? mux_span(text.data + 1, text.len - 1) : text;
+    bool fine = read_digits(digits, number);
+    if (is_minus)
+        *number = -*number;
+    return fine;
+}
+
+/* The time of a day after 1970. */
+static bool read_time(struct mux_span text, int64_t *time_ns) {
+    return read_digits(text, time_ns) && *time_ns > 0 && *time_ns <= MUX_TIME_MOST_NS;
 }
 
 /* Is it hexadecimal digits and nothing else? */
@@ -202,7 +249,7 @@ static bool read_path(struct mux_span text, char out[MUX_PATH_BYTES]) {
     return true;
 }
 
-enum hello_line { VERSION, IDENTITY, NAME, PROOF, SECRET, PATH, HELLO_LINES };
+enum hello_line { VERSION, IDENTITY, NAME, PROOF, SECRET, PATH, TIME, HELLO_LINES };
 
 /* The lines that not every hello has. */
 static bool read_optional(const struct line *lines, struct mux_hello *hello) {
@@ -213,10 +260,17 @@ static bool read_optional(const struct line *lines, struct mux_hello *hello) {
     return !lines[PATH].value.data || read_path(lines[PATH].value, hello->path);
 }
 
+/* Nothing in a question, a time in an answer. */
+static bool read_hello_time(struct mux_span text, struct mux_hello *hello) {
+    hello->asks_time = text.data && text.len == 0;
+    return text.len == 0 || read_time(text, &hello->time_ns);
+}
+
 const char *mux_hello_read(const struct mux_packet *packet, struct mux_hello *hello) {
     struct line lines[HELLO_LINES] = {
         [VERSION] = LINE("version"), [IDENTITY] = LINE("identity"), [NAME] = LINE("name"),
         [PROOF] = LINE("proof"),     [SECRET] = LINE("secret"),     [PATH] = LINE("path"),
+        [TIME] = LINE("time"),
     };
     *hello = (struct mux_hello){0};
     if (!read_lines(packet, lines, HELLO_LINES))
@@ -231,15 +285,49 @@ const char *mux_hello_read(const struct mux_packet *packet, struct mux_hello *he
         return "its hello is malformed: its name is missing or not 1 to 64 visible ASCII "
                "characters "
                "without '/'";
-    return read_optional(lines, hello)
-               ? NULL
-               : "its hello is malformed: its proof, secret or path is none";
+    if (!read_optional(lines, hello))
+        return "its hello is malformed: its proof, secret or path is none";
+    return read_hello_time(lines[TIME].value, hello) ? NULL
+                                                     : "its hello is malformed: its time is none";
 }
 
 bool mux_path_read(const struct mux_packet *packet, char path[MUX_PATH_BYTES]) {
     struct line line = LINE("path");
     return is_file(packet, path_file) && !packet->route.data && read_lines(packet, &line, 1) &&
            line.value.data && read_path(line.value, path);
+}
+
+bool mux_time_is(const struct mux_packet *packet) {
+    return is_file(packet, time_file) && !packet->route.data;
+}
+
+enum time_line { TIME_ASK, TIME_TIME, TIME_AHEAD, TIME_ERROR, TIME_LINES };
+
+/* Both lines or none. */
+static bool read_ahead(const struct line *lines, struct mux_time_word *word) {
+    const struct mux_span ahead = lines[TIME_AHEAD].value, error = lines[TIME_ERROR].value;
+    int64_t error_ns;
+    word->has_ahead = ahead.data != NULL;
+    if (!ahead.data && !error.data)
+        return true;
+    if (!ahead.data || !error.data || !read_signed(ahead, &word->ahead_ns) ||
+        !read_digits(error, &error_ns))
+        return false;
+    word->error_ns = (uint64_t)error_ns;
+    return true;
+}
+
+bool mux_time_read(const struct mux_packet *packet, struct mux_time_word *word) {
+    struct line lines[TIME_LINES] = {[TIME_ASK] = LINE("ask"),
+                                     [TIME_TIME] = LINE("time"),
+                                     [TIME_AHEAD] = LINE("ahead"),
+                                     [TIME_ERROR] = LINE("error")};
+    *word = (struct mux_time_word){0};
+    if (!read_lines(packet, lines, TIME_LINES) || !read_number(lines[TIME_ASK].value, &word->ask))
+        return false;
+    if (lines[TIME_TIME].value.data && !read_time(lines[TIME_TIME].value, &word->time_ns))
+        return false;
+    return read_ahead(lines, word);
 }
 
 bool mux_path_has(const char *path, const char *identity) {

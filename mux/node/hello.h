@@ -12,6 +12,8 @@
  *   proof   in the lower node's hello: that secret, or nothing before the first answer. The line
  * alone says that the node knows of proofs.
  *   path    in an answer: the identities of the nodes above the upper one, nearest first.
+ *   time    in the lower node's hello: the line alone asks for the upper one's time of day, which
+ * stands in the answer: nanoseconds since 1970.
  *
  * path    file "muxd.path", downwards: the same as in an answer, when it has changed.
  *
@@ -19,6 +21,14 @@
  * node on the way puts its segment in front, as to every packet.)
  *   identity, state
  *           state: here, or gone
+ *
+ * time    file "muxd.time", upwards: asks for the time again; only of a node whose answer had it.
+ *   ask     a number, which the answer repeats
+ *   ahead   how far the sender's clock is ahead of the receiver's, in nanoseconds, as it knows
+ *   error   the most that `ahead` may be wrong by; both lines or none
+ *
+ * time    file "muxd.time", downwards: the answer.
+ *   ask, time
  *
  * goodbye file "muxd.goodbye", the last packet of a node that ends in order.
  *   nodes   how many nodes below it go on without it; none when the line is missing
@@ -52,6 +62,8 @@ struct mux_hello {
     char proof[MUX_IDENTITY_BYTES];    /* "": none */
     char secret[MUX_IDENTITY_BYTES];   /* "": none */
     char path[MUX_PATH_BYTES];         /* identities with a comma after each but the last */
+    bool asks_time;
+    int64_t time_ns; /* 0: none */
 };
 
 /* Sets version, identity and name; characters that a name must not have become '_'. */
@@ -75,6 +87,21 @@ bool mux_path_join(char out[MUX_PATH_BYTES], const char *first, const char *rest
 /* Writes, and reads, the path packet. False: the packet is not one, or is not valid. */
 size_t mux_path_write(const char *path, uint8_t out[MUX_HELLO_PACKET_BYTES]);
 bool mux_path_read(const struct mux_packet *packet, char path[MUX_PATH_BYTES]);
+
+struct mux_time_word {
+    uint32_t ask;
+    int64_t time_ns; /* 0: it is a question */
+    bool has_ahead;
+    int64_t ahead_ns;
+    uint64_t error_ns;
+};
+
+/* Writes it; returns its length. */
+size_t mux_time_write(const struct mux_time_word *word, uint8_t out[MUX_HELLO_PACKET_BYTES]);
+
+/* Is this packet one, valid or not? */
+bool mux_time_is(const struct mux_packet *packet);
+bool mux_time_read(const struct mux_packet *packet, struct mux_time_word *word);
 
 struct mux_notice {
     char identity[MUX_IDENTITY_BYTES];

@@ -5,11 +5,11 @@
 
 #include <stdio.h>
 
-static struct mux_link **bucket(struct mux *mux, struct mux_span segment) {
+static struct mux_link **bucket(const struct mux *mux, struct mux_span segment) {
     return &mux->directory[mux_hash(mux->config.hash_key, segment) % mux->directory_count];
 }
 
-struct mux_link *mux_link_find(struct mux *mux, struct mux_span segment) {
+struct mux_link *mux_link_find(const struct mux *mux, struct mux_span segment) {
     struct mux_link *link = *bucket(mux, segment);
     while (link && !mux_span_equal(link->prefix.segment, segment))
         link = link->next;
@@ -61,7 +61,8 @@ static bool is_full(const struct mux *mux) {
 static void start(struct mux_link *link, enum mux_link_entry entry) {
     struct mux *mux = link->mux;
     if (!link->is_bare) {
-        mux_segments_next(&mux->segments, link->host, link->segment);
+        if (!*link->segment)
+            mux_segments_next(&mux->segments, link->host, link->segment);
         enter_directory(link);
     }
     mux_link_set_entry(link, entry);
@@ -145,8 +146,19 @@ static void init_lists(struct mux_link *link) {
     mux_list_init(&link->fresh_entry);
     mux_list_init(&link->slot_entry);
     mux_list_init(&link->watch_entry);
+    mux_list_init(&link->unsaid_entry);
     mux_list_init(&link->below);
     mux_list_init(&link->left_by);
+}
+
+/* One that is given can be spoken to before the link has said anything. */
+static void take_segment(struct mux_link *link, const char *segment) {
+    if (!segment)
+        return;
+    assert(!link->is_bare && strlen(segment) < sizeof link->segment);
+    assert(!mux_link_find(link->mux, mux_span_text(segment)));
+    memcpy(link->segment, segment, strlen(segment) + 1);
+    mux_link_start(link);
 }
 
 struct mux_link *mux_link_open(struct mux *mux, const struct mux_link_config *config) {
@@ -165,7 +177,8 @@ struct mux_link *mux_link_open(struct mux *mux, const struct mux_link_config *co
                               .way_down = config->way_down,
                               .is_bare = config->is_bare,
                               .is_raw = config->is_raw,
-                              .is_routed = !config->is_bare && !mux->config.sink,
+                              .is_routed =
+                                  !config->is_bare && !mux->config.sink && !mux_clock_changes(mux),
                               .small_store = small_store};
     snprintf(link->peer, sizeof link->peer, "%s", config->peer);
     snprintf(link->host, sizeof link->host, "%s", config->host);
@@ -177,6 +190,7 @@ struct mux_link *mux_link_open(struct mux *mux, const struct mux_link_config *co
         mux_link_set_role(link, MUX_ROLE_WORKER);
     if (link->is_bare && link->way_down)
         mux->bare = link;
+    take_segment(link, config->segment);
     mux_link_attend(link);
     mux_link_sane(link);
     return link;
@@ -234,7 +248,7 @@ bool mux_link_turned_away(const struct mux_link *link) {
 }
 
 bool mux_link_finished(const struct mux_link *link) {
-    return link->input == MUX_INPUT_FINISHED;
+    return link->input == MUX_INPUT_FINISHED && mux_list_empty(&link->unsaid_entry);
 }
 
 /*
@@ -276,6 +290,7 @@ static void detach(struct mux_link *link) {
     mux_list_remove(&link->resync_entry);
     mux_list_remove(&link->starved_entry);
     mux_list_remove(&link->fresh_entry);
+    mux_list_remove(&link->unsaid_entry);
     if (mux->bare == link)
         mux->bare = NULL;
     mux_sink_forget(link);
@@ -310,6 +325,8 @@ void mux_link_close(struct mux_link *link) {
     if (link->input == MUX_INPUT_OPEN)
         mux_link_ended(link, "its connection was closed");
     detach(link);
-    if (!mux_node_went(link))
-        mux_link_forget(link);
+    if (mux_node_went(link))
+        return;
+    mux_node_say_ended(link);
+    mux_link_forget(link);
 }

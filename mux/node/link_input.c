@@ -202,6 +202,11 @@ static void use_up(struct mux_link *link) {
         mux_link_attend(link);
 }
 
+/* Somebody types at its worker, and waits for the answer. */
+static bool is_typed_at(const struct mux_link *link) {
+    return link->typed_ns && link->received_ns < link->typed_ns + TYPED_AT_NS;
+}
+
 enum mux_link_step mux_link_next_input(struct mux_link *link) {
     if (feed(link))
         return MUX_LINK_MORE;
@@ -219,6 +224,10 @@ enum mux_link_step mux_link_next_input(struct mux_link *link) {
     }
     if (store_bytes)
         return mux_link_get_store(link, store_bytes);
+    if (is_typed_at(link) && mux_framer_chatter(&link->framer)) {
+        mux_framer_flush(&link->framer);
+        return MUX_LINK_MORE;
+    }
     use_up(link);
     bool may_look =
         link->framer.candidate && link->input == MUX_INPUT_OPEN && !mux_link_is_node(link);

@@ -13,6 +13,13 @@ static enum mux_link_standing standing_of(const struct mux_link *link) {
     return mux_link_has_started(link) ? MUX_STANDING_OPEN : MUX_STANDING_SILENT;
 }
 
+/* No buffer is free to receive into, and what goes up holds some. */
+static bool waits_for_buffer(const struct mux_link *link) {
+    const struct mux *mux = link->mux;
+    return !mux_list_empty(&link->starved_entry) &&
+           (mux->fill->held_count || mux->flight->held_count);
+}
+
 static enum mux_link_wait wait_of(const struct mux_link *link) {
     if (link->predecessor)
         return MUX_WAIT_PREDECESSOR;
@@ -20,6 +27,8 @@ static enum mux_link_wait wait_of(const struct mux_link *link) {
         return MUX_WAIT_SLOT;
     if (mux_link_has_turn(link))
         return link->mux->sink.state == MUX_SINK_BLOCKED ? MUX_WAIT_SINK : MUX_WAIT_UPSTREAM;
+    if (waits_for_buffer(link))
+        return MUX_WAIT_UPSTREAM;
     return link->down.bytes ? MUX_WAIT_READER : MUX_WAIT_NOTHING;
 }
 
@@ -40,6 +49,7 @@ void mux_link_stats(const struct mux_link *link, struct mux_link_stats *stats) {
     mux_progress_oldest(&link->mux->tests, &link->tests, &name, &stats->oldest_age_ns);
     stats->oldest_id = name.test_id;
     stats->oldest_route = name.route;
+    mux_clock_link_stats(link, &stats->clock);
 }
 
 struct mux_link *mux_link_next(const struct mux *mux, const struct mux_link *after) {

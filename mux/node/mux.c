@@ -31,9 +31,10 @@ void mux_log(struct mux *mux, const char *format, ...) {
 static bool send_message(struct mux *mux, enum mux_status status, const char *reason) {
     struct mux_span none = mux_span(NULL, 0);
     struct mux_pieces pieces;
+    struct mux_packet packet;
+    mux_report_message_event(status, mux_span_text(reason), none, none, &packet);
+    mux_clock_change_own(mux, &packet);
     if (mux->config.sink) {
-        struct mux_packet packet;
-        mux_report_message_event(status, mux_span_text(reason), none, none, &packet);
         if (!mux_up_has_room(mux) || !mux_sink_offer(mux, NULL, &packet))
             return false;
         mux_count_forwarded(mux, 1, 0, 0);
@@ -42,10 +43,11 @@ static bool send_message(struct mux *mux, enum mux_status status, const char *re
     /* a batch that has no room for another frame mostly has room for some messages */
     if (!mux_batch_has_room(mux->fill, 2 * LINE_BYTES, 1))
         return false;
-    mux_report_message(status, mux_span_text(reason), none, none, &pieces);
+    enum mux_error error = mux_packet_gather(&packet, &pieces);
+    assert(!error);
+    (void)error;
     mux_batch_add(mux->fill, &pieces, NULL, SIZE_MAX);
-    MUX_COUNT(&mux->counters, forwarded_packets, 1);
-    MUX_COUNT(&mux->counters, forwarded_bytes, pieces.len_bytes);
+    mux_count_forwarded(mux, 1, pieces.len_bytes, 0);
     return true;
 }
 
@@ -57,6 +59,7 @@ void mux_message(struct mux *mux, enum mux_status status, uint64_t now_ns, const
     vsnprintf(reason, sizeof reason, format, arguments);
     va_end(arguments);
     mux_log(mux, "%s", reason);
+    mux_output_message(mux, status, reason);
     if (mux_limiter_allow(&mux->messages, now_ns) && send_message(mux, status, reason))
         MUX_COUNT(&mux->counters, messages, 1);
     else
@@ -119,16 +122,26 @@ void mux_inputs_drop(struct mux *mux, struct mux_inputs *inputs) {
 /*
  * How config.memory is divided. The way down's store and one large slot are always there. A twelfth
  * of the rest is for the way down: with 96 MiB or more the largest packet fits into what it may use
- * of that. Another twelfth is for middle slots.
+ * of that. A third is for middle slots, or less if no large slot would be left; the others are
+ * large.
  */
 #define SHARES 12
+#define MIDDLE_SHARES 4
 #define FIXED_BYTES (2 * BATCH_BYTES + MUX_STORE_MAX_BYTES)
 #define LEAST_REST_BYTES (MUX_MEMORY_MIN_BYTES - FIXED_BYTES)
 _Static_assert(FIXED_BYTES < MUX_MEMORY_MIN_BYTES, "the least memory has a rest to be shared");
-_Static_assert(LEAST_REST_BYTES / SHARES >= MIDDLE_SLOT_BYTES, "there is a middle slot");
 _Static_assert(LEAST_REST_BYTES / SHARES >= 3 * DOWN_BLOCK_BYTES, "a third of the blocks is one");
-_Static_assert(LEAST_REST_BYTES - 2 * (LEAST_REST_BYTES / SHARES) >= MUX_STORE_MAX_BYTES,
-               "there is a large slot");
+_Static_assert(LEAST_REST_BYTES - LEAST_REST_BYTES / SHARES - MUX_STORE_MAX_BYTES >=
+                   MIDDLE_SLOT_BYTES,
+               "there is a slot of each size");
+
+/* Of the rest, beside the way down's blocks. */
+static size_t middle_bytes_of(size_t rest_bytes, size_t blocks_bytes) {
+    size_t wanted = rest_bytes / SHARES * MIDDLE_SHARES;
+    size_t most = rest_bytes - blocks_bytes - MUX_STORE_MAX_BYTES;
+    size_t bytes = wanted < most ? wanted : most;
+    return bytes - bytes % MIDDLE_SLOT_BYTES;
+}
 
 static bool share_memory(struct mux *mux) {
     struct mux_room rest = mux->config.memory;
@@ -142,7 +155,7 @@ static bool share_memory(struct mux *mux) {
     rest = (struct mux_room){rest.data + store.len, rest.len - store.len};
     const size_t twelfth = rest.len / SHARES;
     struct mux_room blocks = {rest.data, twelfth - twelfth % DOWN_BLOCK_BYTES};
-    struct mux_room middle = {rest.data + blocks.len, twelfth - twelfth % MIDDLE_SLOT_BYTES};
+    struct mux_room middle = {rest.data + blocks.len, middle_bytes_of(rest.len, blocks.len)};
     struct mux_room large = {middle.data + middle.len, rest.len - blocks.len - middle.len};
     return mux_down_init(mux, store, blocks) &&
            mux_slots_init(&mux->middle_slots, middle, MIDDLE_SLOT_BYTES) &&
@@ -206,7 +219,9 @@ static void free_all(struct mux *mux) {
 struct mux *mux_create(const struct mux_config *config) {
     assert(config->gather_max >= MUX_GATHER_MIN && config->links_max > 0);
     assert(config->input_bytes_max <= MUX_INPUT_MAX_BYTES);
-    assert(!config->sink || !config->upstream_is_node);
+    assert(!config->sink || (!config->upstream_is_node && !config->editor));
+    assert(!config->editor || config->gather_max >= MUX_EDIT_GATHER_MIN);
+    assert(!config->editor || !(config->clock_correct || config->clock_stamp));
     if (config->memory.len < MUX_MEMORY_MIN_BYTES)
         return NULL;
     struct mux *mux = calloc(1, sizeof *mux);
@@ -216,6 +231,7 @@ struct mux *mux_create(const struct mux_config *config) {
     if (mux->config.reference_least_bytes > REFERENCE_LEAST_MAX_BYTES)
         mux->config.reference_least_bytes = REFERENCE_LEAST_MAX_BYTES;
     mux_handshake_init(mux);
+    mux_clock_init(mux);
     mux->promised_ns = UINT64_MAX;
     mux->messages = mux_limiter_init(MESSAGES_PER_SECOND, MESSAGES_BURST);
     mux->damage_lines = mux_limiter_init(DAMAGE_LINES_PER_SECOND, DAMAGE_LINES_BURST);
@@ -287,6 +303,8 @@ void mux_sane(const struct mux *mux) {
     assert(mux->down.free_count <= mux->down.block_count);
     assert(mux_down_waits(&mux->down) == false || mux->down.frame.kind == MUX_FRAME_PACKET);
     assert(mux->handshake.state != MUX_HANDSHAKE_AWAY || mux->config.upstream_is_node);
+    assert(mux->clock.ask == MUX_ASK_NOBODY ||
+           (mux->clock.has_wall && mux->clock.upstream.is_known));
 }
 
 void mux_run(struct mux *mux, uint64_t now_ns) {
@@ -297,6 +315,7 @@ void mux_run(struct mux *mux, uint64_t now_ns) {
     mux_links_run(mux, now_ns);
     mux_nodes_run(mux, now_ns);
     mux_down_run(mux, now_ns);
+    mux_clock_run(mux);
     do
         mux_up_run(mux);
     while (mux_grant_slots(mux));
@@ -336,6 +355,7 @@ static uint64_t deadline_ns_of(const struct mux *mux) {
     deadline_ns = earlier(deadline_ns, mux_links_deadline_ns(mux));
     deadline_ns = earlier(deadline_ns, mux_nodes_deadline_ns(mux));
     deadline_ns = earlier(deadline_ns, mux_handshake_deadline_ns(mux));
+    deadline_ns = earlier(deadline_ns, mux_clock_deadline_ns(mux));
     if (mux_down_waits(&mux->down))
         deadline_ns = earlier(deadline_ns, mux->down.wait_until_ns);
     return deadline_ns;

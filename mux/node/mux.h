@@ -14,12 +14,51 @@
 #ifndef MUX_MUX_H
 #define MUX_MUX_H
 
+#include "mux/buffer.h"
 #include "mux/node/counters.h"
 #include "mux/node/hello.h"
-#include "mux/buffer.h"
 
 struct mux;
 struct mux_link;
+
+/*
+ * Changes what goes up from workers, before it leaves: packets, chatter and damage as packets. Each
+ * call may give any number of packets, in this order, by mux_edit_give(), and must not call the mux
+ * otherwise. Tests in progress and results are noted before: it cannot hide a test's end from this
+ * node, only from the upstream.
+ */
+struct mux_edit;
+struct mux_editor {
+    void *user;
+    /*
+     * A packet came from this link. It may be given as it is, changed, or not at all. The bytes of
+     * its file's content may be changed where they lie.
+     */
+    void (*packet)(void *user, void *link_user, struct mux_packet *packet, struct mux_edit *edit);
+    /* Nothing more comes from this link but the failures of its tests. */
+    void (*ended)(void *user, void *link_user, struct mux_edit *edit);
+    /* A test that was in progress when its link ended has failed; the packet says so. */
+    void (*failed)(void *user, void *link_user, struct mux_packet *packet, struct mux_edit *edit);
+};
+
+/*
+ * Sends a packet up. What lies in the packet that the editor was shown may be sent from there;
+ * beyond that, one call gives at most MUX_EDIT_PACKETS packets of MUX_EDIT_BYTES in all. Strings
+ * must be UTF-8 without NUL. One that is too large for a packet goes as two.
+ */
+#define MUX_EDIT_PACKETS 16
+#define MUX_EDIT_BYTES ((size_t)256 << 10)
+void mux_edit_give(struct mux_edit *edit, const struct mux_packet *packet);
+
+/* Sends the packet that the editor was shown, of which nothing was changed. Costs less. */
+void mux_edit_pass(struct mux_edit *edit);
+
+/* What the owner does with a packet from above that it is shown first. */
+enum mux_taking {
+    MUX_TAKES_NOT, /* it goes its way */
+    MUX_TAKES,
+    MUX_TAKES_LATER, /* it is shown again in a later mux_run(); the way down waits until then */
+};
 
 enum mux_segment_by {
     MUX_SEGMENT_BY_NUMBER, /* 0, 1, 2, ... */
@@ -41,7 +80,10 @@ struct mux_config {
     uint64_t secret[2];     /* random and secret: the proofs of nodes below are made with it */
     struct mux_hello hello; /* this node's, for the upstream */
     bool upstream_is_node;  /* it is sent hello and goodbye */
+    bool is_quiet;          /* it is not logged that all is well */
     uint64_t node_grace_ns; /* how long the segment and tests of a lost node wait for it */
+    bool clock_correct;     /* timestamps become the upstream's time: see mux_set_wall() */
+    bool clock_stamp;       /* packets without a timestamp get one */
     void *user;
     /*
      * NULL, or the owner takes the packets: there is no upstream, and mux_upstream_take() returns
@@ -51,17 +93,45 @@ struct mux_config {
      * links wait, as for an upstream that takes nothing. Must not call the mux.
      */
     bool (*sink)(void *user, struct mux_link *link, const struct mux_packet *packet);
+    /* NULL, or edits what comes from links that are no nodes. Outlives the mux. Not with a sink,
+       nor with clock_correct or clock_stamp. */
+    const struct mux_editor *editor;
+    /*
+     * NULL, or the owner is shown each packet from the upstream that is for nodes (its file is
+     * "muxd" or begins with "muxd."), with the route as it came. Its spans are valid until this
+     * returns. Must not call the mux but to ask about links and obstacles.
+     */
+    enum mux_taking (*take)(void *user, const struct mux_packet *packet);
+    /*
+     * NULL, or is asked about each packet that a link which is no node sends with a file of nodes
+     * ("muxd", "muxd.") and with neither test id nor status. True: it is not passed on, and the
+     * owner counts and says that. Its spans are valid until this returns. Must not call the mux but
+     * to ask about links.
+     */
+    bool (*refuse)(void *user, struct mux_link *link, const struct mux_packet *packet);
+    /*
+     * NULL, or hears that a node below a node link has ended, is given up or has come another way.
+     * The route is without the link's segment and valid until this returns. Must not call the mux.
+     */
+    void (*gone)(void *user, struct mux_link *link, struct mux_span route);
     /* NULL, or says whether our kernel has bytes of this link that were not received yet. */
     bool (*unread)(void *user, void *link_user);
+    /*
+     * NULL, or why a bare link gets nothing from above: a clause. Such packets are dropped and
+     * counted; upwards it is said once.
+     */
+    const char *input_refusal;
     void (*log)(void *user, const char *line); /* one line, which may contain a peer's bytes as they
                                                   came; must not call the mux */
 };
 
 /* The largest received buffer. */
-#define MUX_INPUT_MAX_BYTES 524288
+#define MUX_INPUT_MAX_BYTES 1048576
 
 /* A gather list has room for what one frame becomes. */
 #define MUX_GATHER_MIN 64
+/* The least config.gather_max with an editor. */
+#define MUX_EDIT_GATHER_MIN 384
 
 /* NULL: out of memory, or config.memory is below MUX_MEMORY_MIN_BYTES. */
 struct mux *mux_create(const struct mux_config *config);
@@ -109,6 +179,11 @@ struct mux_link_config {
     bool is_bare;
     /* What goes down is not packets but the contents of their files, as to a process's stdin. */
     bool is_raw;
+    /*
+     * NULL, or its segment, from now on; copied. No other link has it at this time, which is the
+     * owner's affair: one whose links all have given segments may use them again.
+     */
+    const char *segment;
 };
 
 /*
@@ -116,6 +191,9 @@ struct mux_link_config {
  * config.links_max are taken, only a known node may come in.
  */
 struct mux_link *mux_link_open(struct mux *mux, const struct mux_link_config *config);
+
+/* The link that has this segment, away ones included. NULL: none has. */
+struct mux_link *mux_link_find(const struct mux *mux, struct mux_span segment);
 
 /* The owner's pointer, and the segment ("" before the first byte). */
 void *mux_link_user(const struct mux_link *link);
@@ -217,10 +295,23 @@ enum mux_link_standing {
 enum mux_link_wait {
     MUX_WAIT_NOTHING,
     MUX_WAIT_SLOT,        /* memory for a large packet */
-    MUX_WAIT_UPSTREAM,    /* room in a batch, or the batch in flight */
+    MUX_WAIT_UPSTREAM,    /* room in a batch, the batch in flight, or a buffer that it holds */
     MUX_WAIT_SINK,        /* the sink said "not now" */
     MUX_WAIT_PREDECESSOR, /* its node's older connection has not ended */
     MUX_WAIT_READER,      /* it does not read what is sent to it */
+};
+
+/* A clock compared with this node's time of day. */
+struct mux_clock_stats {
+    enum mux_clock_basis {
+        MUX_CLOCK_UNKNOWN,
+        MUX_CLOCK_MEASURED,  /* by question and answer */
+        MUX_CLOCK_ESTIMATED, /* from the arrival of its timestamps */
+        MUX_CLOCK_RECORDED,  /* none: its timestamps are older than the stream */
+    } basis;
+    int64_t ahead_ns;  /* MEASURED, ESTIMATED: the other clock is ahead by this */
+    uint64_t error_ns; /* MEASURED: by at most that more or less */
+    bool is_shifted;   /* ESTIMATED: the link's timestamps are corrected by it */
 };
 
 struct mux_link_stats {
@@ -236,6 +327,7 @@ struct mux_link_stats {
     uint64_t oldest_age_ns;    /* of the test that began first, by the clock of mux_run() */
     struct mux_span oldest_id; /* data == NULL: there is none whose name is known */
     struct mux_span oldest_route;
+    struct mux_clock_stats clock; /* of a node as it has said itself */
 };
 
 /* The names are valid until the next call on this mux. */
@@ -301,6 +393,15 @@ uint64_t mux_upstream_pending_bytes(const struct mux *mux);
 uint64_t mux_down_pending_bytes(const struct mux *mux);
 
 /*
+ * From now on `output` is shown all output on its way up: packets with a file and without a test
+ * id. NULL: no more. Its user is config.user; `link` NULL: a message of this node's own. As for a
+ * sink, the route is without the link's segment and the spans are valid until it returns. The
+ * strings of a node's packets were not checked here. Must not call the mux.
+ */
+typedef void mux_output(void *user, struct mux_link *link, const struct mux_packet *packet);
+void mux_show_output(struct mux *mux, mux_output *output);
+
+/*
  * ---- packets of the owner ----
  */
 
@@ -327,8 +428,31 @@ bool mux_add_up(struct mux *mux, struct mux_link *link, const struct mux_packet 
 bool mux_add_down(struct mux *mux, const struct mux_packet *packet);
 
 /*
+ * Why a packet with this route cannot be sent down, as a clause: no link has its first segment, or
+ * that link takes nothing. NULL: it can, as far as this node knows.
+ */
+const char *mux_down_obstacle(const struct mux *mux, struct mux_span route);
+
+/*
  * ---- time ----
  */
+
+/*
+ * The time of day is the clock of mux_run() plus this, nanoseconds since 1970. To be called before
+ * mux_run(), when it has changed: the clock was set. Without it this node tells nobody the time,
+ * and leaves timestamps alone.
+ *
+ * With it the node asks an upstream that is a node how far the two clocks are apart: with its
+ * hello, and every minute. config.clock_correct: timestamps of packets are shifted by that, so that
+ * those at the root of a tree of such nodes are in the root's time. A worker is not asked; when its
+ * timestamps are far from the time of their arrival, and go by with the clock, they are taken as
+ * those of a clock that is wrong, and shifted by what the smallest delay says. A packet with file
+ * "muxd.clock" says so under its route.
+ */
+void mux_set_wall(struct mux *mux, int64_t ahead_ns);
+
+/* Of the upstream. */
+void mux_upstream_clock(const struct mux *mux, struct mux_clock_stats *clock);
 
 /* Does what can be done with what was received. To be called after every round of other calls. */
 void mux_run(struct mux *mux, uint64_t now_ns);

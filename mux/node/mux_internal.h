@@ -9,8 +9,10 @@
 #include "mux/node/hello.h"
 #include "mux/node/link_state.h"
 #include "mux/node/mux.h"
+#include "mux/node/offset.h"
 #include "mux/node/progress.h"
 #include "mux/node/segment.h"
+#include "mux/node/skew.h"
 #include "mux/node/slots.h"
 #include "mux/packet/framer.h"
 #include "mux/packet/report.h"
@@ -63,6 +65,12 @@
 
 /* How long chatter waits for its newline: less than a person at a debugger prompt notices. */
 #define CHATTER_SILENCE_NS 30000000u
+
+/*
+ * How long after input for a worker its chatter does not wait: an editor answers each key, and over
+ * a few nodes 30 ms would be felt. Commands that take longer answer in lines, or with a prompt.
+ */
+#define TYPED_AT_NS 1000000000u
 
 /*
  * A packet that is still incomplete after this time is searched for another stream (oracle rule 8).
@@ -132,6 +140,9 @@ _Static_assert(MUX_ADD_UP_MAX_BYTES <= FRAME_COPIED_BYTES, "an owner's packet is
 _Static_assert(FRAME_GROWTH_BYTES <= MUX_PIECES_SCRATCH_BYTES, "growth is written into scratch");
 _Static_assert(2 * FRAME_COPIED_BYTES <= BATCH_BYTES, "a batch takes several frames of any kind");
 _Static_assert(FRAME_PACKETS *MUX_PIECES_MAX <= MUX_GATHER_MIN, "a frame fits an empty batch");
+_Static_assert(FRAME_COPIED_BYTES + MUX_EDIT_BYTES <= BATCH_BYTES &&
+                   (FRAME_PACKETS + MUX_EDIT_PACKETS) * MUX_PIECES_MAX <= MUX_EDIT_GATHER_MIN,
+               "an edited frame fits an empty batch");
 _Static_assert(SMALL_STORE_BYTES <= MIDDLE_SLOT_BYTES && MIDDLE_SLOT_BYTES <= MUX_STORE_MAX_BYTES,
                "a larger store takes what a smaller one has");
 _Static_assert(MUX_HELLO_PACKET_BYTES <= SMALL_STORE_BYTES &&
@@ -165,6 +176,39 @@ struct mux_down_queue {
     bool ended;               /* of a raw link: nothing more may follow */
 };
 
+/* clock.c: the clock at the end of a link. */
+struct mux_link_clock {
+    struct mux_skew skew; /* of a worker: what is seen of it */
+    bool is_skewed;       /* its timestamps are shifted... */
+    int64_t ahead_ns;     /* ...by this: see skew.h */
+    uint64_t decided_ns;
+    bool has_told; /* a node: what it has said of its own clock */
+    int64_t told_ahead_ns;
+    uint64_t told_error_ns;
+};
+
+/* clock.c: the question for the upstream's time. */
+enum mux_ask {
+    MUX_ASK_NOBODY, /* the upstream is away, or does not tell the time */
+    MUX_ASK_RESTS,  /* until mux_clock.ask_at_ns */
+    MUX_ASK_DUE,    /* it is to be sent */
+    MUX_ASK_SENT,   /* the answer is awaited until mux_clock.ask_at_ns */
+};
+
+struct mux_clock {
+    bool has_wall;   /* the time of day is known: */
+    int64_t wall_ns; /* the clock of mux_run() plus this */
+    struct mux_offset upstream;
+    bool was_upstream_met; /* an upstream has answered, with its time or without */
+    enum mux_ask ask;
+    uint32_t ask_number;
+    unsigned asks_left; /* of this round */
+    uint64_t asked_ns, ask_at_ns;
+    uint64_t full_ns, held_ns; /* links have been waiting since; and last waited long */
+    struct mux_list unsaid;    /* links whose clock is to be told of upwards */
+    struct mux_limiter lines;
+};
+
 struct mux_link {
     struct mux *mux;
     void *user;
@@ -179,12 +223,15 @@ struct mux_link {
     struct mux_link *next;      /* in its bucket of the directory, or in the free list */
     enum mux_link_kind kind;
     bool way_down, is_bare, is_raw; /* see mux_link_config */
-    bool is_routed;       /* its segment is put in front of routes: no bare link, no sink */
-    bool by_room;         /* no received buffer is free for it: it offers room of its own */
-    uint64_t slot_bytes;  /* received since it owns its slot */
+    bool is_routed;      /* its segment is put in front of routes, and that is all: no bare link, no
+                            sink, no timestamps to be changed */
+    bool is_edited_out;  /* the editor knows that nothing more comes */
+    bool by_room;        /* no received buffer is free for it: it offers room of its own */
+    uint64_t slot_bytes; /* received since it owns its slot */
     uint64_t slot_due_ns; /* when more must have come, while others wait for the slot */
     int64_t credit_bytes; /* deficit round robin; a large packet makes it negative */
     uint64_t received_ns; /* when its last bytes came */
+    uint64_t typed_ns;    /* when it last got input for its worker; 0: it got none */
     uint64_t received_bytes, received_packets, sent_down_bytes;
     uint64_t resync_at_ns; /* when it is in mux->resyncs */
     size_t resync_bytes;   /* the last search failed: the next one when this much is stored; 0: none
@@ -198,6 +245,9 @@ struct mux_link {
     struct mux_prefix prefix;
     struct mux_down_queue down;
     struct mux_progress_list tests;
+
+    struct mux_link_clock clock;
+    struct mux_list unsaid_entry; /* in mux.clock.unsaid */
 
     /* nodes.c */
     char identity[MUX_IDENTITY_BYTES], name[MUX_NODE_NAME_BYTES];
@@ -255,6 +305,7 @@ struct mux_down {
     struct mux_block *free_blocks;
     size_t block_count, free_count;
     struct mux_frame frame; /* the packet at hand */
+    bool has_refused;       /* input for the bare link: that was said upwards */
     bool starved;           /* a packet waited DOWN_WAIT_NS for memory; none came back since */
     uint64_t wait_until_ns;
 };
@@ -283,7 +334,7 @@ struct mux_handshake {
     char home[MUX_IDENTITY_BYTES];     /* the upstream that answered last; "": none */
     char path[MUX_PATH_BYTES];         /* it, and the nodes above it */
     uint8_t bytes[MUX_HELLO_PACKET_BYTES];
-    struct mux_span span;     /* hello or goodbye, in bytes */
+    struct mux_span span;     /* hello, question for the time or goodbye, in bytes */
     struct mux_gather gather; /* of span */
 };
 
@@ -296,7 +347,7 @@ enum mux_life {
 /* What the owner is sending upstream. */
 enum mux_in_flight {
     MUX_IN_FLIGHT_NOTHING,
-    MUX_IN_FLIGHT_HANDSHAKE, /* hello or goodbye: mux_handshake.gather */
+    MUX_IN_FLIGHT_HANDSHAKE, /* hello, question or goodbye: mux_handshake.gather */
     MUX_IN_FLIGHT_BATCH,     /* mux.flight */
 };
 
@@ -352,6 +403,8 @@ struct mux {
 
     struct mux_down down;
     struct mux_sink sink;
+    mux_output *output; /* NULL: nobody looks */
+    struct mux_clock clock;
 };
 
 /*
@@ -394,6 +447,13 @@ static inline bool mux_down_is_cut(const struct mux_down *down) {
     return down->state == MUX_DOWN_CUT || down->state == MUX_DOWN_CUT_WAITS;
 }
 
+/* Is its file one of nodes', not of workers: "muxd", or one that begins with "muxd."? */
+static inline bool mux_is_of_nodes(const struct mux_packet *packet) {
+    const struct mux_span name = packet->file_name, prefix = mux_span_text("muxd");
+    return name.len >= prefix.len && memcmp(name.data, prefix.data, prefix.len) == 0 &&
+           (name.len == prefix.len || name.data[prefix.len] == '.');
+}
+
 /* Is this node about to end, so that no node is accepted any more? */
 static inline bool mux_is_leaving(const struct mux *mux) {
     return mux->life != MUX_LIFE_RUNNING;
@@ -425,7 +485,6 @@ void mux_sane(const struct mux *mux);
 /* link.c, link_input.c, link_timers.c */
 void mux_link_activate(struct mux_link *link);
 void mux_link_attend(struct mux_link *link);
-struct mux_link *mux_link_find(struct mux *mux, struct mux_span segment);
 /* Timers of all links: chatter that waited long enough, packets that did not continue. */
 void mux_links_run(struct mux *mux, uint64_t now_ns);
 uint64_t mux_links_deadline_ns(const struct mux *mux);
@@ -494,6 +553,8 @@ void mux_nodes_tell(struct mux *mux, struct mux_span bytes);
  * not, the nodes above learn it when this node's own link ends.
  */
 void mux_node_say_gone(struct mux_link *link, const char *identity, struct mux_span route);
+/* The link is to be forgotten: if it was a node that has ended in order, says so upwards. */
+void mux_node_say_ended(struct mux_link *link);
 
 /* nodes_away.c */
 /* The new connection takes over the old one's segment and tests; the old one is forgotten. */
@@ -523,6 +584,10 @@ void mux_judge_slot_owners(struct mux *mux, uint64_t now_ns);
 void mux_up_run(struct mux *mux);
 /* Is there room for another frame, in the batch or the sink? */
 bool mux_up_has_room(const struct mux *mux);
+/* Adds packets that a frame has become to the batch, in which there is room; returns their bytes.
+ */
+size_t mux_up_forward(struct mux_link *link, const struct mux_frame *frame,
+                      const struct mux_pieces *packets, unsigned count);
 /* Counts packets that go up, in a batch or to the sink. */
 static inline void mux_count_forwarded(struct mux *mux, unsigned packets, size_t bytes,
                                        size_t referenced) {
@@ -546,6 +611,55 @@ size_t mux_sink_damage(struct mux_link *link, const struct mux_frame *frame, enu
 void mux_sink_run(struct mux *mux);
 /* The link's connection ends: drops what is kept of it. */
 void mux_sink_forget(struct mux_link *link);
+
+/* edit.c */
+/* Show a frame to the editor, as packets; return the bytes that it has given. */
+size_t mux_edit_packet(struct mux_link *link, const struct mux_frame *frame);
+size_t mux_edit_chatter(struct mux_link *link, const struct mux_frame *frame);
+size_t mux_edit_damage(struct mux_link *link, const struct mux_frame *frame, enum mux_error why);
+/* Nothing more comes of the link. */
+void mux_edit_end(struct mux_link *link);
+/* A test that was in progress has failed. */
+void mux_edit_failure(struct mux_link *link, struct mux_packet *packet);
+
+/* output.c: what goes up is shown to the owner, if it looks. */
+void mux_output_packet(struct mux_link *link, const struct mux_packet *packet);
+void mux_output_chatter(struct mux_link *link, struct mux_span bytes);
+void mux_output_message(struct mux *mux, enum mux_status status, const char *text);
+/* clock.c */
+void mux_clock_init(struct mux *mux);
+/* Are timestamps changed here? */
+static inline bool mux_clock_changes(const struct mux *mux) {
+    return mux->config.clock_correct || mux->config.clock_stamp;
+}
+/* Nothing goes up before the upstream has been met once, which is to say what its time is. */
+bool mux_clock_waits(const struct mux *mux);
+/* A packet of a link: changes its timestamp as the configuration says. False: it stays. */
+bool mux_clock_change(struct mux_link *link, struct mux_packet *packet);
+/* A packet of this node's own, made now. */
+void mux_clock_change_own(struct mux *mux, struct mux_packet *packet);
+/* A packet of the link was forwarded: a new estimate of its clock may take effect. */
+void mux_clock_settle(struct mux_link *link);
+/* Links cannot go on for want of room; or they can again. */
+void mux_clock_note_full(struct mux *mux, bool is_full);
+/* Sends the packets that say which links' clocks are wrong, while there is room. */
+void mux_clock_say(struct mux *mux);
+/* The hello is sent: it asks for the time. */
+void mux_clock_ask_by_hello(struct mux *mux);
+/* An upstream was accepted. */
+void mux_clock_meet(struct mux *mux, const struct mux_hello *answer, bool is_other);
+void mux_clock_part(struct mux *mux);
+/* The question, if one is to be sent; 0: none. */
+size_t mux_clock_take(struct mux *mux, uint8_t out[MUX_HELLO_PACKET_BYTES]);
+/* A packet from the upstream. False: it is no answer to a question. */
+bool mux_clock_handle(struct mux *mux, const struct mux_packet *packet);
+/* A question of a node below. False: it is none. */
+bool mux_clock_answer(struct mux_link *link, const struct mux_packet *packet);
+void mux_clock_run(struct mux *mux);
+uint64_t mux_clock_deadline_ns(const struct mux *mux);
+/* The time of day; 0: not known. */
+int64_t mux_clock_now_ns(const struct mux *mux);
+void mux_clock_link_stats(const struct mux_link *link, struct mux_clock_stats *stats);
 
 /* retell.c */
 void mux_retell_begin(struct mux *mux);

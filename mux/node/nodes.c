@@ -76,12 +76,13 @@ static void wait_for(struct mux_link *link, struct mux_link *old) {
 }
 
 /* The node sends nothing else before it has this answer. */
-static bool answer(struct mux_link *link) {
+static bool answer(struct mux_link *link, bool asks_time) {
     const struct mux *mux = link->mux;
     struct mux_hello hello;
     uint8_t out[MUX_HELLO_PACKET_BYTES];
     mux_handshake_fill_answer(mux, &hello);
     mux_node_secret(mux, link->identity, hello.secret);
+    hello.time_ns = asks_time ? mux_clock_now_ns(mux) : 0;
     struct mux_span bytes = mux_span(out, mux_hello_write(&hello, out));
     return mux_down_queue(
         link, &(struct mux_pieces){.piece = {bytes}, .count = 1, .len_bytes = bytes.len});
@@ -110,6 +111,13 @@ static bool is_lost(const struct mux_link *link) {
            mux_progress_any(&link->tests);
 }
 
+/* The owner hears that the node at this route, below the link, is no longer there. */
+static void tell_gone(struct mux_link *link, struct mux_span route) {
+    const struct mux_config *config = &link->mux->config;
+    if (config->gone)
+        config->gone(config->user, link, route);
+}
+
 /*
  * The node at this place has come another way, where it announces everything again. Returns the
  * place if it is lost: then its tests are kept there.
@@ -124,6 +132,7 @@ static struct mux_below_place leave_place(struct mux *mux, struct mux_below_node
     mux_log(mux, "a node below link %s%s%.*s comes another way", link->segment, at.len ? "/" : "",
             (int)at.len, (const char *)at.data);
     if (at.len) {
+        tell_gone(link, at);
         if (!place.link)
             mux_progress_forget_route(&mux->tests, &link->tests, at);
         mux_below_remove(link, at);
@@ -158,7 +167,7 @@ static void become_node(struct mux_link *link) {
     MUX_COUNT(&mux->counters, nodes_connected, 1);
 }
 
-static void welcome(struct mux_link *link) {
+static void welcome(struct mux_link *link, bool asks_time) {
     struct mux *mux = link->mux;
     struct mux_below_node *known = mux_below_find(mux, link->identity);
     struct mux_link *old = link_of(known), *last = NULL;
@@ -170,7 +179,7 @@ static void welcome(struct mux_link *link) {
         last = last_connection(old, &connections);
     if (!why && connections >= CONNECTIONS_MAX)
         why = "its earlier connections have not ended";
-    if (!why && !answer(link))
+    if (!why && !answer(link, asks_time))
         why = "there is no memory, or no way, to answer it";
     if (why) {
         refuse(link, why);
@@ -203,7 +212,7 @@ static void take_hello(struct mux_link *link, const struct mux_packet *packet) {
     memcpy(link->name, hello.name, sizeof link->name);
     link->proves = hello.proves;
     link->is_proven = is_proven(link->mux, &hello);
-    welcome(link);
+    welcome(link, hello.asks_time);
 }
 
 bool mux_node_may_enter(const struct mux_link *link, const struct mux_packet *packet) {
@@ -232,8 +241,7 @@ bool mux_notice_up(struct mux_link *link, const struct mux_notice *notice, struc
         mux_span(out, mux_notice_write(notice, mux_span(full, (size_t)len), out));
     struct mux_pieces pieces = {.piece = {bytes}, .count = 1, .len_bytes = bytes.len};
     mux_batch_add(mux->fill, &pieces, NULL, SIZE_MAX);
-    MUX_COUNT(&mux->counters, forwarded_packets, 1);
-    MUX_COUNT(&mux->counters, forwarded_bytes, pieces.len_bytes);
+    mux_count_forwarded(mux, 1, pieces.len_bytes, 0);
     return true;
 }
 
@@ -242,6 +250,12 @@ void mux_node_say_gone(struct mux_link *link, const char *identity, struct mux_s
     struct mux_notice notice = {.here = false};
     memcpy(notice.identity, identity, sizeof notice.identity);
     mux_notice_up(link, &notice, route);
+}
+
+void mux_node_say_ended(struct mux_link *link) {
+    const struct mux_below_node *node = mux_below_find(link->mux, link->identity);
+    if (link->role == MUX_ROLE_LEAVING && !mux_is_leaving(link->mux) && link_of(node) == link)
+        mux_node_say_gone(link, link->identity, mux_span(NULL, 0));
 }
 
 static void comes_there(struct mux_link *link, const char *identity, struct mux_span route) {
@@ -278,6 +292,7 @@ static void take_notice(struct mux_link *link, const struct mux_packet *packet) 
                mux_span_equal(mux_below_route(&node->place), packet->route)) {
         mux_node_say_gone(link, notice.identity, packet->route);
         mux_below_remove(link, packet->route);
+        tell_gone(link, packet->route);
     }
 }
 
@@ -304,6 +319,8 @@ bool mux_node_handle_word(struct mux_link *link, const struct mux_packet *packet
         take_notice(link, packet);
         return true;
     }
+    if (mux_clock_answer(link, packet))
+        return true;
     if (!mux_goodbye_is(packet, &nodes))
         return false;
     take_goodbye(link, nodes);

@@ -22,12 +22,12 @@ static void tell(struct mux_link *link, const struct mux_progress_name *name) {
         .test_id = name->test_id,
         .route = mux_link_full_route(link, name->route, route),
     };
+    mux_clock_change_own(mux, &packet);
     if (mux_packet_gather(&packet, &pieces))
         return; /* too long with its segment: the packet that began it did not fit either */
     mux_batch_add(mux->fill, &pieces, NULL, SIZE_MAX);
     MUX_COUNT(&mux->counters, tests_retold, 1);
-    MUX_COUNT(&mux->counters, forwarded_packets, 1);
-    MUX_COUNT(&mux->counters, forwarded_bytes, pieces.len_bytes);
+    mux_count_forwarded(mux, 1, pieces.len_bytes, 0);
 }
 
 void mux_retell_run(struct mux *mux) {

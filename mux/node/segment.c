@@ -28,7 +28,7 @@ void mux_segments_fini(struct mux_segments *segments) {
 }
 
 /* The host's entry, which is made if there is none; NULL: the table is full. */
-static struct mux_segment_host *find_host(struct mux_segments *segments, const char *name) {
+static struct mux_segment_host *find_or_add_host(struct mux_segments *segments, const char *name) {
     uint32_t at = (uint32_t)(mux_hash(segments->hash_key, mux_span_text(name)) % TABLE_COUNT);
     while (segments->hosts[at].links && strcmp(segments->hosts[at].name, name) != 0)
         at = (at + 1) % TABLE_COUNT;
@@ -66,7 +66,7 @@ void mux_segments_next(struct mux_segments *segments, const char *host,
     }
     char name[HOST_TEXT_BYTES];
     clean(*host ? host : "local", name);
-    struct mux_segment_host *entry = find_host(segments, name);
+    struct mux_segment_host *entry = find_or_add_host(segments, name);
     if (!entry)
         snprintf(out, MUX_SEGMENT_TEXT_BYTES, "%s.n%" PRIu64, name, serial);
     else if (entry->links++ == 0)

@@ -59,12 +59,16 @@ size_t mux_sink_chatter(struct mux_link *link, const struct mux_frame *frame) {
     bool is_stderr = link->kind == MUX_LINK_STDERR;
     mux_report_chatter_event(is_stderr ? MUX_REPORT_STDERR : MUX_REPORT_STDOUT, frame->bytes,
                              &packet);
+    if (mux_clock_changes(link->mux))
+        mux_clock_change(link, &packet);
     return give(link, frame, &packet, 1);
 }
 
 size_t mux_sink_damage(struct mux_link *link, const struct mux_frame *frame, enum mux_error why) {
     struct mux_packet packets[MUX_REPORT_DAMAGE_EVENTS];
     mux_report_damage_events(frame->bytes, why, packets);
+    for (unsigned i = 0; mux_clock_changes(link->mux) && i < MUX_REPORT_DAMAGE_EVENTS; i++)
+        mux_clock_change(link, &packets[i]);
     return give(link, frame, packets, MUX_REPORT_DAMAGE_EVENTS);
 }
 
@@ -96,6 +100,7 @@ static bool add_to_batch(struct mux *mux, struct mux_link *link, const struct mu
         return false;
     if (link)
         routed.route = mux_link_full_route(link, packet->route, route);
+    mux_clock_change_own(mux, &routed);
     if (mux_packet_gather(&routed, &pieces) || pieces.len_bytes > MUX_ADD_UP_MAX_BYTES)
         return false;
     mux_batch_add(mux->fill, &pieces, NULL, SIZE_MAX);
@@ -107,7 +112,9 @@ bool mux_add_up(struct mux *mux, struct mux_link *link, const struct mux_packet 
     if (!mux_up_has_room(mux) || (link && !mux_link_start(link)))
         return false;
     if (mux->config.sink) {
-        if (!mux_sink_offer(mux, link, packet))
+        struct mux_packet timed = *packet;
+        mux_clock_change_own(mux, &timed);
+        if (!mux_sink_offer(mux, link, &timed))
             return false;
         mux_count_forwarded(mux, 1, 0, 0);
     } else if (!add_to_batch(mux, link, packet)) {
@@ -115,7 +122,9 @@ bool mux_add_up(struct mux *mux, struct mux_link *link, const struct mux_packet 
         mux_log(mux, "a packet of this node's own was dropped: it is too large");
         return true;
     }
-    if (link)
-        mux_progress_update(&mux->tests, &link->tests, packet, true);
+    if (!link)
+        return true;
+    mux_progress_update(&mux->tests, &link->tests, packet, true);
+    mux_output_packet(link, packet);
     return true;
 }

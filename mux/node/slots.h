@@ -5,8 +5,8 @@
 #ifndef MUX_SLOTS_H
 #define MUX_SLOTS_H
 
-#include "mux/list.h"
 #include "mux/buffer.h"
+#include "mux/list.h"
 
 struct mux_slots {
     size_t slot_bytes;

@@ -9,8 +9,11 @@
 bool mux_up_has_room(const struct mux *mux) {
     if (mux->config.sink)
         return mux->sink.state == MUX_SINK_TAKES && mux->sink.count == 0;
+    size_t edit_bytes = mux->config.editor ? MUX_EDIT_BYTES : 0;
+    unsigned edit_packets = mux->config.editor ? MUX_EDIT_PACKETS : 0;
     return mux->fill->gather.len_bytes < BATCH_MOST_BYTES &&
-           mux_batch_has_room(mux->fill, FRAME_COPIED_BYTES, FRAME_PACKETS);
+           mux_batch_has_room(mux->fill, FRAME_COPIED_BYTES + edit_bytes,
+                              FRAME_PACKETS + edit_packets);
 }
 
 /* The buffer that a frame's large pieces may be sent from; NULL: they are copied. */
@@ -25,8 +28,7 @@ static struct mux_buffer *buffer_of(struct mux_link *link, const struct mux_fram
     return must_copy ? NULL : link->inputs.first->buffer;
 }
 
-/* Adds packets to the batch; returns their bytes. */
-static size_t forward(struct mux_link *link, const struct mux_frame *frame,
+size_t mux_up_forward(struct mux_link *link, const struct mux_frame *frame,
                       const struct mux_pieces *packets, unsigned count) {
     struct mux *mux = link->mux;
     struct mux_buffer *buffer = buffer_of(link, frame);
@@ -50,6 +52,28 @@ static void log_damage(struct mux_link *link, const struct mux_frame *frame, enu
         MUX_COUNT(&mux->counters, log_lines_suppressed, 1);
 }
 
+/* Does the owner change what comes from this link? */
+static bool is_edited(const struct mux_link *link) {
+    return link->mux->config.editor && !mux_link_is_node(link);
+}
+
+/* One event of a report as a packet, with a time if that is wanted. False: it is too large. */
+static bool gather_timed(struct mux_link *link, struct mux_packet *event,
+                         struct mux_pieces *pieces) {
+    event->route = mux_link_route(link);
+    mux_clock_change(link, event);
+    return !mux_packet_gather(event, pieces);
+}
+
+/* False: it does not fit two packets; the report is made without times. */
+static bool report_damage_timed(struct mux_link *link, const struct mux_frame *frame,
+                                enum mux_error why, struct mux_pieces *packets) {
+    struct mux_packet events[MUX_REPORT_DAMAGE_EVENTS];
+    mux_report_damage_events(frame->bytes, why, events);
+    return gather_timed(link, &events[0], &packets[0]) &&
+           gather_timed(link, &events[1], &packets[1]);
+}
+
 static size_t forward_damage(struct mux_link *link, const struct mux_frame *frame,
                              enum mux_error why) {
     struct mux *mux = link->mux;
@@ -59,21 +83,32 @@ static size_t forward_damage(struct mux_link *link, const struct mux_frame *fram
     log_damage(link, frame, why);
     if (mux->config.sink)
         return mux_sink_damage(link, frame, why);
+    if (is_edited(link))
+        return mux_edit_damage(link, frame, why);
+    if (mux_clock_changes(mux) && report_damage_timed(link, frame, why, packets))
+        return mux_up_forward(link, frame, packets, MUX_REPORT_DAMAGE_EVENTS);
     unsigned count = mux_report_damage(frame->bytes, why, mux_link_route(link), packets);
-    return forward(link, frame, packets, count);
+    return mux_up_forward(link, frame, packets, count);
 }
 
 static size_t forward_chatter(struct mux_link *link, const struct mux_frame *frame) {
     struct mux *mux = link->mux;
     struct mux_pieces packet;
+    struct mux_packet event;
+    enum mux_report_stream stream =
+        link->kind == MUX_LINK_STDERR ? MUX_REPORT_STDERR : MUX_REPORT_STDOUT;
     MUX_COUNT(&mux->counters, chatter_bytes, frame->bytes.len);
     MUX_COUNT(&mux->counters, chatter_packets, 1);
+    if (mux->config.sink || !is_edited(link))
+        mux_output_chatter(link, frame->bytes);
     if (mux->config.sink)
         return mux_sink_chatter(link, frame);
-    bool is_stderr = link->kind == MUX_LINK_STDERR;
-    mux_report_chatter(is_stderr ? MUX_REPORT_STDERR : MUX_REPORT_STDOUT, frame->bytes,
-                       mux_link_route(link), &packet);
-    return forward(link, frame, &packet, 1);
+    if (is_edited(link))
+        return mux_edit_chatter(link, frame);
+    mux_report_chatter_event(stream, frame->bytes, &event);
+    if (!mux_clock_changes(mux) || !gather_timed(link, &event, &packet))
+        mux_report_chatter(stream, frame->bytes, mux_link_route(link), &packet);
+    return mux_up_forward(link, frame, &packet, 1);
 }
 
 /* A packet that would be too large with its segment. */
@@ -85,7 +120,7 @@ static size_t forward_split(struct mux_link *link, const struct mux_frame *frame
         return forward_damage(link, frame, MUX_ERROR_TOO_LARGE);
     }
     MUX_COUNT(&mux->counters, split_packets, 1);
-    return forward(link, frame, packets, 2);
+    return mux_up_forward(link, frame, packets, 2);
 }
 
 /*
@@ -109,22 +144,47 @@ static size_t forward_small(struct mux_link *link, const struct mux_frame *frame
     return bytes;
 }
 
-/* The body may be sent from the buffer that it came in. */
+/* Of any length: the body may be sent from the buffer that it came in. */
 static size_t forward_large(struct mux_link *link, const struct mux_frame *frame) {
     struct mux_pieces packet;
     if (mux_prefix_apply(&link->prefix, frame->bytes, &frame->packet, &frame->layout, &packet))
         return forward_split(link, frame);
-    return forward(link, frame, &packet, 1);
+    return mux_up_forward(link, frame, &packet, 1);
 }
 
 /* A bare link's packet: sent unchanged. */
 static size_t forward_as_is(struct mux_link *link, const struct mux_frame *frame) {
     struct mux_pieces packet = {.piece = {frame->bytes}, .count = 1, .len_bytes = frame->bytes.len};
-    return forward(link, frame, &packet, 1);
+    return mux_up_forward(link, frame, &packet, 1);
 }
 
-/* Packets that get no segment here. */
-MUX_RARE size_t forward_unrouted(struct mux_link *link, const struct mux_frame *frame) {
+/* With the timestamp that frame->packet has now. */
+static size_t forward_restamped(struct mux_link *link, const struct mux_frame *frame) {
+    const struct mux_prefix *prefix = link->is_bare ? NULL : &link->prefix;
+    struct mux_pieces packet;
+    if (!mux_prefix_restamp(prefix, frame->bytes, &frame->packet, &frame->layout, &packet))
+        return mux_up_forward(link, frame, &packet, 1);
+    if (prefix)
+        return forward_split(link, frame);
+    MUX_COUNT(&link->mux->counters, timestamps_kept, 1); /* as large as a packet can be */
+    return forward_as_is(link, frame);
+}
+
+static size_t forward_timed(struct mux_link *link, const struct mux_frame *frame) {
+    struct mux_frame timed = *frame;
+    bool is_changed = mux_clock_change(link, &timed.packet);
+    size_t bytes = link->mux->config.sink ? mux_sink_packet(link, &timed)
+                   : is_changed           ? forward_restamped(link, &timed)
+                   : link->is_bare        ? forward_as_is(link, frame)
+                                          : forward_large(link, frame);
+    mux_clock_settle(link);
+    return bytes;
+}
+
+/* Packets that get no segment here, or perhaps another timestamp. */
+MUX_RARE size_t forward_unusual(struct mux_link *link, const struct mux_frame *frame) {
+    if (mux_clock_changes(link->mux))
+        return forward_timed(link, frame);
     return link->mux->config.sink ? mux_sink_packet(link, frame) : forward_as_is(link, frame);
 }
 
@@ -140,11 +200,19 @@ static bool is_too_deep(struct mux_span route) {
 
 /* A part of a test (not runnable) may fail it; only the test has a result. */
 static inline void count_result(struct mux *mux, const struct mux_packet *packet) {
-    if (packet->status <= MUX_STATUS_INPROGRESS || !packet->test_id.data)
+    if (packet->status <= MUX_STATUS_INPROGRESS)
         return;
     MUX_COUNT(&mux->counters, results, packet->runnable);
     if (packet->status == MUX_STATUS_FAIL || packet->status == MUX_STATUS_UXSUCCESS)
         MUX_COUNT(&mux->counters, results_failed, 1);
+}
+
+/* A worker uses a file of nodes: the owner decides. Results go up in any case. */
+static inline bool is_refused(struct mux_link *link, const struct mux_packet *packet) {
+    const struct mux_config *config = &link->mux->config;
+    bool is_asked_about = !packet->test_id.data && packet->status == MUX_STATUS_NONE &&
+                          config->refuse && !mux_link_is_node(link) && mux_is_of_nodes(packet);
+    return is_asked_about && config->refuse(config->user, link, packet);
 }
 
 static size_t forward_packet(struct mux_link *link, const struct mux_frame *frame) {
@@ -154,6 +222,8 @@ static size_t forward_packet(struct mux_link *link, const struct mux_frame *fram
     bool may_be_word = mux_link_is_node(link) || link->role == MUX_ROLE_UNKNOWN;
     if (may_be_word && mux_node_handle_word(link, &frame->packet))
         return 0;
+    if (is_refused(link, &frame->packet))
+        return 0;
     if (is_too_deep(frame->packet.route)) {
         mux_link_refuse_loop(link);
         return 0;
@@ -162,9 +232,14 @@ static size_t forward_packet(struct mux_link *link, const struct mux_frame *fram
         mux_below_settle(link, &frame->packet);
     mux_progress_update(&mux->tests, &link->tests, &frame->packet,
                         is_readable(link, &frame->packet));
-    count_result(mux, &frame->packet);
+    if (frame->packet.test_id.data)
+        count_result(mux, &frame->packet);
+    else if (!is_edited(link))
+        mux_output_packet(link, &frame->packet);
+    if (is_edited(link))
+        return mux_edit_packet(link, frame);
     if (!link->is_routed)
-        return forward_unrouted(link, frame);
+        return forward_unusual(link, frame);
     return frame->bytes.len < mux->config.reference_least_bytes ? forward_small(link, frame)
                                                                 : forward_large(link, frame);
 }
@@ -206,23 +281,29 @@ static bool forward_failure(struct mux_link *link, const char *what, struct mux_
     snprintf(text, sizeof text, "%s%s%s%s %s\n", is_node ? "" : "worker ",
              is_node ? "" : link->peer, is_node ? "" : ": ", link->reason, what);
     mux_report_message_event(MUX_STATUS_FAIL, mux_span_text(text), test_id, route, &packet);
+    mux_clock_change_own(mux, &packet);
     if (mux->config.sink) {
         bool taken = mux_sink_offer(mux, link, &packet);
         link->credit_bytes -= FRAME_LEAST_BYTES;
         mux_count_forwarded(mux, taken, 0, 0);
         return taken;
     }
+    if (is_edited(link)) {
+        mux_edit_failure(link, &packet);
+        return true;
+    }
     enum mux_error error = mux_packet_gather(&packet, &pieces);
     assert(!error);
     (void)error;
-    link->credit_bytes -= (int64_t)forward(link, &frame, &pieces, 1);
+    link->credit_bytes -= (int64_t)mux_up_forward(link, &frame, &pieces, 1);
     return true;
 }
 
-/* The route of a test's report. The sink knows the link, and needs no segment. */
+/* The route of a test's report. The sink knows the link, and an edited packet gets its segment. */
 static struct mux_span report_route(const struct mux_link *link, struct mux_span route,
                                     char out[MUX_REPORT_ROUTE_MAX_BYTES]) {
-    return link->mux->config.sink ? route : mux_link_full_route(link, route, out);
+    return link->mux->config.sink || is_edited(link) ? route
+                                                     : mux_link_full_route(link, route, out);
 }
 
 /* Reports the tests that have no name here, all in one packet. */
@@ -233,7 +314,8 @@ static enum mux_link_step fail_unnamed(struct mux_link *link) {
     if (!count)
         return MUX_LINK_IDLE;
     snprintf(what, sizeof what, "and %" PRIu64 " more tests were in progress", count);
-    if (!forward_failure(link, what, none, link->mux->config.sink ? none : mux_link_route(link)))
+    bool has_no_route = link->mux->config.sink || is_edited(link);
+    if (!forward_failure(link, what, none, has_no_route ? none : mux_link_route(link)))
         return MUX_LINK_FULL;
     mux_progress_take_unnamed(&link->tests);
     mux_log(link->mux, "%s (link %s) ended: its tests in progress are reported failed, %s",
@@ -268,6 +350,8 @@ static bool must_fail_tests(const struct mux_link *link) {
 
 /* All frames were taken: tests in progress fail if the link has ended, else it goes on. */
 static enum mux_link_step take_none(struct mux_link *link) {
+    if (link->framer.ended && is_edited(link) && !link->is_edited_out)
+        mux_edit_end(link);
     enum mux_link_step outcome = must_fail_tests(link) ? fail_test(link) : MUX_LINK_IDLE;
     return outcome == MUX_LINK_IDLE ? mux_link_next_input(link) : outcome;
 }
@@ -374,6 +458,11 @@ void mux_up_run(struct mux *mux) {
     mux_sink_run(mux);
     mux_below_say(mux);
     mux_retell_run(mux);
+    mux_clock_say(mux);
+    if (mux_clock_waits(mux)) {
+        take_hellos(mux);
+        return;
+    }
     while (!mux_list_empty(&mux->active)) {
         struct mux_link *link = MUX_LIST_ITEM(mux->active.next, struct mux_link, turn_entry);
         if (link->credit_bytes <= 0)
@@ -381,8 +470,11 @@ void mux_up_run(struct mux *mux) {
         enum mux_link_step outcome = serve(link);
         if (outcome == MUX_LINK_FULL) {
             take_hellos(mux);
+            mux_clock_note_full(mux, true);
             return; /* its turn continues when there is room again */
         }
         end_turn(link, outcome);
     }
+    mux_clock_note_full(mux, false);
+    mux_clock_say(mux);
 }

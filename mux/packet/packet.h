@@ -102,6 +102,27 @@ static inline struct mux_time mux_packet_time(const struct mux_packet *packet) {
                              packet->nanoseconds % second};
 }
 
+/* The last time that the wire can express, in 2106. */
+#define MUX_TIME_MOST_NS (UINT32_MAX * INT64_C(1000000000) + 999999999)
+
+/*
+ * The timestamp as nanoseconds since 1970; and the reverse, which returns false when the wire
+ * cannot express the time: before 1970, or after 2106. Then nothing is changed.
+ */
+static inline int64_t mux_packet_time_ns(const struct mux_packet *packet) {
+    return (int64_t)packet->seconds * 1000000000 + packet->nanoseconds;
+}
+
+static inline bool mux_packet_set_time_ns(struct mux_packet *packet, int64_t time_ns) {
+    const int64_t second = 1000000000;
+    if (time_ns < 0 || time_ns > MUX_TIME_MOST_NS)
+        return false;
+    packet->has_timestamp = true;
+    packet->seconds = (uint32_t)(time_ns / second);
+    packet->nanoseconds = (uint32_t)(time_ns % second);
+    return true;
+}
+
 /*
  * Where a packet's parts lie, as mux_packet_parse() found them; for routers. Offsets in bytes from
  * the signature.

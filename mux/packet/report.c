@@ -16,8 +16,9 @@ _Static_assert(MUX_REPORT_CHATTER_MAX_BYTES <= DAMAGE_PACKET_BYTES, "one packet 
  * The fields of reports that floods of damage and chatter provoke, in wire form, each with its
  * length in front (octal): one piece instead of six.
  */
-#define DATA_FIELDS "\016subunit.parser\030application/octet-stream\013Packet data"
-#define ERROR_FIELDS "\016subunit.parser\027" TEXT_MIME "\014Parser Error"
+#define DATA_FIELDS "\016" MUX_REPORT_PARSER_ID "\030application/octet-stream\013Packet data"
+#define ERROR_FIELDS "\016" MUX_REPORT_PARSER_ID "\027" TEXT_MIME "\014Parser Error"
+_Static_assert(sizeof MUX_REPORT_PARSER_ID - 1 == 016, "its length stands in front of it");
 static const char *const chatter_fields[] = {
     [MUX_REPORT_STDOUT] = "\006stdout",
     [MUX_REPORT_STDERR] = "\006stderr",
@@ -110,7 +111,7 @@ void mux_report_chatter_event(enum mux_report_stream stream, struct mux_span byt
 
 static struct mux_packet parser_event(const char *mime, const char *name, struct mux_span content) {
     return (struct mux_packet){
-        .test_id = mux_span_text("subunit.parser"),
+        .test_id = mux_span_text(MUX_REPORT_PARSER_ID),
         .runnable = true,
         .eof = true,
         .mime = mux_span_text(mime),

@@ -25,6 +25,7 @@ void mux_report_chatter(enum mux_report_stream stream, struct mux_span bytes, st
  * hold them. Returns how many pieces were filled, 2 or 3. At most MUX_PACKET_MAX_BYTES of damage.
  */
 #define MUX_REPORT_DAMAGE_PACKETS 3
+#define MUX_REPORT_PARSER_ID "subunit.parser"
 unsigned mux_report_damage(struct mux_span bytes, enum mux_error why, struct mux_span route,
                            struct mux_pieces pieces[MUX_REPORT_DAMAGE_PACKETS]);
 
@@ -37,6 +38,10 @@ void mux_report_chatter_event(enum mux_report_stream stream, struct mux_span byt
                               struct mux_packet *packet);
 void mux_report_damage_events(struct mux_span bytes, enum mux_error why,
                               struct mux_packet packets[MUX_REPORT_DAMAGE_EVENTS]);
+
+/* What messages about input begin with that a person waits for: mux attach understands them. */
+#define MUX_REPORT_NO_LINK "no link has the segment "
+#define MUX_REPORT_NO_WORKER "input was dropped: it has no route code"
 
 /*
  * A message of this node: file "muxd", the reason as text/plain; status fail, or none where nothing

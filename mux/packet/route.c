@@ -160,6 +160,73 @@ size_t mux_prefix_write(const struct mux_prefix *prefix, struct mux_span bytes,
     return shape.length;
 }
 
+/*
+ * ---- a packet with another timestamp ----
+ */
+
+/* Adds a TIME field: seconds, nanoseconds. Returns it. */
+static struct mux_span add_time(struct mux_pieces *pieces, const struct mux_packet *packet) {
+    uint8_t *at = mux_pieces_scratch_end(pieces);
+    mux_write_be32(at, packet->seconds);
+    size_t len = 4 + mux_varint_write(at + 4, packet->nanoseconds);
+    mux_pieces_add_scratch(pieces, len);
+    return mux_span(at, len);
+}
+
+static size_t time_bytes(const struct mux_packet *packet) {
+    return 4 + mux_varint_bytes(packet->nanoseconds);
+}
+
+/* Cuts the TIME field off the front of the body, where it stands if there is one. */
+static struct mux_span cut_time(struct parts *parts) {
+    struct mux_span body = parts->body;
+    uint32_t nanoseconds;
+    if (!(parts->head.word >> 40 & MUX_FLAG_TIMESTAMP))
+        return mux_span(body.data, 0);
+    size_t len = 4 + mux_varint_read(mux_span(body.data + 4, body.len - 4), &nanoseconds);
+    parts->body = mux_span(body.data + len, body.len - len);
+    return mux_span(body.data, len);
+}
+
+/* Adds the route field; returns its CRC. */
+static uint32_t add_route_field(struct mux_pieces *pieces, struct mux_span route,
+                                struct mux_span segment, size_t field_bytes) {
+    struct mux_span start = mux_span(mux_pieces_scratch_end(pieces), field_bytes - route.len);
+    mux_pieces_add_route(pieces, route, segment);
+    return mux_crc(mux_crc(0, start), route);
+}
+
+/*
+ * The CRC covers head, TIME, body, route field. What stands in front of the body changes by the
+ * difference of its two CRCs, moved by all that follows; the route field as in new_crc().
+ */
+enum mux_error mux_prefix_restamp(const struct mux_prefix *prefix, struct mux_span bytes,
+                                  const struct mux_packet *packet, const struct mux_layout *layout,
+                                  struct mux_pieces *pieces) {
+    struct parts parts = take_apart(bytes, layout);
+    struct mux_span segment = prefix ? prefix->segment : mux_span(NULL, 0), route = packet->route;
+    struct mux_span old_route = parts.route_field, old_time = cut_time(&parts);
+    unsigned flags = (unsigned)(parts.head.word >> 40) & 0xFFFF;
+    size_t route_bytes = mux_route_field_bytes(route, segment);
+    size_t length = mux_length_with_varint(3 + time_bytes(packet) + parts.body.len + route_bytes +
+                                           MUX_CRC_BYTES);
+    if (length > MUX_PACKET_MAX_BYTES)
+        return MUX_ERROR_TOO_LARGE;
+    flags |= MUX_FLAG_TIMESTAMP | (route_bytes ? MUX_FLAG_ROUTE : 0u);
+    struct mux_head head = mux_head_of(flags, length);
+    mux_pieces_add_head(pieces, head, length);
+    uint32_t front = mux_crc(crc_of_head(parts.head), old_time) ^
+                     mux_crc(crc_of_head(head), add_time(pieces, packet));
+    mux_pieces_add_lent(pieces, parts.body);
+    uint32_t route_crc = add_route_field(pieces, route, segment, route_bytes);
+    int32_t growth = (int32_t)route_bytes - (int32_t)old_route.len;
+    uint32_t crc = mux_crc_place(parts.crc ^ mux_crc(0, old_route), growth, front,
+                                 (int32_t)(parts.body.len + route_bytes));
+    mux_pieces_add_be32(pieces, crc ^ route_crc);
+    assert(pieces->len_bytes == length);
+    return MUX_OK;
+}
+
 void mux_strip(struct mux_span bytes, const struct mux_packet *packet,
                const struct mux_layout *layout, struct mux_span *segment,
                struct mux_pieces *pieces) {

@@ -1,6 +1,7 @@
 /*
  * Routing one packet: puts a segment in front of its route code on the way up, cuts the first
- * segment on the way down. Everything but flags, LENGTH, route and CRC stays byte for byte. The CRC
+ * segment on the way down. Everything but flags, LENGTH, route and CRC stays byte for byte (and the
+ * timestamp, where that is said). The CRC
  * is patched by its algebra (crc.h), not recomputed, so that a broken packet stays broken.
  *
  * Rules: testing-cabal/subunit README.md "routing" and python-subunit's StreamResultRouter.
@@ -54,6 +55,15 @@ size_t mux_prefix_write(const struct mux_prefix *prefix, struct mux_span bytes,
  */
 enum mux_error mux_prefix_split(const struct mux_prefix *prefix, const struct mux_packet *packet,
                                 struct mux_pieces *first, struct mux_pieces *last);
+
+/*
+ * The same as mux_prefix_apply(), and the packet gets the timestamp that `packet` has, in place of
+ * its own or in addition: for nodes that correct the time. `prefix` NULL: the route stays. The rest
+ * of `packet` is as mux_packet_parse() found it. The CRC is patched, too.
+ */
+enum mux_error mux_prefix_restamp(const struct mux_prefix *prefix, struct mux_span bytes,
+                                  const struct mux_packet *packet, const struct mux_layout *layout,
+                                  struct mux_pieces *pieces);
 
 /*
  * Cuts the first segment: "a/b" becomes "b"; "a" and "a/" become no route. *segment is set to what

@@ -11,6 +11,7 @@ char rig_log[4096];
 
 uint8_t *rig_up;
 size_t rig_up_bytes;
+static size_t up_room_bytes;
 
 static uint8_t *memory;
 static struct mux_buffer buffers[RIG_INPUTS];
@@ -32,7 +33,14 @@ static bool is_unread(void *user, void *link_user) {
     return rig_unread;
 }
 
-static int open_rig(bool upstream_is_node) {
+const struct mux_editor *rig_editor;
+enum mux_taking (*rig_take)(void *user, const struct mux_packet *packet);
+
+struct way {
+    bool upstream_is_node, corrects, stamps;
+};
+
+static int open_rig(struct way way) {
     memory = malloc(MUX_MEMORY_MIN_BYTES);
     now_ns = 1;
     *rig_log = '\0';
@@ -45,9 +53,13 @@ static int open_rig(bool upstream_is_node) {
         .reference_least_bytes = 512,
         .gather_max = 1024,
         .hello = {.version = MUX_HELLO_VERSION, .identity = "0e1f", .name = "rig"},
-        .upstream_is_node = upstream_is_node,
+        .upstream_is_node = way.upstream_is_node,
+        .clock_correct = way.corrects,
+        .clock_stamp = way.stamps,
         .node_grace_ns = 30 * SECOND_NS,
         .secret = {3, 4},
+        .editor = rig_editor,
+        .take = rig_take,
         .unread = is_unread,
         .log = say,
     };
@@ -59,12 +71,27 @@ static int open_rig(bool upstream_is_node) {
 
 int rig_open(void **state) {
     (void)state;
-    return open_rig(false);
+    return open_rig((struct way){0});
 }
 
 int rig_open_below_node(void **state) {
     (void)state;
-    return open_rig(true);
+    return open_rig((struct way){.upstream_is_node = true});
+}
+
+int rig_open_correcting(void **state) {
+    (void)state;
+    return open_rig((struct way){.corrects = true});
+}
+
+int rig_open_correcting_below_node(void **state) {
+    (void)state;
+    return open_rig((struct way){.upstream_is_node = true, .corrects = true});
+}
+
+int rig_open_stamping(void **state) {
+    (void)state;
+    return open_rig((struct way){.stamps = true});
 }
 
 int rig_close(void **state) {
@@ -72,7 +99,7 @@ int rig_close(void **state) {
     mux_destroy(mux);
     free(rig_up);
     rig_up = NULL;
-    rig_up_bytes = 0;
+    rig_up_bytes = up_room_bytes = 0;
     for (unsigned i = 0; i < RIG_INPUTS; i++)
         free(buffers[i].data);
     free(memory);
@@ -201,11 +228,19 @@ void rig_starve(struct mux_link *link) {
     while (mux_deadline_ns(mux) <= now_ns);
 }
 
+/* By doubling: under ASan each realloc() copies all of it. */
+static void make_room_up(size_t more) {
+    if (rig_up_bytes + more <= up_room_bytes)
+        return;
+    up_room_bytes = 2 * (rig_up_bytes + more);
+    rig_up = realloc(rig_up, up_room_bytes);
+    assert_non_null(rig_up);
+}
+
 void rig_send_up(void) {
     const struct mux_gather *gather;
     while ((gather = mux_upstream_take(mux))) {
-        rig_up = realloc(rig_up, rig_up_bytes + gather->len_bytes);
-        assert_non_null(rig_up);
+        make_room_up(gather->len_bytes);
         for (size_t i = 0; i < gather->count; i++) {
             memcpy(rig_up + rig_up_bytes, gather->spans[i].data, gather->spans[i].len);
             rig_up_bytes += gather->spans[i].len;

@@ -22,11 +22,20 @@ extern char rig_log[4096];                     /* the last log line */
 
 extern bool rig_unread; /* the kernel still has bytes of a link whose connection is superseded */
 
+extern const struct mux_editor *rig_editor; /* of the next mux that is opened; NULL: none */
+
+/* Is shown what comes down for nodes, by the next mux that is opened; NULL: nobody is. */
+extern enum mux_taking (*rig_take)(void *user, const struct mux_packet *packet);
+
 extern uint8_t *rig_up; /* everything that went up */
 extern size_t rig_up_bytes;
 
 int rig_open(void **state);
 int rig_open_below_node(void **state); /* its upstream is a node */
+/* Timestamps are corrected, or added; the second has an upstream that is a node. */
+int rig_open_correcting(void **state);
+int rig_open_correcting_below_node(void **state);
+int rig_open_stamping(void **state);
 int rig_close(void **state);
 #define RIG_TEST(name) cmocka_unit_test_setup_teardown(name, rig_open, rig_close)
 

@@ -64,6 +64,29 @@ static void without_a_route(void **state) {
     assert_int_equal(rig_read_down(link), 0);
 }
 
+static size_t shown_at_once(struct mux_link *link, const char *text) {
+    size_t before = rig_up_bytes;
+    rig_give(link, (const uint8_t *)text, strlen(text));
+    rig_send_up();
+    return rig_up_bytes - before;
+}
+
+/* Output without a newline waits for more; but not where somebody types and waits for the answer.
+ */
+static void an_answer_to_a_key_does_not_wait(void **state) {
+    (void)state;
+    struct mux_link *links[2];
+    connect_links(links, 2);
+    assert_int_equal(shown_at_once(links[0], "a"), 0);
+    give_down(1, 0);
+    assert_true(shown_at_once(links[0], "b") > 2); /* and what had waited */
+    assert_true(shown_at_once(links[0], "c") > 1);
+    assert_int_equal(shown_at_once(links[1], "d"), 0);
+    rig_run(now_ns + SECOND_NS);
+    rig_send_up();
+    assert_int_equal(shown_at_once(links[0], "e"), 0);
+}
+
 /* What waits for it is counted, and what comes later refused; what it sends still goes up. */
 static void a_link_goes_deaf(void **state) {
     (void)state;
@@ -139,14 +162,96 @@ static void a_packet_that_never_fits(void **state) {
     assert_true(rig_read_down(links[0]) > LARGEST_BYTES - 100);
 }
 
+/*
+ * ---- packets that the owner is shown ----
+ */
+
+static enum mux_taking taking;
+static unsigned shown;
+static char shown_route[16];
+
+static enum mux_taking take(void *user, const struct mux_packet *packet) {
+    (void)user;
+    shown++;
+    snprintf(shown_route, sizeof shown_route, "%.*s", (int)packet->route.len,
+             packet->route.len ? (const char *)packet->route.data : "");
+    return taking;
+}
+
+static int open_with_taker(void **state) {
+    rig_take = take;
+    shown = 0;
+    return rig_open(state);
+}
+
+static int close_with_taker(void **state) {
+    rig_take = NULL;
+    return rig_close(state);
+}
+
+static void give_file(const char *name, const char *route) {
+    struct mux_packet packet = {.file_name = mux_span_text(name),
+                                .file_content = mux_span_text("x")};
+    size_t len;
+    if (route)
+        packet.route = mux_span_text(route);
+    assert_int_equal(mux_packet_encode(&packet, packet_bytes, sizeof packet_bytes, &len), MUX_OK);
+    rig_give_down(len);
+}
+
+/* Only what is for nodes, with its whole route; what it takes goes nowhere else. */
+static void the_owner_takes(void **state) {
+    (void)state;
+    struct mux_link *link;
+    connect_links(&link, 1);
+    taking = MUX_TAKES;
+    give_file("stdin", "0");
+    assert_int_equal(shown, 0);
+    assert_true(rig_read_down(link) > 0);
+    give_file("muxd.other", "0/5");
+    assert_int_equal(shown, 1);
+    assert_string_equal(shown_route, "0/5");
+    give_file("muxd.other", "7");
+    give_file("muxd.other", NULL);
+    assert_string_equal(shown_route, "");
+    assert_int_equal(rig_counter(MUX_COUNT_down_own_packets), 3);
+    assert_int_equal(rig_counter(MUX_COUNT_down_unknown_packets), 0);
+    assert_int_equal(rig_read_down(link), 0);
+    taking = MUX_TAKES_NOT;
+    give_file("muxd.other", "0");
+    assert_int_equal(shown, 4);
+    assert_true(rig_read_down(link) > 0);
+}
+
+/* The way down waits, without a limit, and is shown the packet again. */
+static void the_owner_takes_later(void **state) {
+    (void)state;
+    struct mux_link *link;
+    connect_links(&link, 1);
+    taking = MUX_TAKES_LATER;
+    give_file("muxd.other", NULL);
+    give_file("stdin", "0");
+    assert_false(mux_upstream_wants_receive(mux));
+    rig_run(now_ns + 100 * SECOND_NS);
+    assert_true(shown >= 2);
+    assert_int_equal(rig_read_down(link), 0);
+    assert_int_equal(rig_counter(MUX_COUNT_down_refused_packets), 0);
+    taking = MUX_TAKES;
+    rig_run(now_ns);
+    assert_true(rig_read_down(link) > 0);
+    assert_true(mux_upstream_wants_receive(mux));
+    assert_int_equal(rig_counter(MUX_COUNT_down_own_packets), 1);
+}
+
+#define TAKER_TEST(name) cmocka_unit_test_setup_teardown(name, open_with_taker, close_with_taker)
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        RIG_TEST(a_link_that_does_not_read),
-        RIG_TEST(without_a_route),
-        RIG_TEST(a_link_goes_deaf),
-        RIG_TEST(one_packet_each_gets_through),
-        RIG_TEST(no_memory),
-        RIG_TEST(a_packet_that_never_fits),
+        RIG_TEST(a_link_that_does_not_read),        RIG_TEST(without_a_route),
+        RIG_TEST(an_answer_to_a_key_does_not_wait), RIG_TEST(a_link_goes_deaf),
+        RIG_TEST(one_packet_each_gets_through),     RIG_TEST(no_memory),
+        RIG_TEST(a_packet_that_never_fits),         TAKER_TEST(the_owner_takes),
+        TAKER_TEST(the_owner_takes_later),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

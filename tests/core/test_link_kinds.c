@@ -261,6 +261,25 @@ static void what_a_link_does(void **state) {
     assert_int_equal(count, 4);
 }
 
+/* It has it before its first byte, and the next one may have it when it has gone. */
+static void a_given_segment(void **state) {
+    const struct mux_packet packet = {.file_name = mux_span_text("stdin"),
+                                      .file_content = mux_span_text("c"),
+                                      .route = mux_span_text("7")};
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        struct mux_link *link = open_link(&(struct mux_link_config){
+            "peer", "", .way_down = true, .kind = MUX_LINK_WORKER, .segment = "7"});
+        assert_string_equal(mux_link_segment(link), "7");
+        assert_true(mux_add_down(mux, &packet));
+        assert_true(rig_read_down(link) > 0);
+        give_status(link, "test", MUX_STATUS_INPROGRESS);
+        assert_text(next_up().route, "7");
+        rig_lose(link);
+        assert_text(next_up().test_id, "test");
+    }
+}
+
 #define KIND_TEST(name) cmocka_unit_test_setup_teardown(name, open_rig, rig_close)
 
 int main(void) {
@@ -269,6 +288,7 @@ int main(void) {
         KIND_TEST(a_raw_link),        KIND_TEST(the_owner_gives_the_reason),
         KIND_TEST(nodes_and_workers), KIND_TEST(packets_down),
         KIND_TEST(not_now),           KIND_TEST(what_a_link_does),
+        KIND_TEST(a_given_segment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

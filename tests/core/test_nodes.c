@@ -176,6 +176,7 @@ static const struct {
     {"version=1\nversion=2\nidentity=a1\nname=x\n", "malformed: a key stands in it twice"},
     {"version=1\nidentity=a1\nname=x\nproof=\nproof=\n", "malformed: a key stands in it twice"},
     {"version=1\nidentity=a1\nname=x\nproof=?\n", "malformed: its proof, secret or path is none"},
+    {"version=1\nidentity=a1\nname=x\ntime=-1\n", "malformed: its time is none"},
 };
 #define REFUSED_HELLOS (sizeof refused_hellos / sizeof *refused_hellos)
 

@@ -186,6 +186,26 @@ static void a_worker_waits(void **state) {
     assert_int_equal(rig_counter(MUX_COUNT_nodes_connected), 0);
 }
 
+static enum mux_link_wait wait_of(const struct mux_link *link) {
+    struct mux_link_stats stats;
+    mux_link_stats(link, &stats);
+    return stats.wait;
+}
+
+/* All that a link has sent is in the batch, which holds the buffers: it waits for the upstream. */
+static void a_link_waits_for_a_buffer_of_the_batch(void **state) {
+    (void)state;
+    struct mux_link *link = rig_connect();
+    size_t len = rig_packet(60000, NULL);
+    rig_push(link, packet_bytes, len);
+    mux_run(mux, now_ns);
+    assert_int_equal(wait_of(link), MUX_WAIT_NOTHING);
+    mux_link_starved(link);
+    assert_int_equal(wait_of(link), MUX_WAIT_UPSTREAM);
+    rig_send_up();
+    assert_int_equal(wait_of(link), MUX_WAIT_NOTHING);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         RIG_TEST(small_packets_need_no_buffer),
@@ -196,6 +216,7 @@ int main(void) {
         RIG_TEST(a_hello_is_answered),
         RIG_TEST(a_hello_in_pieces_is_answered),
         RIG_TEST(a_worker_waits),
+        RIG_TEST(a_link_waits_for_a_buffer_of_the_batch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,7 +14,8 @@
  * packet that cannot be prefixed stays as it is.
  *
  * Every byte fed is overwritten once the framer no longer needs it, and stores are exactly as large
- * as requested, so that a read through a stale pointer is detected.
+ * as requested, so that a read through a stale pointer is detected. The largest store is kept for
+ * the next stream: memory that is fresh each time costs page faults, which took most of the time.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,6 +75,23 @@ static uint8_t *allocate(size_t len) {
 static void discard(uint8_t *memory, size_t len) {
     memset(memory, OVERWRITTEN, len);
     free(memory);
+}
+
+/* One store of the largest size is in use at a time. */
+static struct mux_room open_store(size_t len) {
+    static uint8_t *largest;
+    if (len != MUX_STORE_MAX_BYTES)
+        return (struct mux_room){allocate(len), len};
+    if (!largest)
+        largest = allocate(len);
+    return (struct mux_room){largest, len};
+}
+
+static void close_store(struct mux_room store) {
+    if (store.len == MUX_STORE_MAX_BYTES)
+        memset(store.data, OVERWRITTEN, store.len);
+    else
+        discard(store.data, store.len);
 }
 
 static uint8_t *extend(struct output *output, size_t len) {
@@ -198,8 +216,8 @@ static void give_store(struct run *run, size_t store_bytes) {
         mux_framer_move(&run->framer, old);
         return;
     }
-    mux_framer_move(&run->framer, (struct mux_room){allocate(store_bytes), store_bytes});
-    discard(old.data, old.len);
+    mux_framer_move(&run->framer, open_store(store_bytes));
+    close_store(old);
 }
 
 static void answer_store_request(struct run *run, size_t store_bytes) {
@@ -272,7 +290,7 @@ static void maybe_flush(struct run *run) {
 
 static void run_stream(struct run *run) {
     size_t least = run->flags & STORE_SMALL ? MUX_STORE_MIN_BYTES : MUX_STORE_MAX_BYTES;
-    mux_framer_init(&run->framer, (struct mux_room){allocate(least), least});
+    mux_framer_init(&run->framer, open_store(least));
     while (run->rest.len) {
         if (!(run->flags & RECEIVE_DIRECT) || !receive_direct(run))
             feed_piece(run);
@@ -283,7 +301,9 @@ static void run_stream(struct run *run) {
     mux_framer_end(&run->framer);
     take_frames(run);
     CHECK(mux_framer_stored(&run->framer) == 0);
-    free(run->framer.store.data);
+    if (run->framer.store.len !=
+        MUX_STORE_MAX_BYTES) /* else nothing reads it before it is filled anew */
+        close_store(run->framer.store);
 }
 
 static uint32_t get_u32(const uint8_t *at) {

@@ -70,9 +70,17 @@ class Pages(unittest.TestCase):
         self.assertEqual(page_codes(page), help_codes(shown), "the page, then --help")
         self.assertGreater(len(help_codes(shown)), 2)
 
+    def usage(self, page, shown):
+        """The SYNOPSIS has the same line as --help."""
+        wanted = re.sub(r"\s+", " ", re.match(r"usage: (.*?)\n\n", shown, re.S)[1])
+        lines = [re.sub(r"\s+", " ", line.strip()) for line in
+                 re.sub(r"[*_]", "", sections(page)["SYNOPSIS"]).split("\n\n")]
+        self.assertIn(wanted, lines)
+
     def test_muxd(self):
         page, shown = source("muxd.8"), run(os.environ["MUXD"], "--help")
         self.same(page, shown)
+        self.usage(page, shown)
         for endpoint in re.findall(r"(?m)^  ([a-z]+:)", shown[shown.index("Endpoints:"):]):
             self.assertIn("*%s*" % endpoint, sections(page)["ENDPOINTS"])
         for name in re.findall(r"\b(TERM|INT|USR1|HUP)\b", shown[shown.index("Signals:"):]):
@@ -89,7 +97,9 @@ class Pages(unittest.TestCase):
                          sorted(names))
         for name in names:
             with self.subTest(subcommand=name):
-                self.same(page["MUX " + name.upper()], run(os.environ["MUX"], name, "--help"))
+                shown = run(os.environ["MUX"], name, "--help")
+                self.same(page["MUX " + name.upper()], shown)
+                self.usage(source("mux.1"), shown)
 
     def test_documents(self):
         """Each option in a document is muxd's or mux's, or known to be another program's."""

@@ -214,12 +214,17 @@ class Control(Case):
         self.socket(muxd.addresses[0]).sendall(packet(test_id="t", test_status="inprogress"))
         self.until(lambda: muxd.stream(), "the packet")
         asking = self.socket("unix:" + path).makefile("rw")
-        asking.write("status\nlinks\r\ncounters\nnonsense\n")
+        asking.write("status\nlinks\r\ncounters\ntail 0 9\n")
         asking.flush()
-        status, links, counters, wrong = (json.loads(line) for line in asking)
+        status, links, counters, view = (json.loads(asking.readline()) for _ in range(4))
+        asking = self.socket("unix:" + path).makefile("rw")
+        asking.write("nonsense\n")
+        asking.flush()
+        wrong, = (json.loads(line) for line in asking)
         self.assertEqual(list(self.flat(status)), self.keys("status"))
         self.assertEqual([list(link) for link in links["links"]], [self.keys("a link")])
         self.assertEqual(list(counters["muxd_received_bytes_total"]), self.keys("a counter"))
+        self.assertEqual(list(view), self.keys("a view"))
         self.assertEqual(list(wrong), ["error"])
 
 
@@ -230,7 +235,8 @@ class Limits(unittest.TestCase):
 
     def constants(self):
         defined = {}
-        for pattern in ("mux/**/*.h", "mux/**/*.c", "transport/rdma/*.h", "tools/node/control*.h"):
+        for pattern in ("mux/**/*.h", "mux/**/*.c", "transport/rdma/*.h", "tools/node/control*.h",
+                        "tools/agent/*.h"):
             for path in glob.glob(os.path.join(TOP, pattern), recursive=True):
                 with open(path) as file:
                     for name, value in re.findall(r"#define (\w+) +(\S.*)", file.read()):

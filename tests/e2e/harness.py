@@ -6,6 +6,7 @@ import io
 import json
 import os
 import queue
+import random
 import re
 import resource
 import signal
@@ -131,13 +132,20 @@ def text(event):
     return base64.b64decode(event["file_b64"]).decode()
 
 
+# Enough for most tests. ASan marks all of a node's tables at its start and end, and those of 16,384
+# links take a second.
+LINKS = "1024"
+
+
 class Muxd:
-    """A running muxd. stdout is kept in a file unless it is given."""
+    """A running muxd. stdout is kept in a file unless it is given. links=None: its own --max-links."""
 
     def __init__(self, *options, listen=("127.0.0.1:0",), stdout=None, stdin=subprocess.DEVNULL,
-                 io_choice=IO, wrapper=(), **keywords):
+                 io_choice=IO, wrapper=(), links=LINKS, **keywords):
         self.out = tempfile.TemporaryFile()
         argv = [*wrapper, MUXD, "--io", io_choice, *options]
+        if links and "--max-links" not in options:
+            argv += ["--max-links", links]
         for endpoint in listen:
             argv += ["--listen", endpoint]
         self.process = subprocess.Popen(
@@ -221,18 +229,32 @@ def connect(address):
 
 
 def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
+    """A port of ::1 and 127.0.0.1 that nobody gets by chance: it lies below those that the kernel gives
+    to port 0 and to connect(), so it stays free until it is bound, and between two that bind it."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
+        first_given = int(file.read().split()[0])
+    while True:
+        port = random.randrange(first_given // 2, first_given)
+        try:
+            for host, family in (("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6)):
+                with socket.create_server((host, port), family=family):
+                    pass
+            return port
+        except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                return port  # no IPv6 here
+            if error.errno != errno.EADDRINUSE:
+                raise
 
 
 class Upstream:
     """An upstream on TCP that can be killed and come back on the same port."""
 
-    def __init__(self, receive_bytes=None, port=0):
-        self.listener = socket.create_server(("127.0.0.1", port))
+    def __init__(self, receive_bytes=None, port=None):
+        self.port = port or free_port()
+        self.listener = socket.create_server(("127.0.0.1", self.port))
         if receive_bytes:
             self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
-        self.port = self.listener.getsockname()[1]
         self.listener.settimeout(PATIENCE)
         self.sock = None
 
@@ -352,15 +374,8 @@ class BlackHole:
     def __init__(self):
         self.listener = socket.socket(socket.AF_INET6)
         self.listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        while True:
-            with socket.create_server(("127.0.0.1", 0)) as server:
-                self.port = server.getsockname()[1]
-            try:
-                self.listener.bind(("::1", self.port))
-                break
-            except OSError as error:
-                if error.errno != errno.EADDRINUSE:
-                    raise
+        self.port = free_port()
+        self.listener.bind(("::1", self.port))
         self.listener.listen(0)
         self.held = []
         for _ in range(6):

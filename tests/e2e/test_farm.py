@@ -15,12 +15,14 @@ class T(unittest.TestCase):
     def test_d(self): print("chatter")
 """
 
-# 20 workers of one leaf: forked, so that python is started and imports its library only once
+# 20 workers of one leaf: forked, so that python is started and imports its library only once, and
+# ended without cleaning up, which would touch, and so copy, all memory that they share
 LAUNCHER = """
-import os, runpy, socket, sys
+import gc, os, runpy, socket, sys
 import subunit.run, testtools, unittest
 host, port = sys.argv[1].split(":")
 children = []
+gc.freeze()
 for _ in range(int(sys.argv[2])):
     pid = os.fork()
     if pid:
@@ -31,7 +33,10 @@ for _ in range(int(sys.argv[2])):
     sock.close()
     sys.argv = ["subunit.run", "test_demo"]
     sys.path.insert(0, "")
-    runpy.run_module("subunit.run", run_name="__main__")
+    try:
+        runpy.run_module("subunit.run", run_name="__main__")
+    except SystemExit:
+        sys.stdout.flush()
     os._exit(0)
 for pid in children:
     os.waitpid(pid, 0)

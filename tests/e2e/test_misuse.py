@@ -147,6 +147,8 @@ class Listening(Case):
                 (("--listen", ":0", "--memory", "100KB"), "16M"),
                 (("--listen", ":0", "--memory", "64X"), "such as 256M or 1GiB"),
                 (("--listen", ":0", "--node-grace", "1e3"), "such as 5 or 0.5"),
+                (("--listen", ":0", "--clock", "right"), "correct, stamp or correct,stamp"),
+                (("--listen", ":0", "--clock", "stamp,"), "correct, stamp or correct,stamp"),
                 (("--listen", "7533"), "did you mean :7533?"),
                 (("--listen", ":0", "--upstream", "mux:7533"), "did you mean :7533?"),
                 (("--listen", "/run/muxd.sock"), "did you mean unix:/run/muxd.sock"),

@@ -84,6 +84,31 @@ class Terminal(Case):
         self.assertRegex(seen, r"DAMAGE  subunit.parser  worker 0\r\n +\S")
         self.assertIn("1 passed, 0 failed, 0 skipped, 0 running, 1 x damage", seen)
 
+    def test_who_waits_at_a_prompt(self):
+        """On top of the live summary, with its age and how to get there; gone with its worker."""
+        master, slave = pty.openpty()
+        self.addCleanup(os.close, master)
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 200, 0, 0))
+        env = dict(os.environ, TERM="xterm")
+        env.pop("NO_COLOR", None)
+        path = os.path.join(self.folder(), "ctl")
+        muxd = self.muxd("--control", "unix:" + path, stdout=slave, env=env)
+        os.close(slave)
+        screen = Screen(24, 200)
+        command = [os.environ["MUX"], "exec", "--to", "mux:" + muxd.addresses[0], "--trust-network", "--as-test", "pkg.test_x", "--",
+                   "sh", "-c", "printf '(Pdb) '; sleep 1000"]
+        with subprocess.Popen(command) as process:
+            def waits():
+                screen.read(master)
+                return [line.rstrip() for line in screen.lines if "waits at" in line]
+            self.until(waits, "the prompt")
+            self.until(lambda: [line for line in waits() if " 0 s" not in line], "its age")
+            self.assertRegex(waits()[0], r"^0 waits at \(Pdb\) in pkg\.test_x for [1-9]\d* s: mux attach unix:%s 0$" % re.escape(path))
+            process.terminate()
+        self.until(lambda: not waits(), "its end")
+        muxd.signal()
+        self.until(lambda: screen.read(master) or muxd.process.poll() is not None, "the end")
+
     def test_live_summary(self):
         """Redrawn in place: 1,000 workers with a running test each stay readable."""
         master, slave = pty.openpty()

@@ -18,6 +18,7 @@
 #define MODE_NODE 16   /* the upstream is a node */
 #define MODE_INPUTS 32 /* buffers have the greatest size */
 #define MODE_OFFERS 64 /* links are asked for room after each turn */
+#define MODE_CLOCK 128 /* timestamps are corrected, and missing ones added */
 
 #define OPERATIONS_MOST 200
 #define TICK_SHORT_NS 1000000u /* chatter waits 30 of them */
@@ -318,10 +319,10 @@ static struct record found(const struct node *node, struct mux_span segment) {
 
 /*
  * A framer alone does not model: a packet that was searched (rule 8); nodes, whose connections
- * share a segment and which send cut packets again.
+ * share a segment and which send cut packets again; timestamps that are changed.
  */
 static bool is_comparable(const struct node *node) {
-    return !node_count(node, MUX_COUNT_abandoned_packets) &&
+    return !node->setup.has_clock && !node_count(node, MUX_COUNT_abandoned_packets) &&
            !node_count(node, MUX_COUNT_nodes_connected) &&
            !node_count(node, MUX_COUNT_nodes_refused);
 }
@@ -355,6 +356,7 @@ static struct node_setup setup_of(uint8_t mode) {
         .input_bytes = mode & MODE_INPUTS ? MUX_INPUT_MAX_BYTES : NODE_INPUT_BYTES,
         .upstream_is_node = mode & MODE_NODE,
         .offers = mode & MODE_OFFERS,
+        .has_clock = mode & MODE_CLOCK,
     };
 }
 

@@ -1,6 +1,6 @@
 /*
- * The hello of node links: any content is refused with a reason, or gives a hello that can be
- * written again and reads back unchanged.
+ * The hello of node links, and the words about time: any content is refused with a reason, or gives
+ * a word that can be written again and reads back unchanged.
  *
  * Input: mode, the content or the whole packet.
  */
@@ -21,7 +21,8 @@ static void check_written(const struct mux_hello *hello) {
     assert(mux_packet_parse(bytes, &packet, NULL) == MUX_OK && mux_hello_is(&packet));
     assert(mux_hello_read(&packet, &again) == NULL);
     assert(again.version == hello->version && strcmp(again.identity, hello->identity) == 0 &&
-           strcmp(again.name, hello->name) == 0);
+           strcmp(again.name, hello->name) == 0 && again.asks_time == hello->asks_time &&
+           again.time_ns == hello->time_ns);
 }
 
 /* The number of lines that begin with `start`. */
@@ -32,6 +33,23 @@ static unsigned lines_of(struct mux_span content, const char *start) {
         count +=
             (i == 0 || content.data[i - 1] == '\n') && memcmp(content.data + i, start, len) == 0;
     return count;
+}
+
+static void check_time(const struct mux_packet *packet) {
+    uint8_t out[MUX_HELLO_PACKET_BYTES];
+    struct mux_time_word word, again;
+    struct mux_packet written;
+    if (!mux_time_read(packet, &word))
+        return;
+    assert(lines_of(packet->file_content, "ask=") == 1 &&
+           lines_of(packet->file_content, "time=") <= 1);
+    assert(word.time_ns >= 0 && word.time_ns <= MUX_TIME_MOST_NS);
+    struct mux_span bytes = mux_span(out, mux_time_write(&word, out));
+    assert(mux_packet_parse(bytes, &written, NULL) == MUX_OK && mux_time_is(&written));
+    assert(mux_time_read(&written, &again));
+    assert(again.ask == word.ask && again.time_ns == word.time_ns &&
+           again.has_ahead == word.has_ahead && again.ahead_ns == word.ahead_ns &&
+           again.error_ns == word.error_ns);
 }
 
 static void check(const struct mux_packet *packet) {
@@ -46,7 +64,8 @@ static void check(const struct mux_packet *packet) {
     assert(lines_of(packet->file_content, "version=") == 1 &&
            lines_of(packet->file_content, "identity=") == 1 &&
            lines_of(packet->file_content, "name=") == 1 &&
-           lines_of(packet->file_content, "proof=") <= 1);
+           lines_of(packet->file_content, "proof=") <= 1 &&
+           lines_of(packet->file_content, "time=") <= 1);
     check_written(&hello);
     mux_hello_init(&made, hello.identity, hello.name);
     check_written(&made);
@@ -61,6 +80,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (!(mode & MODE_PACKET) ||
         (mux_packet_parse(bytes, &packet, NULL) == MUX_OK && mux_hello_is(&packet)))
         check(&packet);
+    if (!(mode & MODE_PACKET) || mux_time_is(&packet))
+        check_time(&packet);
     free(copy);
     return 0;
 }

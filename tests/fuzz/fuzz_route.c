@@ -1,6 +1,7 @@
 /*
- * Routing: a prefix changes the route and nothing else, stripping it gives the packet back, a wrong
- * CRC stays wrong, and a packet that grows past the limit is split without a loss.
+ * Routing: a prefix changes the route and nothing else, stripping it gives the packet back, another
+ * timestamp changes that alone, a wrong CRC stays wrong, and a packet that grows past the limit is
+ * split without a loss.
  *
  * Input: mode, the segment (length, bytes), padding (2 bytes), the packet.
  */
@@ -146,6 +147,31 @@ static void check_prefix(const struct mux_prefix *prefix, struct mux_span bytes,
     free(copy);
 }
 
+/*
+ * With another timestamp, taken from the packet's own CRC: the fields are the same but for that,
+ * and the CRC is as right or wrong as before.
+ */
+static void check_restamp(const struct mux_prefix *prefix, struct mux_span bytes,
+                          const struct mux_packet *packet, const struct mux_layout *layout) {
+    struct mux_packet want = *packet;
+    struct mux_pieces pieces;
+    mux_packet_set_time_ns(&want, (int64_t)mux_packet_crc(bytes) * 1000000007);
+    if (mux_prefix_restamp(prefix, bytes, &want, layout, &pieces)) {
+        assert(bytes.len + MUX_PREFIX_GROWTH_BYTES + 8 > MUX_PACKET_MAX_BYTES);
+        return;
+    }
+    uint8_t *copy = copy_pieces(&pieces);
+    struct mux_span stamped = mux_span(copy, pieces.len_bytes);
+    struct mux_span route = packet->route;
+    if (prefix)
+        route = expected_route(prefix->segment, packet->route);
+    check_routed(stamped, &want, &route);
+    assert(mux_packet_verify(stamped) == mux_packet_verify(bytes));
+    if (prefix)
+        free((void *)route.data);
+    free(copy);
+}
+
 /* The packet with padded content, nearly as large as a packet can be. The caller frees it. */
 static struct mux_span padded(const struct mux_packet *packet, size_t len, size_t less) {
     static uint8_t content[MUX_PACKET_MAX_BYTES], out[MUX_PACKET_MAX_BYTES];
@@ -183,12 +209,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct mux_layout layout;
     if (!error && mux_packet_parse(bytes, &packet, &layout) == MUX_OK) {
         check_prefix(&prefix, bytes, &packet, &layout);
+        check_restamp(&prefix, bytes, &packet, &layout);
+        check_restamp(NULL, bytes, &packet, &layout);
         struct mux_span large = {NULL, 0};
         if ((mode & MODE_PAD) && packet.test_id.len)
             large = padded(&packet, bytes.len, less);
         if (large.len) {
             assert(mux_packet_parse(large, &packet, &layout) == MUX_OK);
             check_prefix(&prefix, large, &packet, &layout);
+            check_restamp(&prefix, large, &packet, &layout);
         }
         free((void *)large.data);
     }

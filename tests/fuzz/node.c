@@ -3,6 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* The time of day when the node begins. */
+#define NODE_WALL_NS INT64_C(1700000000000000000)
+
 #define SETTLE_NS 10000000u
 #define ROUNDS_MOST 100000 /* a node that needs more is in an endless loop */
 
@@ -42,12 +45,16 @@ void node_open(struct node *node, const struct node_setup *setup) {
         .gather_max = setup->gather_max,
         .upstream_is_node = setup->upstream_is_node,
         .node_grace_ns = NODE_GRACE_NS,
+        .clock_correct = setup->has_clock,
+        .clock_stamp = setup->has_clock,
         .user = node,
         .log = say,
     };
     mux_hello_init(&config.hello, NODE_IDENTITY, "fuzzed");
     node->mux = mux_create(&config);
     assert(node->mux);
+    if (setup->has_clock)
+        mux_set_wall(node->mux, NODE_WALL_NS);
 }
 
 void node_close(struct node *node) {

@@ -38,7 +38,8 @@ struct node_setup {
     unsigned gather_max;
     size_t input_bytes; /* of a received buffer, at most */
     bool upstream_is_node;
-    bool offers; /* asks links for room after each turn, as muxd does */
+    bool offers;    /* asks links for room after each turn, as muxd does */
+    bool has_clock; /* it knows the time of day, and changes timestamps */
 };
 
 struct node {

@@ -1,4 +1,6 @@
 """mux top: a run summed up."""
+import datetime
+
 from command import *
 
 
@@ -33,6 +35,22 @@ class Top(Case):
             self.fine(mux('top', stream=stream), code)
         for stream in (b'', b'chatter\n', damage):  # test_looks.py checks the messages
             self.assertEqual(mux('top', stream=stream).returncode, 3)
+
+    def test_prompts(self):
+        """Who waits, in which test, since when; and when that is over."""
+        def prompt(waits, route, **more):
+            event = dict(version=1, waits=waits, prompt='(Pdb) ', since_ns=10**18 + 5 * 10**8, **more)
+            return packet(file_name='muxd.prompt', file_bytes=json.dumps(event).encode(), route_code=route,
+                          mime_type='application/json', eof=True,
+                          timestamp=datetime.datetime.fromtimestamp(10**9 + 13, datetime.timezone.utc))
+        stream = (prompt(True, '3/0', test='pkg.test_x') + prompt(True, '4\x1b[2J') + prompt(False, '3/0') +
+                  prompt(False, '5') + packet(file_name='muxd.exit', file_bytes=b'{}', route_code='4\x1b[2J') +
+                  packet(file_name='muxd.prompt', file_bytes=b'\xff', route_code='6') +
+                  b''.join(prompt(True, str(i)) for i in range(100, 200)))
+        lines = self.fine(mux('top', stream=stream), 5).decode().splitlines()
+        self.assertEqual(lines[:4], ['3/0 waits at (Pdb) in pkg.test_x for 12 s', '4\\x1b[2J waits at (Pdb) for 12 s',
+                                     '3/0 waits no longer, after 12 s', '4\\x1b[2J waits no longer, after 12 s'])
+        self.assertEqual(len([line for line in lines if 'waits at' in line]), 2 + 64)
 
     def test_damage(self):
         output = self.fine(mux('top', stream=packet(test_id='a')[:-1] + b'?' + packet(test_id='b')),

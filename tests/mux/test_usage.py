@@ -6,7 +6,7 @@ import select
 
 from command import *
 
-SUBCOMMANDS = ('cat', 'top', 'route', 'send', 'encode', 'ctl', 'exec')
+SUBCOMMANDS = ('cat', 'top', 'route', 'send', 'encode', 'ctl', 'exec', 'agent', 'tail', 'attach')
 STREAM = packet(test_id='t', test_status='success') * 20000  # more than all buffers hold
 JSON = b'{"test_id": "t"}\n' * 50000
 FAILURES = packet(test_id='t' * 50, test_status='fail') * 20000

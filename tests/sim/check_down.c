@@ -68,7 +68,7 @@ static bool is_answer(const struct input *input, struct mux_span sent) {
     return input->is_node && packet_at(sent, &whole, &packet) && !packet.route.data &&
            !packet.test_id.data &&
            (is_text(packet.file_name, "muxd.hello") || is_text(packet.file_name, "muxd.path") ||
-            is_text(packet.file_name, "muxd"));
+            is_text(packet.file_name, "muxd.time") || is_text(packet.file_name, "muxd"));
 }
 
 /* The packet is among those expected, and not before the ones already delivered. */

@@ -72,15 +72,23 @@ void expect_count(const struct check *check, enum mux_counter counter, uint64_t 
  * ---- one link's input ----
  */
 
-/* Notices about nodes further down: the other node sends notices of its own. */
-static void skip_notices(struct input *input) {
+static bool is_word(const struct mux_packet *packet) {
+    return !packet->test_id.data &&
+           (is_text(packet->file_name, "muxd.node") || is_text(packet->file_name, "muxd.time"));
+}
+
+/*
+ * Notices about nodes further down, of which the other node sends its own; and questions for the
+ * time.
+ */
+static void skip_words(struct input *input) {
     struct mux_span whole;
     struct mux_packet packet;
     while (input->is_node && input->at < input->stream.read &&
            packet_at(
                mux_span(input->stream.bytes + input->at, (size_t)(input->stream.read - input->at)),
                &whole, &packet) &&
-           !packet.test_id.data && is_text(packet.file_name, "muxd.node"))
+           is_word(&packet))
         input->at += whole.len;
 }
 
@@ -92,7 +100,7 @@ static void skip_hello(struct input *input) {
         return;
     input->is_node = true;
     input->at = whole.len;
-    skip_notices(input);
+    skip_words(input);
 }
 
 void input_open(struct input *input, const struct farm *farm, unsigned id) {
@@ -155,7 +163,7 @@ static void take(struct input *input, struct mux_span bytes, bool damage) {
         input->run_from = input->at;
     }
     input->at = to;
-    skip_notices(input);
+    skip_words(input);
 }
 
 /* A second list of the node's tests in progress. */
@@ -196,7 +204,7 @@ bool input_take_packet(struct input *input, struct mux_span sent, struct mux_spa
     end_run(input);
     see(input, &packet);
     input->at += whole.len;
-    skip_notices(input);
+    skip_words(input);
     return true;
 }
 

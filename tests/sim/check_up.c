@@ -76,13 +76,16 @@ static void check_up_packet(struct check *check, struct mux_span sent) {
         input_take_report(input, &packet, rest);
 }
 
-/* A node whose upstream is a node sends its hello first. */
-static bool is_hello(const struct check *check, uint64_t at, struct mux_span sent) {
+/* A node whose upstream is a node sends its hello first; and asks for the time later. */
+static bool is_own_word(const struct check *check, uint64_t at, struct mux_span sent) {
     struct mux_packet packet;
     struct mux_span whole;
-    if (!check->place->parent || !check->farm->plan.node_links || at > 0)
+    if (!check->place->parent || !check->farm->plan.node_links)
         return false;
-    if (!packet_at(sent, &whole, &packet) || !is_text(packet.file_name, "muxd.hello"))
+    bool is_packet = packet_at(sent, &whole, &packet);
+    if (at > 0)
+        return is_packet && !packet.test_id.data && is_text(packet.file_name, "muxd.time");
+    if (!is_packet || !is_text(packet.file_name, "muxd.hello"))
         farm_fail(check->farm, "node %u does not say hello", check->place->index);
     return true;
 }
@@ -100,7 +103,7 @@ static void check_uplink(struct check *check, unsigned id) {
         if (error)
             farm_fail(check->farm, "node %u sends bytes that are not subunit", check->place->index);
         struct mux_span sent = mux_span(left.data, length);
-        if (!is_hello(check, at, sent))
+        if (!is_own_word(check, at, sent))
             check_up_packet(check, sent);
     }
     free(bytes);

@@ -10,7 +10,7 @@
 #define BUFFERS_MOST 64
 #define BUFFER_BYTES_LEAST 512
 /* Each twice the one before; large buffers, up to the largest that a mux accepts, are larger. */
-#define BUFFER_SIZES 10
+#define BUFFER_SIZES 11
 #define LARGE_BUFFERS_MOST 8
 _Static_assert(BUFFER_BYTES_LEAST << BUFFER_SIZES == MUX_INPUT_MAX_BYTES, "the largest");
 #define RESERVE_BUFFERS 4
@@ -134,6 +134,14 @@ static struct transport_conn *connect_upstream(void *user, const struct transpor
     return conn;
 }
 
+/* The clocks of the machines differ by up to an hour, each by its place and the farm's seed. */
+static int64_t wall_ahead_ns(void *user) {
+    const struct place *place = user;
+    const int64_t second_ns = 1000000000, epoch_ns = 1700000000 * second_ns;
+    uint64_t skew_ns = (place->farm->seed + 7 * place->index) * UINT64_C(0x9E3779B97F4A7C15);
+    return epoch_ns + (int64_t)(skew_ns % (uint64_t)(3600 * second_ns));
+}
+
 static bool says_hello(const struct place *place) {
     return place->parent && place->farm->plan.node_links;
 }
@@ -190,6 +198,7 @@ static void make_node(struct place *place) {
         .show_link = show_link,
         .stop_listening = stop_listening,
         .allowed = allowed,
+        .wall_ahead_ns = wall_ahead_ns,
     };
     snprintf(identity, sizeof identity, "%x",
              place->death_count * FARM_NODES_MAX + place->index + 1);
@@ -328,8 +337,25 @@ static bool act(struct farm *farm) {
     return busy;
 }
 
+/* What a node says of its parent's clock is true, within the error that it gives. */
+static void check_clock(struct place *place) {
+    struct mux_clock_stats clock;
+    if (place->ended || !says_hello(place))
+        return;
+    node_upstream_clock(place->node, &clock);
+    if (clock.basis == MUX_CLOCK_UNKNOWN)
+        return;
+    int64_t ahead_ns = wall_ahead_ns(place->parent) - wall_ahead_ns(place);
+    int64_t wrong_ns = clock.ahead_ns - ahead_ns;
+    if ((uint64_t)(wrong_ns < 0 ? -wrong_ns : wrong_ns) > clock.error_ns)
+        farm_fail(place->farm, "node %u: its upstream's clock is wrong by %" PRId64 " ns",
+                  place->index, wrong_ns);
+}
+
 static void tick(struct farm *farm) {
     sink_tick(farm);
+    for (unsigned i = 0; i < farm->plan.nodes; i++)
+        check_clock(&farm->places[i]);
     for (unsigned i = 0; i < farm->plan.nodes; i++)
         mortal_tick(&farm->places[i]);
     for (unsigned i = 0; i < farm->plan.workers; i++)

@@ -356,6 +356,121 @@ static void wrong_crc_stays_wrong(void **state) {
     }
 }
 
+/* ---- another timestamp ---- */
+
+/* TIME as it is written, and then the bytes of all other fields before the route. */
+static struct wire restamped(const struct parsed *parsed, const struct mux_packet *wanted,
+                             struct mux_span route) {
+    struct wire body = {0}, wire = {0};
+    struct mux_packet time = {
+        .has_timestamp = true, .seconds = wanted->seconds, .nanoseconds = wanted->nanoseconds};
+    struct mux_span before = body_of(parsed);
+    size_t cut = parsed->packet.has_timestamp ? 5u + (before.data[4] >> 6) : 0;
+    wire_body(&body, &time, 0);
+    wire_bytes(&body, before.data + cut, before.len - cut);
+    wire_packet(&wire, flags_of(parsed->bytes) | MUX_FLAG_TIMESTAMP, wire_span(&body), route,
+                &(struct wire_widths){0});
+    wire_free(&body);
+    return wire;
+}
+
+static void check_restamp(struct mux_span bytes, const char *segment, int64_t time_ns) {
+    struct parsed parsed = parse(bytes);
+    struct mux_packet wanted = parsed.packet;
+    struct mux_prefix prefix = prefix_of(mux_span_text(segment ? segment : "unused"));
+    struct wire route =
+        segment ? routed_by_rule(parsed.packet.route, mux_span_text(segment)) : (struct wire){0};
+    struct mux_pieces pieces;
+    assert_true(mux_packet_set_time_ns(&wanted, time_ns));
+    assert_true(mux_packet_time_ns(&wanted) == time_ns);
+    struct wire expected =
+        restamped(&parsed, &wanted, segment ? wire_span(&route) : parsed.packet.route);
+    enum mux_error error =
+        mux_prefix_restamp(segment ? &prefix : NULL, bytes, &wanted, &parsed.layout, &pieces);
+    if (expected.len > MUX_PACKET_MAX_BYTES) {
+        assert_int_equal(error, MUX_ERROR_TOO_LARGE);
+    } else {
+        assert_int_equal(error, MUX_OK);
+        assert_pieces_are(&pieces, &expected);
+        assert_true(mux_packet_verify(wire_span(&expected)));
+    }
+    wire_free(&route);
+    wire_free(&expected);
+}
+
+/* Each width of the nanoseconds, and both ends of what can be expressed. */
+static const int64_t times_ns[] = {
+    0, 63, 64, 16384, 4194304, 999999999, 1000000000, UINT32_MAX *INT64_C(1000000000) + 999999999};
+
+static void restamp_all_fields(void **state) {
+    (void)state;
+    uint8_t tags[WIRE_TAGS_BYTES];
+    for (unsigned number = 0; number < WIRE_VARIANTS; number += 7) {
+        struct mux_packet packet = wire_variant(number, tags);
+        struct wire wire = {0};
+        wire_from(&wire, &packet, &(struct wire_widths){number % 5, number % 4, number % 3});
+        int64_t time_ns = times_ns[number % COUNT(times_ns)];
+        check_restamp(wire_span(&wire), "7", time_ns);
+        check_restamp(wire_span(&wire), NULL, time_ns);
+        check_restamp(wire_span(&wire), segments[2], time_ns);
+        wire_free(&wire);
+    }
+}
+
+/* LENGTH changes its width, or has none that is wide enough. */
+static void restamp_grows_length(void **state) {
+    (void)state;
+    static const size_t near[] = {30, 60, 16360, 16390, MUX_PACKET_MAX_BYTES - 12};
+    for (size_t i = 0; i < COUNT(near); i++)
+        for (size_t less = 0; less < 24; less++) {
+            struct mux_packet packet = {.file_name = mux_span_text("f"),
+                                        .file_content = mux_span(content_bytes, near[i] - less),
+                                        .has_timestamp = less % 2};
+            struct wire wire = {0};
+            wire_from(&wire, &packet, &(struct wire_widths){0});
+            for (size_t j = 0; j < COUNT(times_ns) && wire.len <= MUX_PACKET_MAX_BYTES; j++) {
+                check_restamp(wire_span(&wire), "7", times_ns[j]);
+                check_restamp(wire_span(&wire), NULL, times_ns[j]);
+            }
+            wire_free(&wire);
+        }
+}
+
+static void restamped_wrong_crc_stays_wrong(void **state) {
+    (void)state;
+    uint8_t tags[WIRE_TAGS_BYTES];
+    struct mux_prefix prefix = prefix_of(mux_span_text("w3"));
+    for (unsigned number = 0; number < WIRE_VARIANTS; number += 5) {
+        struct mux_packet packet = wire_variant(number, tags);
+        struct wire wire = {0};
+        wire_from(&wire, &packet, &(struct wire_widths){0});
+        wire.data[wire.len - 1 - number % 4] ^= (uint8_t)(1 + number % 255);
+        struct parsed parsed = parse(wire_span(&wire));
+        struct wire route = routed_by_rule(parsed.packet.route, prefix.segment);
+        struct mux_packet wanted = parsed.packet;
+        mux_packet_set_time_ns(&wanted, times_ns[number % COUNT(times_ns)]);
+        struct wire right = restamped(&parsed, &wanted, wire_span(&route));
+        struct mux_pieces pieces;
+        assert_int_equal(
+            mux_prefix_restamp(&prefix, parsed.bytes, &wanted, &parsed.layout, &pieces), MUX_OK);
+        assert_true(still_wrong(&pieces, &right));
+        wire_free(&right);
+        wire_free(&route);
+        wire_free(&wire);
+    }
+}
+
+/* What the wire cannot express is refused, and nothing changes. */
+static void times_out_of_range(void **state) {
+    (void)state;
+    struct mux_packet packet = {.has_timestamp = true, .seconds = 5, .nanoseconds = 7};
+    assert_false(mux_packet_set_time_ns(&packet, -1));
+    assert_false(mux_packet_set_time_ns(&packet, INT64_MIN));
+    assert_false(mux_packet_set_time_ns(&packet, (UINT32_MAX + INT64_C(1)) * 1000000000));
+    assert_false(mux_packet_set_time_ns(&packet, INT64_MAX));
+    assert_true(mux_packet_time_ns(&packet) == INT64_C(5000000007));
+}
+
 /* ---- splitting at the limit ---- */
 
 static void assert_split(const struct mux_packet *packet, struct mux_span segment,
@@ -507,10 +622,16 @@ int main(void) {
         cmocka_unit_test_setup(prefix_grows_numbers, use_portable),
         cmocka_unit_test_setup(strip_routes, use_portable),
         cmocka_unit_test_setup(wrong_crc_stays_wrong, use_portable),
+        cmocka_unit_test_setup(restamp_all_fields, use_portable),
+        cmocka_unit_test_setup(restamped_wrong_crc_stays_wrong, use_portable),
         cmocka_unit_test_setup(prefix_all_fields, use_pclmul),
         cmocka_unit_test_setup(prefix_grows_numbers, use_pclmul),
         cmocka_unit_test_setup(strip_routes, use_pclmul),
         cmocka_unit_test_setup(wrong_crc_stays_wrong, use_pclmul),
+        cmocka_unit_test_setup(restamp_all_fields, use_pclmul),
+        cmocka_unit_test_setup(restamped_wrong_crc_stays_wrong, use_pclmul),
+        cmocka_unit_test(restamp_grows_length),
+        cmocka_unit_test(times_out_of_range),
         cmocka_unit_test(prefix_all_routes),
         cmocka_unit_test(prefix_near_the_limit),
         cmocka_unit_test(nested),

@@ -3,9 +3,10 @@
 #include <zlib.h>
 
 #include "tests/unit/check.h"
+#include "tests/unit/spare.h"
 
 void wire_free(struct wire *wire) {
-    free(wire->data);
+    spare_give(wire->data, wire->capacity);
     *wire = (struct wire){0};
 }
 
@@ -14,6 +15,11 @@ struct mux_span wire_span(const struct wire *wire) {
 }
 
 void wire_bytes(struct wire *wire, const void *data, size_t len) {
+    if (!wire->data) {
+        const struct spare spare = spare_take();
+        wire->data = spare.data;
+        wire->capacity = spare.capacity;
+    }
     if (wire->len + len > wire->capacity || !wire->data) {
         wire->capacity = 2 * (wire->len + len) + 64;
         wire->data = realloc(wire->data, wire->capacity);

@@ -1,6 +1,7 @@
 #include "tools/agent/slot.h"
 #include "tools/agent/exit_event.h"
 #include "tools/agent/orphans.h"
+#include "tools/agent/prompt_event.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -9,6 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define NS_PER_MS UINT64_C(1000000)
@@ -35,14 +37,18 @@ static void set_state(struct slot *slot, enum slot_state state) {
  * ---- the end ----
  */
 
-/* "exited with status 3", "was killed by SIGSEGV (core dumped)". */
-static void end_text(const struct slot *slot, char *out, size_t out_bytes) {
+void slot_fate(const struct slot *slot, char out[SLOT_FATE_BYTES]) {
     const struct child_end *end = &slot->end;
-    if (end->exited)
-        snprintf(out, out_bytes, "exited with status %d", end->status);
+    if (!slot_has_started(slot))
+        snprintf(out, SLOT_FATE_BYTES, "did not start: %s: %s", slot->failure.operation,
+                 strerror(slot->failure.error));
+    else if (end->exited)
+        snprintf(out, SLOT_FATE_BYTES, "exited with status %d", end->status);
     else
-        snprintf(out, out_bytes, "was killed by SIG%s%s", sigabbrev_np(end->signal),
-                 end->core ? " (core dumped)" : "");
+        snprintf(out, SLOT_FATE_BYTES, "was killed by SIG%s%s", sigabbrev_np(end->signal),
+                 end->core                                      ? " (core dumped)"
+                 : end->signal == SIGKILL && slot->memory_kills ? " (out of memory)"
+                                                                : "");
 }
 
 static void end_stream(struct slot_stream *stream, const char *reason) {
@@ -52,18 +58,20 @@ static void end_stream(struct slot_stream *stream, const char *reason) {
 
 /* Both its streams are read to their end, and its fate is known. */
 static void close_streams(struct slot *slot) {
-    char text[128], reason[sizeof slot->why + sizeof text + sizeof "it : "];
+    char text[SLOT_FATE_BYTES], reason[sizeof slot->why + sizeof text + sizeof "it : "];
     set_state(slot, SLOT_CLOSING);
     loop_cancel(slot->config.loop, &slot->looks);
     loop_cancel(slot->config.loop, &slot->escalate);
-    end_text(slot, text, sizeof text);
+    slot_fate(slot, text);
     snprintf(reason, sizeof reason, "it %s%s%s", text, *slot->why ? ": " : "", slot->why);
     end_stream(&slot->err, reason);
     end_stream(&slot->out, reason);
 }
 
+/* The stack comes before the failure that it belongs to. */
 static void advance(struct slot *slot) {
-    if (slot->state == SLOT_READING && slot->out.ended && slot->err.ended)
+    bool is_read = slot->out.ended && slot->err.ended && !slot->stack.is_ready;
+    if (slot->state == SLOT_READING && is_read)
         close_streams(slot);
     if (slot->state == SLOT_CLOSING && !slot->out.link && !slot->err.link)
         set_state(slot, SLOT_REPORTING);
@@ -84,57 +92,232 @@ static void stream_gone(void *user) {
 
 static const struct node_owner owner = {.ended = stream_ended, .gone = stream_gone};
 
+/*
+ * ---- prompts ----
+ */
+
+static struct prompt *prompt_of(struct slot *slot) {
+    return &slot->config.output->prompt;
+}
+
+static uint64_t wall_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* Nothing was written for a while. */
+static void silent(struct timer *timer, uint64_t now_ns) {
+    struct slot *slot = LOOP_OWNER(timer, struct slot, silence);
+    struct prompt *prompt = prompt_of(slot);
+    (void)now_ns;
+    if (slot->state != SLOT_RUNNING || prompt->state != PROMPT_NONE || !prompt_look(prompt))
+        return;
+    prompt->since_ns = wall_ns() - PROMPT_SILENCE_NS;
+    prompt->state = PROMPT_COMES;
+    output_make_room(slot->config.output);
+}
+
+/* Its stream, with the test that has been in progress the longest; without any, the command is it.
+ */
+static void find_test(const struct slot *slot, struct mux_link_stats *stats) {
+    if (slot->out.link)
+        node_link_stats(slot->out.link, stats);
+    if (stats->tests || !slot->config.test)
+        return;
+    stats->tests = 1;
+    stats->oldest_id = mux_span_text(slot->config.test);
+    stats->oldest_age_ns = loop_now_ns(slot->config.loop) - slot->begun_ns;
+}
+
+static bool report_prompt(struct slot *slot, bool is_over) {
+    struct prompt_event event;
+    struct mux_link_stats stats = {0};
+    struct mux_packet packet;
+    find_test(slot, &stats);
+    prompt_event_make(&event, prompt_of(slot), is_over, stats.oldest_id,
+                      &slot->config.output->config->mask, &packet);
+    output_complete(slot->config.output, &packet);
+    return node_add_up(slot->config.node, NULL, &packet);
+}
+
+/* It is over when something is written, or when the command has ended. */
+static void follow_prompt(struct slot *slot, uint64_t now_ns) {
+    struct prompt *prompt = prompt_of(slot);
+    bool is_over = prompt->is_fresh || slot->state != SLOT_RUNNING;
+    if (prompt->is_fresh)
+        loop_at(slot->config.loop, &slot->silence, now_ns + PROMPT_SILENCE_NS);
+    prompt->is_fresh = false;
+    if (is_over && prompt->state == PROMPT_COMES)
+        prompt->state = PROMPT_NONE;
+    if (is_over && prompt->state == PROMPT_WAITS)
+        prompt->state = PROMPT_GOES;
+    if (prompt->state == PROMPT_COMES && report_prompt(slot, false))
+        prompt->state = PROMPT_WAITS;
+    if (prompt->state == PROMPT_GOES && report_prompt(slot, true))
+        prompt->state = PROMPT_NONE;
+}
+
+static bool has_prompt_to_report(const struct slot *slot) {
+    const struct prompt *prompt = &slot->config.output->prompt;
+    return prompt->is_fresh || prompt->state == PROMPT_COMES || prompt->state == PROMPT_GOES ||
+           (prompt->state == PROMPT_WAITS && slot->state != SLOT_RUNNING);
+}
+
+/*
+ * ---- reports ----
+ */
+
 static uint64_t reports_deadline_ns(const struct loop_client *client) {
     const struct slot *slot = LOOP_OWNER(client, struct slot, reports);
-    return slot->state == SLOT_REPORTING ? 0 : UINT64_MAX;
+    bool is_due =
+        slot->state == SLOT_REPORTING || slot->stack.is_ready || has_prompt_to_report(slot);
+    return is_due ? 0 : UINT64_MAX;
+}
+
+static struct mux_span taken_name(const uint8_t *name, bool has, size_t len) {
+    return mux_span(has ? name : NULL, len);
+}
+
+static void report_stack(struct slot *slot) {
+    struct slot_stack *stack = &slot->stack;
+    static char text[OUTPUT_GROWTH * HANG_OUTPUT_BYTES]; /* large, and used once */
+    uint64_t count = stack->hang.output_count;
+    size_t len = count < HANG_OUTPUT_BYTES ? (size_t)count : HANG_OUTPUT_BYTES;
+    len = output_readable(mux_span(stack->hang.output, len), text);
+    mask_text(&slot->config.output->config->mask, (uint8_t *)text, len);
+    struct mux_packet packet = {
+        .eof = true,
+        .test_id = taken_name(stack->test_id, stack->has_test, stack->test_id_len),
+        .mime = mux_span_text("text/plain;charset=utf8"),
+        .file_name = mux_span_text("on-hang"),
+        .file_content = mux_span(text, len),
+        .route = taken_name(stack->route, stack->has_route, stack->route_len),
+    };
+    output_complete(slot->config.output, &packet);
+    if (!node_add_up(slot->config.node, NULL, &packet))
+        return;
+    if (count > HANG_OUTPUT_BYTES)
+        output_count_cut(slot->config.output, count - HANG_OUTPUT_BYTES);
+    stack->is_ready = false;
+    advance(slot);
+}
+
+static void report_end(struct slot *slot) {
+    struct exit_event event;
+    struct mux_packet packet;
+    exit_event_make(&event, slot, &packet);
+    output_complete(slot->config.output, &packet);
+    if (!node_add_up(slot->config.node, NULL, &packet))
+        return;
+    set_state(slot, SLOT_ENDED);
+    if (slot->terminal >= 0)
+        close(slot->terminal);
+    slot->terminal = -1;
+    loop_leave(&slot->reports);
+    loop_cancel(slot->config.loop, &slot->silence);
+    slot->config.ended(slot);
 }
 
 static void report(struct loop_client *client, uint64_t now_ns) {
     struct slot *slot = LOOP_OWNER(client, struct slot, reports);
-    struct exit_event event;
-    struct mux_packet packet;
-    (void)now_ns;
-    if (slot->state != SLOT_REPORTING)
-        return;
-    exit_event_make(&event, slot, &packet);
-    if (!node_add_up(slot->config.node, NULL, &packet))
-        return;
-    set_state(slot, SLOT_ENDED);
-    loop_leave(&slot->reports);
-    slot->config.ended(slot);
+    follow_prompt(slot, now_ns);
+    if (slot->stack.is_ready)
+        report_stack(slot);
+    if (slot->state == SLOT_REPORTING && prompt_of(slot)->state == PROMPT_NONE)
+        report_end(slot);
 }
 
 /* Reads on while something is there; what another process holds open is left after a while. */
 static void look_for_rest(struct slot *slot, uint64_t now_ns) {
     bool has_more = (slot->out.link && node_link_unread(slot->out.link)) ||
                     (slot->err.link && node_link_unread(slot->err.link));
-    if (has_more)
+    if (has_more || slot->stack.is_ready)
         loop_at(slot->config.loop, &slot->looks, now_ns + LINGER_NS);
     else
         close_streams(slot);
+}
+
+/* Nothing that was started on purpose runs any more. */
+static void end_rest(struct slot *slot, uint64_t now_ns) {
+    set_state(slot, SLOT_READING);
+    group_kill(&slot->group);
+    orphans_kill();
+    slot->knows_memory_kills = group_memory_kills(&slot->group, &slot->memory_kills);
+    group_close(&slot->group);
+    loop_at(slot->config.loop, &slot->looks, now_ns + LINGER_NS);
+    advance(slot);
 }
 
 static void command_ended(struct child *child, const struct child_end *end, uint64_t now_ns) {
     struct slot *slot = LOOP_OWNER(child, struct slot, child);
     slot->end = *end;
     slot->ended_ns = now_ns;
-    set_state(slot, SLOT_READING);
-    orphans_kill();
     loop_cancel(slot->config.loop, &slot->escalate);
-    loop_at(slot->config.loop, &slot->looks, now_ns + LINGER_NS);
-    advance(slot);
+    loop_cancel(slot->config.loop, &slot->looks);
+    set_state(slot, SLOT_LOOKED_AT);
+    if (hang_runs(&slot->stack.hang))
+        hang_kill(&slot->stack.hang);
+    else
+        end_rest(slot, now_ns);
 }
 
 /*
  * ---- limits ----
  */
 
+static void stop_step(struct slot *slot, enum slot_stop step);
+
+static void hang_over(struct hang *hang, uint64_t now_ns) {
+    struct slot *slot = LOOP_OWNER(hang, struct slot, stack.hang);
+    slot->stack.is_ready = true;
+    if (slot->state == SLOT_LOOKED_AT)
+        end_rest(slot, now_ns);
+    else if (slot->stop == SLOT_STOP_STACK)
+        stop_step(slot, SLOT_STOP_TERM);
+}
+
+static void keep_name(struct mux_span name, uint8_t *out, bool *has, size_t *len, size_t most) {
+    *has = name.data && name.len <= most;
+    *len = *has ? name.len : 0;
+    if (*len)
+        memcpy(out, name.data, *len);
+}
+
+/* False: there is no command for that, or it cannot be run. */
+static bool look_at_hang(struct slot *slot) {
+    struct slot_stack *stack = &slot->stack;
+    struct mux_link_stats stats = {0};
+    struct transport_failure failure;
+    const struct hang_config config = {
+        .loop = slot->config.loop,
+        .children = slot->config.children,
+        .command = slot->config.limits.hang_command,
+        .pid = slot->child.pid,
+        .over = hang_over,
+    };
+    if (!config.command)
+        return false;
+    find_test(slot, &stats);
+    keep_name(stats.oldest_id, stack->test_id, &stack->has_test, &stack->test_id_len,
+              sizeof stack->test_id);
+    keep_name(stats.oldest_route, stack->route, &stack->has_route, &stack->route_len,
+              sizeof stack->route);
+    return hang_start(&stack->hang, &config, &failure);
+}
+
 static void stop_step(struct slot *slot, enum slot_stop step) {
     assert(step > slot->stop);
     slot->stop = step;
-    child_signal(&slot->child, step == SLOT_STOP_STACK  ? slot->config.limits.hang_signal
-                               : step == SLOT_STOP_TERM ? SIGTERM
-                                                        : SIGKILL);
+    if (step == SLOT_STOP_STACK && look_at_hang(slot))
+        return;
+    int signals[] = {[SLOT_STOP_STACK] = slot->config.limits.hang_signal,
+                     [SLOT_STOP_TERM] = SIGTERM,
+                     [SLOT_STOP_KILL] = SIGKILL};
+    if (signals[step])
+        child_signal(&slot->child, signals[step]);
+    if (step == SLOT_STOP_KILL)
+        group_kill(&slot->group);
     if (step < SLOT_STOP_KILL)
         loop_at(slot->config.loop, &slot->escalate,
                 loop_now_ns(slot->config.loop) + slot->config.limits.grace_ns);
@@ -144,6 +327,12 @@ static void escalate(struct timer *timer, uint64_t now_ns) {
     struct slot *slot = LOOP_OWNER(timer, struct slot, escalate);
     (void)now_ns;
     stop_step(slot, slot->stop + 1);
+}
+
+bool slot_resize(struct slot *slot, struct terminal_window window) {
+    if (slot->terminal >= 0)
+        terminal_resize(slot->terminal, window);
+    return slot->terminal >= 0;
 }
 
 void slot_stop(struct slot *slot, const char *why) {
@@ -161,7 +350,9 @@ __attribute__((format(printf, 2, 3))) static void hang(struct slot *slot, const 
     va_start(arguments, format);
     vsnprintf(slot->why, sizeof slot->why, format, arguments);
     va_end(arguments);
-    stop_step(slot, slot->config.limits.hang_signal ? SLOT_STOP_STACK : SLOT_STOP_TERM);
+    const struct slot_limits *limits = &slot->config.limits;
+    bool brings_stack = limits->hang_signal || limits->hang_command;
+    stop_step(slot, brings_stack ? SLOT_STOP_STACK : SLOT_STOP_TERM);
 }
 
 /* A limit that is not beyond: how long it still lasts. */
@@ -175,15 +366,26 @@ static double seconds(uint64_t ns) {
 
 static void note_output(struct slot *slot, uint64_t now_ns, struct mux_link_stats *out) {
     struct mux_link_stats err = {0};
-    if (slot->out.link)
-        node_link_stats(slot->out.link, out);
+    find_test(slot, out);
     if (slot->err.link)
         node_link_stats(slot->err.link, &err);
-    uint64_t bytes = out->received_bytes + err.received_bytes;
+    /* what is typed is a sign of life, too */
+    uint64_t bytes = out->received_bytes + err.received_bytes + out->sent_down_bytes;
     if (bytes == slot->output_bytes)
         return;
     slot->output_bytes = bytes;
     slot->output_ns = now_ns;
+}
+
+/* A test at whose prompt somebody has typed has no time limit: it is being debugged. */
+static void note_debugging(struct slot *slot, const struct mux_link_stats *out) {
+    bool is_typed = out->sent_down_bytes != slot->typed_bytes;
+    if (out->oldest_age_ns < slot->test_age_ns)
+        slot->is_debugged = false; /* another test */
+    if (is_typed && prompt_of(slot)->state != PROMPT_NONE)
+        slot->is_debugged = true;
+    slot->typed_bytes = out->sent_down_bytes;
+    slot->test_age_ns = out->oldest_age_ns;
 }
 
 static uint64_t least(uint64_t a, uint64_t b) {
@@ -202,12 +404,14 @@ static void look_at_limits(struct slot *slot, uint64_t now_ns) {
     const struct slot_limits *limits = &slot->config.limits;
     struct mux_link_stats out = {0};
     note_output(slot, now_ns, &out);
+    note_debugging(slot, &out);
+    uint64_t test_ns = out.tests && !slot->is_debugged ? limits->test_ns : 0;
     uint64_t command_ns = left_ns(limits->command_ns, now_ns - slot->begun_ns);
     if (command_ns == 0)
         hang(slot, "it ran longer than %g s", seconds(limits->command_ns));
     else if (left_ns(limits->silence_ns, now_ns - slot->output_ns) == 0)
         hang(slot, "no output for %g s", seconds(limits->silence_ns));
-    else if (left_ns(out.tests ? limits->test_ns : 0, out.oldest_age_ns) == 0)
+    else if (left_ns(test_ns, out.oldest_age_ns) == 0)
         hang(slot, "%.*s ran longer than %g s", (int)least(out.oldest_id.len, NAME_SHOWN_BYTES),
              (const char *)out.oldest_id.data, seconds(limits->test_ns));
     loop_at(slot->config.loop, &slot->looks, now_ns + look_after_ns(limits, command_ns));
@@ -228,6 +432,7 @@ static void look(struct timer *timer, uint64_t now_ns) {
 /* [0]: we read or write, [1]: the command does. */
 struct ends {
     int input[2], out[2], err[2];
+    char terminal[TERMINAL_PATH_BYTES]; /* "": these are pipes */
 };
 
 static void close_ends(int ends[2]) {
@@ -256,6 +461,10 @@ static bool start_command(struct slot *slot, const struct ends *ends,
     const struct slot_config *config = &slot->config;
     const struct child_config child = {
         .arguments = config->arguments,
+        .environment = config->environment,
+        .directory = config->directory,
+        .cgroup = slot->group.folder,
+        .terminal = *ends->terminal ? ends->terminal : NULL,
         .descriptors = {config->input >= 0 ? config->input : ends->input[1], ends->out[1],
                         ends->err[1]},
         .kill_group = true,
@@ -292,24 +501,31 @@ static void abandon(struct slot *slot, struct transport_conn *conn) {
         loop_abandon(slot->config.loop, conn);
 }
 
-/* Either of them may be missing: *failure says why. Those that are there are the node's. */
+/*
+ * Any of them may be missing: *failure says why. Those that are there are the node's. On a terminal
+ * there is no stderr.
+ */
 static bool adopt_all(struct slot *slot, struct node_adoption *out, struct node_adoption *err,
                       struct transport_failure *failure) {
-    if (!out->conn || !err->conn || (out->way_down && !out->down_conn)) {
+    bool has_err = !slot->config.has_terminal;
+    if (!out->conn || (has_err && !err->conn) || (out->way_down && !out->down_conn)) {
         abandon(slot, out->conn);
         abandon(slot, out->down_conn);
         abandon(slot, err->conn);
         return false;
     }
     bool adopted = adopt(&slot->out, out);
-    adopted = adopt(&slot->err, err) && adopted;
+    if (has_err)
+        adopted = adopt(&slot->err, err) && adopted;
+    slot->err.ended = !has_err;
+    slot->config.output->stderr_link = slot->err.link;
     if (!adopted)
         *failure = (struct transport_failure){.error = ENOMEM, .operation = "links"};
     return adopted;
 }
 
 static bool open_streams(struct slot *slot, struct ends *ends, struct transport_failure *failure) {
-    bool is_piped = slot->config.input < 0;
+    bool is_piped = slot->config.input < 0 || slot->config.has_terminal;
     slot->out.slot = slot->err.slot = slot;
     struct node_adoption out = {
         .conn = attach(slot, &ends->out[0], false, failure),
@@ -319,13 +535,31 @@ static bool open_streams(struct slot *slot, struct ends *ends, struct transport_
         .kind = MUX_LINK_WORKER,
     };
     struct node_adoption err = {
-        .conn = attach(slot, &ends->err[0], false, failure),
+        .conn = slot->config.has_terminal ? NULL : attach(slot, &ends->err[0], false, failure),
         .kind = MUX_LINK_STDERR,
     };
     return adopt_all(slot, &out, &err, failure);
 }
 
+/* What is typed goes by a descriptor of its own: that this ends does not end the output. */
+static bool make_terminal(struct slot *slot, struct ends *ends, struct transport_failure *failure) {
+    struct terminal terminal;
+    if (!terminal_open(&terminal, failure))
+        return false;
+    memcpy(ends->terminal, terminal.path, sizeof ends->terminal);
+    ends->out[0] = terminal.master;
+    ends->out[1] = terminal.slave;
+    ends->input[0] = fcntl(terminal.master, F_DUPFD_CLOEXEC, 0);
+    slot->terminal = fcntl(terminal.master, F_DUPFD_CLOEXEC, 0);
+    if (ends->input[0] >= 0 && slot->terminal >= 0)
+        return true;
+    *failure = (struct transport_failure){.error = errno, .operation = "dup"};
+    return false;
+}
+
 static bool make_pipes(struct slot *slot, struct ends *ends, struct transport_failure *failure) {
+    if (slot->config.has_terminal)
+        return make_terminal(slot, ends, failure);
     if ((slot->config.input >= 0 || make_pipe(ends->input, true)) && make_pipe(ends->out, false) &&
         make_pipe(ends->err, false))
         return true;
@@ -333,23 +567,39 @@ static bool make_pipes(struct slot *slot, struct ends *ends, struct transport_fa
     return false;
 }
 
-bool slot_start(struct slot *slot, const struct slot_config *config,
-                struct transport_failure *failure) {
-    struct ends ends = {{-1, -1}, {-1, -1}, {-1, -1}};
+/* It runs, but what it writes cannot be read: it ends at once, and the streams that are missing. */
+static void give_up(struct slot *slot, const struct transport_failure *failure) {
+    snprintf(slot->why, sizeof slot->why, "its output cannot be read (%s: %s)", failure->operation,
+             strerror(failure->error));
+    slot->out.ended = !slot->out.link;
+    slot->err.ended = !slot->err.link;
+    stop_step(slot, SLOT_STOP_KILL);
+}
+
+static void report_failure(struct slot *slot) {
+    group_close(&slot->group);
+    set_state(slot, SLOT_REPORTING);
+}
+
+void slot_start(struct slot *slot, const struct slot_config *config) {
+    struct ends ends = {{-1, -1}, {-1, -1}, {-1, -1}, ""};
+    struct transport_failure failure;
     *slot = (struct slot){.config = *config,
+                          .terminal = -1,
                           .looks = {.run = look},
                           .escalate = {.run = escalate},
+                          .silence = {.run = silent},
                           .reports = {.deadline_ns = reports_deadline_ns, .work = report}};
-    bool started = make_pipes(slot, &ends, failure) && start_command(slot, &ends, failure);
-    if (started && !open_streams(slot, &ends, failure)) {
-        child_signal(&slot->child, SIGKILL);
-        started = false;
-    }
+    group_open(&slot->group);
+    bool started =
+        make_pipes(slot, &ends, &slot->failure) && start_command(slot, &ends, &slot->failure);
+    if (started && !open_streams(slot, &ends, &failure))
+        give_up(slot, &failure);
     close_all(&ends);
-    if (!started)
-        return false;
-    slot->begun_ns = slot->output_ns = loop_now_ns(config->loop);
+    slot->begun_ns = slot->ended_ns = slot->output_ns = loop_now_ns(config->loop);
     loop_join(config->loop, &slot->reports);
-    look_at_limits(slot, slot->begun_ns);
-    return true;
+    if (started)
+        look_at_limits(slot, slot->begun_ns);
+    else
+        report_failure(slot);
 }

@@ -9,26 +9,37 @@
 #ifndef TOOLS_AGENT_SLOT_H
 #define TOOLS_AGENT_SLOT_H
 
+#include "tools/agent/group.h"
+#include "tools/agent/hang.h"
+#include "tools/agent/output.h"
+#include "tools/agent/terminal.h"
 #include "tools/base/children.h"
 #include "tools/node/node.h"
 
 struct slot;
 
 struct slot_limits {
-    uint64_t command_ns; /* from start to end; 0: none, as for the next two */
-    uint64_t silence_ns; /* without output */
-    uint64_t test_ns;    /* of one test */
-    uint64_t grace_ns;   /* between the signals that stop a command */
-    int hang_signal;     /* sent first by a limit, to bring a stack; 0: none */
+    uint64_t command_ns;      /* from start to end; 0: none, as for the next two */
+    uint64_t silence_ns;      /* without output */
+    uint64_t test_ns;         /* of one test */
+    uint64_t grace_ns;        /* between the signals that stop a command */
+    int hang_signal;          /* sent first by a limit, to bring a stack; 0: none */
+    const char *hang_command; /* or run first, see hang.h; NULL: none */
 };
 
 struct slot_config {
     struct node *node;
     struct loop *loop;
     struct children *children;
-    const char *const *arguments; /* [0] is looked up in PATH; NULL at the end */
+    struct output *output;          /* the editor of the node's mux */
+    const char *const *arguments;   /* [0] is looked up in PATH; NULL at the end */
+    const char *const *environment; /* NULL: ours */
+    const char *directory;          /* NULL: ours */
+    const char *test;               /* that the command is as a whole; NULL: it is none */
     /* The command's stdin: one of our descriptors; -1: packets from above, on the bare link. */
     int input;
+    /* Its stdin, stdout and stderr are a terminal, on which the packets from above are typed. */
+    bool has_terminal;
     struct slot_limits limits;
     void *user;
     /* All that it had to say is on its way up. The slot may be freed. */
@@ -37,16 +48,20 @@ struct slot_config {
 
 enum slot_state {
     SLOT_RUNNING,
+    SLOT_LOOKED_AT, /* the command has ended, and what looks at it is being ended */
     SLOT_READING,   /* the command has ended: what it wrote is read */
     SLOT_CLOSING,   /* its links are ending */
     SLOT_REPORTING, /* how it ended waits for room on the way up */
     SLOT_ENDED,
 };
 
-/* How far the command is being stopped. Each step follows the one before by the grace. */
+/*
+ * How far the command is being stopped. Each step follows the one before by the grace, or when the
+ * command that brings a stack has ended.
+ */
 enum slot_stop {
     SLOT_STOP_NONE,
-    SLOT_STOP_STACK, /* the signal that brings a stack was sent */
+    SLOT_STOP_STACK, /* the signal that brings a stack was sent, or the command runs that does */
     SLOT_STOP_TERM,
     SLOT_STOP_KILL,
 };
@@ -57,14 +72,33 @@ struct slot_stream {
     bool ended;             /* nothing more comes */
 };
 
+/* What the command for hangs has to say, and the test that hangs. */
+struct slot_stack {
+    struct hang hang;
+    bool is_ready; /* it waits for room on the way up */
+    bool has_test, has_route;
+    size_t test_id_len, route_len;
+    uint8_t test_id[1024], route[1024];
+};
+
 struct slot {
     struct slot_config config;
     enum slot_state state;
     enum slot_stop stop;
+    struct transport_failure failure; /* error not 0: the command did not start */
+    struct group group;
     struct child child;
     struct child_end end;
+    bool knows_memory_kills;
+    uint64_t memory_kills; /* processes that the kernel has killed for want of memory */
     struct slot_stream out, err;
+    int terminal; /* our side of it, for its size; -1: there is none */
     struct loop_client reports;
+    struct slot_stack stack;
+    struct timer silence;  /* of what may be a prompt */
+    uint64_t typed_bytes;  /* sent to its stdin so far */
+    bool is_debugged;      /* somebody has typed at a prompt of the test that runs */
+    uint64_t test_age_ns;  /* of the oldest test, when it was last looked at */
     struct timer looks;    /* at the limits, then at what is left to read */
     struct timer escalate; /* the next step of stopping */
     uint64_t begun_ns, ended_ns;
@@ -74,11 +108,26 @@ struct slot {
 };
 
 /*
- * False with *failure: the command does not run ("exec": it cannot be run). The slot may be freed
- * when no child runs any more.
+ * Starts the command. When that fails (slot->failure: "exec", "chdir", "pipe") this is what is
+ * reported, and then, as always, config->ended is called, in a later step of the loop.
  */
-bool slot_start(struct slot *slot, const struct slot_config *config,
-                struct transport_failure *failure);
+void slot_start(struct slot *slot, const struct slot_config *config);
+
+/* Did the command start? */
+static inline bool slot_has_started(const struct slot *slot) {
+    return slot->failure.error == 0;
+}
+
+/*
+ * What became of the command, a clause for people: "exited with status 3", "was killed by SIGSEGV
+ * (core dumped)", "was killed by SIGKILL (out of memory)", "did not start: exec: Permission
+ * denied". Once it has ended.
+ */
+#define SLOT_FATE_BYTES 256
+void slot_fate(const struct slot *slot, char out[SLOT_FATE_BYTES]);
+
+/* The size of its terminal. False: it has none. */
+bool slot_resize(struct slot *slot, struct terminal_window window);
 
 /* Stops the command: TERM now, KILL after the grace; a second call: KILL now. `why` is a clause. */
 void slot_stop(struct slot *slot, const char *why);

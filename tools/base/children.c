@@ -2,12 +2,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
+#include <pthread.h>
 #include <signal.h>
-#include <spawn.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-extern char **environ;
 
 #define STANDARD_DESCRIPTORS 3
 
@@ -61,85 +62,147 @@ void children_open(struct children *children, struct signals *signals) {
     signals_catch(signals, SIGCHLD, child_ended, children);
 }
 
-/* Copies beyond the standard ones, so that no dup2() hits one that is still needed. */
-static bool lift(const int from[STANDARD_DESCRIPTORS], int to[STANDARD_DESCRIPTORS]) {
-    for (int i = 0; i < STANDARD_DESCRIPTORS; i++)
-        to[i] = -1;
+/*
+ * ---- in the child, which has a copy of our memory: only calls that take no lock ----
+ */
+
+/* Beyond the standard ones first, so that no dup2() hits one that is still needed. */
+static bool take_descriptors(const int from[STANDARD_DESCRIPTORS]) {
+    int fds[STANDARD_DESCRIPTORS];
     for (int i = 0; i < STANDARD_DESCRIPTORS; i++) {
-        to[i] = fcntl(from[i], F_DUPFD_CLOEXEC, STANDARD_DESCRIPTORS);
-        if (to[i] < 0)
+        fds[i] = fcntl(from[i], F_DUPFD, STANDARD_DESCRIPTORS);
+        if (fds[i] < 0)
             return false;
     }
+    for (int i = 0; i < STANDARD_DESCRIPTORS; i++)
+        if (dup2(fds[i], i) < 0)
+            return false;
     return true;
 }
 
-static void drop(const int fds[STANDARD_DESCRIPTORS]) {
-    for (int i = 0; i < STANDARD_DESCRIPTORS; i++)
-        if (fds[i] >= 0)
-            close(fds[i]);
+/* The first terminal that the leader of a new session opens becomes its controlling one. */
+static bool take_terminal(const char *path) {
+    int fd = open(path, O_RDWR);
+    return fd >= 0 && take_descriptors((const int[]){fd, fd, fd});
 }
 
-static int arrange_descriptors(posix_spawn_file_actions_t *actions, const char *directory,
-                               const int fds[STANDARD_DESCRIPTORS]) {
-    int error = directory ? posix_spawn_file_actions_addchdir_np(actions, directory) : 0;
-    for (int i = 0; i < STANDARD_DESCRIPTORS && !error; i++)
-        error = posix_spawn_file_actions_adddup2(actions, fds[i], i);
-    return error ? error : posix_spawn_file_actions_addclosefrom_np(actions, STANDARD_DESCRIPTORS);
-}
-
-/* A group of its own; no signal blocked or ignored, as from a shell. */
-static int arrange_process(posix_spawnattr_t *attributes) {
-    sigset_t none, all;
+/* No signal blocked or ignored, as from a shell. */
+static void take_signals(void) {
+    const struct sigaction usual = {.sa_handler = SIG_DFL};
+    sigset_t none;
+    for (int number = 1; number < SIGNALS_MAX; number++)
+        sigaction(number, &usual, NULL); /* fails for those that cannot be caught */
     sigemptyset(&none);
-    sigfillset(&all);
-    int error = posix_spawnattr_setpgroup(attributes, 0);
-    error = error ? error : posix_spawnattr_setsigmask(attributes, &none);
-    error = error ? error : posix_spawnattr_setsigdefault(attributes, &all);
-    return error ? error
-                 : posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETPGROUP |
-                                                            POSIX_SPAWN_SETSIGMASK |
-                                                            POSIX_SPAWN_SETSIGDEF);
+    sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static int spawn(const struct child_config *config, const int fds[STANDARD_DESCRIPTORS],
-                 pid_t *pid) {
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    int error = posix_spawn_file_actions_init(&actions);
-    if (error)
-        return error;
-    error = posix_spawnattr_init(&attributes);
-    if (!error) {
-        error = arrange_descriptors(&actions, config->directory, fds);
-        error = error ? error : arrange_process(&attributes);
-        error = error ? error
-                      : posix_spawnp(pid, config->arguments[0], &actions, &attributes,
-                                     (char *const *)config->arguments,
-                                     config->environment ? (char *const *)config->environment
-                                                         : environ);
-        posix_spawnattr_destroy(&attributes);
-    }
-    posix_spawn_file_actions_destroy(&actions);
-    return error;
+/* A group of its own, or a session. It does not outlive us for long. */
+static bool stand_apart(const struct child_config *config, pid_t parent) {
+    bool apart = config->terminal ? setsid() >= 0 : setpgid(0, 0) == 0;
+    int number = config->death_signal ? config->death_signal : SIGKILL;
+    return apart && prctl(PR_SET_PDEATHSIG, number) == 0 && getppid() == parent;
+}
+
+/* The step in which it fails goes to the parent, with errno. */
+enum step { STEP_PROCESS, STEP_DESCRIPTORS, STEP_CHDIR, STEP_EXEC };
+
+static const char *const step_names[] = {
+    [STEP_PROCESS] = "setpgid",
+    [STEP_DESCRIPTORS] = "dup",
+    [STEP_CHDIR] = "chdir",
+    [STEP_EXEC] = "exec",
+};
+
+struct step_failure {
+    enum step step;
+    int error;
+};
+
+static enum step become(const struct child_config *config, pid_t parent, int report) {
+    take_signals();
+    if (!stand_apart(config, parent))
+        return STEP_PROCESS;
+    if (!(config->terminal ? take_terminal(config->terminal)
+                           : take_descriptors(config->descriptors)))
+        return STEP_DESCRIPTORS;
+    close_range(STANDARD_DESCRIPTORS, (unsigned)report - 1, 0);
+    close_range((unsigned)report + 1, ~0U, 0);
+    if (config->directory && chdir(config->directory) < 0)
+        return STEP_CHDIR;
+    execvpe(config->arguments[0], (char *const *)config->arguments,
+            config->environment ? (char *const *)config->environment : environ);
+    return STEP_EXEC;
+}
+
+static _Noreturn void run_child(const struct child_config *config, pid_t parent, int report) {
+    enum step step = become(config, parent, report);
+    const struct step_failure failure = {step, errno};
+    ssize_t ignored = write(report, &failure, sizeof failure);
+    (void)ignored;
+    _exit(127);
+}
+
+/*
+ * ---- in ours ----
+ */
+
+/* fork(), right into a cgroup if there is one: to move a process there later takes milliseconds. */
+static pid_t clone_into(int cgroup) {
+    struct clone_args arguments = {.exit_signal = SIGCHLD};
+    if (!cgroup)
+        return fork();
+    arguments.flags = CLONE_INTO_CGROUP;
+    arguments.cgroup = (uint64_t)cgroup;
+    return (pid_t)syscall(SYS_clone3, &arguments, sizeof arguments);
+}
+
+/* No handler of ours may run in the child: it would write to the pipe that we share. */
+static pid_t clone_quietly(const struct child_config *config, int report) {
+    sigset_t all, before;
+    pid_t parent = getpid();
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    pid_t pid = clone_into(config->cgroup);
+    if (pid == 0)
+        run_child(config, parent, report);
+    int error = errno;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = error;
+    return pid;
+}
+
+/* Until it has called exec(), or says why not. */
+static bool await_exec(int report, pid_t pid, struct transport_failure *failure) {
+    struct step_failure told;
+    ssize_t len;
+    while ((len = read(report, &told, sizeof told)) < 0 && errno == EINTR)
+        ;
+    if (len != sizeof told)
+        return true;
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    *failure = (struct transport_failure){.error = told.error, .operation = step_names[told.step]};
+    return false;
 }
 
 bool child_start(struct children *children, struct child *child, const struct child_config *config,
                  struct transport_failure *failure) {
-    int fds[STANDARD_DESCRIPTORS];
+    int report[2];
     *child = (struct child){.kill_group = config->kill_group, .ended = config->ended};
     mux_list_init(&child->in_running);
-    if (!lift(config->descriptors, fds)) {
-        *failure = (struct transport_failure){.error = errno, .operation = "dup"};
-        drop(fds);
+    if (pipe2(report, O_CLOEXEC) < 0) {
+        *failure = (struct transport_failure){.error = errno, .operation = "pipe"};
         return false;
     }
-    int error = spawn(config, fds, &child->pid);
-    drop(fds);
-    if (error) {
-        child->pid = 0;
-        *failure = (struct transport_failure){.error = error, .operation = "exec"};
+    pid_t pid = clone_quietly(config, report[1]);
+    if (pid < 0)
+        *failure = (struct transport_failure){.error = errno, .operation = "fork"};
+    close(report[1]);
+    bool started = pid > 0 && await_exec(report[0], pid, failure);
+    close(report[0]);
+    if (!started)
         return false;
-    }
+    child->pid = pid;
     mux_list_append(&children->running, &child->in_running);
     return true;
 }

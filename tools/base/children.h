@@ -1,12 +1,12 @@
 /*
  * Child processes on a loop: each in a process group of its own, with the three descriptors that it
- * is given and nothing else. How one ended and what it used is one call of its owner, from
- * loop_step(). SIGCHLD tells (signals.h); it works in every engine and needs no call that a sandbox
- * may forbid.
+ * is given and nothing else; killed when we are. How one ended and what it used is one call of its
+ * owner, from loop_step(). SIGCHLD tells (signals.h); it works in every engine and needs no call
+ * that a sandbox may forbid.
  *
  * Starting one blocks until it has called exec() or failed to. Its peak memory counts from that of
- * the process which starts it (vfork shares it until exec), so a program that reports memory starts
- * children from a small process.
+ * the process which starts it, so a program that reports memory starts children from a small
+ * process.
  */
 #ifndef TOOLS_BASE_CHILDREN_H
 #define TOOLS_BASE_CHILDREN_H
@@ -42,12 +42,19 @@ struct child_config {
     const char *const *arguments;   /* [0] is looked up in PATH; NULL at the end */
     const char *const *environment; /* NULL: ours */
     const char *directory;          /* NULL: ours */
+    int cgroup;                     /* the folder of the cgroup (v2) that it begins in; 0: ours */
     int descriptors[3]; /* its stdin, stdout, stderr: any of ours; they stay open here */
+    /*
+     * Not NULL: these are this terminal instead, opened by its path. It is the controlling terminal
+     * of the child, which has a session of its own.
+     */
+    const char *terminal;
     /*
      * When the process has ended, what is left of its group is killed before the group's number can
      * be another's.
      */
     bool kill_group;
+    int death_signal; /* that it gets when we die; 0: KILL */
     /* Called once. The child may be started again here, or freed. */
     void (*ended)(struct child *child, const struct child_end *end, uint64_t now_ns);
 };
@@ -55,7 +62,10 @@ struct child_config {
 /* Catches SIGCHLD. */
 void children_open(struct children *children, struct signals *signals);
 
-/* False with *failure ("exec": the command cannot be run): nothing was started. */
+/*
+ * False with *failure ("exec": the command cannot be run; "chdir": its directory cannot be
+ * entered; "fork" and the like): nothing was started.
+ */
 bool child_start(struct children *children, struct child *child, const struct child_config *config,
                  struct transport_failure *failure);
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define NS_PER_MS 1000000u
+#define NS_PER_S 1000000000u
 
 static void put(struct json *json, const char *text, size_t len) {
     if (len > json_room(json)) {
@@ -93,6 +94,15 @@ void json_put_seconds(struct json *json, uint64_t ns) {
         (size_t)snprintf(text, sizeof text, "%" PRIu64 ".%03u", ms / 1000, (unsigned)(ms % 1000)));
 }
 
+void json_put_signed_seconds(struct json *json, int64_t ns) {
+    char text[40];
+    uint64_t size_ns = ns < 0 ? -(uint64_t)ns : (uint64_t)ns;
+    begin_value(json);
+    put(json, text,
+        (size_t)snprintf(text, sizeof text, "%s%" PRIu64 ".%09u", ns < 0 ? "-" : "",
+                         size_ns / NS_PER_S, (unsigned)(size_ns % NS_PER_S)));
+}
+
 void json_put_bool(struct json *json, bool value) {
     begin_value(json);
     put_text(json, value ? "true" : "false");
@@ -106,4 +116,19 @@ void json_put_null(struct json *json) {
 void json_put_line_end(struct json *json) {
     put(json, "\n", 1);
     json->needs_comma = false;
+}
+
+void json_put_member_text(struct json *json, const char *key, const char *text) {
+    json_put_key(json, key);
+    json_put_text(json, mux_span_text(text));
+}
+
+void json_put_member_number(struct json *json, const char *key, uint64_t number) {
+    json_put_key(json, key);
+    json_put_number(json, number);
+}
+
+void json_put_member_bool(struct json *json, const char *key, bool value) {
+    json_put_key(json, key);
+    json_put_bool(json, value);
 }

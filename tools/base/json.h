@@ -35,8 +35,15 @@ void json_put_text(struct json *json, struct mux_span text);
 void json_put_number(struct json *json, uint64_t number);
 /* With three digits behind the point. */
 void json_put_seconds(struct json *json, uint64_t ns);
+/* With nine digits, and a minus if it is negative. */
+void json_put_signed_seconds(struct json *json, int64_t ns);
 void json_put_bool(struct json *json, bool value);
 void json_put_null(struct json *json);
+
+/* A member of an object: its name and its value. */
+void json_put_member_text(struct json *json, const char *key, const char *text);
+void json_put_member_number(struct json *json, const char *key, uint64_t number);
+void json_put_member_bool(struct json *json, const char *key, bool value);
 
 /* The end of a line, between documents. */
 void json_put_line_end(struct json *json);

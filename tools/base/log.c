@@ -18,9 +18,13 @@
 #define RETRY_NS 200000000u
 
 void log_open(struct log *log, const char *program) {
-    *log = (struct log){.program = program,
-                        .limiter = mux_limiter_init(LINES_PER_SECOND, LINES_BURST)};
+    log->program = program;
     outlet_open(&log->outlet, STDERR_FILENO);
+    log->limiter = mux_limiter_init(LINES_PER_SECOND, LINES_BURST);
+    log->loop = NULL;
+    log->timer = (struct timer){0};
+    log->suppressed = 0;
+    log->suppressed_total = NULL;
 }
 
 static void write_rest(struct timer *timer, uint64_t now_ns) {

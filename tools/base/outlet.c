@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -32,13 +33,19 @@ static bool is_writable(int fd) {
     return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY;
 }
 
+/* All but the bytes: pages that nothing is written to cost a command's start more than the rest. */
+static void clear(struct outlet *outlet, int fd) {
+    memset(outlet, 0, offsetof(struct outlet, bytes));
+    outlet->fd = fd;
+}
+
 /*
  * A terminal or a pipe opened a second time has its own flags. A regular file never blocks, and a
  * socket, which cannot be opened, is written to with MSG_DONTWAIT.
  */
 void outlet_open(struct outlet *outlet, int fd) {
     struct stat status;
-    *outlet = (struct outlet){.fd = fd};
+    clear(outlet, fd);
     if (!is_writable(fd) || fstat(fd, &status) < 0 || S_ISREG(status.st_mode) ||
         S_ISSOCK(status.st_mode))
         return;

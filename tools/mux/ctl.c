@@ -1,9 +1,10 @@
-/* mux ctl: asks a running muxd how it stands. */
+/* mux ctl: asks a running muxd how it stands, and gives orders to places below it. */
 #include "tools/base/output.h"
 #include "tools/base/text.h"
+#include "tools/mux/control_place.h"
 #include "tools/mux/ctl_words.h"
 #include "tools/mux/mux.h"
-#include "transport/endpoint.h"
+#include "tools/node/view.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -11,35 +12,46 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
-/* A muxd that is alive answers in milliseconds; one with ten thousand links in a second or two. */
-#define ANSWER_MOST_S 10
+/* The longest that a muxd takes, with its newline. */
+#define REQUEST_BYTES 1024
 
 static const char intro[] =
-    "usage: mux ctl unix:PATH status|links|counters [--json] [--watch]\n"
+    "usage: mux ctl unix:PATH status|links|counters|ORDER ROUTE [--json] [--watch]\n"
     "\n"
     "Asks a running muxd (its --control unix:PATH) how it stands. It costs the stream nothing.\n"
+    "Or gives an order to a place below it, through the nodes between, and waits for the answer:\n"
+    "drain, undrain, kick or stop. ROUTE is a route code as that muxd sees it, such as 7/3;\n"
+    ". is that muxd itself.\n"
     "\n"
     "  status      version, uptime, upstream, totals, and what holds links up\n"
     "  links       every link, worst first: state, bytes, packets, tests in progress and for how\n"
     "              long the oldest of them runs\n"
     "  counters    all counters that are not 0\n"
+    "  drain       an agent, one of its slots, or a muxd with all below it takes no new jobs;\n"
+    "              those that run are finished\n"
+    "  undrain     it takes jobs again\n"
+    "  kick        closes a link: a worker's tests fail, a node connects again\n"
+    "  stop        ends what runs: a slot's job, an agent with its jobs, a mux exec's command, "
+    "all\n"
+    "              agents and commands below a muxd (TERM, and KILL after the grace)\n"
     "\n"
     "  mux ctl unix:/run/muxd.ctl status\n"
     "  mux ctl unix:/run/muxd.ctl links --watch\n"
+    "  mux ctl unix:/run/muxd.ctl drain 7/3\n"
     "  mux ctl unix:/run/muxd.ctl links --json | jq '.links[] | select(.tests > 0)'\n";
 
 static const char outro[] =
-    "Exit codes: 0 it has answered; 1 nobody answers there, or stdout could not be written: "
-    "stderr\n"
-    "says why; 2 wrong usage.\n";
+    "Exit codes: 0 it has answered, the order is carried out; 1 nobody answers there, the order "
+    "was\n"
+    "refused or not answered, or stdout could not be written: stderr says why; 2 wrong usage.\n";
 
 struct ctl {
-    const char *place;
+    struct control_place place;
     const char *request;
+    const char *route; /* of an order; NULL: it is a question */
     bool is_json, is_watching;
     FILE *socket;
     char *line; /* the answer */
@@ -84,56 +96,32 @@ static double clock_s(void) {
  * ---- the socket ----
  */
 
-static bool failed(const struct ctl *ctl, const char *operation, int error) {
-    if (error == EACCES || error == EPERM)
-        text_complain("mux ctl: %s: %s: %s: only muxd's user may, and its --control-group",
-                      ctl->place, operation, strerror(error));
-    else if (error == ENOENT || error == ECONNREFUSED)
-        text_complain("mux ctl: %s: %s: %s: is muxd running, with --control %s?", ctl->place,
-                      operation, strerror(error), ctl->place);
-    else
-        text_complain("mux ctl: %s: %s: %s", ctl->place, operation, strerror(error));
-    return false;
-}
-
-static bool connect_to(struct ctl *ctl, const struct transport_address *address) {
-    const struct timeval most = {.tv_sec = ANSWER_MOST_S};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return failed(ctl, "socket", errno);
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof most);
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &most, sizeof most);
-    if (connect(fd, &address->any, address->len) < 0) {
-        int error = errno;
-        close(fd);
-        return failed(ctl, "connect", error);
-    }
-    ctl->socket = fdopen(fd, "r+");
-    return ctl->socket || failed(ctl, "fdopen", errno);
-}
-
-static bool is_closed(int error) {
-    return error == EPIPE || error == ECONNRESET;
+static bool open_socket(struct ctl *ctl, const char *text) {
+    if (!control_place_connect(&ctl->place, "mux ctl", text))
+        return false;
+    ctl->socket = fdopen(ctl->place.fd, "r+");
+    return ctl->socket || control_place_failed(&ctl->place, "fdopen", errno);
 }
 
 /* Sends the request and reads the line that answers it. */
 static bool ask(struct ctl *ctl) {
-    char request[32];
-    size_t len = (size_t)snprintf(request, sizeof request, "%s\n", ctl->request);
+    char request[REQUEST_BYTES];
+    size_t len = (size_t)snprintf(request, sizeof request, "%s%s%s\n", ctl->request,
+                                  ctl->route ? " " : "", ctl->route ? ctl->route : "");
     bool is_sent = output_write(fileno(ctl->socket), request, len);
-    if (!is_sent && !is_closed(errno))
-        return failed(ctl, "send", errno);
+    if (!is_sent && !control_place_is_closed(errno))
+        return control_place_failed(&ctl->place, "send", errno);
     errno = 0;
     /* one that refused us has said why before it closed */
     if (getline(&ctl->line, &ctl->line_room, ctl->socket) > 0 && strchr(ctl->line, '\n'))
         return true;
     if (errno == EAGAIN)
-        text_complain("mux ctl: %s: no answer for %d s", ctl->place, ANSWER_MOST_S);
-    else if (errno && !is_closed(errno))
-        return failed(ctl, "receive", errno);
+        text_complain("mux ctl: %s: no answer for %d s", ctl->place.text, CONTROL_ANSWER_MOST_S);
+    else if (errno && !control_place_is_closed(errno))
+        return control_place_failed(&ctl->place, "receive", errno);
     else
         text_complain("mux ctl: %s: the connection was closed without an answer: muxd has ended",
-                      ctl->place);
+                      ctl->place.text);
     return false;
 }
 
@@ -141,19 +129,18 @@ static bool ask(struct ctl *ctl) {
  * ---- the answer ----
  */
 
-/* Rows of the terminal; 0: it is none, all is shown. */
+/* Rows of the terminal but for what stands below the table; 0: it is none, all is shown. */
 static unsigned terminal_rows(void) {
     struct winsize size;
     if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_row < 4)
         return 0;
-    return size.ws_row - 1u;
+    return size.ws_row - 2u;
 }
 
 static void show_links(struct ctl *ctl, const json_t *answer) {
     double now_s = clock_s();
     unsigned most = ctl->is_watching ? terminal_rows() : 0;
-    ctl_print_links(json_object_get(answer, "links"), json_object_get(ctl->before, "links"),
-                    now_s - ctl->before_s, most);
+    ctl_print_links(answer, ctl->before, now_s - ctl->before_s, most);
     ctl->before_s = now_s;
 }
 
@@ -162,7 +149,7 @@ static bool show(struct ctl *ctl) {
     json_t *answer = json_loads(ctl->line, 0, &error);
     const char *refused = json_string_value(json_object_get(answer, "error"));
     if (!answer || refused) {
-        text_complain("mux ctl: %s: %s", ctl->place,
+        text_complain("mux ctl: %s: %s", ctl->place.text,
                       refused ? refused : "what answers there is no muxd");
         json_decref(answer);
         return false;
@@ -173,6 +160,8 @@ static bool show(struct ctl *ctl) {
         show_links(ctl, answer);
     else if (strcmp(ctl->request, "status") == 0)
         ctl_print_status(answer);
+    else if (ctl->route)
+        ctl_print_order(answer);
     else
         ctl_print_counters(answer);
     json_decref(ctl->before);
@@ -209,41 +198,53 @@ static int watch(struct ctl *ctl) {
  * ---- the command line ----
  */
 
-static bool is_request(const char *word) {
-    return strcmp(word, "status") == 0 || strcmp(word, "links") == 0 ||
-           strcmp(word, "counters") == 0;
+static bool is_among(const char *word, const char *const *words) {
+    while (*words && strcmp(word, *words) != 0)
+        words++;
+    return *words != NULL;
 }
 
-static bool parse_place(const char *text, struct transport_address *address) {
-    char why[2 * ENDPOINT_TEXT_BYTES + 256];
-    struct endpoint endpoint;
-    bool fine = endpoint_parse(text, &endpoint, why, sizeof why);
-    if (fine && endpoint.kind != ENDPOINT_UNIX)
-        fine =
-            endpoint_refuse(why, sizeof why, "expected the socket of muxd's --control: unix:PATH");
-    if (fine)
-        fine = endpoint_resolve(&endpoint, false, address, 1, why, sizeof why) == 1;
-    if (!fine)
-        text_complain("mux ctl: %s: %s", text, why);
-    return fine;
+static bool refuse_usage(const char *why) {
+    text_complain("mux ctl: %s (mux ctl --help)", why);
+    return false;
+}
+
+static bool take_order(struct ctl *ctl) {
+    if (ctl->is_watching)
+        return refuse_usage("an order is given once: --watch is for questions");
+    if (!*ctl->route || strchr(ctl->route, '\n') || strlen(ctl->route) > VIEW_ROUTE_BYTES)
+        return refuse_usage("expected a route of 1 to 1000 bytes in one line");
+    return true;
+}
+
+_Static_assert(VIEW_ROUTE_BYTES == 1000, "as the message above says");
+
+/* What is asked, or ordered, of whom. */
+static bool take_words(struct ctl *ctl, char **words, int count) {
+    static const char *const questions[] = {"status", "links", "counters", NULL};
+    static const char *const orders[] = {"drain", "undrain", "kick", "stop", NULL};
+    ctl->request = count > 1 ? words[1] : "";
+    ctl->route = count == 3 ? words[2] : NULL;
+    if (count == 3 && is_among(ctl->request, orders))
+        return take_order(ctl);
+    if (count == 2 && is_among(ctl->request, questions))
+        return true;
+    if (count == 2 && is_among(ctl->request, orders))
+        return refuse_usage("an order needs a route: mux ctl unix:PATH drain 7/3");
+    return refuse_usage("expected a socket and what to ask: mux ctl unix:PATH status, links or "
+                        "counters; or an order: drain, undrain, kick or stop, and a ROUTE");
 }
 
 static int run(int argc, char **argv) {
     struct ctl ctl = {0};
-    struct transport_address address;
     int status = option_parse(&options, argc, argv, &ctl);
     if (status != OPTION_GO_ON)
         return status;
-    if (argc - optind != 2 || !is_request(argv[optind + 1])) {
-        text_complain("mux ctl: expected a socket and what to ask: mux ctl unix:PATH status, links "
-                      "or counters (mux ctl --help)");
+    if (!take_words(&ctl, argv + optind, argc - optind))
         return EXIT_USAGE;
-    }
-    ctl.place = argv[optind];
-    ctl.request = argv[optind + 1];
-    if (!parse_place(ctl.place, &address))
-        return EXIT_USAGE;
-    int code = connect_to(&ctl, &address) ? watch(&ctl) : EXIT_FAILED;
+    int code = open_socket(&ctl, argv[optind]) ? watch(&ctl) : EXIT_FAILED;
+    if (ctl.place.is_usage)
+        code = EXIT_USAGE;
     if (ctl.socket)
         fclose(ctl.socket);
     json_decref(ctl.before);
@@ -251,4 +252,5 @@ static int run(int argc, char **argv) {
     return code;
 }
 
-const struct subcommand subcommand_ctl = {"ctl", "asks a running muxd how it stands", run};
+const struct subcommand subcommand_ctl = {"ctl", "asks a running muxd how it stands, gives orders",
+                                          run};

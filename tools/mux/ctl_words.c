@@ -15,6 +15,12 @@
 #define PEER_WIDTH 28
 #define TEST_WIDTH 40
 
+/* A clock that is wrong by this much is shown in the table of links. */
+#define CLOCK_SHOWN_S 0.1
+
+/* Places that drain and are no links, in the line about them. */
+#define DRAINS_SHOWN 4
+
 /* Segment and peer of a link. */
 #define KEY_BYTES 1024
 
@@ -96,6 +102,9 @@ static void print_upstream(const json_t *upstream) {
     if (number_of(upstream, "losses") > 0)
         printf("; lost or not reached %.0f times", number_of(upstream, "losses"));
     putchar('\n');
+    if (*string_of(upstream, "clock_basis"))
+        printf("the upstream's clock: %+.6f s from this one's, within %.6f s\n",
+               number_of(upstream, "clock_ahead_s"), number_of(upstream, "clock_error_s"));
 }
 
 static void print_links_in_short(const json_t *links) {
@@ -135,6 +144,8 @@ void ctl_print_status(const json_t *status) {
     bytes_text(number_of(status, "sent_bytes"), sent);
     printf("muxd %s on %s: %s, up for %s\n", string_of(status, "muxd"), name,
            string_of(status, "phase"), age);
+    if (json_is_false(json_object_get(status, "takes_jobs")))
+        puts("it drains: nodes and agents below take no new jobs");
     print_upstream(json_object_get(status, "upstream"));
     print_links_in_short(json_object_get(status, "links"));
     printf("received %s in %s packets, sent %s\n", received, packets, sent);
@@ -199,16 +210,21 @@ static void received_text(const json_t *link, const json_t *before, double secon
     snprintf(out, 40, "%s", bytes);
 }
 
-static void state_text(const json_t *link, char out[64]) {
+static void state_text(const json_t *link, char out[96]) {
     const char *wait = string_of(link, "waits_for");
     bool waits = strcmp(wait, "nothing") != 0;
     bool has_slot = json_is_true(json_object_get(link, "has_slot"));
-    snprintf(out, 64, "%s%s%s%s", string_of(link, "state"), waits ? ", waits: " : "",
-             waits ? wait : "", has_slot ? ", has a slot" : "");
+    double ahead_s = number_of(link, "clock_ahead_s");
+    char clock[32] = "";
+    if (ahead_s >= CLOCK_SHOWN_S || ahead_s <= -CLOCK_SHOWN_S)
+        snprintf(clock, sizeof clock, ", clock %+.1f s", ahead_s);
+    snprintf(out, 96, "%s%s%s%s%s%s", string_of(link, "state"),
+             json_is_true(json_object_get(link, "draining")) ? ", drains" : "",
+             waits ? ", waits: " : "", waits ? wait : "", has_slot ? ", has a slot" : "", clock);
 }
 
 static void print_link(const json_t *link, const json_t *before, double seconds) {
-    char segment[TEXT_BYTES], peer[TEXT_BYTES], test[TEXT_BYTES], state[64], received[40],
+    char segment[TEXT_BYTES], peer[TEXT_BYTES], test[TEXT_BYTES], state[96], received[40],
         packets[32], age[32] = "";
     const char *node = string_of(link, "node");
     fit(string_of(link, "segment"), 16, segment);
@@ -223,12 +239,32 @@ static void print_link(const json_t *link, const json_t *before, double seconds)
            state, received, packets, number_of(link, "tests"), age, test);
 }
 
-void ctl_print_links(const json_t *links, const json_t *before, double seconds, unsigned rows) {
+/* Those below the links, which have no row of their own. */
+static void print_drains(const json_t *routes) {
+    size_t i, count = 0;
+    json_t *route;
+    json_array_foreach(routes, i, route) {
+        char text[TEXT_BYTES];
+        const char *whole = json_string_value(route);
+        if (!whole || !strchr(whole, '/'))
+            continue;
+        fit(whole, COLUMN_MOST, text);
+        if (count++ < DRAINS_SHOWN)
+            printf("%s%s", count == 1 ? "drain: " : ", ", text);
+    }
+    if (count > DRAINS_SHOWN)
+        printf(" and %zu more", count - DRAINS_SHOWN);
+    if (count)
+        putchar('\n');
+}
+
+void ctl_print_links(const json_t *answer, const json_t *before, double seconds, unsigned rows) {
+    const json_t *links = json_object_get(answer, "links");
     size_t count = json_array_size(links);
     json_t **sorted = calloc(count + 1, sizeof *sorted);
     if (!sorted)
         abort(); /* out of memory */
-    json_t *index = index_of(before);
+    json_t *index = index_of(json_object_get(before, "links"));
     for (size_t i = 0; i < count; i++)
         sorted[i] = json_array_get(links, i);
     qsort(sorted, count, sizeof *sorted, worse_first);
@@ -239,8 +275,26 @@ void ctl_print_links(const json_t *links, const json_t *before, double seconds, 
         print_link(sorted[i], index, seconds);
     if (shown < count)
         printf("and %zu more\n", count - shown);
+    print_drains(json_object_get(answer, "draining"));
     json_decref(index);
     free(sorted);
+}
+
+/*
+ * ---- orders ----
+ */
+
+void ctl_print_order(const json_t *answer) {
+    static const char *const said[][2] = {{"drain", "takes no new jobs"},
+                                          {"undrain", "takes jobs"},
+                                          {"kick", "its link was closed"},
+                                          {"stop", "is being ended"}};
+    const char *order = string_of(answer, "order");
+    char route[TEXT_BYTES];
+    fit(string_of(answer, "route"), COLUMN_MOST, route);
+    for (size_t i = 0; i < sizeof said / sizeof *said; i++)
+        if (strcmp(order, said[i][0]) == 0)
+            printf("%s: %s\n", route, said[i][1]);
 }
 
 /*
@@ -254,7 +308,10 @@ void ctl_print_counters(const json_t *counters) {
         char value[32], clean[TEXT_BYTES];
         if (number_of(counter, "value") == 0)
             continue;
-        count_text(number_of(counter, "value"), value);
+        if (strcmp(string_of(counter, "unit"), "seconds") == 0)
+            snprintf(value, sizeof value, "%.6f", number_of(counter, "value"));
+        else
+            count_text(number_of(counter, "value"), value);
         fit(name, COLUMN_MOST, clean);
         printf("%-44s %20s %s\n", clean, value, string_of(counter, "unit"));
     }

@@ -1,16 +1,19 @@
 /* mux exec: one command under control. */
+#include "mux/packet/report.h"
 #include "tools/agent/orphans.h"
+#include "tools/agent/output.h"
 #include "tools/agent/slot.h"
 #include "tools/base/log.h"
-#include "tools/base/quantity.h"
 #include "tools/base/standard.h"
 #include "tools/base/text.h"
+#include "tools/mux/exec_options.h"
 #include "tools/mux/mux.h"
 #include "tools/node/dialer.h"
 #include "tools/node/identity.h"
-#include "tools/node/place.h"
+#include "tools/node/order.h"
 #include "tools/node/resolver.h"
 #include "tools/node/stacks.h"
+#include "tools/node/view.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -28,54 +31,23 @@
 
 /* Small: it stands beside each command. What the node needs, and what is received into. */
 #define MEMORY_BYTES ((size_t)24 << 20)
-#define RECEIVE_BYTES ((size_t)4 << 20)
+#define RECEIVE_BYTES ((size_t)2 << 20)
 
 /* stdout, stderr, the upstream and its attempts. */
 #define LINKS 2
 #define CONNS_MAX (DIALER_ATTEMPTS_MAX + 8)
 
-#define TIME_MOST_NS ((uint64_t)7 * 86400 * 1000000000)
-
-static const char intro[] =
-    "usage: mux exec [OPTION...] [--] COMMAND [ARGUMENT...]\n"
-    "\n"
-    "Runs one command under control. Its stdout is a subunit stream, or text, which becomes file\n"
-    "\"stdout\"; its stderr becomes file \"stderr\". How it ended is one more packet, file\n"
-    "\"muxd.exit\": status or signal, time, memory. Each test that was in progress then fails "
-    "with\n"
-    "that reason. Without --to and MUX_ENDPOINT all this goes to stdout, and the command has the\n"
-    "stdin of mux; else its stdin is what comes down from there.\n"
-    "\n"
-    "  mux exec --to mux:build7 --idle-timeout 5min -- python3 -m subunit.run my.tests\n"
-    "  mux exec --as-test smoke.sh -- ./smoke.sh > run.subunit\n"
-    "\n"
-    "Processes that the command leaves behind, daemons too, are killed when it has ended.\n";
-
-static const char outro[] =
-    "TIME is in seconds or has a unit: 500ms, 30s, 5min, 1h.\n"
-    "TERM, INT and HUP stop the command as --timeout does; a second one kills it at once.\n"
-    "\n"
-    "Exit codes: 0 the command returned 0, no test failed and at least one ran. Otherwise the\n"
-    "command's own if it is not 0, 128 + N if signal N ended it; 4 tests failed; 5 no test ran;\n"
-    "75 results did not reach ENDPOINT; 126, 127 the command could not be run, was not found;\n"
-    "2 wrong usage.\n";
-
 /* What mux does, one after the other. */
 enum phase {
     PHASE_ANNOUNCE, /* --as-test: the test begins */
     PHASE_RUN,      /* the command runs, until all of it is on its way up */
+    PHASE_LAST,     /* --as-test: it has failed, and this was its last output */
     PHASE_VERDICT,  /* --as-test: the test ends */
     PHASE_LEAVE,    /* what is on its way up goes out */
 };
 
 struct exec {
-    struct place place;
-    bool has_place; /* else stdout */
-    const char *as_test;
-    bool allow_empty;
-    uint64_t drain_timeout_ns;
-    struct slot_limits limits;
-
+    struct exec_options options;
     struct log log;
     struct signals signals;
     struct children children;
@@ -84,130 +56,15 @@ struct exec {
     struct loop_client works;
     struct node *node;
     struct resolver *resolver;
+    struct output output;
     struct slot slot;
-    const char *const *command;
+    struct terminal_window window; /* that is to be said upwards; rows 0: none */
+    struct order_answer answer;    /* to an order, likewise */
+    bool has_answer;
     enum phase phase;
-    bool is_running; /* the command was started */
-    int start_error;
-    int signal; /* that mux itself got; 0: none */
+    int signal;      /* that mux itself got; 0: none */
+    bool is_cut_off; /* the command was ended because nobody took its results */
 };
-
-/*
- * ---- options ----
- */
-
-static bool wrong(const struct option_row *row, const char *value, const char *why) {
-    text_complain("mux exec: --%s %s: %s", row->name, value, why);
-    return false;
-}
-
-static bool parse_to(struct exec *exec, const char *text, char *why, size_t why_bytes) {
-    if (!place_parse(text, &exec->place, why, why_bytes))
-        return false;
-    exec->has_place = exec->place.endpoint.kind != ENDPOINT_STDIO;
-    if (!exec->has_place || endpoint_is_address(&exec->place.endpoint))
-        return true;
-    snprintf(why, why_bytes, "expected a place to connect to, or - for stdout");
-    return false;
-}
-
-static bool set_to(const struct option_row *row, void *target, const char *value) {
-    char why[PLACE_WHY_BYTES];
-    return parse_to(target, value, why, sizeof why) || wrong(row, value, why);
-}
-
-static bool set_as_test(const struct option_row *row, void *target, const char *value) {
-    struct exec *exec = target;
-    exec->as_test = value;
-    return *value || wrong(row, value, "expected the test's id");
-}
-
-static bool set_allow_empty(const struct option_row *row, void *target, const char *value) {
-    struct exec *exec = target;
-    (void)row, (void)value;
-    exec->allow_empty = true;
-    return true;
-}
-
-static bool set_time(const struct option_row *row, const char *value, uint64_t *ns) {
-    if (quantity_ns(value, ns) && *ns <= TIME_MOST_NS)
-        return true;
-    return wrong(row, value, "expected a time up to 7 days, such as 30, 500ms, 5min");
-}
-
-static bool set_timeout(const struct option_row *row, void *target, const char *value) {
-    return set_time(row, value, &((struct exec *)target)->limits.command_ns);
-}
-
-static bool set_idle_timeout(const struct option_row *row, void *target, const char *value) {
-    return set_time(row, value, &((struct exec *)target)->limits.silence_ns);
-}
-
-static bool set_test_timeout(const struct option_row *row, void *target, const char *value) {
-    return set_time(row, value, &((struct exec *)target)->limits.test_ns);
-}
-
-static bool set_grace(const struct option_row *row, void *target, const char *value) {
-    return set_time(row, value, &((struct exec *)target)->limits.grace_ns);
-}
-
-static bool set_drain_timeout(const struct option_row *row, void *target, const char *value) {
-    return set_time(row, value, &((struct exec *)target)->drain_timeout_ns);
-}
-
-static bool set_on_hang(const struct option_row *row, void *target, const char *value) {
-    struct exec *exec = target;
-    const char *name = strncmp(value, "SIG", 3) == 0 ? value + 3 : value;
-    for (int number = 1; number < SIGNALS_MAX; number++) {
-        const char *known = sigabbrev_np(number);
-        if (known && strcmp(known, name) == 0) {
-            exec->limits.hang_signal = number;
-            return true;
-        }
-    }
-    return wrong(row, value, "expected a signal's name, such as ABRT or SIGUSR1");
-}
-
-static const struct option_row rows[] = {
-    {"to", "ENDPOINT", NULL, NULL,
-     "where the packets go: mux:HOST when that is a muxd (a lost connection then fails no test), "
-     "HOST:PORT, unix:PATH; - is stdout; the default is $MUX_ENDPOINT, or stdout",
-     .set = set_to},
-    {"as-test", "ID", NULL, NULL,
-     "the command is one test with this id, which fails unless it returns 0", .set = set_as_test},
-    {"timeout", "TIME", NULL, NULL, "stops the command after this time", .set = set_timeout},
-    {"idle-timeout", "TIME", NULL, NULL, "stops it when it has written nothing for this time",
-     .set = set_idle_timeout},
-    {"test-timeout", "TIME", NULL, NULL, "stops it when one test takes longer",
-     .set = set_test_timeout},
-    {"on-hang", "SIGNAL", NULL, NULL,
-     "what a timeout sends first, so that the command shows its stacks: ABRT for python with "
-     "PYTHONFAULTHANDLER=1, QUIT for Go",
-     .set = set_on_hang},
-    {"grace", "TIME", "5", NULL, "between that signal, TERM and KILL", .set = set_grace},
-    {"drain-timeout", "TIME", "60", NULL,
-     "how long ENDPOINT is waited for when the command has ended", .set = set_drain_timeout},
-    {"allow-empty", NULL, NULL, NULL, "no test at all is no error", .set = set_allow_empty},
-    {"help", .end = option_help, .help = OPTION_HELP_TEXT},
-};
-
-static const struct option_table options = {
-    .program = "mux exec",
-    .intro = intro,
-    .outro = outro,
-    .rows = rows,
-    .count = sizeof rows / sizeof *rows,
-};
-
-/* --to wins over the environment. */
-static bool take_environment(struct exec *exec) {
-    const char *text = getenv("MUX_ENDPOINT");
-    char why[PLACE_WHY_BYTES];
-    if (exec->place.endpoint.text[0] || !text || !*text || parse_to(exec, text, why, sizeof why))
-        return true;
-    text_complain("mux exec: MUX_ENDPOINT=%s: %s", text, why);
-    return false;
-}
 
 /*
  * ---- what the node asks for ----
@@ -230,20 +87,89 @@ static struct transport_conn *connect_upstream(void *user, const struct transpor
     return loop_connect(&exec->loop, address, conn_user, failure);
 }
 
+/* A pipe's other end may have the way down, too. */
 static struct transport_conn *open_stdout(void *user, struct loop_handler *handler, char *why,
                                           size_t why_bytes) {
     struct exec *exec = user;
     struct transport_failure failure;
-    const struct loop_descriptors descriptors = {-1, STDOUT_FILENO, true, TRANSPORT_POOL_RESERVE,
-                                                 "stdout"};
+    const struct loop_descriptors descriptors = {
+        .in = exec->options.is_pipe ? STDIN_FILENO : -1,
+        .out = STDOUT_FILENO,
+        .borrowed = true,
+        .pool = TRANSPORT_POOL_RESERVE,
+        .name = "stdout",
+    };
     struct transport_conn *conn = loop_attach(&exec->loop, &descriptors, handler, &failure);
     if (!conn)
         snprintf(why, why_bytes, "%s: %s", failure.operation, strerror(failure.error));
     return conn;
 }
 
-static void stop_listening(void *user) {
-    (void)user;
+static const char network_refusal[] =
+    "it comes over a network; mux exec takes it from a unix socket (ssh -L forwards one), or with "
+    "--trust-network";
+
+/* Without a place it is a pipe. */
+static bool trusts_upstream(const struct exec *exec) {
+    return !exec->options.has_place || place_is_private(&exec->options.place.endpoint) ||
+           exec->options.trusts_network;
+}
+
+static enum mux_taking take_window(struct exec *exec, const struct mux_packet *packet) {
+    struct terminal_window window;
+    if (!trusts_upstream(exec))
+        return MUX_TAKES; /* it comes with input, whose refusal is said */
+    if (!terminal_window_parse(packet->file_content, &window))
+        say(exec, "a muxd.window from above is no object with rows and columns: skipped");
+    else if (exec->phase == PHASE_RUN && slot_resize(&exec->slot, window))
+        exec->window = window; /* who looks at it is to know that it is a terminal */
+    return MUX_TAKES;
+}
+
+/* NULL: it is done. Else why not. */
+static const char *obey(struct exec *exec, const struct order *order) {
+    if (!trusts_upstream(exec))
+        return network_refusal;
+    if (order->verb == ORDER_KICK)
+        return "kick closes a link, and is carried out by the node above it, which is an older "
+               "version";
+    if (order->verb != ORDER_STOP)
+        return "one command runs here, and no jobs are taken";
+    if (exec->phase != PHASE_RUN)
+        return exec->phase == PHASE_ANNOUNCE ? "the command has not begun"
+                                             : "the command has ended";
+    slot_stop(&exec->slot, "an order from above");
+    return NULL;
+}
+
+/* One answer waits at a time. */
+static enum mux_taking take_order(struct exec *exec, const struct mux_packet *packet) {
+    struct order order;
+    char text[READ_WHY_BYTES], line[READ_WHY_BYTES + 64];
+    const char *why = text;
+    if (exec->has_answer)
+        return MUX_TAKES_LATER;
+    bool is_read = order_parse(packet->file_content, &order, text);
+    if (packet->route.data)
+        why = "nothing is below a command";
+    else if (is_read)
+        why = obey(exec, &order);
+    snprintf(line, sizeof line, "an order from above is refused: %s", why ? why : "");
+    if (why)
+        say(exec, line);
+    order_answer_make(&exec->answer, &order, false, why);
+    exec->has_answer = *order.id;
+    return MUX_TAKES;
+}
+
+/* Words of muxd itself; a worker's stdin needs none. */
+static enum mux_taking take(void *user, const struct mux_packet *packet) {
+    struct exec *exec = user;
+    if (mux_span_equal(packet->file_name, mux_span_text(ORDER_FILE)))
+        return take_order(exec, packet);
+    if (!packet->route.data && mux_span_equal(packet->file_name, mux_span_text(VIEW_WINDOW_FILE)))
+        return take_window(exec, packet);
+    return MUX_TAKES_NOT;
 }
 
 /*
@@ -257,71 +183,135 @@ static void leave(struct exec *exec) {
 
 static void slot_ended(struct slot *slot) {
     struct exec *exec = slot->config.user;
-    exec->phase = PHASE_VERDICT;
+    exec->phase = PHASE_LAST;
 }
 
 /* Without --to the command reads what mux would; from a terminal it cannot, in another group. */
 static int command_input(const struct exec *exec) {
-    if (exec->has_place)
-        return -1;
+    if (exec->options.input >= 0 || exec->options.has_place || exec->options.is_pipe)
+        return exec->options.input;
     return isatty(STDIN_FILENO) ? open("/dev/null", O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
 }
 
+static void complain_of_start(const struct exec *exec) {
+    const struct transport_failure *failure = &exec->slot.failure;
+    bool enters = !failure->error || strcmp(failure->operation, "chdir") != 0;
+    if (failure->error)
+        text_complain("mux exec: %s: %s",
+                      enters ? exec->options.command[0] : exec->options.directory,
+                      strerror(failure->error));
+}
+
 static void start_command(struct exec *exec) {
-    struct transport_failure failure;
     const struct slot_config config = {
         .node = exec->node,
         .loop = &exec->loop,
         .children = &exec->children,
-        .arguments = exec->command,
+        .output = &exec->output,
+        .arguments = exec->options.command,
+        .directory = exec->options.directory,
+        .test = exec->options.as_test,
         .input = command_input(exec),
-        .limits = exec->limits,
+        .has_terminal = exec->options.has_terminal,
+        .limits = exec->options.limits,
         .user = exec,
         .ended = slot_ended,
     };
     exec->phase = PHASE_RUN;
-    exec->is_running = slot_start(&exec->slot, &config, &failure);
-    if (exec->is_running)
-        return;
-    exec->start_error = failure.error;
-    text_complain("mux exec: %s: %s", exec->command[0], strerror(failure.error));
-    exec->phase = PHASE_VERDICT;
+    slot_start(&exec->slot, &config);
+    complain_of_start(exec);
 }
 
 static bool command_succeeded(const struct exec *exec) {
-    return exec->is_running && exec->slot.end.exited && exec->slot.end.status == 0;
+    const struct slot *slot = &exec->slot;
+    return slot_has_started(slot) && slot->end.exited && slot->end.status == 0;
 }
 
-/* False: not now. */
-static bool send_status(struct exec *exec, enum mux_status status) {
+/* Of the test that the command is. False: not now. */
+static bool send_packet(struct exec *exec, struct mux_packet *packet) {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
+    packet->runnable = true;
+    packet->has_timestamp = true;
+    packet->seconds = (uint32_t)now.tv_sec;
+    packet->nanoseconds = (uint32_t)now.tv_nsec;
+    packet->test_id = mux_span_text(exec->options.as_test);
+    output_complete(&exec->output, packet);
+    return node_add_up(exec->node, NULL, packet);
+}
+
+static bool announce(struct exec *exec) {
+    struct mux_packet packet = {.status = MUX_STATUS_INPROGRESS};
+    return !exec->options.as_test || send_packet(exec, &packet);
+}
+
+static bool send_last_output(struct exec *exec) {
+    char room[OUTPUT_LAST_ROOM_BYTES];
+    struct mux_packet packet;
+    const struct mux_span none = mux_span(NULL, 0);
+    bool is_wanted = exec->options.as_test && !command_succeeded(exec);
+    return !is_wanted || !output_last(&exec->output, none, none, room, &packet) ||
+           send_packet(exec, &packet);
+}
+
+static bool send_failure(struct exec *exec) {
+    char fate[SLOT_FATE_BYTES], reason[sizeof fate + sizeof exec->slot.why + 32];
+    struct mux_packet packet;
+    slot_fate(&exec->slot, fate);
+    snprintf(reason, sizeof reason, "the command %s%s%s\n", fate, *exec->slot.why ? ": " : "",
+             exec->slot.why);
+    mask_text(&exec->options.output.mask, (uint8_t *)reason, strlen(reason));
+    mux_report_message_event(MUX_STATUS_FAIL, mux_span_text(reason), mux_span(NULL, 0),
+                             mux_span(NULL, 0), &packet);
+    return send_packet(exec, &packet);
+}
+
+static bool send_verdict(struct exec *exec) {
+    struct mux_packet packet = {.status = MUX_STATUS_SUCCESS};
+    if (!exec->options.as_test)
+        return true;
+    return command_succeeded(exec) ? send_packet(exec, &packet) : send_failure(exec);
+}
+
+/* Says that the command's terminal has this size now. False: not now. */
+static bool send_window(struct exec *exec) {
+    char json[TERMINAL_WINDOW_BYTES];
     const struct mux_packet packet = {
-        .status = status,
         .runnable = true,
-        .has_timestamp = true,
-        .seconds = (uint32_t)now.tv_sec,
-        .nanoseconds = (uint32_t)now.tv_nsec,
-        .test_id = mux_span_text(exec->as_test),
+        .eof = true,
+        .mime = mux_span_text("application/json"),
+        .file_name = mux_span_text(VIEW_WINDOW_FILE),
+        .file_content = mux_span(json, terminal_window_write(exec->window, json)),
     };
+    return node_add_up(exec->node, NULL, &packet);
+}
+
+static bool send_answer(struct exec *exec) {
+    struct order_message message;
+    struct mux_packet packet;
+    order_answer_put(&message, &exec->answer, &packet);
     return node_add_up(exec->node, NULL, &packet);
 }
 
 static void work(struct loop_client *client, uint64_t now_ns) {
     struct exec *exec = LOOP_OWNER(client, struct exec, works);
     (void)now_ns;
-    if (exec->phase == PHASE_ANNOUNCE &&
-        (!exec->as_test || send_status(exec, MUX_STATUS_INPROGRESS)))
+    if (exec->window.rows && send_window(exec))
+        exec->window.rows = 0;
+    if (exec->has_answer && send_answer(exec))
+        exec->has_answer = false;
+    if (exec->phase == PHASE_ANNOUNCE && announce(exec))
         start_command(exec);
-    if (exec->phase == PHASE_VERDICT &&
-        (!exec->as_test ||
-         send_status(exec, command_succeeded(exec) ? MUX_STATUS_SUCCESS : MUX_STATUS_FAIL)))
+    if (exec->phase == PHASE_LAST && send_last_output(exec))
+        exec->phase = PHASE_VERDICT;
+    if (exec->phase == PHASE_VERDICT && send_verdict(exec))
         leave(exec);
 }
 
 static uint64_t work_deadline_ns(const struct loop_client *client) {
     const struct exec *exec = LOOP_OWNER(client, struct exec, works);
-    return exec->phase == PHASE_ANNOUNCE || exec->phase == PHASE_VERDICT ? 0 : UINT64_MAX;
+    bool is_quiet = exec->phase == PHASE_RUN || exec->phase == PHASE_LEAVE;
+    return is_quiet && !exec->window.rows && !exec->has_answer ? UINT64_MAX : 0;
 }
 
 static void on_signal(void *user, int number, uint64_t now_ns) {
@@ -329,8 +319,12 @@ static void on_signal(void *user, int number, uint64_t now_ns) {
     char why[64];
     (void)now_ns;
     exec->signal = number;
-    snprintf(why, sizeof why, "mux exec got SIG%s", sigabbrev_np(number));
-    if (exec->phase == PHASE_RUN && exec->is_running)
+    const char *name = sigabbrev_np(number);
+    if (name)
+        snprintf(why, sizeof why, "mux exec got SIG%s", name);
+    else
+        snprintf(why, sizeof why, "mux exec got signal %d", number);
+    if (exec->phase == PHASE_RUN)
         slot_stop(&exec->slot, why);
     else
         node_terminate(exec->node, exec->phase == PHASE_LEAVE);
@@ -347,9 +341,10 @@ static bool failed(const char *what, const struct transport_failure *failure) {
 
 static bool start_loop(struct exec *exec) {
     const struct stacks_config config = {
-        .upstream = exec->has_place ? &exec->place.endpoint : NULL,
+        .upstream = exec->options.has_place ? &exec->options.place.endpoint : NULL,
         .io = IO_EPOLL,
         .memory_bytes = MEMORY_BYTES,
+        .saves_memory = true,
         .receive_bytes = RECEIVE_BYTES,
         .conns_max = CONNS_MAX,
     };
@@ -369,37 +364,48 @@ static bool start_node(struct exec *exec) {
         .loop = &exec->loop,
         .mux = {.memory = exec->stacks.memory,
                 .links_max = LINKS,
-                .upstream_is_node = exec->has_place && exec->place.is_node,
+                .editor = &exec->output.editor,
+                .input_refusal = trusts_upstream(exec) ? NULL : network_refusal,
+                .is_quiet = true,
+                .upstream_is_node = exec->options.has_place && exec->options.place.is_node,
                 .node_grace_ns = 0},
-        .drain_timeout_ns = exec->drain_timeout_ns,
-        .upstream_retry = exec->has_place,
-        .upstream_text = exec->has_place ? exec->place.endpoint.text : "stdout",
+        .drain_timeout_ns = exec->options.drain_timeout_ns,
+        .upstream_retry = exec->options.has_place,
+        .upstream_is_pipe = exec->options.is_pipe,
+        .upstream_text = exec->options.has_place ? exec->options.place.endpoint.text : "stdout",
         .user = exec,
         .log = say,
-        .upstream_addresses = exec->has_place ? upstream_addresses : NULL,
+        .take = take,
+        .upstream_addresses = exec->options.has_place ? upstream_addresses : NULL,
         .connect = connect_upstream,
         .open_upstream = open_stdout,
-        .stop_listening = stop_listening,
     };
+    output_init(&exec->output, &exec->options.output);
     identity_draw(&config);
     exec->node = node_create(&config);
     if (!exec->node) {
         text_complain("mux exec: out of memory");
         return false;
     }
+    exec->output.counters = node_core_counters(exec->node);
     exec->works = (struct loop_client){.deadline_ns = work_deadline_ns, .work = work};
     loop_join(&exec->loop, &exec->works);
     return true;
 }
+
+/* Each signal that would end mux ends the command: all but KILL and those of faults of its own. */
+static const int enders[] = {SIGTERM, SIGINT,    SIGHUP,  SIGQUIT,   SIGALRM, SIGUSR1, SIGUSR2,
+                             SIGXCPU, SIGVTALRM, SIGPROF, SIGSTKFLT, SIGIO,   SIGPWR,  SIGXFSZ};
 
 static bool catch_signals(struct exec *exec) {
     struct transport_failure failure;
     if (!signals_open(&exec->signals, &failure))
         return failed("signals", &failure);
     children_open(&exec->children, &exec->signals);
-    signals_catch(&exec->signals, SIGTERM, on_signal, exec);
-    signals_catch(&exec->signals, SIGINT, on_signal, exec);
-    signals_catch(&exec->signals, SIGHUP, on_signal, exec);
+    for (unsigned i = 0; i < sizeof enders / sizeof *enders; i++)
+        signals_catch(&exec->signals, enders[i], on_signal, exec);
+    for (int number = SIGRTMIN; number <= SIGRTMAX; number++)
+        signals_catch(&exec->signals, number, on_signal, exec);
     return true;
 }
 
@@ -409,8 +415,8 @@ static bool start(struct exec *exec) {
                       strerror(errno));
     if (!catch_signals(exec) || !start_loop(exec) || !start_node(exec))
         return false;
-    if (exec->has_place)
-        exec->resolver = resolver_start(&exec->place.endpoint);
+    if (exec->options.has_place)
+        exec->resolver = resolver_start(&exec->options.place.endpoint);
     return true;
 }
 
@@ -419,17 +425,19 @@ static bool start(struct exec *exec) {
  */
 
 static int start_status(const struct exec *exec) {
-    return exec->start_error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_RUNNABLE;
+    const struct transport_failure *failure = &exec->slot.failure;
+    bool is_missing = failure->error == ENOENT && strcmp(failure->operation, "exec") == 0;
+    return is_missing ? EXIT_NOT_FOUND : EXIT_NOT_RUNNABLE;
 }
 
 static int tests_status(const struct exec *exec) {
     const uint64_t *count = node_core_counters(exec->node)->value;
     if (count[MUX_COUNT_results_failed] || count[MUX_COUNT_tests_failed])
         return EXIT_TESTS_FAILED;
-    if (count[MUX_COUNT_results] || exec->as_test || exec->allow_empty)
+    if (count[MUX_COUNT_results] || exec->options.as_test || exec->options.allow_empty)
         return EXIT_FINE;
     text_complain("mux exec: no test ran (--allow-empty if none had to, --as-test if %s is one)",
-                  exec->command[0]);
+                  exec->options.command[0]);
     return EXIT_NOTHING_RAN;
 }
 
@@ -438,8 +446,10 @@ static int exit_status(const struct exec *exec) {
     const struct child_end *end = &exec->slot.end;
     if (exec->signal)
         return EXIT_SIGNAL + exec->signal;
-    if (!exec->is_running)
+    if (!slot_has_started(&exec->slot))
         return start_status(exec);
+    if (exec->is_cut_off)
+        return EXIT_NOT_ALL_SENT;
     if (!end->exited)
         return EXIT_SIGNAL + end->signal;
     if (end->status)
@@ -455,11 +465,23 @@ static void destroy_node(void *user) {
         node_destroy(exec->node);
 }
 
+/* Nobody takes what the command says any more: it ends as if it were told to. */
+static void end_command(struct exec *exec) {
+    exec->is_cut_off = child_runs(&exec->slot.child);
+    if (exec->is_cut_off) {
+        text_complain("mux exec: nobody takes its results: the command is ended");
+        slot_stop(&exec->slot, "nobody takes its results");
+    }
+    while (child_runs(&exec->slot.child))
+        loop_step(&exec->loop);
+}
+
 static int run_command(struct exec *exec) {
     int status = EXIT_FAILED;
     if (start(exec)) {
         while (!node_has_ended(exec->node) || exec->loop.orphans)
             loop_step(&exec->loop);
+        end_command(exec);
         status = exit_status(exec);
     }
     if (exec->loop.transport)
@@ -470,19 +492,12 @@ static int run_command(struct exec *exec) {
 
 static int run(int argc, char **argv) {
     static struct exec exec;
-    int status = option_parse(&options, argc, argv, &exec);
+    int status = exec_options_parse(&exec.options, argc, argv);
     if (status != OPTION_GO_ON)
         return status;
-    if (optind == argc) {
-        text_complain("mux exec: which command? mux exec [OPTION...] -- COMMAND [ARGUMENT...]");
+    if (!exec.options.has_place && !stdout_takes_binary(&subcommand_exec))
         return EXIT_USAGE;
-    }
-    exec.command = (const char *const *)argv + optind;
-    if (!take_environment(&exec))
-        return EXIT_USAGE;
-    if (!exec.has_place && !stdout_takes_binary(&subcommand_exec))
-        return EXIT_USAGE;
-    if (!exec.has_place && !stdout_mend(&subcommand_exec))
+    if (!exec.options.has_place && !stdout_mend(&subcommand_exec))
         return EXIT_FAILED;
     log_open(&exec.log, "mux exec");
     status = run_command(&exec);

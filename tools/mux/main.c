@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 static const struct subcommand *const subcommands[] = {
-    &subcommand_cat,    &subcommand_top, &subcommand_route, &subcommand_send,
-    &subcommand_encode, &subcommand_ctl, &subcommand_exec,
+    &subcommand_cat, &subcommand_top,  &subcommand_route, &subcommand_send, &subcommand_encode,
+    &subcommand_ctl, &subcommand_exec, &subcommand_agent, &subcommand_tail, &subcommand_attach,
 };
 #define SUBCOMMANDS (sizeof subcommands / sizeof *subcommands)
 
@@ -81,6 +81,7 @@ static void complain_unknown(const char *name) {
 
 int main(int argc, char **argv) {
     const char *name = argc > 1 ? argv[1] : "";
+    stacks_run_full(argv);
     standard_descriptors_open();
     output_streams_open();
     signal(SIGPIPE, SIG_IGN);

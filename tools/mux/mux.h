@@ -13,7 +13,7 @@ enum {
     EXIT_DAMAGED = 3,               /* mux cat, mux top: the stream was damaged */
     EXIT_TESTS_FAILED = 4,          /* mux top, mux exec: tests have failed, or have not ended */
     EXIT_NOTHING_RAN = 5,           /* mux top, mux exec: no test has ended */
-    EXIT_NOT_ALL_SENT = 75,         /* mux exec: results did not reach the upstream (EX_TEMPFAIL) */
+    EXIT_NOT_ALL_SENT = 75, /* exec, agent: results did not reach the upstream (EX_TEMPFAIL) */
 };
 
 struct subcommand {
@@ -23,7 +23,8 @@ struct subcommand {
 };
 
 extern const struct subcommand subcommand_cat, subcommand_top, subcommand_route, subcommand_send,
-    subcommand_encode, subcommand_ctl, subcommand_exec;
+    subcommand_encode, subcommand_ctl, subcommand_exec, subcommand_agent, subcommand_tail,
+    subcommand_attach;
 
 /* False, after a sentence on stderr, when stdout is a terminal: binary never goes there. */
 bool stdout_takes_binary(const struct subcommand *subcommand);
@@ -33,6 +34,13 @@ bool stdout_takes_binary(const struct subcommand *subcommand);
  * (tools/results/tail.h), and says so on stderr. False: it cannot be ended.
  */
 bool stdout_mend(const struct subcommand *subcommand);
+
+/*
+ * When an argument in front of "--", or MUX_ENDPOINT, names a stack that this program is linked
+ * without, runs the one that has it, and does not return. Returns when none does, or when that
+ * program is not there.
+ */
+void stacks_run_full(char *const *arguments);
 
 /* Opens FILE, or stdin for "-". -1 after a sentence on stderr. */
 int open_input(const struct subcommand *subcommand, const char *path);

@@ -6,6 +6,7 @@
 #include "tools/base/standard.h"
 #include "tools/muxd/stats.h"
 #include "tools/node/identity.h"
+#include "tools/node/place.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -108,6 +109,11 @@ static bool peer_allowed(void *user, const struct transport_peer *peer) {
     return allow_has(&muxd->options.allow, &peer->address);
 }
 
+static enum mux_taking take(void *user, const struct mux_packet *packet) {
+    struct muxd *muxd = user;
+    return orders_take(&muxd->orders, packet);
+}
+
 static bool show_packet(void *user, const char *segment, const struct mux_packet *packet) {
     struct muxd *muxd = user;
     summary_link_packet(muxd->summary, segment, packet, loop_now_ns(&muxd->loop));
@@ -159,6 +165,23 @@ static void draw_screen(struct loop_client *client, uint64_t now_ns) {
  * ---- start ----
  */
 
+static const char distrust[] =
+    "it comes over a network, where anybody could send some: muxd takes and passes on orders and "
+    "jobs from a unix socket (ssh -L forwards one) or a pipe, or with --trust-network";
+
+static bool trusts_upstream(const struct options *options) {
+    return options->trusts_network || !muxd_upstream_is_place(options) ||
+           place_is_private(&options->upstream);
+}
+
+static void init_orders(struct muxd *muxd) {
+    const struct orders_config config = {
+        .loop = &muxd->loop,
+        .distrust = trusts_upstream(&muxd->options) ? NULL : distrust,
+    };
+    orders_init(&muxd->orders, &config);
+}
+
 static bool start_node(struct muxd *muxd) {
     const struct options *options = &muxd->options;
     struct node_config config = {
@@ -167,7 +190,9 @@ static bool start_node(struct muxd *muxd) {
                 .links_max = options->links_max,
                 .segment_by = options->segment_by,
                 .upstream_is_node = options->upstream_is_node,
-                .node_grace_ns = options->node_grace_ns},
+                .node_grace_ns = options->node_grace_ns,
+                .clock_correct = options->clock_correct,
+                .clock_stamp = options->clock_stamp},
         .drain_timeout_ns = options->drain_timeout_ns,
         .exit_after_links = options->exit_after_links,
         .exit_when_idle = muxd->stdin_taken && options->listen_count == 1,
@@ -180,16 +205,19 @@ static bool start_node(struct muxd *muxd) {
         .open_upstream = muxd_open_upstream,
         .sink = muxd->summary ? show_packet : NULL,
         .show_link = muxd->summary ? show_link : NULL,
+        .take = take,
         .upstream_waits = true,
         .stop_listening = stop_listening,
         .allowed = peer_allowed,
     };
     identity_draw(&config);
+    init_orders(muxd);
     muxd->node = node_create(&config);
     if (!muxd->node) {
         log_text(&muxd->log, "muxd: out of memory for %u links\n", options->links_max);
         return false;
     }
+    orders_open(&muxd->orders, muxd->node);
     muxd->log.suppressed_total =
         &node_core_counters(muxd->node)->value[MUX_COUNT_log_lines_suppressed];
     muxd->screen_draws =
@@ -229,10 +257,9 @@ static bool open_control(struct muxd *muxd) {
     address.group = options->control_group;
     const struct control_config config = {.loop = &muxd->loop,
                                           .node = muxd->node,
+                                          .orders = &muxd->orders,
                                           .version = MUXD_VERSION,
-                                          .address = &address,
-                                          .user = muxd,
-                                          .log = muxd_say};
+                                          .address = &address};
     muxd->control = control_open(&config, &failure);
     if (!muxd->control)
         log_text(&muxd->log, "muxd: --control %s: %s: %s\n", options->control.text,
@@ -270,6 +297,8 @@ static bool choose_screen(struct muxd *muxd) {
     if (!to_stdout || !isatty(STDOUT_FILENO))
         return true;
     muxd->summary = summary_create(loop_now_ns(&muxd->loop));
+    if (muxd->summary && options->control_given)
+        summary_set_control(muxd->summary, options->control.text);
     return muxd->summary != NULL;
 }
 

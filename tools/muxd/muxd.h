@@ -9,6 +9,7 @@
 #include "tools/node/control.h"
 #include "tools/node/listeners.h"
 #include "tools/node/node.h"
+#include "tools/node/orders.h"
 #include "tools/node/resolver.h"
 #include "tools/node/stacks.h"
 #include "tools/results/summary.h"
@@ -20,6 +21,7 @@ struct muxd {
     struct stacks stacks;
     struct loop loop;
     struct node *node;
+    struct orders orders;
     struct listeners *listeners;
     struct control *control;         /* NULL: it was not asked for */
     struct loop_client screen_draws; /* with a screen */

@@ -237,6 +237,28 @@ static bool set_node_grace(const struct option_row *row, void *target, const cha
     return parse_seconds(row, value, &options->node_grace_ns);
 }
 
+/* Words with commas between. */
+static bool set_clock(const struct option_row *row, void *target, const char *value) {
+    struct options *options = target;
+    for (const char *word = value, *end; word; word = *end ? end + 1 : NULL) {
+        end = strchrnul(word, ',');
+        size_t len = (size_t)(end - word);
+        if (len == strlen("correct") && strncmp(word, "correct", len) == 0)
+            options->clock_correct = true;
+        else if (len == strlen("stamp") && strncmp(word, "stamp", len) == 0)
+            options->clock_stamp = true;
+        else
+            return wrong(row->name, value, "correct, stamp or correct,stamp");
+    }
+    return true;
+}
+
+static bool set_trust(const struct option_row *row, void *target, const char *value) {
+    (void)row, (void)value;
+    ((struct options *)target)->trusts_network = true;
+    return true;
+}
+
 static bool set_exit_after(const struct option_row *row, void *target, const char *value) {
     struct options *options = target;
     return parse_count(row, value, 1, UINT32_MAX, &options->exit_after_links);
@@ -313,6 +335,16 @@ static const struct option_row rows[] = {
     {"node-grace", "SECONDS", TEXT_OF(NODE_GRACE_DEFAULT_S), .set = set_node_grace,
      .help = "how long muxd waits for a lost node before it reports the node's tests in progress "
              "as failed"},
+    {"clock", "WORD,...", .set = set_clock,
+     .help =
+         "correct: shift timestamps to the clock of a mux: upstream, and those of workers whose "
+         "clock is wrong; stamp: add a timestamp where there is none; without it they stay as "
+         "they are"},
+
+    {"trust-network", .set = set_trust,
+     .help =
+         "take and pass on orders and jobs from an upstream over a network, where anybody could "
+         "send some: TCP, RDMA, DPDK"},
 
     {"control", "unix:PATH", .set = set_control, .group = "How it is watched",
      .help = "a socket that mux ctl asks how muxd stands; only this user may connect"},

@@ -30,6 +30,8 @@ struct options {
     uint64_t drain_timeout_ns;
     uint64_t node_grace_ns;
     bool upstream_is_node;
+    bool clock_correct, clock_stamp;
+    bool trusts_network; /* orders and jobs from an upstream over a network are taken */
     uint64_t exit_after_links;
 };
 

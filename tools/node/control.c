@@ -17,88 +17,59 @@
 
 #define NS_PER_SECOND UINT64_C(1000000000)
 
-enum client_state {
-    CLIENT_FREE,
-    CLIENT_READING,   /* a request is awaited */
-    CLIENT_ANSWERING, /* it waits for its turn to get the next piece */
-    CLIENT_SENDING,   /* a piece is in flight */
-    CLIENT_CLOSING,   /* its last event is awaited */
-};
-
-struct client {
-    struct loop_handler base;
-    struct control *control;
-    struct mux_list turn; /* in control->turns while ANSWERING */
-    struct transport_conn *conn;
-    enum client_state state;
-    bool is_last;      /* closed after this answer */
-    bool is_over;      /* the client sends no more requests */
-    bool is_done;      /* the answer is whole with the piece in flight */
-    uint64_t acted_ns; /* when it last sent a request or took a piece */
-    struct control_answer answer;
-    size_t request_len;
-    char request[CONTROL_REQUEST_BYTES];
-    uint8_t room[CONTROL_REQUEST_BYTES]; /* received into: no buffer of the node's is taken */
-    struct mux_span span;
-    struct mux_gather gather;
-    char piece[CONTROL_PIECE_BYTES];
-};
-
-struct control {
-    struct loop_client base;
-    struct loop_handler listening;
-    struct control_config config;
-    struct transport_listener *listener; /* NULL: closed */
-    struct mux_list turns;
-    uint64_t budget_bytes, budget_ns; /* what may be made now; when that was right */
-    struct mux_limiter refusals;      /* of log lines */
-    unsigned open;                    /* clients, those that are being closed included */
-    struct client clients[CONTROL_CONNS_MAX];
-};
-
 /*
  * ---- a client's states ----
  */
 
-static void set_state(struct client *client, enum client_state state) {
+void control_set_state(struct control_client *client, enum client_state state) {
     if (client->state == CLIENT_ANSWERING)
         mux_list_remove(&client->turn);
+    client->control->ordering -= client->state == CLIENT_ORDERING;
+    client->control->ordering += state == CLIENT_ORDERING;
     client->state = state;
     if (state == CLIENT_ANSWERING)
         mux_list_append(&client->control->turns, &client->turn);
 }
 
-static void close_client(struct client *client) {
+void control_close_client(struct control_client *client) {
     if (client->state == CLIENT_CLOSING)
         return;
-    set_state(client, CLIENT_CLOSING);
+    control_leave_view(client);
+    control_set_state(client, CLIENT_CLOSING);
     transport_close(client->conn);
 }
 
-static void begin_answer(struct client *client, enum control_request request) {
+void control_begin_answer(struct control_client *client, enum control_request request) {
     control_answer_begin(&client->answer, request);
-    set_state(client, CLIENT_ANSWERING);
+    client->answer.drains = &client->control->drains;
+    control_set_state(client, CLIENT_ANSWERING);
 }
 
-/* Says what was wrong; nothing that the client sent behind it is read. */
-static void refuse(struct client *client, const char *why) {
-    begin_answer(client, CONTROL_ERROR);
+void control_refuse(struct control_client *client, const char *why) {
+    control_begin_answer(client, CONTROL_ERROR);
     client->answer.error = why;
     client->is_last = true;
 }
 
-static void take_line(struct client *client, const char *line) {
+static void take_line(struct control_client *client, const char *line) {
     static const char *const names[] = {"status", "links", "counters"};
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(line, names[i]) == 0) {
-            begin_answer(client, (enum control_request)i);
+            control_begin_answer(client, (enum control_request)i);
             return;
         }
-    refuse(client, "expected a line with status, links or counters");
+    if (!control_ask_view(client, line) && !control_ask_order(client, line))
+        control_refuse(client, "expected a line with status, links, counters, tail LAST PATTERN, "
+                               "attach LAST ROUTE, or drain, undrain, kick or stop and a ROUTE");
+}
+
+void control_receive(struct control_client *client) {
+    transport_receive(client->conn, true);
+    transport_receive_into(client->conn, (struct mux_room){client->room, sizeof client->room});
 }
 
 /* Takes the next whole line, or goes on reading. */
-static void next_request(struct client *client) {
+static void next_request(struct control_client *client) {
     char line[CONTROL_REQUEST_BYTES];
     const char *newline = memchr(client->request, '\n', client->request_len);
     if (newline) {
@@ -111,11 +82,10 @@ static void next_request(struct client *client) {
             line[len - 1] = '\0';
         take_line(client, line);
     } else if (client->is_over) {
-        close_client(client);
+        control_close_client(client);
     } else {
-        set_state(client, CLIENT_READING);
-        transport_receive(client->conn, true);
-        transport_receive_into(client->conn, (struct mux_room){client->room, sizeof client->room});
+        control_set_state(client, CLIENT_READING);
+        control_receive(client);
     }
 }
 
@@ -123,10 +93,14 @@ static void next_request(struct client *client) {
  * ---- events ----
  */
 
-static void received(struct client *client, const struct transport_event *event) {
+static void received(struct control_client *client, const struct transport_event *event) {
     struct mux_span bytes = event->bytes;
     if (event->buffer)
         transport_receive(client->conn, false); /* the offer has lapsed */
+    if (client->view_state == CLIENT_VIEW_OPEN) {
+        control_view_received(client, bytes, event->buffer);
+        return;
+    }
     bool fits = bytes.len <= sizeof client->request - client->request_len;
     if (fits) {
         memcpy(client->request + client->request_len, bytes.data, bytes.len);
@@ -141,7 +115,7 @@ static void received(struct client *client, const struct transport_event *event)
         client->is_over = true;
         client->request_len = 0;
         if (client->state == CLIENT_READING)
-            refuse(client, "a request is too long, or too many came at once");
+            control_refuse(client, "a request is too long, or too many came at once");
         else
             client->is_last = true;
     } else if (client->state == CLIENT_READING) {
@@ -149,27 +123,35 @@ static void received(struct client *client, const struct transport_event *event)
     }
 }
 
-static void ended(struct client *client) {
+static void ended(struct control_client *client) {
     client->is_over = true;
-    if (client->state == CLIENT_READING)
+    if (client->view_state == CLIENT_VIEW_OPEN)
+        control_close_client(client); /* it looks no more */
+    else if (client->state == CLIENT_READING)
         next_request(client);
 }
 
-static void sent(struct client *client) {
+static void sent(struct control_client *client) {
     if (client->state == CLIENT_CLOSING)
         return;
-    if (!client->is_done)
-        set_state(client, CLIENT_ANSWERING);
+    if (client->view_state == CLIENT_VIEW_OPEN)
+        control_view_sent(client);
+    else if (!client->is_done)
+        control_set_state(client, CLIENT_ANSWERING);
+    else if (client->view && client->is_over)
+        control_close_client(client);
+    else if (client->view)
+        control_begin_view(client);
     else if (client->is_last)
-        close_client(client);
+        control_close_client(client);
     else
         next_request(client);
 }
 
 static void handle_client(struct loop_handler *handler, const struct transport_event *event,
                           uint64_t now_ns) {
-    struct client *client = LOOP_OWNER(handler, struct client, base);
-    client->acted_ns = now_ns;
+    struct control_client *client = LOOP_OWNER(handler, struct control_client, base);
+    client->acted_ns = client->control->now_ns = now_ns;
     switch (event->kind) {
     case TRANSPORT_RECEIVED:
         if (client->state != CLIENT_CLOSING)
@@ -184,10 +166,11 @@ static void handle_client(struct loop_handler *handler, const struct transport_e
         ended(client);
         break;
     case TRANSPORT_LOST:
-        close_client(client);
+        control_close_client(client);
         break;
     case TRANSPORT_CLOSED:
-        set_state(client, CLIENT_FREE);
+        control_free_view(client);
+        control_set_state(client, CLIENT_FREE);
         client->control->open--;
         break;
     default:
@@ -199,7 +182,7 @@ static void handle_client(struct loop_handler *handler, const struct transport_e
  * ---- coming and going ----
  */
 
-static struct client *free_place(struct control *control) {
+static struct control_client *free_place(struct control *control) {
     for (unsigned i = 0; i < CONTROL_CONNS_MAX; i++)
         if (control->clients[i].state == CLIENT_FREE)
             return &control->clients[i];
@@ -209,7 +192,7 @@ static struct client *free_place(struct control *control) {
 static unsigned served(const struct control *control) {
     unsigned count = 0;
     for (unsigned i = 0; i < CONTROL_CONNS_MAX; i++) {
-        const struct client *client = &control->clients[i];
+        const struct control_client *client = &control->clients[i];
         count +=
             client->state != CLIENT_FREE && client->state != CLIENT_CLOSING && !client->is_last;
     }
@@ -218,30 +201,28 @@ static unsigned served(const struct control *control) {
 
 /* Half a request, or an answer that is not read: somebody else may need the place. */
 static bool evict_idle(struct control *control, uint64_t now_ns) {
-    struct client *idlest = NULL;
+    struct control_client *idlest = NULL;
     for (unsigned i = 0; i < CONTROL_CONNS_MAX; i++) {
-        struct client *client = &control->clients[i];
+        struct control_client *client = &control->clients[i];
         if ((client->state == CLIENT_READING || client->state == CLIENT_SENDING) &&
             now_ns - client->acted_ns >= IDLE_NS &&
             (!idlest || client->acted_ns < idlest->acted_ns))
             idlest = client;
     }
     if (idlest)
-        close_client(idlest);
+        control_close_client(idlest);
     return idlest != NULL;
 }
 
 static void say_refused(struct control *control, uint64_t now_ns) {
-    char line[96];
-    if (!mux_limiter_allow(&control->refusals, now_ns))
-        return;
-    snprintf(line, sizeof line, "control socket: %u clients are connected: one more is refused",
-             CONTROL_CLIENTS_MAX);
-    control->config.log(control->config.user, line);
+    if (mux_limiter_allow(&control->refusals, now_ns))
+        node_log(control->config.node,
+                 "control socket: %u clients are connected: one more is refused",
+                 CONTROL_CLIENTS_MAX);
 }
 
 static void accepted(struct control *control, struct transport_conn *conn, uint64_t now_ns) {
-    struct client *client = free_place(control);
+    struct control_client *client = free_place(control);
     bool has_room = served(control) < CONTROL_CLIENTS_MAX || evict_idle(control, now_ns);
     if (!has_room)
         say_refused(control, now_ns);
@@ -255,13 +236,14 @@ static void accepted(struct control *control, struct transport_conn *conn, uint6
     client->acted_ns = now_ns;
     client->request_len = 0;
     client->is_last = client->is_over = client->is_done = false;
+    client->view_state = CLIENT_VIEW_NONE;
     mux_list_init(&client->turn);
     control->open++;
     loop_own(conn, &client->base);
     if (has_room)
         next_request(client);
     else
-        refuse(client, "too many clients are connected: try again");
+        control_refuse(client, "too many clients are connected: try again");
 }
 
 static void handle_listening(struct loop_handler *handler, const struct transport_event *event,
@@ -287,39 +269,60 @@ static void fill_budget(struct control *control, uint64_t now_ns) {
     control->budget_ns = now_ns;
 }
 
-static void make_piece(struct client *client) {
+static void spend(struct control *control, size_t len) {
+    size_t charge = len > CHARGE_LEAST_BYTES ? len : CHARGE_LEAST_BYTES;
+    control->budget_bytes -= charge < control->budget_bytes ? charge : control->budget_bytes;
+}
+
+static void send_view(struct control_client *client) {
+    const struct mux_gather *gather = view_take(client->view, CONTROL_PIECE_BYTES);
+    spend(client->control, gather->len_bytes);
+    control_set_state(client, CLIENT_SENDING);
+    transport_send(client->conn, gather);
+}
+
+static void make_piece(struct control_client *client) {
     struct control *control = client->control;
     struct json json;
     json_put_start(&json, client->piece, sizeof client->piece);
     json.needs_comma = client->answer.needs_comma;
     client->is_done = control_answer_go_on(&client->answer, &control->config, &json);
     client->answer.needs_comma = json.needs_comma;
-    size_t len = json_len(&json), charge = len > CHARGE_LEAST_BYTES ? len : CHARGE_LEAST_BYTES;
-    control->budget_bytes -= charge < control->budget_bytes ? charge : control->budget_bytes;
+    size_t len = json_len(&json);
+    spend(control, len);
     if (len == 0) { /* it has only counted so far */
-        set_state(client, CLIENT_ANSWERING);
+        control_set_state(client, CLIENT_ANSWERING);
         return;
     }
     client->span = mux_span(client->piece, len);
     client->gather = (struct mux_gather){&client->span, 1, len};
-    set_state(client, CLIENT_SENDING);
+    control_set_state(client, CLIENT_SENDING);
     transport_send(client->conn, &client->gather);
 }
 
 static void work(struct loop_client *base, uint64_t now_ns) {
     struct control *control = LOOP_OWNER(base, struct control, base);
+    control->now_ns = now_ns;
+    control_work_views(control);
+    control_work_orders(control);
     if (mux_list_empty(&control->turns))
         return;
     fill_budget(control, now_ns);
-    while (!mux_list_empty(&control->turns) && control->budget_bytes >= CHARGE_LEAST_BYTES)
-        make_piece(LOOP_OWNER(control->turns.next, struct client, turn));
+    while (!mux_list_empty(&control->turns) && control->budget_bytes >= CHARGE_LEAST_BYTES) {
+        struct control_client *client =
+            LOOP_OWNER(control->turns.next, struct control_client, turn);
+        if (client->view_state == CLIENT_VIEW_OPEN)
+            send_view(client);
+        else
+            make_piece(client);
+    }
 }
 
 /* When there is something to make, and the budget for it. */
 static uint64_t deadline_ns(const struct loop_client *base) {
     const struct control *control = LOOP_OWNER(base, struct control, base);
     if (mux_list_empty(&control->turns))
-        return UINT64_MAX;
+        return control_orders_deadline_ns(control);
     if (control->budget_bytes >= CHARGE_LEAST_BYTES)
         return 0;
     return control->budget_ns + CHARGE_LEAST_BYTES * NS_PER_SECOND / BYTES_PER_SECOND;
@@ -333,17 +336,18 @@ struct control *control_open(const struct control_config *config,
                              struct transport_failure *failure) {
     struct transport_address bound;
     struct control *control = calloc(1, sizeof *control);
-    if (!control) {
-        *failure = (struct transport_failure){.error = ENOMEM, .operation = "calloc"};
+    *failure = (struct transport_failure){.error = ENOMEM, .operation = "calloc"};
+    if (!control)
         return NULL;
-    }
     control->config = *config;
     control->listening.handle = handle_listening;
-    control->refusals = mux_limiter_init(1, 1);
+    control->refusals = control->forgeries = mux_limiter_init(1, 1);
     mux_list_init(&control->turns);
-    control->listener =
-        loop_listen(config->loop, config->address, &control->listening, &bound, failure);
+    if (control_open_views(control))
+        control->listener =
+            loop_listen(config->loop, config->address, &control->listening, &bound, failure);
     if (!control->listener) {
+        control_close_views(control);
         free(control);
         return NULL;
     }
@@ -358,7 +362,7 @@ void control_close(struct control *control) {
     control->listener = NULL;
     for (unsigned i = 0; i < CONTROL_CONNS_MAX; i++)
         if (control->clients[i].state != CLIENT_FREE)
-            close_client(&control->clients[i]);
+            control_close_client(&control->clients[i]);
 }
 
 bool control_is_closed(const struct control *control) {
@@ -367,5 +371,6 @@ bool control_is_closed(const struct control *control) {
 
 void control_destroy(struct control *control) {
     loop_leave(&control->base);
+    control_close_views(control);
     free(control);
 }

@@ -10,6 +10,16 @@
  *              for
  *   counters   the counters, as --stats-json writes them
  *
+ * and two that begin a view (view.h), after which the connection carries subunit packets:
+ *
+ *   tail LAST PATTERN   output of the routes that match, from the last LAST bytes of each on
+ *   attach LAST ROUTE   output of one route; packets of file "stdin" from the client go down it
+ *
+ * and four that give an order to a place below, or to this node itself ("."); the answer says what
+ * became of it:
+ *
+ *   drain ROUTE, undrain ROUTE, kick ROUTE, stop ROUTE   see order.h
+ *
  * Numbers have their unit in the name (_bytes, _s). Keys may be added in later versions; readers
  * skip those that they do not know. What is asked for wrongly is answered with {"error": "..."},
  * and the connection is closed.
@@ -24,8 +34,12 @@
 
 #include "tools/base/loop.h"
 #include "tools/node/node.h"
+#include "tools/node/orders.h"
 
 #define CONTROL_CLIENTS_MAX 64
+
+/* Longest packet of input from an attached client: typed by a person, or pasted in pieces. */
+#define CONTROL_INPUT_BYTES 2048
 
 /* Connections of the transport that it needs at most: those, and some that are being refused. */
 #define CONTROL_CONNS_MAX (CONTROL_CLIENTS_MAX + 16)
@@ -35,10 +49,9 @@ struct control;
 struct control_config {
     struct loop *loop;
     struct node *node;
+    struct orders *orders; /* of the node */
     const char *version;
     const struct transport_address *address; /* a unix socket, with its mode and group */
-    void *user;
-    void (*log)(void *user, const char *line);
 };
 
 /* NULL with *failure. */

@@ -1,4 +1,4 @@
-/* What the control socket answers: how the node, its upstream and its links stand. */
+/* What the control socket answers: how the node, its upstream and its links stand; views. */
 #include "mux/packet/route.h"
 #include "tools/node/control_internal.h"
 #include "tools/node/metrics.h"
@@ -28,14 +28,24 @@ static const char *const phases[] = {
 };
 _Static_assert(sizeof phases / sizeof *phases == NODE_PHASES, "each phase has a word");
 
-static void put_text(struct json *json, const char *key, const char *text) {
-    json_put_key(json, key);
-    json_put_text(json, mux_span_text(text));
-}
+static const char *const clock_bases[] = {
+    [MUX_CLOCK_UNKNOWN] = NULL,
+    [MUX_CLOCK_MEASURED] = "measured",
+    [MUX_CLOCK_ESTIMATED] = "estimated",
+    [MUX_CLOCK_RECORDED] = "recorded",
+};
 
-static void put_number(struct json *json, const char *key, uint64_t number) {
-    json_put_key(json, key);
-    json_put_number(json, number);
+/* How another clock stands to ours: what is not known is null. */
+static void put_clock(struct json *json, const struct mux_clock_stats *clock) {
+    bool has_ahead = clock->basis == MUX_CLOCK_MEASURED || clock->basis == MUX_CLOCK_ESTIMATED;
+    json_put_key(json, "clock_ahead_s");
+    has_ahead ? json_put_signed_seconds(json, clock->ahead_ns) : json_put_null(json);
+    json_put_key(json, "clock_error_s");
+    clock->basis == MUX_CLOCK_MEASURED ? json_put_signed_seconds(json, (int64_t)clock->error_ns)
+                                       : json_put_null(json);
+    json_put_key(json, "clock_basis");
+    clock_bases[clock->basis] ? json_put_text(json, mux_span_text(clock_bases[clock->basis]))
+                              : json_put_null(json);
 }
 
 static void put_seconds(struct json *json, const char *key, uint64_t ns) {
@@ -63,22 +73,23 @@ static void put_name(struct json *json, const char *key, struct mux_span name) {
  * ---- links ----
  */
 
-static void put_link(struct json *json, const struct mux_link *link) {
+static void put_link(struct json *json, const struct mux_link *link, const struct drains *drains) {
     struct mux_link_stats stats;
     mux_link_stats(link, &stats);
     json_put_open(json, '{');
-    put_text(json, "segment", mux_link_segment(link));
+    json_put_member_text(json, "segment", mux_link_segment(link));
     put_name(json, "peer", mux_span_text(stats.peer));
     put_name(json, "node", *stats.node_name ? mux_span_text(stats.node_name) : mux_span(NULL, 0));
-    put_text(json, "state", standings[stats.standing]);
-    put_text(json, "waits_for", waits[stats.wait]);
-    json_put_key(json, "has_slot");
-    json_put_bool(json, stats.has_slot);
-    put_number(json, "received_bytes", stats.received_bytes);
-    put_number(json, "received_packets", stats.received_packets);
-    put_number(json, "sent_down_bytes", stats.sent_down_bytes);
-    put_number(json, "queued_down_bytes", stats.queued_down_bytes);
-    put_number(json, "tests", stats.tests);
+    json_put_member_text(json, "state", standings[stats.standing]);
+    json_put_member_text(json, "waits_for", waits[stats.wait]);
+    json_put_member_bool(json, "draining",
+                         drains_has(drains, mux_span_text(mux_link_segment(link))));
+    json_put_member_bool(json, "has_slot", stats.has_slot);
+    json_put_member_number(json, "received_bytes", stats.received_bytes);
+    json_put_member_number(json, "received_packets", stats.received_packets);
+    json_put_member_number(json, "sent_down_bytes", stats.sent_down_bytes);
+    json_put_member_number(json, "queued_down_bytes", stats.queued_down_bytes);
+    json_put_member_number(json, "tests", stats.tests);
     put_name(json, "oldest_test", stats.oldest_id);
     put_name(json, "oldest_route", stats.oldest_route);
     json_put_key(json, "oldest_age_s");
@@ -86,27 +97,57 @@ static void put_link(struct json *json, const struct mux_link *link) {
         json_put_seconds(json, stats.oldest_age_ns);
     else
         json_put_null(json);
+    put_clock(json, &stats.clock);
+    json_put_member_bool(json, "clock_shifted", stats.clock.is_shifted);
     json_put_close(json, '}');
+}
+
+static bool has_link(const void *user, struct mux_span segment) {
+    return mux_link_find(user, segment) != NULL;
+}
+
+/* The routes below that take no jobs, behind the links. True: that was all. */
+static bool go_on_drains(struct control_answer *answer, struct json *json) {
+    while (json_room(json) >= CONTROL_ITEM_BYTES) {
+        if (answer->index >= answer->drains->count) {
+            json_put_close(json, ']');
+            json_put_close(json, '}');
+            return true;
+        }
+        json_put_text(json, mux_span_text(answer->drains->routes[answer->index++]));
+    }
+    return false;
+}
+
+/* False: there are more. */
+static bool put_links(struct control_answer *answer, const struct node *node, struct json *json) {
+    while (json_room(json) >= CONTROL_ITEM_BYTES) {
+        const struct mux_link *link = mux_link_next(node->mux, answer->link);
+        if (!link)
+            return true;
+        put_link(json, link, answer->drains);
+        answer->link = link;
+    }
+    return false;
 }
 
 static bool go_on_links(struct control_answer *answer, const struct node *node, struct json *json) {
     if (!answer->has_begun) {
+        drains_sweep(answer->drains, has_link, node->mux);
         json_put_open(json, '{');
         json_put_key(json, "links");
         json_put_open(json, '[');
         answer->has_begun = true;
     }
-    while (json_room(json) >= CONTROL_ITEM_BYTES) {
-        const struct mux_link *link = mux_link_next(node->mux, answer->link);
-        if (!link) {
-            json_put_close(json, ']');
-            json_put_close(json, '}');
-            return true;
-        }
-        put_link(json, link);
-        answer->link = link;
+    if (!answer->has_links && !put_links(answer, node, json))
+        return false;
+    if (!answer->has_links) {
+        json_put_close(json, ']');
+        json_put_key(json, "draining");
+        json_put_open(json, '[');
+        answer->has_links = true;
     }
-    return false;
+    return go_on_drains(answer, json);
 }
 
 /*
@@ -141,24 +182,27 @@ static bool tally_links(struct control_answer *answer, const struct node *node) 
 
 static void put_upstream(struct json *json, const struct node *node, uint64_t now_ns) {
     struct node_upstream_status status;
+    struct mux_clock_stats clock;
     node_upstream_status(node, now_ns, &status);
+    node_upstream_clock(node, &clock);
     json_put_key(json, "upstream");
     json_put_open(json, '{');
     put_name(json, "place", mux_span_text(node->config.upstream_text));
-    put_text(json, "state", status.state);
+    json_put_member_text(json, "state", status.state);
     put_name(json, "peer", status.peer ? mux_span_text(status.peer) : mux_span(NULL, 0));
     put_seconds(json, "since_s", status.since_ns);
-    put_number(json, "pending_bytes", mux_upstream_pending_bytes(node->mux));
+    json_put_member_number(json, "pending_bytes", mux_upstream_pending_bytes(node->mux));
     put_seconds(json, "sending_s", status.sending_ns);
-    put_number(json, "losses", node->own_counters.value[NODE_COUNT_upstream_losses]);
+    json_put_member_number(json, "losses", node->own_counters.value[NODE_COUNT_upstream_losses]);
+    put_clock(json, &clock);
     json_put_close(json, '}');
 }
 
 static void put_holder(struct json *json, const char *who, const char *why, unsigned links) {
     json_put_open(json, '{');
-    put_text(json, "who", who);
-    put_text(json, "why", why);
-    put_number(json, "links", links);
+    json_put_member_text(json, "who", who);
+    json_put_member_text(json, "why", why);
+    json_put_member_number(json, "links", links);
     json_put_close(json, '}');
 }
 
@@ -197,16 +241,16 @@ static void put_links_in_short(struct json *json, const struct control_tally *ta
                                const struct node *node) {
     json_put_key(json, "links");
     json_put_open(json, '{');
-    put_number(json, "open", tally->links);
-    put_number(json, "max", node->config.mux.links_max);
-    put_number(json, "silent", tally->silent);
-    put_number(json, "away", tally->away);
-    put_number(json, "tests", tally->tests);
+    json_put_member_number(json, "open", tally->links);
+    json_put_member_number(json, "max", node->config.mux.links_max);
+    json_put_member_number(json, "silent", tally->silent);
+    json_put_member_number(json, "away", tally->away);
+    json_put_member_number(json, "tests", tally->tests);
     put_seconds(json, "oldest_age_s", tally->oldest_age_ns);
     json_put_key(json, "waiting");
     json_put_open(json, '{');
     for (unsigned i = MUX_WAIT_NOTHING + 1; i < sizeof waits / sizeof *waits; i++)
-        put_number(json, waits[i], tally->waiting[i]);
+        json_put_member_number(json, waits[i], tally->waiting[i]);
     json_put_close(json, '}');
     json_put_close(json, '}');
 }
@@ -219,15 +263,17 @@ static bool go_on_status(struct control_answer *answer, const struct control_con
     if (!tally_links(answer, node))
         return false;
     json_put_open(json, '{');
-    put_text(json, "muxd", config->version);
-    put_text(json, "name", node->config.mux.hello.name);
+    json_put_member_text(json, "muxd", config->version);
+    json_put_member_text(json, "name", node->config.mux.hello.name);
     put_seconds(json, "uptime_s", now_ns - node->begun_ns);
-    put_text(json, "phase", phases[node->phase]);
+    json_put_member_text(json, "phase", phases[node->phase]);
+    json_put_member_bool(json, "takes_jobs", !orders_drain(config->orders));
     put_upstream(json, node, now_ns);
     put_links_in_short(json, &answer->tally, node);
-    put_number(json, "received_bytes", node->counters->value[MUX_COUNT_received_bytes]);
-    put_number(json, "received_packets", node->counters->value[MUX_COUNT_received_packets]);
-    put_number(json, "sent_bytes", node->counters->value[MUX_COUNT_sent_bytes]);
+    json_put_member_number(json, "received_bytes", node->counters->value[MUX_COUNT_received_bytes]);
+    json_put_member_number(json, "received_packets",
+                           node->counters->value[MUX_COUNT_received_packets]);
+    json_put_member_number(json, "sent_bytes", node->counters->value[MUX_COUNT_sent_bytes]);
     put_held_up(json, &answer->tally, node, now_ns);
     json_put_close(json, '}');
     return true;
@@ -263,9 +309,40 @@ void control_answer_begin(struct control_answer *answer, enum control_request re
     *answer = (struct control_answer){.request = request};
 }
 
+static void put_peer(struct json *json, const char *key, const struct control_peer *peer) {
+    json_put_key(json, key);
+    if (!peer->is_known) {
+        json_put_null(json);
+        return;
+    }
+    json_put_open(json, '{');
+    json_put_member_number(json, "pid", peer->pid);
+    json_put_member_number(json, "uid", peer->uid);
+    json_put_close(json, '}');
+}
+
+static bool go_on_view(const struct control_answer *answer, struct json *json) {
+    json_put_open(json, '{');
+    json_put_member_text(json, "view", answer->view.is_attach ? "attach" : "tail");
+    json_put_member_bool(json, "writes", answer->view.writes);
+    put_peer(json, "writer", &answer->view.writer);
+    json_put_close(json, '}');
+    return true;
+}
+
+static bool go_on_order(const struct control_answer *answer, struct json *json) {
+    const struct control_order *order = answer->order;
+    json_put_open(json, '{');
+    json_put_member_text(json, "order", order_verb_name(order->order.verb));
+    json_put_member_text(json, "route", order->route);
+    json_put_member_bool(json, "draining", order->answer.draining);
+    json_put_close(json, '}');
+    return true;
+}
+
 static bool go_on_error(const struct control_answer *answer, struct json *json) {
     json_put_open(json, '{');
-    put_text(json, "error", answer->error);
+    json_put_member_text(json, "error", answer->error);
     json_put_close(json, '}');
     return true;
 }
@@ -279,6 +356,10 @@ static bool go_on(struct control_answer *answer, const struct control_config *co
         return go_on_links(answer, config->node, json);
     case CONTROL_COUNTERS:
         return go_on_counters(answer, config, json);
+    case CONTROL_VIEW:
+        return go_on_view(answer, json);
+    case CONTROL_ORDER:
+        return go_on_order(answer, json);
     case CONTROL_ERROR:
         break;
     }

@@ -1,5 +1,6 @@
 #include "tools/node/identity.h"
 #include "tools/base/random.h"
+#include "tools/base/wall.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@ void identity_draw(struct node_config *config) {
     snprintf(identity, sizeof identity, "%016" PRIx64 "%016" PRIx64, random[0], random[1]);
     gethostname(name, sizeof name - 1);
     mux_hello_init(&config->mux.hello, identity, name);
+    config->wall_ahead_ns = wall_ahead_ns;
     config->seed = random[2];
     config->mux.hash_key = random[3];
     config->mux.secret[0] = random[4];

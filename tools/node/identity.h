@@ -1,4 +1,4 @@
-/* Who a node is, drawn anew at each start. */
+/* Who a node is, drawn anew at each start, and where its time of day comes from. */
 #ifndef TOOLS_NODE_IDENTITY_H
 #define TOOLS_NODE_IDENTITY_H
 
@@ -6,7 +6,8 @@
 
 /*
  * Fills in what must be random: an identity that no other node has, nor this one when it is started
- * again, with this host's name; the keys of tables and proofs; the seed.
+ * again, with this host's name; the keys of tables and proofs; the seed. And how it reads the time
+ * of day.
  */
 void identity_draw(struct node_config *config);
 

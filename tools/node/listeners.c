@@ -178,7 +178,7 @@ static void say_rest(struct listeners *listeners) {
     bool missing = false, some = false;
     for (unsigned i = 0; i < listeners->count; i++) {
         const struct listening *item = &listeners->listening[i];
-        missing = missing || (!item->offered && item->said.error);
+        missing = missing || (!item->offered && item->logged.error);
         some = some || item->state == LISTENING_ON;
     }
     if (listeners->said_rest || !missing)

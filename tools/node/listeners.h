@@ -1,8 +1,8 @@
 /*
  * What muxd listens on: every address of every --listen, each once. One that cannot be bound does
- * not cost the others: it is said, and tried again with growing pauses until it can. The addresses
- * of interfaces are followed while muxd runs: new ones are listened on, lost ones no longer;
- * connections are left alone. An interface may be down or missing when muxd starts.
+ * not cost the others: it is logged, and tried again with growing pauses until it can. The
+ * addresses of interfaces are followed while muxd runs: new ones are listened on, lost ones no
+ * longer; connections are left alone. An interface may be down or missing when muxd starts.
  *
  * Name servers are asked in listeners_create() alone; nothing else here blocks.
  */

@@ -19,7 +19,7 @@ struct listening {
     struct transport_listener *listener; /* ON */
     struct transport_address bound;      /* ON: with the real port */
     struct transport_failure failure;    /* WANTED: of the last try */
-    struct transport_failure said;       /* and of the last one in the log */
+    struct transport_failure logged;     /* and of the last one in the log */
     bool said_waiting, said_twice;
     uint64_t since_ns; /* the first attempt that failed; 0: none has */
 };

@@ -144,9 +144,9 @@ static void explain(const struct listening *item, char *out, size_t out_bytes) {
 static void say_missing(struct listeners *listeners, struct listening *item) {
     char text[ENDPOINT_TEXT_BYTES], more[96];
     const struct transport_failure *failure = &item->failure;
-    if (item->said.error == failure->error && item->said.holder == failure->holder)
+    if (item->logged.error == failure->error && item->logged.holder == failure->holder)
         return;
-    item->said = *failure;
+    item->logged = *failure;
     address_text(&item->address, text, sizeof text);
     if (item->offered) {
         log_text(listeners->log, "muxd: %s is not offered, only TCP is: %s: %s\n", text,
@@ -235,7 +235,7 @@ static void opened(struct listeners *listeners, struct listening *item) {
     char text[ENDPOINT_TEXT_BYTES];
     item->state = LISTENING_ON;
     item->since_ns = 0;
-    item->said = (struct transport_failure){0};
+    item->logged = (struct transport_failure){0};
     address_text(&item->bound, text, sizeof text);
     log_text(listeners->log, "listening on %s\n", text);
     listeners->open_to_all = listeners->open_to_all || !address_is_local(&item->bound);

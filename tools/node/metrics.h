@@ -11,14 +11,17 @@
 #include "tools/node/node.h"
 
 /* Most of them, and what one takes at most. */
-#define METRICS_MAX (MUX_COUNTER_COUNT + NODE_COUNTER_COUNT + TRANSPORT_COUNTS_MAX)
+#define METRICS_CLOCKS 2
+#define METRICS_MAX (MUX_COUNTER_COUNT + NODE_COUNTER_COUNT + TRANSPORT_COUNTS_MAX + METRICS_CLOCKS)
 #define METRICS_ITEM_BYTES 512
 
 struct metrics {
     const struct mux_counters *core;
     const struct node_counters *own;
     struct transport_count counts[TRANSPORT_COUNTS_MAX];
-    unsigned count; /* of all */
+    unsigned clocks_at;           /* the clock's come behind all counters, when it is known */
+    struct mux_clock_stats clock; /* the upstream's */
+    unsigned count;               /* of all */
 };
 
 /* Takes what the loop's transport counts now; the node's counters are read when written. */

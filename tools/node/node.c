@@ -15,10 +15,17 @@
 /* How often a drain looks whether the peer has acknowledged. */
 #define DRAIN_LOOK_NS 2000000u
 
+/* How often a node that works looks whether the time of day was set. */
+#define WALL_LOOK_NS 100000000u
+
 /* Lines about connections that were turned away, which name nobody: the rest are said as a count.
  */
 #define TURNED_AWAY_LINES_PER_SECOND 1
 #define TURNED_AWAY_LINES_BURST 3
+
+/* Lines about workers that speak like nodes; the rest are counted only. */
+#define FORGERY_LINES_PER_SECOND 1
+#define FORGERY_LINES_BURST 3
 
 void node_log(struct node *node, const char *format, ...) {
     char line[LINE_BYTES];
@@ -42,6 +49,10 @@ const struct node_counters *node_own_counters(const struct node *node) {
     return &node->own_counters;
 }
 
+void node_upstream_clock(const struct node *node, struct mux_clock_stats *clock) {
+    mux_upstream_clock(node->mux, clock);
+}
+
 bool node_all_sent(const struct node *node) {
     return mux_upstream_pending_bytes(node->mux) == 0 && mux_unframed_bytes(node->mux) == 0 &&
            !node->upstream.unconfirmed && node->upstream.doubt != NODE_DOUBT_AT_THE_END &&
@@ -61,13 +72,18 @@ void node_cut_links(struct node *node, const char *why) {
                  why, count);
 }
 
+static void stop_listening(struct node *node) {
+    if (node->config.stop_listening)
+        node->config.stop_listening(node->config.user);
+}
+
 /* No more reading: what has come is forwarded, then the node ends. */
 static void begin_flush(struct node *node) {
     if (node->phase >= NODE_FLUSHING)
         return;
     node_set_phase(node, NODE_FLUSHING);
     mux_end(node->mux);
-    node->config.stop_listening(node->config.user);
+    stop_listening(node);
     node_links_close_all(node);
 }
 
@@ -228,7 +244,7 @@ static void count_unsent(struct node *node) {
 
 /* Every connection is closed and its last event awaited, so that no memory is in flight. */
 static void leave(struct node *node) {
-    node->config.stop_listening(node->config.user);
+    stop_listening(node);
     node_links_close_all(node);
     node_upstream_close(node);
     if (node->conn_count > 0 || !node_upstream_is_closed(node))
@@ -240,6 +256,14 @@ static void leave(struct node *node) {
     loop_leave(&node->base);
 }
 
+/* It is told the mux before it answers anybody. */
+static void look_at_wall(struct node *node, uint64_t now_ns) {
+    if (!node->config.wall_ahead_ns || now_ns < node->wall_at_ns)
+        return;
+    mux_set_wall(node->mux, node->config.wall_ahead_ns(node->config.user));
+    node->wall_at_ns = now_ns + WALL_LOOK_NS;
+}
+
 static void node_work(struct loop_client *client, uint64_t now_ns) {
     struct node *node = LOOP_OWNER(client, struct node, base);
     bool is_quiet = node->events == 0;
@@ -247,6 +271,7 @@ static void node_work(struct loop_client *client, uint64_t now_ns) {
     node->events = 0;
     node->has_work = false;
     if (node->phase < NODE_CLOSING) {
+        look_at_wall(node, now_ns);
         node_upstream_open(node, now_ns);
         work(node, now_ns);
         advance_phase(node, is_quiet, now_ns);
@@ -257,6 +282,10 @@ static void node_work(struct loop_client *client, uint64_t now_ns) {
     if (node->phase == NODE_CLOSING)
         leave(node);
     node_upstream_sane(&node->upstream);
+}
+
+bool node_reaches_upstream(const struct node *node) {
+    return node_upstream_is_connected(&node->upstream) && mux_upstream_accepted(node->mux);
 }
 
 bool node_has_ended(const struct node *node) {
@@ -275,6 +304,47 @@ static void mux_says(void *user, const char *line) {
 static bool takes(void *user, struct mux_link *link, const struct mux_packet *packet) {
     struct node *node = user;
     return node->config.sink(node->config.user, link ? mux_link_segment(link) : "", packet);
+}
+
+static enum mux_taking take(void *user, const struct mux_packet *packet) {
+    struct node *node = user;
+    return node->config.take(node->config.user, packet);
+}
+
+static bool refuses(void *user, struct mux_link *link, const struct mux_packet *packet) {
+    return node_refuses(user, link, packet);
+}
+
+static void goes(void *user, struct mux_link *link, struct mux_span route) {
+    struct node *node = user;
+    if (node->gone)
+        node->gone(node->gone_user, mux_link_segment(link), route);
+}
+
+void node_show_gone(struct node *node, node_gone *gone, void *user) {
+    node->gone = gone;
+    node->gone_user = user;
+}
+
+static void shows(void *user, struct mux_link *link, const struct mux_packet *packet) {
+    struct node *node = user;
+    node->output(node->output_user, link ? mux_link_segment(link) : "", packet);
+}
+
+void node_show_output(struct node *node, node_output *output, void *user) {
+    node->output = output;
+    node->output_user = user;
+    mux_show_output(node->mux, output ? shows : NULL);
+}
+
+bool node_add_down(struct node *node, const struct mux_packet *packet) {
+    bool is_taken = mux_add_down(node->mux, packet);
+    node->has_work = node->has_work || is_taken; /* room comes with an event */
+    return is_taken;
+}
+
+const char *node_down_obstacle(const struct node *node, struct mux_span route) {
+    return mux_down_obstacle(node->mux, route);
 }
 
 static bool is_unread(void *user, void *link_user) {
@@ -302,6 +372,9 @@ struct node *node_create(const struct node_config *config) {
     mux.user = node;
     mux.log = mux_says;
     mux.sink = config->sink ? takes : NULL;
+    mux.take = config->take ? take : NULL;
+    mux.refuse = refuses;
+    mux.gone = goes;
     mux.unread = is_unread;
     mux.gather_max = caps->gather_max;
     mux.inputs_max = caps->lent_max;
@@ -315,6 +388,7 @@ struct node *node_create(const struct node_config *config) {
     node->counters = mux_counters_of(node->mux);
     node->turned_away_lines =
         mux_limiter_init(TURNED_AWAY_LINES_PER_SECOND, TURNED_AWAY_LINES_BURST);
+    node->forgery_lines = mux_limiter_init(FORGERY_LINES_PER_SECOND, FORGERY_LINES_BURST);
     node_upstream_init(node);
     join(node);
     return node;

@@ -22,8 +22,14 @@ struct node_config {
     uint64_t exit_after_links; /* 0: for ever */
     bool exit_when_idle;       /* when the links that were adopted have ended: "--listen -" alone */
     bool upstream_retry;       /* reconnect; else a loss ends the node (stdout) */
+    bool upstream_is_pipe;     /* a process, which is gone when nothing more comes down */
     bool upstream_waits;       /* for node_begin_upstream() */
     uint64_t seed;             /* of the back-off's jitter */
+    /*
+     * NULL, or what is to be added to the loop's clock to get the time of day, nanoseconds since
+     * 1970: see mux_set_wall(). Never blocks. `user` is the node's.
+     */
+    int64_t (*wall_ahead_ns)(void *user);
     const char *upstream_text; /* for log lines */
     void *user;
 
@@ -52,10 +58,15 @@ struct node_config {
      * the packet's route; "": a message of this node's own. See mux_config.sink.
      */
     bool (*sink)(void *user, const char *segment, const struct mux_packet *packet);
-    /* With it: a worker came or left. */
+    /* NULL, or is shown what comes down for nodes: see mux_config.take. */
+    enum mux_taking (*take)(void *user, const struct mux_packet *packet);
+    /* With a sink: a worker came or left. */
     void (*show_link)(void *user, const char *segment, const char *peer, bool came);
 
-    /* The node takes no more connections: the owner closes its listeners. Perhaps repeatedly. */
+    /*
+     * NULL, or the node takes no more connections: the owner closes its listeners. Perhaps
+     * repeatedly.
+     */
     void (*stop_listening)(void *user);
 
     /* May this peer connect? */
@@ -84,7 +95,8 @@ struct node_adoption {
      */
     struct transport_conn *down_conn;
     enum mux_link_kind kind;
-    bool is_bare, is_raw; /* see mux_link_config */
+    bool is_bare, is_raw; /* see mux_link_config, as for the next one */
+    const char *segment;
 
     /*
      * NULL: the link ends with its connection. Else its owner ends it, by node_end_adopted(), when
@@ -119,6 +131,54 @@ bool node_link_unread(const struct node_link *link);
 /* See mux_add_up(). `link` NULL: as this node's own. False: not now; again in a later step. */
 bool node_add_up(struct node *node, struct node_link *link, const struct mux_packet *packet);
 
+/* What found no room is tried again after this time; the second while there is no upstream. */
+#define NODE_RETRY_NS UINT64_C(10000000)
+#define NODE_RETRY_AWAY_NS UINT64_C(500000000)
+
+/* One line to config.log, of this node and of what stands on it. */
+__attribute__((format(printf, 2, 3))) void node_log(struct node *node, const char *format, ...);
+
+/* Is there an upstream, and does it take packets? */
+bool node_reaches_upstream(const struct node *node);
+
+/*
+ * From now on all output on its way up is shown to `output`, see mux_show_output(): `segment` is
+ * the link's and not in the packet's route; "": a message of this node's own, or of a bare link.
+ * NULL: no more. It must not call the node.
+ */
+typedef void node_output(void *user, const char *segment, const struct mux_packet *packet);
+void node_show_output(struct node *node, node_output *output, void *user);
+
+/*
+ * From now on `gone` hears of each node further down that is no longer there, see mux_config.gone.
+ * NULL: no more. It must not call the node.
+ */
+typedef void node_gone(void *user, const char *segment, struct mux_span route);
+void node_show_gone(struct node *node, node_gone *gone, void *user);
+
+/*
+ * An order with an id goes down by this route. If that is a link of this node, one answer to it may
+ * come by that link, although a worker is there: a mux exec that is connected without "mux:".
+ */
+void node_await_answer(struct node *node, struct mux_span route);
+
+/* See mux_add_down() and mux_down_obstacle(). False: not now; again in a later step. */
+bool node_add_down(struct node *node, const struct mux_packet *packet);
+const char *node_down_obstacle(const struct node *node, struct mux_span route);
+
+/*
+ * Closes the connection of the link that has this segment: what was received goes up, its tests
+ * fail or, if it is a node, wait for its return. NULL: it is done; else why not, a clause.
+ */
+const char *node_kick(struct node *node, struct mux_span segment);
+
+/*
+ * Sends a packet down to each connected node below that was not told this number before; 0: to all.
+ * Its route is set here. Returns how many got it; *behind: how many have no room now.
+ */
+unsigned node_tell_nodes(struct node *node, struct mux_packet *packet, unsigned number,
+                         unsigned *behind);
+
 /*
  * Nothing more comes of it: what it had to send is out or given up, each of its connections is
  * closed. It has left the loop.
@@ -142,6 +202,9 @@ bool node_all_sent(const struct node *node);
 
 /* May a lost upstream not have read some of what was sent? */
 bool node_in_doubt(const struct node *node);
+
+/* How the upstream's clock stands to this node's: see mux_upstream_clock(). */
+void node_upstream_clock(const struct node *node, struct mux_clock_stats *clock);
 
 /* The core's counters, and those that the node keeps of its connections. */
 struct mux_counters *node_core_counters(struct node *node);

@@ -23,7 +23,20 @@
     X(in_doubt_bytes, COUNTER, "bytes",                                                          \
       "bytes taken by the kernel that a lost upstream may not have read")                        \
     X(links_cut, COUNTER, "links",                                                               \
-      "links open when an ending node had no time to read to their end")
+      "links open when an ending node had no time to read to their end")                         \
+    X(view_missed_bytes, COUNTER, "bytes",                                                       \
+      "output that was not shown to clients of the control socket, which read too slowly")       \
+    X(view_input_bytes, COUNTER, "bytes",                                                        \
+      "input that clients of the control socket have sent to workers")                           \
+    X(view_refused_bytes, COUNTER, "bytes",                                                      \
+      "input of theirs that was refused, or whose worker has gone")                              \
+    X(links_kicked, COUNTER, "links", "links that were closed by an order")                      \
+    X(orders_refused, COUNTER, "packets",                                                        \
+      "orders from above that were refused, and jobs that were for want of trust")               \
+    X(orders_forged, COUNTER, "packets",                                                         \
+      "packets from workers that only nodes and agents may send, and orders from below")         \
+    X(drains_unseen, COUNTER, "places",                                                          \
+      "times a place below said that it drains and there was no room to remember it")
 
 enum node_counter {
 #define X(id, kind, unit, help) NODE_COUNT_##id,

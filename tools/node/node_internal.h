@@ -46,11 +46,13 @@ struct node_link {
     bool receiving;
     bool is_shown; /* node_config.show_link was called for it */
     bool adopted;
+    uint8_t answers_awaited;        /* orders that went to it, less the answers that it gave */
     const struct node_owner *owner; /* NULL: it ends with its connection */
     void *owner_user;
     const char *close_reason; /* why this node closed it; NULL: it ended by itself */
     const char *lost_operation;
     int lost_error; /* 0: not lost */
+    unsigned told;  /* see node_tell_nodes() */
     struct node_link *next_free;
 };
 
@@ -89,12 +91,13 @@ struct node {
     struct node_counters own_counters;
     enum node_phase phase;
     bool terminating;
-    bool cut;          /* the time to read was over before nothing more came */
-    bool input_failed; /* stdin could not be read to its end */
-    uint64_t begun_ns; /* when it was made */
-    uint64_t now_ns;   /* when it worked last */
-    bool has_work;     /* without an event: the next step comes at once */
-    unsigned events;   /* of its own, since it worked last */
+    bool cut;            /* the time to read was over before nothing more came */
+    bool input_failed;   /* stdin could not be read to its end */
+    uint64_t begun_ns;   /* when it was made */
+    uint64_t now_ns;     /* when it worked last */
+    uint64_t wall_at_ns; /* when it looks at the time of day again */
+    bool has_work;       /* without an event: the next step comes at once */
+    unsigned events;     /* of its own, since it worked last */
     unsigned quiet_polls;
     uint64_t look_at_ns; /* flushing: when it looks again whether the peer has acknowledged */
     uint64_t drain_until_ns, flush_until_ns;
@@ -106,10 +109,13 @@ struct node {
     unsigned conn_count; /* connections from below whose last event has not come */
     struct mux_limiter turned_away_lines;
     uint64_t turned_away_unsaid; /* connections, since the last such line */
+    struct mux_limiter forgery_lines;
     struct node_upstream upstream;
+    node_output *output; /* NULL: nobody looks */
+    void *output_user;
+    node_gone *gone; /* NULL: nobody listens */
+    void *gone_user;
 };
-
-__attribute__((format(printf, 2, 3))) void node_log(struct node *node, const char *format, ...);
 
 /* node.c */
 void node_set_phase(struct node *node, enum node_phase phase);
@@ -117,6 +123,10 @@ void node_set_phase(struct node *node, enum node_phase phase);
 void node_link_gone(struct node *node);
 /* Nothing more is read, and not because nothing more came. */
 void node_cut_links(struct node *node, const char *why);
+
+/* node_words.c */
+/* mux_config.refuse */
+bool node_refuses(struct node *node, struct mux_link *link, const struct mux_packet *packet);
 
 /* node_links.c */
 /* False: out of memory. */

@@ -69,7 +69,8 @@ static struct node_link *open_link(struct node *node, const struct node_adoption
                                            .user = link,
                                            .kind = adoption->kind,
                                            .is_bare = adoption->is_bare,
-                                           .is_raw = adoption->is_raw};
+                                           .is_raw = adoption->is_raw,
+                                           .segment = adoption->segment};
     *link = (struct node_link){.base = {handle_link},
                                .node = node,
                                .from_down = {handle_down},
@@ -315,6 +316,44 @@ void node_links_attend(struct node *node) {
 
 void node_link_end(struct mux_link *link) {
     close_conn(mux_link_user(link), "muxd ended");
+}
+
+const char *node_kick(struct node *node, struct mux_span segment) {
+    struct mux_link *found = mux_link_find(node->mux, segment);
+    struct node_link *link = found ? mux_link_user(found) : NULL;
+    if (!found)
+        return "no link has its first segment";
+    if (!link || link->state != NODE_CONN_OPEN)
+        return "its connection is gone already";
+    NODE_COUNT(node, links_kicked, 1);
+    node_log(node, "%s (link %s) is closed: an order", link->conn->peer->text,
+             mux_link_segment(found));
+    close_conn(link, "an order: kick");
+    return NULL;
+}
+
+static bool is_connected_node(const struct node_link *link) {
+    struct mux_link_stats stats;
+    mux_link_stats(link->link, &stats);
+    return link->state == NODE_CONN_OPEN && *stats.node_name && stats.standing == MUX_STANDING_OPEN;
+}
+
+unsigned node_tell_nodes(struct node *node, struct mux_packet *packet, unsigned number,
+                         unsigned *behind) {
+    unsigned count = 0;
+    *behind = 0;
+    for (struct mux_list *at = node->open_links.next; at != &node->open_links; at = at->next) {
+        struct node_link *link = MUX_LIST_ITEM(at, struct node_link, open_entry);
+        if ((number && link->told == number) || !is_connected_node(link))
+            continue;
+        packet->route = mux_span_text(mux_link_segment(link->link));
+        bool is_told = node_add_down(node, packet);
+        if (is_told && number)
+            link->told = number;
+        count += is_told;
+        *behind += !is_told;
+    }
+    return count;
 }
 
 unsigned node_links_not_ended(const struct node *node) {

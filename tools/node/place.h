@@ -18,4 +18,13 @@ struct place {
 /* False, and one sentence in `why`: it is none, and what was expected. */
 bool place_parse(const char *text, struct place *place, char *why, size_t why_bytes);
 
+/*
+ * Only who has the right to that file of this machine answers there: a unix socket. Elsewhere
+ * anybody on the network could, and send keyboards, jobs and orders, which are a shell on this
+ * machine.
+ */
+static inline bool place_is_private(const struct endpoint *endpoint) {
+    return endpoint->kind == ENDPOINT_UNIX;
+}
+
 #endif

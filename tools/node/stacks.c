@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 /*
  * A quarter of the arena receives; the rest is for batches and slots. At most a GiB: io_uring
@@ -17,15 +18,19 @@
 #define RECEIVE_SHARE 4
 #define RECEIVE_MOST_BYTES ((size_t)1 << 30)
 
+/* The size of the kernel's huge pages; where it is another, nothing breaks. */
+#define HUGE_PAGE_BYTES ((size_t)2 << 20)
+
 /* Receive buffers for what is connected to, so that a flood from below cannot starve it. */
 #define RESERVE_BUFFERS 4
 
 /*
  * Half of what a part receives into is large buffers, at most. Connections take turns with them:
- * this many suffice for any number.
+ * one is received into, one is read, one is sent from. With more, more bytes would be underway at a
+ * time, and would have left the cache before they are checked and sent.
  */
 #define LARGE_SHARE 2
-#define LARGE_BUFFERS_MAX 32
+#define LARGE_BUFFERS_MAX 3
 
 /* Does an endpoint ask for this stack by its name? Then it is in `text`. */
 static bool is_asked_for(const struct stacks_config *config, enum transport_via via,
@@ -88,7 +93,7 @@ static size_t buffer_most_bytes(void) {
 }
 
 /*
- * Of each part, whole buffers of any. The least memory has 8 of the largest, or 2 where there are
+ * Of each part, whole buffers of any. The least memory has 4 of the largest, or 1 where there are
  * three stacks; in these are at least 8 of RDMA, 16 small ones of the kernel's.
  */
 static size_t receive_bytes(const struct stacks_config *config, unsigned parts) {
@@ -151,48 +156,69 @@ static bool make(struct stacks *stacks, const struct transport_ops *first,
 
 /* io_uring where it can be had, unless epoll was asked for. */
 static bool make_transport(struct stacks *stacks, const struct stacks_config *config,
-                           struct transport_part *parts, unsigned count, char *said,
-                           size_t said_bytes) {
+                           struct transport_part *parts, unsigned count, char *notice,
+                           size_t notice_bytes) {
     struct transport_failure failure;
     const struct transport_ops *first =
         config->io == IO_EPOLL ? &transport_epoll : &transport_uring;
     bool made = make(stacks, first, config, parts, count, &failure);
     if (!made && config->io == IO_AUTO) {
-        snprintf(said, said_bytes, "io_uring %s (%s: %s): using epoll",
+        snprintf(notice, notice_bytes, "io_uring %s (%s: %s): using epoll",
                  call_is_forbidden(failure.error) ? "is forbidden here" : "does not work here",
                  failure.operation, strerror(failure.error));
         first = &transport_epoll;
         made = make(stacks, first, config, parts, count, &failure);
     }
     if (!made)
-        snprintf(said, said_bytes, "%s: %s: %s", first->name, failure.operation,
+        snprintf(notice, notice_bytes, "%s: %s: %s", first->name, failure.operation,
                  strerror(failure.error));
     return made;
 }
 
-static bool map_arena(struct stacks *stacks, size_t len, char *why, size_t why_bytes) {
-    void *arena =
-        mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (arena == MAP_FAILED) {
+/* Gives back whole pages behind the room, of which `mapped` bytes from its start are mapped. */
+static void unmap_behind(struct mux_room room, size_t mapped) {
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t kept = (room.len + page - 1) / page * page;
+    if (kept < mapped)
+        munmap(room.data + kept, mapped - kept);
+}
+
+/*
+ * At a multiple of HUGE_PAGE_BYTES, and in pages of that size where the kernel has them: what
+ * streams through the arena touches hundreds of KiB in each round, which would be that many faults
+ * at first and more than the TLB holds later. Pages that are not touched cost nothing.
+ */
+static bool map_arena(struct stacks *stacks, const struct stacks_config *config, char *why,
+                      size_t why_bytes) {
+    size_t len = config->memory_bytes;
+    size_t mapped = len + HUGE_PAGE_BYTES;
+    uint8_t *all = mmap(NULL, mapped, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (all == MAP_FAILED) {
         snprintf(why, why_bytes, "cannot map %zu bytes of memory: %s", len, strerror(errno));
         return false;
     }
-    stacks->arena = (struct mux_room){arena, len};
+    size_t before = HUGE_PAGE_BYTES - (uintptr_t)all % HUGE_PAGE_BYTES;
+    stacks->arena = (struct mux_room){all + before, len};
+    munmap(all, before);
+    unmap_behind(stacks->arena, mapped - before);
+    /* optional: may fail */
+    madvise(stacks->arena.data, len, config->saves_memory ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
     return true;
 }
 
-bool stacks_start(struct stacks *stacks, const struct stacks_config *config, char *said,
-                  size_t said_bytes) {
+bool stacks_start(struct stacks *stacks, const struct stacks_config *config, char *notice,
+                  size_t notice_bytes) {
     struct transport_part parts[TRANSPORT_VIAS] = {{.via = TRANSPORT_VIA_KERNEL}};
     unsigned count;
-    *said = '\0';
-    if (!choose_parts(config, parts, &count, said, said_bytes) ||
-        !map_arena(stacks, config->memory_bytes, said, said_bytes))
+    *notice = '\0';
+    if (!choose_parts(config, parts, &count, notice, notice_bytes) ||
+        !map_arena(stacks, config, notice, notice_bytes))
         return false;
     share_arena(stacks, config, parts, count);
     for (unsigned i = 0; i < count; i++)
         stacks->vias |= 1U << parts[i].via;
-    return make_transport(stacks, config, parts, count, said, said_bytes);
+    return make_transport(stacks, config, parts, count, notice, notice_bytes);
 }
 
 bool stacks_has(const struct stacks *stacks, enum transport_via via) {

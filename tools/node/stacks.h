@@ -24,6 +24,7 @@ struct stacks_config {
     enum io_choice io;
     unsigned busy_poll_us;     /* see transport_config */
     size_t memory_bytes;       /* of the arena */
+    bool saves_memory;         /* the arena takes no more than is touched: no huge pages */
     size_t receive_bytes;      /* of it for receiving, by each stack; 0: a share of the arena */
     size_t buffer_bytes;       /* of a receive buffer; 0: what suits the stack */
     unsigned reserve_buffers;  /* see transport_config; 0: a few */
@@ -41,12 +42,12 @@ struct stacks {
 };
 
 /*
- * True: `said` is a sentence for people ("io_uring is forbidden here ...: using epoll"), or "".
+ * True: `notice` is a sentence for people ("io_uring is forbidden here ...: using epoll"), or "".
  * False: it says why not. A stack that cannot be had (no device, no permission) is reported by
  * listen() and connect(); one that the build lacks here, where an endpoint asks for it by name.
  */
-bool stacks_start(struct stacks *stacks, const struct stacks_config *config, char *said,
-                  size_t said_bytes);
+bool stacks_start(struct stacks *stacks, const struct stacks_config *config, char *notice,
+                  size_t notice_bytes);
 
 /* Is there a part for such addresses? Only then may they be listened on or connected to. */
 bool stacks_has(const struct stacks *stacks, enum transport_via via);

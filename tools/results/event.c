@@ -1,6 +1,6 @@
 #include "tools/results/event.h"
+#include "tools/results/base64.h"
 
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -21,11 +21,11 @@ static json_t *tags_or_null(const struct mux_packet *packet) {
 static json_t *base64_or_null(struct mux_span content) {
     if (!content.data)
         return json_null();
-    size_t len = (content.len + 2) / 3 * 4;
+    size_t len = base64_encoded_bytes(content.len);
     char *text = malloc(len + 1);
     if (!text)
         return NULL;
-    EVP_EncodeBlock((unsigned char *)text, content.data, (int)content.len);
+    base64_encode(content, text);
     json_t *string = json_stringn_nocheck(text, len);
     free(text);
     return string;
@@ -46,6 +46,7 @@ json_t *event_to_json(const struct mux_packet *packet) {
                      "timestamp", timestamp);
 }
 
+#define LENGTH_MOST_BYTES 4 /* of a varint */
 #define SECOND_NS 1000000000
 #define SECONDS_MOST ((json_int_t)UINT32_MAX)
 
@@ -141,6 +142,15 @@ static bool read_timestamp(struct reading *reading) {
     return true;
 }
 
+/* What these tags need on the wire, if that fits in a packet: memory for the largest costs much
+ * more. */
+static size_t tags_room(const json_t *tags) {
+    size_t room = 1; /* malloc(0) may return NULL */
+    for (size_t i = 0; i < json_array_size(tags) && room < MUX_PACKET_MAX_BYTES; i++)
+        room += LENGTH_MOST_BYTES + json_string_length(json_array_get(tags, i));
+    return room < MUX_PACKET_MAX_BYTES ? room : MUX_PACKET_MAX_BYTES;
+}
+
 static bool read_tags(struct reading *reading) {
     const json_t *value = get(reading, "test_tags");
     if (!value)
@@ -148,14 +158,15 @@ static bool read_tags(struct reading *reading) {
     if (!json_is_array(value))
         return wrong(reading, "test_tags", "a list of strings or null");
     size_t len = 0;
-    reading->tags = malloc(MUX_PACKET_MAX_BYTES);
+    const size_t room = tags_room(value);
+    reading->tags = malloc(room);
     for (size_t i = 0; reading->tags && i < json_array_size(value); i++) {
         const json_t *tag = json_array_get(value, i);
         if (!json_is_string(tag))
             return wrong(reading, "test_tags", "a list of strings or null");
         if (has_nul(tag))
             return wrong(reading, "test_tags", "strings without NUL");
-        if (mux_tag_append(reading->tags, MUX_PACKET_MAX_BYTES, &len, span_of(tag)))
+        if (mux_tag_append(reading->tags, room, &len, span_of(tag)))
             return wrong(reading, "test_tags",
                          "tags that fit in a packet of at most 4194303 bytes");
     }
@@ -174,18 +185,12 @@ static bool read_content(struct reading *reading) {
         return wrong(reading, "file_b64", expected);
     if (json_string_length(value) > 2 * (size_t)MUX_PACKET_MAX_BYTES)
         return wrong(reading, "file_b64", "content that fits in a packet of at most 4194303 bytes");
-    const char *text = json_string_value(value);
-    size_t len = json_string_length(value);
-    size_t padding = len && text[len - 1] == '=' ? 1 + (text[len - 2] == '=') : 0;
-    /* the decoder passes over spaces and dashes; base64 has none */
-    if (strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") !=
-        len - padding)
+    const struct mux_span text = mux_span(json_string_value(value), json_string_length(value));
+    size_t len;
+    reading->content = malloc(text.len + 1);
+    if (!reading->content || !base64_decode(text, reading->content, &len))
         return wrong(reading, "file_b64", expected);
-    reading->content = malloc(len + 1);
-    if (!reading->content ||
-        EVP_DecodeBlock(reading->content, (const unsigned char *)text, (int)len) < 0)
-        return wrong(reading, "file_b64", expected);
-    reading->packet.file_content = mux_span(reading->content, len / 4 * 3 - padding);
+    reading->packet.file_content = mux_span(reading->content, len);
     return true;
 }
 

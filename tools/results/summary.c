@@ -1,4 +1,5 @@
 #include "mux/hash.h"
+#include "mux/packet/report.h"
 #include "tools/base/random.h"
 #include "tools/base/text.h"
 #include "tools/results/attachment.h"
@@ -29,6 +30,10 @@ struct summary *summary_create(uint64_t now_ns) {
     }
     summary_view_open(summary, now_ns);
     return summary;
+}
+
+void summary_set_control(struct summary *summary, const char *endpoint) {
+    summary->control = endpoint;
 }
 
 bool summary_finish(struct summary *summary, uint64_t now_ns) {
@@ -252,7 +257,7 @@ void summary_packet(struct summary *summary, const struct mux_packet *packet, ui
     summary->packets++;
     summary->changed = true;
     count_worker(summary, packet->route);
-    if (mux_span_equal(packet->test_id, mux_span_text("subunit.parser"))) {
+    if (mux_span_equal(packet->test_id, mux_span_text(MUX_REPORT_PARSER_ID))) {
         if (packet->status == MUX_STATUS_FAIL) {
             summary->damages++;
             take_notice(summary, packet, "DAMAGE");
@@ -261,6 +266,8 @@ void summary_packet(struct summary *summary, const struct mux_packet *packet, ui
         take_test(summary, packet, now_ns);
     } else if (is_message(packet)) {
         take_notice(summary, packet, "NOTICE");
+    } else {
+        summary_prompts_packet(summary, packet, now_ns);
     }
 }
 
@@ -283,6 +290,8 @@ void summary_worker(struct summary *summary, const char *segment, const char *pe
     summary->workers += came ? 1u : 0u;
     summary->workers_seen += came ? 1u : 0u;
     summary->workers -= came ? 0u : 1u;
+    if (!came)
+        summary_prompts_left(summary, segment);
     if (!summary->live)
         summary_line(summary, "worker %s %s%s%s", segment, came ? "came" : "left",
                      *clean ? ": " : "", clean);

@@ -1,9 +1,9 @@
 /*
- * A run for people, as it happens: workers, the tests that run and for how long, rates, failures
- * with the tail of their traceback. On a terminal the summary is redrawn in place and failures
- * scroll by above it; else, or with NO_COLOR or TERM=dumb, everything is plain lines. Nothing from
- * a worker can steer the terminal. Memory is bounded; a terminal is never waited for, other readers
- * are (see outlet.h).
+ * A run for people, as it happens: workers, the tests that run and for how long, slots that wait at
+ * a prompt, rates, failures with the tail of their traceback. On a terminal the summary is redrawn
+ * in place and failures scroll by above it; else, or with NO_COLOR or TERM=dumb, everything is
+ * plain lines. Nothing from a worker can steer the terminal. Memory is bounded; a terminal is never
+ * waited for, other readers are (see outlet.h).
  */
 #ifndef TOOLS_RESULTS_SUMMARY_H
 #define TOOLS_RESULTS_SUMMARY_H
@@ -15,6 +15,9 @@ struct summary;
 
 /* Writes to stdout. NULL: out of memory. */
 struct summary *summary_create(uint64_t now_ns);
+
+/* The control socket of the node that shows it, for "mux attach": text that lives as long. */
+void summary_set_control(struct summary *summary, const char *endpoint);
 
 /*
  * The last state and the totals; frees it. NULL is fine. False: stdout is broken, errno says how.

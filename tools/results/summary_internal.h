@@ -3,6 +3,7 @@
 #define TOOLS_RESULTS_SUMMARY_INTERNAL_H
 
 #include "mux/list.h"
+#include "tools/base/text.h"
 #include "tools/results/summary.h"
 
 /* Tests that run at the same time and are shown by name; more are only counted. */
@@ -47,6 +48,19 @@ struct text {
     uint8_t bytes[TAIL_BYTES];
 };
 
+/* Slots that wait at a prompt; more are not shown. */
+#define WAITING_MAX 64
+#define PROMPT_BYTES 64
+
+struct waiting {
+    uint64_t hash; /* of its route; 0: free */
+    uint64_t since_ns;
+    char route[TEXT_GROWTH * ROUTE_BYTES], prompt[PROMPT_BYTES], test[TEST_ID_BYTES];
+};
+
+/* A slot, its prompt and test, the control socket. */
+#define WAITING_LINE_BYTES 1024
+
 struct summary {
     /* summary.c */
     uint64_t hash_key;
@@ -63,6 +77,8 @@ struct summary {
     unsigned workers;
     unsigned workers_seen; /* in all, when workers_told */
     bool workers_told;
+    struct waiting waiting[WAITING_MAX];
+    const char *control; /* NULL: none is known */
     uint64_t by_status[MUX_STATUS_XFAIL + 1];
     uint64_t packets, damages;
 
@@ -83,6 +99,16 @@ struct summary {
 uint64_t summary_ended(const struct summary *summary);
 uint64_t summary_failed(const struct summary *summary);
 uint64_t summary_running(const struct summary *summary);
+
+/* summary_prompts.c */
+/* Of a packet without a test id: it may say that a slot waits, or waits no more. */
+void summary_prompts_packet(struct summary *summary, const struct mux_packet *packet,
+                            uint64_t now_ns);
+/* A link is gone, and all slots behind it. */
+void summary_prompts_left(struct summary *summary, const char *segment);
+/* "3/0 waits at (Pdb) in pkg.test_x for 12 s: mux attach unix:/run/muxd 3/0" */
+void summary_waiting_text(const struct summary *summary, const struct waiting *waiting,
+                          uint64_t now_ns, char *out, size_t out_bytes);
 
 void summary_view_open(struct summary *summary, uint64_t now_ns);
 /* As summary_finish(). */

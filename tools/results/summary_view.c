@@ -97,10 +97,11 @@ static void counts_text(const struct summary *summary, char *out, size_t out_byt
     if (summary->damages)
         snprintf(damage, sizeof damage, ", %" PRIu64 " x damage", summary->damages);
     snprintf(out, out_bytes,
-             "%u workers, tests: %" PRIu64 " passed, %" PRIu64 " failed, %" PRIu64 " skipped, "
+             "%u worker%s, tests: %" PRIu64 " passed, %" PRIu64 " failed, %" PRIu64 " skipped, "
              "%" PRIu64 " running%s",
-             summary->workers, by[MUX_STATUS_SUCCESS] + by[MUX_STATUS_XFAIL],
-             summary_failed(summary), by[MUX_STATUS_SKIP], summary_running(summary), damage);
+             summary->workers, summary->workers == 1 ? "" : "s",
+             by[MUX_STATUS_SUCCESS] + by[MUX_STATUS_XFAIL], summary_failed(summary),
+             by[MUX_STATUS_SKIP], summary_running(summary), damage);
 }
 
 /*
@@ -143,6 +144,21 @@ static void add_running(struct frame *frame, const struct running *running, uint
     add_line(frame, line);
 }
 
+/* Above all else: a person is waited for. Returns how many lines that are. */
+static unsigned add_waiting(const struct summary *summary, struct frame *frame, unsigned most,
+                            uint64_t now_ns) {
+    unsigned shown = 0;
+    char line[WAITING_LINE_BYTES];
+    for (unsigned i = 0; i < WAITING_MAX && shown < most; i++) {
+        if (!summary->waiting[i].hash)
+            continue;
+        summary_waiting_text(summary, &summary->waiting[i], now_ns, line, sizeof line);
+        add_line(frame, line);
+        shown++;
+    }
+    return shown;
+}
+
 static void screen_size(unsigned *rows, unsigned *columns) {
     struct winsize size;
     *rows = 24;
@@ -166,6 +182,7 @@ static void add_picture(const struct summary *summary, struct frame *frame, uint
              summary->tests_per_second, summary->packets_per_second);
     add_line(frame, line);
     unsigned most = rows / 2 > 3 ? rows / 2 - 3 : 0;
+    most -= add_waiting(summary, frame, most, now_ns);
     for (const struct mux_list *at = summary->by_age.next; at != &summary->by_age && shown < most;
          at = at->next, shown++)
         add_running(frame, MUX_LIST_ITEM(at, struct running, by_age), now_ns);

@@ -1,0 +1,34 @@
+/* Output on its way up is shown to the owner of the mux, which may let people look at it. */
+#include "mux/node/mux_internal.h"
+
+void mux_show_output(struct mux *mux, mux_output *output) {
+    mux->output = output;
+}
+
+static void show(struct mux *mux, struct mux_link *link, const struct mux_packet *packet) {
+    if (packet->file_name.data && !packet->test_id.data)
+        mux->output(mux->config.user, link, packet);
+}
+
+void mux_output_packet(struct mux_link *link, const struct mux_packet *packet) {
+    if (link->mux->output)
+        show(link->mux, link, packet);
+}
+
+void mux_output_chatter(struct mux_link *link, struct mux_span bytes) {
+    struct mux_packet packet;
+    if (!link->mux->output)
+        return;
+    bool is_stderr = link->kind == MUX_LINK_STDERR;
+    mux_report_chatter_event(is_stderr ? MUX_REPORT_STDERR : MUX_REPORT_STDOUT, bytes, &packet);
+    show(link->mux, link, &packet);
+}
+
+void mux_output_message(struct mux *mux, enum mux_status status, const char *text) {
+    struct mux_packet packet;
+    const struct mux_span none = mux_span(NULL, 0);
+    if (!mux->output)
+        return;
+    mux_report_message_event(status, mux_span_text(text), none, none, &packet);
+    show(mux, NULL, &packet);
+}

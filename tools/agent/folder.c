@@ -1,0 +1,113 @@
+#include "tools/agent/folder.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NAME_PREFIX "mux-agent-"
+#define NAME_PATTERN NAME_PREFIX "XXXXXX"
+
+static bool is_prefix(const char *prefix, const char *name) {
+    return strncmp(name, prefix, strlen(prefix)) == 0;
+}
+
+/*
+ * ---- its own ----
+ */
+
+static const char *place(void) {
+    const char *given = getenv("TMPDIR");
+    return given && *given ? given : "/tmp";
+}
+
+/* Another agent may have taken it for a dead one's before it was locked: then it is gone. */
+static bool lock(struct folder *folder) {
+    struct stat st;
+    folder->lock = open(folder->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (folder->lock >= 0 && flock(folder->lock, LOCK_EX) == 0 && fstat(folder->lock, &st) == 0 &&
+        st.st_nlink > 0)
+        return true;
+    if (folder->lock >= 0)
+        close(folder->lock);
+    folder->lock = -1;
+    return false;
+}
+
+bool folder_make(struct folder *folder, char *why) {
+    enum { TRIES = 8 };
+    folder->lock = -1;
+    errno = ENAMETOOLONG;
+    for (int i = 0; i < TRIES; i++) {
+        int len = snprintf(folder->path, sizeof folder->path, "%s/%s", place(), NAME_PATTERN);
+        if (len >= (int)sizeof folder->path || !mkdtemp(folder->path))
+            break;
+        if (lock(folder))
+            return true;
+    }
+    snprintf(why, FOLDER_WHY_BYTES, "no folder for files can be made in %.*s: %s",
+             FOLDER_PATH_BYTES, place(), strerror(errno));
+    return false;
+}
+
+void folder_remove(struct folder *folder) {
+    if (folder->lock < 0)
+        return;
+    rmdir(folder->path);
+    close(folder->lock);
+    folder->lock = -1;
+}
+
+/*
+ * ---- those of the dead ----
+ */
+
+/* Not what a name in it leads to, and no folder. */
+static void empty(int fd) {
+    DIR *entries = fdopendir(openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    struct dirent *entry;
+    while (entries && (entry = readdir(entries)))
+        if (is_prefix(FOLDER_FILE_PREFIX, entry->d_name))
+            unlinkat(fd, entry->d_name, 0);
+    if (entries)
+        closedir(entries);
+}
+
+/* This user's, nobody else's, and of no agent that lives. */
+static bool is_left(int fd) {
+    struct stat st;
+    return fstat(fd, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid() &&
+           (st.st_mode & 077) == 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
+}
+
+static bool clear(int parent, const char *name) {
+    bool is_cleared = false;
+    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    if (is_left(fd)) {
+        empty(fd);
+        is_cleared = unlinkat(parent, name, AT_REMOVEDIR) == 0;
+    }
+    close(fd);
+    return is_cleared;
+}
+
+unsigned folder_clear_left(const struct folder *folder) {
+    const char *own = strrchr(folder->path, '/') + 1;
+    unsigned count = 0;
+    DIR *entries = opendir(place());
+    struct dirent *entry;
+    while (entries && (entry = readdir(entries)))
+        if (is_prefix(NAME_PREFIX, entry->d_name) &&
+            strlen(entry->d_name) == strlen(NAME_PATTERN) && strcmp(entry->d_name, own) != 0)
+            count += clear(dirfd(entries), entry->d_name);
+    if (entries)
+        closedir(entries);
+    return count;
+}

@@ -1,0 +1,370 @@
+/* mux agent: runs the jobs that a driver sends to this machine. */
+#include "tools/agent/agent.h"
+#include "tools/agent/orphans.h"
+#include "tools/base/log.h"
+#include "tools/base/quantity.h"
+#include "tools/base/text.h"
+#include "tools/mux/mux.h"
+#include "tools/node/dialer.h"
+#include "tools/node/identity.h"
+#include "tools/node/place.h"
+#include "tools/node/resolver.h"
+#include "tools/node/stacks.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+/* What the node needs, and what is received into; pages that are not touched cost nothing. */
+#define MEMORY_BYTES ((size_t)96 << 20)
+#define RECEIVE_BYTES ((size_t)32 << 20)
+
+/* Besides the keepers: the upstream's attempts, and connections on their way to be closed. */
+#define OTHER_CONNS (DIALER_ATTEMPTS_MAX + 16)
+
+/* Descriptors of a slot while it starts a job, and of the process. */
+#define SLOT_DESCRIPTORS 4
+#define OTHER_DESCRIPTORS 64
+
+#define TIME_MOST_NS ((uint64_t)7 * 86400 * 1000000000)
+
+static const char intro[] =
+    "usage: mux agent --to ENDPOINT [OPTION...]\n"
+    "\n"
+    "Stands on a machine and runs the jobs that come down from a driver, each in one of its slots\n"
+    "under a mux exec. It asks for jobs (file \"muxd.want\"), and says how each began and ended\n"
+    "(file \"muxd.job\"): muxd-protocol(7). Each slot has a segment of the route code, 0, 1, 2...\n"
+    "\n"
+    "  mux agent --to mux:unix:/run/muxd.sock --slots auto\n"
+    "\n"
+    "A job is a shell on this machine. So ENDPOINT is a unix socket, perhaps one that ssh "
+    "forwards;\n"
+    "another network has to be trusted by an option.\n";
+
+static const char outro[] =
+    "TIME is in seconds or has a unit: 500ms, 30s, 5min, 1h.\n"
+    "TERM: takes no new jobs, and ends when its jobs have ended. A second TERM, INT or HUP end\n"
+    "the jobs; a further one kills them.\n"
+    "\n"
+    "Exit codes: 0 all that the jobs said went up; 1 it could not start; 2 wrong usage;\n"
+    "75 results did not reach ENDPOINT.\n";
+
+struct program {
+    struct place place;
+    unsigned slots;
+    uint64_t lease_ns, drain_timeout_ns;
+    bool trusts_network;
+
+    struct log log;
+    struct signals signals;
+    struct children children;
+    struct stacks stacks;
+    struct loop loop;
+    struct node *node;
+    struct resolver *resolver;
+    struct agent agent;
+};
+
+/*
+ * ---- options ----
+ */
+
+static bool wrong(const struct option_row *row, const char *value, const char *why) {
+    text_complain("mux agent: --%s %s: %s", row->name, value, why);
+    return false;
+}
+
+static bool parse_to(struct program *program, const char *text, char *why, size_t why_bytes) {
+    if (!place_parse(text, &program->place, why, why_bytes))
+        return false;
+    if (endpoint_is_address(&program->place.endpoint))
+        return true;
+    snprintf(why, why_bytes, "expected a place to connect to");
+    return false;
+}
+
+static bool set_to(const struct option_row *row, void *target, const char *value) {
+    char why[PLACE_WHY_BYTES];
+    return parse_to(target, value, why, sizeof why) || wrong(row, value, why);
+}
+
+/* The processors that this process may use. */
+static unsigned processors(void) {
+    cpu_set_t set;
+    int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    return count < AGENT_SLOTS_MAX ? (unsigned)count : AGENT_SLOTS_MAX;
+}
+
+_Static_assert(AGENT_SLOTS_MAX == 512, "the words below say so");
+
+static bool set_slots(const struct option_row *row, void *target, const char *value) {
+    struct program *program = target;
+    char *end;
+    unsigned long count = strcmp(value, "auto") == 0 ? processors() : strtoul(value, &end, 10);
+    bool is_number = strcmp(value, "auto") == 0 || (*value >= '0' && *value <= '9' && !*end);
+    program->slots = (unsigned)count;
+    return (is_number && count >= 1 && count <= AGENT_SLOTS_MAX) ||
+           wrong(row, value, "expected 1 to 512, or auto");
+}
+
+_Static_assert(AGENT_SLOTS_MAX == 512, "as the message above says");
+
+static bool set_time(const struct option_row *row, const char *value, uint64_t *ns) {
+    return (quantity_ns(value, ns) && *ns <= TIME_MOST_NS) ||
+           wrong(row, value, "expected a time up to 7 days, such as 30, 500ms, 5min");
+}
+
+static bool set_lease(const struct option_row *row, void *target, const char *value) {
+    return set_time(row, value, &((struct program *)target)->lease_ns);
+}
+
+static bool set_drain_timeout(const struct option_row *row, void *target, const char *value) {
+    return set_time(row, value, &((struct program *)target)->drain_timeout_ns);
+}
+
+static bool set_trust(const struct option_row *row, void *target, const char *value) {
+    (void)row, (void)value;
+    ((struct program *)target)->trusts_network = true;
+    return true;
+}
+
+static const struct option_row rows[] = {
+    {"to", "ENDPOINT", NULL, NULL,
+     "where jobs come from and results go: mux:unix:PATH, a muxd's socket (a lost connection then "
+     "fails no test); the default is $MUX_ENDPOINT",
+     .set = set_to},
+    {"slots", "N|auto", "auto", NULL, "jobs at a time; auto: the number of processors",
+     .set = set_slots},
+    {"lease", "TIME", "300", NULL,
+     "jobs are ended when the node has been out of reach for this time: it has given them to "
+     "others",
+     .set = set_lease},
+    {"drain-timeout", "TIME", "60", NULL,
+     "how long ENDPOINT is waited for at the end, when all jobs have ended",
+     .set = set_drain_timeout},
+    {"trust-network", NULL, NULL, NULL,
+     "takes jobs over a network where anybody could send some: TCP, RDMA, DPDK", .set = set_trust},
+    {"help", .end = option_help, .help = OPTION_HELP_TEXT},
+};
+
+static const struct option_table options = {
+    .program = "mux agent",
+    .intro = intro,
+    .outro = outro,
+    .rows = rows,
+    .count = sizeof rows / sizeof *rows,
+};
+
+/* --to wins over the environment. */
+static bool take_environment(struct program *program) {
+    const char *text = getenv("MUX_ENDPOINT");
+    char why[PLACE_WHY_BYTES];
+    if (program->place.endpoint.text[0])
+        return true;
+    if (!text || !*text)
+        text_complain("mux agent: to which node? mux agent --to mux:unix:PATH");
+    else if (!parse_to(program, text, why, sizeof why))
+        text_complain("mux agent: MUX_ENDPOINT=%s: %s", text, why);
+    else
+        return true;
+    return false;
+}
+
+static bool is_trusted(const struct program *program) {
+    if (place_is_private(&program->place.endpoint) || program->trusts_network)
+        return true;
+    text_complain("mux agent: %s: whoever answers there could run commands here: use a unix "
+                  "socket (ssh -L forwards one), or --trust-network",
+                  program->place.endpoint.text);
+    return false;
+}
+
+/*
+ * ---- what the node and the agent ask for ----
+ */
+
+static void say(void *user, const char *line) {
+    struct program *program = user;
+    log_line(&program->log, line, loop_now_ns(&program->loop));
+}
+
+static unsigned upstream_addresses(void *user, struct transport_address *addresses, char *why,
+                                   size_t why_bytes) {
+    struct program *program = user;
+    return resolver_addresses(program->resolver, addresses, DIALER_ADDRESSES_MAX, why, why_bytes);
+}
+
+static struct transport_conn *connect_upstream(void *user, const struct transport_address *address,
+                                               void *conn_user, struct transport_failure *failure) {
+    struct program *program = user;
+    return loop_connect(&program->loop, address, conn_user, failure);
+}
+
+static enum mux_taking take(void *user, const struct mux_packet *packet) {
+    struct program *program = user;
+    return agent_take(&program->agent, packet);
+}
+
+static void agent_ended(void *user) {
+    struct program *program = user;
+    node_terminate(program->node, false);
+}
+
+/* Once its jobs have ended only the node is left to end: at once then. */
+static void on_term(void *user, int number, uint64_t now_ns) {
+    struct program *program = user;
+    (void)number, (void)now_ns;
+    if (program->agent.life == AGENT_ENDED)
+        node_terminate(program->node, true);
+    else
+        agent_terminate(&program->agent);
+}
+
+static void on_int(void *user, int number, uint64_t now_ns) {
+    struct program *program = user;
+    if (program->agent.life == AGENT_LIVES)
+        on_term(user, number, now_ns);
+    on_term(user, number, now_ns);
+}
+
+/*
+ * ---- the start ----
+ */
+
+static bool failed(const char *what, const struct transport_failure *failure) {
+    text_complain("mux agent: %s: %s: %s", what, failure->operation, strerror(failure->error));
+    return false;
+}
+
+static void raise_descriptor_limit(const struct program *program) {
+    struct rlimit limit;
+    rlim_t wanted = program->slots * SLOT_DESCRIPTORS + OTHER_DESCRIPTORS;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static bool catch_signals(struct program *program) {
+    struct transport_failure failure;
+    if (!signals_open(&program->signals, &failure))
+        return failed("signals", &failure);
+    children_open(&program->children, &program->signals);
+    signals_catch(&program->signals, SIGTERM, on_term, program);
+    signals_catch(&program->signals, SIGINT, on_int, program);
+    signals_catch(&program->signals, SIGHUP, on_int, program);
+    return true;
+}
+
+static bool start_loop(struct program *program) {
+    const struct stacks_config config = {
+        .upstream = &program->place.endpoint,
+        .io = IO_EPOLL,
+        .memory_bytes = MEMORY_BYTES,
+        .receive_bytes = RECEIVE_BYTES,
+        .conns_max = 2 * program->slots + OTHER_CONNS,
+    };
+    char said[2 * ENDPOINT_TEXT_BYTES];
+    struct transport_failure failure;
+    if (!stacks_start(&program->stacks, &config, said, sizeof said)) {
+        text_complain("mux agent: %s", said);
+        return false;
+    }
+    loop_init(&program->loop, program->stacks.ops, program->stacks.transport);
+    log_join(&program->log, &program->loop);
+    return signals_watch(&program->signals, &program->loop, &failure) ||
+           failed("signals", &failure);
+}
+
+static bool start_node(struct program *program, uint64_t *hash_key) {
+    struct node_config config = {
+        .loop = &program->loop,
+        .mux = {.memory = program->stacks.memory,
+                .links_max = 2 * program->slots,
+                .upstream_is_node = program->place.is_node},
+        .drain_timeout_ns = program->drain_timeout_ns,
+        .upstream_retry = true,
+        .upstream_text = program->place.endpoint.text,
+        .user = program,
+        .log = say,
+        .upstream_addresses = upstream_addresses,
+        .connect = connect_upstream,
+        .take = take,
+    };
+    identity_draw(&config);
+    *hash_key = config.mux.hash_key;
+    program->node = node_create(&config);
+    if (!program->node)
+        text_complain("mux agent: out of memory");
+    return program->node != NULL;
+}
+
+static bool start_agent(struct program *program, uint64_t hash_key) {
+    const struct agent_config config = {
+        .node = program->node,
+        .loop = &program->loop,
+        .children = &program->children,
+        .program = "/proc/self/exe",
+        .slots = program->slots,
+        .lease_ns = program->lease_ns,
+        .hash_key = hash_key,
+        .user = program,
+        .ended = agent_ended,
+    };
+    return agent_open(&program->agent, &config);
+}
+
+static bool start(struct program *program) {
+    uint64_t hash_key;
+    if (!orphans_adopt())
+        text_complain("mux agent: what a killed job leaves behind cannot be killed: %s",
+                      strerror(errno));
+    raise_descriptor_limit(program);
+    program->resolver = resolver_start(&program->place.endpoint);
+    return catch_signals(program) && start_loop(program) && start_node(program, &hash_key) &&
+           start_agent(program, hash_key);
+}
+
+/*
+ * ---- the end ----
+ */
+
+static void destroy_node(void *user) {
+    struct program *program = user;
+    if (program->node)
+        node_destroy(program->node);
+}
+
+static int run_agent(struct program *program) {
+    int status = EXIT_FAILED;
+    if (start(program)) {
+        while (!node_has_ended(program->node) || program->loop.orphans)
+            loop_step(&program->loop);
+        bool all_sent = node_all_sent(program->node) && !node_in_doubt(program->node);
+        status = all_sent ? EXIT_FINE : EXIT_NOT_ALL_SENT;
+    }
+    agent_close(&program->agent);
+    if (program->loop.transport)
+        signals_close(&program->signals);
+    stacks_stop(&program->stacks, destroy_node, program);
+    return status;
+}
+
+static int run(int argc, char **argv) {
+    static struct program program;
+    int status = option_parse(&options, argc, argv, &program);
+    if (status != OPTION_GO_ON)
+        return status;
+    if (!take_environment(&program) || !is_trusted(&program))
+        return EXIT_USAGE;
+    log_open(&program.log, "mux agent");
+    status = run_agent(&program);
+    log_close(&program.log);
+    return status;
+}
+
+const struct subcommand subcommand_agent = {"agent", "runs the jobs that come to this machine",
+                                            run};
