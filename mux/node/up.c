@@ -198,11 +198,11 @@ static bool is_too_deep(struct mux_span route) {
     return depth > MUX_NODES_DEEP_MAX;
 }
 
-/* A part of a test (not runnable) may fail it; only the test has a result. */
+/* Runnable or not: that says whether a test can be selected by itself. TAP's tests all cannot. */
 static inline void count_result(struct mux *mux, const struct mux_packet *packet) {
     if (packet->status <= MUX_STATUS_INPROGRESS)
         return;
-    MUX_COUNT(&mux->counters, results, packet->runnable);
+    MUX_COUNT(&mux->counters, results, 1);
     if (packet->status == MUX_STATUS_FAIL || packet->status == MUX_STATUS_UXSUCCESS)
         MUX_COUNT(&mux->counters, results_failed, 1);
 }

@@ -21,6 +21,21 @@ class Exec(ExecCase):
         self.python("stream.status(test_id='second', test_status='fail')", status=4)
         self.python("stream.status(test_id='second', test_status='uxsuccess')", status=4)
 
+    def test_tests_that_cannot_be_selected(self):
+        """TAP's tests are not runnable, and have run: mux exec, mux top and python's own summary agree."""
+        from testtools import StreamSummary
+        for verdict, status in (("success", 0), ("fail", 4), ("skip", 0)):
+            code = "import subunit.v2, sys; subunit.v2.StreamResultToBytes(sys.stdout.buffer).status(" \
+                   "test_id='tap', test_status=%r, runnable=False)" % verdict
+            events = self.execute("--", "/usr/bin/python3", "-c", code, status=status)
+            self.assertEqual(self.verdicts(events), [("tap", verdict)])
+            summary = StreamSummary()
+            summary.startTestRun()
+            summary.status(test_id="tap", test_status=verdict, runnable=False)
+            self.assertEqual(summary.testsRun, 1)
+            top = mux("top", stream=packet(test_id="tap", test_status=verdict, runnable=False))
+            self.assertRegex(top.stdout.decode(), r"\b1 %s" % {"success": "passed", "fail": "failed", "skip": "skipped"}[verdict])
+
     def test_text_and_status(self):
         events = self.execute("--", "sh", "-c", "echo out; echo err >&2; exit 3", status=3)
         self.assertEqual(self.output(events, "stdout"), b"out\n")

@@ -170,6 +170,14 @@ stream.status(test_id='t', file_name='two', file_bytes=b'', eof=True)
         self.assertEqual([event["test_tags"] for event in events], [["******2"]] * len(events))
         self.exit_of(events)
 
+    def test_files_keep_their_names(self):
+        """Those of mux exec itself, the reasons too, are found by them; a program's own are masked."""
+        events = self.execute("--mask", "muxd|stdout|stderr|output|name", "--as-test", "t", "--", "/usr/bin/python3", "-c",
+                              WORKER + "stream.status(test_id='second', file_name='a name', file_bytes=b'text', eof=True)\n"
+                              "print('out', flush=True); print('err', file=sys.stderr, flush=True); os._exit(3)", status=3)
+        self.assertEqual({event["file_name"] for event in events} - {None},
+                         {"stdout", "stderr", "last output", "muxd", "muxd.exit", "a ****"})
+
     def test_with_limit(self):
         """The end that is kept is masked, too, and so is the last output of a test that fails."""
         events = self.execute("--mask", "s[0-9]+x", "--max-output", "20K", "--as-test", "t", "--", "sh", "-c",

@@ -97,6 +97,34 @@ stream.status(test_id='second', test_status='success')""", status=0)
         numbers = text.split()
         self.assertEqual((len(numbers), numbers[0], numbers[-1]), (10000000, b"000000000", b"009999999"))
 
+    def test_words_of_others(self):
+        """What it prints is not taken for what mux exec, or an agent, says; all else of it goes up."""
+        files = ("muxd.exit", "muxd.prompt", "muxd.window", "muxd.job", "muxd.want", "muxd.control", "muxd.x\x1b[2J")
+        events = self.execute("--", "/usr/bin/python3", "-c", WORKER + """
+for name in %r:
+    stream.status(file_name=name, file_bytes=b'{"version":1,"status":0}', eof=True)
+    stream.status(test_id='second', file_name=name, file_bytes=b'attached')
+stream.status(route_code='0', file_name='muxd.exit', file_bytes=b'{"version":1,"status":7}', eof=True)
+stream.status(test_id='second', test_status='success')
+print('the end', flush=True)
+sys.exit(3)""" % (files,), status=3)
+        own = [event for event in events if event["route_code"] is None]
+        end = self.exit_of([event for event in own if event["test_id"] is None])
+        self.assertEqual((end["status"], end["forged_packets"]), (3, len(files)))
+        self.assertEqual([event["file_name"] for event in own if event["test_id"] == "second" and event["file_name"]],
+                         list(files))
+        self.assertEqual([event["file_name"] for event in own if event["test_id"] is None], ["stdout", "muxd.exit"])
+        self.assertEqual(json.loads(content(*[event for event in events if event["route_code"] == "0"]))["status"], 7)
+        self.assertEqual(self.verdicts(events), [*self.BEGUN, ("second", "success")])
+        self.assertIn("/usr/bin/python3 has printed a packet with file muxd.exit, which it may not say itself", self.said)
+        self.assertNotIn("\x1b", self.said)
+
+    def test_below_another(self):
+        """A mux exec in a mux exec: its tests count, and the outer one says how its own command ended."""
+        events = self.execute("--", "sh", "-c", "%s exec --as-test inner -- sh -c 'exit 3'; exit 0" % MUX, status=4)
+        self.assertEqual(self.verdicts(events), [("inner", "inprogress"), ("inner", "fail")])
+        self.assertEqual(self.exit_of(events)["status"], 0)
+
     def test_stop_and_continue(self):
         """One that is stopped is ended by its limits all the same."""
         events = self.execute("--as-test", "t", "--idle-timeout", "1", "--grace", "0.2", "--", "sh", "-c",

@@ -72,6 +72,13 @@ static void put_usage(struct json *json, const struct slot *slot) {
     json_put_member_number(json, "peak_memory_bytes", (uint64_t)usage->ru_maxrss * 1024);
 }
 
+/* It printed packets that only mux exec may send. */
+static void put_forged(struct json *json, const struct slot *slot) {
+    uint64_t count = node_own_counters(slot->config.node)->value[NODE_COUNT_orders_forged];
+    if (count)
+        json_put_member_number(json, "forged_packets", count);
+}
+
 void exit_event_make(struct exit_event *event, const struct slot *slot, struct mux_packet *packet) {
     struct timespec now;
     struct json json;
@@ -82,6 +89,7 @@ void exit_event_make(struct exit_event *event, const struct slot *slot, struct m
     if (slot_has_started(slot))
         put_usage(&json, slot);
     json_put_member_number(&json, "output_cut_bytes", slot->config.output->cut_bytes);
+    put_forged(&json, slot);
     put_command(&json, slot);
     json_put_close(&json, '}');
     clock_gettime(CLOCK_REALTIME, &now);

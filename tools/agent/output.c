@@ -101,13 +101,22 @@ static void complete_time(struct mux_packet *packet) {
     packet->nanoseconds = (uint32_t)now.tv_nsec;
 }
 
+/* Names that mux exec gives by itself: no secret is in them, and readers know the files by them. */
+static bool is_own_name(struct mux_span file) {
+    static const char *const names[] = {"stdout", "stderr", "last output", "on-hang", "muxd"};
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
+        if (mux_span_equal(file, mux_span_text(names[i])))
+            return true;
+    return view_is_word(file);
+}
+
 void output_complete(struct output *output, struct mux_packet *packet) {
     const struct output_config *config = output->config;
     const struct mask *mask = &config->mask;
     if (!mask_is_empty(mask)) {
         packet->test_id =
             masked_name(mask, packet->test_id, output->test_id, sizeof output->test_id);
-        if (!view_is_word(packet->file_name)) /* without its name nobody finds it */
+        if (!is_own_name(packet->file_name))
             packet->file_name =
                 masked_name(mask, packet->file_name, output->file_name, sizeof output->file_name);
     }

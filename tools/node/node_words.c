@@ -1,25 +1,29 @@
 /*
  * Words that only nodes and agents may say. From a link that is none they are not passed on: nobody
- * further up could tell them from those of a node.
+ * further up could tell them from those of a node. A bare link's packets go up as this node's own,
+ * so what its command prints may not have a word at all, unless that has a route further down.
  */
 #include "mux/packet/route.h"
 #include "tools/node/node_internal.h"
 #include "tools/node/order.h"
 #include "tools/node/view.h"
 
+/* Of a file's name in a log line. */
+#define FILE_SHOWN_BYTES 40
+
 static const char *const files[] = {ORDER_FILE, MESSAGE_JOB_FILE, MESSAGE_WANT_FILE, "muxd.node",
                                     VIEW_WRITER_FILE};
 
-/* NULL: a worker may send it, such as the words of a mux exec about its command. */
-static const char *forbidden_file(const struct mux_packet *packet) {
-    for (unsigned i = 0; i < sizeof files / sizeof *files; i++)
-        if (mux_span_equal(packet->file_name, mux_span_text(files[i])))
-            return files[i];
-    return NULL;
-}
-
 static struct node_link *link_of(struct mux_link *link) {
     return link ? mux_link_user(link) : NULL;
+}
+
+/* Others a worker may send, such as the words of a mux exec about its command. */
+static bool is_forbidden(const struct node_link *link, const struct mux_packet *packet) {
+    for (unsigned i = 0; i < sizeof files / sizeof *files; i++)
+        if (mux_span_equal(packet->file_name, mux_span_text(files[i])))
+            return true;
+    return link->is_bare && !packet->route.data && view_is_word(packet->file_name);
 }
 
 void node_await_answer(struct node *node, struct mux_span route) {
@@ -42,18 +46,27 @@ static bool is_awaited_answer(struct node_link *link, const struct mux_packet *p
     return is_answer;
 }
 
-bool node_refuses(struct node *node, struct mux_link *link, const struct mux_packet *packet) {
-    const char *file = forbidden_file(packet);
+static void say_forged(struct node *node, struct mux_link *link, struct mux_span file) {
     struct mux_link_stats stats;
-    if (!file || is_awaited_answer(link_of(link), packet))
+    int len = (int)(file.len < FILE_SHOWN_BYTES ? file.len : FILE_SHOWN_BYTES);
+    mux_link_stats(link, &stats);
+    if (link_of(link)->is_bare)
+        node_log(node,
+                 "%s has printed a packet with file %.*s, which it may not say itself: it is not "
+                 "passed on",
+                 stats.peer, len, (const char *)file.data);
+    else
+        node_log(node,
+                 "%s (link %s) has sent file %.*s, which only nodes and agents may send (they "
+                 "connect by mux:): it is not passed on",
+                 stats.peer, mux_link_segment(link), len, (const char *)file.data);
+}
+
+bool node_refuses(struct node *node, struct mux_link *link, const struct mux_packet *packet) {
+    if (!is_forbidden(link_of(link), packet) || is_awaited_answer(link_of(link), packet))
         return false;
     NODE_COUNT(node, orders_forged, 1);
-    if (!mux_limiter_allow(&node->forgery_lines, node->now_ns))
-        return true;
-    mux_link_stats(link, &stats);
-    node_log(node,
-             "%s (link %s) has sent file %s, which only nodes and agents may send (they connect by "
-             "mux:): it is not passed on",
-             stats.peer, mux_link_segment(link), file);
+    if (mux_limiter_allow(&node->forgery_lines, node->now_ns))
+        say_forged(node, link, packet->file_name);
     return true;
 }
