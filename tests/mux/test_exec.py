@@ -308,6 +308,25 @@ for i in 1 2 3 4 5; do setsid -f sh -c 'echo $$ >&2; while :; do sleep 0.01; don
         stream += process.communicate(timeout=PATIENCE)[0]
         self.assertEqual(process.returncode, 75)
         self.assertFalse(os.path.exists("/proc/%d" % int(self.output(shown(stream), "stderr"))))
+        self.assertEqual(self.exit_of(shown(stream))["stopped"], "stdin, by which packets come down, has ended")
+
+    def test_a_pipe_whose_way_down_has_ended(self):
+        """Before it begins, while a test runs: what became of the test, and of the command, reaches stdout."""
+        events = self.execute("--to", "-", "--as-test", "t", "--", "sleep", "1000", status=75)
+        self.assertEqual(self.verdicts(events), [("t", "inprogress"), ("t", "fail")])
+        self.assertEqual(self.exit_of(events)["signal_name"], "TERM")
+        self.assertIn("stdin, by which packets come down, has ended: the command is ended", self.said)
+        process = self.start("exec", "--to", "-", "--", "/usr/bin/python3", "-c", WORKER + "time.sleep(1000)")
+        stream = b""
+        while ("second", "inprogress") not in self.verdicts(shown(stream, check=False)):
+            stream += os.read(process.stdout.fileno(), 4096)
+        process.stdin.close()
+        stream += process.stdout.read()
+        self.assertEqual(process.wait(PATIENCE), 75)
+        events = shown(stream)
+        self.assertEqual(self.verdicts(events), [*self.BEGUN, ("second", "fail")])
+        self.assertIn(b"it was killed by SIGTERM: stdin", self.output(events, "muxd"))
+        self.assertEqual(self.exit_of(events)["signal_name"], "TERM")
 
     def test_a_socket_both_ways(self):
         """As an agent starts it; the other side is gone, and the command ignores TERM."""

@@ -63,7 +63,8 @@ struct exec {
     bool has_answer;
     enum phase phase;
     int signal;      /* that mux itself got; 0: none */
-    bool is_cut_off; /* the command was ended because nobody took its results */
+    bool is_left;    /* --to -: stdin has ended, so nobody is there any more */
+    bool is_cut_off; /* the command was ended for that, or because nobody took its results */
 };
 
 /*
@@ -202,6 +203,25 @@ static void complain_of_start(const struct exec *exec) {
                       strerror(failure->error));
 }
 
+/* Nobody waits for the command any more: it ends as if it were told to. */
+static void cut_off(struct exec *exec, const char *why) {
+    if (exec->is_cut_off || !child_runs(&exec->slot.child))
+        return;
+    exec->is_cut_off = true;
+    text_complain("mux exec: %s: the command is ended", why);
+    slot_stop(&exec->slot, why);
+}
+
+static const char left[] = "stdin, by which packets come down, has ended";
+
+/* What there is to say still goes out. */
+static void down_ended(void *user) {
+    struct exec *exec = user;
+    exec->is_left = true;
+    if (exec->phase == PHASE_RUN)
+        cut_off(exec, left);
+}
+
 static void start_command(struct exec *exec) {
     const struct slot_config config = {
         .node = exec->node,
@@ -220,6 +240,8 @@ static void start_command(struct exec *exec) {
     exec->phase = PHASE_RUN;
     slot_start(&exec->slot, &config);
     complain_of_start(exec);
+    if (exec->is_left)
+        cut_off(exec, left);
 }
 
 static bool command_succeeded(const struct exec *exec) {
@@ -371,7 +393,6 @@ static bool start_node(struct exec *exec) {
                 .node_grace_ns = 0},
         .drain_timeout_ns = exec->options.drain_timeout_ns,
         .upstream_retry = exec->options.has_place,
-        .upstream_is_pipe = exec->options.is_pipe,
         .upstream_text = exec->options.has_place ? exec->options.place.endpoint.text : "stdout",
         .user = exec,
         .log = say,
@@ -379,6 +400,7 @@ static bool start_node(struct exec *exec) {
         .upstream_addresses = exec->options.has_place ? upstream_addresses : NULL,
         .connect = connect_upstream,
         .open_upstream = open_stdout,
+        .down_ended = exec->options.is_pipe ? down_ended : NULL,
     };
     output_init(&exec->output, &exec->options.output);
     identity_draw(&config);
@@ -465,13 +487,9 @@ static void destroy_node(void *user) {
         node_destroy(exec->node);
 }
 
-/* Nobody takes what the command says any more: it ends as if it were told to. */
+/* Nothing goes up any more. */
 static void end_command(struct exec *exec) {
-    exec->is_cut_off = child_runs(&exec->slot.child);
-    if (exec->is_cut_off) {
-        text_complain("mux exec: nobody takes its results: the command is ended");
-        slot_stop(&exec->slot, "nobody takes its results");
-    }
+    cut_off(exec, "nobody takes its results");
     while (child_runs(&exec->slot.child))
         loop_step(&exec->loop);
 }

@@ -22,7 +22,6 @@ struct node_config {
     uint64_t exit_after_links; /* 0: for ever */
     bool exit_when_idle;       /* when the links that were adopted have ended: "--listen -" alone */
     bool upstream_retry;       /* reconnect; else a loss ends the node (stdout) */
-    bool upstream_is_pipe;     /* a process, which is gone when nothing more comes down */
     bool upstream_waits;       /* for node_begin_upstream() */
     uint64_t seed;             /* of the back-off's jitter */
     /*
@@ -52,6 +51,11 @@ struct node_config {
      */
     struct transport_conn *(*open_upstream)(void *user, struct loop_handler *handler, char *why,
                                             size_t why_bytes);
+    /*
+     * NULL, or hears that nothing more comes down by that file or pipe: whoever wrote there has
+     * gone. What comes from below still goes up. Must not call the node.
+     */
+    void (*down_ended)(void *user);
 
     /*
      * When not NULL there is no upstream: packets go here. `segment` is the link's and is not in

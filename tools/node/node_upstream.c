@@ -379,9 +379,10 @@ static void handle_upstream(struct loop_handler *handler, const struct transport
         note_end(node);
         if (mux_upstream_sent_off(node->mux))
             lost(node, "receive", "that node has ended");
-        else if ((node->config.upstream_retry || node->config.upstream_is_pipe) &&
-                 up->up != NODE_UP_FINISHED)
+        else if (node->config.upstream_retry && up->up != NODE_UP_FINISHED)
             lost(node, "receive", "the other side closed the connection");
+        else if (node->config.down_ended)
+            node->config.down_ended(node->config.user);
         break;
     case TRANSPORT_LOST:
         note_reset(node, event->error);
