@@ -110,13 +110,20 @@ class Agents(Case):
         job(route + "/7", "slot", ["true"])
         job(route + "/0/5", "deep", ["true"])
         job(route, "long", ["true"], environment={"A": "x" * 200000})
+        job(route, "mask", ["true"], masks=["fine", "("])
+        job(route, "hang", ["true"], limits=dict(on_hang="NOPE"))
         self.driver.text(route, "json", b"{]")
+        # without a test id
+        self.driver.send(route, file_name="muxd.job", eof=True,
+                         file_bytes=b'{"v":1,"run":"r","job":"twice","job":"twice","command":["true"]}')
         self.driver.text(route, "name", json.dumps(dict(v=1, job="other", command=["x"])).encode())
         self.driver.send(route, test_id="gap", file_name="muxd.job", file_bytes=b"}", eof=True,
                          test_tags={"at=5"})
         for name, words in (("v2", "version 2"), ("empty", "name of a program"),
                             ("slot", "no such slot"), ("deep", "the route is too long"),
-                            ("long", "Argument list too long"), ("json", "no JSON object"),
+                            ("long", "Argument list too long"), ("json", "no JSON object: a character that"),
+                            ("mask", '"masks": entry 1: a ( without its )'), ("hang", "a signal's name"),
+                            ("twice", "a key stands twice, at byte"),
                             ("other", "another test id"), ("gap", "first part is missing")):
             answer = self.driver.answer(name)
             self.assertEqual(answer["state"], "refused", answer)

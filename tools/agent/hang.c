@@ -5,10 +5,27 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 /* What has left its group may still hold its output: for this time it is read. */
 #define LINGER_NS UINT64_C(250000000)
+
+/* Capitals alone are meant as a signal's name. */
+bool hang_parse(const char *text, int *signal, const char **command) {
+    const char *name = strncmp(text, "SIG", 3) == 0 ? text + 3 : text;
+    *signal = 0;
+    *command = NULL;
+    for (int number = 1; number < SIGNALS_MAX; number++) {
+        const char *known = sigabbrev_np(number);
+        if (known && strcmp(known, name) == 0) {
+            *signal = number;
+            return true;
+        }
+    }
+    *command = text;
+    return strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-") < strlen(text);
+}
 
 static void close_output(struct hang *hang) {
     if (!hang->conn || hang->is_closing)

@@ -36,6 +36,16 @@ struct hang {
     uint8_t output[HANG_OUTPUT_BYTES];
 };
 
+/*
+ * What looks at a command that hangs, as people write it: a signal's name (*signal), or a command.
+ * False: neither, HANG_EXPECTED was.
+ */
+bool hang_parse(const char *text, int *signal, const char **command);
+#define HANG_EXPECTED                                                                        \
+    "expected a signal's name, such as ABRT or SIGUSR1, or a command, such as 'gdb -p $PID " \
+    "-batch "                                                                                \
+    "-ex bt'"
+
 /* False with *failure: it was not started. */
 bool hang_start(struct hang *hang, const struct hang_config *config,
                 struct transport_failure *failure);

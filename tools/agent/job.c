@@ -1,4 +1,6 @@
 #include "tools/agent/job.h"
+#include "tools/agent/hang.h"
+#include "tools/agent/output.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -161,8 +163,17 @@ static bool take_time(const json_t *limits, const char *key, uint64_t *out_ms, c
 static bool take_bytes(const json_t *limits, const char *key, uint64_t *out_bytes, char *why) {
     const json_t *value = json_object_get(limits, key);
     *out_bytes = value ? (uint64_t)json_integer_value(value) : JOB_NO_LIMIT;
-    return !value || (json_is_integer(value) && json_integer_value(value) >= 0) ||
+    return !value || (json_is_integer(value) && *out_bytes <= JOB_BYTES_MOST) ||
            read_wrong(why, "\"%s\": expected a number of bytes", key);
+}
+
+static bool take_on_hang(const json_t *limits, const char **text, char *why) {
+    const char *command;
+    int signal;
+    if (!take_text(limits, "on_hang", text, why))
+        return false;
+    return !*text || hang_parse(*text, &signal, &command) ||
+           read_wrong(why, "\"on_hang\": " HANG_EXPECTED);
 }
 
 static bool take_limits(struct job *job, char *why) {
@@ -175,7 +186,7 @@ static bool take_limits(struct job *job, char *why) {
            take_time(limits, "grace_s", &job->limits.grace_ms, why) &&
            take_bytes(limits, "max_output_bytes", &job->limits.max_output_bytes, why) &&
            take_bytes(limits, "max_job_output_bytes", &job->limits.max_job_output_bytes, why) &&
-           take_text(limits, "on_hang", &job->limits.on_hang, why);
+           take_on_hang(limits, &job->limits.on_hang, why);
 }
 
 /*
@@ -186,6 +197,33 @@ static bool take_list(const struct job *job, const char *key, const char ***out,
     const json_t *list = json_object_get(job->tree, key);
     size_t count;
     return !list || take_strings(list, key, out, &count, why);
+}
+
+static bool check_tags(const struct job *job, struct output_config *config, char *why) {
+    for (const char **tag = job->tags; tag && *tag; tag++)
+        if (!output_config_tag(config, *tag))
+            return read_wrong(why, "\"tags\": entry %zu: " OUTPUT_TAG_EXPECTED,
+                              (size_t)(tag - job->tags));
+    return true;
+}
+
+static bool check_masks(const struct job *job, struct output_config *config, char *why) {
+    char fault[MASK_WHY_BYTES];
+    for (const char **mask = job->masks; mask && *mask; mask++)
+        if (!mask_add(&config->mask, *mask, fault))
+            return read_wrong(why, "\"masks\": entry %zu: %s", (size_t)(mask - job->masks), fault);
+    return true;
+}
+
+/* As mux exec will: one that it refused would end without a word of its own. */
+static bool check_output(const struct job *job, char *why) {
+    if (!job->tags && !job->masks)
+        return true;
+    struct output_config *config = calloc(1, sizeof *config);
+    bool is_fine = config ? check_tags(job, config, why) && check_masks(job, config, why)
+                          : read_wrong(why, "out of memory");
+    free(config);
+    return is_fine;
 }
 
 /* A terminal is stdin itself. */
@@ -202,7 +240,7 @@ static bool take_all(struct job *job, char *why) {
            take_text(job->tree, "as_test", &job->as_test, why) &&
            take_bool(job->tree, "allow_empty", &job->allow_empty, why) && take_pty(job, why) &&
            take_list(job, "tags", &job->tags, why) && take_list(job, "masks", &job->masks, why) &&
-           take_limits(job, why);
+           check_output(job, why) && take_limits(job, why);
 }
 
 bool job_parse(struct mux_span text, struct job *job, char *why) {

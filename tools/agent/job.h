@@ -14,6 +14,9 @@
 
 #define JOB_TIME_MOST_S (7 * 86400)
 
+/* Of a limit: what every reader of JSON can count to. */
+#define JOB_BYTES_MOST (UINT64_C(1) << 53)
+
 /* How the command gets the ids. */
 enum job_ids_as {
     JOB_IDS_FILE,  /* a line each in a file, whose name is $IDFILE */

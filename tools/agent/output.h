@@ -80,7 +80,8 @@ struct output {
 /* The configuration outlives it. */
 void output_init(struct output *output, const struct output_config *config);
 
-/* False: there is no room for another tag, or it is none. */
+/* False: there is no room for another tag, or it is none: OUTPUT_TAG_EXPECTED. */
+#define OUTPUT_TAG_EXPECTED "expected a word in UTF-8; all of them have at most 2 KiB"
 bool output_config_tag(struct output_config *config, const char *tag);
 
 /* Masks a packet's names, adds tags and a timestamp; the packet refers to `output` then. */

@@ -105,7 +105,7 @@ static bool set_mask(const struct option_row *row, void *target, const char *val
 
 static bool set_tag(const struct option_row *row, void *target, const char *value) {
     return output_config_tag(&((struct exec_options *)target)->output, value) ||
-           wrong(row, value, "expected a word in UTF-8; all of them have at most 2 KiB");
+           wrong(row, value, OUTPUT_TAG_EXPECTED);
 }
 
 static bool set_prompt(const struct option_row *row, void *target, const char *value) {
@@ -176,22 +176,9 @@ static bool set_drain_timeout(const struct option_row *row, void *target, const 
 }
 
 static bool set_on_hang(const struct option_row *row, void *target, const char *value) {
-    struct exec_options *options = target;
-    const char *name = strncmp(value, "SIG", 3) == 0 ? value + 3 : value;
-    options->limits.hang_signal = 0;
-    options->limits.hang_command = NULL;
-    for (int number = 1; number < SIGNALS_MAX; number++) {
-        const char *known = sigabbrev_np(number);
-        if (known && strcmp(known, name) == 0) {
-            options->limits.hang_signal = number;
-            return true;
-        }
-    }
-    options->limits.hang_command = value;
-    bool is_word = strspn(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-") == strlen(value);
-    return !is_word || wrong(row, value,
-                             "expected a signal's name, such as ABRT or SIGUSR1, or a "
-                             "command, such as 'gdb -p $PID -batch -ex bt'");
+    struct slot_limits *limits = &((struct exec_options *)target)->limits;
+    return hang_parse(value, &limits->hang_signal, &limits->hang_command) ||
+           wrong(row, value, HANG_EXPECTED);
 }
 
 static const struct option_row rows[] = {

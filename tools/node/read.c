@@ -24,11 +24,42 @@ static bool is_version(const json_t *tree, char *why) {
     return true;
 }
 
+static const char *fault(const json_error_t *error) {
+    switch (json_error_code(error)) {
+    case json_error_out_of_memory:
+        return "there is no memory for it";
+    case json_error_stack_overflow:
+        return "it is nested too deeply";
+    case json_error_invalid_utf8:
+        return "a byte that is no UTF-8";
+    case json_error_premature_end_of_input:
+        return "it ends too early";
+    case json_error_end_of_input_expected:
+        return "more comes behind its end";
+    case json_error_null_character:
+    case json_error_null_byte_in_key:
+        return "a character 0";
+    case json_error_duplicate_key:
+        return "a key stands twice";
+    case json_error_numeric_overflow:
+        return "a number is too large";
+    default:
+        return "a character that cannot stand there";
+    }
+}
+
+/* Whose it is may be read nevertheless, where it is clear enough. */
+static json_t *read_leniently(struct mux_span text) {
+    return json_loadb((const char *)text.data, text.len, JSON_DISABLE_EOF_CHECK | JSON_ALLOW_NUL,
+                      NULL);
+}
+
 /* A key that stands twice would mean one thing here and another elsewhere. */
 bool read_message(struct mux_span text, json_t **tree, char *why) {
     json_error_t error;
     *tree = json_loadb((const char *)text.data, text.len, JSON_REJECT_DUPLICATES, &error);
-    if (!*tree)
-        return read_wrong(why, "it is no JSON object: %s, at byte %d", error.text, error.position);
-    return is_version(*tree, why);
+    if (*tree)
+        return is_version(*tree, why);
+    *tree = read_leniently(text);
+    return read_wrong(why, "it is no JSON object: %s, at byte %d", fault(&error), error.position);
 }

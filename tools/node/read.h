@@ -23,7 +23,7 @@
 
 /*
  * Is the text an object of the right version? Else false, and a sentence in `why`. *tree is what it
- * is in both cases, or NULL; the caller frees it.
+ * is in both cases, as far as it can be read, or NULL; the caller frees it.
  */
 bool read_message(struct mux_span text, json_t **tree, char *why);
 
