@@ -261,11 +261,43 @@ class Control(Case):
                 self.assertEqual(asker.file.read(), b"")
             except ConnectionResetError:
                 pass  # a reset, since not everything was read
-        asker = self.asker()
-        asker.sock.sendall(b"stat")
-        asker.sock.shutdown(socket.SHUT_WR)
-        self.assertEqual(asker.file.read(), b"")
+        # those before it are answered, and then it
+        for rest, words in ((b"stat", "ends with a newline"), (b"x" * 1024, "too long"),
+                            (b"x" * 5000 + b"\nlinks\n", "too long")):
+            asker = self.asker()
+            asker.sock.sendall(b"links\n")
+            asker.sock.sendall(rest)
+            asker.sock.shutdown(socket.SHUT_WR)
+            self.assertIn("links", asker.answer())
+            self.assertIn(words, asker.answer()["error"])
         self.assertIn("uptime_s", self.asker().ask("status"))
+
+    def test_no_place(self):
+        """Each of a crowd that comes at once is answered, or told why not."""
+        muxd = self.controlled()
+        muxd.signal(signal.SIGSTOP)
+        crowd = []
+        for _ in range(2 * CLIENTS_MAX):
+            crowd.append(self.asker())
+        muxd.signal(signal.SIGCONT)
+        for asker in crowd[CLIENTS_MAX:]:
+            self.assertIn("too many clients", asker.answer()["error"])
+            self.assertEqual(asker.file.read(), b"")
+        for asker in crowd[:CLIENTS_MAX]:
+            self.assertIn("uptime_s", asker.ask("status"))
+
+    def test_an_order_when_muxd_ends(self):
+        """The answer to an order will not come: that is said."""
+        muxd = self.controlled()
+        with muxd.connect() as worker:
+            worker.sendall(packet(test_id="t", test_status="inprogress"))
+            asker = self.asker()
+            self.wait_answer(asker, "links", lambda answer: answer["links"])
+            asker.sock.sendall(b"stop 0\n")
+            self.assertIn(b"muxd.control", worker.recv(4096))
+            muxd.signal()
+            self.assertIn("before there was an answer", asker.answer()["error"])
+        self.assertEqual(muxd.wait(), 0, muxd.log)
 
     def many_links(self, muxd, count):
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -303,6 +335,8 @@ class Control(Case):
         """A hostile client of this kind."""
         sock = connect("unix:" + self.path)
         self.addCleanup(sock.close)
+        if kind in (0, 4):
+            self.idle.append(sock)
         if kind < 2:
             try:  # half a request and no more; or many requests without reading
                 sock.sendall((b"stat", b"links\n" * 10)[kind])
@@ -330,6 +364,7 @@ class Control(Case):
         self.wait_answer(asker, "links", lambda answer: len(answer["links"]) == 200)
         before = muxd.resident_bytes()
         asker.close()
+        self.idle = []
         for i in range(5 * CLIENTS_MAX):
             self.misbehave(i % 5)
         count, size = 300, 60000
@@ -339,13 +374,14 @@ class Control(Case):
                                       file_bytes=bytes([i % 256]) * size))
                 if i % 10 == 0:
                     connect("unix:" + self.path).close()  # comes and goes
-        # idle clients yield their places to one that asks
+        # idle clients yield their places to one that asks, and are told why
         deadline = time.monotonic() + PATIENCE
         while "error" in (answer := self.try_status()):
             self.assertIn("too many clients", answer["error"])
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.2)
         self.assertEqual(answer["links"]["max"], 16384)
+        self.assertTrue(any(b"others wait for the place" in self.received(sock) for sock in self.idle))
         self.assertLess(muxd.resident_bytes() - before, 32 << 20)
         muxd.signal()
         self.assertEqual(muxd.wait(), 0, muxd.log)
@@ -355,6 +391,13 @@ class Control(Case):
         self.assertEqual([event["test_id"] for event in events], ["t%d" % i for i in range(count)])
         for i, event in enumerate(events):
             self.assertEqual(base64.b64decode(event["file_b64"]), bytes([i % 256]) * size)
+
+    def received(self, sock):
+        sock.setblocking(False)
+        try:
+            return sock.recv(4096)
+        except OSError:
+            return b""
 
     def try_status(self):
         asker = Asker(self.path)

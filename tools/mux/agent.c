@@ -42,7 +42,8 @@ static const char intro[] =
     "\n"
     "A job is a shell on this machine. So ENDPOINT is a unix socket, perhaps one that ssh "
     "forwards;\n"
-    "another network has to be trusted by an option.\n";
+    "another network has to be trusted by an option. A token that shows who may send jobs\n"
+    "(--token-file) waits for TLS: sent in the clear it would be everybody's.\n";
 
 static const char outro[] =
     "TIME is in seconds or has a unit: 500ms, 30s, 5min, 1h.\n"

@@ -15,6 +15,8 @@
 /* A client that has been idle for this time gives its place to a new one. */
 #define IDLE_NS UINT64_C(10000000000)
 
+_Static_assert(IDLE_NS == UINT64_C(10000000000), "as a message below says");
+
 #define NS_PER_SECOND UINT64_C(1000000000)
 
 /*
@@ -81,8 +83,10 @@ static void next_request(struct control_client *client) {
         if (len > 0 && line[len - 1] == '\r')
             line[len - 1] = '\0';
         take_line(client, line);
-    } else if (client->is_over) {
+    } else if (client->is_over && !client->fault && client->request_len == 0) {
         control_close_client(client);
+    } else if (client->is_over) {
+        control_refuse(client, client->fault ? client->fault : "a request ends with a newline");
     } else {
         control_set_state(client, CLIENT_READING);
         control_receive(client);
@@ -101,26 +105,24 @@ static void received(struct control_client *client, const struct transport_event
         control_view_received(client, bytes, event->buffer);
         return;
     }
+    bool is_heard = !client->is_last && !client->is_over;
     bool fits = bytes.len <= sizeof client->request - client->request_len;
-    if (fits) {
+    if (is_heard && fits) {
         memcpy(client->request + client->request_len, bytes.data, bytes.len);
         client->request_len += bytes.len;
     }
     if (event->buffer)
         mux_buffer_release(event->buffer);
     bool has_line = memchr(client->request, '\n', client->request_len);
-    if (client->is_last)
+    if (!is_heard)
         return;
     if (!fits || (!has_line && client->request_len == sizeof client->request)) {
         client->is_over = true;
         client->request_len = 0;
-        if (client->state == CLIENT_READING)
-            control_refuse(client, "a request is too long, or too many came at once");
-        else
-            client->is_last = true;
-    } else if (client->state == CLIENT_READING) {
-        next_request(client);
+        client->fault = "a request is too long, or too many came at once";
     }
+    if (client->state == CLIENT_READING)
+        next_request(client);
 }
 
 static void ended(struct control_client *client) {
@@ -189,6 +191,8 @@ static struct control_client *free_place(struct control *control) {
     return NULL;
 }
 
+static const char too_many[] = "too many clients are connected: try again";
+
 static unsigned served(const struct control *control) {
     unsigned count = 0;
     for (unsigned i = 0; i < CONTROL_CONNS_MAX; i++) {
@@ -209,7 +213,9 @@ static bool evict_idle(struct control *control, uint64_t now_ns) {
             (!idlest || client->acted_ns < idlest->acted_ns))
             idlest = client;
     }
-    if (idlest)
+    if (idlest && idlest->state == CLIENT_READING)
+        control_refuse(idlest, "nothing was asked for 10 s, and others wait for the place");
+    else if (idlest)
         control_close_client(idlest);
     return idlest != NULL;
 }
@@ -227,6 +233,7 @@ static void accepted(struct control *control, struct transport_conn *conn, uint6
     if (!has_room)
         say_refused(control, now_ns);
     if (!client) {
+        control_say(conn, too_many);
         loop_abandon(control->config.loop, conn);
         return;
     }
@@ -235,6 +242,7 @@ static void accepted(struct control *control, struct transport_conn *conn, uint6
     client->conn = conn;
     client->acted_ns = now_ns;
     client->request_len = 0;
+    client->fault = NULL;
     client->is_last = client->is_over = client->is_done = false;
     client->view_state = CLIENT_VIEW_NONE;
     mux_list_init(&client->turn);
@@ -243,7 +251,7 @@ static void accepted(struct control *control, struct transport_conn *conn, uint6
     if (has_room)
         next_request(client);
     else
-        control_refuse(client, "too many clients are connected: try again");
+        control_refuse(client, too_many);
 }
 
 static void handle_listening(struct loop_handler *handler, const struct transport_event *event,
@@ -360,9 +368,13 @@ void control_close(struct control *control) {
     if (control->listener)
         transport_unlisten(control->listener);
     control->listener = NULL;
-    for (unsigned i = 0; i < CONTROL_CONNS_MAX; i++)
-        if (control->clients[i].state != CLIENT_FREE)
-            control_close_client(&control->clients[i]);
+    for (unsigned i = 0; i < CONTROL_CONNS_MAX; i++) {
+        struct control_client *client = &control->clients[i];
+        if (client->state == CLIENT_ORDERING)
+            control_say(client->conn, "muxd has ended before there was an answer");
+        if (client->state != CLIENT_FREE)
+            control_close_client(client);
+    }
 }
 
 bool control_is_closed(const struct control *control) {

@@ -155,9 +155,11 @@ struct control_client {
     struct transport_conn *conn;
     enum client_state state;
     enum client_view_state view_state;
-    bool is_last;      /* closed after this answer, or after what is in its view */
-    bool is_over;      /* the client sends no more requests */
-    bool is_done;      /* the answer is whole with the piece in flight */
+    bool is_last; /* closed after this answer, or after what is in its view */
+    bool is_over; /* the client sends no more requests, or none that are heard */
+    const char
+        *fault;   /* what was wrong with the last one: said before it is closed; NULL: nothing */
+    bool is_done; /* the answer is whole with the piece in flight */
     uint64_t acted_ns; /* when it last sent a request or took a piece */
     struct control_answer answer;
     struct control_order order;
@@ -205,6 +207,9 @@ void control_receive(struct control_client *client);
 /* control_peer.c */
 
 struct control_peer control_peer_of(const struct transport_conn *conn);
+
+/* Says what is wrong at once, if the peer takes it now. Nothing is in flight to it. */
+void control_say(const struct transport_conn *conn, const char *why);
 
 #define CONTROL_PEER_WORDS_BYTES 48
 const char *control_peer_words(const struct control_peer *peer, char out[CONTROL_PEER_WORDS_BYTES]);
