@@ -177,7 +177,7 @@ static size_t build_syslog(uint8_t *out, uint32_t bytes, uint32_t worker, uint32
 size_t packet_build(uint8_t *out, enum framing framing, uint32_t packet_bytes, uint32_t worker,
                     uint32_t number, int last) {
     if (framing == FRAMING_SYSLOG)
-        return build_syslog(out, packet_bytes, worker, number, last);
+        return build_syslog(out, last ? PACKET_LEAST_BYTES : packet_bytes, worker, number, last);
     /* the last packet belongs to no test: it is an outcome by itself */
     struct shape shape =
         last ? shape_of_size(PACKET_LEAST_BYTES, SUCCESS) : shape_of(packet_bytes, number);

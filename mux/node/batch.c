@@ -8,6 +8,7 @@ bool mux_batch_init(struct mux_batch *batch, struct mux_room bytes, size_t span_
     batch->spans = calloc(span_max, sizeof *batch->spans);
     batch->held = calloc(span_max, sizeof *batch->held);
     batch->gather.spans = batch->spans;
+    bytes.data[0] = 0; /* the first packet does not wait until the kernel has cleared a page */
     return batch->spans && batch->held;
 }
 

@@ -46,6 +46,16 @@ static void returned(struct pool *pool, struct mux_buffer *buffer) {
     fill(pool->owner, pool); /* before the ring is made it takes none */
 }
 
+/*
+ * The first byte that arrives in memory that nothing has touched waits until the kernel has cleared a
+ * page, perhaps a huge one: in a virtual machine that is milliseconds. So what the ring takes first
+ * is touched before anybody sends.
+ */
+static void touch_first(const struct pool *pool, unsigned count) {
+    for (unsigned i = 0; i < count && i < pool->free_count; i++)
+        *pool->free[pool->free_count - 1 - i]->data = 0;
+}
+
 static unsigned entries_for(const struct pool *pool) {
     unsigned most = is_large(pool) ? LARGE_IN_RING_MAX : URING_BUF_RING_ENTRIES_MAX, entries = 1;
     while (entries < pool->count && entries < most)
@@ -79,6 +89,7 @@ static bool ring_make(struct transport *transport, struct pool *pool,
     io_uring_buf_ring_init(ring->entries);
     ring->most = most;
     ring->target = most < IN_RING_LEAST ? most : IN_RING_LEAST;
+    touch_first(pool, ring->target);
     fill(transport, pool);
     return true;
 }
