@@ -256,18 +256,30 @@ class Agents(Case):
         self.ended()
 
     def test_a_job_that_stops_its_keeper(self):
-        """An order ends it all the same."""
+        """Its limits and orders hold all the same; one that never lets go is killed with it."""
         route = self.tree("--slots", "1")
-        self.driver.job(route, "a", ["sh", "-c", "echo here; kill -STOP $PPID; exec sleep 1000"])
-        self.driver.answer("a", "begun")
-        keeper, = self.mux_agent.keepers()
-
-        def is_stopped():
-            with open("/proc/%d/stat" % keeper) as file:
-                return file.read().rpartition(")")[2].split()[0] == "T"
-        self.until(is_stopped, "a stopped keeper")
+        stop = "echo here; %s; exec sleep 1000"
+        self.driver.job(route, "limit", ["sh", "-c", stop % "kill -STOP $PPID"], limits=dict(timeout_s=1))
+        answer = self.driver.answer("limit", "ended")
+        self.assertEqual((answer["status"], answer.get("why")), (128 + signal.SIGTERM, None))
+        self.assertEqual(self.driver.messages("muxd.exit")[-1][1]["stopped"], "it ran longer than 1 s")
+        self.driver.job(route, "order", ["sh", "-c", stop % "for i in 1 2 3; do kill -STOP $PPID; sleep 0.1; done"])
+        self.driver.answer("order", "begun")
+        self.driver.wait(lambda events: self.driver.file(route + "/0", "stdout").count(b"here") == 2, "the command")
         self.driver.order(route + "/0", "stop")
-        self.assertEqual(self.driver.answer("a", "ended")["why"], "it was stopped by an order")
+        self.assertEqual(self.driver.answer("order", "ended")["why"], "it was stopped by an order")
+        self.driver.job(route, "again", ["sh", "-c", "echo pid $$; read line; while kill -STOP $PPID; do :; done"],
+                        limits=dict(timeout_s=1000), as_test="t")
+        self.driver.wait(lambda events: b"pid" in self.driver.file(route + "/0", "stdout"), "the command")
+        self.driver.type(route + "/0", b"go\n")
+        answer = self.driver.answer("again", "ended")
+        self.assertEqual((answer["signal"], answer["why"]),
+                         (signal.SIGKILL, "its mux exec was killed: it was stopped (SIGSTOP) again and again"))
+        self.failed("t", b"was killed by SIGKILL: it was stopped")
+        pid = int(self.driver.file(route + "/0", "stdout").split()[-1])
+        self.until(lambda: not lives(pid), "its end")
+        self.driver.job(route, "next", ["true"], allow_empty=True)
+        self.assertEqual(self.driver.answer("next", "ended")["status"], 0)
 
     def job_with_a_test(self, route, name):
         """Runs one that has a test in progress; the pid of its command."""

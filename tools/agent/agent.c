@@ -110,6 +110,8 @@ static void stop_all(struct agent *agent, const char *why) {
 /* The keeper is done, and all of it is on its way up: so is the answer, behind it. */
 static void end_job(struct agent *agent, struct agent_slot *slot) {
     const struct child_end *end = &slot->keeper.end;
+    if (keeper_was_held_up(&slot->keeper))
+        snprintf(slot->why, sizeof slot->why, "its mux exec was killed: " KEEPER_HELD_UP);
     struct agent_answer *answer = agent_answer_slot(agent, slot, ANSWER_ENDED);
     if (answer) {
         answer->status = end->exited ? end->status : -1;

@@ -11,6 +11,9 @@
 /* After its end, another process may still hold its socket: what comes within this time is read. */
 #define LINGER_NS UINT64_C(250000000)
 
+/* A keeper that is stopped is continued, for no limit of its job would hold. It is not for ever. */
+#define STOPS_MAX 100
+
 static void set_state(struct keeper *keeper, enum keeper_state state) {
     assert(state > keeper->state);
     keeper->state = state;
@@ -22,7 +25,7 @@ static void set_state(struct keeper *keeper, enum keeper_state state) {
 
 /* Its tests in progress are reported failed; when it ended by itself it has done that. */
 static void end_link(struct keeper *keeper) {
-    char reason[64];
+    char reason[128];
     set_state(keeper, keeper->link ? KEEPER_ENDING : KEEPER_DONE);
     loop_cancel(keeper->loop, &keeper->linger);
     if (!keeper->link)
@@ -30,9 +33,22 @@ static void end_link(struct keeper *keeper) {
     if (keeper->end.exited)
         snprintf(reason, sizeof reason, "its mux exec exited with status %d", keeper->end.status);
     else
-        snprintf(reason, sizeof reason, "its mux exec was killed by SIG%s",
-                 sigabbrev_np(keeper->end.signal));
+        snprintf(reason, sizeof reason, "its mux exec was killed by SIG%s%s%s",
+                 sigabbrev_np(keeper->end.signal), keeper_was_held_up(keeper) ? ": " : "",
+                 keeper_was_held_up(keeper) ? KEEPER_HELD_UP : "");
     node_end_adopted(keeper->link, reason);
+}
+
+bool keeper_was_held_up(const struct keeper *keeper) {
+    return keeper->stops == STOPS_MAX;
+}
+
+static void child_stopped(struct child *child) {
+    struct keeper *keeper = LOOP_OWNER(child, struct keeper, child);
+    if (++keeper->stops < STOPS_MAX)
+        child_signal(child, SIGCONT);
+    else
+        keeper_kill(keeper);
 }
 
 static void child_ended(struct child *child, const struct child_end *end, uint64_t now_ns) {
@@ -87,6 +103,7 @@ static bool start_child(struct keeper *keeper, const struct keeper_config *confi
         .kill_group = true,
         .death_signal = SIGTERM, /* it knows what the job has left anywhere, and ends that, too */
         .ended = child_ended,
+        .stopped = child_stopped,
     };
     return child_start(config->children, &keeper->child, &child, failure);
 }
@@ -134,7 +151,6 @@ bool keeper_start(struct keeper *keeper, const struct keeper_config *config,
 
 void keeper_stop(struct keeper *keeper) {
     child_signal(&keeper->child, SIGTERM);
-    child_signal(&keeper->child, SIGCONT); /* its command may have stopped it */
 }
 
 void keeper_kill(struct keeper *keeper) {

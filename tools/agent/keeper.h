@@ -36,11 +36,16 @@ struct keeper {
     struct child_end end; /* from DEAD on */
     struct node_link *link;
     struct timer linger;
+    unsigned stops; /* signals that have stopped it: SIGSTOP of its own command */
 };
 
 /* False with *failure: nothing runs. */
 bool keeper_start(struct keeper *keeper, const struct keeper_config *config,
                   struct transport_failure *failure);
+
+/* It was killed, since something has stopped it again and again. */
+bool keeper_was_held_up(const struct keeper *keeper);
+#define KEEPER_HELD_UP "it was stopped (SIGSTOP) again and again"
 
 /* Ends its job as the option --timeout would; a second one kills it at once. */
 void keeper_stop(struct keeper *keeper);

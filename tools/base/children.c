@@ -29,6 +29,13 @@ static bool has_ended(const struct child *child) {
            info.si_pid == child->pid;
 }
 
+/* Since it was asked last. */
+static bool was_stopped(const struct child *child) {
+    siginfo_t info = {0};
+    return waitid(P_PID, (id_t)child->pid, &info, WSTOPPED | WNOHANG) == 0 &&
+           info.si_pid == child->pid;
+}
+
 static void reap(struct child *child, uint64_t now_ns) {
     struct rusage usage;
     int status;
@@ -43,15 +50,18 @@ static void reap(struct child *child, uint64_t now_ns) {
 }
 
 /* One signal may stand for several children. */
-static void child_ended(void *user, int number, uint64_t now_ns) {
+static void children_changed(void *user, int number, uint64_t now_ns) {
     struct children *children = user;
     struct mux_list ended;
     (void)number;
     mux_list_init(&ended);
     for (struct mux_list *at = children->running.next, *next; at != &children->running; at = next) {
+        struct child *child = MUX_LIST_ITEM(at, struct child, in_running);
         next = at->next;
-        if (has_ended(MUX_LIST_ITEM(at, struct child, in_running)))
+        if (has_ended(child))
             mux_list_append(&ended, at);
+        else if (child->stopped && was_stopped(child))
+            child->stopped(child);
     }
     while (!mux_list_empty(&ended))
         reap(MUX_LIST_ITEM(ended.next, struct child, in_running), now_ns);
@@ -59,7 +69,7 @@ static void child_ended(void *user, int number, uint64_t now_ns) {
 
 void children_open(struct children *children, struct signals *signals) {
     mux_list_init(&children->running);
-    signals_catch(signals, SIGCHLD, child_ended, children);
+    signals_catch(signals, SIGCHLD, children_changed, children);
 }
 
 /*
@@ -188,7 +198,8 @@ static bool await_exec(int report, pid_t pid, struct transport_failure *failure)
 bool child_start(struct children *children, struct child *child, const struct child_config *config,
                  struct transport_failure *failure) {
     int report[2];
-    *child = (struct child){.kill_group = config->kill_group, .ended = config->ended};
+    *child = (struct child){
+        .kill_group = config->kill_group, .ended = config->ended, .stopped = config->stopped};
     mux_list_init(&child->in_running);
     if (pipe2(report, O_CLOEXEC) < 0) {
         *failure = (struct transport_failure){.error = errno, .operation = "pipe"};

@@ -36,6 +36,7 @@ struct child {
     pid_t pid; /* of the process and of its group; 0: it does not run */
     bool kill_group;
     void (*ended)(struct child *child, const struct child_end *end, uint64_t now_ns);
+    void (*stopped)(struct child *child);
 };
 
 struct child_config {
@@ -57,6 +58,8 @@ struct child_config {
     int death_signal; /* that it gets when we die; 0: KILL */
     /* Called once. The child may be started again here, or freed. */
     void (*ended)(struct child *child, const struct child_end *end, uint64_t now_ns);
+    /* NULL, or a signal has stopped it (SIGSTOP and the like). It has not ended. */
+    void (*stopped)(struct child *child);
 };
 
 /* Catches SIGCHLD. */
