@@ -47,9 +47,9 @@ static void returned(struct pool *pool, struct mux_buffer *buffer) {
 }
 
 /*
- * The first byte that arrives in memory that nothing has touched waits until the kernel has cleared a
- * page, perhaps a huge one: in a virtual machine that is milliseconds. So what the ring takes first
- * is touched before anybody sends.
+ * The first byte that arrives in memory that nothing has touched waits until the kernel has cleared
+ * a page, perhaps a huge one: in a virtual machine that is milliseconds. So what the ring takes
+ * first is touched before anybody sends.
  */
 static void touch_first(const struct pool *pool, unsigned count) {
     for (unsigned i = 0; i < count && i < pool->free_count; i++)
