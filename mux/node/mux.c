@@ -173,8 +173,11 @@ static bool make_tests(struct mux *mux) {
         [MUX_PROGRESS_WORKER] = common_cells_of(config->memory.len / WORKERS_TESTS_SHARE_BYTES),
         [MUX_PROGRESS_NODE] = common_cells_of(config->memory.len / NODES_TESTS_SHARE_BYTES),
     };
-    return mux_progress_init(&mux->tests, mux->links_count, common_cells, config->hash_key,
-                             &mux->counters.value[MUX_COUNT_tests_untracked]);
+    if (!mux_progress_init(&mux->tests, mux->links_count + 1, common_cells, config->hash_key,
+                           &mux->counters.value[MUX_COUNT_tests_untracked]))
+        return false;
+    mux_progress_open(&mux->tests, &mux->own_tests, MUX_PROGRESS_WORKER);
+    return true;
 }
 
 static bool make_tables(struct mux *mux) {
@@ -274,6 +277,7 @@ static void assert_all_back(const struct mux *mux) {
 }
 
 void mux_destroy(struct mux *mux) {
+    mux_progress_close(&mux->tests, &mux->own_tests);
     assert_all_back(mux);
     free_all(mux);
 }

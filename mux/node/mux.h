@@ -410,7 +410,8 @@ void mux_sink_ready(struct mux *mux);
 
 /*
  * Sends a packet up as if `link` had sent it: behind what of it is on its way already, with its
- * segment, and as a test's status if it is one. `link` NULL: as this node's own. False: not now; to
+ * segment, and as a test's status if it is one. `link` NULL: as this node's own, of whose tests in
+ * progress another upstream is told, too. False: not now; to
  * be called again after the next mux_run(). True: it is queued, or the sink took it; or it is
  * larger than MUX_ADD_UP_MAX_BYTES and was dropped, which is counted and logged. Strings must be
  * UTF-8 without NUL. Everything is copied.

@@ -372,6 +372,7 @@ struct mux {
     unsigned inputs_used;
     struct mux_slots middle_slots, large_slots;
     struct mux_progress tests;
+    struct mux_progress_list own_tests; /* of this node's owner */
 
     struct mux_list active, attention;
     struct mux_list chatter; /* chatter that waits for its newline, by received_ns */

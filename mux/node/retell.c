@@ -8,19 +8,20 @@
 
 void mux_retell_begin(struct mux *mux) {
     mux->retell_at = 0;
+    mux_progress_walk(&mux->own_tests);
     for (unsigned i = 0; i < mux->links_touched; i++)
         mux_progress_walk(&mux->links[i].tests);
 }
 
-static void tell(struct mux_link *link, const struct mux_progress_name *name) {
-    struct mux *mux = link->mux;
+/* `link` NULL: a test of this node's owner. */
+static void tell(struct mux *mux, struct mux_link *link, const struct mux_progress_name *name) {
     char route[MUX_REPORT_ROUTE_MAX_BYTES];
     struct mux_pieces pieces;
     struct mux_packet packet = {
         .status = MUX_STATUS_INPROGRESS,
         .runnable = true,
         .test_id = name->test_id,
-        .route = mux_link_full_route(link, name->route, route),
+        .route = link ? mux_link_full_route(link, name->route, route) : name->route,
     };
     mux_clock_change_own(mux, &packet);
     if (mux_packet_gather(&packet, &pieces))
@@ -32,6 +33,8 @@ static void tell(struct mux_link *link, const struct mux_progress_name *name) {
 
 void mux_retell_run(struct mux *mux) {
     struct mux_progress_name name;
+    while (mux_up_has_room(mux) && mux_progress_walk_next(&mux->tests, &mux->own_tests, &name))
+        tell(mux, NULL, &name);
     while (mux->retell_at < mux->links_touched) {
         struct mux_link *link = &mux->links[mux->retell_at];
         if (!mux_up_has_room(mux))
@@ -39,7 +42,7 @@ void mux_retell_run(struct mux *mux) {
         bool tells_itself =
             mux_is_leaving(mux) && mux_link_is_node(link); /* to its own other upstream */
         if (!tells_itself && mux_progress_walk_next(&mux->tests, &link->tests, &name))
-            tell(link, &name);
+            tell(mux, link, &name);
         else
             mux->retell_at++;
     }

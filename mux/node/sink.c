@@ -122,9 +122,8 @@ bool mux_add_up(struct mux *mux, struct mux_link *link, const struct mux_packet 
         mux_log(mux, "a packet of this node's own was dropped: it is too large");
         return true;
     }
-    if (!link)
-        return true;
-    mux_progress_update(&mux->tests, &link->tests, packet, true);
-    mux_output_packet(link, packet);
+    mux_progress_update(&mux->tests, link ? &link->tests : &mux->own_tests, packet, true);
+    if (link)
+        mux_output_packet(link, packet);
     return true;
 }

@@ -169,6 +169,30 @@ static void told_again(void **state) {
     assert_int_equal(rig_counter(MUX_COUNT_tests_retold), 1);
 }
 
+/* Also those of the owner, until they end. */
+static void told_again_own(void **state) {
+    struct mux_packet own = {.status = MUX_STATUS_INPROGRESS, .test_id = mux_span_text("own")};
+    (void)state;
+    up_at = 0;
+    connect_up("f00d", "", true);
+    assert_true(mux_add_up(mux, NULL, &own));
+    struct mux_packet packet = next_up();
+    assert_packet(&packet, "", "own", "", MUX_STATUS_INPROGRESS);
+    mux_upstream_lost(mux, 0, now_ns);
+    connect_up("beef", "", true);
+    packet = next_up();
+    assert_packet(&packet, "", "own", "", MUX_STATUS_INPROGRESS);
+    own.status = MUX_STATUS_FAIL;
+    assert_true(mux_add_up(mux, NULL, &own));
+    packet = next_up();
+    assert_packet(&packet, "", "own", "", MUX_STATUS_FAIL);
+    mux_upstream_lost(mux, 0, now_ns);
+    connect_up("cafe", "", true);
+    rig_send_up();
+    assert_int_equal(up_at, rig_up_bytes);
+    assert_int_equal(rig_counter(MUX_COUNT_tests_retold), 1);
+}
+
 /* The previous upstream may still wait for this node: another one is not accepted. */
 static void another_node(void **state) {
     (void)state;
@@ -305,6 +329,7 @@ int main(void) {
         HANDSHAKE_TEST(a_second_answer),
         HANDSHAKE_TEST(goodbye_is_last),
         HANDSHAKE_TEST(told_again),
+        HANDSHAKE_TEST(told_again_own),
         HANDSHAKE_TEST(another_node),
         HANDSHAKE_TEST(the_proof),
         HANDSHAKE_TEST(a_loop_above),

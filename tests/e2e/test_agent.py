@@ -398,6 +398,29 @@ class Agents(Case):
         self.driver.type(route + "/0", b"on\n")
         self.assertEqual(self.driver.answer("j")["status"], 0)
 
+    def test_killed_node_of_a_test(self):
+        """--as-test: the next node is told of the test, so it has one verdict although the first one's time is over."""
+        self.tree("--slots", "1", levels=1, node_options=("--node-grace", "2"))
+        self.node()
+        command = subprocess.Popen([MUX, "exec", "--to", self.endpoint, "--as-test", "whole", "--", "sleep", "1000"],
+                                   stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(command.wait)
+        self.addCleanup(command.kill)
+
+        def told(status, events):
+            return [event["route"] for event in events if (event["test_id"], event["status"]) == ("whole", status)]
+        self.driver.wait(lambda events: told(2, events), "the test")
+        self.nodes[-1].close()
+        self.replace_last_node()
+        self.driver.wait(lambda events: len(told(2, events)) == 2, "the test at its new place")
+        self.nodes[0].wait_log("is given up")
+        command.terminate()
+        self.driver.wait(lambda events: told(6, events), "its verdict")
+        self.driver.wait(lambda events: self.driver.messages("muxd.exit", events), "its end")
+        first, second = told(2, self.driver.events)
+        self.assertNotEqual(first, second)
+        self.assertEqual(told(6, self.driver.events), [second])
+
     def test_lease(self):
         """When the node is away for too long, its jobs end; when it is back, it hears so."""
         route = self.tree("--slots", "1", "--lease", "1", levels=2)
