@@ -47,7 +47,7 @@ static void refused_orders(void **state) {
         {"{\"v\":1,\"do\":\"sto\"}", "expected kick, drain, undrain or stop"},
         {"{\"v\":1,\"do\":\"stop\\u0000\"}", "no JSON object"},
         {"{\"v\":1,\"do\":[\"stop\"]}", "expected kick, drain, undrain or stop"},
-        {"{\"v\":1,\"do\":\"stop\",\"do\":\"drain\"}", "duplicate"},
+        {"{\"v\":1,\"do\":\"stop\",\"do\":\"drain\"}", "a key stands twice"},
         {"{\"v\":1,\"do\":\"stop\",\"id\":7}", "\"id\""},
         {"{\"v\":1,\"do\":\"stop\",\"id\":\"0123456789012345678901234567890123\"}", "at most 32"},
         {"{\"v\":1,\"do\":\"stop\",\"above\":1}", "\"above\""},

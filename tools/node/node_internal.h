@@ -45,7 +45,7 @@ struct node_link {
     enum node_input_state input;
     bool receiving;
     bool is_shown; /* node_config.show_link was called for it */
-    bool adopted, is_bare;
+    bool adopted;
     uint8_t answers_awaited;        /* orders that went to it, less the answers that it gave */
     const struct node_owner *owner; /* NULL: it ends with its connection */
     void *owner_user;

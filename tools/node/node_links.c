@@ -78,7 +78,6 @@ static struct node_link *open_link(struct node *node, const struct node_adoption
                                .down_conn = adoption->down_conn,
                                .state = NODE_CONN_OPEN,
                                .down_state = adoption->down_conn ? NODE_CONN_OPEN : NODE_CONN_NONE,
-                               .is_bare = adoption->is_bare,
                                .owner = adoption->owner,
                                .owner_user = adoption->user};
     link->link = mux_link_open(node->mux, &config);

@@ -18,12 +18,17 @@ static struct node_link *link_of(struct mux_link *link) {
     return link ? mux_link_user(link) : NULL;
 }
 
+/* With its first byte any other link has got a segment. */
+static bool is_bare(const struct mux_link *link) {
+    return *mux_link_segment(link) == '\0';
+}
+
 /* Others a worker may send, such as the words of a mux exec about its command. */
-static bool is_forbidden(const struct node_link *link, const struct mux_packet *packet) {
+static bool is_forbidden(const struct mux_link *link, const struct mux_packet *packet) {
     for (unsigned i = 0; i < sizeof files / sizeof *files; i++)
         if (mux_span_equal(packet->file_name, mux_span_text(files[i])))
             return true;
-    return link->is_bare && !packet->route.data && view_is_word(packet->file_name);
+    return is_bare(link) && !packet->route.data && view_is_word(packet->file_name);
 }
 
 void node_await_answer(struct node *node, struct mux_span route) {
@@ -50,7 +55,7 @@ static void say_forged(struct node *node, struct mux_link *link, struct mux_span
     struct mux_link_stats stats;
     int len = (int)(file.len < FILE_SHOWN_BYTES ? file.len : FILE_SHOWN_BYTES);
     mux_link_stats(link, &stats);
-    if (link_of(link)->is_bare)
+    if (is_bare(link))
         node_log(node,
                  "%s has printed a packet with file %.*s, which it may not say itself: it is not "
                  "passed on",
@@ -63,7 +68,7 @@ static void say_forged(struct node *node, struct mux_link *link, struct mux_span
 }
 
 bool node_refuses(struct node *node, struct mux_link *link, const struct mux_packet *packet) {
-    if (!is_forbidden(link_of(link), packet) || is_awaited_answer(link_of(link), packet))
+    if (!is_forbidden(link, packet) || is_awaited_answer(link_of(link), packet))
         return false;
     NODE_COUNT(node, orders_forged, 1);
     if (mux_limiter_allow(&node->forgery_lines, node->now_ns))
