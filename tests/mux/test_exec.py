@@ -219,6 +219,18 @@ for i in 1 2 3 4 5; do setsid -f sh -c 'echo $$ >&2; while :; do sleep 0.01; don
                 self.assertEqual(self.verdicts(events), [("t", "inprogress"), ("t", "fail")])
                 self.assertIn(b"the command did not start: ", self.output(events, "muxd"))
 
+    def test_an_unreadable_directory(self):
+        """Nobody but root may enter it."""
+        with tempfile.TemporaryDirectory() as folder:
+            os.chmod(folder, 0o755)
+            closed = os.path.join(folder, "closed")
+            os.mkdir(closed, 0)
+            done = subprocess.run([MUX, "exec", "--chdir", closed, "--", "true"], stdin=subprocess.DEVNULL,
+                                  capture_output=True, timeout=PATIENCE, user=None if os.getuid() else 65534)
+        self.assertEqual(done.returncode, 126, done.stderr)
+        self.assertIn(b"closed: Permission denied", done.stderr)
+        self.assertEqual(self.exit_of(shown(done.stdout))["error"], "EACCES")
+
     def test_directory(self):
         with tempfile.TemporaryDirectory() as folder:
             events = self.execute("--chdir", folder, "--allow-empty", "--", "pwd", status=0)
