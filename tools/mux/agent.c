@@ -1,15 +1,11 @@
 /* mux agent: runs the jobs that a driver sends to this machine. */
 #include "tools/agent/agent.h"
 #include "tools/agent/orphans.h"
-#include "tools/base/log.h"
 #include "tools/base/quantity.h"
 #include "tools/base/text.h"
 #include "tools/mux/mux.h"
 #include "tools/node/dialer.h"
-#include "tools/node/identity.h"
-#include "tools/node/place.h"
-#include "tools/node/resolver.h"
-#include "tools/node/stacks.h"
+#include "tools/node/station.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -59,13 +55,7 @@ struct program {
     uint64_t lease_ns, drain_timeout_ns;
     bool trusts_network;
 
-    struct log log;
-    struct signals signals;
-    struct children children;
-    struct stacks stacks;
-    struct loop loop;
-    struct node *node;
-    struct resolver *resolver;
+    struct station station;
     struct agent agent;
 };
 
@@ -187,31 +177,14 @@ static bool is_trusted(const struct program *program) {
  * ---- what the node and the agent ask for ----
  */
 
-static void say(void *user, const char *line) {
-    struct program *program = user;
-    log_line(&program->log, line, loop_now_ns(&program->loop));
-}
-
-static unsigned upstream_addresses(void *user, struct transport_address *addresses, char *why,
-                                   size_t why_bytes) {
-    struct program *program = user;
-    return resolver_addresses(program->resolver, addresses, DIALER_ADDRESSES_MAX, why, why_bytes);
-}
-
-static struct transport_conn *connect_upstream(void *user, const struct transport_address *address,
-                                               void *conn_user, struct transport_failure *failure) {
-    struct program *program = user;
-    return loop_connect(&program->loop, address, conn_user, failure);
-}
-
 static enum mux_taking take(void *user, const struct mux_packet *packet) {
-    struct program *program = user;
+    struct program *program = LOOP_OWNER(user, struct program, station);
     return agent_take(&program->agent, packet);
 }
 
 static void agent_ended(void *user) {
     struct program *program = user;
-    node_terminate(program->node, false);
+    node_terminate(program->station.node, false);
 }
 
 /* Once its jobs have ended only the node is left to end: at once then. */
@@ -219,7 +192,7 @@ static void on_term(void *user, int number, uint64_t now_ns) {
     struct program *program = user;
     (void)number, (void)now_ns;
     if (program->agent.life == AGENT_ENDED)
-        node_terminate(program->node, true);
+        node_terminate(program->station.node, true);
     else
         agent_terminate(&program->agent);
 }
@@ -235,11 +208,6 @@ static void on_int(void *user, int number, uint64_t now_ns) {
  * ---- the start ----
  */
 
-static bool failed(const char *what, const struct transport_failure *failure) {
-    text_complain("mux agent: %s: %s: %s", what, failure->operation, strerror(failure->error));
-    return false;
-}
-
 static void raise_descriptor_limit(const struct program *program) {
     struct rlimit limit;
     rlim_t wanted = program->slots * SLOT_DESCRIPTORS + OTHER_DESCRIPTORS;
@@ -249,65 +217,38 @@ static void raise_descriptor_limit(const struct program *program) {
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static bool catch_signals(struct program *program) {
-    struct transport_failure failure;
-    if (!signals_open(&program->signals, &failure))
-        return failed("signals", &failure);
-    children_open(&program->children, &program->signals);
-    signals_catch(&program->signals, SIGTERM, on_term, program);
-    signals_catch(&program->signals, SIGINT, on_int, program);
-    signals_catch(&program->signals, SIGHUP, on_int, program);
-    return true;
+static void catch_signals(struct program *program) {
+    struct signals *signals = &program->station.signals;
+    signals_catch(signals, SIGTERM, on_term, program);
+    signals_catch(signals, SIGINT, on_int, program);
+    signals_catch(signals, SIGHUP, on_int, program);
 }
 
-static bool start_loop(struct program *program) {
-    const struct stacks_config config = {
-        .upstream = &program->place.endpoint,
-        .io = IO_EPOLL,
+static bool start_station(struct program *program) {
+    struct stacks_config config = {
         .memory_bytes = MEMORY_BYTES,
         .receive_bytes = RECEIVE_BYTES,
         .conns_max = 2 * program->slots + OTHER_CONNS,
     };
-    char said[2 * ENDPOINT_TEXT_BYTES];
-    struct transport_failure failure;
-    if (!stacks_start(&program->stacks, &config, said, sizeof said)) {
-        text_complain("mux agent: %s", said);
-        return false;
-    }
-    loop_init(&program->loop, program->stacks.ops, program->stacks.transport);
-    log_join(&program->log, &program->loop);
-    return signals_watch(&program->signals, &program->loop, &failure) ||
-           failed("signals", &failure);
+    return station_start(&program->station, &config);
 }
 
 static bool start_node(struct program *program, uint64_t *hash_key) {
     struct node_config config = {
-        .loop = &program->loop,
-        .mux = {.memory = program->stacks.memory,
-                .links_max = 2 * program->slots,
-                .upstream_is_node = program->place.is_node},
+        .mux = {.links_max = 2 * program->slots},
         .drain_timeout_ns = program->drain_timeout_ns,
-        .upstream_retry = true,
-        .upstream_text = program->place.endpoint.text,
-        .user = program,
-        .log = say,
-        .upstream_addresses = upstream_addresses,
-        .connect = connect_upstream,
         .take = take,
     };
-    identity_draw(&config);
+    bool is_made = station_make_node(&program->station, &config);
     *hash_key = config.mux.hash_key;
-    program->node = node_create(&config);
-    if (!program->node)
-        text_complain("mux agent: out of memory");
-    return program->node != NULL;
+    return is_made;
 }
 
 static bool start_agent(struct program *program, uint64_t hash_key) {
     const struct agent_config config = {
-        .node = program->node,
-        .loop = &program->loop,
-        .children = &program->children,
+        .node = program->station.node,
+        .loop = &program->station.loop,
+        .children = &program->station.children,
         .program = "/proc/self/exe",
         .slots = program->slots,
         .lease_ns = program->lease_ns,
@@ -324,8 +265,10 @@ static bool start(struct program *program) {
         text_complain("mux agent: what a killed job leaves behind cannot be killed: %s",
                       strerror(errno));
     raise_descriptor_limit(program);
-    program->resolver = resolver_start(&program->place.endpoint);
-    return catch_signals(program) && start_loop(program) && start_node(program, &hash_key) &&
+    if (!station_open(&program->station, "mux agent", &program->place))
+        return false;
+    catch_signals(program);
+    return start_station(program) && start_node(program, &hash_key) &&
            start_agent(program, hash_key);
 }
 
@@ -333,24 +276,14 @@ static bool start(struct program *program) {
  * ---- the end ----
  */
 
-static void destroy_node(void *user) {
-    struct program *program = user;
-    if (program->node)
-        node_destroy(program->node);
-}
-
 static int run_agent(struct program *program) {
     int status = EXIT_FAILED;
     if (start(program)) {
-        while (!node_has_ended(program->node) || program->loop.orphans)
-            loop_step(&program->loop);
-        bool all_sent = node_all_sent(program->node) && !node_in_doubt(program->node);
-        status = all_sent ? EXIT_FINE : EXIT_NOT_ALL_SENT;
+        station_run(&program->station);
+        status = station_all_sent(&program->station) ? EXIT_FINE : EXIT_NOT_ALL_SENT;
     }
     agent_close(&program->agent);
-    if (program->loop.transport)
-        signals_close(&program->signals);
-    stacks_stop(&program->stacks, destroy_node, program);
+    station_close(&program->station);
     return status;
 }
 
@@ -361,10 +294,7 @@ static int run(int argc, char **argv) {
         return status;
     if (!take_environment(&program) || !is_trusted(&program))
         return EXIT_USAGE;
-    log_open(&program.log, "mux agent");
-    status = run_agent(&program);
-    log_close(&program.log);
-    return status;
+    return run_agent(&program);
 }
 
 const struct subcommand subcommand_agent = {"agent", "runs the jobs that come to this machine",

@@ -3,16 +3,13 @@
 #include "tools/agent/orphans.h"
 #include "tools/agent/output.h"
 #include "tools/agent/slot.h"
-#include "tools/base/log.h"
 #include "tools/base/standard.h"
 #include "tools/base/text.h"
 #include "tools/mux/exec_options.h"
 #include "tools/mux/mux.h"
 #include "tools/node/dialer.h"
-#include "tools/node/identity.h"
 #include "tools/node/order.h"
-#include "tools/node/resolver.h"
-#include "tools/node/stacks.h"
+#include "tools/node/station.h"
 #include "tools/node/view.h"
 
 #include <assert.h>
@@ -48,14 +45,8 @@ enum phase {
 
 struct exec {
     struct exec_options options;
-    struct log log;
-    struct signals signals;
-    struct children children;
-    struct stacks stacks;
-    struct loop loop;
+    struct station station;
     struct loop_client works;
-    struct node *node;
-    struct resolver *resolver;
     struct output output;
     struct slot slot;
     struct terminal_window window; /* that is to be said upwards; rows 0: none */
@@ -71,27 +62,18 @@ struct exec {
  * ---- what the node asks for ----
  */
 
-static void say(void *user, const char *line) {
-    struct exec *exec = user;
-    log_line(&exec->log, line, loop_now_ns(&exec->loop));
+static struct exec *exec_of(void *station) {
+    return LOOP_OWNER(station, struct exec, station);
 }
 
-static unsigned upstream_addresses(void *user, struct transport_address *addresses, char *why,
-                                   size_t why_bytes) {
-    struct exec *exec = user;
-    return resolver_addresses(exec->resolver, addresses, DIALER_ADDRESSES_MAX, why, why_bytes);
-}
-
-static struct transport_conn *connect_upstream(void *user, const struct transport_address *address,
-                                               void *conn_user, struct transport_failure *failure) {
-    struct exec *exec = user;
-    return loop_connect(&exec->loop, address, conn_user, failure);
+static void say(struct exec *exec, const char *line) {
+    station_say(&exec->station, line);
 }
 
 /* A pipe's other end may have the way down, too. */
 static struct transport_conn *open_stdout(void *user, struct loop_handler *handler, char *why,
                                           size_t why_bytes) {
-    struct exec *exec = user;
+    struct exec *exec = exec_of(user);
     struct transport_failure failure;
     const struct loop_descriptors descriptors = {
         .in = exec->options.is_pipe ? STDIN_FILENO : -1,
@@ -100,7 +82,7 @@ static struct transport_conn *open_stdout(void *user, struct loop_handler *handl
         .pool = TRANSPORT_POOL_RESERVE,
         .name = "stdout",
     };
-    struct transport_conn *conn = loop_attach(&exec->loop, &descriptors, handler, &failure);
+    struct transport_conn *conn = loop_attach(&exec->station.loop, &descriptors, handler, &failure);
     if (!conn)
         snprintf(why, why_bytes, "%s: %s", failure.operation, strerror(failure.error));
     return conn;
@@ -165,7 +147,7 @@ static enum mux_taking take_order(struct exec *exec, const struct mux_packet *pa
 
 /* Words of muxd itself; a worker's stdin needs none. */
 static enum mux_taking take(void *user, const struct mux_packet *packet) {
-    struct exec *exec = user;
+    struct exec *exec = exec_of(user);
     if (mux_span_equal(packet->file_name, mux_span_text(ORDER_FILE)))
         return take_order(exec, packet);
     if (!packet->route.data && mux_span_equal(packet->file_name, mux_span_text(VIEW_WINDOW_FILE)))
@@ -179,7 +161,7 @@ static enum mux_taking take(void *user, const struct mux_packet *packet) {
 
 static void leave(struct exec *exec) {
     exec->phase = PHASE_LEAVE;
-    node_terminate(exec->node, false);
+    node_terminate(exec->station.node, false);
 }
 
 static void slot_ended(struct slot *slot) {
@@ -216,7 +198,7 @@ static const char left[] = "stdin, by which packets come down, has ended";
 
 /* What there is to say still goes out. */
 static void down_ended(void *user) {
-    struct exec *exec = user;
+    struct exec *exec = exec_of(user);
     exec->is_left = true;
     if (exec->phase == PHASE_RUN)
         cut_off(exec, left);
@@ -224,9 +206,9 @@ static void down_ended(void *user) {
 
 static void start_command(struct exec *exec) {
     const struct slot_config config = {
-        .node = exec->node,
-        .loop = &exec->loop,
-        .children = &exec->children,
+        .node = exec->station.node,
+        .loop = &exec->station.loop,
+        .children = &exec->station.children,
         .output = &exec->output,
         .arguments = exec->options.command,
         .directory = exec->options.directory,
@@ -259,7 +241,7 @@ static bool send_packet(struct exec *exec, struct mux_packet *packet) {
     packet->nanoseconds = (uint32_t)now.tv_nsec;
     packet->test_id = mux_span_text(exec->options.as_test);
     output_complete(&exec->output, packet);
-    return node_add_up(exec->node, NULL, packet);
+    return node_add_up(exec->station.node, NULL, packet);
 }
 
 static bool announce(struct exec *exec) {
@@ -305,14 +287,14 @@ static bool send_window(struct exec *exec) {
         .file_name = mux_span_text(VIEW_WINDOW_FILE),
         .file_content = mux_span(json, terminal_window_write(exec->window, json)),
     };
-    return node_add_up(exec->node, NULL, &packet);
+    return node_add_up(exec->station.node, NULL, &packet);
 }
 
 static bool send_answer(struct exec *exec) {
     struct order_message message;
     struct mux_packet packet;
     order_answer_put(&message, &exec->answer, &packet);
-    return node_add_up(exec->node, NULL, &packet);
+    return node_add_up(exec->station.node, NULL, &packet);
 }
 
 static void work(struct loop_client *client, uint64_t now_ns) {
@@ -349,69 +331,41 @@ static void on_signal(void *user, int number, uint64_t now_ns) {
     if (exec->phase == PHASE_RUN)
         slot_stop(&exec->slot, why);
     else
-        node_terminate(exec->node, exec->phase == PHASE_LEAVE);
+        node_terminate(exec->station.node, exec->phase == PHASE_LEAVE);
 }
 
 /*
  * ---- the start ----
  */
 
-static bool failed(const char *what, const struct transport_failure *failure) {
-    text_complain("mux exec: %s: %s: %s", what, failure->operation, strerror(failure->error));
-    return false;
-}
-
-static bool start_loop(struct exec *exec) {
-    const struct stacks_config config = {
-        .upstream = exec->options.has_place ? &exec->options.place.endpoint : NULL,
-        .io = IO_EPOLL,
+static bool start_station(struct exec *exec) {
+    struct stacks_config config = {
         .memory_bytes = MEMORY_BYTES,
         .saves_memory = true,
         .receive_bytes = RECEIVE_BYTES,
         .conns_max = CONNS_MAX,
     };
-    char said[2 * ENDPOINT_TEXT_BYTES];
-    struct transport_failure failure;
-    if (!stacks_start(&exec->stacks, &config, said, sizeof said)) {
-        text_complain("mux exec: %s", said);
-        return false;
-    }
-    loop_init(&exec->loop, exec->stacks.ops, exec->stacks.transport);
-    log_join(&exec->log, &exec->loop);
-    return signals_watch(&exec->signals, &exec->loop, &failure) || failed("signals", &failure);
+    return station_start(&exec->station, &config);
 }
 
 static bool start_node(struct exec *exec) {
     struct node_config config = {
-        .loop = &exec->loop,
-        .mux = {.memory = exec->stacks.memory,
-                .links_max = LINKS,
+        .mux = {.links_max = LINKS,
                 .editor = &exec->output.editor,
                 .input_refusal = trusts_upstream(exec) ? NULL : network_refusal,
                 .is_quiet = true,
-                .upstream_is_node = exec->options.has_place && exec->options.place.is_node,
                 .node_grace_ns = 0},
         .drain_timeout_ns = exec->options.drain_timeout_ns,
-        .upstream_retry = exec->options.has_place,
-        .upstream_text = exec->options.has_place ? exec->options.place.endpoint.text : "stdout",
-        .user = exec,
-        .log = say,
         .take = take,
-        .upstream_addresses = exec->options.has_place ? upstream_addresses : NULL,
-        .connect = connect_upstream,
         .open_upstream = open_stdout,
         .down_ended = exec->options.is_pipe ? down_ended : NULL,
     };
     output_init(&exec->output, &exec->options.output);
-    identity_draw(&config);
-    exec->node = node_create(&config);
-    if (!exec->node) {
-        text_complain("mux exec: out of memory");
+    if (!station_make_node(&exec->station, &config))
         return false;
-    }
-    exec->output.counters = node_core_counters(exec->node);
+    exec->output.counters = node_core_counters(exec->station.node);
     exec->works = (struct loop_client){.deadline_ns = work_deadline_ns, .work = work};
-    loop_join(&exec->loop, &exec->works);
+    loop_join(&exec->station.loop, &exec->works);
     return true;
 }
 
@@ -419,27 +373,23 @@ static bool start_node(struct exec *exec) {
 static const int enders[] = {SIGTERM, SIGINT,    SIGHUP,  SIGQUIT,   SIGALRM, SIGUSR1, SIGUSR2,
                              SIGXCPU, SIGVTALRM, SIGPROF, SIGSTKFLT, SIGIO,   SIGPWR,  SIGXFSZ};
 
-static bool catch_signals(struct exec *exec) {
-    struct transport_failure failure;
-    if (!signals_open(&exec->signals, &failure))
-        return failed("signals", &failure);
-    children_open(&exec->children, &exec->signals);
+static void catch_signals(struct exec *exec) {
+    struct signals *signals = &exec->station.signals;
     for (unsigned i = 0; i < sizeof enders / sizeof *enders; i++)
-        signals_catch(&exec->signals, enders[i], on_signal, exec);
+        signals_catch(signals, enders[i], on_signal, exec);
     for (int number = SIGRTMIN; number <= SIGRTMAX; number++)
-        signals_catch(&exec->signals, number, on_signal, exec);
-    return true;
+        signals_catch(signals, number, on_signal, exec);
 }
 
 static bool start(struct exec *exec) {
+    const struct place *place = exec->options.has_place ? &exec->options.place : NULL;
     if (!orphans_adopt())
         text_complain("mux exec: daemons that the command starts cannot be killed: %s",
                       strerror(errno));
-    if (!catch_signals(exec) || !start_loop(exec) || !start_node(exec))
+    if (!station_open(&exec->station, "mux exec", place))
         return false;
-    if (exec->options.has_place)
-        exec->resolver = resolver_start(&exec->options.place.endpoint);
-    return true;
+    catch_signals(exec);
+    return start_station(exec) && start_node(exec);
 }
 
 /*
@@ -453,7 +403,7 @@ static int start_status(const struct exec *exec) {
 }
 
 static int tests_status(const struct exec *exec) {
-    const uint64_t *count = node_core_counters(exec->node)->value;
+    const uint64_t *count = node_core_counters(exec->station.node)->value;
     if (count[MUX_COUNT_results_failed] || count[MUX_COUNT_tests_failed])
         return EXIT_TESTS_FAILED;
     if (count[MUX_COUNT_results] || exec->options.as_test || exec->options.allow_empty)
@@ -476,35 +426,26 @@ static int exit_status(const struct exec *exec) {
         return EXIT_SIGNAL + end->signal;
     if (end->status)
         return end->status;
-    if (!node_all_sent(exec->node) || node_in_doubt(exec->node))
+    if (!station_all_sent(&exec->station))
         return EXIT_NOT_ALL_SENT;
     return tests_status(exec);
-}
-
-static void destroy_node(void *user) {
-    struct exec *exec = user;
-    if (exec->node)
-        node_destroy(exec->node);
 }
 
 /* Nothing goes up any more. */
 static void end_command(struct exec *exec) {
     cut_off(exec, "nobody takes its results");
     while (child_runs(&exec->slot.child))
-        loop_step(&exec->loop);
+        loop_step(&exec->station.loop);
 }
 
 static int run_command(struct exec *exec) {
     int status = EXIT_FAILED;
     if (start(exec)) {
-        while (!node_has_ended(exec->node) || exec->loop.orphans)
-            loop_step(&exec->loop);
+        station_run(&exec->station);
         end_command(exec);
         status = exit_status(exec);
     }
-    if (exec->loop.transport)
-        signals_close(&exec->signals);
-    stacks_stop(&exec->stacks, destroy_node, exec);
+    station_close(&exec->station);
     return status;
 }
 
@@ -517,10 +458,7 @@ static int run(int argc, char **argv) {
         return EXIT_USAGE;
     if (!exec.options.has_place && !stdout_mend(&subcommand_exec))
         return EXIT_FAILED;
-    log_open(&exec.log, "mux exec");
-    status = run_command(&exec);
-    log_close(&exec.log);
-    return status;
+    return run_command(&exec);
 }
 
 const struct subcommand subcommand_exec = {"exec", "runs a command under control", run};
