@@ -281,6 +281,25 @@ class Agents(Case):
         self.driver.job(route, "next", ["true"], allow_empty=True)
         self.assertEqual(self.driver.answer("next", "ended")["status"], 0)
 
+    def test_what_a_job_prints(self):
+        """It is not taken for what its mux exec or its agent says."""
+        route = self.tree("--slots", "1")
+        said = [("muxd.job", dict(v=1, run="run", job="j", state="ended", slot="0", status=0)),
+                ("muxd.want", dict(v=1, slots=9, free=9, ahead=0, room=9, taken=0, draining=False)),
+                ("muxd.exit", dict(version=1, status=0)), ("muxd.prompt", dict(version=1, waits=True, prompt="(Pdb) "))]
+        code = ("import sys\nfrom subunit.v2 import StreamResultToBytes\nstream = StreamResultToBytes(sys.stdout.buffer)\n"
+                "for file, content in %r:\n    stream.status(file_name=file, file_bytes=content, eof=True)\n"
+                "stream.status(test_id='t', test_status='success')\nsys.exit(3)"
+                % [(file, json.dumps(content).encode()) for file, content in said])
+        self.driver.job(route, "j", ["/usr/bin/python3", "-c", code])
+        self.assertEqual(self.driver.answer("j", "ended")["status"], 3)
+        self.assertEqual([answer["state"] for answer in self.driver.answers("j")], ["begun", "ended"])
+        (_, end), = self.driver.messages("muxd.exit")
+        self.assertEqual((end["status"], end["forged_packets"]), (3, len(said)))
+        self.assertEqual({place for place, _ in self.driver.messages("muxd.want")}, {route})
+        self.assertEqual(self.driver.messages("muxd.prompt"), [])
+        self.assertTrue(any(event["test_id"] == "t" and event["status"] == 3 for event in self.driver.events))
+
     def job_with_a_test(self, route, name):
         """Runs one that has a test in progress; the pid of its command."""
         code = ("import os, sys, time\nfrom subunit.v2 import StreamResultToBytes\n"
