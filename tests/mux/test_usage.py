@@ -6,7 +6,8 @@ import select
 
 from command import *
 
-SUBCOMMANDS = ('cat', 'top', 'route', 'send', 'encode', 'ctl', 'exec', 'agent', 'tail', 'attach')
+SUBCOMMANDS = ('cat', 'top', 'route', 'send', 'encode', 'ctl', 'exec', 'agent', 'tail', 'attach', 'load',
+               'runs', 'show', 'last', 'failing', 'slowest', 'history', 'diff', 'store')
 STREAM = packet(test_id='t', test_status='success') * 20000  # more than all buffers hold
 JSON = b'{"test_id": "t"}\n' * 50000
 FAILURES = packet(test_id='t' * 50, test_status='fail') * 20000

@@ -11,12 +11,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static const struct subcommand *const subcommands[] = {
-    &subcommand_cat, &subcommand_top,  &subcommand_route, &subcommand_send, &subcommand_encode,
-    &subcommand_ctl, &subcommand_exec, &subcommand_agent, &subcommand_tail, &subcommand_attach,
-};
-#define SUBCOMMANDS (sizeof subcommands / sizeof *subcommands)
-
 bool stdout_takes_binary(const struct subcommand *subcommand) {
     if (!isatty(STDOUT_FILENO))
         return true;
@@ -54,7 +48,7 @@ static void print_help(FILE *out) {
     fputs("usage: mux SUBCOMMAND [ARGUMENT...]\n\n"
           "Works with subunit v2 streams, the test results that muxd gathers.\n\n",
           out);
-    for (size_t i = 0; i < SUBCOMMANDS; i++)
+    for (size_t i = 0; i < subcommands_count; i++)
         fprintf(out, "  %-8s %s\n", subcommands[i]->name, subcommands[i]->summary);
     fputs("\nmux SUBCOMMAND --help explains each; mux --version says which mux this is.\n", out);
 }
@@ -71,10 +65,10 @@ static int run_subcommand(const struct subcommand *subcommand, int argc, char **
 }
 
 static void complain_unknown(const char *name) {
-    const char *names[SUBCOMMANDS];
-    for (size_t i = 0; i < SUBCOMMANDS; i++)
+    const char *names[SUBCOMMANDS_MAX];
+    for (size_t i = 0; i < subcommands_count; i++)
         names[i] = subcommands[i]->name;
-    const char *nearest = usage_nearest(name, names, SUBCOMMANDS);
+    const char *nearest = usage_nearest(name, names, subcommands_count);
     text_complain("mux: there is no subcommand '%s'%s%s%s (mux --help lists them)", name,
                   nearest ? "; did you mean mux " : "", nearest ? nearest : "", nearest ? "?" : "");
 }
@@ -93,7 +87,7 @@ int main(int argc, char **argv) {
         puts("mux " MUXD_VERSION);
         return end("mux", EXIT_FINE);
     }
-    for (size_t i = 0; i < SUBCOMMANDS; i++)
+    for (size_t i = 0; i < subcommands_count; i++)
         if (strcmp(name, subcommands[i]->name) == 0)
             return run_subcommand(subcommands[i], argc - 1, argv + 1);
     if (*name)

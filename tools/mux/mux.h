@@ -22,6 +22,11 @@ struct subcommand {
     int (*run)(int argc, char **argv); /* main() flushes stdout after it */
 };
 
+/* What this program has: of mux or of mux-store. */
+extern const struct subcommand *const subcommands[];
+extern const size_t subcommands_count;
+#define SUBCOMMANDS_MAX 64
+
 extern const struct subcommand subcommand_cat, subcommand_top, subcommand_route, subcommand_send,
     subcommand_encode, subcommand_ctl, subcommand_exec, subcommand_agent, subcommand_tail,
     subcommand_attach;
@@ -41,6 +46,12 @@ bool stdout_mend(const struct subcommand *subcommand);
  * program is not there.
  */
 void stacks_run_full(char *const *arguments);
+
+/*
+ * Runs a program that belongs to mux, with these arguments: from the folder of this one where it
+ * was built, else from where it was installed. Returns when it is not there.
+ */
+void program_run_beside(const char *program, char *const *arguments);
 
 /* Opens FILE, or stdin for "-". -1 after a sentence on stderr. */
 int open_input(const struct subcommand *subcommand, const char *path);

@@ -4,11 +4,9 @@
 #include "tools/node/place.h"
 #include "transport/stack.h"
 
-#include <limits.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-#ifdef MUX_FULL_DIR
+#ifdef MUX_IS_SMALL
 
 /* "rdma:HOST:PORT", "--to=mux:dpdk:...": is it an endpoint of a stack that this program lacks? */
 static bool names_stack(const char *text) {
@@ -30,21 +28,9 @@ static bool is_asked_for(char *const *arguments) {
     return environment && names_stack(environment);
 }
 
-/* Beside this program where it was built, else where it was installed. */
-static void run_from(const char *folder, size_t len, char *const *arguments) {
-    char path[PATH_MAX + sizeof "/mux-full"];
-    snprintf(path, sizeof path, "%.*s/mux-full", (int)len, folder);
-    execv(path, arguments);
-}
-
 void stacks_run_full(char *const *arguments) {
-    char path[PATH_MAX];
-    ssize_t len = is_asked_for(arguments) ? readlink("/proc/self/exe", path, sizeof path - 1) : 0;
-    if (len <= 0)
-        return;
-    path[len] = '\0';
-    run_from(path, (size_t)(strrchr(path, '/') - path), arguments);
-    run_from(MUX_FULL_DIR, strlen(MUX_FULL_DIR), arguments);
+    if (is_asked_for(arguments))
+        program_run_beside("mux-full", arguments);
 }
 
 #else

@@ -1,0 +1,180 @@
+"""The store: mux load and what it shows; killed in the middle, on a full disk, damaged, of a newer version."""
+import json
+import shutil
+import signal
+import sqlite3
+import subprocess
+
+from command import *
+
+KILLS = int(os.environ.get("MUXD_STORE_KILLS", 6))  # moments at which a load is killed
+
+
+def run_stream(tests, **statuses):
+    """A run of tests 't0'... that pass, but for those that are named."""
+    return b"".join(packet(test_id="t%d" % i, test_status="inprogress") +
+                    packet(test_id="t%d" % i, file_name="traceback", file_bytes=b"text of t%d\n" % i,
+                           mime_type="text/plain;charset=utf8") +
+                    packet(test_id="t%d" % i, test_status=statuses.get("t%d" % i, "success"))
+                    for i in range(tests))
+
+
+class Store(Case):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="muxd-store-")
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.store = os.path.join(self.folder, ".mux")
+
+    def mux(self, *arguments, **keywords):
+        return mux(*arguments, cwd=self.folder, **keywords)
+
+    def lines(self, *arguments):
+        return self.fine(self.mux(*arguments)).decode().splitlines()
+
+    def objects(self, *arguments):
+        return [json.loads(line) for line in self.lines(*arguments, "--json")]
+
+    def load(self, stream, **keywords):
+        return self.fine(self.mux("load", "-", stream=stream, **keywords))
+
+    def test_what_was_stored(self):
+        self.load(run_stream(5, t1="fail", t3="skip") + packet(test_id="t9", test_status="inprogress"))
+        self.load(run_stream(5, t2="fail"))
+        runs = self.objects("runs")
+        self.assertEqual([(run["number"], run["counts"]["fail"], run["counts"]["inprogress"]) for run in runs],
+                         [(2, 1, 0), (1, 1, 1)])
+        self.assertEqual(self.lines("failing", "--list"), ["t2"])
+        self.assertEqual(self.lines("failing", "--list", "last-1"), ["t1", "t9"])
+        shown = self.lines("show", runs[1]["run"][:6])
+        self.assertRegex(shown[0], r"^run [0-9a-f]{8} failed: 1 failed, 1 did not end, 3 passed, 1 skipped$")
+        self.assertIn("        text of t1", shown)
+        self.assertNotIn("        text of t0", shown)
+        self.assertEqual([row["test_id"] for row in self.objects("show", "--tests", "1")],
+                         ["t0", "t1", "t2", "t3", "t4", "t9"])
+        self.assertEqual([row["status"] for row in self.objects("history", "t2")], ["fail", "success"])
+        done = self.mux("diff", "1", "2", "--json")
+        self.assertEqual(done.returncode, 4)
+        self.assertEqual([(change["change"], change["test_id"]) for change in map(json.loads, done.stdout.splitlines())],
+                         [("fixed", "t1"), ("FAIL", "t2"), ("gone", "t9")])
+        self.assertEqual(self.lines("store", "check"), ["the store is sound"])
+
+    def test_slowest(self):
+        def timed(i, seconds):
+            begun = 1700000000
+            return StreamTimes.packets("t%d" % i, begun, begun + seconds)
+        self.load(b"".join(timed(i, i * 0.5) for i in range(6)))
+        self.assertEqual([(row["test_id"], row["took_s"]) for row in self.objects("slowest")],
+                         [("t5", 2.5), ("t4", 2.0), ("t3", 1.5), ("t2", 1.0)])
+
+    def test_names_steer_no_terminal(self):
+        self.load(packet(test_id="\x1b[2Jevil\u202e", test_status="fail", route_code="\x1b]0;x"))
+        self.harmless(self.fine(self.mux("show")))
+        self.harmless(self.fine(self.mux("show", "--tests")))
+
+    def test_from_below(self):
+        """The nearest .mux upwards, as git does; --store names another."""
+        self.load(run_stream(1))
+        below = os.path.join(self.folder, "a", "b")
+        os.makedirs(below)
+        self.assertEqual(len(self.fine(mux("runs", cwd=below)).splitlines()), 1)
+        self.fine(mux("load", "-", "--store", "other", stream=run_stream(2), cwd=below))
+        self.assertEqual(len(self.lines("runs", "--store", "a/b/other")), 1)
+
+    def wrong(self, arguments, words, status=1):
+        done = self.mux(*arguments)
+        self.assertEqual(done.returncode, status, done)
+        self.assertIn(words, done.stderr.decode())
+
+    def test_wrong(self):
+        self.wrong(["runs"], "there is none yet: mux load makes one")
+        self.wrong(["load"], "expected one FILE", 2)
+        self.wrong(["load", "missing"], "missing: No such file")
+        self.load(run_stream(1))
+        self.wrong(["show", "zzzz"], "there is none of this name (mux runs lists them)")
+        self.wrong(["show", "last-7"], "there is none of this name")
+        self.wrong(["history", "no.such.test"], "no run has a test 'no.such.test'")
+        self.wrong(["store", "bake"], "expected check or rebuild", 2)
+
+    def test_newer_and_damaged(self):
+        self.load(run_stream(3, t1="fail"))
+        index = os.path.join(self.store, "index.sqlite")
+        with sqlite3.connect(index) as database:
+            database.execute("PRAGMA user_version=99")
+        database.close()
+        self.wrong(["runs"], "a newer muxd has written it")
+        with open(index, "r+b") as file:
+            file.write(b"this is no database " * 200)
+        for name in ("-wal", "-shm"):
+            if os.path.exists(index + name):
+                os.remove(index + name)
+        self.wrong(["runs"], "mux store rebuild")
+        self.fine(self.mux("store", "rebuild"))
+        self.assertEqual(self.lines("failing", "--list"), ["t1"])
+
+    def test_a_file_is_gone(self):
+        self.load(run_stream(3))
+        for name in os.listdir(os.path.join(self.store, "runs")):
+            os.remove(os.path.join(self.store, "runs", name))
+        self.wrong(["store", "check"], "No such file")
+        self.assertEqual(len(self.lines("show", "--tests")), 3)
+
+    def test_two_at_once(self):
+        loads = [subprocess.Popen([MUX, "load", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, cwd=self.folder) for _ in range(2)]
+        for load in loads:
+            load.stdin.write(run_stream(3000))
+            load.stdin.close()
+        for load in loads:
+            self.assertEqual(load.wait(PATIENCE), 0, load.stderr.read())
+            load.stdout.close(), load.stderr.close()
+        self.assertEqual([run["counts"]["success"] for run in self.objects("runs")], [3000, 3000])
+        self.assertEqual(self.lines("store", "check"), ["the store is sound"])
+
+    def test_killed(self):
+        """kill -9 at any moment: the store is sound, and rebuilt has what the files have."""
+        stream = run_stream(20000)
+        for i in range(KILLS):
+            load = subprocess.Popen([MUX, "load", "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                                    cwd=self.folder)
+            try:
+                load.stdin.write(stream[:len(stream) * (i + 1) // KILLS])
+                load.stdin.close()
+            except BrokenPipeError:
+                pass
+            time.sleep(0.02 * i)
+            load.kill()
+            load.wait()
+            if os.path.exists(os.path.join(self.store, "index.sqlite")):
+                done = self.mux("store", "check")
+                self.assertIn(done.returncode, (0, 1))
+                self.assertNotIn(b"counted", done.stderr)
+                self.assertNotIn(b"malformed", done.stderr)
+        self.fine(self.mux("store", "rebuild"))
+        self.assertEqual(self.lines("store", "check"), ["the store is sound"])
+
+    @unittest.skipUnless(os.geteuid() == 0, "mounts a file system")
+    def test_full_disk(self):
+        os.mkdir(self.store)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1500k", "tmpfs", self.store], check=True)
+        self.addCleanup(subprocess.run, ["umount", self.store], check=True)
+        self.load(run_stream(10, t1="fail"))
+        done = self.mux("load", "-", stream=run_stream(20000))
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr.decode(), "No space left|full")
+        self.assertEqual(self.lines("failing", "--list", "1"), ["t1"])
+        self.assertEqual(self.lines("store", "check"), ["the store is sound"])
+
+
+class StreamTimes:
+    @staticmethod
+    def packets(test, begun, ended):
+        from datetime import datetime, timezone
+
+        def at(seconds):
+            return datetime.fromtimestamp(seconds, timezone.utc)
+        return (packet(test_id=test, test_status="inprogress", timestamp=at(begun)) +
+                packet(test_id=test, test_status="success", timestamp=at(ended)))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,71 @@
+#include "tools/mux/store_place.h"
+#include "tools/base/text.h"
+#include "tools/mux/mux.h"
+
+#include <limits.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+bool store_place_set_folder(const struct option_row *row, void *place, const char *value) {
+    (void)row;
+    ((struct store_place *)place)->folder = value;
+    return true;
+}
+
+bool store_place_set_json(const struct option_row *row, void *place, const char *value) {
+    (void)row, (void)value;
+    ((struct store_place *)place)->json = true;
+    return true;
+}
+
+/* Cuts the last part of an absolute path; false: it has none. */
+static bool go_up(char *path) {
+    char *slash = strrchr(path, '/');
+    if (!slash || path[1] == '\0')
+        return false;
+    slash[slash == path ? 1 : 0] = '\0';
+    return true;
+}
+
+/* As git looks for its folder. */
+void store_place_folder(const struct store_place *place, char *out, size_t out_bytes) {
+    char here[PATH_MAX];
+    struct stat about;
+    snprintf(out, out_bytes, "%s", place->folder ? place->folder : STORE_FOLDER);
+    if (place->folder || !getcwd(here, sizeof here))
+        return;
+    do {
+        char path[PATH_MAX + sizeof STORE_FOLDER + 1];
+        snprintf(path, sizeof path, "%s/%s", here[1] ? here : "", STORE_FOLDER);
+        if (stat(path, &about) == 0 && S_ISDIR(about.st_mode)) {
+            snprintf(out, out_bytes, "%s", path);
+            return;
+        }
+    } while (go_up(here));
+}
+
+int store_place_failed(const char *program, const char *why) {
+    text_complain("%s: %s", program, why);
+    return EXIT_FAILED;
+}
+
+struct store *store_place_open(const struct store_place *place, const char *program,
+                               enum store_access access) {
+    char folder[PATH_MAX], why[STORE_WHY_BYTES];
+    store_place_folder(place, folder, sizeof folder);
+    struct store *store = store_open(folder, access, why);
+    if (!store)
+        store_place_failed(program, why);
+    return store;
+}
+
+struct store *store_place_find(const struct store_place *place, const char *program,
+                               const char *name, struct store_run *run) {
+    char why[STORE_WHY_BYTES];
+    struct store *store = store_place_open(place, program, STORE_READ);
+    if (!store || store_find(store, name, run, why))
+        return store;
+    store_place_failed(program, why);
+    store_close(store);
+    return NULL;
+}

@@ -1,0 +1,147 @@
+#include "tools/mux/store_words.h"
+#include "tools/base/text.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define ROOMS 4
+#define ROOM_BYTES 48
+
+static char *next_room(void) {
+    static char rooms[ROOMS][ROOM_BYTES];
+    static unsigned next;
+    return rooms[next++ % ROOMS];
+}
+
+const char *store_words_took(int64_t us) {
+    char *out = next_room();
+    *out = '\0';
+    if (us == STORE_NO_TIME)
+        return out;
+    double s = (double)us / 1e6;
+    long whole = (long)s;
+    if (s < 10)
+        snprintf(out, ROOM_BYTES, "%.2f s", s);
+    else if (s < 60)
+        snprintf(out, ROOM_BYTES, "%.1f s", s);
+    else if (s < 3600)
+        snprintf(out, ROOM_BYTES, "%ld:%02ld", whole / 60, whole % 60);
+    else
+        snprintf(out, ROOM_BYTES, "%ld:%02ld:%02ld", whole / 3600, whole / 60 % 60, whole % 60);
+    return out;
+}
+
+const char *store_words_age(int64_t then_us) {
+    char *out = next_room();
+    long s = (long)(time(NULL) - then_us / 1000000);
+    s = s < 0 ? 0 : s;
+    if (s < 60)
+        snprintf(out, ROOM_BYTES, "%ld s ago", s);
+    else if (s < 3600)
+        snprintf(out, ROOM_BYTES, "%ld min ago", s / 60);
+    else if (s < 2 * 86400)
+        snprintf(out, ROOM_BYTES, "%ld h ago", s / 3600);
+    else
+        snprintf(out, ROOM_BYTES, "%ld days ago", s / 86400);
+    return out;
+}
+
+const char *store_words_status(enum mux_status status) {
+    static const char *const words[STORE_STATUSES] = {[MUX_STATUS_NONE] = "-",
+                                                      [MUX_STATUS_EXISTS] = "exists",
+                                                      [MUX_STATUS_INPROGRESS] = "no end",
+                                                      [MUX_STATUS_SUCCESS] = "ok",
+                                                      [MUX_STATUS_UXSUCCESS] = "UXPASS",
+                                                      [MUX_STATUS_SKIP] = "skip",
+                                                      [MUX_STATUS_FAIL] = "FAIL",
+                                                      [MUX_STATUS_XFAIL] = "xfail"};
+    return words[status];
+}
+
+static size_t add_count(char *out, size_t out_bytes, size_t len, uint64_t count,
+                        const char *words) {
+    if (count == 0 || len >= out_bytes)
+        return len;
+    return len + (size_t)snprintf(out + len, out_bytes - len, "%s%llu %s", len ? ", " : "",
+                                  (unsigned long long)count, words);
+}
+
+void store_words_counts(const struct store_run_row *row, char *out, size_t out_bytes) {
+    size_t len = 0;
+    len = add_count(out, out_bytes, len, row->counts[MUX_STATUS_FAIL], "failed");
+    len = add_count(out, out_bytes, len, row->counts[MUX_STATUS_UXSUCCESS],
+                    "passed against expectation");
+    len = add_count(out, out_bytes, len, row->counts[MUX_STATUS_INPROGRESS], "did not end");
+    len = add_count(out, out_bytes, len, row->counts[MUX_STATUS_SUCCESS], "passed");
+    len = add_count(out, out_bytes, len, row->counts[MUX_STATUS_XFAIL], "failed as expected");
+    len = add_count(out, out_bytes, len, row->counts[MUX_STATUS_SKIP], "skipped");
+    len = add_count(out, out_bytes, len, row->damages, "pieces of damage");
+    if (len == 0)
+        snprintf(out, out_bytes, "no test has ended");
+}
+
+const char *store_words_outcome(const struct store_run_row *row) {
+    if (row->ended_us == STORE_NO_TIME)
+        return "open";
+    if (store_run_bad(row) || row->damages)
+        return "failed";
+    return store_run_tests(row) ? "passed" : "empty";
+}
+
+void store_words_text(const char *text) {
+    size_t len = strlen(text), room = TEXT_GROWTH * len + 1;
+    char *clean = malloc(room);
+    if (!clean)
+        return;
+    text_clean(mux_span(text, len), false, clean, room);
+    fputs(clean, stdout);
+    free(clean);
+}
+
+void store_words_result(const struct store_result_row *row) {
+    printf("%-6s  ", store_words_status(row->status));
+    store_words_text(row->test);
+    const char *took = store_words_took(row->took_us);
+    printf("%s%s", *took ? "  " : "", took);
+    if (*row->route) {
+        fputs("  ", stdout);
+        store_words_text(row->route);
+    }
+    putchar('\n');
+}
+
+static json_t *time_json(int64_t us) {
+    return us == STORE_NO_TIME ? json_null() : json_real((double)us / 1e6);
+}
+
+/* NULL, when there is no memory, prints nothing. */
+static void print_json(json_t *object) {
+    if (object)
+        json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(17));
+    putchar('\n');
+    json_decref(object);
+}
+
+static const char *status_key(enum mux_status status) {
+    const char *text = mux_status_text(status);
+    return text ? text : "none";
+}
+
+void store_words_result_json(const struct store_result_row *row) {
+    print_json(json_pack("{s:s, s:s, s:s, s:s, s:o, s:o}", "run", row->run.uuid, "test_id",
+                         row->test, "route_code", row->route, "status", status_key(row->status),
+                         "begun", time_json(row->begun_us), "took_s", time_json(row->took_us)));
+}
+
+void store_words_run_json(const struct store_run_row *row) {
+    json_t *counts = json_object();
+    for (int status = MUX_STATUS_INPROGRESS; status < STORE_STATUSES; status++)
+        json_object_set_new(counts, status_key((enum mux_status)status),
+                            json_integer((json_int_t)row->counts[status]));
+    print_json(json_pack("{s:s, s:I, s:s, s:o, s:o, s:o, s:I}", "run", row->run.uuid, "number",
+                         (json_int_t)row->run.id, "source", row->source, "begun",
+                         time_json(row->run.begun_us), "ended", time_json(row->ended_us), "counts",
+                         counts, "damages", (json_int_t)row->damages));
+}

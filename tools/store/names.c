@@ -1,0 +1,104 @@
+#include "tools/store/names.h"
+#include "mux/hash.h"
+
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* The hash in the index is of this key, and must stay. */
+#define KEY_STORED 0
+#define KEY_OTHER 1
+
+#define CAPACITY_FIRST 1024
+
+/* 48 MiB; then the table is begun anew, and the index asked again. */
+#define CAPACITY_MOST (1U << 21)
+
+struct names_key names_key_of(struct mux_span text) {
+    return (struct names_key){mux_hash(KEY_STORED, text), mux_hash(KEY_OTHER, text)};
+}
+
+static bool prepare(struct sqlite3 *database, const char *sql, struct sqlite3_stmt **statement) {
+    return sqlite3_prepare_v3(database, sql, -1, SQLITE_PREPARE_PERSISTENT, statement, NULL) ==
+           SQLITE_OK;
+}
+
+bool names_init(struct names *names, struct sqlite3 *database, const char *table) {
+    char find[128], add[128];
+    snprintf(find, sizeof find, "SELECT id FROM %s WHERE hash=?1 AND name=?2", table);
+    snprintf(add, sizeof add, "INSERT INTO %s(hash, name) VALUES(?1, ?2)", table);
+    *names = (struct names){.capacity = CAPACITY_FIRST};
+    names->entries = calloc(names->capacity, sizeof *names->entries);
+    return names->entries && prepare(database, find, &names->find) &&
+           prepare(database, add, &names->add);
+}
+
+void names_fini(struct names *names) {
+    sqlite3_finalize(names->find);
+    sqlite3_finalize(names->add);
+    free(names->entries);
+    *names = (struct names){0};
+}
+
+static void forget(struct names *names) {
+    memset(names->entries, 0, names->capacity * sizeof *names->entries);
+    names->count = 0;
+}
+
+/* Where the key is, or would be. */
+static struct names_entry *place_of(const struct names *names, struct names_key key) {
+    unsigned mask = names->capacity - 1;
+    unsigned i = (unsigned)key.b & mask;
+    while (names->entries[i].id && !names_same(names->entries[i].key, key))
+        i = (i + 1) & mask;
+    return &names->entries[i];
+}
+
+static bool grow(struct names *names) {
+    struct names larger = {.capacity = 2 * names->capacity};
+    if (names->capacity == CAPACITY_MOST) {
+        forget(names);
+        return true;
+    }
+    larger.entries = calloc(larger.capacity, sizeof *larger.entries);
+    if (!larger.entries)
+        return false;
+    for (unsigned i = 0; i < names->capacity; i++)
+        if (names->entries[i].id)
+            *place_of(&larger, names->entries[i].key) = names->entries[i];
+    free(names->entries);
+    names->entries = larger.entries;
+    names->capacity = larger.capacity;
+    return true;
+}
+
+static int step(struct sqlite3_stmt *statement, struct names_key key, struct mux_span text) {
+    sqlite3_bind_int64(statement, 1, (int64_t)key.a);
+    sqlite3_bind_text(statement, 2, (const char *)text.data, (int)text.len, SQLITE_STATIC);
+    return sqlite3_step(statement);
+}
+
+/* From the index. */
+static int64_t ask(struct names *names, struct names_key key, struct mux_span text) {
+    int64_t id = 0;
+    int found = step(names->find, key, text);
+    if (found == SQLITE_ROW)
+        id = sqlite3_column_int64(names->find, 0);
+    sqlite3_reset(names->find);
+    if (found == SQLITE_DONE && step(names->add, key, text) == SQLITE_DONE)
+        id = sqlite3_last_insert_rowid(sqlite3_db_handle(names->add));
+    sqlite3_reset(names->add);
+    return id;
+}
+
+int64_t names_id(struct names *names, struct names_key key, struct mux_span text) {
+    struct names_entry *entry = place_of(names, key);
+    if (entry->id)
+        return entry->id;
+    int64_t id = ask(names, key, text);
+    if (!id || (names->count >= names->capacity / 2 && !grow(names)))
+        return id;
+    *place_of(names, key) = (struct names_entry){key, id};
+    names->count++;
+    return id;
+}

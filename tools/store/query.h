@@ -1,0 +1,80 @@
+/*
+ * What the index knows of runs and tests. Each call gives its rows to a function, one by one, in
+ * the order that it says; texts are good until that returns. False from the function ends the call.
+ * A call holds no lock longer than it takes: readers do not wait for a writer, nor it for them.
+ */
+#ifndef TOOLS_STORE_QUERY_H
+#define TOOLS_STORE_QUERY_H
+
+#include "mux/packet/packet.h"
+#include "tools/store/store.h"
+
+/* A time that is not known. */
+#define STORE_NO_TIME INT64_MIN
+
+#define STORE_STATUSES (MUX_STATUS_XFAIL + 1)
+
+struct store_run_row {
+    struct store_run run;
+    const char *source;
+    int64_t ended_us; /* since 1970; STORE_NO_TIME: it has not ended, or nobody saw it */
+    uint64_t counts[STORE_STATUSES];
+    uint64_t damages;
+};
+
+/* Of tests that have failed, in any way, or have begun and not ended. */
+uint64_t store_run_bad(const struct store_run_row *row);
+uint64_t store_run_tests(const struct store_run_row *row);
+
+struct store_result_row {
+    struct store_run run;
+    int64_t id; /* in the run */
+    const char *test, *route;
+    enum mux_status status; /* MUX_STATUS_INPROGRESS: it has not ended */
+    int64_t begun_us, took_us;
+};
+
+struct store_attachment_row {
+    const char *name, *mime; /* mime NULL: none */
+    int64_t at, len;         /* in the run's file */
+};
+
+/* A test in two runs; MUX_STATUS_NONE: it is not there. */
+struct store_change_row {
+    const char *test;
+    enum mux_status before, after;
+    int64_t took_before_us, took_after_us;
+};
+
+enum store_which {
+    STORE_FAILURES, /* as they came */
+    STORE_SLOWEST,  /* that took a second or more; the slowest first */
+    STORE_ALL,      /* by name */
+};
+
+typedef bool store_run_seen(void *user, const struct store_run_row *row);
+typedef bool store_result_seen(void *user, const struct store_result_row *row);
+typedef bool store_attachment_seen(void *user, const struct store_attachment_row *row);
+typedef bool store_change_seen(void *user, const struct store_change_row *row);
+
+/* The newest first; of one run alone when `run` is not 0. */
+bool store_runs(struct store *store, int64_t run, unsigned most, store_run_seen *seen, void *user,
+                char why[STORE_WHY_BYTES]);
+
+bool store_results(struct store *store, const struct store_run *run, enum store_which which,
+                   unsigned most, store_result_seen *seen, void *user, char why[STORE_WHY_BYTES]);
+
+/* Of one test in all runs, the newest first. */
+bool store_history(struct store *store, const char *test, unsigned most, store_result_seen *seen,
+                   void *user, char why[STORE_WHY_BYTES]);
+
+/* Of one result, in the order of the stream. */
+bool store_attachments(struct store *store, const struct store_run *run, int64_t result,
+                       store_attachment_seen *seen, void *user, char why[STORE_WHY_BYTES]);
+
+/* By name. Of a test with several results in a run the worst counts. */
+bool store_changes(struct store *store, const struct store_run *before,
+                   const struct store_run *after, store_change_seen *seen, void *user,
+                   char why[STORE_WHY_BYTES]);
+
+#endif

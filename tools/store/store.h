@@ -1,0 +1,71 @@
+/*
+ * The store: runs that were, in a folder of their own (.mux beside the sources). The routed stream
+ * of a run is the truth, one file that is only appended to: runs/TIME-UUID.subunit. index.sqlite
+ * says what is in these files and can be made anew from them.
+ *
+ * One process writes a run; others may write other runs at the same time, and read. Calls block: on
+ * the disk, and for at most STORE_BUSY_MS on another writer. An error is one sentence in `why`.
+ */
+#ifndef TOOLS_STORE_STORE_H
+#define TOOLS_STORE_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define STORE_WHY_BYTES 512
+
+/* How long one writer waits for another: many times what a batch takes. */
+#define STORE_BUSY_MS 10000
+
+/* A run's name, with NUL: people use its first digits. */
+#define STORE_UUID_BYTES 37
+
+#define STORE_FOLDER ".mux"
+
+struct store;
+struct sqlite3;
+
+enum store_access {
+    STORE_READ,
+    STORE_WRITE, /* makes what is not there */
+};
+
+/* NULL with a sentence: it is not there, not to be read, damaged, or of a newer version. */
+struct store *store_open(const char *folder, enum store_access access, char why[STORE_WHY_BYTES]);
+
+/* NULL is fine. */
+void store_close(struct store *store);
+
+struct store_run {
+    int64_t id;       /* in the index */
+    int64_t begun_us; /* since 1970; in the file's name, so that the names' order is that of time */
+    char uuid[STORE_UUID_BYTES];
+};
+
+/*
+ * A new run and its file, which is empty: the owner of the run appends to it. `source` says what
+ * was run, for people. Returns the file's descriptor, or -1.
+ */
+int store_begin(struct store *store, const char *source, struct store_run *run,
+                char why[STORE_WHY_BYTES]);
+
+/*
+ * The run that people mean: "last", "" (the same), "last-1" (the one before), its number, or the
+ * beginning of its UUID.
+ */
+bool store_find(struct store *store, const char *name, struct store_run *run,
+                char why[STORE_WHY_BYTES]);
+
+/* Opens the run's file for reading. -1: why. */
+int store_open_stream(struct store *store, const struct store_run *run, char why[STORE_WHY_BYTES]);
+
+/* A new index of all files that are there; the old one is kept beside it as index.sqlite.old. */
+bool store_rebuild(const char *folder, char why[STORE_WHY_BYTES]);
+
+/* Says what SQLite said. Returns false. */
+bool store_failed(const struct store *store, const char *operation, char why[STORE_WHY_BYTES]);
+
+/* For this folder's other files. */
+struct sqlite3 *store_database(const struct store *store);
+
+#endif
