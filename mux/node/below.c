@@ -2,7 +2,6 @@
 #include "mux/hash.h"
 #include "mux/node/mux_internal.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 /* The share of one link in the nodes further down. */
@@ -193,22 +192,38 @@ static struct mux_below_node *find_lost(struct mux_link *link, struct mux_span r
     return nearest;
 }
 
+/* The route as the node itself has sent it; NULL: none, as of a command's packets. */
+static struct mux_span route_at_node(const struct mux_below_node *node, struct mux_span route) {
+    size_t cut = node->place.route_len;
+    if (!route.data || (cut && cut == route.len))
+        return mux_span(NULL, 0);
+    cut += cut > 0; /* the slash */
+    return mux_span(route.data + cut, route.len - cut);
+}
+
+/* The same packet's route when the node was still at that place. */
+static struct mux_span route_from_place(const struct mux_below_place *place, struct mux_span rest,
+                                        char *out) {
+    size_t len = place->route_len;
+    memcpy(out, place->route, len);
+    if (len && rest.data)
+        out[len++] = '/';
+    if (rest.len)
+        memcpy(out + len, rest.data, rest.len);
+    return mux_span(place->route_len || rest.data ? out : NULL, len + rest.len);
+}
+
 void mux_below_settle(struct mux_link *link, const struct mux_packet *packet) {
+    char route[MUX_BELOW_ROUTE_BYTES + 1 + MUX_PROGRESS_ROUTE_BYTES];
     struct mux_below_node *node =
-        link->mux->below.lost_count && packet->route.data ? find_lost(link, packet->route) : NULL;
+        link->mux->below.lost_count ? find_lost(link, packet->route) : NULL;
     if (!node)
         return;
     const struct mux_below_place *lost = &node->lost;
-    size_t cut = node->place.route_len;
-    if (cut && cut < packet->route.len)
-        cut++; /* the slash */
-    struct mux_span rest = mux_span(packet->route.data + cut, packet->route.len - cut);
-    char route[MUX_BELOW_ROUTE_BYTES + 1 + MUX_PROGRESS_ROUTE_BYTES];
+    struct mux_span rest = route_at_node(node, packet->route);
     if (rest.len > MUX_PROGRESS_ROUTE_BYTES)
         return; /* not remembered */
-    int len =
-        snprintf(route, sizeof route, "%.*s%s%.*s", lost->route_len, (const char *)lost->route,
-                 lost->route_len && rest.len ? "/" : "", (int)rest.len, (const char *)rest.data);
-    struct mux_packet there = {.test_id = packet->test_id, .route = mux_span(route, (size_t)len)};
+    struct mux_packet there = {.test_id = packet->test_id,
+                               .route = route_from_place(lost, rest, route)};
     mux_progress_settle(&link->mux->tests, &lost->link->tests, &there);
 }

@@ -242,6 +242,36 @@ static void ends_are_lost_with_the_way(void **state) {
     assert_int_equal(rig_counter(MUX_COUNT_tests_failed), 1);
 }
 
+/* A command is a node whose packets have no route of their own. It returns below another node. */
+static void a_command_below_another(void **state) {
+    (void)state;
+    struct mux_link *command = connect_node("c0de", "");
+    rig_give_status(command, "t", NULL, MUX_STATUS_INPROGRESS);
+    rig_lose(command);
+    struct mux_link *middle = connect_node("a1", "");
+    give_notice(middle, "c0de", "3", true);
+    rig_give_status(middle, "t", "3", MUX_STATUS_INPROGRESS);
+    rig_give_status(middle, "t", "3", MUX_STATUS_FAIL);
+    rig_run(now_ns + GRACE_NS);
+    assert_int_equal(count_up("t", "1/3", MUX_STATUS_FAIL), 1);
+    assert_int_equal(rig_counter(MUX_COUNT_tests_failed), 0);
+}
+
+/* And the other way round. */
+static void a_command_without_the_middle(void **state) {
+    (void)state;
+    struct mux_link *middle = connect_node("a1", "");
+    give_notice(middle, "c0de", "3", true);
+    rig_give_status(middle, "t", "3", MUX_STATUS_INPROGRESS);
+    rig_lose(middle);
+    struct mux_link *command = connect_node("c0de", "");
+    rig_give_status(command, "t", NULL, MUX_STATUS_INPROGRESS);
+    rig_give_status(command, "t", NULL, MUX_STATUS_FAIL);
+    rig_run(now_ns + GRACE_NS);
+    assert_int_equal(count_up("t", "1", MUX_STATUS_FAIL), 1);
+    assert_int_equal(rig_counter(MUX_COUNT_tests_failed), 0);
+}
+
 static void nothing_is_below(void **state) {
     (void)state;
     the_middle_ends(0, false);
@@ -366,6 +396,8 @@ int main(void) {
         RIG_TEST(the_middle_is_killed),
         RIG_TEST(ends_are_lost_with_the_middle),
         RIG_TEST(ends_are_lost_with_the_way),
+        RIG_TEST(a_command_below_another),
+        RIG_TEST(a_command_without_the_middle),
         RIG_TEST(nothing_is_below),
         RIG_TEST(directly),
         RIG_TEST(malformed_notices),
