@@ -1,4 +1,5 @@
 #include "mux/node/hello.h"
+#include "mux/node/lines.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -127,61 +128,21 @@ bool mux_notice_is(const struct mux_packet *packet) {
     return is_file(packet, notice_file);
 }
 
-/* A line that a packet may have. */
-struct line {
-    struct mux_span key;
-    struct mux_span value; /* data NULL: the line is missing */
-};
-#define LINE(text)                                          \
-    {                                                       \
-        .key = {(const uint8_t *)(text), sizeof(text) - 1 } \
-    }
-
-/* Takes "KEY=VALUE\n" off the front; the last line may lack its newline. */
-static struct mux_span next_line(struct mux_span *rest, struct mux_span *key) {
-    const uint8_t *end = memchr(rest->data, '\n', rest->len);
-    size_t len = end ? (size_t)(end - rest->data) : rest->len;
-    const uint8_t *equals = memchr(rest->data, '=', len);
-    size_t key_len = equals ? (size_t)(equals - rest->data) : len;
-    struct mux_span value =
-        equals ? mux_span(equals + 1, len - key_len - 1) : mux_span(rest->data + len, 0);
-    size_t used = end ? len + 1 : len;
-    *key = mux_span(rest->data, key_len);
-    *rest = mux_span(rest->data + used, rest->len - used);
-    return value;
+static bool read_lines(const struct mux_packet *packet, struct mux_line *lines, unsigned count) {
+    return mux_lines_read(packet->file_content, lines, count);
 }
 
-/* False: one of these lines is there twice, so that its meaning is unclear. */
-static bool read_lines(const struct mux_packet *packet, struct line *lines, unsigned count) {
-    struct mux_span rest = packet->file_content, key;
-    while (rest.len > 0) {
-        struct mux_span value = next_line(&rest, &key);
-        for (unsigned i = 0; i < count; i++) {
-            if (!mux_span_equal(key, lines[i].key))
-                continue;
-            if (lines[i].value.data)
-                return false;
-            lines[i].value = value;
-        }
-    }
-    return true;
-}
-
-/* Digits alone, of a number up to INT64_MAX. */
 static bool read_digits(struct mux_span text, int64_t *number) {
-    *number = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9' || *number > INT64_MAX / 10 - 1)
-            return false;
-        *number = *number * 10 + (text.data[i] - '0');
-    }
-    return text.len > 0;
+    uint64_t digits;
+    bool fine = mux_lines_number(text, INT64_MAX, &digits);
+    *number = (int64_t)digits;
+    return fine;
 }
 
 static bool read_number(struct mux_span text, uint32_t *number) {
-    int64_t digits;
-    bool fine = read_digits(text, &digits) && digits <= UINT32_MAX;
-    *number = fine ? (uint32_t)digits : 0;
+    uint64_t digits;
+    bool fine = mux_lines_number(text, UINT32_MAX, &digits);
+    *number = (uint32_t)digits;
     return fine;
 }
 
@@ -252,7 +213,7 @@ static bool read_path(struct mux_span text, char out[MUX_PATH_BYTES]) {
 enum hello_line { VERSION, IDENTITY, NAME, PROOF, SECRET, PATH, TIME, HELLO_LINES };
 
 /* The lines that not every hello has. */
-static bool read_optional(const struct line *lines, struct mux_hello *hello) {
+static bool read_optional(const struct mux_line *lines, struct mux_hello *hello) {
     if (lines[PROOF].value.data && !read_proof(lines[PROOF].value, hello))
         return false;
     if (lines[SECRET].value.data && !read_identity(lines[SECRET].value, hello->secret))
@@ -267,10 +228,11 @@ static bool read_hello_time(struct mux_span text, struct mux_hello *hello) {
 }
 
 const char *mux_hello_read(const struct mux_packet *packet, struct mux_hello *hello) {
-    struct line lines[HELLO_LINES] = {
-        [VERSION] = LINE("version"), [IDENTITY] = LINE("identity"), [NAME] = LINE("name"),
-        [PROOF] = LINE("proof"),     [SECRET] = LINE("secret"),     [PATH] = LINE("path"),
-        [TIME] = LINE("time"),
+    struct mux_line lines[HELLO_LINES] = {
+        [VERSION] = MUX_LINE("version"), [IDENTITY] = MUX_LINE("identity"),
+        [NAME] = MUX_LINE("name"),       [PROOF] = MUX_LINE("proof"),
+        [SECRET] = MUX_LINE("secret"),   [PATH] = MUX_LINE("path"),
+        [TIME] = MUX_LINE("time"),
     };
     *hello = (struct mux_hello){0};
     if (!read_lines(packet, lines, HELLO_LINES))
@@ -292,7 +254,7 @@ const char *mux_hello_read(const struct mux_packet *packet, struct mux_hello *he
 }
 
 bool mux_path_read(const struct mux_packet *packet, char path[MUX_PATH_BYTES]) {
-    struct line line = LINE("path");
+    struct mux_line line = MUX_LINE("path");
     return is_file(packet, path_file) && !packet->route.data && read_lines(packet, &line, 1) &&
            line.value.data && read_path(line.value, path);
 }
@@ -304,7 +266,7 @@ bool mux_time_is(const struct mux_packet *packet) {
 enum time_line { TIME_ASK, TIME_TIME, TIME_AHEAD, TIME_ERROR, TIME_LINES };
 
 /* Both lines or none. */
-static bool read_ahead(const struct line *lines, struct mux_time_word *word) {
+static bool read_ahead(const struct mux_line *lines, struct mux_time_word *word) {
     const struct mux_span ahead = lines[TIME_AHEAD].value, error = lines[TIME_ERROR].value;
     int64_t error_ns;
     word->has_ahead = ahead.data != NULL;
@@ -318,10 +280,10 @@ static bool read_ahead(const struct line *lines, struct mux_time_word *word) {
 }
 
 bool mux_time_read(const struct mux_packet *packet, struct mux_time_word *word) {
-    struct line lines[TIME_LINES] = {[TIME_ASK] = LINE("ask"),
-                                     [TIME_TIME] = LINE("time"),
-                                     [TIME_AHEAD] = LINE("ahead"),
-                                     [TIME_ERROR] = LINE("error")};
+    struct mux_line lines[TIME_LINES] = {[TIME_ASK] = MUX_LINE("ask"),
+                                         [TIME_TIME] = MUX_LINE("time"),
+                                         [TIME_AHEAD] = MUX_LINE("ahead"),
+                                         [TIME_ERROR] = MUX_LINE("error")};
     *word = (struct mux_time_word){0};
     if (!read_lines(packet, lines, TIME_LINES) || !read_number(lines[TIME_ASK].value, &word->ask))
         return false;
@@ -348,7 +310,7 @@ bool mux_path_join(char out[MUX_PATH_BYTES], const char *first, const char *rest
 }
 
 bool mux_notice_read(const struct mux_packet *packet, struct mux_notice *notice) {
-    struct line lines[] = {LINE("identity"), LINE("state")};
+    struct mux_line lines[] = {MUX_LINE("identity"), MUX_LINE("state")};
     *notice = (struct mux_notice){0};
     if (!read_lines(packet, lines, 2) || !read_identity(lines[0].value, notice->identity))
         return false;
@@ -357,7 +319,7 @@ bool mux_notice_read(const struct mux_packet *packet, struct mux_notice *notice)
 }
 
 bool mux_goodbye_is(const struct mux_packet *packet, uint32_t *nodes) {
-    struct line line = LINE("nodes");
+    struct mux_line line = MUX_LINE("nodes");
     *nodes = 0;
     if (!is_file(packet, goodbye_file) || packet->route.data)
         return false;

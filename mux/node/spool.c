@@ -1,8 +1,7 @@
 #include "mux/node/spool.h"
 #include "mux/packet/bytes.h"
 #include "mux/packet/crc.h"
-
-#include <stdio.h>
+#include "mux/packet/hex.h"
 
 #define VERSION 1
 
@@ -58,37 +57,15 @@ const char *mux_spool_head_read(struct mux_span bytes, struct mux_spool_head *he
 }
 
 void mux_spool_name(const struct mux_spool_head *head, char out[MUX_SPOOL_NAME_BYTES]) {
-    for (unsigned i = 0; i < MUX_STREAM_ID_BYTES; i++)
-        sprintf(out + 2 * i, "%02x", head->stream[i]);
-    sprintf(out + 2 * MUX_STREAM_ID_BYTES, "-%016llx.spool", (unsigned long long)head->offset);
-}
-
-/* -1: not one of the digits that mux_spool_name() writes. */
-static int digit_of(char c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool read_digits(const char **at, unsigned count, uint64_t *value) {
-    *value = 0;
-    for (; count > 0; count--, ++*at) {
-        int digit = digit_of(**at);
-        if (digit < 0)
-            return false;
-        *value = *value << 4 | (unsigned)digit;
-    }
-    return true;
+    char *at = mux_hex_write_bytes(out, head->stream, MUX_STREAM_ID_BYTES);
+    *at++ = '-';
+    strcpy(mux_hex_write(at, 16, head->offset), ".spool");
 }
 
 bool mux_spool_name_read(const char *name, struct mux_spool_head *head) {
-    uint64_t byte;
-    for (unsigned i = 0; i < MUX_STREAM_ID_BYTES; i++) {
-        if (!read_digits(&name, 2, &byte))
-            return false;
-        head->stream[i] = (uint8_t)byte;
-    }
-    return *name++ == '-' && read_digits(&name, 16, &head->offset) && strcmp(name, ".spool") == 0;
+    const char *offset = name + 2 * MUX_STREAM_ID_BYTES + 1;
+    return mux_hex_read_bytes(name, head->stream, MUX_STREAM_ID_BYTES) && offset[-1] == '-' &&
+           mux_hex_read(offset, 16, &head->offset) && strcmp(offset + 16, ".spool") == 0;
 }
 
 void mux_spool_record_write(const struct mux_spool_record *record,

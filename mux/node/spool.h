@@ -9,17 +9,13 @@
 #ifndef MUX_SPOOL_H
 #define MUX_SPOOL_H
 
-#include "mux/packet/packet.h"
+#include "mux/packet/bundle.h"
 
-#define MUX_STREAM_ID_BYTES 16
 #define MUX_SPOOL_HEAD_BYTES 64
 #define MUX_SPOOL_RECORD_HEAD_BYTES 32
 
 /* "STREAM-OFFSET.spool", 32 and 16 hexadecimal digits, and the end of the text. */
 #define MUX_SPOOL_NAME_BYTES (2 * MUX_STREAM_ID_BYTES + 1 + 16 + sizeof ".spool")
-
-/* Offsets of a stream stay below this: what is beyond is damage. */
-#define MUX_STREAM_BYTES_MAX (UINT64_C(1) << 63)
 
 /* Where a file, or a record, begins in its stream. */
 struct mux_spool_head {

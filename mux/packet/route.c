@@ -3,23 +3,36 @@
 #include "crc.h"
 #include "pieces_internal.h"
 
-enum mux_error mux_prefix_init(struct mux_prefix *prefix, struct mux_span segment) {
-    if (segment.len > MUX_SEGMENT_MAX_BYTES)
+static void init(struct mux_prefix *prefix, struct mux_span path) {
+    uint8_t bare[MUX_ROUTE_START_MAX_BYTES - MUX_SEGMENT_MAX_BYTES + MUX_ROUTE_PATH_MAX_BYTES];
+    prefix->segment = path;
+    prefix->bare_bytes = (uint32_t)mux_route_start_write(bare, mux_span(NULL, 0), path);
+    prefix->bare_crc = mux_crc(0, mux_span(bare, prefix->bare_bytes));
+    if (prefix->bare_bytes <= sizeof prefix->bare)
+        memcpy(prefix->bare, bare, prefix->bare_bytes);
+}
+
+static enum mux_error check(struct mux_span path, size_t most) {
+    if (path.len > most)
         return MUX_ERROR_TOO_LARGE;
-    if (segment.len == 0)
-        return MUX_ERROR_STRING;
-    enum mux_error error = mux_string_check(segment);
+    return path.len == 0 ? MUX_ERROR_STRING : mux_string_check(path);
+}
+
+enum mux_error mux_prefix_init(struct mux_prefix *prefix, struct mux_span segment) {
+    enum mux_error error = check(segment, MUX_SEGMENT_MAX_BYTES);
     if (error)
         return error;
     if (memchr(segment.data, '/', segment.len))
         return MUX_ERROR_STRING;
-    uint8_t bare[MUX_ROUTE_START_MAX_BYTES];
-    prefix->segment = segment;
-    prefix->bare_bytes = (uint32_t)mux_route_start_write(bare, mux_span(NULL, 0), segment);
-    prefix->bare_crc = mux_crc(0, mux_span(bare, prefix->bare_bytes));
-    if (prefix->bare_bytes <= sizeof prefix->bare)
-        memcpy(prefix->bare, bare, prefix->bare_bytes);
+    init(prefix, segment);
     return MUX_OK;
+}
+
+enum mux_error mux_prefix_init_path(struct mux_prefix *prefix, struct mux_span path) {
+    enum mux_error error = check(path, MUX_ROUTE_PATH_MAX_BYTES);
+    if (!error)
+        init(prefix, path);
+    return error;
 }
 
 struct mux_span mux_route_first(struct mux_span route) {
@@ -127,6 +140,7 @@ enum mux_error mux_prefix_apply(const struct mux_prefix *prefix, struct mux_span
                                 const struct mux_packet *packet, const struct mux_layout *layout,
                                 struct mux_pieces *pieces) {
     struct parts parts = take_apart(bytes, layout);
+    assert(prefix->segment.len <= MUX_SEGMENT_MAX_BYTES);
     return rebuild(&parts, packet->route, prefix->segment, prefix->bare_crc, pieces);
 }
 
@@ -207,6 +221,7 @@ enum mux_error mux_prefix_restamp(const struct mux_prefix *prefix, struct mux_sp
     struct mux_span segment = prefix ? prefix->segment : mux_span(NULL, 0), route = packet->route;
     struct mux_span old_route = parts.route_field, old_time = cut_time(&parts);
     unsigned flags = (unsigned)(parts.head.word >> 40) & 0xFFFF;
+    assert(segment.len <= MUX_SEGMENT_MAX_BYTES);
     size_t route_bytes = mux_route_field_bytes(route, segment);
     size_t length = mux_length_with_varint(3 + time_bytes(packet) + parts.body.len + route_bytes +
                                            MUX_CRC_BYTES);
