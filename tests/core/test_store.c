@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define SEEDS 60
+#define SEEDS 30
 #define PACKETS 400
 #define TESTS 30
 #define STREAM_MOST_BYTES 400000

@@ -122,17 +122,17 @@ class Store(Case):
         loads = [subprocess.Popen([MUX, "load", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                   stderr=subprocess.PIPE, cwd=self.folder) for _ in range(2)]
         for load in loads:
-            load.stdin.write(run_stream(3000))
+            load.stdin.write(run_stream(1500))
             load.stdin.close()
         for load in loads:
             self.assertEqual(load.wait(PATIENCE), 0, load.stderr.read())
             load.stdout.close(), load.stderr.close()
-        self.assertEqual([run["counts"]["success"] for run in self.objects("runs")], [3000, 3000])
+        self.assertEqual([run["counts"]["success"] for run in self.objects("runs")], [1500, 1500])
         self.assertEqual(self.lines("store", "check"), ["the store is sound"])
 
     def test_killed(self):
         """kill -9 at any moment: the store is sound, and rebuilt has what the files have."""
-        stream = run_stream(20000)
+        stream = run_stream(6000)
         for i in range(KILLS):
             load = subprocess.Popen([MUX, "load", "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
                                     cwd=self.folder)
@@ -158,7 +158,7 @@ class Store(Case):
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1500k", "tmpfs", self.store], check=True)
         self.addCleanup(subprocess.run, ["umount", self.store], check=True)
         self.load(run_stream(10, t1="fail"))
-        done = self.mux("load", "-", stream=run_stream(20000))
+        done = self.mux("load", "-", stream=run_stream(8000))
         self.assertEqual(done.returncode, 1)
         self.assertRegex(done.stderr.decode(), "No space left|full")
         self.assertEqual(self.lines("failing", "--list", "1"), ["t1"])

@@ -11,6 +11,9 @@
 
 #define CAPACITY_FIRST 1024
 
+/* After so many questions it pays to read all names at once, as a run of known tests will ask. */
+#define ASKED_MOST 1000
+
 /* 48 MiB; then the table is begun anew, and the index asked again. */
 #define CAPACITY_MOST (1U << 21)
 
@@ -24,18 +27,20 @@ static bool prepare(struct sqlite3 *database, const char *sql, struct sqlite3_st
 }
 
 bool names_init(struct names *names, struct sqlite3 *database, const char *table) {
-    char find[128], add[128];
+    char find[128], add[128], all[128];
     snprintf(find, sizeof find, "SELECT id FROM %s WHERE hash=?1 AND name=?2", table);
     snprintf(add, sizeof add, "INSERT INTO %s(hash, name) VALUES(?1, ?2)", table);
+    snprintf(all, sizeof all, "SELECT id, hash, name FROM %s LIMIT %u", table, CAPACITY_MOST / 2);
     *names = (struct names){.capacity = CAPACITY_FIRST};
     names->entries = calloc(names->capacity, sizeof *names->entries);
     return names->entries && prepare(database, find, &names->find) &&
-           prepare(database, add, &names->add);
+           prepare(database, add, &names->add) && prepare(database, all, &names->all);
 }
 
 void names_fini(struct names *names) {
     sqlite3_finalize(names->find);
     sqlite3_finalize(names->add);
+    sqlite3_finalize(names->all);
     free(names->entries);
     *names = (struct names){0};
 }
@@ -91,14 +96,37 @@ static int64_t ask(struct names *names, struct names_key key, struct mux_span te
     return id;
 }
 
+static bool keep(struct names *names, struct names_key key, int64_t id) {
+    if (names->count >= names->capacity / 2 && !grow(names))
+        return false;
+    struct names_entry *entry = place_of(names, key);
+    names->count += entry->id == 0;
+    *entry = (struct names_entry){key, id};
+    return true;
+}
+
+/* What cannot be kept is asked for again. */
+static void read_all(struct names *names) {
+    while (sqlite3_step(names->all) == SQLITE_ROW) {
+        const void *text = sqlite3_column_text(names->all, 2);
+        struct mux_span name = mux_span(text, (size_t)sqlite3_column_bytes(names->all, 2));
+        struct names_key key = {(uint64_t)sqlite3_column_int64(names->all, 1),
+                                mux_hash(KEY_OTHER, name)};
+        if (!keep(names, key, sqlite3_column_int64(names->all, 0)))
+            break;
+    }
+    sqlite3_reset(names->all);
+}
+
 int64_t names_id(struct names *names, struct names_key key, struct mux_span text) {
     struct names_entry *entry = place_of(names, key);
+    if (!entry->id && ++names->asked == ASKED_MOST)
+        read_all(names);
+    entry = place_of(names, key);
     if (entry->id)
         return entry->id;
     int64_t id = ask(names, key, text);
-    if (!id || (names->count >= names->capacity / 2 && !grow(names)))
-        return id;
-    *place_of(names, key) = (struct names_entry){key, id};
-    names->count++;
+    if (id)
+        keep(names, key, id);
     return id;
 }

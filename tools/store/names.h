@@ -27,7 +27,8 @@ struct names_entry {
 };
 
 struct names {
-    struct sqlite3_stmt *find, *add;
+    struct sqlite3_stmt *find, *add, *all;
+    unsigned asked; /* times that the table had to be asked for one */
     struct names_entry *entries;
     unsigned capacity, count; /* a power of two */
 };
