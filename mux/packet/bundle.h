@@ -27,6 +27,8 @@
 _Static_assert(MUX_BUNDLE_FRONT_BYTES + 2 + MUX_BUNDLE_ROUTE_MAX_BYTES + MUX_CRC_BYTES <=
                    MUX_BUNDLE_HEAD_BYTES,
                "the longest route fits");
+_Static_assert(MUX_PREFIX_PATH_GROWTH_BYTES <= MUX_BUNDLE_HEAD_BYTES,
+               "and so it does in front of the routes of the packets in it");
 
 struct mux_bundle {
     uint8_t stream[MUX_STREAM_ID_BYTES];

@@ -186,7 +186,7 @@ enum mux_error mux_packet_encode(const struct mux_packet *packet, uint8_t *out, 
  * scratch memory below. Short fields are copied there, and a small packet as a whole: pieces cost
  * more than bytes. Points into itself: never copy or move it.
  */
-#define MUX_PIECES_MAX 20 /* a packet with every field takes 18, with a path in front 20 */
+#define MUX_PIECES_MAX 20 /* a packet with every field takes 18 */
 #define MUX_PIECES_SCRATCH_BYTES 512
 struct mux_pieces {
     size_t count;

@@ -150,25 +150,12 @@ static inline void mux_pieces_add_head(struct mux_pieces *pieces, struct mux_hea
     mux_pieces_add_scratch(pieces, head.len);
 }
 
-/* With a path in front that the scratch may have no room for. */
-static inline void mux_pieces_add_long_route(struct mux_pieces *pieces, struct mux_span route,
-                                             struct mux_span path) {
-    mux_pieces_add_varint(pieces, mux_routed_bytes(route, path));
-    mux_pieces_add_lent(pieces, path);
-    if (route.data)
-        mux_pieces_add_span(pieces, mux_span("/", 1));
-    mux_pieces_add_span(pieces, route);
-}
-
 MUX_INLINE void mux_pieces_add_route(struct mux_pieces *pieces, struct mux_span route,
                                      struct mux_span segment) {
     uint8_t *at = mux_pieces_scratch_end(pieces);
     if (!route.data && !segment.data)
         return;
-    if (segment.len > MUX_SEGMENT_MAX_BYTES) {
-        mux_pieces_add_long_route(pieces, route, segment);
-        return;
-    }
+    assert(segment.len <= MUX_SEGMENT_MAX_BYTES);
     mux_pieces_add_scratch(pieces, mux_route_start_write(at, route, segment));
     mux_pieces_add_span(pieces, route);
 }

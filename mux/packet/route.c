@@ -140,7 +140,6 @@ enum mux_error mux_prefix_apply(const struct mux_prefix *prefix, struct mux_span
                                 const struct mux_packet *packet, const struct mux_layout *layout,
                                 struct mux_pieces *pieces) {
     struct parts parts = take_apart(bytes, layout);
-    assert(prefix->segment.len <= MUX_SEGMENT_MAX_BYTES);
     return rebuild(&parts, packet->route, prefix->segment, prefix->bare_crc, pieces);
 }
 
@@ -221,7 +220,6 @@ enum mux_error mux_prefix_restamp(const struct mux_prefix *prefix, struct mux_sp
     struct mux_span segment = prefix ? prefix->segment : mux_span(NULL, 0), route = packet->route;
     struct mux_span old_route = parts.route_field, old_time = cut_time(&parts);
     unsigned flags = (unsigned)(parts.head.word >> 40) & 0xFFFF;
-    assert(segment.len <= MUX_SEGMENT_MAX_BYTES);
     size_t route_bytes = mux_route_field_bytes(route, segment);
     size_t length = mux_length_with_varint(3 + time_bytes(packet) + parts.body.len + route_bytes +
                                            MUX_CRC_BYTES);

@@ -31,7 +31,7 @@ enum mux_error mux_prefix_init(struct mux_prefix *prefix, struct mux_span segmen
 /*
  * A whole route code in front, as of a bundle: segments with '/' between them, of up to
  * MUX_ROUTE_PATH_MAX_BYTES. Only for mux_prefix_write(), into room for bytes.len +
- * MUX_PREFIX_PATH_GROWTH_BYTES, and mux_prefix_split(). Errors as above, but '/' is none.
+ * MUX_PREFIX_PATH_GROWTH_BYTES. Errors as above, but '/' is none.
  */
 #define MUX_ROUTE_PATH_MAX_BYTES 3960
 #define MUX_PREFIX_PATH_GROWTH_BYTES (MUX_ROUTE_PATH_MAX_BYTES + 7)

@@ -201,36 +201,6 @@ static void test_path(void **state) {
     path[2] = 'a';
 }
 
-/* A packet that its path makes too long becomes two. */
-static void test_path_splits(void **state) {
-    (void)state;
-    static uint8_t path[MUX_ROUTE_PATH_MAX_BYTES], content[MUX_PACKET_MAX_BYTES - 100];
-    memset(path, 'p', sizeof path);
-    struct mux_packet packet = {.test_id = mux_span_text("t"),
-                                .file_name = mux_span_text("f"),
-                                .file_content = mux_span(content, sizeof content),
-                                .route = mux_span_text("r")};
-    struct mux_pieces pieces[2];
-    struct mux_prefix prefix;
-    size_t total = 0;
-    assert_int_equal(mux_prefix_init_path(&prefix, mux_span(path, sizeof path)), MUX_OK);
-    assert_int_equal(mux_prefix_split(&prefix, &packet, &pieces[0], &pieces[1]), MUX_OK);
-    for (unsigned i = 0; i < 2; i++) {
-        struct mux_packet part;
-        uint8_t *out = malloc(pieces[i].len_bytes);
-        assert_non_null(out);
-        mux_pieces_copy(&pieces[i], out);
-        struct mux_span bytes = mux_span(out, pieces[i].len_bytes);
-        assert_true(mux_packet_verify(bytes));
-        assert_int_equal(mux_packet_parse(bytes, &part, NULL), MUX_OK);
-        assert_int_equal(part.route.len, sizeof path + 2);
-        assert_memory_equal(part.route.data + sizeof path, "/r", 2);
-        total += part.file_content.len;
-        free(out);
-    }
-    assert_int_equal(total, sizeof content);
-}
-
 static void refused(const struct mux_packet *packet, const char *why) {
     struct mux_bundle bundle;
     const char *got = mux_bundle_read(packet, &bundle);
@@ -276,10 +246,9 @@ static void test_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_example),     cmocka_unit_test(test_many),
-        cmocka_unit_test(test_largest),     cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_refused),     cmocka_unit_test(test_path),
-        cmocka_unit_test(test_path_splits),
+        cmocka_unit_test(test_example), cmocka_unit_test(test_many),
+        cmocka_unit_test(test_largest), cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_refused), cmocka_unit_test(test_path),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

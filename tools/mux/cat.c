@@ -16,7 +16,7 @@
 #define TEXT_LINES 100
 
 static const char intro[] =
-    "usage: mux cat [--json] [FILE|-]...\n"
+    "usage: mux cat [--json] [--raw] [FILE|-]...\n"
     "\n"
     "Shows subunit v2 streams: for people, an event a line with its route code (- for none), "
     "status\n"
@@ -39,6 +39,7 @@ static const char outro[] =
 
 struct cat {
     void (*print)(const struct mux_packet *packet);
+    bool raw;
     bool damaged; /* or the file had not one packet */
 };
 
@@ -133,12 +134,13 @@ static bool flush(void *user) {
 
 static bool cat_file(struct cat *cat, const char *path) {
     static struct input_seen seen;
-    struct input_handler handler = {show_frame, flush, -1, cat, &seen};
+    struct input_handler handler = {show_frame, flush, -1, cat, cat->raw, &seen};
     seen = (struct input_seen){0};
     int fd = open_input(&subcommand_cat, path);
     if (fd < 0)
         return false;
     int error = input_read(fd, &handler);
+    cat->damaged |= seen.damaged_bundle;
     if (error > 0)
         text_complain("mux cat: %s: %s", path, strerror(error));
     if (error == 0 && !input_was_stream(subcommand_cat.name, path, &seen))
@@ -155,8 +157,16 @@ static bool set_json(const struct option_row *row, void *target, const char *val
     return true;
 }
 
+static bool set_raw(const struct option_row *row, void *target, const char *value) {
+    struct cat *cat = target;
+    (void)row, (void)value;
+    cat->raw = true;
+    return true;
+}
+
 static const struct option_row rows[] = {
     {"json", .set = set_json, .help = "one JSON object a line, in place of text for people"},
+    {"raw", .set = set_raw, .help = "show bundles of nodes as they are, not the packets in them"},
     {"help", .end = option_help, .help = OPTION_HELP_TEXT},
 };
 

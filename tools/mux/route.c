@@ -9,13 +9,14 @@
 #include <unistd.h>
 
 static const char intro[] =
-    "usage: mux route --prefix SEGMENT | --strip\n"
+    "usage: mux route [--raw] --prefix SEGMENT | --strip\n"
     "\n"
     "Copies a subunit v2 stream from stdin to stdout and changes each packet's route code:\n"
     "--prefix puts a segment in front (3/1 becomes SEGMENT/3/1, none becomes SEGMENT), as a muxd\n"
     "does on the way up; --strip cuts the first segment (3/1 becomes 1, 3 becomes none), as on "
     "the\n"
     "way down, and leaves packets without a route code as they are. All else stays byte for byte.\n"
+    "Bundles of nodes are taken apart, unless there is --raw.\n"
     "\n"
     "Bytes that are not subunit leave as packets (file stdout), damage as the events of\n"
     "subunit.parser, under SEGMENT (--prefix) or no route code (--strip). A packet that its "
@@ -32,6 +33,7 @@ static const char outro[] =
 /* With prefix.segment.data NULL the first segment is stripped. */
 struct route {
     struct mux_prefix prefix;
+    bool raw;
     unsigned modes; /* --prefix and --strip that were given: exactly one is right */
 };
 
@@ -95,9 +97,17 @@ static bool set_strip(const struct option_row *row, void *target, const char *va
     return true;
 }
 
+static bool set_raw(const struct option_row *row, void *target, const char *value) {
+    struct route *route = target;
+    (void)row, (void)value;
+    route->raw = true;
+    return true;
+}
+
 static const struct option_row rows[] = {
     {"prefix", "SEGMENT", .set = set_prefix, .help = "put SEGMENT in front of every route code"},
     {"strip", .set = set_strip, .help = "cut the first segment of every route code"},
+    {"raw", .set = set_raw, .help = "bundles of nodes are packets as all others"},
     {"help", .end = option_help, .help = OPTION_HELP_TEXT},
 };
 
@@ -124,7 +134,7 @@ static int run(int argc, char **argv) {
     int fd = open_input(&subcommand_route, "-");
     if (fd < 0 || !stdout_mend(&subcommand_route))
         return EXIT_FAILED;
-    struct input_handler handler = {route_frame, flush, -1, &route};
+    struct input_handler handler = {route_frame, flush, -1, &route, route.raw, NULL};
     int error = input_read(fd, &handler);
     if (error > 0)
         text_complain("mux route: stdin: %s", strerror(error));

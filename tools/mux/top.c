@@ -14,7 +14,7 @@
 #define TICK_MS 100
 
 static const char intro[] =
-    "usage: mux top [FILE|-]\n"
+    "usage: mux top [--raw] [FILE|-]\n"
     "\n"
     "Sums a subunit v2 stream up while it comes: workers (route codes), tests that run and for "
     "how\n"
@@ -32,7 +32,20 @@ static const char outro[] =
     "(stderr says what it looks like); 1 the file could not be read, or stdout not be written; 2\n"
     "wrong usage.\n";
 
+struct top {
+    struct summary *summary;
+    bool raw;
+};
+
+static bool set_raw(const struct option_row *row, void *target, const char *value) {
+    struct top *top = target;
+    (void)row, (void)value;
+    top->raw = true;
+    return true;
+}
+
 static const struct option_row rows[] = {
+    {"raw", .set = set_raw, .help = "count bundles of nodes as packets, not those in them"},
     {"help", .end = option_help, .help = OPTION_HELP_TEXT},
 };
 
@@ -42,10 +55,6 @@ static const struct option_table options = {
     .outro = outro,
     .rows = rows,
     .count = sizeof rows / sizeof *rows,
-};
-
-struct top {
-    struct summary *summary;
 };
 
 static uint64_t clock_ns(void) {
@@ -101,9 +110,8 @@ static bool finish(struct top *top) {
 
 static int run(int argc, char **argv) {
     static struct input_seen seen;
-    struct top top = {NULL};
-    struct input_handler handler = {show_frame, tick, TICK_MS, &top, &seen};
-    int status = option_parse(&options, argc, argv, NULL);
+    struct top top = {NULL, false};
+    int status = option_parse(&options, argc, argv, &top);
     if (status != OPTION_GO_ON)
         return status;
     if (argc - optind > 1) {
@@ -117,6 +125,7 @@ static int run(int argc, char **argv) {
     top.summary = summary_create(clock_ns());
     if (!top.summary)
         abort(); /* out of memory */
+    struct input_handler handler = {show_frame, tick, TICK_MS, &top, top.raw, &seen};
     int error = input_read(fd, &handler);
     int code = exit_code(&top);
     bool written = finish(&top);

@@ -2,6 +2,7 @@
 
 #include "mux/packet/report.h"
 #include "tools/base/text.h"
+#include "tools/results/through.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -31,6 +32,16 @@ ssize_t input_read_some(int fd, void *bytes, size_t most) {
     }
 }
 
+static bool take_frame(const struct mux_frame *frame, const struct input_handler *handler) {
+    struct through through = {handler->frame, handler->user, false};
+    if (handler->raw || !through_is(frame))
+        return handler->frame(handler->user, frame);
+    bool goes_on = through_take(&through, frame);
+    if (handler->seen)
+        handler->seen->damaged_bundle |= through.damaged;
+    return goes_on;
+}
+
 static bool take_frames(struct mux_framer *framer, const struct input_handler *handler) {
     struct mux_frame frame;
     while (true) {
@@ -41,7 +52,7 @@ static bool take_frames(struct mux_framer *framer, const struct input_handler *h
             handler->seen->packets++;
         if (frame.kind == MUX_FRAME_STORE)
             mux_framer_move(framer, framer->store);
-        else if (!handler->frame(handler->user, &frame))
+        else if (!take_frame(&frame, handler))
             return false;
     }
 }

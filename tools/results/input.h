@@ -10,6 +10,7 @@
 /* What was read, for who shows it to people. */
 struct input_seen {
     uint64_t bytes, packets;
+    bool damaged_bundle; /* what was no packet in it came as events of subunit.parser */
     size_t head_len;
     uint8_t head[LOOKS_BYTES]; /* the first bytes */
 };
@@ -21,6 +22,7 @@ struct input_handler {
     bool (*pause)(void *user);
     int pause_ms; /* while nothing comes it is told again as often; -1: once */
     void *user;
+    bool raw; /* bundles come as they are, in place of the packets in them */
     /* Zeroed; filled. A byte order mark of UTF-8 at the beginning is then left out. NULL: each byte
      * counts. */
     struct input_seen *seen;
