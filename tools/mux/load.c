@@ -91,10 +91,19 @@ static int load_into(struct store *store, const struct load *load, int from, con
     if (to < 0)
         return store_place_failed("mux load", why);
     int status = copy(from, to, path);
+    bool is_fine =
+        index_run(store, &run, why) && store_runs(store, run.id, 1, print_run, (void *)load, why);
     close(to);
-    if (!index_run(store, &run, why) || !store_runs(store, run.id, 1, print_run, (void *)load, why))
-        return store_place_failed("mux load", why);
-    return status;
+    return is_fine ? status : store_place_failed("mux load", why);
+}
+
+/* To write, with what those have left who were killed. */
+static struct store *open_store(const struct load *load) {
+    char why[STORE_WHY_BYTES];
+    struct store *store = store_place_open(&load->place, "mux load", STORE_WRITE);
+    if (store && !store_recover(store, why))
+        store_place_failed("mux load", why);
+    return store;
 }
 
 int store_run_load(int argc, char **argv) {
@@ -109,7 +118,7 @@ int store_run_load(int argc, char **argv) {
     int from = open_input(&(struct subcommand){.name = "load"}, argv[optind]);
     if (from < 0)
         return EXIT_FAILED;
-    struct store *store = store_place_open(&load.place, "mux load", STORE_WRITE);
+    struct store *store = open_store(&load);
     status = store ? load_into(store, &load, from, argv[optind]) : EXIT_FAILED;
     store_close(store);
     return status;

@@ -12,7 +12,10 @@
 static const char intro[] =
     "usage: mux store [OPTION...] check|rebuild\n"
     "\n"
-    "check reads the whole index, and says whether it is sound and belongs to the runs' files.\n"
+    "check reads the whole index, and says whether it is sound and belongs to the runs' files. "
+    "What a "
+    "mux\n"
+    "that was killed has left out of the index is read first.\n"
     "rebuild makes a new index from these files; the old one is kept as index.sqlite.old.\n"
     "\n"
     "  mux store check\n";
@@ -37,11 +40,25 @@ static void print_fault(void *user, const char *fault) {
     text_complain("mux store: %s", fault);
 }
 
+/* What those have left who were killed comes first, where the store can be written to. */
+static struct store *open_to_check(const struct store_place *place, uint64_t *faults) {
+    char folder[PATH_MAX], why[STORE_WHY_BYTES];
+    store_place_folder(place, folder, sizeof folder);
+    bool is_writable = access(folder, W_OK) == 0;
+    struct store *store =
+        store_place_open(place, "mux store", is_writable ? STORE_WRITE : STORE_READ);
+    *faults = store && is_writable && !store_recover(store, why);
+    if (*faults)
+        store_place_failed("mux store", why);
+    return store;
+}
+
 static int check(const struct store_place *place) {
-    struct store *store = store_place_open(place, "mux store", STORE_READ);
+    uint64_t faults;
+    struct store *store = open_to_check(place, &faults);
     if (!store)
         return EXIT_FAILED;
-    uint64_t faults = store_check(store, print_fault, NULL);
+    faults += store_check(store, print_fault, NULL);
     store_close(store);
     if (faults == 0)
         puts("the store is sound");

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define READ_BYTES (1 << 20)
@@ -174,10 +174,12 @@ static void bind_time(sqlite3_stmt *statement, int column, int64_t us) {
         sqlite3_bind_int64(statement, column, us);
 }
 
-static int64_t realtime_us(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+/* When it was last written to: that is when it ended, whoever reads it and whenever. */
+static int64_t ended_us(const struct store_indexer *indexer) {
+    struct stat about;
+    if (!indexer->is_over || fstat(indexer->fd, &about) != 0)
+        return OPEN_TEST_NO_TIME;
+    return (int64_t)about.st_mtim.tv_sec * 1000000 + about.st_mtim.tv_nsec / 1000;
 }
 
 /* The rows and the offset that they reach to, at once. */
@@ -190,7 +192,7 @@ static bool commit(struct store_indexer *indexer, char why[STORE_WHY_BYTES]) {
     sqlite3_bind_int64(statement, 2, indexer->at);
     sqlite3_bind_int64(statement, 3, first - 1);
     sqlite3_bind_int64(statement, 4, (int64_t)indexer->damages);
-    bind_time(statement, 5, indexer->is_over ? realtime_us() : OPEN_TEST_NO_TIME);
+    bind_time(statement, 5, ended_us(indexer));
     if (!step(indexer, SQL_RUN, "note how far it is", why) || !run_sql(indexer, "COMMIT", why))
         return false;
     indexer->in_batch = false;

@@ -1,16 +1,15 @@
-/* The runs: their names, rows and files; and an index made anew from the files. */
+/* The runs: their names, rows and files. */
 #include "tools/base/random.h"
-#include "tools/store/indexer.h"
 #include "tools/store/store_internal.h"
 
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -31,21 +30,15 @@ static void make_uuid(char out[STORE_UUID_BYTES]) {
                                 i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", bytes[i]);
 }
 
-/* "TIME-UUID.subunit": microseconds in TIME_DIGITS hexadecimal digits. */
-#define TIME_DIGITS 14
-#define STREAM_NAME_LEN (TIME_DIGITS + 1 + STORE_UUID_BYTES - 1 + sizeof STREAM_SUFFIX - 1)
-
-static void stream_path(const struct store *store, const struct store_run *run,
-                        char out[PATH_MAX]) {
+void store_stream_path(const struct store *store, const struct store_run *run, char out[PATH_MAX]) {
     char name[sizeof RUNS_NAME + STREAM_NAME_LEN + 8];
     snprintf(name, sizeof name, RUNS_NAME "/%0*" PRIx64 "-%s" STREAM_SUFFIX, TIME_DIGITS,
              (uint64_t)run->begun_us & ((UINT64_C(1) << 4 * TIME_DIGITS) - 1), run->uuid);
     store_path(store->folder, name, out);
 }
 
-/* Its row; the number of a run whose file was there before is in no other way different. */
-static bool add_run(const struct store *store, const char *source, struct store_run *run,
-                    char why[STORE_WHY_BYTES]) {
+bool store_add_run(const struct store *store, const char *source, struct store_run *run,
+                   char why[STORE_WHY_BYTES]) {
     sqlite3_stmt *statement = NULL;
     sqlite3_prepare_v2(store->database,
                        "INSERT INTO runs(uuid, source, raw_done, raw_open, begun_us, damages)"
@@ -62,19 +55,40 @@ static bool add_run(const struct store *store, const char *source, struct store_
     return is_added;
 }
 
+int store_lock_stream(const char *path, int flags, bool *is_owned) {
+    int fd = open(path, flags | O_CLOEXEC, 0666);
+    *is_owned = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    if (!*is_owned)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+/* It gets its name when it is locked: no other process takes it for one that nobody owns. */
+static int make_file(const char *path, char why[STORE_WHY_BYTES]) {
+    char early[PATH_MAX + 8];
+    bool is_owned;
+    snprintf(early, sizeof early, "%s.new", path);
+    int fd = store_lock_stream(early, O_WRONLY | O_CREAT | O_EXCL | O_APPEND, &is_owned);
+    if (fd >= 0 && rename(early, path) == 0)
+        return fd;
+    store_say(why, "cannot make the run's file", path, strerror(errno));
+    if (fd >= 0) {
+        close(fd);
+        unlink(early);
+    }
+    return -1;
+}
+
 /* The file first: a row without a file would be a run that is lost. */
 int store_begin(struct store *store, const char *source, struct store_run *run,
                 char why[STORE_WHY_BYTES]) {
     char path[PATH_MAX];
     run->begun_us = (int64_t)realtime_us();
     make_uuid(run->uuid);
-    stream_path(store, run, path);
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0666);
-    if (fd < 0) {
-        store_say(why, "cannot make the run's file", path, strerror(errno));
-        return -1;
-    }
-    if (add_run(store, source, run, why))
+    store_stream_path(store, run, path);
+    int fd = make_file(path, why);
+    if (fd < 0 || store_add_run(store, source, run, why))
         return fd;
     close(fd);
     unlink(path);
@@ -83,7 +97,7 @@ int store_begin(struct store *store, const char *source, struct store_run *run,
 
 int store_open_stream(struct store *store, const struct store_run *run, char why[STORE_WHY_BYTES]) {
     char path[PATH_MAX];
-    stream_path(store, run, path);
+    store_stream_path(store, run, path);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         store_say(why, "the run's file", path, strerror(errno));
@@ -145,71 +159,4 @@ bool store_find(struct store *store, const char *name, struct store_run *run,
     bool is_found = take_run(store, statement, *name ? name : "last", run, why);
     sqlite3_finalize(statement);
     return is_found;
-}
-
-static int is_stream(const struct dirent *entry) {
-    size_t len = strlen(entry->d_name);
-    return len == STREAM_NAME_LEN && entry->d_name[TIME_DIGITS] == '-' &&
-           strcmp(entry->d_name + len - (sizeof STREAM_SUFFIX - 1), STREAM_SUFFIX) == 0;
-}
-
-static bool index_file(struct store *store, const char *file, char why[STORE_WHY_BYTES]) {
-    struct store_run run;
-    snprintf(run.uuid, sizeof run.uuid, "%s", file + TIME_DIGITS + 1);
-    run.begun_us = (int64_t)strtoull(file, NULL, 16);
-    if (!add_run(store, "", &run, why))
-        return false;
-    struct store_indexer *indexer = store_indexer_create(store, &run, why);
-    bool is_fine = indexer && store_indexer_finish(indexer, why);
-    store_indexer_free(indexer);
-    return is_fine;
-}
-
-/* By name: in the order of time. */
-static bool index_files(struct store *store, char why[STORE_WHY_BYTES]) {
-    char path[PATH_MAX];
-    struct dirent **files;
-    bool is_fine = true;
-    store_path(store->folder, RUNS_NAME, path);
-    int count = scandir(path, &files, is_stream, alphasort);
-    if (count < 0)
-        return store_say(why, "cannot read the folder", path, strerror(errno));
-    for (int i = 0; i < count; i++) {
-        is_fine = is_fine && index_file(store, files[i]->d_name, why);
-        free(files[i]);
-    }
-    free(files);
-    return is_fine;
-}
-
-/* What the old index knew besides: what was run. If it can still be read. */
-static void take_sources(const struct store *store, const char *old) {
-    char *sql = sqlite3_mprintf("ATTACH %Q AS old", old);
-    if (sql && sqlite3_exec(store->database, sql, NULL, NULL, NULL) == SQLITE_OK)
-        sqlite3_exec(store->database,
-                     "UPDATE runs SET source=(SELECT o.source FROM old.runs o"
-                     " WHERE o.uuid=runs.uuid) WHERE uuid IN (SELECT uuid FROM old.runs)",
-                     NULL, NULL, NULL);
-    sqlite3_free(sql);
-}
-
-bool store_rebuild(const char *folder, char why[STORE_WHY_BYTES]) {
-    static const char *const parts[] = {"", "-wal", "-shm"};
-    char path[PATH_MAX], old[PATH_MAX], name[64];
-    for (unsigned i = 0; i < 3; i++) {
-        snprintf(name, sizeof name, INDEX_NAME "%s", parts[i]);
-        store_path(folder, name, path);
-        snprintf(name, sizeof name, INDEX_NAME ".old%s", parts[i]);
-        store_path(folder, name, old);
-        unlink(old);
-        if (rename(path, old) != 0 && errno != ENOENT)
-            return store_say(why, "cannot rename", path, strerror(errno));
-    }
-    store_path(folder, INDEX_NAME ".old", old);
-    struct store *store = store_open(folder, STORE_WRITE, why);
-    bool is_fine = store && index_files(store, why);
-    if (is_fine)
-        take_sources(store, old);
-    store_close(store);
-    return is_fine;
 }

@@ -60,7 +60,7 @@ bool store_failed(const struct store *store, const char *operation, char why[STO
     if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB)
         hint = " (mux store rebuild makes a new index; the runs' files are kept)";
     else if (code == SQLITE_FULL)
-        hint = " (what was stored before is kept; make room, then mux store rebuild)";
+        hint = " (what was stored before is kept; make room, then mux store check reads the rest)";
     else if (code == SQLITE_BUSY)
         hint = " (another mux is writing to it)";
     snprintf(why, STORE_WHY_BYTES, "the store in %.256s: %s: %s%s", store->folder, operation,

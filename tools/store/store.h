@@ -44,7 +44,8 @@ struct store_run {
 
 /*
  * A new run and its file, which is empty: the owner of the run appends to it. `source` says what
- * was run, for people. Returns the file's descriptor, or -1.
+ * was run, for people. Returns the file's descriptor, or -1. Who has that open owns the run: it
+ * closes it when the index has all of it. Of a run that nobody owns store_recover() reads the rest.
  */
 int store_begin(struct store *store, const char *source, struct store_run *run,
                 char why[STORE_WHY_BYTES]);
@@ -59,7 +60,16 @@ bool store_find(struct store *store, const char *name, struct store_run *run,
 /* Opens the run's file for reading. -1: why. */
 int store_open_stream(struct store *store, const struct store_run *run, char why[STORE_WHY_BYTES]);
 
-/* A new index of all files that are there; the old one is kept beside it as index.sqlite.old. */
+/*
+ * Reads into the index what its owners, who were killed, have left out: runs end with their files.
+ * Runs whose owner lives are let be.
+ */
+bool store_recover(struct store *store, char why[STORE_WHY_BYTES]);
+
+/*
+ * A new index of all files that are there; the old one is kept beside it as index.sqlite.old. It is
+ * refused while a run is written.
+ */
 bool store_rebuild(const char *folder, char why[STORE_WHY_BYTES]);
 
 /* Says what SQLite said. Returns false. */

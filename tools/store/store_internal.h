@@ -11,6 +11,10 @@
 #define RUNS_NAME "runs"
 #define STREAM_SUFFIX ".subunit"
 
+/* "TIME-UUID.subunit": microseconds in TIME_DIGITS hexadecimal digits. */
+#define TIME_DIGITS 14
+#define STREAM_NAME_LEN (TIME_DIGITS + 1 + STORE_UUID_BYTES - 1 + sizeof STREAM_SUFFIX - 1)
+
 struct store {
     sqlite3 *database;
     char folder[PATH_MAX];
@@ -21,6 +25,18 @@ bool store_say(char why[STORE_WHY_BYTES], const char *what, const char *path, co
 
 /* FOLDER/NAME; "", which is no file, when it is too long. */
 void store_path(const char *folder, const char *name, char out[PATH_MAX]);
+
+void store_stream_path(const struct store *store, const struct store_run *run, char out[PATH_MAX]);
+
+/*
+ * Opens a run's file and locks it: its owner holds that lock while it lives. -1: errno says why, or
+ * a process that lives owns it.
+ */
+int store_lock_stream(const char *path, int flags, bool *is_owned);
+
+/* Its row in the index, and its number in `run`. */
+bool store_add_run(const struct store *store, const char *source, struct store_run *run,
+                   char why[STORE_WHY_BYTES]);
 
 bool store_run_sql(const struct store *store, const char *sql, const char *operation,
                    char why[STORE_WHY_BYTES]);
