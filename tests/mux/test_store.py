@@ -93,7 +93,7 @@ class Store(Case):
         self.wrong(["show", "zzzz"], "there is none of this name (mux runs lists them)")
         self.wrong(["show", "last-7"], "there is none of this name")
         self.wrong(["history", "no.such.test"], "no run has a test 'no.such.test'")
-        self.wrong(["store", "bake"], "expected check or rebuild", 2)
+        self.wrong(["store", "bake"], "expected check, rebuild or prune", 2)
 
     def test_newer_and_damaged(self):
         self.load(run_stream(3, t1="fail"))
@@ -117,6 +117,26 @@ class Store(Case):
             os.remove(os.path.join(self.store, "runs", name))
         self.wrong(["store", "check"], "No such file")
         self.assertEqual(len(self.lines("show", "--tests")), 3)
+
+    def test_prune(self):
+        self.wrong(["store", "prune", "--keep", "1"], "there is none yet")
+        self.assertFalse(os.path.exists(self.store))
+        for tests in (3, 2000, 1):
+            self.load(run_stream(tests))
+        folder = os.path.join(self.store, "runs")
+        sizes = sorted(os.path.getsize(os.path.join(folder, name)) for name in os.listdir(folder))
+        self.assertEqual(self.objects("store", "prune", "--keep", "3", "--days", "1"), [{"runs": 0, "bytes": 0}])
+        self.assertEqual(self.objects("store", "prune", "--bytes", str(sizes[0] + sizes[2])),
+                         [{"runs": 1, "bytes": sizes[1]}])
+        self.assertEqual([run["counts"]["success"] for run in self.objects("runs")], [1, 2000])
+        self.assertEqual(self.lines("store", "prune", "--keep", "1"), ["removed 1 runs, %d bytes" % sizes[2]])
+        self.assertEqual([run["counts"]["success"] for run in self.objects("runs")], [1])
+        self.assertEqual(len(os.listdir(folder)), 1)
+        self.assertEqual(self.lines("store", "check"), ["the store is sound"])
+        self.wrong(["store", "prune"], "Give --keep, --days or --bytes", 2)
+        self.wrong(["store", "prune", "--keep", "-1"], "expected a number of runs", 2)
+        self.wrong(["store", "prune", "--days", "99999"], "expected a number of days", 2)
+        self.wrong(["store", "check", "--bytes", "1G"], "are for prune", 2)
 
     def test_two_at_once(self):
         loads = [subprocess.Popen([MUX, "load", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,

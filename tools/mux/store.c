@@ -1,34 +1,93 @@
 /* mux store: looks after the store itself. */
+#include "tools/base/quantity.h"
 #include "tools/base/text.h"
 #include "tools/mux/mux.h"
 #include "tools/mux/store_place.h"
 #include "tools/mux/store_subcommands.h"
 #include "tools/store/check.h"
+#include "tools/store/prune.h"
 
+#include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 static const char intro[] =
-    "usage: mux store [OPTION...] check|rebuild\n"
+    "usage: mux store [OPTION...] check|rebuild|prune\n"
     "\n"
     "check reads the whole index, and says whether it is sound and belongs to the runs' files. "
     "What a "
     "mux\n"
     "that was killed has left out of the index is read first.\n"
     "rebuild makes a new index from these files; the old one is kept as index.sqlite.old.\n"
+    "prune removes runs that are more, larger or older than one of its options allows.\n"
     "\n"
-    "  mux store check\n";
+    "  mux store check\n"
+    "  mux store prune --keep 100 --bytes 2G\n";
 
 static const char outro[] =
     "Exit codes: 0 all is well; 1 something is wrong, stderr says what; 2 wrong usage.\n";
 
+#define US_PER_DAY (24 * 3600 * INT64_C(1000000))
+
+/* A hundred years, which no sum of times exceeds. */
+#define DAYS_MOST 36500
+
 struct keep {
     struct store_place place;
+    struct store_limits limits;
+    bool has_limits;
 };
 
+static bool wrong(const struct option_row *row, const char *value, const char *expected) {
+    text_complain("mux store: --%s %s: expected %s", row->name, value, expected);
+    return false;
+}
+
+/* Digits alone. */
+static bool read_number(const char *value, unsigned long *number) {
+    char *end;
+    errno = 0;
+    *number = strtoul(value, &end, 10);
+    return *value >= '0' && *value <= '9' && *end == '\0' && errno == 0;
+}
+
+static bool set_keep(const struct option_row *row, void *target, const char *value) {
+    struct keep *keep = target;
+    unsigned long runs;
+    keep->has_limits = true;
+    if (!read_number(value, &runs))
+        return wrong(row, value, "a number of runs");
+    keep->limits.runs = runs;
+    return true;
+}
+
+static bool set_days(const struct option_row *row, void *target, const char *value) {
+    struct keep *keep = target;
+    unsigned long days;
+    keep->has_limits = true;
+    if (!read_number(value, &days) || days > DAYS_MOST)
+        return wrong(row, value, "a number of days, 36500 at most");
+    keep->limits.begun_from_us = (int64_t)time(NULL) * 1000000 - (int64_t)days * US_PER_DAY;
+    return true;
+}
+
+static bool set_bytes(const struct option_row *row, void *target, const char *value) {
+    struct keep *keep = target;
+    keep->has_limits = true;
+    return quantity_bytes(value, &keep->limits.bytes) ||
+           wrong(row, value, "a size such as 500M or 2G");
+}
+
 static const struct option_row rows[] = {
+    {"keep", "N", .set = set_keep, .help = "prune: the newest N runs stay"},
+    {"days", "N", .set = set_days, .help = "prune: runs that began in the last N days stay"},
+    {"bytes", "SIZE", .set = set_bytes,
+     .help = "prune: the newest runs stay whose files are that large together"},
     STORE_PLACE_FOLDER_ROW,
+    STORE_PLACE_JSON_ROW,
     {"help", .end = option_help, .help = OPTION_HELP_TEXT},
 };
 
@@ -60,7 +119,9 @@ static int check(const struct store_place *place) {
         return EXIT_FAILED;
     faults += store_check(store, print_fault, NULL);
     store_close(store);
-    if (faults == 0)
+    if (place->json)
+        printf("{\"faults\":%" PRIu64 "}\n", faults);
+    else if (faults == 0)
         puts("the store is sound");
     return faults == 0 ? EXIT_FINE : EXIT_FAILED;
 }
@@ -71,16 +132,53 @@ static int rebuild(const struct store_place *place) {
     return store_rebuild(folder, why) ? EXIT_FINE : store_place_failed("mux store", why);
 }
 
+static void print_pruned(const struct store_place *place, const struct store_pruned *pruned) {
+    printf(place->json ? "{\"runs\":%" PRIu64 ",\"bytes\":%" PRIu64 "}\n"
+                       : "removed %" PRIu64 " runs, %" PRIu64 " bytes\n",
+           pruned->runs, pruned->bytes);
+}
+
+/* It makes no store where there is none. */
+static struct store *open_to_prune(const struct store_place *place) {
+    struct store *store = store_place_open(place, "mux store", STORE_READ);
+    if (!store)
+        return NULL;
+    store_close(store);
+    return store_place_open(place, "mux store", STORE_WRITE);
+}
+
+static int prune(const struct keep *keep) {
+    char why[STORE_WHY_BYTES];
+    struct store_pruned pruned;
+    if (!keep->has_limits) {
+        text_complain("mux store: prune what? Give --keep, --days or --bytes");
+        return EXIT_USAGE;
+    }
+    struct store *store = open_to_prune(&keep->place);
+    if (!store)
+        return EXIT_FAILED;
+    bool is_fine = store_prune(store, &keep->limits, &pruned, why);
+    store_close(store);
+    print_pruned(&keep->place, &pruned);
+    return is_fine ? EXIT_FINE : store_place_failed("mux store", why);
+}
+
 int store_run_store(int argc, char **argv) {
-    struct keep keep = {0};
+    struct keep keep = {.limits = {UINT64_MAX, UINT64_MAX, INT64_MIN}};
     int status = option_parse(&options, argc, argv, &keep);
     if (status != OPTION_GO_ON)
         return status;
     const char *what = optind + 1 == argc ? argv[optind] : "";
+    if (strcmp(what, "prune") == 0)
+        return prune(&keep);
+    if (keep.has_limits) {
+        text_complain("mux store: --keep, --days and --bytes are for prune");
+        return EXIT_USAGE;
+    }
     if (strcmp(what, "check") == 0)
         return check(&keep.place);
     if (strcmp(what, "rebuild") == 0)
         return rebuild(&keep.place);
-    text_complain("mux store: expected check or rebuild (mux store --help)");
+    text_complain("mux store: expected check, rebuild or prune (mux store --help)");
     return EXIT_USAGE;
 }

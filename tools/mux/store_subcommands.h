@@ -17,7 +17,7 @@
     EACH(slowest, "lists the slowest tests")     \
     EACH(history, "shows a test in all runs")    \
     EACH(diff, "compares two runs")              \
-    EACH(store, "checks or rebuilds the store")
+    EACH(store, "checks, rebuilds, prunes the store")
 
 /* Each in mux-store. */
 #define STORE_DECLARE(name, summary) int store_run_##name(int argc, char **argv);
