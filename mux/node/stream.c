@@ -1,0 +1,339 @@
+#include "mux/node/stream.h"
+#include "mux/packet/crc.h"
+
+static struct mux_stream_record *record_at(const struct mux_stream *stream, size_t i) {
+    assert(i < stream->count);
+    return &stream->records[(stream->first + i) % stream->records_max];
+}
+
+static uint64_t end_of(const struct mux_stream_record *record) {
+    return record->offset + record->content.len_bytes;
+}
+
+static uint32_t crc_behind(const struct mux_stream_record *record) {
+    return mux_crc_concat(record->crc, record->content.crc, record->content.len_bytes);
+}
+
+static void stream_sane(const struct mux_stream *stream) {
+    assert(stream->base <= stream->position && stream->position <= stream->len_bytes);
+    assert(stream->len_bytes - stream->base + stream->cut.len_bytes <= stream->ring.len);
+    assert((stream->count == 0) == (stream->base == stream->len_bytes));
+    assert(stream->count == 0 || record_at(stream, 0)->offset == stream->base);
+    assert(stream->epoch != MUX_STREAM_EPOCH_NONE);
+    assert(!stream->is_probing || stream->state == MUX_STREAM_OPEN);
+    assert(!stream->where_is_due || stream->is_probing || stream->state == MUX_STREAM_ASKING);
+    assert(!stream->is_final || stream->cut.len_bytes == 0);
+}
+
+/* Every change of state, and of what belongs to it. */
+static void set_state(struct mux_stream *stream, enum mux_stream_state state) {
+    stream->state = state;
+    stream->where_is_due = state == MUX_STREAM_ASKING;
+    stream->is_probing = false;
+    stream_sane(stream);
+}
+
+void mux_stream_init(struct mux_stream *stream, const uint8_t id[MUX_STREAM_ID_BYTES],
+                     const struct mux_stream_limits *limits, struct mux_room ring,
+                     struct mux_stream_record *records) {
+    assert(ring.len >= MUX_STREAM_RING_BYTES(limits->window_bytes));
+    assert(limits->stall_ns > 0 && limits->stall_ns <= limits->wait_most_ns);
+    *stream = (struct mux_stream){.limits = *limits,
+                                  .epoch = 1,
+                                  .record_most_bytes = MUX_STREAM_RECORD_LEAST_BYTES,
+                                  .wait_ns = limits->stall_ns,
+                                  .ring = ring,
+                                  .records = records,
+                                  .records_max = MUX_STREAM_RECORDS(limits->window_bytes)};
+    memcpy(stream->id, id, MUX_STREAM_ID_BYTES);
+    stream_sane(stream);
+}
+
+/*
+ * ---- cutting ----
+ */
+
+void mux_stream_set_rate(struct mux_stream *stream, size_t bytes_per_10ms) {
+    if (bytes_per_10ms < MUX_STREAM_RECORD_LEAST_BYTES)
+        stream->record_most_bytes = MUX_STREAM_RECORD_LEAST_BYTES;
+    else if (bytes_per_10ms > MUX_STREAM_RECORD_MOST_BYTES)
+        stream->record_most_bytes = MUX_STREAM_RECORD_MOST_BYTES;
+    else
+        stream->record_most_bytes = (uint32_t)bytes_per_10ms;
+}
+
+/* What is not safe, with what its records cost. */
+static size_t held_bytes(const struct mux_stream *stream) {
+    size_t records = stream->count + (stream->cut.len_bytes > 0);
+    return (size_t)(stream->len_bytes - stream->base) + stream->cut.len_bytes +
+           records * MUX_STREAM_RECORD_COST_BYTES;
+}
+
+bool mux_stream_has_room(const struct mux_stream *stream) {
+    return !stream->is_final && held_bytes(stream) < stream->limits.window_bytes &&
+           stream->len_bytes < MUX_STREAM_BYTES_MAX - 2 * MUX_PACKET_MAX_BYTES;
+}
+
+static void close_cut(struct mux_stream *stream) {
+    assert(stream->cut.len_bytes > 0 && stream->count < stream->records_max);
+    stream->count++;
+    struct mux_stream_record *record = record_at(stream, stream->count - 1);
+    *record = (struct mux_stream_record){stream->len_bytes, stream->crc, stream->cut};
+    stream->len_bytes = end_of(record);
+    stream->crc = crc_behind(record);
+    stream->cut = (struct mux_bundle_run){0};
+    stream_sane(stream);
+}
+
+/* Copies bytes to where this offset is in the ring. */
+static void copy_in(struct mux_stream *stream, uint64_t offset, struct mux_span bytes) {
+    size_t at = (size_t)(offset % stream->ring.len), behind = stream->ring.len - at;
+    size_t first = bytes.len < behind ? bytes.len : behind;
+    memcpy(stream->ring.data + at, bytes.data, first);
+    memcpy(stream->ring.data, bytes.data + first, bytes.len - first);
+}
+
+void mux_stream_add(struct mux_stream *stream, struct mux_span packet, uint64_t now_ns) {
+    assert(mux_stream_has_room(stream) && packet.len <= MUX_BUNDLE_CONTENT_MAX_BYTES);
+    if (stream->cut.len_bytes > 0 && stream->cut.len_bytes + packet.len > stream->record_most_bytes)
+        close_cut(stream);
+    if (stream->cut.len_bytes == 0)
+        stream->cut_ns = now_ns;
+    copy_in(stream, stream->len_bytes + stream->cut.len_bytes, packet);
+    mux_bundle_run_add(&stream->cut, packet);
+    stream_sane(stream);
+}
+
+void mux_stream_finish(struct mux_stream *stream) {
+    if (stream->cut.len_bytes > 0)
+        close_cut(stream);
+    stream->is_final = true;
+    mux_stream_ask_anew(stream);
+}
+
+bool mux_stream_is_done(const struct mux_stream *stream) {
+    bool is_told = stream->state == MUX_STREAM_OPEN || stream->len_bytes == 0;
+    return stream->is_final && stream->base == stream->len_bytes && is_told;
+}
+
+/*
+ * ---- epochs ----
+ */
+
+/* Asks under the epoch behind this one, or under another id when there is none. */
+static void ask_behind(struct mux_stream *stream, uint32_t epoch) {
+    stream->wait_ns = stream->limits.stall_ns;
+    if (epoch >= MUX_STREAM_EPOCH_NONE - 1) {
+        set_state(stream, MUX_STREAM_FORKED);
+        return;
+    }
+    stream->epoch = epoch + 1;
+    set_state(stream, MUX_STREAM_NEW);
+}
+
+void mux_stream_ask_anew(struct mux_stream *stream) {
+    if (stream->state != MUX_STREAM_FORKED)
+        ask_behind(stream, stream->epoch);
+}
+
+void mux_stream_fork(struct mux_stream *stream, const uint8_t id[MUX_STREAM_ID_BYTES]) {
+    assert(stream->state == MUX_STREAM_FORKED);
+    memcpy(stream->id, id, MUX_STREAM_ID_BYTES);
+    stream->epoch = 1;
+    set_state(stream, MUX_STREAM_NEW);
+}
+
+/* Says `where` now, or as soon as there is room. */
+static void ask(struct mux_stream *stream, uint64_t now_ns) {
+    stream->asked_ns = now_ns;
+    stream->where_is_due = true;
+}
+
+static void double_wait(struct mux_stream *stream) {
+    uint64_t most = stream->limits.wait_most_ns;
+    stream->wait_ns = stream->wait_ns < most / 2 ? 2 * stream->wait_ns : most;
+}
+
+/*
+ * ---- acknowledgements ----
+ */
+
+/* The first record that does not begin before this offset; stream->count: none. */
+static size_t find(const struct mux_stream *stream, uint64_t offset) {
+    size_t low = 0, high = stream->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (record_at(stream, middle)->offset < offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Does the end have our bytes up to there? What we have forgotten is not compared. */
+static bool agrees(const struct mux_stream *stream, const struct mux_ack *ack) {
+    if (ack->at < stream->base)
+        return true;
+    if (ack->at == stream->len_bytes)
+        return ack->crc == stream->crc;
+    size_t i = find(stream, ack->at);
+    return i < stream->count && record_at(stream, i)->offset == ack->at &&
+           record_at(stream, i)->crc == ack->crc;
+}
+
+static void forget(struct mux_stream *stream, uint64_t safe, uint64_t now_ns) {
+    if (safe > stream->base) {
+        stream->moved_ns = now_ns;
+        stream->wait_ns = stream->limits.stall_ns;
+    }
+    while (stream->count > 0 && end_of(record_at(stream, 0)) <= safe) {
+        const struct mux_stream_record *record = record_at(stream, 0);
+        stream->base = end_of(record);
+        stream->base_crc = crc_behind(record);
+        stream->first = (stream->first + 1) % stream->records_max;
+        stream->count--;
+    }
+    if (stream->position < stream->base)
+        stream->position = stream->base;
+    stream_sane(stream);
+}
+
+/* The answer to a question while it was open. What is missing before the note was lost. */
+static void probed(struct mux_stream *stream, const struct mux_ack *ack) {
+    uint64_t probe = stream->probe;
+    stream->is_probing = stream->where_is_due = false;
+    if (ack->at < probe)
+        mux_stream_ask_anew(stream);
+}
+
+static void open_at(struct mux_stream *stream, uint64_t at, uint64_t now_ns) {
+    stream->moved_ns = now_ns;
+    stream->position = at > stream->base ? at : stream->base;
+    set_state(stream, MUX_STREAM_OPEN);
+}
+
+void mux_stream_acked(struct mux_stream *stream, const struct mux_ack *ack, uint64_t now_ns) {
+    if (stream->state == MUX_STREAM_FORKED)
+        return;
+    if (ack->epoch > stream->epoch) {
+        ask_behind(stream, ack->epoch);
+        return;
+    }
+    if (!agrees(stream, ack)) {
+        set_state(stream, MUX_STREAM_FORKED);
+        return;
+    }
+    if (stream->is_probing && ack->epoch == stream->epoch)
+        probed(stream, ack);
+    forget(stream, ack->safe, now_ns);
+    if (stream->state == MUX_STREAM_ASKING && ack->epoch == stream->epoch)
+        open_at(stream, ack->at, now_ns);
+}
+
+/*
+ * ---- time ----
+ */
+
+/* Is something on its way of which nothing is heard? */
+static bool awaits_safe(const struct mux_stream *stream) {
+    return stream->state == MUX_STREAM_OPEN && stream->base < stream->position;
+}
+
+static uint64_t stalled_ns(const struct mux_stream *stream) {
+    uint64_t asked_ns = stream->asked_ns, moved_ns = stream->moved_ns;
+    return (asked_ns > moved_ns ? asked_ns : moved_ns) + stream->wait_ns;
+}
+
+uint64_t mux_stream_deadline(const struct mux_stream *stream) {
+    uint64_t wait = UINT64_MAX, flush = UINT64_MAX;
+    if (stream->cut.len_bytes > 0)
+        flush = stream->cut_ns + MUX_STREAM_FLUSH_NS;
+    if (!stream->where_is_due && stream->state == MUX_STREAM_ASKING)
+        wait = stream->asked_ns + stream->wait_ns;
+    else if (!stream->where_is_due && awaits_safe(stream))
+        wait = stalled_ns(stream);
+    return wait < flush ? wait : flush;
+}
+
+/* Is there what was sent? It goes on sending meanwhile. */
+static void look_for(struct mux_stream *stream, uint64_t now_ns) {
+    if (!stream->is_probing && stream->epoch + 1 == MUX_STREAM_EPOCH_NONE) {
+        set_state(stream, MUX_STREAM_FORKED);
+        return;
+    }
+    if (!stream->is_probing) {
+        stream->is_probing = true;
+        stream->probe = stream->position;
+        stream->epoch++;
+    }
+    double_wait(stream);
+    ask(stream, now_ns);
+}
+
+void mux_stream_tick(struct mux_stream *stream, uint64_t now_ns) {
+    if (stream->cut.len_bytes > 0 && now_ns >= stream->cut_ns + MUX_STREAM_FLUSH_NS)
+        close_cut(stream);
+    if (stream->where_is_due)
+        return;
+    if (stream->state == MUX_STREAM_ASKING && now_ns >= stream->asked_ns + stream->wait_ns) {
+        double_wait(stream);
+        ask(stream, now_ns);
+    } else if (awaits_safe(stream) && now_ns >= stalled_ns(stream)) {
+        look_for(stream, now_ns);
+    }
+    stream_sane(stream);
+}
+
+/*
+ * ---- sending ----
+ */
+
+static enum mux_stream_step give_where(struct mux_stream *stream, uint64_t now_ns,
+                                       struct mux_where *where) {
+    stream->where_is_due = false;
+    stream->asked_ns = now_ns;
+    *where = (struct mux_where){.epoch = stream->epoch,
+                                .base = stream->base,
+                                .crc = stream->base_crc,
+                                .is_final = stream->is_final,
+                                .len_bytes = stream->is_final ? stream->len_bytes : 0};
+    memcpy(where->stream, stream->id, MUX_STREAM_ID_BYTES);
+    return MUX_STREAM_WHERE;
+}
+
+static enum mux_stream_step give_bundle(struct mux_stream *stream, uint64_t now_ns,
+                                        struct mux_stream_out *out) {
+    const struct mux_stream_record *record = record_at(stream, find(stream, stream->position));
+    size_t at = (size_t)(record->offset % stream->ring.len), behind = stream->ring.len - at;
+    size_t len = record->content.len_bytes, first = len < behind ? len : behind;
+    assert(record->offset == stream->position);
+    if (stream->position == stream->base)
+        stream->moved_ns = now_ns;
+    stream->position = end_of(record);
+    out->bundle =
+        (struct mux_bundle){.epoch = stream->epoch, .offset = record->offset, .crc = record->crc};
+    memcpy(out->bundle.stream, stream->id, MUX_STREAM_ID_BYTES);
+    out->content = record->content;
+    out->spans[0] = mux_span(stream->ring.data + at, first);
+    out->spans[1] = mux_span(stream->ring.data, len - first);
+    return MUX_STREAM_BUNDLE;
+}
+
+enum mux_stream_step mux_stream_next(struct mux_stream *stream, bool is_idle, uint64_t now_ns,
+                                     struct mux_stream_out *out) {
+    bool has_bytes = stream->len_bytes > 0 || stream->cut.len_bytes > 0;
+    if (stream->state == MUX_STREAM_NEW && has_bytes) {
+        set_state(stream, MUX_STREAM_ASKING);
+        ask(stream, now_ns);
+    }
+    if (stream->where_is_due)
+        return give_where(stream, now_ns, &out->where);
+    if (stream->state != MUX_STREAM_OPEN)
+        return MUX_STREAM_NOTHING;
+    if (stream->position == stream->len_bytes && stream->cut.len_bytes > 0 && is_idle)
+        close_cut(stream);
+    if (stream->position == stream->len_bytes)
+        return MUX_STREAM_NOTHING;
+    return give_bundle(stream, now_ns, out);
+}

@@ -1,0 +1,134 @@
+/*
+ * A leaf's stream: the packets that enter a tree at this node, numbered by their bytes, cut into
+ * records, and kept until the end's sink has them. A pure state machine of the reliable protocol
+ * (rules 6, 8 to 10, 13 to 19, 38): packets, acknowledgements and times come in; `where` and
+ * bundles go out when the owner has room for them. It is for nodes without a sink above a node
+ * that says `bundles=1`; spool files will take records from it, too.
+ *
+ * The owner gives the memory, keeps it, and frees it. Nothing allocates or blocks.
+ */
+#ifndef MUX_STREAM_H
+#define MUX_STREAM_H
+
+#include "mux/node/message.h"
+
+/* A record is a single packet, or up to what the way up takes in 10 ms, within these limits. */
+#define MUX_STREAM_RECORD_LEAST_BYTES 3900
+#define MUX_STREAM_RECORD_MOST_BYTES 65536
+
+/* Under load a record is cut when its first packet has waited for so long. */
+#define MUX_STREAM_FLUSH_NS UINT64_C(5000000)
+
+/* What a record costs in the window beside its bytes. */
+#define MUX_STREAM_RECORD_COST_BYTES 64
+
+/* Never sent: who came so far begins a new stream. */
+#define MUX_STREAM_EPOCH_NONE UINT32_MAX
+
+/* Cut once: what goes again has the same offset, bytes and CRC. */
+struct mux_stream_record {
+    uint64_t offset;
+    uint32_t crc; /* of all before it */
+    struct mux_bundle_run content;
+};
+
+enum mux_stream_state {
+    MUX_STREAM_NEW,    /* it has nothing, or is to ask under a new epoch */
+    MUX_STREAM_ASKING, /* `where` waits for its answer */
+    MUX_STREAM_OPEN,   /* bundles go */
+    MUX_STREAM_FORKED, /* somebody else goes on under its id: it waits for another */
+};
+
+/* Of the memory, how much; and the waits. */
+struct mux_stream_limits {
+    size_t window_bytes; /* packets are taken while less than that is not safe */
+    uint64_t stall_ns;   /* the first wait for an answer or for progress */
+    uint64_t wait_most_ns;
+};
+
+/* The ring of bytes, and that of records, for a window. */
+#define MUX_STREAM_RING_BYTES(window) ((window) + MUX_BUNDLE_CONTENT_MAX_BYTES)
+#define MUX_STREAM_RECORDS(window) ((window) / MUX_STREAM_RECORD_COST_BYTES + 2)
+
+struct mux_stream {
+    uint8_t id[MUX_STREAM_ID_BYTES];
+    struct mux_stream_limits limits;
+    enum mux_stream_state state;
+    uint32_t epoch;
+    uint64_t base; /* all before is forgotten */
+    uint32_t base_crc;
+    uint64_t position; /* the next offset to be sent */
+    uint64_t len_bytes;
+    uint32_t crc;              /* of all that was cut */
+    struct mux_bundle_run cut; /* what stands behind it and is no record yet */
+    uint64_t cut_ns;           /* when its first packet came */
+    uint32_t record_most_bytes;
+    bool is_final;     /* nothing is added any more */
+    bool where_is_due; /* to be given to the owner */
+    bool is_probing;   /* asks while it is open: has the end all before `probe`? */
+    uint64_t probe;
+    uint64_t asked_ns; /* when `where` became due, or went */
+    uint64_t moved_ns; /* when safe moved, or the oldest unsafe byte was sent */
+    uint64_t wait_ns;
+    struct mux_room ring; /* the byte at an offset is at offset % ring.len */
+    struct mux_stream_record *records;
+    size_t records_max, first, count;
+};
+
+/*
+ * `ring` has MUX_STREAM_RING_BYTES(window), `records` MUX_STREAM_RECORDS(window). Time in
+ * nanoseconds, of a monotonic clock.
+ */
+void mux_stream_init(struct mux_stream *stream, const uint8_t id[MUX_STREAM_ID_BYTES],
+                     const struct mux_stream_limits *limits, struct mux_room ring,
+                     struct mux_stream_record *records);
+
+/* What the way up took in the last 10 ms. */
+void mux_stream_set_rate(struct mux_stream *stream, size_t bytes_per_10ms);
+
+/* May a packet be added? False: back-pressure, until an acknowledgement, or for good. */
+bool mux_stream_has_room(const struct mux_stream *stream);
+
+/*
+ * Copies a whole packet with a right CRC, of at most MUX_BUNDLE_CONTENT_MAX_BYTES; only when there
+ * is room.
+ */
+void mux_stream_add(struct mux_stream *stream, struct mux_span packet, uint64_t now_ns);
+
+/* Nothing is added from now on: the end is told the length. */
+void mux_stream_finish(struct mux_stream *stream);
+
+/* All of it is safe, and the end knows that nothing will be added. */
+bool mux_stream_is_done(const struct mux_stream *stream);
+
+/* There is another upstream, or who is above says `ask`. What was queued to the old one is gone. */
+void mux_stream_ask_anew(struct mux_stream *stream);
+
+/* An acknowledgement of this stream. It may fork it. */
+void mux_stream_acked(struct mux_stream *stream, const struct mux_ack *ack, uint64_t now_ns);
+
+/* Of a forked stream: what is not safe goes on under this id. */
+void mux_stream_fork(struct mux_stream *stream, const uint8_t id[MUX_STREAM_ID_BYTES]);
+
+/* When mux_stream_tick() has something to do; UINT64_MAX: not before something else happens. */
+uint64_t mux_stream_deadline(const struct mux_stream *stream);
+void mux_stream_tick(struct mux_stream *stream, uint64_t now_ns);
+
+enum mux_stream_step { MUX_STREAM_NOTHING, MUX_STREAM_WHERE, MUX_STREAM_BUNDLE };
+
+/* What is to be sent. The spans are good until the record is safe. */
+struct mux_stream_out {
+    struct mux_where where;
+    struct mux_bundle bundle;
+    struct mux_bundle_run content;
+    struct mux_span spans[2]; /* the content; the second may be empty */
+};
+
+/*
+ * The next message for the upstream, which is connected and has room. `is_idle`: nothing waits for
+ * it, so a record that is begun goes at once.
+ */
+enum mux_stream_step mux_stream_next(struct mux_stream *stream, bool is_idle, uint64_t now_ns,
+                                     struct mux_stream_out *out);
+
+#endif
