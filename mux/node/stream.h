@@ -90,8 +90,8 @@ void mux_stream_set_rate(struct mux_stream *stream, size_t bytes_per_10ms);
 bool mux_stream_has_room(const struct mux_stream *stream);
 
 /*
- * Copies a whole packet with a right CRC, of at most MUX_BUNDLE_CONTENT_MAX_BYTES; only when there
- * is room.
+ * Copies a whole packet with a right CRC, of at most MUX_BUNDLE_CONTENT_MAX_BYTES:
+ * mux_bundle_split() is for longer ones. Only when there is room.
  */
 void mux_stream_add(struct mux_stream *stream, struct mux_span packet, uint64_t now_ns);
 

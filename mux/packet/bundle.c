@@ -31,6 +31,11 @@ enum {
 };
 _Static_assert(MIME_END == MUX_BUNDLE_MIME_BYTES, "all of it has a fixed length");
 
+enum mux_error mux_bundle_split(const struct mux_prefix *prefix, const struct mux_packet *packet,
+                                struct mux_pieces *first, struct mux_pieces *last) {
+    return mux_split_within(MUX_BUNDLE_CONTENT_MAX_BYTES, prefix, packet, first, last);
+}
+
 void mux_bundle_run_add(struct mux_bundle_run *run, struct mux_span packet) {
     struct mux_span stored = mux_span(packet.data + packet.len - MUX_CRC_BYTES, MUX_CRC_BYTES);
     uint32_t len = (uint32_t)packet.len;

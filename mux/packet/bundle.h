@@ -38,6 +38,13 @@ struct mux_bundle {
 };
 
 /*
+ * A packet that is too long for a bundle when it has `prefix` in front: as two that are not. As
+ * mux_prefix_split().
+ */
+enum mux_error mux_bundle_split(const struct mux_prefix *prefix, const struct mux_packet *packet,
+                                struct mux_pieces *first, struct mux_pieces *last);
+
+/*
  * Packets in a row, and their CRC without a look at their bytes: that of each stands at its end,
  * and was verified when it came. {0} at first.
  */

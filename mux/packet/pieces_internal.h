@@ -32,6 +32,11 @@ size_t mux_packet_bytes(const struct mux_packet *packet, struct mux_span segment
 enum mux_error mux_packet_gather_prefixed(const struct mux_packet *packet, struct mux_span segment,
                                           struct mux_pieces *pieces);
 
+/* mux_prefix_split() into packets of at most so many bytes. */
+enum mux_error mux_split_within(size_t most_bytes, const struct mux_prefix *prefix,
+                                const struct mux_packet *packet, struct mux_pieces *first,
+                                struct mux_pieces *last);
+
 /* Adds the CRC of all that was added. */
 void mux_pieces_seal(struct mux_pieces *pieces);
 

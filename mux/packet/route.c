@@ -259,8 +259,9 @@ void mux_strip(struct mux_span bytes, const struct mux_packet *packet,
     (void)error;
 }
 
-enum mux_error mux_prefix_split(const struct mux_prefix *prefix, const struct mux_packet *packet,
-                                struct mux_pieces *first, struct mux_pieces *last) {
+enum mux_error mux_split_within(size_t most_bytes, const struct mux_prefix *prefix,
+                                const struct mux_packet *packet, struct mux_pieces *first,
+                                struct mux_pieces *last) {
     struct mux_packet part = *packet;
     struct mux_span content = packet->file_content;
     if (content.len == 0)
@@ -270,7 +271,7 @@ enum mux_error mux_prefix_split(const struct mux_prefix *prefix, const struct mu
     part.has_tags = false;
     part.file_content.len = 0;
     size_t rest = mux_packet_bytes(&part, prefix->segment);
-    size_t room = rest < MUX_PACKET_MAX_BYTES ? MUX_PACKET_MAX_BYTES - rest : 0;
+    size_t room = rest < most_bytes ? most_bytes - rest : 0;
     const size_t widening = 4; /* LENGTH and the content's length may each grow from 1 byte to 3 */
     if (room <= widening)
         return MUX_ERROR_TOO_LARGE;
@@ -281,5 +282,12 @@ enum mux_error mux_prefix_split(const struct mux_prefix *prefix, const struct mu
         return error;
     part = *packet;
     part.file_content = mux_span(content.data + taken, content.len - taken);
+    if (mux_packet_bytes(&part, prefix->segment) > most_bytes)
+        return MUX_ERROR_TOO_LARGE;
     return mux_packet_gather_prefixed(&part, prefix->segment, last);
+}
+
+enum mux_error mux_prefix_split(const struct mux_prefix *prefix, const struct mux_packet *packet,
+                                struct mux_pieces *first, struct mux_pieces *last) {
+    return mux_split_within(MUX_PACKET_MAX_BYTES, prefix, packet, first, last);
 }

@@ -130,6 +130,60 @@ static void test_largest(void **state) {
     free(content);
 }
 
+/* Both parts of what was split fit a bundle, and have all of it. */
+static void check_parts(const struct mux_pieces parts[2], struct mux_span content) {
+    size_t at = 0;
+    for (unsigned i = 0; i < 2; i++) {
+        struct mux_packet part;
+        uint8_t *out = malloc(parts[i].len_bytes);
+        assert_non_null(out);
+        mux_pieces_copy(&parts[i], out);
+        assert_true(parts[i].len_bytes <= MUX_BUNDLE_CONTENT_MAX_BYTES);
+        assert_true(mux_packet_verify(mux_span(out, parts[i].len_bytes)));
+        assert_int_equal(mux_packet_parse(mux_span(out, parts[i].len_bytes), &part, NULL), MUX_OK);
+        assert_int_equal(part.status, i == 0 ? MUX_STATUS_NONE : MUX_STATUS_FAIL);
+        assert_same_field(part.route, mux_span_text("7/r"));
+        assert_memory_equal(part.file_content.data, content.data + at, part.file_content.len);
+        at += part.file_content.len;
+        free(out);
+    }
+    assert_int_equal(at, content.len);
+}
+
+/* What is longer than a bundle may be goes as two packets; the first is as long as it may be. */
+static void test_split(void **state) {
+    (void)state;
+    static uint8_t bytes[MUX_PACKET_MAX_BYTES];
+    static const size_t beyond[] = {0, 1, 50, MUX_BUNDLE_HEAD_BYTES - 40};
+    struct mux_pieces parts[2];
+    struct mux_prefix prefix;
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)('a' + i * 31 % 26);
+    assert_int_equal(mux_prefix_init(&prefix, mux_span_text("7")), MUX_OK);
+    struct mux_packet packet = {
+        .status = MUX_STATUS_FAIL, .file_name = mux_span_text("f"), .route = mux_span_text("r")};
+    for (unsigned i = 0; i < COUNT(beyond); i++) {
+        packet.file_content = mux_span(bytes, MUX_BUNDLE_CONTENT_MAX_BYTES + beyond[i]);
+        assert_int_equal(mux_bundle_split(&prefix, &packet, &parts[0], &parts[1]), MUX_OK);
+        check_parts(parts, packet.file_content);
+        assert_true(parts[0].len_bytes + 8 > MUX_BUNDLE_CONTENT_MAX_BYTES);
+    }
+    /* without enough content to split, either part is too long */
+    packet.test_id = mux_span(bytes, MUX_BUNDLE_CONTENT_MAX_BYTES - 10);
+    packet.file_content = mux_span(bytes, 100);
+    assert_int_equal(mux_bundle_split(&prefix, &packet, &parts[0], &parts[1]), MUX_ERROR_TOO_LARGE);
+    packet.test_id.len -= 100;
+    packet.has_tags = true;
+    packet.tag_count = 4;
+    packet.tags = mux_span("\x3c"
+                           "ssssssssssssssssssssssssssssssssssssssssssssssssssssssssssss"
+                           "\x3c"
+                           "tttttttttttttttttttttttttttttttttttttttttttttttttttttttttttt"
+                           "\x00\x00",
+                           124);
+    assert_int_equal(mux_bundle_split(&prefix, &packet, &parts[0], &parts[1]), MUX_ERROR_TOO_LARGE);
+}
+
 static void test_damage(void **state) {
     (void)state;
     uint8_t bytes[3 * sizeof foo];
@@ -248,7 +302,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_example), cmocka_unit_test(test_many),
         cmocka_unit_test(test_largest), cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_refused), cmocka_unit_test(test_path),
+        cmocka_unit_test(test_split),   cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_path),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
