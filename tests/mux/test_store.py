@@ -58,6 +58,19 @@ class Store(Case):
                          [("fixed", "t1"), ("FAIL", "t2"), ("gone", "t9")])
         self.assertEqual(self.lines("store", "check"), ["the store is sound"])
 
+    def test_attachment(self):
+        large = bytes(range(256)) * 1000
+        self.load(run_stream(3, t1="fail") + packet(test_id="large", file_name="core", file_bytes=large) +
+                  packet(test_id="large", test_status="skip"))
+        self.assertEqual(self.fine(self.mux("show", "--attachment", "core")), large)
+        self.assertEqual(self.fine(self.mux("show", "--failures", "--attachment", "traceback")), b"text of t1\n")
+        self.assertEqual(self.lines("show", "last", "--attachment", "traceback"), ["text of t%d" % i for i in range(3)])
+        self.wrong(["show", "--attachment", "none"], "no test of this run has a file 'none'")
+        self.wrong(["show", "--attachment", "core", "--json"], "that is no JSON", 2)
+        for name in os.listdir(os.path.join(self.store, "runs")):
+            os.truncate(os.path.join(self.store, "runs", name), 1000)
+        self.wrong(["show", "--attachment", "core"], "cannot be read to its end")
+
     def test_slowest(self):
         def timed(i, seconds):
             begun = 1700000000

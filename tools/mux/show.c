@@ -25,7 +25,10 @@ enum show_what {
 struct show {
     struct store_place place;
     enum show_what what;
-    bool ids; /* --list: test ids alone */
+    bool ids;               /* --list: test ids alone */
+    const char *attachment; /* its bytes in place of all else; NULL: none */
+    uint64_t found;         /* files of that name */
+    bool is_unread;         /* one of them could not be read */
     const char *program;
     struct store *store;
     struct store_run run;
@@ -54,6 +57,53 @@ static bool set_list(const struct option_row *row, void *show, const char *value
     (void)row, (void)value;
     ((struct show *)show)->ids = true;
     return true;
+}
+
+static bool set_attachment(const struct option_row *row, void *show, const char *value) {
+    (void)row;
+    ((struct show *)show)->attachment = value;
+    return true;
+}
+
+/* ---- files ---- */
+
+static bool write_file(void *user, const struct store_attachment_row *row) {
+    static uint8_t bytes[TEXT_BYTES];
+    struct show *show = user;
+    if (strcmp(row->name, show->attachment) != 0)
+        return true;
+    show->found++;
+    for (int64_t at = row->at, end = row->at + row->len; at < end;) {
+        size_t most = end - at < TEXT_BYTES ? (size_t)(end - at) : TEXT_BYTES;
+        ssize_t len = pread(show->stream, bytes, most, at);
+        show->is_unread |= len <= 0;
+        if (len <= 0 || fwrite(bytes, 1, (size_t)len, stdout) != (size_t)len)
+            return false;
+        at += len;
+    }
+    return true;
+}
+
+static bool write_files(void *user, const struct store_result_row *row) {
+    char why[STORE_WHY_BYTES];
+    struct show *show = user;
+    show->is_unread |= !store_attachments(show->store, &show->run, row->id, write_file, show, why);
+    return !show->is_unread && !ferror(stdout);
+}
+
+/* Of the tests that are asked for: all, the failures or the slowest. */
+static bool write_attachment(struct show *show, enum store_which which, unsigned most,
+                             char why[STORE_WHY_BYTES]) {
+    if (show->what == SHOW_OVERVIEW)
+        which = STORE_ALL;
+    if (!store_results(show->store, &show->run, which, most, write_files, show, why))
+        return false;
+    if (show->is_unread)
+        snprintf(why, STORE_WHY_BYTES, "the file of run %s cannot be read to its end",
+                 show->run.uuid);
+    else if (show->found == 0)
+        snprintf(why, STORE_WHY_BYTES, "no test of this run has a file '%.128s'", show->attachment);
+    return show->found && !show->is_unread;
 }
 
 /* ---- the texts of a failure ---- */
@@ -144,6 +194,8 @@ static bool print_all(struct show *show, char why[STORE_WHY_BYTES]) {
     static const enum store_which which[] = {STORE_FAILURES, STORE_FAILURES, STORE_SLOWEST,
                                              STORE_ALL};
     unsigned most = show->what == SHOW_SLOWEST ? SLOWEST_SHOWN : INT32_MAX;
+    if (show->attachment)
+        return write_attachment(show, which[show->what], most, why);
     if (show->what == SHOW_OVERVIEW &&
         !store_runs(show->store, show->run.id, 1, print_head, show, why))
         return false;
@@ -174,6 +226,12 @@ static int parse_and_show(const struct option_table *options, struct show *show,
                       options->program);
         return EXIT_USAGE;
     }
+    if (show->attachment && (show->place.json || isatty(STDOUT_FILENO))) {
+        text_complain("%s: --attachment gives the file's bytes as they are: %s", options->program,
+                      show->place.json ? "that is no JSON"
+                                       : "let them go to a file or into a pipe");
+        return EXIT_USAGE;
+    }
     return show_run(show, optind < argc ? argv[optind] : "last");
 }
 
@@ -192,6 +250,9 @@ static const struct option_row show_rows[] = {
              "their texts"},
     {"slowest", .set = set_slowest, .help = "the 20 slowest tests of a second or more"},
     {"tests", .set = set_tests, .help = "every test, by name"},
+    {"attachment", "NAME", .set = set_attachment,
+     .help = "the bytes of the files of this name, as they are; of all tests, or with --failures "
+             "or --slowest of these"},
     STORE_PLACE_FOLDER_ROW,
     STORE_PLACE_JSON_ROW,
     {"help", .end = option_help, .help = OPTION_HELP_TEXT},
