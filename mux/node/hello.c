@@ -74,6 +74,8 @@ size_t mux_hello_write(const struct mux_hello *hello, uint8_t out[MUX_HELLO_PACK
     len = add_line(content, len, "proof", hello->proof, hello->proves);
     len = add_line(content, len, "secret", hello->secret, false);
     len = add_line(content, len, "path", hello->path, false);
+    if (hello->takes_bundles)
+        len = add_number(content, len, "bundles", 1);
     if (hello->time_ns)
         len = add_number(content, len, "time", hello->time_ns);
     else
@@ -210,7 +212,7 @@ static bool read_path(struct mux_span text, char out[MUX_PATH_BYTES]) {
     return true;
 }
 
-enum hello_line { VERSION, IDENTITY, NAME, PROOF, SECRET, PATH, TIME, HELLO_LINES };
+enum hello_line { VERSION, IDENTITY, NAME, PROOF, SECRET, PATH, BUNDLES, TIME, HELLO_LINES };
 
 /* The lines that not every hello has. */
 static bool read_optional(const struct mux_line *lines, struct mux_hello *hello) {
@@ -227,12 +229,20 @@ static bool read_hello_time(struct mux_span text, struct mux_hello *hello) {
     return text.len == 0 || read_time(text, &hello->time_ns);
 }
 
+/* Versions above 1 are to be spoken to as 1. */
+static bool read_bundles(struct mux_span text, struct mux_hello *hello) {
+    uint32_t version = 0;
+    bool fine = !text.data || read_number(text, &version);
+    hello->takes_bundles = version > 0;
+    return fine;
+}
+
 const char *mux_hello_read(const struct mux_packet *packet, struct mux_hello *hello) {
     struct mux_line lines[HELLO_LINES] = {
         [VERSION] = MUX_LINE("version"), [IDENTITY] = MUX_LINE("identity"),
         [NAME] = MUX_LINE("name"),       [PROOF] = MUX_LINE("proof"),
         [SECRET] = MUX_LINE("secret"),   [PATH] = MUX_LINE("path"),
-        [TIME] = MUX_LINE("time"),
+        [BUNDLES] = MUX_LINE("bundles"), [TIME] = MUX_LINE("time"),
     };
     *hello = (struct mux_hello){0};
     if (!read_lines(packet, lines, HELLO_LINES))
@@ -249,6 +259,8 @@ const char *mux_hello_read(const struct mux_packet *packet, struct mux_hello *he
                "without '/'";
     if (!read_optional(lines, hello))
         return "its hello is malformed: its proof, secret or path is none";
+    if (!read_bundles(lines[BUNDLES].value, hello))
+        return "its hello is malformed: its bundles is no number";
     return read_hello_time(lines[TIME].value, hello) ? NULL
                                                      : "its hello is malformed: its time is none";
 }

@@ -1,6 +1,7 @@
 /* The messages of the reliable protocol: their bytes, and what is refused, in words. */
 #include "tests/unit/check.h"
 
+#include "mux/node/hello.h"
 #include "mux/node/message.h"
 
 #include <stdio.h>
@@ -208,11 +209,62 @@ static void test_form(void **state) {
     }
 }
 
+/* Who takes bundles says so in its hello; a node of the version before says nothing. */
+static void test_hello(void **state) {
+    (void)state;
+    static const struct {
+        const char *line, *why;
+        bool takes_bundles;
+    } cases[] = {
+        {"", NULL, false},
+        {"bundles=0\n", NULL, false},
+        {"bundles=1\n", NULL, true},
+        {"bundles=2\n", NULL, true},
+        {"bundles=\n", "no number", false},
+        {"bundles=yes\n", "no number", false},
+        {"bundles=1\nbundles=1\n", "twice", false},
+    };
+    for (unsigned i = 0; i < COUNT(cases); i++) {
+        char content[128];
+        struct mux_hello hello;
+        snprintf(content, sizeof content, "version=1\nidentity=0a\nname=leaf\n%s", cases[i].line);
+        struct mux_packet packet = message("muxd.hello", content);
+        const char *why = mux_hello_read(&packet, &hello);
+        assert_int_equal(why != NULL, cases[i].why != NULL);
+        if (why)
+            assert_non_null(strstr(why, cases[i].why));
+        else
+            assert_int_equal(hello.takes_bundles, cases[i].takes_bundles);
+    }
+}
+
+/* What is said is the example of the reliable protocol, byte for byte; else there is no such line.
+ */
+static void test_hello_written(void **state) {
+    (void)state;
+    static const char says[] = "version=1\nidentity=00112233445566778899aabbccddeeff\nname=leaf\n";
+    uint8_t bytes[MUX_HELLO_PACKET_BYTES];
+    for (unsigned takes = 0; takes < 2; takes++) {
+        struct mux_hello hello;
+        struct mux_packet packet;
+        char wanted[128];
+        mux_hello_init(&hello, "00112233445566778899aabbccddeeff", "leaf");
+        hello.takes_bundles = takes;
+        size_t len = mux_hello_write(&hello, bytes);
+        assert_int_equal(mux_packet_parse(mux_span(bytes, len), &packet, NULL), MUX_OK);
+        snprintf(wanted, sizeof wanted, "%s%s", says, takes ? "bundles=1\n" : "");
+        assert_same_field(packet.file_content, mux_span_text(wanted));
+        if (takes)
+            assert_int_equal(mux_packet_crc(mux_span(bytes, len)), 0x91d092df);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_where),        cmocka_unit_test(test_ack),
         cmocka_unit_test(test_ask_and_lost), cmocka_unit_test(test_kinds),
         cmocka_unit_test(test_refused),      cmocka_unit_test(test_form),
+        cmocka_unit_test(test_hello),        cmocka_unit_test(test_hello_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,7 +22,7 @@ static void check_written(const struct mux_hello *hello) {
     assert(mux_hello_read(&packet, &again) == NULL);
     assert(again.version == hello->version && strcmp(again.identity, hello->identity) == 0 &&
            strcmp(again.name, hello->name) == 0 && again.asks_time == hello->asks_time &&
-           again.time_ns == hello->time_ns);
+           again.takes_bundles == hello->takes_bundles && again.time_ns == hello->time_ns);
 }
 
 /* The number of lines that begin with `start`. */
