@@ -26,7 +26,8 @@ class Store(Case):
         self.store = os.path.join(self.folder, ".mux")
 
     def mux(self, *arguments, **keywords):
-        return mux(*arguments, cwd=self.folder, **keywords)
+        place = [] if self.store == os.path.join(self.folder, ".mux") else ["--store", self.store]
+        return mux(*arguments, *place, cwd=self.folder, **keywords)
 
     def lines(self, *arguments):
         return self.fine(self.mux(*arguments)).decode().splitlines()
@@ -203,10 +204,11 @@ class Store(Case):
         self.load(run_stream(3, t1="fail"))
         runs = os.path.join(self.store, "runs")
         name = os.listdir(runs)[0]
-        other = name[:15] + "00000000-0000-4000-8000-000000000000.subunit"
+        other = name[:15] + "12345678-0000-4000-8000-000000000000.subunit"
         shutil.copy(os.path.join(runs, name), os.path.join(runs, other))
         self.load(run_stream(1))
         self.assertEqual(sorted(run["counts"]["fail"] for run in self.objects("runs")), [0, 1, 1])
+        self.assertEqual(self.lines("failing", "--list", "123456"), ["t1"])  # digits, and no run of this number
 
     def test_rebuild_waits_for_runs(self):
         load = subprocess.Popen([MUX, "load", "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd=self.folder)
@@ -220,6 +222,32 @@ class Store(Case):
         load.stdin.close()
         self.assertEqual(load.wait(PATIENCE), 0)
         self.assertEqual(self.objects("runs")[0]["counts"]["success"], 1)
+
+    @unittest.skipUnless(os.geteuid() == 0, "mounts a file system")
+    def test_read_only(self):
+        self.load(run_stream(3, t1="fail"))
+        shown = self.stored()
+        place = os.path.join(self.folder, "a %41?#b")
+        os.mkdir(place)
+        subprocess.run(["mount", "--bind", self.store, place], check=True)
+        self.addCleanup(subprocess.run, ["umount", place], check=True)
+        subprocess.run(["mount", "-o", "remount,ro,bind", place], check=True)
+        self.store = place
+        self.assertEqual(shown, self.stored())
+        self.assertEqual(self.lines("store", "check"), ["the store is sound"])
+        for arguments in (["load", "-"], ["store", "prune", "--keep", "0"]):
+            self.wrong(arguments, "Read-only file system")
+        self.wrong(["store", "rebuild"], "Read-only file system")
+
+    @unittest.skipUnless(os.geteuid() == 0, "mounts a file system")
+    def test_cannot_lock(self):
+        """As above, and SQLite's files for locks are not there: who wants to write is told of it."""
+        self.load(run_stream(1))
+        subprocess.run(["mount", "--bind", self.store, self.store], check=True)
+        self.addCleanup(subprocess.run, ["umount", self.store], check=True)
+        subprocess.run(["mount", "-o", "remount,ro,bind", self.store], check=True)
+        self.assertEqual(len(self.lines("runs")), 1)
+        self.wrong(["load", "-"], "choose or copy it to one that you may write to, by --store")
 
     @unittest.skipUnless(os.geteuid() == 0, "mounts a file system")
     def test_full_disk(self):

@@ -141,16 +141,26 @@ static long age_of(const char *name) {
     return *end || errno ? -1 : age;
 }
 
-/* All digits, and so few that no UUID is meant. */
-static bool is_number(const char *name) {
-    return *name && strspn(name, "0123456789") == strlen(name) && strlen(name) < 8;
+static const char *query_of(const struct store *store, const char *name, long age) {
+    char why[STORE_WHY_BYTES];
+    struct store_run run;
+    sqlite3_stmt *statement = NULL;
+    if (age >= 0)
+        return by_age;
+    if (strspn(name, "0123456789") != strlen(name) || strlen(name) > 9)
+        return by_uuid;
+    sqlite3_prepare_v2(store->database, by_id, -1, &statement, NULL);
+    sqlite3_bind_int64(statement, 1, atol(name));
+    bool is_number = take_run(store, statement, name, &run, why);
+    sqlite3_finalize(statement);
+    return is_number ? by_id : by_uuid; /* which may begin with digits alone */
 }
 
 bool store_find(struct store *store, const char *name, struct store_run *run,
                 char why[STORE_WHY_BYTES]) {
     sqlite3_stmt *statement = NULL;
     long age = age_of(name);
-    const char *sql = age >= 0 ? by_age : is_number(name) ? by_id : by_uuid;
+    const char *sql = query_of(store, name, age);
     sqlite3_prepare_v2(store->database, sql, -1, &statement, NULL);
     if (sql == by_uuid)
         sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC);

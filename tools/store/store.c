@@ -63,6 +63,9 @@ bool store_failed(const struct store *store, const char *operation, char why[STO
         hint = " (what was stored before is kept; make room, then mux store check reads the rest)";
     else if (code == SQLITE_BUSY)
         hint = " (another mux is writing to it)";
+    else if (code == SQLITE_CANTOPEN || code == SQLITE_READONLY)
+        hint = " (SQLite has to write in this folder, even to read: choose or copy it to one that "
+               "you may write to, by --store)";
     snprintf(why, STORE_WHY_BYTES, "the store in %.256s: %s: %s%s", store->folder, operation,
              sqlite3_errmsg(store->database), hint);
     return false;
@@ -147,15 +150,47 @@ static bool is_there(const char *folder, const char *path, char why[STORE_WHY_BY
                      errno == ENOENT ? "there is none yet: mux load makes one" : strerror(errno));
 }
 
+/*
+ * On a file system that is mounted to be read only, and all that was written is in the one file:
+ * then nobody writes, and locks, which could not be made, are not needed.
+ */
+static bool is_frozen(const struct store *store) {
+    char wal[PATH_MAX];
+    struct stat about;
+    store_path(store->folder, INDEX_NAME "-wal", wal);
+    return access(store->folder, W_OK) != 0 && errno == EROFS &&
+           (stat(wal, &about) != 0 || about.st_size == 0);
+}
+
+/* As a URI, in which three bytes mean something. */
+static void frozen_uri(const char *path, char *out) {
+    out += sprintf(out, "file:");
+    for (; *path; path++)
+        out += sprintf(out, strchr("%?#", *path) ? "%%%02x" : "%c", *path);
+    strcpy(out, "?immutable=1");
+}
+
+static bool open_file(struct store *store, const char *path, enum store_access wanted) {
+    char uri[3 * PATH_MAX + 32];
+    if (wanted == STORE_WRITE)
+        return sqlite3_open_v2(path, &store->database,
+                               SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
+                               NULL) == SQLITE_OK;
+    bool frozen = is_frozen(store);
+    if (frozen)
+        frozen_uri(path, uri);
+    return sqlite3_open_v2(frozen ? uri : path, &store->database,
+                           SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_READONLY |
+                               (frozen ? SQLITE_OPEN_URI : 0),
+                           NULL) == SQLITE_OK;
+}
+
 static bool open_index(struct store *store, enum store_access wanted, char why[STORE_WHY_BYTES]) {
     char path[PATH_MAX];
-    int flags =
-        SQLITE_OPEN_NOMUTEX |
-        (wanted == STORE_WRITE ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY);
     store_path(store->folder, INDEX_NAME, path);
     if (wanted == STORE_READ && !is_there(store->folder, path, why))
         return false;
-    if (sqlite3_open_v2(path, &store->database, flags, NULL) != SQLITE_OK)
+    if (!open_file(store, path, wanted))
         return store_failed(store, "open", why);
     sqlite3_busy_timeout(store->database, STORE_BUSY_MS);
     if (wanted == STORE_WRITE && !store_run_sql(store, "PRAGMA journal_mode=WAL", "open", why))
