@@ -12,9 +12,10 @@
  *   proof   in the lower node's hello: that secret, or nothing before the first answer. The line
  * alone says that the node knows of proofs.
  *   path    in an answer: the identities of the nodes above the upper one, nearest first.
- *   bundles 1 or more: whoever says it takes bundles and their messages (message.h), if both say
- * it. 0, or no line: plain packets only. time    in the lower node's hello: the line alone asks for
- * the upper one's time of day, which stands in the answer: nanoseconds since 1970.
+ *   bundles 1 or more: the sender takes bundles and their messages (message.h). They are used when
+ * both say it.
+ *   time    in the lower node's hello: the line alone asks for the upper one's time of day, which
+ * stands in the answer: nanoseconds since 1970.
  *
  * path    file "muxd.path", downwards: the same as in an answer, when it has changed.
  *
