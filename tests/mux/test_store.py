@@ -59,6 +59,16 @@ class Store(Case):
                          [("fixed", "t1"), ("FAIL", "t2"), ("gone", "t9")])
         self.assertEqual(self.lines("store", "check"), ["the store is sound"])
 
+    def test_export(self):
+        first, second = run_stream(2000) + b"chatter\n", run_stream(1)
+        self.load(first)
+        self.load(second)
+        self.assertEqual(self.fine(self.mux("store", "export")), second)
+        self.assertEqual(self.fine(self.mux("store", "export", "1")), first)
+        self.wrong(["store", "export", "last-9"], "there is none of this name")
+        self.wrong(["store", "export", "1", "2"], "expected check, rebuild, prune or export", 2)
+        self.wrong(["store", "export", "--keep", "1"], "are for prune", 2)
+
     def test_attachment(self):
         large = bytes(range(256)) * 1000
         self.load(run_stream(3, t1="fail") + packet(test_id="large", file_name="core", file_bytes=large) +
@@ -107,7 +117,7 @@ class Store(Case):
         self.wrong(["show", "zzzz"], "there is none of this name (mux runs lists them)")
         self.wrong(["show", "last-7"], "there is none of this name")
         self.wrong(["history", "no.such.test"], "no run has a test 'no.such.test'")
-        self.wrong(["store", "bake"], "expected check, rebuild or prune", 2)
+        self.wrong(["store", "bake"], "expected check, rebuild, prune or export", 2)
 
     def test_newer_and_damaged(self):
         self.load(run_stream(3, t1="fail"))

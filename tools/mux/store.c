@@ -1,9 +1,11 @@
 /* mux store: looks after the store itself. */
+#include "tools/base/output.h"
 #include "tools/base/quantity.h"
 #include "tools/base/text.h"
 #include "tools/mux/mux.h"
 #include "tools/mux/store_place.h"
 #include "tools/mux/store_subcommands.h"
+#include "tools/results/input.h"
 #include "tools/store/check.h"
 #include "tools/store/prune.h"
 
@@ -15,7 +17,7 @@
 #include <unistd.h>
 
 static const char intro[] =
-    "usage: mux store [OPTION...] check|rebuild|prune\n"
+    "usage: mux store [OPTION...] check|rebuild|prune|export [RUN]\n"
     "\n"
     "check reads the whole index, and says whether it is sound and belongs to the runs' files. "
     "What a "
@@ -23,12 +25,15 @@ static const char intro[] =
     "that was killed has left out of the index is read first.\n"
     "rebuild makes a new index from these files; the old one is kept as index.sqlite.old.\n"
     "prune removes runs that are more, larger or older than one of its options allows.\n"
+    "export writes a run's stream (default: the last one's) to stdout, as it was taken.\n"
     "\n"
     "  mux store check\n"
     "  mux store prune --keep 100 --bytes 2G\n";
 
 static const char outro[] =
     "Exit codes: 0 all is well; 1 something is wrong, stderr says what; 2 wrong usage.\n";
+
+#define COPY_BYTES (1 << 18)
 
 #define US_PER_DAY (24 * 3600 * INT64_C(1000000))
 
@@ -163,12 +168,47 @@ static int prune(const struct keep *keep) {
     return is_fine ? EXIT_FINE : store_place_failed("mux store", why);
 }
 
+static int copy_stream(int from, const char *uuid) {
+    static uint8_t bytes[COPY_BYTES];
+    ssize_t len;
+    while ((len = input_read_some(from, bytes, sizeof bytes)) > 0)
+        if (!output_write(STDOUT_FILENO, bytes, (size_t)len)) {
+            text_complain("mux store: stdout: %s", strerror(errno));
+            return EXIT_FAILED;
+        }
+    if (len < 0)
+        text_complain("mux store: the file of run %s: %s", uuid, strerror(errno));
+    return len < 0 ? EXIT_FAILED : EXIT_FINE;
+}
+
+static int export_run(const struct store_place *place, const char *name) {
+    char why[STORE_WHY_BYTES];
+    struct store_run run;
+    if (isatty(STDOUT_FILENO)) {
+        text_complain("mux store: export gives a stream: let it go to a file or into a pipe");
+        return EXIT_USAGE;
+    }
+    struct store *store = store_place_find(place, "mux store", name, &run);
+    if (!store)
+        return EXIT_FAILED;
+    int from = store_open_stream(store, &run, why);
+    int status = from < 0 ? store_place_failed("mux store", why) : copy_stream(from, run.uuid);
+    if (from >= 0)
+        close(from);
+    store_close(store);
+    return status;
+}
+
 int store_run_store(int argc, char **argv) {
     struct keep keep = {.limits = {UINT64_MAX, UINT64_MAX, INT64_MIN}};
     int status = option_parse(&options, argc, argv, &keep);
     if (status != OPTION_GO_ON)
         return status;
-    const char *what = optind + 1 == argc ? argv[optind] : "";
+    int count = argc - optind;
+    const char *what = count == 1 || count == 2 ? argv[optind] : "";
+    if (strcmp(what, "export") == 0 && !keep.has_limits)
+        return export_run(&keep.place, count == 2 ? argv[optind + 1] : "last");
+    what = count == 1 ? what : "";
     if (strcmp(what, "prune") == 0)
         return prune(&keep);
     if (keep.has_limits) {
@@ -179,6 +219,6 @@ int store_run_store(int argc, char **argv) {
         return check(&keep.place);
     if (strcmp(what, "rebuild") == 0)
         return rebuild(&keep.place);
-    text_complain("mux store: expected check, rebuild or prune (mux store --help)");
+    text_complain("mux store: expected check, rebuild, prune or export (mux store --help)");
     return EXIT_USAGE;
 }
