@@ -82,6 +82,15 @@ class Exec(ExecCase):
         self.assertEqual(self.exit_of(events)["stopped"], "whole ran longer than 0.5 s")
         self.assertEqual(self.verdicts(events), [("whole", "inprogress"), ("whole", "fail")])
 
+    def test_stopped_and_content(self):
+        """Many programs exit with 0 on TERM: that is no success of a command that had to be stopped."""
+        for option, why in (("--timeout", "it ran longer than 1 s"), ("--idle-timeout", "no output for 1 s")):
+            events = self.execute("--as-test", "whole", option, "1", "--", "sh", "-c",
+                                  "trap 'exit 0' TERM; while :; do sleep 0.1; done", status=128 + signal.SIGTERM)
+            self.assertEqual(self.exit_of(events)["stopped"], why)
+            self.assertEqual(self.verdicts(events), [("whole", "inprogress"), ("whole", "fail")])
+            self.assertIn(why.encode(), self.output(events, "muxd"))
+
     def test_a_stack_first(self):
         events = self.python("time.sleep(1000)", "--test-timeout", "0.5", "--on-hang", "SIGABRT",
                              env={"PYTHONFAULTHANDLER": "1"}, status=128 + signal.SIGABRT)

@@ -226,9 +226,10 @@ static void start_command(struct exec *exec) {
         cut_off(exec, left);
 }
 
+/* Many programs exit with 0 on TERM: one that had to be stopped has not done what it was to do. */
 static bool command_succeeded(const struct exec *exec) {
     const struct slot *slot = &exec->slot;
-    return slot_has_started(slot) && slot->end.exited && slot->end.status == 0;
+    return slot_has_started(slot) && slot->end.exited && slot->end.status == 0 && !*slot->why;
 }
 
 /* Of the test that the command is. False: not now. */
@@ -426,6 +427,8 @@ static int exit_status(const struct exec *exec) {
         return EXIT_SIGNAL + end->signal;
     if (end->status)
         return end->status;
+    if (*exec->slot.why)
+        return EXIT_SIGNAL + SIGTERM;
     if (!station_all_sent(&exec->station))
         return EXIT_NOT_ALL_SENT;
     return tests_status(exec);

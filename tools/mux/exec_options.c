@@ -36,9 +36,9 @@ static const char outro[] =
     "one kills it at once.\n"
     "\n"
     "Exit codes: 0 the command returned 0, no test failed and at least one ran. Otherwise the\n"
-    "command's own if it is not 0, 128 + N if signal N ended it; 4 tests failed; 5 no test ran;\n"
-    "75 results did not reach ENDPOINT, or stdin ended (--to -); 126, 127 the command could not\n"
-    "be run, was not found; 2 wrong usage.\n";
+    "command's own if it is not 0, 128 + N if signal N ended it, 143 if it was stopped and\n"
+    "returned 0; 4 tests failed; 5 no test ran; 75 results did not reach ENDPOINT, or stdin\n"
+    "ended (--to -); 126, 127 the command could not be run, was not found; 2 wrong usage.\n";
 
 static bool wrong(const struct option_row *row, const char *value, const char *why) {
     text_complain("mux exec: --%s %s: %s", row->name, value, why);
