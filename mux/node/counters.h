@@ -36,7 +36,7 @@
     X(forwarded_packets, COUNTER, "packets", "packets queued for the upstream")                    \
     X(forwarded_bytes, COUNTER, "bytes", "bytes queued for the upstream")                          \
     X(body_bytes_copied, COUNTER, "bytes", "bytes copied on the way up")                           \
-    X(body_bytes_referenced, COUNTER, "bytes", "bytes sent up from where they lay: a receive buffer or a slot")       \
+    X(body_bytes_referenced, COUNTER, "bytes", "bytes sent up from a receive buffer or a slot")    \
     X(sent_bytes, COUNTER, "bytes", "bytes of packets that the upstream's kernel took whole")      \
     X(resent_packets, COUNTER, "packets", "packets begun on a lost upstream and sent again whole") \
     X(unsent_bytes, COUNTER, "bytes", "bytes that were not sent up when the node ended")           \
