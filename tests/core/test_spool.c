@@ -84,6 +84,16 @@ static void expect_record(const struct mux_spool_item *item, const struct file *
     assert_int_equal(item->content.len, file->record[i].content_len_bytes);
 }
 
+/* The next records are those from `first` on. */
+static void expect_records(struct mux_spool_reader *reader, const struct file *file,
+                           struct random *random, unsigned first, unsigned end) {
+    struct mux_spool_item item;
+    for (unsigned i = first; i < end; i++) {
+        assert_int_equal(find(reader, file, random, &item), MUX_SPOOL_RECORD);
+        expect_record(&item, file, i);
+    }
+}
+
 static void whole(void **state) {
     (void)state;
     for (uint64_t seed = 0; seed < SEEDS; seed++) {
@@ -93,10 +103,7 @@ static void whole(void **state) {
         struct mux_spool_item item;
         make(&file, &random);
         start(&reader, &file);
-        for (unsigned i = 0; i < file.count; i++) {
-            assert_int_equal(find(&reader, &file, &random, &item), MUX_SPOOL_RECORD);
-            expect_record(&item, &file, i);
-        }
+        expect_records(&reader, &file, &random, 0, file.count);
         for (unsigned again = 0; again < 2; again++)
             assert_int_equal(find(&reader, &file, &random, &item), MUX_SPOOL_END);
     }
@@ -114,8 +121,7 @@ static void torn(void **state) {
         unsigned last = file.count - 1;
         file.len = file.at[last] + 1 + random_below(&random, file.len - file.at[last] - 1);
         start(&reader, &file);
-        for (unsigned i = 0; i < last; i++)
-            assert_int_equal(find(&reader, &file, &random, &item), MUX_SPOOL_RECORD);
+        expect_records(&reader, &file, &random, 0, last);
         assert_int_equal(find(&reader, &file, &random, &item), MUX_SPOOL_TORN);
         assert_true(item.cut_at == file.at[last]);
     }
@@ -138,19 +144,15 @@ static void flipped(void **state) {
         bool is_last_head = k + 1 == file.count && at < MUX_SPOOL_RECORD_HEAD_BYTES;
         file.bytes[file.at[k] + at] ^= (uint8_t)(1U << random_below(&random, 8));
         start(&reader, &file);
-        for (unsigned i = 0; i < file.count; i++) {
-            enum mux_spool_found found = find(&reader, &file, &random, &item);
-            if (i != k) {
-                assert_int_equal(found, MUX_SPOOL_RECORD);
-                expect_record(&item, &file, i);
-            } else if (!is_last_head) {
-                assert_int_equal(found, MUX_SPOOL_HOLE);
-                assert_true(item.from == file.record[k].offset);
-                assert_true(item.to == item.from + file.record[k].content_len_bytes);
-            } else {
-                assert_int_equal(found, MUX_SPOOL_TORN);
-                assert_true(item.cut_at == file.at[k]);
-            }
+        expect_records(&reader, &file, &random, 0, k);
+        if (is_last_head) {
+            assert_int_equal(find(&reader, &file, &random, &item), MUX_SPOOL_TORN);
+            assert_true(item.cut_at == file.at[k]);
+        } else {
+            assert_int_equal(find(&reader, &file, &random, &item), MUX_SPOOL_HOLE);
+            assert_true(item.from == file.record[k].offset);
+            assert_true(item.to == item.from + file.record[k].content_len_bytes);
+            expect_records(&reader, &file, &random, k + 1, file.count);
         }
         assert_int_equal(find(&reader, &file, &random, &item),
                          is_last_head ? MUX_SPOOL_TORN : MUX_SPOOL_END);
@@ -173,8 +175,7 @@ static void missing(void **state) {
         memmove(file.bytes + file.at[k], file.bytes + file.at[k + 1], file.len - file.at[k + 1]);
         file.len -= size;
         start(&reader, &file);
-        for (unsigned i = 0; i < k; i++)
-            assert_int_equal(find(&reader, &file, &random, &item), MUX_SPOOL_RECORD);
+        expect_records(&reader, &file, &random, 0, k);
         assert_int_equal(find(&reader, &file, &random, &item), MUX_SPOOL_HOLE);
         assert_true(item.from == file.record[k].offset && item.to == file.record[k + 1].offset);
         for (unsigned i = k + 1; i < file.count; i++) {

@@ -7,9 +7,9 @@
 #include "tools/store/check.h"
 #include "tools/store/indexer.h"
 #include "tools/store/query.h"
+#include "tools/store/store_internal.h"
 
 #include <fcntl.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -125,8 +125,7 @@ static void assert_same_rows(struct store *store, const char *columns, const cha
                  "SELECT count(*) FROM (SELECT %s FROM %s WHERE run=%d EXCEPT SELECT %s FROM %s "
                  "WHERE run=%d)",
                  columns, table, first, columns, table, 3 - first);
-        assert_int_equal(sqlite3_prepare_v2(store_database(store), sql, -1, &statement, NULL),
-                         SQLITE_OK);
+        assert_int_equal(sqlite3_prepare_v2(store->database, sql, -1, &statement, NULL), SQLITE_OK);
         assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
         assert_int_equal(sqlite3_column_int(statement, 0), 0);
         sqlite3_finalize(statement);

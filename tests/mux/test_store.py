@@ -1,4 +1,5 @@
 """The store: mux load and what it shows; killed in the middle, on a full disk, damaged, of a newer version."""
+import datetime
 import json
 import shutil
 import signal
@@ -17,6 +18,14 @@ def run_stream(tests, **statuses):
                            mime_type="text/plain;charset=utf8") +
                     packet(test_id="t%d" % i, test_status=statuses.get("t%d" % i, "success"))
                     for i in range(tests))
+
+
+def timed(test, seconds):
+    """A test that passes after so long."""
+    begun = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
+    ended = begun + datetime.timedelta(seconds=seconds)
+    return (packet(test_id=test, test_status="inprogress", timestamp=begun) +
+            packet(test_id=test, test_status="success", timestamp=ended))
 
 
 class Store(Case):
@@ -83,10 +92,7 @@ class Store(Case):
         self.wrong(["show", "--attachment", "core"], "cannot be read to its end")
 
     def test_slowest(self):
-        def timed(i, seconds):
-            begun = 1700000000
-            return StreamTimes.packets("t%d" % i, begun, begun + seconds)
-        self.load(b"".join(timed(i, i * 0.5) for i in range(6)))
+        self.load(b"".join(timed("t%d" % i, i * 0.5) for i in range(6)))
         self.assertEqual([(row["test_id"], row["took_s"]) for row in self.objects("slowest")],
                          [("t5", 2.5), ("t4", 2.0), ("t3", 1.5), ("t2", 1.0)])
 
@@ -274,17 +280,6 @@ class Store(Case):
         subprocess.run(["mount", "-o", "remount,size=20m", self.store], check=True)
         self.assertEqual(self.lines("store", "check"), ["the store is sound"])
         self.assertLess(before, self.stored())
-
-
-class StreamTimes:
-    @staticmethod
-    def packets(test, begun, ended):
-        from datetime import datetime, timezone
-
-        def at(seconds):
-            return datetime.fromtimestamp(seconds, timezone.utc)
-        return (packet(test_id=test, test_status="inprogress", timestamp=at(begun)) +
-                packet(test_id=test, test_status="success", timestamp=at(ended)))
 
 
 if __name__ == "__main__":

@@ -41,10 +41,9 @@ struct hang {
  * False: neither, HANG_EXPECTED was.
  */
 bool hang_parse(const char *text, int *signal, const char **command);
-#define HANG_EXPECTED                                                                        \
-    "expected a signal's name, such as ABRT or SIGUSR1, or a command, such as 'gdb -p $PID " \
-    "-batch "                                                                                \
-    "-ex bt'"
+#define HANG_EXPECTED                                                   \
+    "expected a signal's name, such as ABRT or SIGUSR1, or a command, " \
+    "such as 'gdb -p $PID -batch -ex bt'"
 
 /* False with *failure: it was not started. */
 bool hang_start(struct hang *hang, const struct hang_config *config,

@@ -19,10 +19,8 @@
 static const char intro[] =
     "usage: mux store [OPTION...] check|rebuild|prune|export [RUN]\n"
     "\n"
-    "check reads the whole index, and says whether it is sound and belongs to the runs' files. "
-    "What a "
-    "mux\n"
-    "that was killed has left out of the index is read first.\n"
+    "check reads the whole index, and says whether it is sound and belongs to the runs' files.\n"
+    "What a mux that was killed has left out of the index is read first.\n"
     "rebuild makes a new index from these files; the old one is kept as index.sqlite.old.\n"
     "prune removes runs that are more, larger or older than one of its options allows.\n"
     "export writes a run's stream (default: the last one's) to stdout, as it was taken.\n"

@@ -45,14 +45,8 @@ struct store_indexer {
     bool is_over;
     unsigned rows;                      /* of the batch */
     uint64_t counts[STATUSES], damages; /* of the batch */
-    uint64_t results;                   /* committed */
-    uint64_t pending;                   /* results of the batch */
     uint8_t *store_bytes, *read_bytes;
 };
-
-uint64_t store_indexer_results(const struct store_indexer *indexer) {
-    return indexer->results;
-}
 
 static bool failed(const struct store_indexer *indexer, const char *operation,
                    char why[STORE_WHY_BYTES]) {
@@ -197,9 +191,8 @@ static bool commit(struct store_indexer *indexer, char why[STORE_WHY_BYTES]) {
         return false;
     indexer->in_batch = false;
     indexer->known = indexer->at;
-    indexer->results += indexer->pending;
     indexer->rows = 0;
-    indexer->damages = indexer->pending = 0;
+    indexer->damages = 0;
     return true;
 }
 
@@ -246,7 +239,6 @@ static bool add_result(struct store_indexer *indexer, const struct open_test *te
     bind_time(statement, 6, test->begun_us);
     bind_time(statement, 7, has_times ? ended_us - test->begun_us : OPEN_TEST_NO_TIME);
     indexer->counts[status]++;
-    indexer->pending++;
     indexer->rows++;
     return step(indexer, SQL_RESULT, "add a result", why);
 }

@@ -27,9 +27,6 @@ bool store_indexer_read(struct store_indexer *indexer, char why[STORE_WHY_BYTES]
 /* The run is over: reads the rest, and stores tests that have not ended as such. */
 bool store_indexer_finish(struct store_indexer *indexer, char why[STORE_WHY_BYTES]);
 
-/* Results that it has committed. */
-uint64_t store_indexer_results(const struct store_indexer *indexer);
-
 /* NULL is fine. */
 void store_indexer_free(struct store_indexer *indexer);
 

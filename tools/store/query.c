@@ -55,7 +55,6 @@ static void take_run(sqlite3_stmt *statement, int column, struct store_run *run)
 /* ---- runs ---- */
 
 struct runs_asked {
-    struct store *store;
     sqlite3_stmt *counts;
     store_run_seen *seen;
     void *user;
@@ -93,7 +92,7 @@ bool store_runs(struct store *store, int64_t run, unsigned most, store_run_seen 
     sqlite3_bind_int64(statement, 1, run);
     sqlite3_bind_int64(statement, 2, most);
     struct runs_asked asked = {
-        store, prepared(store, "SELECT status, n FROM run_counts WHERE run=?1", why), seen, user};
+        prepared(store, "SELECT status, n FROM run_counts WHERE run=?1", why), seen, user};
     bool is_fine = each(store, statement, run_row, &asked, why) && asked.counts;
     sqlite3_finalize(asked.counts);
     return is_fine;

@@ -45,10 +45,6 @@ static const char schema[] =
 static const char settings[] = "PRAGMA synchronous=NORMAL; PRAGMA cache_size=-65536;"
                                "PRAGMA journal_size_limit=16777216; PRAGMA foreign_keys=OFF;";
 
-sqlite3 *store_database(const struct store *store) {
-    return store->database;
-}
-
 bool store_say(char why[STORE_WHY_BYTES], const char *what, const char *path, const char *reason) {
     snprintf(why, STORE_WHY_BYTES, "%s %.256s: %s", what, path, reason);
     return false;

@@ -23,7 +23,6 @@
 #define STORE_FOLDER ".mux"
 
 struct store;
-struct sqlite3;
 
 enum store_access {
     STORE_READ,
@@ -74,8 +73,5 @@ bool store_rebuild(const char *folder, char why[STORE_WHY_BYTES]);
 
 /* Says what SQLite said. Returns false. */
 bool store_failed(const struct store *store, const char *operation, char why[STORE_WHY_BYTES]);
-
-/* For this folder's other files. */
-struct sqlite3 *store_database(const struct store *store);
 
 #endif
