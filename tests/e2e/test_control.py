@@ -417,7 +417,6 @@ class Control(Case):
         asker = self.asker()
         self.wait_answer(asker, "status", lambda answer: answer["upstream"]["sending_s"] > 1)
         muxd.signal()
-        # the kernel takes some of it now and then: for that moment nobody holds muxd up
         status = self.wait_answer(asker, "status", lambda answer:
                                   answer["phase"] != "running" and answer["held_up_by"])
         self.assertGreater(status["upstream"]["pending_bytes"], 0)

@@ -121,16 +121,23 @@ static void print_links_in_short(const json_t *links) {
     putchar('\n');
 }
 
+static void print_holder(const json_t *by) {
+    char who[TEXT_BYTES], links[32];
+    double count = number_of(by, "links");
+    fit(string_of(by, "who"), COLUMN_MOST, who);
+    count_text(count, links);
+    if (count == 0)
+        printf("held up: the end by %s: %s\n", who, string_of(by, "why"));
+    else
+        printf("held up: %s %s by %s: %s\n", links, count == 1 ? "link" : "links", who,
+               string_of(by, "why"));
+}
+
 static void print_held_up(const json_t *held_up) {
     size_t i;
     json_t *by;
-    json_array_foreach(held_up, i, by) {
-        char who[TEXT_BYTES], links[32];
-        fit(string_of(by, "who"), COLUMN_MOST, who);
-        count_text(number_of(by, "links"), links);
-        printf("held up: %s %s by %s: %s\n", links, number_of(by, "links") == 1 ? "link" : "links",
-               who, string_of(by, "why"));
-    }
+    json_array_foreach(held_up, i, by)
+        print_holder(by);
     if (json_array_size(held_up) == 0)
         puts("held up: nothing");
 }

@@ -206,9 +206,14 @@ static void put_holder(struct json *json, const char *who, const char *why, unsi
     json_put_close(json, '}');
 }
 
+/* A node that ends without links still waits for what it has to be taken. */
+static bool upstream_holds_end_up(const struct node *node) {
+    return node->phase > NODE_RUNNING && mux_upstream_pending_bytes(node->mux) > 0;
+}
+
 /*
- * What keeps links from going on, and how many of them. A slot that no link holds is that of a
- * packet on its way up.
+ * What keeps links, or the end, from going on, and how many links. A slot that no link holds is
+ * that of a packet on its way up.
  */
 static void put_held_up(struct json *json, const struct control_tally *tally,
                         const struct node *node, uint64_t now_ns) {
@@ -220,7 +225,7 @@ static void put_held_up(struct json *json, const struct control_tally *tally,
     node_upstream_status(node, now_ns, &status);
     json_put_key(json, "held_up_by");
     json_put_open(json, '[');
-    if (for_upstream)
+    if (for_upstream || upstream_holds_end_up(node))
         put_holder(json, "upstream", status.why_slow, for_upstream);
     if (tally->waiting[MUX_WAIT_SINK])
         put_holder(json, "sink", "it takes nothing now", tally->waiting[MUX_WAIT_SINK]);
