@@ -3,8 +3,8 @@
 #include "tests/unit/random.h"
 
 #include "tools/agent/parts.h"
-#include "tools/agent/want.h"
 #include "tools/node/order.h"
+#include "tools/node/want.h"
 
 #include <stdio.h>
 

@@ -8,8 +8,8 @@
 #include "tests/fuzz/fuzz.h"
 
 #include "tools/agent/parts.h"
-#include "tools/agent/want.h"
 #include "tools/node/order.h"
+#include "tools/node/want.h"
 
 #include <stdlib.h>
 

@@ -26,7 +26,7 @@ static bool write_ids(struct agent *agent, struct agent_slot *slot, const struct
     *failure = (struct transport_failure){.error = ENOMEM, .operation = "write the ids"};
     if (!job->has_ids || job->ids_as == JOB_IDS_LIST)
         return true;
-    if (asprintf(&slot->ids_path, "%s/" FOLDER_FILE_PREFIX "%u", agent->folder.path,
+    if (asprintf(&slot->ids_path, "%s/" FOLDER_FILE_PREFIX "ids.%u", agent->folder.path,
                  agent->files++) < 0) {
         slot->ids_path = NULL;
         return false;
@@ -291,7 +291,7 @@ static bool make_slots(struct agent *agent) {
 /* Ids may be secret. */
 static bool make_folder(struct agent *agent) {
     char why[FOLDER_WHY_BYTES];
-    if (!folder_make(&agent->folder, why)) {
+    if (!folder_make(&agent->folder, "agent", why)) {
         node_log(agent->config.node, "%s", why);
         return false;
     }

@@ -7,11 +7,11 @@
 #ifndef TOOLS_AGENT_AGENT_H
 #define TOOLS_AGENT_AGENT_H
 
-#include "tools/agent/folder.h"
 #include "tools/agent/keeper.h"
 #include "tools/agent/parts.h"
-#include "tools/agent/want.h"
+#include "tools/base/folder.h"
 #include "tools/node/order.h"
+#include "tools/node/want.h"
 
 /* Each needs a few descriptors and processes. */
 #define AGENT_SLOTS_MAX MESSAGE_SLOTS_MAX

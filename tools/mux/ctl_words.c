@@ -136,8 +136,9 @@ static void print_holder(const json_t *by) {
 static void print_held_up(const json_t *held_up) {
     size_t i;
     json_t *by;
-    json_array_foreach(held_up, i, by)
+    json_array_foreach(held_up, i, by) {
         print_holder(by);
+    }
     if (json_array_size(held_up) == 0)
         puts("held up: nothing");
 }

@@ -1,4 +1,4 @@
-#include "tools/agent/folder.h"
+#include "tools/base/folder.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -10,8 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define NAME_PREFIX "mux-agent-"
-#define NAME_PATTERN NAME_PREFIX "XXXXXX"
+/* Behind "mux-KIND-". */
+#define NAME_DRAWN "XXXXXX"
 
 static bool is_prefix(const char *prefix, const char *name) {
     return strncmp(name, prefix, strlen(prefix)) == 0;
@@ -26,7 +26,11 @@ static const char *place(void) {
     return given && *given ? given : "/tmp";
 }
 
-/* Another agent may have taken it for a dead one's before it was locked: then it is gone. */
+static void name_prefix(const struct folder *folder, char *prefix, size_t prefix_bytes) {
+    snprintf(prefix, prefix_bytes, "mux-%s-", folder->kind);
+}
+
+/* Another process may have taken it for a dead one's before it was locked: then it is gone. */
 static bool lock(struct folder *folder) {
     struct stat st;
     folder->lock = open(folder->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -39,12 +43,15 @@ static bool lock(struct folder *folder) {
     return false;
 }
 
-bool folder_make(struct folder *folder, char *why) {
+bool folder_make(struct folder *folder, const char *kind, char *why) {
     enum { TRIES = 8 };
+    char prefix[FOLDER_KIND_BYTES + 8];
     folder->lock = -1;
+    snprintf(folder->kind, sizeof folder->kind, "%s", kind);
+    name_prefix(folder, prefix, sizeof prefix);
     errno = ENAMETOOLONG;
     for (int i = 0; i < TRIES; i++) {
-        int len = snprintf(folder->path, sizeof folder->path, "%s/%s", place(), NAME_PATTERN);
+        int len = snprintf(folder->path, sizeof folder->path, "%s/%s" NAME_DRAWN, place(), prefix);
         if (len >= (int)sizeof folder->path || !mkdtemp(folder->path))
             break;
         if (lock(folder))
@@ -54,18 +61,6 @@ bool folder_make(struct folder *folder, char *why) {
              FOLDER_PATH_BYTES, place(), strerror(errno));
     return false;
 }
-
-void folder_remove(struct folder *folder) {
-    if (folder->lock < 0)
-        return;
-    rmdir(folder->path);
-    close(folder->lock);
-    folder->lock = -1;
-}
-
-/*
- * ---- those of the dead ----
- */
 
 /* Not what a name in it leads to, and no folder. */
 static void empty(int fd) {
@@ -78,7 +73,20 @@ static void empty(int fd) {
         closedir(entries);
 }
 
-/* This user's, nobody else's, and of no agent that lives. */
+void folder_remove(struct folder *folder) {
+    if (folder->lock < 0)
+        return;
+    empty(folder->lock);
+    rmdir(folder->path);
+    close(folder->lock);
+    folder->lock = -1;
+}
+
+/*
+ * ---- those of the dead ----
+ */
+
+/* This user's, nobody else's, and of no process that lives. */
 static bool is_left(int fd) {
     struct stat st;
     return fstat(fd, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid() &&
@@ -100,12 +108,14 @@ static bool clear(int parent, const char *name) {
 
 unsigned folder_clear_left(const struct folder *folder) {
     const char *own = strrchr(folder->path, '/') + 1;
+    char prefix[FOLDER_KIND_BYTES + 8];
     unsigned count = 0;
+    name_prefix(folder, prefix, sizeof prefix);
     DIR *entries = opendir(place());
     struct dirent *entry;
     while (entries && (entry = readdir(entries)))
-        if (is_prefix(NAME_PREFIX, entry->d_name) &&
-            strlen(entry->d_name) == strlen(NAME_PATTERN) && strcmp(entry->d_name, own) != 0)
+        if (is_prefix(prefix, entry->d_name) && strlen(entry->d_name) == strlen(own) &&
+            strcmp(entry->d_name, own) != 0)
             count += clear(dirfd(entries), entry->d_name);
     if (entries)
         closedir(entries);

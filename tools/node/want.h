@@ -2,8 +2,8 @@
  * What an agent wants: a packet with file "muxd.want", whose content is a JSON object
  * (docs/protocol.md). Pure: no I/O. Any bytes are read, or refused in words.
  */
-#ifndef TOOLS_AGENT_WANT_H
-#define TOOLS_AGENT_WANT_H
+#ifndef TOOLS_NODE_WANT_H
+#define TOOLS_NODE_WANT_H
 
 #include "mux/packet/packet.h"
 #include "tools/node/read.h"

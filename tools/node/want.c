@@ -1,4 +1,4 @@
-#include "tools/agent/want.h"
+#include "tools/node/want.h"
 #include "tools/node/write.h"
 
 #include <stdio.h>
