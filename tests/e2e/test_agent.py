@@ -364,7 +364,7 @@ class Agents(Case):
         precious = os.path.join(place, "precious")
         for folder in (precious, os.path.join(place, "mux-agent-shared"), os.path.join(place, "mux-agent-aaaaaab")):
             os.mkdir(folder, 0o755)
-            open(os.path.join(folder, "ids.0"), "w").close()
+            open(os.path.join(folder, "mux.ids.0"), "w").close()
         os.chmod(precious, 0o700)
         os.symlink(precious, os.path.join(place, "mux-agent-linked"))
         kept = set(os.listdir(place))
@@ -379,8 +379,8 @@ class Agents(Case):
         killed, route, left = start()
         self.driver.job(route, "j", ["sleep", "1000"], ids=["secret"])
         self.driver.answer("j", "begun")
-        os.symlink(precious, os.path.join(place, *left, "ids.x"))
-        self.assertIn("ids.0", os.listdir(os.path.join(place, *left)))
+        os.symlink(precious, os.path.join(place, *left, "mux.ids.x"))
+        self.assertIn("mux.ids.0", os.listdir(os.path.join(place, *left)))
         killed.process.kill()
         killed.process.wait()
         next_one, _, _ = start()
@@ -391,7 +391,7 @@ class Agents(Case):
             agent.process.terminate()
             self.assertEqual(agent.process.wait(PATIENCE), 0, agent.log())
         self.assertEqual(set(os.listdir(place)), kept)
-        self.assertEqual(os.listdir(precious), ["ids.0"])
+        self.assertEqual(os.listdir(precious), ["mux.ids.0"])
 
     def test_an_environment_over_the_limit(self):
         """One string, or all together: refused in words, the slot is free, the next job runs."""
