@@ -18,10 +18,12 @@ struct option_table;
 
 struct option_row {
     const char *name;     /* without "--" */
-    const char *argument; /* how --help names its value; NULL: it takes none */
+    const char *argument; /* how --help names its value; NULL: it takes none; "[=SEED]": it may be
+                             left out, and is NULL then */
     const char *preset;   /* the default, as on a command line; NULL: none */
     const char *group;    /* the heading of this row and of those behind it; NULL: as before */
     const char *help;     /* a clause; option_print_help() breaks lines and adds the default */
+    char letter;          /* that stands for it, too: -n; 0: none */
 
     /* Takes the value (NULL without argument). False after a sentence on stderr: it is wrong. */
     bool (*set)(const struct option_row *row, void *target, const char *value);
@@ -39,7 +41,7 @@ struct option_table {
     size_t count;
 };
 
-#define OPTION_ROWS_MAX 64
+#define OPTION_ROWS_MAX 80
 
 /*
  * Hands every default, then every option that is given, to its row's set() with `target`. Returns

@@ -73,7 +73,7 @@ static const struct option *given_a_value(const char *word, const struct option 
 }
 
 /* The word that was read as options of one letter. */
-static const char *letters(char **argv) {
+static const char *word_of_letters(char **argv) {
     const char *word = argv[optind - 1];
     return word[0] == '-' && word[1] != '-' && strchr(word, optopt) ? word : argv[optind];
 }
@@ -99,14 +99,15 @@ static void complain(const char *program, int id, char **argv, const struct opti
     else if (option)
         text_complain("%s: option '--%s' takes no value", program, option->name);
     else if (optopt)
-        complain_letters(program, letters(argv), options);
+        complain_letters(program, word_of_letters(argv), options);
     else
         complain_unknown(program, word, options);
 }
 
-int usage_next_option(const char *program, int argc, char **argv, const struct option *options) {
+int usage_next_option(const char *program, int argc, char **argv, const char *letters,
+                      const struct option *options) {
     opterr = 0;
-    int id = getopt_long(argc, argv, ":", options, NULL);
+    int id = getopt_long(argc, argv, letters, options, NULL);
     if (id != ':' && id != '?')
         return id;
     complain(program, id, argv, options);

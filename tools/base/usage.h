@@ -8,10 +8,12 @@
 struct option;
 
 /*
- * getopt_long() with long options only, and with messages of our own. Returns the option's val, -1
- * when there are no more, or '?' after a sentence on stderr that begins with `program`.
+ * getopt_long() with messages of our own. `letters`: ":" and those that stand for an option, as
+ * getopt() has them. Returns the option's val or letter, -1 when there are no more, or '?' after a
+ * sentence on stderr that begins with `program`.
  */
-int usage_next_option(const char *program, int argc, char **argv, const struct option *options);
+int usage_next_option(const char *program, int argc, char **argv, const char *letters,
+                      const struct option *options);
 
 /*
  * The name of names[0..count) that was most likely meant by `word`: one that begins with it, or
