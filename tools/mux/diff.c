@@ -40,11 +40,6 @@ static const struct option_row rows[] = {
 static const struct option_table options = {"mux diff", NULL, intro,
                                             outro,      rows, sizeof rows / sizeof *rows};
 
-static bool is_bad(enum mux_status status) {
-    return status == MUX_STATUS_FAIL || status == MUX_STATUS_UXSUCCESS ||
-           status == MUX_STATUS_INPROGRESS;
-}
-
 static bool is_slower(const struct store_change_row *row) {
     return row->took_before_us != STORE_NO_TIME && row->took_after_us != STORE_NO_TIME &&
            row->took_after_us >= 2 * row->took_before_us &&
@@ -53,9 +48,9 @@ static bool is_slower(const struct store_change_row *row) {
 
 /* NULL: nothing that is worth a line. */
 static const char *change_of(const struct store_change_row *row) {
-    if (is_bad(row->after) && !is_bad(row->before))
+    if (store_is_bad(row->after) && !store_is_bad(row->before))
         return "FAIL";
-    if (is_bad(row->before) && row->after != MUX_STATUS_NONE && !is_bad(row->after))
+    if (store_is_bad(row->before) && row->after != MUX_STATUS_NONE && !store_is_bad(row->after))
         return "fixed";
     if (row->before == MUX_STATUS_NONE)
         return "new";

@@ -12,9 +12,16 @@ uint64_t store_run_tests(const struct store_run_row *row) {
     return sum;
 }
 
+bool store_is_bad(enum mux_status status) {
+    return status == MUX_STATUS_FAIL || status == MUX_STATUS_UXSUCCESS ||
+           status == MUX_STATUS_INPROGRESS;
+}
+
 uint64_t store_run_bad(const struct store_run_row *row) {
-    return row->counts[MUX_STATUS_FAIL] + row->counts[MUX_STATUS_UXSUCCESS] +
-           row->counts[MUX_STATUS_INPROGRESS];
+    uint64_t sum = 0;
+    for (int status = 0; status < STORE_STATUSES; status++)
+        sum += store_is_bad((enum mux_status)status) ? row->counts[status] : 0;
+    return sum;
 }
 
 static sqlite3_stmt *prepared(struct store *store, const char *sql, char why[STORE_WHY_BYTES]) {
@@ -115,6 +122,9 @@ static const char *const results_sql[] = {
                       " WHERE r.run=?1 AND r.took_us>=1000000 ORDER BY r.took_us DESC LIMIT ?2",
     [STORE_ALL] = "SELECT " RESULT_COLUMNS " FROM results r" RESULT_NAMES
                   " WHERE r.run=?1 ORDER BY t.name, r.id LIMIT ?2",
+    /* Without a time the order of the stream counts, in which a route's packets keep theirs. */
+    [STORE_BY_SLOT] = "SELECT " RESULT_COLUMNS " FROM results r" RESULT_NAMES
+                      " WHERE r.run=?1 ORDER BY o.name, r.begun_us, r.id LIMIT ?2",
 };
 
 struct results_asked {

@@ -22,7 +22,9 @@ struct store_run_row {
     uint64_t damages;
 };
 
-/* Of tests that have failed, in any way, or have begun and not ended. */
+/* A result that is no good: it failed, passed against expectation, or did not end. */
+bool store_is_bad(enum mux_status status);
+
 uint64_t store_run_bad(const struct store_run_row *row);
 uint64_t store_run_tests(const struct store_run_row *row);
 
@@ -50,6 +52,7 @@ enum store_which {
     STORE_FAILURES, /* as they came */
     STORE_SLOWEST,  /* that took a second or more; the slowest first */
     STORE_ALL,      /* by name */
+    STORE_BY_SLOT,  /* route by route, each in the order in which its tests began: the jobs */
 };
 
 typedef bool store_run_seen(void *user, const struct store_run_row *row);
