@@ -1,3 +1,4 @@
+/* Answers to jobs, written and read. */
 #include "tools/node/answer.h"
 #include "tools/node/write.h"
 
@@ -13,14 +14,15 @@ static void put_fate(struct json *json, const struct answer *answer) {
     json_put_member_text(json, "signal_name", sigabbrev_np(answer->signal));
 }
 
+static const char *const names[] = {
+    [ANSWER_BEGUN] = "begun",
+    [ANSWER_ENDED] = "ended",
+    [ANSWER_REFUSED] = "refused",
+    [ANSWER_REPEATED] = "repeated",
+};
+
 void answer_put(struct answer_message *message, const struct answer *answer,
                 struct mux_packet *packet) {
-    static const char *const names[] = {
-        [ANSWER_BEGUN] = "begun",
-        [ANSWER_ENDED] = "ended",
-        [ANSWER_REFUSED] = "refused",
-        [ANSWER_REPEATED] = "repeated",
-    };
     struct json json;
     write_begin(&json, message->content, sizeof message->content);
     json_put_member_text(&json, "run", answer->run);
@@ -34,4 +36,55 @@ void answer_put(struct answer_message *message, const struct answer *answer,
         json_put_member_text(&json, "why", answer->why);
     write_end(&json, MESSAGE_JOB_FILE, packet);
     packet->route = answer->slot ? mux_span_text(answer->slot) : mux_span(NULL, 0);
+}
+
+/*
+ * ---- reading ----
+ */
+
+static bool take_state(const json_t *tree, enum answer_state *state, char *why) {
+    const char *text = json_string_value(json_object_get(tree, "state"));
+    for (unsigned i = 0; text && i < sizeof names / sizeof *names; i++)
+        if (strcmp(text, names[i]) == 0) {
+            *state = (enum answer_state)i;
+            return true;
+        }
+    return read_wrong(why, "\"state\": expected begun, ended, refused or repeated");
+}
+
+/* NULL is fine where it may be missing. */
+static bool take_text(const json_t *tree, const char *key, const char **text, char *why) {
+    const json_t *value = json_object_get(tree, key);
+    *text = json_string_value(value);
+    return !value || *text || read_wrong(why, "\"%s\": expected a text", key);
+}
+
+static bool take_fate(const json_t *tree, struct answer *answer, char *why) {
+    const json_t *status = json_object_get(tree, "status");
+    const json_t *signal = json_object_get(tree, "signal");
+    enum { STATUS_MOST = 255 };
+    answer->status = -1;
+    if (answer->state != ANSWER_ENDED)
+        return true;
+    json_int_t value = json_integer_value(status ? status : signal);
+    if (!json_is_integer(status ? status : signal) || value < 0 || value > STATUS_MOST)
+        return read_wrong(why, "expected \"status\" or \"signal\", 0 to 255");
+    if (status)
+        answer->status = (int)value;
+    else
+        answer->signal = (int)value;
+    return true;
+}
+
+static bool take_answer(const json_t *tree, struct answer *answer, char *why) {
+    return take_state(tree, &answer->state, why) && take_text(tree, "run", &answer->run, why) &&
+           take_text(tree, "job", &answer->name, why) &&
+           take_text(tree, "slot", &answer->slot, why) &&
+           take_text(tree, "why", &answer->why, why) && take_fate(tree, answer, why) &&
+           ((answer->run && answer->name) || read_wrong(why, "\"run\" and \"job\" are missing"));
+}
+
+bool answer_parse(struct mux_span text, struct answer *answer, json_t **tree, char *why) {
+    *answer = (struct answer){0};
+    return read_message(text, tree, why) && take_answer(*tree, answer, why);
 }

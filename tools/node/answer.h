@@ -40,4 +40,10 @@ struct answer {
 void answer_put(struct answer_message *message, const struct answer *answer,
                 struct mux_packet *packet);
 
+/*
+ * Strings lie in *tree, which the caller frees in both cases. False, and a sentence in `why`
+ * (READ_WHY_BYTES).
+ */
+bool answer_parse(struct mux_span text, struct answer *answer, json_t **tree, char *why);
+
 #endif

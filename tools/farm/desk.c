@@ -1,0 +1,384 @@
+#include "tools/farm/desk.h"
+
+#include "mux/hash.h"
+#include "mux/list.h"
+#include "tools/node/order.h"
+#include "tools/node/want.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A node on the way holds 64 KiB for a link that is slow to read. */
+#define PART_BYTES ((size_t)32 << 10)
+
+/* A job's name: a number. */
+#define NAME_BYTES 24
+
+struct desk_agent {
+    char route[DESK_AGENT_ROUTE_BYTES];
+    unsigned first_slot, slots;
+    uint64_t taken; /* as its last want said */
+    bool is_there;
+};
+
+struct desk_slot {
+    unsigned agent;
+    bool drains;
+};
+
+/* What is sent to a slot. */
+enum parcel_kind {
+    PARCEL_JOB,
+    PARCEL_INPUT,
+    PARCEL_ORDER,
+};
+
+struct parcel {
+    struct mux_list entry;
+    enum parcel_kind kind;
+    unsigned slot;
+    bool is_end; /* of the input */
+    char name[NAME_BYTES];
+    size_t len, at;
+    uint8_t bytes[];
+};
+
+struct desk {
+    struct desk_config config;
+    struct desk_agent *agents;
+    unsigned agent_count, agent_room;
+    struct desk_slot *slots;
+    unsigned slot_count, slot_room;
+    struct mux_list parcels;
+    unsigned last; /* the agent that was found last: most packets come in runs */
+};
+
+struct desk *desk_open(const struct desk_config *config) {
+    struct desk *desk = calloc(1, sizeof *desk);
+    if (!desk)
+        return NULL;
+    desk->config = *config;
+    mux_list_init(&desk->parcels);
+    return desk;
+}
+
+static void free_parcel(struct parcel *parcel) {
+    mux_list_remove(&parcel->entry);
+    free(parcel);
+}
+
+void desk_close(struct desk *desk) {
+    if (!desk)
+        return;
+    while (!mux_list_empty(&desk->parcels))
+        free_parcel(MUX_LIST_ITEM(desk->parcels.next, struct parcel, entry));
+    free(desk->agents);
+    free(desk->slots);
+    free(desk);
+}
+
+/*
+ * ---- who is there ----
+ */
+
+/* False: it is longer than any agent's. */
+static bool join_route(const char *segment, struct mux_span route,
+                       char out[DESK_AGENT_ROUTE_BYTES]) {
+    int len = snprintf(out, DESK_AGENT_ROUTE_BYTES, "%s%s%.*s", segment, route.len ? "/" : "",
+                       (int)route.len, route.len ? (const char *)route.data : "");
+    return len < DESK_AGENT_ROUTE_BYTES;
+}
+
+static bool is_at(const struct desk_agent *agent, const char *route) {
+    return agent->is_there && strcmp(agent->route, route) == 0;
+}
+
+static struct desk_agent *find_agent(struct desk *desk, const char *route) {
+    if (desk->last < desk->agent_count && is_at(&desk->agents[desk->last], route))
+        return &desk->agents[desk->last];
+    for (unsigned i = 0; i < desk->agent_count; i++)
+        if (is_at(&desk->agents[i], route)) {
+            desk->last = i;
+            return &desk->agents[i];
+        }
+    return NULL;
+}
+
+/* Memory for `more` items beside those that are there. */
+static bool reserve(void **items, unsigned *room, unsigned count, unsigned more, size_t bytes) {
+    unsigned wanted = *room ? *room : 16;
+    while (wanted < count + more)
+        wanted *= 2;
+    void *grown = wanted == *room ? *items : realloc(*items, wanted * bytes);
+    if (!grown)
+        return false;
+    *items = grown;
+    *room = wanted;
+    return true;
+}
+
+static struct desk_agent *add_agent(struct desk *desk, const char *route, unsigned slots) {
+    if (!reserve((void **)&desk->agents, &desk->agent_room, desk->agent_count, 1,
+                 sizeof *desk->agents) ||
+        !reserve((void **)&desk->slots, &desk->slot_room, desk->slot_count, slots,
+                 sizeof *desk->slots))
+        return NULL;
+    struct desk_agent *agent = &desk->agents[desk->agent_count];
+    *agent = (struct desk_agent){.first_slot = desk->slot_count, .slots = slots, .is_there = true};
+    snprintf(agent->route, sizeof agent->route, "%s", route);
+    for (unsigned i = 0; i < slots; i++)
+        desk->slots[desk->slot_count + i] = (struct desk_slot){.agent = desk->agent_count};
+    desk->agent_count++;
+    desk->slot_count += slots;
+    return agent;
+}
+
+/* What was to be sent to it goes nowhere. */
+static void drop_parcels(struct desk *desk, unsigned first, unsigned count) {
+    for (struct mux_list *at = desk->parcels.next, *next; at != &desk->parcels; at = next) {
+        struct parcel *parcel = MUX_LIST_ITEM(at, struct parcel, entry);
+        next = at->next;
+        if (parcel->slot - first < count)
+            free_parcel(parcel);
+    }
+}
+
+static void lose_agent(struct desk *desk, struct desk_agent *agent) {
+    unsigned first = agent->first_slot, count = agent->slots;
+    agent->is_there = false;
+    drop_parcels(desk, first, count);
+    for (unsigned i = 0; i < count; i++)
+        desk->config.events->slot_left(desk->config.user, first + i);
+}
+
+void desk_lose(struct desk *desk, const char *segment, struct mux_span route) {
+    char lost[DESK_AGENT_ROUTE_BYTES];
+    if (!join_route(segment, route, lost))
+        return;
+    size_t len = strlen(lost);
+    for (unsigned i = 0; i < desk->agent_count; i++) {
+        struct desk_agent *agent = &desk->agents[i];
+        if (agent->is_there && strncmp(agent->route, lost, len) == 0 &&
+            (agent->route[len] == '\0' || agent->route[len] == '/'))
+            lose_agent(desk, agent);
+    }
+}
+
+unsigned desk_slots(const struct desk *desk) {
+    return desk->slot_count;
+}
+
+void desk_slot_route(const struct desk *desk, unsigned slot, char route[DESK_SLOT_ROUTE_BYTES]) {
+    const struct desk_agent *agent = &desk->agents[desk->slots[slot].agent];
+    assert(slot < desk->slot_count);
+    snprintf(route, DESK_SLOT_ROUTE_BYTES, "%s/%u", agent->route, slot - agent->first_slot);
+}
+
+int desk_slot_of(const struct desk *desk, const char *segment, struct mux_span route) {
+    char text[DESK_SLOT_ROUTE_BYTES];
+    int len = snprintf(text, sizeof text, "%s/%.*s", segment, (int)route.len,
+                       route.len ? (const char *)route.data : "");
+    char *number = strrchr(text, '/'), *end;
+    if (len >= (int)sizeof text || number[1] < '0' || number[1] > '9')
+        return -1;
+    unsigned long slot = strtoul(number + 1, &end, 10);
+    *number = '\0';
+    const struct desk_agent *agent = find_agent((struct desk *)desk, text);
+    return agent && !*end && slot < agent->slots ? (int)(agent->first_slot + slot) : -1;
+}
+
+/*
+ * ---- what agents say ----
+ */
+
+static void tell_drains(struct desk *desk, const struct desk_agent *agent,
+                        const struct want *want) {
+    unsigned first = agent->first_slot, count = agent->slots;
+    for (unsigned i = 0; i < count; i++) {
+        struct desk_slot *slot = &desk->slots[first + i];
+        bool drains = want->draining || want->slot_drains[i];
+        if (drains == slot->drains)
+            continue;
+        slot->drains = drains;
+        desk->config.events->slot_drains(desk->config.user, first + i, drains);
+    }
+}
+
+/* An agent that has taken fewer jobs than before, or has other slots, is another process. */
+static bool is_another(const struct desk_agent *agent, const struct want *want) {
+    return want->taken < agent->taken || want->slots != agent->slots;
+}
+
+static void take_want(struct desk *desk, const char *route, struct mux_span text) {
+    char why[READ_WHY_BYTES];
+    struct want want;
+    if (!want_parse(text, &want, why) || want.slots > MESSAGE_SLOTS_MAX) {
+        node_log(desk->config.node, "%s: a want that cannot be read: %s", route, why);
+        return;
+    }
+    struct desk_agent *agent = find_agent(desk, route);
+    if (agent && is_another(agent, &want)) {
+        lose_agent(desk, agent);
+        agent = NULL;
+    }
+    bool is_new = !agent;
+    if (is_new && !(agent = add_agent(desk, route, (unsigned)want.slots))) {
+        node_log(desk->config.node, "%s: no memory for its slots: it gets no jobs", route);
+        return;
+    }
+    agent->taken = want.taken;
+    unsigned first = agent->first_slot, count = agent->slots;
+    tell_drains(desk, agent, &want);
+    for (unsigned i = 0; is_new && i < count; i++)
+        desk->config.events->slot_came(desk->config.user, first + i);
+}
+
+/* False: it is no number of ours. */
+static bool take_number(const char *text, uint64_t *number) {
+    char *end;
+    *number = strtoull(text, &end, 10);
+    return *text >= '0' && *text <= '9' && !*end;
+}
+
+/* A job that was refused has no slot in its answer: its route is the agent's. */
+static void take_answer(struct desk *desk, const char *segment, const struct mux_packet *packet) {
+    char why[READ_WHY_BYTES];
+    struct answer answer;
+    json_t *tree;
+    uint64_t job;
+    bool is_fine = answer_parse(packet->file_content, &answer, &tree, why);
+    int slot = desk_slot_of(desk, segment, packet->route);
+    if (!is_fine)
+        node_log(desk->config.node, "link %s: an answer to a job that cannot be read: %s", segment,
+                 why);
+    else if (strcmp(answer.run, desk->config.run) == 0 && take_number(answer.name, &job))
+        desk->config.events->answered(desk->config.user, slot < 0 ? UINT32_MAX : (unsigned)slot,
+                                      job, &answer);
+    json_decref(tree);
+}
+
+bool desk_take(struct desk *desk, const char *segment, const struct mux_packet *packet) {
+    char route[DESK_AGENT_ROUTE_BYTES];
+    if (!packet->file_name.data || packet->status != MUX_STATUS_NONE)
+        return false;
+    bool is_answer = mux_span_equal(packet->file_name, mux_span_text(MESSAGE_JOB_FILE));
+    bool is_want = mux_span_equal(packet->file_name, mux_span_text(MESSAGE_WANT_FILE));
+    if (is_answer)
+        take_answer(desk, segment, packet);
+    else if (is_want && join_route(segment, packet->route, route))
+        take_want(desk, route, packet->file_content);
+    return is_answer || is_want;
+}
+
+/*
+ * ---- what is sent to them ----
+ */
+
+static struct parcel *make_parcel(struct desk *desk, enum parcel_kind kind, unsigned slot,
+                                  size_t room) {
+    struct parcel *parcel = calloc(1, sizeof *parcel + room);
+    assert(slot < desk->slot_count);
+    if (!parcel)
+        return NULL;
+    parcel->kind = kind;
+    parcel->slot = slot;
+    parcel->len = room;
+    mux_list_init(&parcel->entry);
+    mux_list_append(&desk->parcels, &parcel->entry);
+    return parcel;
+}
+
+bool desk_send_job(struct desk *desk, unsigned slot, uint64_t job, struct mux_span text) {
+    char head[128];
+    int head_len =
+        snprintf(head, sizeof head, "{\"v\":%d,\"run\":\"%.64s\",\"job\":\"%" PRIu64 "\",",
+                 READ_VERSION, desk->config.run, job);
+    struct parcel *parcel = make_parcel(desk, PARCEL_JOB, slot, (size_t)head_len + text.len + 1);
+    if (!parcel)
+        return false;
+    snprintf(parcel->name, sizeof parcel->name, "%" PRIu64, job);
+    memcpy(parcel->bytes, head, (size_t)head_len);
+    memcpy(parcel->bytes + head_len, text.data, text.len);
+    parcel->bytes[parcel->len - 1] = '}';
+    return true;
+}
+
+bool desk_send_input(struct desk *desk, unsigned slot, struct mux_span bytes, bool is_end) {
+    struct parcel *parcel = make_parcel(desk, PARCEL_INPUT, slot, bytes.len);
+    if (!parcel)
+        return false;
+    parcel->is_end = is_end;
+    if (bytes.len)
+        memcpy(parcel->bytes, bytes.data, bytes.len);
+    return true;
+}
+
+bool desk_stop(struct desk *desk, unsigned slot) {
+    static const char order[] = "{\"v\":1,\"do\":\"stop\"}";
+    struct parcel *parcel = make_parcel(desk, PARCEL_ORDER, slot, sizeof order - 1);
+    if (parcel)
+        memcpy(parcel->bytes, order, sizeof order - 1);
+    return parcel != NULL;
+}
+
+/* A part of a job that is not its first says where it belongs. */
+static void put_place(const struct parcel *parcel, struct mux_packet *packet, uint8_t *tags,
+                      size_t tags_bytes) {
+    char at[32];
+    size_t len = 0;
+    packet->test_id = mux_span_text(parcel->name);
+    if (parcel->at == 0)
+        return;
+    snprintf(at, sizeof at, "at=%zu", parcel->at);
+    mux_tag_append(tags, tags_bytes, &len, mux_span_text(at));
+    packet->has_tags = true;
+    packet->tag_count = 1;
+    packet->tags = mux_span(tags, len);
+}
+
+static bool send_part(struct desk *desk, struct parcel *parcel) {
+    static const char *const files[] = {
+        [PARCEL_JOB] = MESSAGE_JOB_FILE, [PARCEL_INPUT] = "stdin", [PARCEL_ORDER] = ORDER_FILE};
+    char route[DESK_SLOT_ROUTE_BYTES];
+    uint8_t tags[64];
+    size_t len = parcel->len - parcel->at < PART_BYTES ? parcel->len - parcel->at : PART_BYTES;
+    bool is_last = parcel->at + len == parcel->len;
+    struct mux_packet packet = {
+        .file_name = mux_span_text(files[parcel->kind]),
+        .file_content = mux_span(parcel->bytes + parcel->at, len),
+        .eof = is_last && (parcel->kind != PARCEL_INPUT || parcel->is_end),
+    };
+    desk_slot_route(desk, parcel->slot, route);
+    packet.route = mux_span_text(route);
+    if (parcel->kind == PARCEL_JOB)
+        put_place(parcel, &packet, tags, sizeof tags);
+    if (!node_add_down(desk->config.node, &packet))
+        return false;
+    parcel->at += len;
+    return true;
+}
+
+static bool send_parcel(struct desk *desk, struct parcel *parcel) {
+    do
+        if (!send_part(desk, parcel))
+            return false;
+    while (parcel->at < parcel->len);
+    free_parcel(parcel);
+    return true;
+}
+
+/* Of one agent in order; one that is behind with reading does not hold the others up. */
+bool desk_work(struct desk *desk) {
+    unsigned behind = UINT32_MAX;
+    for (struct mux_list *at = desk->parcels.next, *next; at != &desk->parcels; at = next) {
+        struct parcel *parcel = MUX_LIST_ITEM(at, struct parcel, entry);
+        unsigned agent = desk->slots[parcel->slot].agent;
+        next = at->next;
+        if (agent != behind && !send_parcel(desk, parcel))
+            behind = agent;
+    }
+    return mux_list_empty(&desk->parcels);
+}

@@ -1,0 +1,210 @@
+#include "tools/store/recorder.h"
+
+#include "tools/base/output.h"
+#include "tools/store/indexer.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* A write takes so much at most, or what came in one step of the loop. */
+#define BUFFER_BYTES ((size_t)1 << 20)
+_Static_assert(BUFFER_BYTES < MUX_PACKET_MAX_BYTES, "a large packet has a buffer of its own");
+
+/* So often the index reads what is new: a reader is so far behind. */
+#define INDEX_NS 100000000
+
+#define ROUTE_BYTES 4096
+
+struct recorder {
+    struct store *store;
+    struct store_run run;
+    int fd;
+    int error;     /* errno of the first write that failed; 0: all went well */
+    off_t written; /* whole packets in the file */
+    size_t len;
+    uint8_t *large; /* room for the largest packet; NULL: none was so large yet */
+    /* The thread's. */
+    pthread_t thread;
+    pthread_mutex_t mutex;
+    pthread_cond_t ends;
+    bool is_over; /* under the mutex */
+    bool has_failed;
+    char why[STORE_WHY_BYTES];
+    uint8_t buffer[BUFFER_BYTES];
+};
+
+/*
+ * ---- the index's thread ----
+ */
+
+static bool waits(struct recorder *recorder) {
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += INDEX_NS;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_mutex_lock(&recorder->mutex);
+    if (!recorder->is_over)
+        pthread_cond_timedwait(&recorder->ends, &recorder->mutex, &until);
+    bool is_over = recorder->is_over;
+    pthread_mutex_unlock(&recorder->mutex);
+    return !is_over;
+}
+
+/* After an error the rest is read by the next who opens the store. */
+static void *index_run(void *user) {
+    struct recorder *recorder = user;
+    struct store_indexer *indexer =
+        store_indexer_create(recorder->store, &recorder->run, recorder->why);
+    bool is_fine = indexer != NULL;
+    while (waits(recorder))
+        is_fine = is_fine && store_indexer_read(indexer, recorder->why);
+    is_fine = is_fine && store_indexer_finish(indexer, recorder->why);
+    store_indexer_free(indexer);
+    recorder->has_failed = !is_fine;
+    return NULL;
+}
+
+/* Signals are the program's, not this thread's. */
+static bool start_thread(struct recorder *recorder) {
+    sigset_t all, before;
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&recorder->ends, &attributes);
+    pthread_condattr_destroy(&attributes);
+    pthread_mutex_init(&recorder->mutex, NULL);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(&recorder->thread, NULL, index_run, recorder);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = error;
+    return error == 0;
+}
+
+/*
+ * ---- its life ----
+ */
+
+static bool fill(struct recorder *recorder, const char *folder, const char *source,
+                 char why[STORE_WHY_BYTES]) {
+    recorder->fd = -1;
+    recorder->store = store_open(folder, STORE_WRITE, why);
+    if (!recorder->store || !store_recover(recorder->store, why))
+        return false;
+    recorder->fd = store_begin(recorder->store, source, &recorder->run, why);
+    if (recorder->fd < 0)
+        return false;
+    if (start_thread(recorder))
+        return true;
+    snprintf(why, STORE_WHY_BYTES, "no thread for the index: %s", strerror(errno));
+    return false;
+}
+
+static void free_recorder(struct recorder *recorder) {
+    if (recorder->fd >= 0)
+        close(recorder->fd);
+    store_close(recorder->store);
+    free(recorder->large);
+    free(recorder);
+}
+
+struct recorder *recorder_open(const char *folder, const char *source, char why[STORE_WHY_BYTES]) {
+    struct recorder *recorder = calloc(1, sizeof *recorder);
+    if (!recorder) {
+        snprintf(why, STORE_WHY_BYTES, "out of memory");
+        return NULL;
+    }
+    if (fill(recorder, folder, source, why))
+        return recorder;
+    free_recorder(recorder);
+    return NULL;
+}
+
+const struct store_run *recorder_run(const struct recorder *recorder) {
+    return &recorder->run;
+}
+
+bool recorder_finish(struct recorder *recorder, char why[STORE_WHY_BYTES]) {
+    bool is_written = recorder_flush(recorder);
+    pthread_mutex_lock(&recorder->mutex);
+    recorder->is_over = true;
+    pthread_cond_signal(&recorder->ends);
+    pthread_mutex_unlock(&recorder->mutex);
+    pthread_join(recorder->thread, NULL);
+    bool is_fine = is_written && !recorder->has_failed;
+    if (!is_written)
+        snprintf(why, STORE_WHY_BYTES, "the run's file: %s", strerror(recorder->error));
+    else if (!is_fine)
+        snprintf(why, STORE_WHY_BYTES, "%s", recorder->why);
+    free_recorder(recorder);
+    return is_fine;
+}
+
+/*
+ * ---- packets ----
+ */
+
+/* Half a packet of a full disk is taken back. */
+static bool write_bytes(struct recorder *recorder, const uint8_t *bytes, size_t len) {
+    if (!recorder->error && !output_write(recorder->fd, bytes, len)) {
+        recorder->error = errno;
+        if (ftruncate(recorder->fd, recorder->written) < 0)
+            recorder->written = -1; /* the reader finds damage there */
+    }
+    if (!recorder->error)
+        recorder->written += (off_t)len;
+    errno = recorder->error;
+    return !recorder->error;
+}
+
+bool recorder_flush(struct recorder *recorder) {
+    size_t len = recorder->len;
+    recorder->len = 0;
+    return write_bytes(recorder, recorder->buffer, len);
+}
+
+/* One that is larger than the buffer. */
+static bool put_large(struct recorder *recorder, const struct mux_packet *packet) {
+    size_t len;
+    if (!recorder->large)
+        recorder->large = malloc(MUX_PACKET_MAX_BYTES);
+    if (!recorder->large && !recorder->error)
+        recorder->error = ENOMEM;
+    if (recorder->error ||
+        mux_packet_encode(packet, recorder->large, MUX_PACKET_MAX_BYTES, &len) != MUX_OK)
+        return !recorder->error;
+    return write_bytes(recorder, recorder->large, len);
+}
+
+static bool put(struct recorder *recorder, const struct mux_packet *packet) {
+    size_t len;
+    for (int i = 0; i < 2; i++) {
+        if (mux_packet_encode(packet, recorder->buffer + recorder->len,
+                              BUFFER_BYTES - recorder->len, &len) == MUX_OK) {
+            recorder->len += len;
+            return true;
+        }
+        if (!recorder_flush(recorder))
+            return false;
+    }
+    return put_large(recorder, packet);
+}
+
+bool recorder_put(struct recorder *recorder, const char *segment, const struct mux_packet *packet) {
+    char route[ROUTE_BYTES];
+    struct mux_packet routed = *packet;
+    if (*segment) {
+        int len = snprintf(route, sizeof route, "%s%s%.*s", segment, packet->route.len ? "/" : "",
+                           (int)packet->route.len,
+                           packet->route.len ? (const char *)packet->route.data : "");
+        routed.route = len < ROUTE_BYTES ? mux_span(route, (size_t)len) : mux_span_text(segment);
+    }
+    return put(recorder, &routed);
+}
