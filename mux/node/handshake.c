@@ -42,6 +42,7 @@ void mux_handshake_init(struct mux *mux) {
                                                                               : MUX_HANDSHAKE_OPEN};
     handshake->hello = mux->config.hello;
     handshake->hello.proves = true;
+    handshake->hello.takes_bundles = mux->config.window_bytes > 0;
     mux_node_secret(mux, "", handshake->identity);
 }
 
@@ -49,6 +50,7 @@ void mux_handshake_fill_answer(const struct mux *mux, struct mux_hello *answer) 
     const struct mux_handshake *handshake = &mux->handshake;
     mux_hello_init(answer, handshake->identity, mux->config.hello.name);
     memcpy(answer->path, handshake->path, sizeof answer->path);
+    answer->takes_bundles = mux_takes_bundles(mux);
 }
 
 static size_t begin_hello(struct mux *mux) {
@@ -126,7 +128,8 @@ static const char *take_path(struct mux *mux, const char *upstream, const char *
 }
 
 /*
- * The upstream is accepted. Another one than before does not know which tests and nodes are below.
+ * The upstream is accepted. Another one than before does not know which tests and nodes are below;
+ * nor do those above one whose role is another than before. An end learns of tests by bundles.
  */
 static void enter_place(struct mux *mux, const struct mux_hello *answer) {
     struct mux_handshake *handshake = &mux->handshake;
@@ -135,12 +138,16 @@ static void enter_place(struct mux *mux, const struct mux_hello *answer) {
     memcpy(handshake->home, answer->identity, sizeof handshake->home);
     memcpy(handshake->hello.proof, answer->secret, sizeof handshake->hello.proof);
     set_state(handshake, MUX_HANDSHAKE_OPEN);
+    bool was_relay = mux->role == MUX_IS_RELAY;
+    bool is_news = mux_role_take(mux, answer) || is_other;
+    bool must_retell = is_news && !(was_relay && mux->role == MUX_IS_RELAY);
     mux_below_say_again(mux);
-    if (is_other)
+    if (must_retell)
         mux_retell_begin(mux);
     if (is_other || !mux->config.is_quiet)
-        mux_log(mux, "the upstream is node %s%s", answer->name,
-                is_other ? ", another one than before: tests in progress are told to it" : "");
+        mux_log(mux, "the upstream is node %s%s%s", answer->name,
+                is_other ? ", another one than before" : "",
+                must_retell ? ": tests in progress are told to it" : "");
     mux_clock_meet(mux, answer, is_other);
 }
 

@@ -231,6 +231,7 @@ static const char *const verdict_texts[] = {
     [MUX_VERDICT_KEPT] = NULL,
     [MUX_VERDICT_EVICTED] = "others waited for the memory of its large packet",
     [MUX_VERDICT_REPLACED] = "its node has connected anew",
+    [MUX_VERDICT_BROKEN_OFF] = NULL, /* mux_link.break_off_why */
     [MUX_VERDICT_REFUSED] = "it was refused as a node",
     [MUX_VERDICT_TURNED_AWAY] = "all places for links are taken",
 };
@@ -240,7 +241,17 @@ bool mux_link_has_last_words(const struct mux_link *link) {
 }
 
 const char *mux_link_close_reason(const struct mux_link *link) {
+    if (link->verdict == MUX_VERDICT_BROKEN_OFF)
+        return link->break_off_why;
     return mux_link_has_last_words(link) ? NULL : verdict_texts[link->verdict];
+}
+
+void mux_link_break_off(struct mux_link *link, const char *why) {
+    if (mux_link_drops_input(link))
+        return;
+    link->break_off_why = why;
+    mux_link_set_verdict(link, MUX_VERDICT_BROKEN_OFF);
+    mux_link_activate(link);
 }
 
 bool mux_link_turned_away(const struct mux_link *link) {

@@ -30,9 +30,12 @@ static const unsigned role_follows[] = {
 /* What was received before a verdict is still used up, and may bring a worse one. */
 static const unsigned verdict_follows[] = {
     [MUX_VERDICT_KEPT] = BIT(MUX_VERDICT_EVICTED) | BIT(MUX_VERDICT_REPLACED) |
-                         BIT(MUX_VERDICT_REFUSED) | BIT(MUX_VERDICT_TURNED_AWAY),
-    [MUX_VERDICT_EVICTED] = BIT(MUX_VERDICT_REFUSED) | BIT(MUX_VERDICT_TURNED_AWAY),
-    [MUX_VERDICT_REPLACED] = BIT(MUX_VERDICT_REFUSED),
+                         BIT(MUX_VERDICT_BROKEN_OFF) | BIT(MUX_VERDICT_REFUSED) |
+                         BIT(MUX_VERDICT_TURNED_AWAY),
+    [MUX_VERDICT_EVICTED] =
+        BIT(MUX_VERDICT_BROKEN_OFF) | BIT(MUX_VERDICT_REFUSED) | BIT(MUX_VERDICT_TURNED_AWAY),
+    [MUX_VERDICT_REPLACED] = BIT(MUX_VERDICT_BROKEN_OFF) | BIT(MUX_VERDICT_REFUSED),
+    [MUX_VERDICT_BROKEN_OFF] = 0,
     [MUX_VERDICT_REFUSED] = 0,
     [MUX_VERDICT_TURNED_AWAY] = 0,
 };

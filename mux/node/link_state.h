@@ -10,8 +10,7 @@
  *   PLACED    KEPT                   UNKNOWN or WORKER         any                any
  *   STARTED   all but TURNED_AWAY    any                       any                any
  *   GUEST     all but TURNED_AWAY    any                       any                any
- *   AWAY      KEPT, EVICTED or       NODE or LEAVING           ENDED or FINISHED  IDLE
- *             REPLACED
+ *   AWAY      all up to BROKEN_OFF   NODE or LEAVING           ENDED or FINISHED  IDLE
  *   GIVEN_UP  as AWAY                NODE or LEAVING           ENDED or FINISHED  IDLE or ACTIVE
  */
 #ifndef MUX_LINK_STATE_H
@@ -54,6 +53,7 @@ enum mux_link_verdict {
     MUX_VERDICT_KEPT,
     MUX_VERDICT_EVICTED,     /* others waited for its slot, and it delivered too little */
     MUX_VERDICT_REPLACED,    /* its node has connected anew */
+    MUX_VERDICT_BROKEN_OFF,  /* its input is dropped; its node has that still, and may come again */
     MUX_VERDICT_REFUSED,     /* as a node; its input is dropped, a message goes down to it first */
     MUX_VERDICT_TURNED_AWAY, /* all places were taken; its input is dropped */
 };

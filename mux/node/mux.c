@@ -233,6 +233,7 @@ struct mux *mux_create(const struct mux_config *config) {
     mux->config = *config;
     if (mux->config.reference_least_bytes > REFERENCE_LEAST_MAX_BYTES)
         mux->config.reference_least_bytes = REFERENCE_LEAST_MAX_BYTES;
+    mux_role_init(mux);
     mux_handshake_init(mux);
     mux_clock_init(mux);
     mux->promised_ns = UINT64_MAX;

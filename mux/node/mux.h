@@ -80,6 +80,8 @@ struct mux_config {
     uint64_t secret[2];     /* random and secret: the proofs of nodes below are made with it */
     struct mux_hello hello; /* this node's, for the upstream */
     bool upstream_is_node;  /* it is sent hello and goodbye */
+    size_t window_bytes;    /* 0: this node takes no bundles. Else of its own packets so many bytes
+                               are kept until the end of the tree has them */
     bool is_quiet;          /* it is not logged that all is well */
     uint64_t node_grace_ns; /* how long the segment and tests of a lost node wait for it */
     bool clock_correct;     /* timestamps become the upstream's time: see mux_set_wall() */

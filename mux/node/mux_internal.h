@@ -252,6 +252,7 @@ struct mux_link {
     /* nodes.c */
     char identity[MUX_IDENTITY_BYTES], name[MUX_NODE_NAME_BYTES];
     bool proves;         /* it knows of proofs */
+    bool has_bundles;    /* both have said that they take bundles */
     bool is_proven;      /* it has shown the secret that only the earlier connection was told */
     bool has_said;       /* it has sent something after its hello */
     uint32_t nodes_left; /* nodes below it that go on, as its goodbye said */
@@ -265,6 +266,7 @@ struct mux_link {
         *predecessor;            /* the same node's next newer and next older connection */
     struct mux_list watch_entry; /* in mux.away, mux.superseded or mux.given_up */
 
+    const char *break_off_why; /* of MUX_VERDICT_BROKEN_OFF */
     char reason[REASON_BYTES]; /* why it ended */
     char segment[MUX_SEGMENT_TEXT_BYTES];
     char peer[PEER_TEXT_BYTES];
@@ -344,6 +346,13 @@ enum mux_life {
     MUX_LIFE_ENDING,  /* lost nodes are not waited for any more */
 };
 
+/* role.c: among nodes that take bundles. Each hello of the upstream decides anew. */
+enum mux_role {
+    MUX_IS_PLAIN,     /* plain packets go up */
+    MUX_IS_UNDECIDED, /* no upstream has answered yet */
+    MUX_IS_RELAY,     /* bundles go up: those of links, and one stream of this node's own */
+};
+
 /* What the owner is sending upstream. */
 enum mux_in_flight {
     MUX_IN_FLIGHT_NOTHING,
@@ -384,6 +393,7 @@ struct mux {
     struct mux_batch *fill, *flight;
     enum mux_in_flight in_flight;
     enum mux_life life;
+    enum mux_role role;
     bool is_due;     /* a link got something to do since the last run */
     uint64_t ran_ns; /* when mux_run() was last called. What happens between two runs, such as the
                         end of a connection, happens at this time */
@@ -426,9 +436,13 @@ static inline bool mux_link_is_away(const struct mux_link *link) {
     return link->entry >= MUX_ENTRY_AWAY;
 }
 
-/* Is its input dropped? */
+/* Is it not taken as what it says it is? */
 static inline bool mux_link_is_rejected(const struct mux_link *link) {
     return link->verdict >= MUX_VERDICT_REFUSED;
+}
+
+static inline bool mux_link_drops_input(const struct mux_link *link) {
+    return link->verdict >= MUX_VERDICT_BROKEN_OFF;
 }
 
 /* Has it frames to take, or bytes of frames, that wait for its turn or for a batch to be sent? */
@@ -453,6 +467,11 @@ static inline bool mux_is_of_nodes(const struct mux_packet *packet) {
     const struct mux_span name = packet->file_name, prefix = mux_span_text("muxd");
     return name.len >= prefix.len && memcmp(name.data, prefix.data, prefix.len) == 0 &&
            (name.len == prefix.len || name.data[prefix.len] == '.');
+}
+
+/* Does it take bundles and their messages from below? */
+static inline bool mux_takes_bundles(const struct mux *mux) {
+    return mux->role == MUX_IS_RELAY;
 }
 
 /* Is this node about to end, so that no node is accepted any more? */
@@ -506,6 +525,8 @@ bool mux_link_resynchronise(struct mux_link *link);
 /* Its framer has used up what it had: feeds the next input, or ends. */
 enum mux_link_step mux_link_next_input(struct mux_link *link);
 
+/* Its connection is to be closed, and what comes from it is dropped; its node may come again. */
+void mux_link_break_off(struct mux_link *link, const char *why);
 /* Drops the input of a rejected connection. */
 enum mux_link_step mux_link_drop_input(struct mux_link *link);
 /* Restarts its framer in the small store; a slot is given back. */
@@ -666,6 +687,11 @@ void mux_clock_link_stats(const struct mux_link *link, struct mux_clock_stats *s
 void mux_retell_begin(struct mux *mux);
 /* Announces as many tests as the batch has room for. */
 void mux_retell_run(struct mux *mux);
+
+/* role.c */
+void mux_role_init(struct mux *mux);
+/* The upstream has answered. True: the role has changed, and was known before. */
+bool mux_role_take(struct mux *mux, const struct mux_hello *answer);
 
 /* handshake.c */
 void mux_handshake_init(struct mux *mux);

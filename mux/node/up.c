@@ -398,7 +398,7 @@ static enum mux_link_step take_frame(struct mux_link *link) {
 static enum mux_link_step step(struct mux_link *link) {
     if (link->predecessor)
         return MUX_LINK_IDLE; /* the older connection's bytes come first */
-    if (mux_link_is_rejected(link))
+    if (mux_link_drops_input(link))
         return mux_link_drop_input(link);
     if (!mux_link_has_started(link))
         return mux_link_enter(link);
@@ -428,7 +428,7 @@ static void take_hellos(struct mux *mux) {
         mux_list_remove(&link->fresh_entry);
         if (!has_hello(link))
             continue;
-        while (link->role == MUX_ROLE_UNKNOWN && !mux_link_is_rejected(link))
+        while (link->role == MUX_ROLE_UNKNOWN && !mux_link_drops_input(link))
             mux_link_has_started(link) ? take_frame(link) : mux_link_enter(link);
     }
 }

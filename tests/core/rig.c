@@ -38,6 +38,7 @@ enum mux_taking (*rig_take)(void *user, const struct mux_packet *packet);
 
 struct way {
     bool upstream_is_node, corrects, stamps;
+    size_t window_bytes;
 };
 
 static int open_rig(struct way way) {
@@ -54,6 +55,7 @@ static int open_rig(struct way way) {
         .gather_max = 1024,
         .hello = {.version = MUX_HELLO_VERSION, .identity = "0e1f", .name = "rig"},
         .upstream_is_node = way.upstream_is_node,
+        .window_bytes = way.window_bytes,
         .clock_correct = way.corrects,
         .clock_stamp = way.stamps,
         .node_grace_ns = 30 * SECOND_NS,
@@ -77,6 +79,11 @@ int rig_open(void **state) {
 int rig_open_below_node(void **state) {
     (void)state;
     return open_rig((struct way){.upstream_is_node = true});
+}
+
+int rig_open_with_bundles(void **state) {
+    (void)state;
+    return open_rig((struct way){.upstream_is_node = true, .window_bytes = RIG_WINDOW_BYTES});
 }
 
 int rig_open_correcting(void **state) {

@@ -12,6 +12,7 @@
 #define RIG_INPUT_BYTES 65536
 #define RIG_PACKET_BYTES 2000000
 #define RIG_DOWN_BYTES 4096
+#define RIG_WINDOW_BYTES 65536
 #define SECOND_NS ((uint64_t)1000000000)
 
 /* One at a time; rig_open() and rig_close() are a cmocka test's setup and teardown. */
@@ -31,7 +32,8 @@ extern uint8_t *rig_up; /* everything that went up */
 extern size_t rig_up_bytes;
 
 int rig_open(void **state);
-int rig_open_below_node(void **state); /* its upstream is a node */
+int rig_open_below_node(void **state);   /* its upstream is a node */
+int rig_open_with_bundles(void **state); /* and it takes bundles */
 /* Timestamps are corrected, or added; the second has an upstream that is a node. */
 int rig_open_correcting(void **state);
 int rig_open_correcting_below_node(void **state);
