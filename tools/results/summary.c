@@ -175,7 +175,7 @@ static void keep_text(struct summary *summary, const struct mux_packet *packet) 
 }
 
 static void show_line(void *user, const char *line) {
-    summary_line(user, "    %s", line);
+    screen_line(&((struct summary *)user)->screen, "    %s", line);
 }
 
 static void show_outcome(struct summary *summary, const struct mux_packet *packet,
@@ -183,8 +183,8 @@ static void show_outcome(struct summary *summary, const struct mux_packet *packe
     char route[NAME_BYTES], test_id[NAME_BYTES];
     text_clean(packet->route, false, route, sizeof route);
     text_clean(packet->test_id, false, test_id, sizeof test_id);
-    summary_line(summary, "%s  %s%sworker %s", what, test_id, *test_id ? "  " : "",
-                 *route ? route : "-");
+    screen_line(&summary->screen, "%s  %s%sworker %s", what, test_id, *test_id ? "  " : "",
+                *route ? route : "-");
 }
 
 static void forget_text(struct summary *summary, const struct mux_packet *packet, bool show) {
@@ -255,7 +255,7 @@ static bool is_message(const struct mux_packet *packet) {
 
 void summary_packet(struct summary *summary, const struct mux_packet *packet, uint64_t now_ns) {
     summary->packets++;
-    summary->changed = true;
+    screen_change(&summary->screen);
     count_worker(summary, packet->route);
     if (mux_span_equal(packet->test_id, mux_span_text(MUX_REPORT_PARSER_ID))) {
         if (packet->status == MUX_STATUS_FAIL) {
@@ -286,13 +286,13 @@ void summary_worker(struct summary *summary, const char *segment, const char *pe
     char clean[NAME_BYTES];
     text_clean(mux_span_text(peer), false, clean, sizeof clean);
     summary->workers_told = true;
-    summary->changed = true;
+    screen_change(&summary->screen);
     summary->workers += came ? 1u : 0u;
     summary->workers_seen += came ? 1u : 0u;
     summary->workers -= came ? 0u : 1u;
     if (!came)
         summary_prompts_left(summary, segment);
-    if (!summary->live)
-        summary_line(summary, "worker %s %s%s%s", segment, came ? "came" : "left",
-                     *clean ? ": " : "", clean);
+    if (!summary->screen.live)
+        screen_line(&summary->screen, "worker %s %s%s%s", segment, came ? "came" : "left",
+                    *clean ? ": " : "", clean);
 }

@@ -4,6 +4,7 @@
 
 #include "mux/list.h"
 #include "tools/base/text.h"
+#include "tools/results/screen.h"
 #include "tools/results/summary.h"
 
 /* Tests that run at the same time and are shown by name; more are only counted. */
@@ -23,9 +24,6 @@
 
 /* Workers that are told apart by their route code. */
 #define ROUTES_MAX 16384
-
-/* Lines that wait for the next redraw. */
-#define ABOVE_BYTES 65536
 
 /*
  * Tests and workers are told apart by 64 bits of a keyed hash: with 32 one of a hundred runs with
@@ -83,16 +81,10 @@ struct summary {
     uint64_t packets, damages;
 
     /* summary_view.c */
-    struct outlet outlet;
-    bool live;
-    bool changed;
-    unsigned drawn_lines;
-    uint64_t begun_ns, drawn_ns, rated_ns;
+    struct screen screen;
+    uint64_t begun_ns, rated_ns;
     uint64_t rated_packets, rated_tests;
     uint64_t packets_per_second, tests_per_second;
-    uint64_t lines_left_out;
-    size_t above_len;
-    char above[ABOVE_BYTES];
 };
 
 /* Tests that have ended; those of them that failed; those that have begun and not ended. */
@@ -113,9 +105,5 @@ void summary_waiting_text(const struct summary *summary, const struct waiting *w
 void summary_view_open(struct summary *summary, uint64_t now_ns);
 /* As summary_finish(). */
 bool summary_view_close(struct summary *summary, uint64_t now_ns);
-
-/* A line that stays. */
-__attribute__((format(printf, 2, 3))) void summary_line(struct summary *summary, const char *format,
-                                                        ...);
 
 #endif

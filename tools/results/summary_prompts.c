@@ -62,14 +62,14 @@ static void begin(struct summary *summary, const json_t *event, const struct mux
     keep_text(event, "prompt", waiting->prompt, sizeof waiting->prompt);
     keep_text(event, "test", waiting->test, sizeof waiting->test);
     summary_waiting_text(summary, waiting, now_ns, line, sizeof line);
-    if (!summary->live)
-        summary_line(summary, "%s", line);
+    if (!summary->screen.live)
+        screen_line(&summary->screen, "%s", line);
 }
 
 static void end(struct summary *summary, struct waiting *waiting, uint64_t now_ns) {
-    if (!summary->live)
-        summary_line(summary, "%s waits no longer, after %" PRIu64 " s", waiting->route,
-                     (now_ns - waiting->since_ns) / SECOND_NS);
+    if (!summary->screen.live)
+        screen_line(&summary->screen, "%s waits no longer, after %" PRIu64 " s", waiting->route,
+                    (now_ns - waiting->since_ns) / SECOND_NS);
     waiting->hash = 0;
 }
 
