@@ -133,46 +133,8 @@ static void end_test(struct summary *summary, const struct mux_packet *packet) {
 }
 
 /*
- * ---- texts that belong to tests ----
+ * ---- what is shown of a test that has ended ----
  */
-
-static struct text *find_text(struct summary *summary, uint64_t hash) {
-    for (unsigned i = 0; i < TEXTS_MAX; i++)
-        if (summary->texts[i].hash == hash)
-            return &summary->texts[i];
-    return NULL;
-}
-
-/* A free one, or the one that was written to the longest ago. */
-static struct text *take_text(struct summary *summary, uint64_t hash) {
-    struct text *text = find_text(summary, 0);
-    for (unsigned i = 0; !text || (text->hash && i < TEXTS_MAX); i++)
-        if (!text || summary->texts[i].used < text->used)
-            text = &summary->texts[i];
-    *text = (struct text){.hash = hash};
-    return text;
-}
-
-/* Keeps the tail of a test's text file: the last bytes that fit. */
-static void keep_text(struct summary *summary, const struct mux_packet *packet) {
-    struct mux_span content = packet->file_content;
-    uint64_t hash = hash_of(summary, packet);
-    struct text *text = find_text(summary, hash);
-    if (!text)
-        text = take_text(summary, hash);
-    text->used = ++summary->text_uses;
-    if (content.len >= TAIL_BYTES) {
-        content = mux_span(content.data + content.len - TAIL_BYTES, TAIL_BYTES);
-        text->len = 0;
-    }
-    size_t surplus =
-        text->len + content.len > TAIL_BYTES ? text->len + content.len - TAIL_BYTES : 0;
-    memmove(text->bytes, text->bytes + surplus, text->len - surplus);
-    text->len -= surplus;
-    if (content.len)
-        memcpy(text->bytes + text->len, content.data, content.len);
-    text->len += content.len;
-}
 
 static void show_line(void *user, const char *line) {
     screen_line(&((struct summary *)user)->screen, "    %s", line);
@@ -188,11 +150,9 @@ static void show_outcome(struct summary *summary, const struct mux_packet *packe
 }
 
 static void forget_text(struct summary *summary, const struct mux_packet *packet, bool show) {
-    struct text *text = find_text(summary, hash_of(summary, packet));
-    if (text && show)
-        text_show_tail(mux_span(text->bytes, text->len), TAIL_LINES, show_line, summary);
-    if (text)
-        text->hash = 0;
+    struct mux_span text = texts_take(&summary->texts, hash_of(summary, packet));
+    if (text.data && show)
+        text_show_tail(text, TAIL_LINES, show_line, summary);
 }
 
 /*
@@ -211,7 +171,7 @@ static void end_with(struct summary *summary, const struct mux_packet *packet) {
 
 static void take_test(struct summary *summary, const struct mux_packet *packet, uint64_t now_ns) {
     if (packet->file_name.data && attachment_is_text(packet))
-        keep_text(summary, packet);
+        texts_add(&summary->texts, hash_of(summary, packet), packet->file_content);
     switch (packet->status) {
     case MUX_STATUS_NONE:
     case MUX_STATUS_EXISTS:

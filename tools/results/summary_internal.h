@@ -6,6 +6,7 @@
 #include "tools/base/text.h"
 #include "tools/results/screen.h"
 #include "tools/results/summary.h"
+#include "tools/results/texts.h"
 
 /* Tests that run at the same time and are shown by name; more are only counted. */
 #define RUNNING_MAX 4096
@@ -14,13 +15,6 @@
 /* What is kept of a name. */
 #define ROUTE_BYTES 64
 #define TEST_ID_BYTES 192
-
-/*
- * Texts that wait for their test's outcome (a traceback comes before the failure it belongs to).
- * Few tests fail at the same time; the oldest text gives way.
- */
-#define TEXTS_MAX 64
-#define TAIL_BYTES 2048
 
 /* Workers that are told apart by their route code. */
 #define ROUTES_MAX 16384
@@ -37,13 +31,6 @@ struct running {
     size_t route_len, test_id_len;
     uint8_t route[ROUTE_BYTES];
     uint8_t test_id[TEST_ID_BYTES];
-};
-
-struct text {
-    uint64_t hash; /* of route and test id; 0: free */
-    uint64_t used; /* when, as a count */
-    size_t len;
-    uint8_t bytes[TAIL_BYTES];
 };
 
 /* Slots that wait at a prompt; more are not shown. */
@@ -68,8 +55,7 @@ struct summary {
     struct mux_list by_age;
     unsigned running_count;
     uint64_t untracked; /* began while the table was full */
-    struct text texts[TEXTS_MAX];
-    uint64_t text_uses;
+    struct texts texts;
     uint64_t routes[ROUTES_MAX]; /* hashes; 0: free */
     unsigned route_count;
     unsigned workers;
