@@ -1,0 +1,361 @@
+"""Lists and runs tests of unittest for `mux run`: what `python3 -m unittest` takes, with subunit v2 as output.
+
+The tests of testtools are such tests, too. mux_runner.py says how this is called.
+"""
+import copy
+import itertools
+import os
+import sys
+import traceback
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import mux_runner
+import mux_subunit
+
+import unittest
+
+
+class Result(unittest.TestResult):
+    """Writes what tests tell their result. There is one for each batch."""
+
+    def __init__(self, runner, shows_locals):
+        super().__init__()
+        self.runner = runner
+        self.stream = runner.stream
+        self.tb_locals = shows_locals
+        self.begun = set()          # the ids of tests that ran
+        self.prevention = None      # (status, why) of the last class or module that could not be set up
+        self._tags = set()          # of all tests
+        self._forget()
+
+    def _forget(self):
+        self._status = None
+        self._file_counts = {}
+        self._skipped_part = None   # why a sub-test was skipped
+        self._failed_parts = []
+        self._passed_part = False
+        self._test_tags = set()     # of this test
+
+    def startTest(self, test):
+        self.stream.test = mux_subunit.clean(test.id())
+        self.begun.add(self.stream.test)
+        self.stream.event(self.stream.test, 'inprogress', tags=self._tags)
+
+    def stopTest(self, test):
+        if self._status is None:
+            self._settle(test)
+        self.runner.after_test()
+        self.stream.event(self.stream.test, self._status, tags=self._tags | self._test_tags)
+        self.stream.test = None
+        self._forget()
+
+    def _settle(self, test):
+        """The test's own outcome is missing: sub-tests have one, or something broke out of the runner."""
+        error = sys.exc_info()
+        if self._failed_parts:
+            self._status = 'fail'
+            self._text('traceback', 'These sub-tests failed:\n%s\n' % '\n'.join(self._failed_parts))
+        elif error[0]:
+            self._status = 'fail'
+            self._text('traceback', self._as_text(error, test))
+        elif self._skipped_part is not None and not self._passed_part:
+            self._status = 'skip'
+            self._text('reason', self._skipped_part)
+        else:
+            self._status = 'success'
+
+    # What a test tells. testtools gives details, files by name, instead of err or reason.
+
+    def addSuccess(self, test, details=None):
+        self._end(test, 'success', details=details)
+
+    def addError(self, test, err=None, details=None):
+        if isinstance(test, unittest.suite._ErrorHolder):
+            self.fixture_failed(test.id(), err)
+        else:
+            self._end(test, 'fail', err, details)
+
+    addFailure = addError
+
+    def addExpectedFailure(self, test, err=None, details=None):
+        self._end(test, 'xfail', err, details)
+
+    def addUnexpectedSuccess(self, test, details=None):
+        self._end(test, 'uxsuccess', details=details)
+
+    def addSkip(self, test, reason=None, details=None):
+        if isinstance(test, unittest.suite._ErrorHolder):
+            self.prevention = 'skip', reason
+        elif isinstance(test, unittest.case._SubTest):
+            self._part_ended(test, 'skip', 'reason', reason)
+            self._skipped_part = reason
+        else:
+            self._end(test, 'skip', details=details)
+            if reason is not None:
+                self._text('reason', reason)
+
+    def addSubTest(self, test, subtest, err):
+        if err is None:
+            self._passed_part = True
+            return
+        text = self._as_text(err, test)
+        self._part_ended(subtest, 'fail', 'traceback', text)
+        name = clean_id(subtest)[len(clean_id(test)):].strip()
+        self._failed_parts.append('%s: %s' % (name, traceback_end(text)))
+
+    def addDuration(self, test, elapsed):
+        pass
+
+    def tags(self, new_tags, gone_tags):
+        tags = self._test_tags if self.stream.test else self._tags
+        tags.update(new_tags)
+        tags.difference_update(gone_tags)
+
+    def _end(self, test, status, err=None, details=None):
+        """A test may fail several times: in itself, and when it is torn down. The worst counts."""
+        worst = 'success', 'skip', 'xfail', 'uxsuccess', 'fail'
+        if self._status is None or worst.index(status) > worst.index(self._status):
+            self._status = status
+        if err is not None:
+            self._text('traceback', self._as_text(err, test))
+        for name, content in (details or {}).items():
+            self._detail(name, content)
+
+    def _part_ended(self, part, status, name, text):
+        self.runner.flush()
+        self.stream.text(clean_id(part), name, text, runnable=False)
+        self.stream.event(clean_id(part), status, runnable=False)
+
+    # Classes and modules
+
+    def fixture_failed(self, name, err):
+        """name: as of unittest, such as `setUpClass (module.Class)`."""
+        text = self._as_text(err, None)
+        self.stream.text(name, 'traceback', text, runnable=False)
+        self.stream.event(name, 'fail', runnable=False)
+        if name.startswith('setUp'):
+            self.prevention = 'fail', '%s failed: %s' % (name, traceback_end(text))
+
+    def prevented(self, test):
+        """What comes before it failed, or was skipped: so is this test."""
+        status, why = self.prevention or ('fail', 'its suite did not run it')
+        if status == 'fail':
+            why = 'This test did not run: %s\n' % why
+        self.stream.event(clean_id(test), 'inprogress')
+        self.stream.text(clean_id(test), 'reason', why)
+        self.stream.event(clean_id(test), status)
+
+    def broke_out(self, test):
+        """An exception came out of its run()."""
+        if self.stream.test is not None:
+            self.stopTest(test)
+        elif isinstance(test, unittest.BaseTestSuite):
+            self.fixture_failed('suite (%s)' % type(test).__name__, sys.exc_info())
+        elif clean_id(test) not in self.begun:
+            self.prevention = 'fail', traceback.format_exc()
+            self.prevented(test)
+
+    # Files
+
+    def _file_name(self, name):
+        """traceback, traceback-1, ... as testtools counts them."""
+        count = self._file_counts.get(name, 0)
+        self._file_counts[name] = count + 1
+        return '%s-%d' % (name, count) if count else name
+
+    def _text(self, name, text):
+        self.runner.flush()
+        self.stream.text(self.stream.test, self._file_name(name), text)
+
+    def _detail(self, name, content):
+        self.runner.flush()
+        kind = content.content_type
+        mime = '%s/%s' % (kind.type, kind.subtype)
+        mime += ''.join(';%s=%s' % pair for pair in sorted(kind.parameters.items()))
+        self.stream.file(self.stream.test, self._file_name(name), b''.join(content.iter_bytes()), mime)
+
+    def _as_text(self, err, test):
+        try:
+            return self._exc_info_to_string(err, test or unittest.suite._ErrorHolder('fixture'))
+        except BaseException as error:  # it calls what the test has written
+            return '%s, whose traceback cannot be shown: %r\n' % (err[0].__name__, type(error))
+
+
+def clean_id(test):
+    return mux_subunit.clean(test.id())
+
+
+def traceback_end(text):
+    lines = text.strip().splitlines()
+    unindented = [line for line in lines if not line.startswith((' ', 'Traceback'))]
+    return (unindented or lines or [''])[0]
+
+
+class Batch(unittest.TestSuite):
+    """Tests in the order given. Their classes and modules are set up while neighbours share them.
+
+    Unlike its base this reports the tests that a class or module prevents, and outlives tests that raise
+    KeyboardInterrupt or SystemExit wherever they may.
+    """
+
+    def run(self, result, debug=False):
+        result._testRunEntered = True
+        try:
+            for test in self:
+                if isinstance(test, unittest.BaseTestSuite):
+                    self._run_suite(test, result)
+                else:
+                    self._run_test(test, result)
+        finally:
+            self._guard(result, 'tearDownClass', self._tearDownPreviousClass, None)
+            self._guard(result, 'tearDownModule', self._handleModuleTearDown)
+        return result
+
+    def _run_test(self, test, result):
+        self._guard(result, 'tearDownClass', self._tearDownPreviousClass, test)
+        if not self._guard(result, 'setUpModule', self._handleModuleFixture, test):
+            result._moduleSetUpFailed = True
+        if not self._guard(result, 'setUpClass', self._handleClassSetUp, test):
+            test.__class__._classSetupFailed = True
+        result._previousTestClass = test.__class__
+        if getattr(test.__class__, '_classSetupFailed', False) or result._moduleSetUpFailed:
+            result.prevented(test)
+        else:
+            self._call(test, result)
+
+    def _run_suite(self, suite, result):
+        """A suite of a class of its own sets up what it wants, by its own run()."""
+        tests = [test for test, _ in leaves(suite)]
+        self._call(suite, result)
+        for test in tests:
+            if clean_id(test) not in result.begun:
+                result.prevented(test)
+
+    def _call(self, test, result):
+        try:
+            test(result)
+        except BaseException:
+            if result.runner.is_interrupted:
+                raise
+            result.broke_out(test)
+
+    def _guard(self, result, name, step, *test):
+        """unittest takes care of every Exception; others would end the process."""
+        cls = test[0].__class__ if test and test[0] else result._previousTestClass
+        try:
+            step(*test, result)
+        except BaseException:
+            if result.runner.is_interrupted:
+                raise
+            result.fixture_failed('%s (%s)' % (name, unittest.util.strclass(cls)), sys.exc_info())
+            return False
+        return True
+
+
+class Program(unittest.TestProgram):
+    """Reads the arguments as unittest does, and only loads."""
+
+    load_list = None
+
+    def _getParentArgParser(self):
+        parser = super()._getParentArgParser()
+        parser.add_argument('--load-list', help='only the tests whose ids are in this file (testtools)')
+        return parser
+
+    def runTests(self):
+        pass
+
+
+def leaves(suite, holders=()):
+    """(test, suites around it that have a run() of their own) of each test."""
+    try:
+        children = iter(suite)
+    except TypeError:
+        yield suite, holders
+        return
+    cls = type(suite)
+    if issubclass(cls, unittest.TestSuite) and (cls.run is not unittest.TestSuite.run or
+                                                cls.__call__ is not unittest.TestSuite.__call__):
+        holders += suite,
+    for child in children:
+        yield from leaves(child, holders)
+
+
+class Tests:
+    """All tests that the arguments name, by id."""
+
+    def __init__(self, runner):
+        loader = unittest.TestLoader()
+        program = Program(module=None, argv=sys.argv, exit=False, testLoader=loader)
+        self.errors = loader.errors
+        self.shows_locals = program.tb_locals
+        self.by_id = {}
+        for test, holders in leaves(program.test):
+            self.by_id.setdefault(clean_id(test), []).append((test, holders))
+        if program.load_list:
+            with open(program.load_list, encoding='utf-8') as wanted:
+                ids = set(wanted.read().split('\n'))
+            self.by_id = {name: tests for name, tests in self.by_id.items() if name in ids}
+
+    def batch(self, ids):
+        return Batch(rebuilt([entry for one in ids for entry in self.by_id.get(one, ())]))
+
+
+def fresh(test):
+    """Its copy: a test that runs again begins where it began the first time, and what it kept is freed."""
+    try:
+        return copy.copy(test)
+    except Exception:
+        return test
+
+
+def rebuilt(entries, depth=0):
+    """Tests, below copies of the suites around them that have a run() of their own."""
+    def holder(entry):
+        return entry[1][depth] if entry[1][depth:] else None
+
+    tests = []
+    for _, group in itertools.groupby(entries, lambda entry: id(holder(entry))):
+        group = list(group)
+        if holder(group[0]) is None:
+            tests += [fresh(test) for test, _ in group]
+        else:
+            suite = copy.copy(holder(group[0]))
+            suite._tests = rebuilt(group, depth + 1)
+            tests.append(suite)
+    return tests
+
+
+def load(runner):
+    try:
+        return Tests(runner)
+    except SystemExit as error:
+        runner.end(error.code if error.code not in (0, None) else 2, 'these arguments name no tests: %s'
+                   % ' '.join(runner.arguments))
+    except BaseException:
+        if not runner.is_interrupted:
+            runner.cannot_load(traceback.format_exc())
+        runner.end(2, 'the tests cannot be loaded')
+
+
+def main():
+    runner = mux_runner.Runner('unittest')
+    tests = load(runner)
+    if tests.errors:
+        runner.cannot_load('\n'.join(tests.errors))
+    if runner.mode == 'list':
+        for name, same in tests.by_id.items():
+            for _ in same:
+                runner.stream.event(name, 'exists')
+        runner.end(2 if tests.errors else 0)
+    try:
+        for ids in runner.batches():
+            runner.unknown([one for one in ids if one not in tests.by_id])
+            tests.batch(ids).run(Result(runner, tests.shows_locals))
+    except KeyboardInterrupt:
+        runner.end(130)
+    runner.end(0)
+
+
+if __name__ == '__main__':
+    main()
