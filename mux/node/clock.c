@@ -87,7 +87,7 @@ static const unsigned follows[] = {
     [MUX_ASK_SENT] = BIT(MUX_ASK_NOBODY) | BIT(MUX_ASK_DUE) | BIT(MUX_ASK_RESTS),
 };
 
-static void set_ask(struct mux_clock *clock, enum mux_ask ask) {
+static void set_ask(struct mux_clock *clock, enum mux_clock_ask ask) {
     assert(follows[clock->ask] & BIT(ask));
     clock->ask = ask;
 }

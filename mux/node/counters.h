@@ -52,6 +52,8 @@
     X(down_undelivered_bytes, COUNTER, "bytes", "bytes queued for links when they ended")          \
     X(down_chatter_bytes, COUNTER, "bytes", "bytes from the upstream that were not subunit")       \
     X(down_damage_bytes, COUNTER, "bytes", "damaged bytes from the upstream")                      \
+    X(messages_relayed, COUNTER, "packets", "bundles and messages of streams below passed on")     \
+    X(messages_dropped, COUNTER, "packets", "messages about streams that were for nobody")         \
     X(messages, COUNTER, "packets", "this node's own messages to the upstream")                    \
     X(messages_suppressed, COUNTER, "packets", "own messages not sent: too many in a short time")  \
     X(log_lines_suppressed, COUNTER, "lines", "log lines not written: too many in a short time")   \

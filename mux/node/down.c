@@ -301,6 +301,10 @@ const char *mux_down_obstacle(const struct mux *mux, struct mux_span route) {
     return link ? why_not(link) : "no link has its first segment";
 }
 
+bool mux_down_offer(struct mux_link *link, const struct mux_pieces *packet) {
+    return !why_not(link) && !is_behind(link, packet->len_bytes) && mux_down_queue(link, packet);
+}
+
 /* A raw link gets only the content of a packet's file. */
 static void cut_for_raw(const struct mux_link *link, const struct mux_packet *packet,
                         struct mux_pieces *pieces) {
@@ -335,6 +339,12 @@ static bool deliver(struct mux *mux, const struct mux_frame *frame, uint64_t now
     struct mux_span segment;
     struct mux_pieces pieces;
     enum mux_taking taking;
+    enum mux_message_kind kind =
+        mux_takes_bundles(mux) ? mux_message_kind(&frame->packet) : MUX_MESSAGE_NONE;
+    if (kind != MUX_MESSAGE_NONE) {
+        mux_relay_down(mux, frame, kind);
+        return true;
+    }
     if (show(mux, &frame->packet, &taking))
         return taking == MUX_TAKES;
     mux_strip(frame->bytes, &frame->packet, &frame->layout, &segment, &pieces);
@@ -424,6 +434,12 @@ static bool next_input(struct mux *mux) {
     return false;
 }
 
+/* Acknowledgements may be missing: all is asked anew on another connection (rule 33). */
+static void give_up_damaged(struct mux *mux) {
+    if (mux_takes_bundles(mux))
+        mux_handshake_give_up(mux, "what comes from it is damaged");
+}
+
 /* Takes one frame. False: there is nothing to do now. */
 static bool step(struct mux *mux, uint64_t now_ns) {
     struct mux_down *down = &mux->down;
@@ -443,10 +459,12 @@ static bool step(struct mux *mux, uint64_t now_ns) {
         set_waits(down, !deliver(mux, frame, now_ns));
         return !mux_down_waits(down);
     case MUX_FRAME_CHATTER:
+        give_up_damaged(mux);
         MUX_COUNT(&mux->counters, down_chatter_bytes, frame->bytes.len);
         mux_log(mux, "%zu bytes from the upstream are not subunit: dropped", frame->bytes.len);
         return true;
     case MUX_FRAME_DAMAGE:
+        give_up_damaged(mux);
         MUX_COUNT(&mux->counters, down_damage_bytes, frame->bytes.len);
         mux_message(mux, MUX_STATUS_FAIL, now_ns, "%zu bytes of damage came from the upstream: %s",
                     frame->bytes.len, mux_error_text(frame->why));

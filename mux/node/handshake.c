@@ -23,12 +23,12 @@ static const unsigned follows[] = {
     [MUX_HANDSHAKE_HELLO] = BIT(MUX_HANDSHAKE_ASKED),
     [MUX_HANDSHAKE_ASKED] = BIT(MUX_HANDSHAKE_OPEN) | BIT(MUX_HANDSHAKE_REFUSED),
     [MUX_HANDSHAKE_OPEN] =
-        BIT(MUX_HANDSHAKE_SENT_OFF) | BIT(MUX_HANDSHAKE_GOODBYE) | BIT(MUX_HANDSHAKE_LOOP),
+        BIT(MUX_HANDSHAKE_SENT_OFF) | BIT(MUX_HANDSHAKE_GOODBYE) | BIT(MUX_HANDSHAKE_GIVEN_UP),
     [MUX_HANDSHAKE_SENT_OFF] = 0,
     [MUX_HANDSHAKE_GOODBYE] = BIT(MUX_HANDSHAKE_LEFT),
     [MUX_HANDSHAKE_LEFT] = 0,
     [MUX_HANDSHAKE_REFUSED] = 0,
-    [MUX_HANDSHAKE_LOOP] = 0,
+    [MUX_HANDSHAKE_GIVEN_UP] = 0,
 };
 
 static void set_state(struct mux_handshake *handshake, enum mux_handshake_state state) {
@@ -103,13 +103,18 @@ static void tell_refusal(struct mux *mux, const char *why) {
 
 static void refuse(struct mux *mux, const char *why) {
     struct mux_handshake *handshake = &mux->handshake;
-    set_state(handshake,
-              handshake->state == MUX_HANDSHAKE_ASKED ? MUX_HANDSHAKE_REFUSED : MUX_HANDSHAKE_LOOP);
+    set_state(handshake, handshake->state == MUX_HANDSHAKE_ASKED ? MUX_HANDSHAKE_REFUSED
+                                                                 : MUX_HANDSHAKE_GIVEN_UP);
     handshake->refusal = why;
     if (why != loop_above && why != too_deep)
         return;
     MUX_COUNT(&mux->counters, loops, 1);
     tell_refusal(mux, why);
+}
+
+void mux_handshake_give_up(struct mux *mux, const char *why) {
+    if (mux->handshake.state == MUX_HANDSHAKE_OPEN)
+        refuse(mux, why);
 }
 
 /* The nodes above are the upstream and those that it names. NULL, or why that cannot be. */
@@ -142,6 +147,8 @@ static void enter_place(struct mux *mux, const struct mux_hello *answer) {
     bool is_news = mux_role_take(mux, answer) || is_other;
     bool must_retell = is_news && !(was_relay && mux->role == MUX_IS_RELAY);
     mux_below_say_again(mux);
+    if (mux->role == MUX_IS_RELAY)
+        mux_relay_ask_below(mux);
     if (must_retell)
         mux_retell_begin(mux);
     if (is_other || !mux->config.is_quiet)
@@ -242,7 +249,7 @@ bool mux_upstream_leave(struct mux *mux) {
     case MUX_HANDSHAKE_ASKED:
     case MUX_HANDSHAKE_GOODBYE:
     case MUX_HANDSHAKE_REFUSED:
-    case MUX_HANDSHAKE_LOOP:
+    case MUX_HANDSHAKE_GIVEN_UP:
         return true;
     default:
         return mux->in_flight == MUX_IN_FLIGHT_HANDSHAKE;

@@ -336,6 +336,7 @@ void mux_link_close(struct mux_link *link) {
     if (link->input == MUX_INPUT_OPEN)
         mux_link_ended(link, "its connection was closed");
     detach(link);
+    mux_relay_lose(link);
     if (mux_node_went(link))
         return;
     mux_node_say_ended(link);

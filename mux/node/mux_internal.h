@@ -8,6 +8,7 @@
 #include "mux/node/below.h"
 #include "mux/node/hello.h"
 #include "mux/node/link_state.h"
+#include "mux/node/message.h"
 #include "mux/node/mux.h"
 #include "mux/node/offset.h"
 #include "mux/node/progress.h"
@@ -188,7 +189,7 @@ struct mux_link_clock {
 };
 
 /* clock.c: the question for the upstream's time. */
-enum mux_ask {
+enum mux_clock_ask {
     MUX_ASK_NOBODY, /* the upstream is away, or does not tell the time */
     MUX_ASK_RESTS,  /* until mux_clock.ask_at_ns */
     MUX_ASK_DUE,    /* it is to be sent */
@@ -200,7 +201,7 @@ struct mux_clock {
     int64_t wall_ns; /* the clock of mux_run() plus this */
     struct mux_offset upstream;
     bool was_upstream_met; /* an upstream has answered, with its time or without */
-    enum mux_ask ask;
+    enum mux_clock_ask ask;
     uint32_t ask_number;
     unsigned asks_left; /* of this round */
     uint64_t asked_ns, ask_at_ns;
@@ -253,6 +254,7 @@ struct mux_link {
     char identity[MUX_IDENTITY_BYTES], name[MUX_NODE_NAME_BYTES];
     bool proves;         /* it knows of proofs */
     bool has_bundles;    /* both have said that they take bundles */
+    bool has_streams;    /* and messages of streams have come */
     bool is_proven;      /* it has shown the secret that only the earlier connection was told */
     bool has_said;       /* it has sent something after its hello */
     uint32_t nodes_left; /* nodes below it that go on, as its goodbye said */
@@ -322,14 +324,14 @@ enum mux_handshake_state {
     MUX_HANDSHAKE_GOODBYE,  /* the goodbye is to be sent, after all packets */
     MUX_HANDSHAKE_LEFT,     /* it was taken to be sent */
     MUX_HANDSHAKE_REFUSED,  /* its answer cannot be used: it is to be closed */
-    MUX_HANDSHAKE_LOOP,     /* packets went up, but now it would close a loop: it is to be closed */
+    MUX_HANDSHAKE_GIVEN_UP, /* packets went up, but now it is to be closed */
 };
 
 struct mux_handshake {
     enum mux_handshake_state state;
     bool may_be_other;   /* another node than the previous one is accepted */
     bool is_other;       /* it is another node than the previous one */
-    const char *refusal; /* in REFUSED and LOOP: why */
+    const char *refusal; /* in REFUSED and GIVEN_UP: why */
     uint64_t answer_by_ns;
     struct mux_hello hello;            /* with the proof for the previous node */
     char identity[MUX_IDENTITY_BYTES]; /* what this node answers nodes below with */
@@ -606,6 +608,7 @@ void mux_judge_slot_owners(struct mux *mux, uint64_t now_ns);
 void mux_up_run(struct mux *mux);
 /* Is there room for another frame, in the batch or the sink? */
 bool mux_up_has_room(const struct mux *mux);
+bool mux_batch_takes_frame(const struct mux *mux); /* in the batch */
 /* Adds packets that a frame has become to the batch, in which there is room; returns their bytes.
  */
 size_t mux_up_forward(struct mux_link *link, const struct mux_frame *frame,
@@ -693,6 +696,19 @@ void mux_role_init(struct mux *mux);
 /* The upstream has answered. True: the role has changed, and was known before. */
 bool mux_role_take(struct mux *mux, const struct mux_hello *answer);
 
+/* relay.c */
+/* Is there room upwards for a message from below? None is taken while there is no upstream. */
+bool mux_relay_has_room(const struct mux *mux);
+/* A message from a link with bundles: passes it on if it may. Returns its bytes. */
+size_t mux_relay_up(struct mux_link *link, const struct mux_frame *frame,
+                    enum mux_message_kind kind);
+/* A message from the upstream, which takes bundles. */
+void mux_relay_down(struct mux *mux, const struct mux_frame *frame, enum mux_message_kind kind);
+/* Says upwards that the link's connection is gone, if streams came by it. */
+void mux_relay_lose(struct mux_link *link);
+/* Asks all links with bundles where their streams are. */
+void mux_relay_ask_below(struct mux *mux);
+
 /* handshake.c */
 void mux_handshake_init(struct mux *mux);
 /* Fills in this node's answer to a hello, but for the secret. */
@@ -706,6 +722,8 @@ void mux_handshake_lost(struct mux *mux);
 /* Handles a packet from the upstream that is part of the handshake. False: it is not. */
 bool mux_handshake_handle(struct mux *mux, const struct mux_packet *packet);
 uint64_t mux_handshake_deadline_ns(const struct mux *mux);
+/* The upstream, if packets go there, is to be closed; why: a clause. */
+void mux_handshake_give_up(struct mux *mux, const char *why);
 
 /* down.c */
 bool mux_down_init(struct mux *mux, struct mux_room store, struct mux_room blocks);
@@ -718,6 +736,8 @@ void mux_down_cut(struct mux *mux, uint64_t now_ns);
  * no memory.
  */
 bool mux_down_queue(struct mux_link *link, const struct mux_pieces *packet);
+/* The same, but not while it is behind, or has ended. */
+bool mux_down_offer(struct mux_link *link, const struct mux_pieces *packet);
 /* Frees a link's queue; returns how many bytes were in it. */
 size_t mux_down_drop(struct mux_link *link);
 

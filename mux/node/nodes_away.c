@@ -23,6 +23,8 @@
 void mux_node_take_over(struct mux_link *link, struct mux_link *old) {
     struct mux *mux = link->mux;
     mux_link_take_segment(link, old);
+    if (link->has_bundles) /* the end judges, by what it hears of their streams */
+        mux_progress_close(&mux->tests, &old->tests);
     mux_progress_move(&mux->tests, &old->tests, &link->tests);
     mux_below_move(old, link);
     mux_below_forget_lost(old); /* it lives, and settles the tests of those that left it */

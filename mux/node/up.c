@@ -9,6 +9,10 @@
 bool mux_up_has_room(const struct mux *mux) {
     if (mux->config.sink)
         return mux->sink.state == MUX_SINK_TAKES && mux->sink.count == 0;
+    return mux_batch_takes_frame(mux);
+}
+
+bool mux_batch_takes_frame(const struct mux *mux) {
     size_t edit_bytes = mux->config.editor ? MUX_EDIT_BYTES : 0;
     unsigned edit_packets = mux->config.editor ? MUX_EDIT_PACKETS : 0;
     return mux->fill->gather.len_bytes < BATCH_MOST_BYTES &&
@@ -219,6 +223,8 @@ static size_t forward_packet(struct mux_link *link, const struct mux_frame *fram
     struct mux *mux = link->mux;
     MUX_COUNT(&mux->counters, received_packets, 1);
     link->received_packets++;
+    enum mux_message_kind kind =
+        link->has_bundles ? mux_message_kind(&frame->packet) : MUX_MESSAGE_NONE;
     bool may_be_word = mux_link_is_node(link) || link->role == MUX_ROLE_UNKNOWN;
     if (may_be_word && mux_node_handle_word(link, &frame->packet))
         return 0;
@@ -228,6 +234,8 @@ static size_t forward_packet(struct mux_link *link, const struct mux_frame *fram
         mux_link_refuse_loop(link);
         return 0;
     }
+    if (kind != MUX_MESSAGE_NONE)
+        return mux_relay_up(link, frame, kind);
     if (mux->below.lost_count && frame->packet.status != MUX_STATUS_NONE)
         mux_below_settle(link, &frame->packet);
     mux_progress_update(&mux->tests, &link->tests, &frame->packet,
@@ -363,6 +371,18 @@ static bool may_open_with(const struct mux_link *link, const struct mux_frame *f
     return link->kind != MUX_LINK_NODE || is_hello || !is_frame;
 }
 
+static bool is_damage(const struct mux_frame *frame) {
+    return frame->kind == MUX_FRAME_DAMAGE || frame->kind == MUX_FRAME_CHATTER;
+}
+
+/* Part of a stream may be missing: its leaf has it, and sends it on another connection (rule 33).
+ */
+static void break_off_damaged(struct mux_link *link, const struct mux_frame *frame) {
+    MUX_COUNT(&link->mux->counters, nodes_cut_bytes, frame->bytes.len);
+    log_damage(link, frame, frame->kind == MUX_FRAME_DAMAGE ? frame->why : MUX_ERROR_HEADER);
+    mux_link_break_off(link, "what comes from it is damaged");
+}
+
 /* Takes one frame of a link. There is room for it. */
 static enum mux_link_step take_frame(struct mux_link *link) {
     struct mux_frame frame;
@@ -370,6 +390,10 @@ static enum mux_link_step take_frame(struct mux_link *link) {
     size_t bytes = 0;
     if (link->role == MUX_ROLE_UNKNOWN && !may_open_with(link, &frame)) {
         mux_link_refuse_stranger(link);
+        return MUX_LINK_MORE;
+    }
+    if (link->has_bundles && is_damage(&frame)) {
+        break_off_damaged(link, &frame);
         return MUX_LINK_MORE;
     }
     switch (frame.kind) {
@@ -395,6 +419,10 @@ static enum mux_link_step take_frame(struct mux_link *link) {
     return MUX_LINK_MORE;
 }
 
+static bool has_room_for(const struct mux_link *link) {
+    return link->has_bundles ? mux_relay_has_room(link->mux) : mux_up_has_room(link->mux);
+}
+
 static enum mux_link_step step(struct mux_link *link) {
     if (link->predecessor)
         return MUX_LINK_IDLE; /* the older connection's bytes come first */
@@ -402,7 +430,7 @@ static enum mux_link_step step(struct mux_link *link) {
         return mux_link_drop_input(link);
     if (!mux_link_has_started(link))
         return mux_link_enter(link);
-    return mux_up_has_room(link->mux) ? take_frame(link) : MUX_LINK_FULL;
+    return has_room_for(link) ? take_frame(link) : MUX_LINK_FULL;
 }
 
 /* Do its bytes begin with a whole hello? */
@@ -454,6 +482,31 @@ static void end_turn(struct mux_link *link, enum mux_link_step outcome) {
     mux_link_sane(link);
 }
 
+/*
+ * Links take turns until nothing is left, or there is no room: their turns continue when there is
+ * again. Messages and packets may wait for different room. False: some wait.
+ */
+static bool serve_all(struct mux *mux) {
+    struct mux_list held;
+    bool is_full = false, is_relay_full = !mux_takes_bundles(mux);
+    mux_list_init(&held);
+    while (!mux_list_empty(&mux->active) && !(is_full && is_relay_full)) {
+        struct mux_link *link = MUX_LIST_ITEM(mux->active.next, struct mux_link, turn_entry);
+        if (link->credit_bytes <= 0)
+            link->credit_bytes += QUANTUM_BYTES;
+        enum mux_link_step outcome = serve(link);
+        if (outcome != MUX_LINK_FULL) {
+            end_turn(link, outcome);
+            continue;
+        }
+        *(link->has_bundles ? &is_relay_full : &is_full) = true;
+        mux_list_append(&held, &link->turn_entry);
+    }
+    bool is_done = mux_list_empty(&held);
+    mux_list_prepend(&mux->active, &held);
+    return is_done;
+}
+
 void mux_up_run(struct mux *mux) {
     mux_sink_run(mux);
     mux_below_say(mux);
@@ -463,17 +516,10 @@ void mux_up_run(struct mux *mux) {
         take_hellos(mux);
         return;
     }
-    while (!mux_list_empty(&mux->active)) {
-        struct mux_link *link = MUX_LIST_ITEM(mux->active.next, struct mux_link, turn_entry);
-        if (link->credit_bytes <= 0)
-            link->credit_bytes += QUANTUM_BYTES;
-        enum mux_link_step outcome = serve(link);
-        if (outcome == MUX_LINK_FULL) {
-            take_hellos(mux);
-            mux_clock_note_full(mux, true);
-            return; /* its turn continues when there is room again */
-        }
-        end_turn(link, outcome);
+    if (!serve_all(mux)) {
+        take_hellos(mux);
+        mux_clock_note_full(mux, true);
+        return;
     }
     mux_clock_note_full(mux, false);
     mux_clock_say(mux);

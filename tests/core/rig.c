@@ -191,6 +191,45 @@ void rig_give_status(struct mux_link *link, const char *id, const char *route,
     rig_give_packet(link, &packet);
 }
 
+static void read_hello(struct mux_span bytes, struct mux_hello *hello) {
+    struct mux_packet packet;
+    assert_int_equal(mux_packet_parse(bytes, &packet, NULL), MUX_OK);
+    assert_true(mux_hello_is(&packet));
+    assert_null(mux_hello_read(&packet, hello));
+}
+
+static void answer(const char *identity, const char *lines) {
+    char content[128];
+    size_t len;
+    struct mux_packet packet = {.file_name = mux_span_text("muxd.hello")};
+    snprintf(content, sizeof content, "version=1\nidentity=%s\nname=top\n%s", identity, lines);
+    packet.file_content = mux_span_text(content);
+    assert_int_equal(mux_packet_encode(&packet, packet_bytes, sizeof packet_bytes, &len), MUX_OK);
+    rig_give_down(len);
+}
+
+void rig_meet_upstream(const char *identity, const char *lines, struct mux_hello *hello) {
+    struct mux_hello said;
+    mux_upstream_connected(mux, true);
+    const struct mux_gather *gather = mux_upstream_take(mux);
+    assert_non_null(gather);
+    read_hello(gather->spans[0], hello ? hello : &said);
+    mux_upstream_sent(mux);
+    answer(identity, lines);
+    assert_true(mux_upstream_accepted(mux));
+}
+
+struct mux_hello rig_say_hello(struct mux_link *link, const char *identity, bool takes_bundles) {
+    struct mux_hello hello;
+    uint8_t bytes[MUX_HELLO_PACKET_BYTES];
+    mux_hello_init(&hello, identity, "leaf");
+    hello.takes_bundles = takes_bundles;
+    rig_give(link, bytes, mux_hello_write(&hello, bytes));
+    size_t len = rig_read_down(link);
+    read_hello(mux_span(rig_down, len), &hello);
+    return hello;
+}
+
 void rig_lose(struct mux_link *link) {
     mux_link_ended(link, "its connection was lost");
     rig_run(now_ns);

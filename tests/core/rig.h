@@ -65,6 +65,15 @@ void rig_give_packet(struct mux_link *link, const struct mux_packet *packet);
 void rig_give_status(struct mux_link *link, const char *id, const char *route,
                      enum mux_status status);
 
+/*
+ * The upstream comes and answers the hello as node `identity`, with these further lines in it. The
+ * node's hello is what it has said, if not NULL.
+ */
+void rig_meet_upstream(const char *identity, const char *lines, struct mux_hello *hello);
+
+/* A link says hello; returns what it is answered. */
+struct mux_hello rig_say_hello(struct mux_link *link, const char *identity, bool takes_bundles);
+
 /* A link's connection is lost, and its owner closes the link. */
 void rig_lose(struct mux_link *link);
 

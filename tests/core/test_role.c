@@ -1,38 +1,12 @@
 /* Who takes bundles, by the hellos of the nodes above and below: rules 2 to 4. */
 #include "tests/core/rig.h"
 
-#include "mux/node/hello.h"
-
 #include <stdio.h>
-
-/* The upstream answers as node f00d or another one. */
-static void answer(const char *identity, const char *bundles) {
-    char content[128];
-    size_t len;
-    struct mux_packet packet = {.file_name = mux_span_text("muxd.hello")};
-    snprintf(content, sizeof content, "version=1\nidentity=%s\nname=top\n%s", identity, bundles);
-    packet.file_content = mux_span_text(content);
-    assert_int_equal(mux_packet_encode(&packet, packet_bytes, sizeof packet_bytes, &len), MUX_OK);
-    rig_give_down(len);
-}
-
-static void read_hello(struct mux_span bytes, struct mux_hello *hello) {
-    struct mux_packet packet;
-    assert_int_equal(mux_packet_parse(bytes, &packet, NULL), MUX_OK);
-    assert_true(mux_hello_is(&packet));
-    assert_null(mux_hello_read(&packet, hello));
-}
 
 static void upstream_comes(const char *identity, const char *bundles) {
     struct mux_hello hello;
-    mux_upstream_connected(mux, true);
-    const struct mux_gather *gather = mux_upstream_take(mux);
-    assert_non_null(gather);
-    read_hello(gather->spans[0], &hello);
+    rig_meet_upstream(identity, bundles, &hello);
     assert_true(hello.takes_bundles);
-    mux_upstream_sent(mux);
-    answer(identity, bundles);
-    assert_true(mux_upstream_accepted(mux));
 }
 
 static void upstream_goes(void) {
@@ -42,24 +16,14 @@ static void upstream_goes(void) {
 
 /* A node comes below; is it told that bundles are taken? */
 static bool is_answered_with_bundles(struct mux_link *link, const char *identity, bool takes) {
-    struct mux_hello hello;
-    uint8_t bytes[MUX_HELLO_PACKET_BYTES];
-    mux_hello_init(&hello, identity, "leaf");
-    hello.takes_bundles = takes;
-    rig_give(link, bytes, mux_hello_write(&hello, bytes));
-    size_t len = rig_read_down(link);
-    read_hello(mux_span(rig_down, len), &hello);
-    return hello.takes_bundles;
+    return rig_say_hello(link, identity, takes).takes_bundles;
 }
 
 static void rule_2_a_node_without_a_window_says_none(void **state) {
     (void)state;
     struct mux_hello hello;
-    mux_upstream_connected(mux, true);
-    read_hello(mux_upstream_take(mux)->spans[0], &hello);
+    rig_meet_upstream("f00d", "bundles=1\n", &hello);
     assert_false(hello.takes_bundles);
-    mux_upstream_sent(mux);
-    answer("f00d", "bundles=1\n");
     assert_false(is_answered_with_bundles(rig_connect(), "a1", true));
 }
 
