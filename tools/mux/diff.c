@@ -16,8 +16,8 @@ static const char intro[] =
     "usage: mux diff [OPTION...] BEFORE [AFTER]\n"
     "\n"
     "What is different in run AFTER (default: the last) from run BEFORE: tests that fail now, are "
-    "fixed,\n"
-    "new, gone, or took at least twice as long and half a second more.\n"
+    "flaky\n(failed and passed in that run), fixed, new, gone, or took at least twice as long and "
+    "half a second\nmore.\n"
     "\n"
     "  mux diff last-1\n";
 
@@ -50,6 +50,8 @@ static bool is_slower(const struct store_change_row *row) {
 static const char *change_of(const struct store_change_row *row) {
     if (store_is_bad(row->after) && !store_is_bad(row->before))
         return "FAIL";
+    if (row->after == STORE_STATUS_FLAKY)
+        return "flaky";
     if (store_is_bad(row->before) && row->after != MUX_STATUS_NONE && !store_is_bad(row->after))
         return "fixed";
     if (row->before == MUX_STATUS_NONE)
@@ -59,10 +61,14 @@ static const char *change_of(const struct store_change_row *row) {
     return is_slower(row) ? "slower" : NULL;
 }
 
+/* null: the test is not there. */
+static const char *word_of(unsigned status) {
+    return status == MUX_STATUS_NONE ? NULL : store_words_status_key(status);
+}
+
 static void print_json(const struct store_change_row *row, const char *change) {
-    json_t *object =
-        json_pack("{s:s, s:s, s:s?, s:s?}", "change", change, "test_id", row->test, "before",
-                  mux_status_text(row->before), "after", mux_status_text(row->after));
+    json_t *object = json_pack("{s:s, s:s, s:s?, s:s?}", "change", change, "test_id", row->test,
+                               "before", word_of(row->before), "after", word_of(row->after));
     if (object)
         json_dumpf(object, stdout, JSON_COMPACT);
     putchar('\n');

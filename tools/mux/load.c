@@ -7,6 +7,7 @@
 #include "tools/mux/store_words.h"
 #include "tools/results/input.h"
 #include "tools/store/indexer.h"
+#include "tools/store/marks.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -14,11 +15,15 @@
 
 #define COPY_BYTES (1 << 18)
 
+/* A first packet that says the run's name is not longer. */
+#define HEAD_BYTES STORE_MARK_BYTES
+
 static const char intro[] = "usage: mux load [OPTION...] FILE|-\n"
                             "\n"
                             "Stores a subunit v2 stream, from a file or from stdin, as a run: mux "
                             "runs lists it, mux show\n"
-                            "shows it. The stream is kept byte for byte.\n"
+                            "shows it. The stream is kept byte for byte. A run whose first packet "
+                            "says its name keeps it.\n"
                             "\n"
                             "  python3 -m subunit.run discover | mux load -\n";
 
@@ -49,6 +54,31 @@ static const struct option_table options = {"mux load", NULL, intro,
 static int failed_at(const char *what) {
     text_complain("mux load: %s: %s", what, strerror(errno));
     return EXIT_FAILED;
+}
+
+/*
+ * Reads the stream's first packet, if it begins with one: who ran the run may have said its name
+ * there. -1: errno.
+ */
+static ssize_t read_head(int from, uint8_t head[HEAD_BYTES], char uuid[STORE_UUID_BYTES]) {
+    struct mux_packet packet;
+    uint32_t wanted = MUX_PACKET_MIN_BYTES, header_bytes;
+    size_t have = 0;
+    while (have < wanted && wanted <= HEAD_BYTES) {
+        ssize_t len = input_read_some(from, head + have, HEAD_BYTES - have);
+        if (len <= 0)
+            return len < 0 ? len : (ssize_t)have;
+        have += (size_t)len;
+        enum mux_error error = mux_header_parse(mux_span(head, have), &wanted, &header_bytes);
+        if (error == MUX_ERROR_SHORT_HEADER)
+            wanted = MUX_PACKET_MIN_BYTES;
+        else if (error)
+            return (ssize_t)have;
+    }
+    struct mux_span bytes = mux_span(head, wanted);
+    if (have >= wanted && mux_packet_verify(bytes) && !mux_packet_parse(bytes, &packet, NULL))
+        store_mark_uuid(&packet, uuid);
+    return (ssize_t)have;
 }
 
 /* All of it, as it is. */
@@ -84,13 +114,26 @@ static bool print_run(void *user, const struct store_run_row *row) {
     return true;
 }
 
+/* With its own name, and its own words for what was run, if its stream says them. */
+static int begin(struct store *store, const struct load *load, const char *path,
+                 struct store_run *run, char why[STORE_WHY_BYTES]) {
+    if (*run->uuid == '\0')
+        return store_begin(store, load->source ? load->source : path, run, why);
+    return store_begin_named(store, load->source ? load->source : "", run, why);
+}
+
 static int load_into(struct store *store, const struct load *load, int from, const char *path) {
+    static uint8_t head[HEAD_BYTES];
     char why[STORE_WHY_BYTES];
-    struct store_run run;
-    int to = store_begin(store, load->source ? load->source : path, &run, why);
+    struct store_run run = {0};
+    ssize_t head_len = read_head(from, head, run.uuid);
+    if (head_len < 0)
+        return failed_at(path);
+    int to = begin(store, load, path, &run, why);
     if (to < 0)
         return store_place_failed("mux load", why);
-    int status = copy(from, to, path);
+    int status =
+        output_write(to, head, (size_t)head_len) ? copy(from, to, path) : failed_at("the store");
     bool is_fine =
         index_run(store, &run, why) && store_runs(store, run.id, 1, print_run, (void *)load, why);
     close(to);

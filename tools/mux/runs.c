@@ -51,7 +51,7 @@ static bool print_run(void *user, const struct store_run_row *row) {
         return true;
     }
     store_words_counts(row, counts, sizeof counts);
-    printf("%.*s  %-11s  %-6s  %s", STORE_WORDS_RUN_DIGITS, row->run.uuid,
+    printf("%.*s  %-11s  %-11s  %s", STORE_WORDS_RUN_DIGITS, row->run.uuid,
            store_words_age(row->run.begun_us), store_words_outcome(row), counts);
     fputs(*row->source ? "  " : "", stdout);
     store_words_text(row->source);

@@ -48,7 +48,7 @@ const char *store_words_age(int64_t then_us) {
     return out;
 }
 
-const char *store_words_status(enum mux_status status) {
+const char *store_words_status(unsigned status) {
     static const char *const words[STORE_STATUSES] = {[MUX_STATUS_NONE] = "-",
                                                       [MUX_STATUS_EXISTS] = "exists",
                                                       [MUX_STATUS_INPROGRESS] = "no end",
@@ -56,7 +56,9 @@ const char *store_words_status(enum mux_status status) {
                                                       [MUX_STATUS_UXSUCCESS] = "UXPASS",
                                                       [MUX_STATUS_SKIP] = "skip",
                                                       [MUX_STATUS_FAIL] = "FAIL",
-                                                      [MUX_STATUS_XFAIL] = "xfail"};
+                                                      [MUX_STATUS_XFAIL] = "xfail",
+                                                      [STORE_STATUS_FLAKY] = "flaky",
+                                                      [STORE_STATUS_RETRIED] = "again"};
     return words[status];
 }
 
@@ -74,6 +76,7 @@ void store_words_counts(const struct store_run_row *row, char *out, size_t out_b
     len = add_count(out, out_bytes, len, row->counts[MUX_STATUS_UXSUCCESS],
                     "passed against expectation");
     len = add_count(out, out_bytes, len, row->counts[MUX_STATUS_INPROGRESS], "did not end");
+    len = add_count(out, out_bytes, len, row->counts[STORE_STATUS_FLAKY], "flaky");
     len = add_count(out, out_bytes, len, row->counts[MUX_STATUS_SUCCESS], "passed");
     len = add_count(out, out_bytes, len, row->counts[MUX_STATUS_XFAIL], "failed as expected");
     len = add_count(out, out_bytes, len, row->counts[MUX_STATUS_SKIP], "skipped");
@@ -83,8 +86,16 @@ void store_words_counts(const struct store_run_row *row, char *out, size_t out_b
 }
 
 const char *store_words_outcome(const struct store_run_row *row) {
+    static const char *const said[STORE_VERDICTS] = {
+        [STORE_VERDICT_UNSAID] = "cut off",          [STORE_VERDICT_PASSED] = "passed",
+        [STORE_VERDICT_FAILED] = "failed",           [STORE_VERDICT_INCOMPLETE] = "incomplete",
+        [STORE_VERDICT_NOTHING] = "nothing ran",     [STORE_VERDICT_INFRASTRUCTURE] = "broken",
+        [STORE_VERDICT_INTERRUPTED] = "interrupted",
+    };
     if (row->ended_us == STORE_NO_TIME)
         return "open";
+    if (said[row->verdict])
+        return said[row->verdict];
     if (store_run_bad(row) || row->damages)
         return "failed";
     return store_run_tests(row) ? "passed" : "empty";
@@ -124,24 +135,28 @@ static void print_json(json_t *object) {
     json_decref(object);
 }
 
-static const char *status_key(enum mux_status status) {
-    const char *text = mux_status_text(status);
+const char *store_words_status_key(unsigned status) {
+    if (status > MUX_STATUS_XFAIL)
+        return status == STORE_STATUS_FLAKY ? "flaky" : "retried";
+    const char *text = mux_status_text((enum mux_status)status);
     return text ? text : "none";
 }
 
 void store_words_result_json(const struct store_result_row *row) {
     print_json(json_pack("{s:s, s:s, s:s, s:s, s:o, s:o}", "run", row->run.uuid, "test_id",
-                         row->test, "route_code", row->route, "status", status_key(row->status),
-                         "begun", time_json(row->begun_us), "took_s", time_json(row->took_us)));
+                         row->test, "route_code", row->route, "status",
+                         store_words_status_key(row->status), "begun", time_json(row->begun_us),
+                         "took_s", time_json(row->took_us)));
 }
 
 void store_words_run_json(const struct store_run_row *row) {
     json_t *counts = json_object();
-    for (int status = MUX_STATUS_INPROGRESS; status < STORE_STATUSES; status++)
-        json_object_set_new(counts, status_key((enum mux_status)status),
+    for (unsigned status = MUX_STATUS_INPROGRESS; status < STORE_STATUSES; status++)
+        json_object_set_new(counts, store_words_status_key(status),
                             json_integer((json_int_t)row->counts[status]));
-    print_json(json_pack("{s:s, s:I, s:s, s:o, s:o, s:o, s:I}", "run", row->run.uuid, "number",
-                         (json_int_t)row->run.id, "source", row->source, "begun",
-                         time_json(row->run.begun_us), "ended", time_json(row->ended_us), "counts",
-                         counts, "damages", (json_int_t)row->damages));
+    print_json(json_pack("{s:s, s:I, s:s, s:o, s:o, s:s?, s:o, s:I}", "run", row->run.uuid,
+                         "number", (json_int_t)row->run.id, "source", row->source, "begun",
+                         time_json(row->run.begun_us), "ended", time_json(row->ended_us), "verdict",
+                         store_verdict_word(row->verdict), "counts", counts, "damages",
+                         (json_int_t)row->damages));
 }

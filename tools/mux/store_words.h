@@ -15,12 +15,18 @@ const char *store_words_took(int64_t us);
 const char *store_words_age(int64_t then_us);
 
 /* Of a status: "FAIL", "ok", ... in one width. */
-const char *store_words_status(enum mux_status status);
+const char *store_words_status(unsigned status);
+
+/* The same as a word of --json. */
+const char *store_words_status_key(unsigned status);
 
 /* "1 failed, 12 passed, 2 skipped" */
 void store_words_counts(const struct store_run_row *row, char *out, size_t out_bytes);
 
-/* "passed", "failed", "empty", "open": it has not ended, or nobody saw it. */
+/*
+ * "passed", "failed", ... as who ran it said, else as its results are; "empty"; "open": it has not
+ * ended, or nobody saw it; "cut off": who ran it was killed.
+ */
 const char *store_words_outcome(const struct store_run_row *row);
 
 /* To stdout. Tests' names and what they sent never steer a terminal. */

@@ -1,6 +1,8 @@
 #include "tools/store/indexer.h"
 #include "mux/packet/framer.h"
+#include "tools/store/marks.h"
 #include "tools/store/open_tests.h"
+#include "tools/store/query.h"
 #include "tools/store/store_internal.h"
 
 #include <errno.h>
@@ -10,7 +12,6 @@
 #include <unistd.h>
 
 #define READ_BYTES (1 << 20)
-#define STATUSES (MUX_STATUS_XFAIL + 1)
 
 enum {
     SQL_RESULT,
@@ -27,8 +28,8 @@ static const char *const sql[SQL_COUNT_OF] = {
                   " ON CONFLICT(run, status) DO UPDATE SET n=n+excluded.n",
     [SQL_ATTACHMENT] = "INSERT INTO attachments(run, result, seq, name, mime, at, len)"
                        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-    [SQL_RUN] = "UPDATE runs SET raw_done=?2, raw_open=?3, damages=damages+?4, ended_us=?5"
-                " WHERE id=?1",
+    [SQL_RUN] = "UPDATE runs SET raw_done=?2, raw_open=?3, damages=damages+?4, ended_us=?5,"
+                " verdict=coalesce(?6, verdict), source=iif(source='', ?7, source) WHERE id=?1",
 };
 
 struct store_indexer {
@@ -43,8 +44,9 @@ struct store_indexer {
     int64_t known;   /* what is before is in the index already: only `open` is to be filled */
     bool in_batch;   /* a transaction is open */
     bool is_over;
-    unsigned rows;                      /* of the batch */
-    uint64_t counts[STATUSES], damages; /* of the batch */
+    unsigned rows;                            /* of the batch */
+    uint64_t counts[STORE_STATUSES], damages; /* of the batch */
+    struct store_mark mark;                   /* of the batch; uuid "": none */
     uint8_t *store_bytes, *read_bytes;
 };
 
@@ -148,7 +150,7 @@ static bool step(struct store_indexer *indexer, unsigned which, const char *oper
 
 static bool store_counts(struct store_indexer *indexer, char why[STORE_WHY_BYTES]) {
     sqlite3_stmt *statement = indexer->statements[SQL_COUNT];
-    for (int status = 0; status < STATUSES; status++) {
+    for (int status = 0; status < STORE_STATUSES; status++) {
         if (indexer->counts[status] == 0)
             continue;
         sqlite3_bind_int64(statement, 1, indexer->run.id);
@@ -176,6 +178,15 @@ static int64_t ended_us(const struct store_indexer *indexer) {
     return (int64_t)about.st_mtim.tv_sec * 1000000 + about.st_mtim.tv_nsec / 1000;
 }
 
+/* A verdict stays until there is another one, and a source for good. */
+static void bind_mark(const struct store_indexer *indexer, sqlite3_stmt *statement) {
+    const struct store_mark *mark = &indexer->mark;
+    sqlite3_bind_null(statement, 6);
+    if (*mark->uuid)
+        sqlite3_bind_int(statement, 6, (int)mark->verdict);
+    sqlite3_bind_text(statement, 7, *mark->uuid ? mark->source : "", -1, SQLITE_STATIC);
+}
+
 /* The rows and the offset that they reach to, at once. */
 static bool commit(struct store_indexer *indexer, char why[STORE_WHY_BYTES]) {
     sqlite3_stmt *statement = indexer->statements[SQL_RUN];
@@ -187,12 +198,14 @@ static bool commit(struct store_indexer *indexer, char why[STORE_WHY_BYTES]) {
     sqlite3_bind_int64(statement, 3, first - 1);
     sqlite3_bind_int64(statement, 4, (int64_t)indexer->damages);
     bind_time(statement, 5, ended_us(indexer));
+    bind_mark(indexer, statement);
     if (!step(indexer, SQL_RUN, "note how far it is", why) || !run_sql(indexer, "COMMIT", why))
         return false;
     indexer->in_batch = false;
     indexer->known = indexer->at;
     indexer->rows = 0;
     indexer->damages = 0;
+    *indexer->mark.uuid = '\0';
     return true;
 }
 
@@ -270,11 +283,24 @@ static bool take_file(struct store_indexer *indexer, struct open_test *test,
     return is_fine;
 }
 
+/* Of this run, from who ran it: what comes from a worker has a route code. */
+static void take_mark(struct store_indexer *indexer, const struct mux_packet *packet) {
+    struct store_mark mark;
+    if (packet->route.data || !store_mark_read(packet, &mark) ||
+        strcmp(mark.uuid, indexer->run.uuid) != 0)
+        return;
+    if (*mark.source == '\0' && *indexer->mark.uuid)
+        store_mark_set_source(&mark, indexer->mark.source);
+    indexer->mark = mark;
+}
+
 /* What a packet says of a test. */
 static bool take_packet(struct store_indexer *indexer, const struct mux_frame *frame,
                         char why[STORE_WHY_BYTES]) {
     const struct mux_packet *packet = &frame->packet;
     bool is_known = indexer->at < indexer->known;
+    if (!packet->test_id.data && !is_known)
+        take_mark(indexer, packet);
     if (!packet->test_id.data || packet->status == MUX_STATUS_EXISTS)
         return true;
     if (!is_known && !begin_batch(indexer, why))
@@ -355,5 +381,6 @@ bool store_indexer_finish(struct store_indexer *indexer, char why[STORE_WHY_BYTE
     mux_framer_end(&indexer->framer);
     indexer->is_over = true;
     return take_frames(indexer, why) && begin_batch(indexer, why) && add_unended(indexer, why) &&
+           store_counts(indexer, why) && store_settle(indexer->store, &indexer->run, why) &&
            commit(indexer, why);
 }

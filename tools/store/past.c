@@ -145,6 +145,14 @@ static void end_outcome(struct reading *reading, size_t from) {
     reading->outcome = (struct outcome){.last = MUX_STATUS_NONE};
 }
 
+/* In a run that is over it was seen already what was tried again. */
+static void take_status(struct outcome *outcome, int status) {
+    outcome->was_bad |= status == STORE_STATUS_FLAKY;
+    if (status == STORE_STATUS_RETRIED)
+        status = MUX_STATUS_FAIL;
+    outcome->last = status == STORE_STATUS_FLAKY ? MUX_STATUS_SUCCESS : (enum mux_status)status;
+}
+
 static void take_result(struct reading *reading, sqlite3_stmt *statement) {
     struct outcome *outcome = &reading->outcome;
     int64_t key = sqlite3_column_int64(statement, 0);
@@ -152,7 +160,7 @@ static void take_result(struct reading *reading, sqlite3_stmt *statement) {
         end_outcome(reading, reading->at);
     outcome->key = key;
     outcome->was_bad |= store_is_bad(outcome->last);
-    outcome->last = (enum mux_status)sqlite3_column_int(statement, 1);
+    take_status(outcome, sqlite3_column_int(statement, 1));
     outcome->took_us = sqlite3_column_type(statement, 2) == SQLITE_NULL
                            ? STORE_NO_TIME
                            : sqlite3_column_int64(statement, 2);

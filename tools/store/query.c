@@ -7,20 +7,20 @@
 
 uint64_t store_run_tests(const struct store_run_row *row) {
     uint64_t sum = 0;
-    for (int status = 0; status < STORE_STATUSES; status++)
-        sum += row->counts[status];
+    for (unsigned status = 0; status < STORE_STATUSES; status++)
+        sum += status == STORE_STATUS_RETRIED ? 0 : row->counts[status];
     return sum;
 }
 
-bool store_is_bad(enum mux_status status) {
+bool store_is_bad(unsigned status) {
     return status == MUX_STATUS_FAIL || status == MUX_STATUS_UXSUCCESS ||
            status == MUX_STATUS_INPROGRESS;
 }
 
 uint64_t store_run_bad(const struct store_run_row *row) {
     uint64_t sum = 0;
-    for (int status = 0; status < STORE_STATUSES; status++)
-        sum += store_is_bad((enum mux_status)status) ? row->counts[status] : 0;
+    for (unsigned status = 0; status < STORE_STATUSES; status++)
+        sum += store_is_bad(status) ? row->counts[status] : 0;
     return sum;
 }
 
@@ -67,6 +67,13 @@ struct runs_asked {
     void *user;
 };
 
+/* One that is not known would be of a newer version, which is refused. */
+static enum store_verdict verdict_at(sqlite3_stmt *statement, int column) {
+    int verdict = sqlite3_column_int(statement, column);
+    return verdict > 0 && verdict < STORE_VERDICTS ? (enum store_verdict)verdict
+                                                   : STORE_VERDICT_NONE;
+}
+
 static void take_counts(sqlite3_stmt *counts, struct store_run_row *row) {
     sqlite3_bind_int64(counts, 1, row->run.id);
     while (sqlite3_step(counts) == SQLITE_ROW) {
@@ -81,7 +88,8 @@ static bool run_row(void *user, sqlite3_stmt *statement) {
     struct runs_asked *asked = user;
     struct store_run_row row = {.source = text_at(statement, 3),
                                 .ended_us = time_at(statement, 4),
-                                .damages = (uint64_t)sqlite3_column_int64(statement, 5)};
+                                .damages = (uint64_t)sqlite3_column_int64(statement, 5),
+                                .verdict = verdict_at(statement, 6)};
     take_run(statement, 0, &row.run);
     take_counts(asked->counts, &row);
     return asked->seen(asked->user, &row);
@@ -91,7 +99,7 @@ bool store_runs(struct store *store, int64_t run, unsigned most, store_run_seen 
                 char why[STORE_WHY_BYTES]) {
     sqlite3_stmt *statement =
         prepared(store,
-                 "SELECT id, uuid, begun_us, source, ended_us, damages FROM runs"
+                 "SELECT id, uuid, begun_us, source, ended_us, damages, verdict FROM runs"
                  " WHERE ?1=0 OR id=?1 ORDER BY id DESC LIMIT ?2",
                  why);
     if (!statement)
@@ -132,13 +140,18 @@ struct results_asked {
     void *user;
 };
 
+static unsigned status_at(sqlite3_stmt *statement, int column) {
+    unsigned status = (unsigned)sqlite3_column_int(statement, column);
+    return status < STORE_STATUSES ? status : MUX_STATUS_NONE;
+}
+
 static bool result_row(void *user, sqlite3_stmt *statement) {
     struct results_asked *asked = user;
     struct store_result_row row = {
         .id = sqlite3_column_int64(statement, 3),
         .test = text_at(statement, 4),
         .route = text_at(statement, 5),
-        .status = (enum mux_status)sqlite3_column_int(statement, 6),
+        .status = status_at(statement, 6),
         .begun_us = time_at(statement, 7),
         .took_us = time_at(statement, 8),
     };
@@ -203,27 +216,58 @@ bool store_attachments(struct store *store, const struct store_run *run, int64_t
     return each(store, statement, attachment_row, &asked, why);
 }
 
+/* ---- slots ---- */
+
+struct slots_asked {
+    store_slot_seen *seen;
+    void *user;
+};
+
+static bool slot_row(void *user, sqlite3_stmt *statement) {
+    struct slots_asked *asked = user;
+    struct store_slot_row row = {
+        text_at(statement, 0), (uint64_t)sqlite3_column_int64(statement, 1),
+        sqlite3_column_int64(statement, 2), sqlite3_column_int64(statement, 3)};
+    return asked->seen(asked->user, &row);
+}
+
+bool store_slots(struct store *store, const struct store_run *run, store_slot_seen *seen,
+                 void *user, char why[STORE_WHY_BYTES]) {
+    sqlite3_stmt *statement = prepared(
+        store,
+        "SELECT o.name, count(*), coalesce(sum(r.took_us), 0), coalesce(s.span_us, 0)"
+        " FROM results r CROSS JOIN routes o ON o.id=r.route CROSS JOIN"
+        " (SELECT max(begun_us + took_us) - min(begun_us) AS span_us FROM results WHERE run=?1) s"
+        " WHERE r.run=?1 GROUP BY r.route ORDER BY length(o.name), o.name",
+        why);
+    struct slots_asked asked = {seen, user};
+    if (!statement)
+        return false;
+    sqlite3_bind_int64(statement, 1, run->id);
+    return each(store, statement, slot_row, &asked, why);
+}
+
 /* ---- two runs ---- */
 
-/* The worst of a test's results; the order of badness is that of `bad`. */
+/* The worst of a test's results: its rank, and behind that its status. */
 #define WORST                                                                                   \
-    "(SELECT test, max(CASE status WHEN 6 THEN 60 WHEN 4 THEN 50 WHEN 2 THEN 40 WHEN 3 THEN 30" \
-    " WHEN 7 THEN 20 ELSE 10 END * 10 + status) AS worst, max(took_us) AS took_us"              \
-    " FROM results WHERE run="
+    "(SELECT test, max(CASE status WHEN 6 THEN 70 WHEN 4 THEN 60 WHEN 2 THEN 50 WHEN 8 THEN 40" \
+    " WHEN 3 THEN 30 WHEN 7 THEN 20 WHEN 9 THEN 0 ELSE 10 END * 10 + status) AS worst,"         \
+    " max(took_us) AS took_us FROM results WHERE run="
 
 struct changes_asked {
     store_change_seen *seen;
     void *user;
 };
 
-static enum mux_status status_at(sqlite3_stmt *statement, int column) {
-    return (enum mux_status)(sqlite3_column_int(statement, column) % 10);
+static unsigned worst_at(sqlite3_stmt *statement, int column) {
+    return (unsigned)sqlite3_column_int(statement, column) % 10;
 }
 
 static bool change_row(void *user, sqlite3_stmt *statement) {
     struct changes_asked *asked = user;
-    struct store_change_row row = {text_at(statement, 0), status_at(statement, 1),
-                                   status_at(statement, 2), time_at(statement, 3),
+    struct store_change_row row = {text_at(statement, 0), worst_at(statement, 1),
+                                   worst_at(statement, 2), time_at(statement, 3),
                                    time_at(statement, 4)};
     return asked->seen(asked->user, &row);
 }

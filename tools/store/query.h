@@ -12,27 +12,34 @@
 /* A time that is not known. */
 #define STORE_NO_TIME INT64_MIN
 
-#define STORE_STATUSES (MUX_STATUS_XFAIL + 1)
+/* Statuses are those of the wire (enum mux_status), and two more that a run has when it is over. */
+enum {
+    STORE_STATUS_FLAKY = MUX_STATUS_XFAIL + 1, /* it passed, and had failed before in this run */
+    STORE_STATUS_RETRIED, /* it failed, and ran again in this run: what came of that counts */
+    STORE_STATUSES,
+};
 
 struct store_run_row {
     struct store_run run;
     const char *source;
     int64_t ended_us; /* since 1970; STORE_NO_TIME: it has not ended, or nobody saw it */
+    enum store_verdict verdict;
     uint64_t counts[STORE_STATUSES];
     uint64_t damages;
 };
 
 /* A result that is no good: it failed, passed against expectation, or did not end. */
-bool store_is_bad(enum mux_status status);
+bool store_is_bad(unsigned status);
 
 uint64_t store_run_bad(const struct store_run_row *row);
+/* Results, each test once that was tried again. */
 uint64_t store_run_tests(const struct store_run_row *row);
 
 struct store_result_row {
     struct store_run run;
     int64_t id; /* in the run */
     const char *test, *route;
-    enum mux_status status; /* MUX_STATUS_INPROGRESS: it has not ended */
+    unsigned status; /* MUX_STATUS_INPROGRESS: it has not ended */
     int64_t begun_us, took_us;
 };
 
@@ -44,8 +51,16 @@ struct store_attachment_row {
 /* A test in two runs; MUX_STATUS_NONE: it is not there. */
 struct store_change_row {
     const char *test;
-    enum mux_status before, after;
+    unsigned before, after;
     int64_t took_before_us, took_after_us;
+};
+
+/* A slot of a run: what came under its route. */
+struct store_slot_row {
+    const char *route;
+    uint64_t results;
+    int64_t busy_us; /* the sum of their times */
+    int64_t span_us; /* of the run, from its first test's begin to its last one's end */
 };
 
 enum store_which {
@@ -58,6 +73,7 @@ enum store_which {
 typedef bool store_run_seen(void *user, const struct store_run_row *row);
 typedef bool store_result_seen(void *user, const struct store_result_row *row);
 typedef bool store_attachment_seen(void *user, const struct store_attachment_row *row);
+typedef bool store_slot_seen(void *user, const struct store_slot_row *row);
 typedef bool store_change_seen(void *user, const struct store_change_row *row);
 
 /* The newest first; of one run alone when `run` is not 0. */
@@ -75,7 +91,11 @@ bool store_history(struct store *store, const char *test, unsigned most, store_r
 bool store_attachments(struct store *store, const struct store_run *run, int64_t result,
                        store_attachment_seen *seen, void *user, char why[STORE_WHY_BYTES]);
 
-/* By name. Of a test with several results in a run the worst counts. */
+/* By route, the shortest first. */
+bool store_slots(struct store *store, const struct store_run *run, store_slot_seen *seen,
+                 void *user, char why[STORE_WHY_BYTES]);
+
+/* By name. Of a test with several results in a run the worst counts, but for those retried. */
 bool store_changes(struct store *store, const struct store_run *before,
                    const struct store_run *after, store_change_seen *seen, void *user,
                    char why[STORE_WHY_BYTES]);

@@ -48,7 +48,9 @@ bool store_add_run(const struct store *store, const char *source, struct store_r
     sqlite3_bind_text(statement, 2, source, -1, SQLITE_STATIC);
     sqlite3_bind_int64(statement, 3, run->begun_us);
     bool is_added = sqlite3_step(statement) == SQLITE_DONE;
-    if (!is_added)
+    if (sqlite3_extended_errcode(store->database) == SQLITE_CONSTRAINT_UNIQUE)
+        store_say(why, "run", run->uuid, "the store has it already");
+    else if (!is_added)
         store_failed(store, "add a run", why);
     run->id = sqlite3_last_insert_rowid(store->database);
     sqlite3_finalize(statement);
@@ -80,12 +82,17 @@ static int make_file(const char *path, char why[STORE_WHY_BYTES]) {
     return -1;
 }
 
-/* The file first: a row without a file would be a run that is lost. */
 int store_begin(struct store *store, const char *source, struct store_run *run,
                 char why[STORE_WHY_BYTES]) {
+    make_uuid(run->uuid);
+    return store_begin_named(store, source, run, why);
+}
+
+/* The file first: a row without a file would be a run that is lost. */
+int store_begin_named(struct store *store, const char *source, struct store_run *run,
+                      char why[STORE_WHY_BYTES]) {
     char path[PATH_MAX];
     run->begun_us = (int64_t)realtime_us();
-    make_uuid(run->uuid);
     store_stream_path(store, run, path);
     int fd = make_file(path, why);
     if (fd < 0 || store_add_run(store, source, run, why))

@@ -9,9 +9,6 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-/* Of the schema below: an index of a higher one is refused. */
-#define SCHEMA_VERSION 1
-
 /* "muxd", so that `file` and we know it. */
 #define APPLICATION_ID 0x6d757864
 
@@ -22,7 +19,7 @@
  * raw_done: so much of the file is in the index; raw_open: where the first packet stands of a test
  * that was open then. Statuses are those of the wire.
  */
-static const char schema[] =
+static const char first[] =
     "CREATE TABLE runs(id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, source TEXT NOT NULL,"
     " raw_done INTEGER NOT NULL, raw_open INTEGER NOT NULL, begun_us INTEGER NOT NULL,"
     " ended_us INTEGER, damages INTEGER NOT NULL) STRICT;"
@@ -40,6 +37,18 @@ static const char schema[] =
     "CREATE TABLE attachments(run INTEGER NOT NULL, result INTEGER NOT NULL, seq INTEGER NOT NULL,"
     " name TEXT NOT NULL, mime TEXT, at INTEGER NOT NULL, len INTEGER NOT NULL,"
     " PRIMARY KEY(run, result, seq)) STRICT, WITHOUT ROWID;";
+
+/*
+ * From each version to the next. The second one: `verdict` is that of who ran it, and a failure
+ * that was tried again is told from one that counts (query.h).
+ */
+static const char *const steps[] = {
+    first,
+    "ALTER TABLE runs ADD COLUMN verdict INTEGER NOT NULL DEFAULT 0;",
+};
+
+/* An index of a higher one is refused. */
+#define SCHEMA_VERSION ((int)(sizeof steps / sizeof *steps))
 
 /* Of each connection: the writer's cache, and a -wal file that does not keep its largest size. */
 static const char settings[] = "PRAGMA synchronous=NORMAL; PRAGMA cache_size=-65536;"
@@ -111,17 +120,18 @@ bool store_run_sql(const struct store *store, const char *sql, const char *opera
            store_failed(store, operation, why);
 }
 
-/* All steps in one transaction: nobody sees half a schema, and of two that make it one waits. */
+/* All steps in one transaction: nobody sees half a schema, and of two that take them one waits. */
 static bool make_schema(const struct store *store, char why[STORE_WHY_BYTES]) {
     char version[96];
     snprintf(version, sizeof version, "PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT",
              APPLICATION_ID, SCHEMA_VERSION);
     if (!store_run_sql(store, "BEGIN IMMEDIATE", "begin", why))
         return false;
-    if (number_of(store->database, "PRAGMA user_version") == SCHEMA_VERSION)
-        return store_run_sql(store, "COMMIT", "commit", why);
-    return store_run_sql(store, schema, "make the tables", why) &&
-           store_run_sql(store, version, "commit", why);
+    int version_there = number_of(store->database, "PRAGMA user_version");
+    bool is_fine = version_there >= 0 || store_failed(store, "read", why);
+    for (int i = version_there; is_fine && i < SCHEMA_VERSION; i++)
+        is_fine = store_run_sql(store, steps[i], "make the tables", why);
+    return is_fine && store_run_sql(store, version, "commit", why);
 }
 
 static bool check_schema(const struct store *store, enum store_access wanted,
@@ -134,9 +144,12 @@ static bool check_schema(const struct store *store, enum store_access wanted,
                          "a newer muxd has written it: use that one, or another --store");
     if (version == SCHEMA_VERSION)
         return true;
-    return wanted == STORE_WRITE
-               ? make_schema(store, why)
-               : store_say(why, "the store in", store->folder, "it has no index yet");
+    if (wanted == STORE_WRITE)
+        return make_schema(store, why);
+    return store_say(why, "the store in", store->folder,
+                     version == 0 ? "it has no index yet"
+                                  : "an older muxd has written it: mux store check brings it up to "
+                                    "date");
 }
 
 static bool is_there(const char *folder, const char *path, char why[STORE_WHY_BYTES]) {

@@ -41,6 +41,22 @@ struct store_run {
     char uuid[STORE_UUID_BYTES];
 };
 
+/* How a run went, as who ran it says: only that one knows what was announced and did not run. */
+enum store_verdict {
+    STORE_VERDICT_NONE,   /* nobody says: it was loaded */
+    STORE_VERDICT_UNSAID, /* who ran it goes on, or was killed before it could say it */
+    STORE_VERDICT_PASSED,
+    STORE_VERDICT_FAILED,
+    STORE_VERDICT_INCOMPLETE,     /* announced tests never ran */
+    STORE_VERDICT_NOTHING,        /* no test ran */
+    STORE_VERDICT_INFRASTRUCTURE, /* what was to run the tests failed */
+    STORE_VERDICT_INTERRUPTED,    /* somebody ended it early */
+    STORE_VERDICTS,
+};
+
+/* "passed", ... "nothing", "infrastructure", "interrupted"; NULL of the first two. Static. */
+const char *store_verdict_word(enum store_verdict verdict);
+
 /*
  * A new run and its file, which is empty: the owner of the run appends to it. `source` says what
  * was run, for people. Returns the file's descriptor, or -1. Who has that open owns the run: it
@@ -48,6 +64,10 @@ struct store_run {
  */
 int store_begin(struct store *store, const char *source, struct store_run *run,
                 char why[STORE_WHY_BYTES]);
+
+/* The same, of a run that has a name (run->uuid) elsewhere. It is refused when the store has it. */
+int store_begin_named(struct store *store, const char *source, struct store_run *run,
+                      char why[STORE_WHY_BYTES]);
 
 /*
  * The run that people mean: "last", "" (the same), "last-1" (the one before), its number, or the

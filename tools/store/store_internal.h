@@ -41,4 +41,11 @@ bool store_add_run(const struct store *store, const char *source, struct store_r
 bool store_run_sql(const struct store *store, const char *sql, const char *operation,
                    char why[STORE_WHY_BYTES]);
 
+/*
+ * In the transaction that ends a run, all of whose results are counted: tells results that were
+ * tried again from those that count (query.h).
+ */
+bool store_settle(const struct store *store, const struct store_run *run,
+                  char why[STORE_WHY_BYTES]);
+
 #endif

@@ -1,0 +1,39 @@
+/*
+ * What who runs a run says of it in its stream (docs/protocol.md, "A run"), so that it goes where
+ * the stream goes: marks, packets of file "muxd.run" with the run's id as a tag. The first one
+ * begins the stream and says what is run; the last one says how it went.
+ */
+#ifndef TOOLS_STORE_MARKS_H
+#define TOOLS_STORE_MARKS_H
+
+#include "mux/packet/packet.h"
+#include "tools/store/store.h"
+
+/* In front of the UUID, in the tag. */
+#define STORE_MARK_TAG "run-"
+
+/* Of a source, with NUL: what is longer is cut. */
+#define STORE_MARK_SOURCE_BYTES 1024
+
+/* What the longest mark takes. */
+#define STORE_MARK_BYTES 8192
+
+struct store_mark {
+    char uuid[STORE_UUID_BYTES];
+    char source[STORE_MARK_SOURCE_BYTES]; /* ""; it does not say what is run */
+    enum store_verdict verdict;           /* STORE_VERDICT_UNSAID: the run goes on */
+};
+
+/* For people: what was run. Cut between characters where it is too long. */
+void store_mark_set_source(struct store_mark *mark, const char *source);
+
+/* The packet. Returns its length. */
+size_t store_mark_encode(const struct store_mark *mark, uint8_t out[STORE_MARK_BYTES]);
+
+/* False: it is no mark. */
+bool store_mark_read(const struct mux_packet *packet, struct store_mark *mark);
+
+/* The run's id among the packet's tags: any packet may have it. */
+bool store_mark_uuid(const struct mux_packet *packet, char uuid[STORE_UUID_BYTES]);
+
+#endif
