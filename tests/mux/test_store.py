@@ -20,12 +20,21 @@ def run_stream(tests, **statuses):
                     for i in range(tests))
 
 
-def timed(test, seconds):
+RUN = "0b5f6f0e-5a1c-4c9e-8f3e-2f6a1f0c7d21"
+
+
+def mark(run=RUN, route=None, **content):
+    """What who runs a run says of it."""
+    return packet(test_tags={"run-" + run}, file_name="muxd.run", file_bytes=json.dumps(content).encode(), eof=True,
+                  mime_type="application/json", runnable=False, route_code=route)
+
+
+def timed(test, seconds, route=None):
     """A test that passes after so long."""
     begun = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
     ended = begun + datetime.timedelta(seconds=seconds)
-    return (packet(test_id=test, test_status="inprogress", timestamp=begun) +
-            packet(test_id=test, test_status="success", timestamp=ended))
+    return (packet(test_id=test, test_status="inprogress", timestamp=begun, route_code=route) +
+            packet(test_id=test, test_status="success", timestamp=ended, route_code=route))
 
 
 class Store(Case):
@@ -67,6 +76,65 @@ class Store(Case):
         self.assertEqual([(change["change"], change["test_id"]) for change in map(json.loads, done.stdout.splitlines())],
                          [("fixed", "t1"), ("FAIL", "t2"), ("gone", "t9")])
         self.assertEqual(self.lines("store", "check"), ["the store is sound"])
+
+    def test_failed_then_passed(self):
+        """Flaky is an outcome of its own: neither a failure nor a success, and what was tried again counts once."""
+        self.load(run_stream(3))
+        self.load(run_stream(4, t0="fail", t1="fail", t2="fail") + run_stream(3, t1="fail", t2="skip"))
+        run = self.objects("runs")[0]
+        self.assertEqual({key: n for key, n in run["counts"].items() if n},
+                         {"fail": 2, "flaky": 1, "retried": 2, "skip": 1, "success": 1})
+        self.assertEqual(self.lines("failing", "--list"), ["t2", "t1"])  # in the order of their counting results
+        self.assertIn("failed: 2 failed, 1 flaky, 1 passed, 1 skipped", self.lines("show")[0])
+        self.assertEqual([row["status"] for row in self.objects("history", "t0")], ["flaky", "retried", "success"])
+        done = self.mux("diff", "last-1", "--json")
+        self.assertEqual([(change["change"], change["test_id"], change["after"])
+                          for change in map(json.loads, done.stdout.splitlines())],
+                         [("flaky", "t0", "flaky"), ("FAIL", "t1", "fail"), ("FAIL", "t2", "fail"),
+                          ("new", "t3", "success")])
+        self.assertEqual(self.lines("store", "check"), ["the store is sound"])
+
+    def test_says_its_name(self):
+        """A run keeps its id, what was run and its verdict, also in an index that is made anew."""
+        stream = mark(source="make check") + run_stream(3) + mark(verdict="incomplete")
+        self.load(stream)
+        self.load(run_stream(1))
+        for _ in range(2):
+            run = self.objects("runs")[1]
+            self.assertEqual((run["run"], run["source"], run["verdict"]), (RUN, "make check", "incomplete"))
+            self.assertRegex(self.lines("runs")[1], "^%s .* incomplete .* make check$" % RUN[:8])
+            self.wrong(["load", "-"], "the store has it already", stream=stream)
+            os.remove(os.path.join(self.store, "index.sqlite"))
+            self.fine(self.mux("store", "rebuild"))
+
+    def test_marks_of_others(self):
+        """Not believed: a verdict under a route code or of another run, a name that is none. Unsaid: it was cut off."""
+        def last():
+            return self.objects("runs")[0]
+        self.load(mark(source="a") + run_stream(1) + mark(verdict="passed", route="0") +
+                  mark(verdict="passed", run=RUN[:-1] + "0"))
+        self.assertEqual((last()["run"], last()["verdict"]), (RUN, None))
+        self.assertIn(" cut off: ", self.lines("last")[0])
+        self.load(run_stream(1) + mark(verdict="failed", run=RUN[:-1] + "2"))
+        self.assertEqual(last()["verdict"], None)
+        self.load(mark(verdict="passed", run="../../../../../../../../tmp/01234567"))
+        self.assertRegex(last()["run"], "^[0-9a-f-]{36}$")
+        self.load(mark(run=RUN[:-1] + "3", route="3") + run_stream(1))
+        self.assertEqual(last()["run"], RUN[:-1] + "3")
+
+    def test_slots(self):
+        self.load(timed("a", 2, "0") + timed("b", 1, "10") + timed("c", 4, "2") + packet(test_id="d", test_status="fail"))
+        slots = self.objects("show", "--slots")
+        self.assertEqual([(slot["route_code"], slot["results"], slot["busy_s"], slot["idle"]) for slot in slots],
+                         [("", 1, 0, 1), ("0", 1, 2, 0.5), ("2", 1, 4, 0), ("10", 1, 1, 0.75)])
+        self.assertRegex(self.lines("show", "--slots")[1], r"^ +1 results  busy +2.00 s  idle +50 %  0$")
+
+    def test_never_ran(self):
+        announced = b"".join(packet(test_id="t%d" % i, test_status="exists") for i in range(3000))
+        self.load(announced + run_stream(2995) + packet(test_id="t2996", file_name="x", file_bytes=b"1") + announced)
+        self.assertEqual(self.lines("show", "--never-ran"), ["t%d" % i for i in range(2995, 3000)])
+        self.assertEqual(self.objects("show", "--never-ran")[0], {"test_id": "t2995"})
+        self.wrong(["show", "--never-ran", "--attachment", "x"], "--attachment is for tests", 2)
 
     def test_export(self):
         first, second = run_stream(2000) + b"chatter\n", run_stream(1)
@@ -110,8 +178,8 @@ class Store(Case):
         self.fine(mux("load", "-", "--store", "other", stream=run_stream(2), cwd=below))
         self.assertEqual(len(self.lines("runs", "--store", "a/b/other")), 1)
 
-    def wrong(self, arguments, words, status=1):
-        done = self.mux(*arguments)
+    def wrong(self, arguments, words, status=1, **keywords):
+        done = self.mux(*arguments, **keywords)
         self.assertEqual(done.returncode, status, done)
         self.assertIn(words, done.stderr.decode())
 

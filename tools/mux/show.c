@@ -1,6 +1,7 @@
 /* mux show: a run of the store. last, failing and slowest are short for some of it. */
 #include "tools/base/text.h"
 #include "tools/mux/mux.h"
+#include "tools/mux/show_more.h"
 #include "tools/mux/store_place.h"
 #include "tools/mux/store_subcommands.h"
 #include "tools/mux/store_words.h"
@@ -20,6 +21,8 @@ enum show_what {
     SHOW_FAILURES,
     SHOW_SLOWEST,
     SHOW_TESTS,
+    SHOW_SLOTS,
+    SHOW_NEVER_RAN,
 };
 
 struct show {
@@ -50,6 +53,18 @@ static bool set_slowest(const struct option_row *row, void *show, const char *va
 static bool set_tests(const struct option_row *row, void *show, const char *value) {
     (void)row, (void)value;
     ((struct show *)show)->what = SHOW_TESTS;
+    return true;
+}
+
+static bool set_slots(const struct option_row *row, void *show, const char *value) {
+    (void)row, (void)value;
+    ((struct show *)show)->what = SHOW_SLOTS;
+    return true;
+}
+
+static bool set_never_ran(const struct option_row *row, void *show, const char *value) {
+    (void)row, (void)value;
+    ((struct show *)show)->what = SHOW_NEVER_RAN;
     return true;
 }
 
@@ -193,6 +208,10 @@ static bool print_head(void *user, const struct store_run_row *row) {
 static bool print_all(struct show *show, char why[STORE_WHY_BYTES]) {
     static const enum store_which which[] = {STORE_FAILURES, STORE_FAILURES, STORE_SLOWEST,
                                              STORE_ALL};
+    if (show->what == SHOW_SLOTS)
+        return show_slots(show->store, &show->run, show->place.json, why);
+    if (show->what == SHOW_NEVER_RAN)
+        return show->stream >= 0 && show_never_ran(show->stream, show->place.json, why);
     unsigned most = show->what == SHOW_SLOWEST ? SLOWEST_SHOWN : INT32_MAX;
     if (show->attachment)
         return write_attachment(show, which[show->what], most, why);
@@ -203,11 +222,11 @@ static bool print_all(struct show *show, char why[STORE_WHY_BYTES]) {
 }
 
 static int show_run(struct show *show, const char *name) {
-    char why[STORE_WHY_BYTES], unread[STORE_WHY_BYTES];
+    char why[STORE_WHY_BYTES];
     show->store = store_place_find(&show->place, show->program, name, &show->run);
     if (!show->store)
         return EXIT_FAILED;
-    show->stream = store_open_stream(show->store, &show->run, unread);
+    show->stream = store_open_stream(show->store, &show->run, why);
     bool is_fine = print_all(show, why);
     if (show->stream >= 0)
         close(show->stream);
@@ -224,6 +243,10 @@ static int parse_and_show(const struct option_table *options, struct show *show,
     if (argc - optind > 1) {
         text_complain("%s: expected at most one RUN (%s --help)", options->program,
                       options->program);
+        return EXIT_USAGE;
+    }
+    if (show->attachment && show->what > SHOW_TESTS) {
+        text_complain("%s: --attachment is for tests, --failures or --slowest", options->program);
         return EXIT_USAGE;
     }
     if (show->attachment && (show->place.json || isatty(STDOUT_FILENO))) {
@@ -250,6 +273,11 @@ static const struct option_row show_rows[] = {
              "their texts"},
     {"slowest", .set = set_slowest, .help = "the 20 slowest tests of a second or more"},
     {"tests", .set = set_tests, .help = "every test, by name"},
+    {"slots", .set = set_slots,
+     .help = "each slot: its results, the time that they took, the share of the run that it was "
+             "idle"},
+    {"never-ran", .set = set_never_ran,
+     .help = "tests that were announced and have no result: ids, one a line"},
     {"attachment", "NAME", .set = set_attachment,
      .help = "the bytes of the files of this name, as they are; of all tests, or with --failures "
              "or --slowest of these"},
