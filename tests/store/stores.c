@@ -20,6 +20,10 @@ int stores_open(void **state) {
     return 0;
 }
 
+const char *stores_folder(void) {
+    return folder;
+}
+
 int stores_close(void **state) {
     char command[128];
     store_close(*state);

@@ -8,6 +8,9 @@
 int stores_open(void **state);
 int stores_close(void **state);
 
+/* Where it is. */
+const char *stores_folder(void);
+
 struct stores_result {
     const char *test, *route; /* route NULL: none */
     enum mux_status status;

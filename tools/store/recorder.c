@@ -2,6 +2,7 @@
 
 #include "tools/base/output.h"
 #include "tools/store/indexer.h"
+#include "tools/store/marks.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -89,6 +90,31 @@ static bool start_thread(struct recorder *recorder) {
 }
 
 /*
+ * ---- bytes ----
+ */
+
+/* Half a packet of a full disk is taken back. */
+static bool write_bytes(struct recorder *recorder, const uint8_t *bytes, size_t len) {
+    if (!recorder->error && !output_write(recorder->fd, bytes, len)) {
+        recorder->error = errno;
+        if (ftruncate(recorder->fd, recorder->written) < 0)
+            recorder->written = -1; /* the reader finds damage there */
+    }
+    if (!recorder->error)
+        recorder->written += (off_t)len;
+    errno = recorder->error;
+    return !recorder->error;
+}
+
+static bool write_mark(struct recorder *recorder, const char *source, enum store_verdict verdict) {
+    uint8_t bytes[STORE_MARK_BYTES];
+    struct store_mark mark = {.verdict = verdict};
+    memcpy(mark.uuid, recorder->run.uuid, sizeof mark.uuid);
+    store_mark_set_source(&mark, source);
+    return write_bytes(recorder, bytes, store_mark_encode(&mark, bytes));
+}
+
+/*
  * ---- its life ----
  */
 
@@ -101,6 +127,7 @@ static bool fill(struct recorder *recorder, const char *folder, const char *sour
     recorder->fd = store_begin(recorder->store, source, &recorder->run, why);
     if (recorder->fd < 0)
         return false;
+    write_mark(recorder, source, STORE_VERDICT_UNSAID); /* an error is told by the first flush */
     if (start_thread(recorder))
         return true;
     snprintf(why, STORE_WHY_BYTES, "no thread for the index: %s", strerror(errno));
@@ -151,23 +178,14 @@ bool recorder_finish(struct recorder *recorder, char why[STORE_WHY_BYTES]) {
  * ---- packets ----
  */
 
-/* Half a packet of a full disk is taken back. */
-static bool write_bytes(struct recorder *recorder, const uint8_t *bytes, size_t len) {
-    if (!recorder->error && !output_write(recorder->fd, bytes, len)) {
-        recorder->error = errno;
-        if (ftruncate(recorder->fd, recorder->written) < 0)
-            recorder->written = -1; /* the reader finds damage there */
-    }
-    if (!recorder->error)
-        recorder->written += (off_t)len;
-    errno = recorder->error;
-    return !recorder->error;
-}
-
 bool recorder_flush(struct recorder *recorder) {
     size_t len = recorder->len;
     recorder->len = 0;
     return write_bytes(recorder, recorder->buffer, len);
+}
+
+bool recorder_verdict(struct recorder *recorder, enum store_verdict verdict) {
+    return recorder_flush(recorder) && write_mark(recorder, "", verdict);
 }
 
 /* One that is larger than the buffer. */

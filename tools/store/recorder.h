@@ -11,7 +11,10 @@
 
 struct recorder;
 
-/* A new run in this store. `source`: what is run, for people. NULL: why. */
+/*
+ * A new run in this store. `source`: what is run, for people. Its stream begins with what marks.h
+ * says. NULL: why.
+ */
 struct recorder *recorder_open(const char *folder, const char *source, char why[STORE_WHY_BYTES]);
 
 const struct store_run *recorder_run(const struct recorder *recorder);
@@ -27,6 +30,12 @@ bool recorder_put(struct recorder *recorder, const char *segment, const struct m
  * written: what is there is whole.
  */
 bool recorder_flush(struct recorder *recorder);
+
+/*
+ * How the run went, for who shows it, as the last of its stream. Without it a run that was finished
+ * is shown as cut off.
+ */
+bool recorder_verdict(struct recorder *recorder, enum store_verdict verdict);
 
 /* The run is over: the index has all of it. Frees the recorder. False: why. */
 bool recorder_finish(struct recorder *recorder, char why[STORE_WHY_BYTES]);
