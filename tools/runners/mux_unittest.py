@@ -191,6 +191,12 @@ def traceback_end(text):
     return (unindented or lines or [''])[0]
 
 
+def fixture_name(step, cls):
+    """As unittest names them."""
+    of = unittest.util.strclass(cls) if step.endswith('Class') else cls.__module__
+    return '%s (%s)' % (step, of)
+
+
 class Batch(unittest.TestSuite):
     """Tests in the order given. Their classes and modules are set up while neighbours share them.
 
@@ -207,18 +213,20 @@ class Batch(unittest.TestSuite):
                 else:
                     self._run_test(test, result)
         finally:
-            self._guard(result, 'tearDownClass', self._tearDownPreviousClass, None)
-            self._guard(result, 'tearDownModule', self._handleModuleTearDown)
+            last = result._previousTestClass
+            self._guard('tearDownClass', last, result, self._tearDownPreviousClass, None)
+            self._guard('tearDownModule', last, result, self._handleModuleTearDown)
         return result
 
     def _run_test(self, test, result):
-        self._guard(result, 'tearDownClass', self._tearDownPreviousClass, test)
-        if not self._guard(result, 'setUpModule', self._handleModuleFixture, test):
+        cls = test.__class__
+        self._guard('tearDownClass', result._previousTestClass, result, self._tearDownPreviousClass, test)
+        if not self._guard('setUpModule', cls, result, self._handleModuleFixture, test):
             result._moduleSetUpFailed = True
-        if not self._guard(result, 'setUpClass', self._handleClassSetUp, test):
-            test.__class__._classSetupFailed = True
-        result._previousTestClass = test.__class__
-        if getattr(test.__class__, '_classSetupFailed', False) or result._moduleSetUpFailed:
+        if not self._guard('setUpClass', cls, result, self._handleClassSetUp, test):
+            cls._classSetupFailed = True
+        result._previousTestClass = cls
+        if getattr(cls, '_classSetupFailed', False) or result._moduleSetUpFailed:
             result.prevented(test)
         else:
             self._call(test, result)
@@ -239,15 +247,14 @@ class Batch(unittest.TestSuite):
                 raise
             result.broke_out(test)
 
-    def _guard(self, result, name, step, *test):
+    def _guard(self, name, cls, result, step, *test):
         """unittest takes care of every Exception; others would end the process."""
-        cls = test[0].__class__ if test and test[0] else result._previousTestClass
         try:
             step(*test, result)
         except BaseException:
             if result.runner.is_interrupted:
                 raise
-            result.fixture_failed('%s (%s)' % (name, unittest.util.strclass(cls)), sys.exc_info())
+            result.fixture_failed(fixture_name(name, cls), sys.exc_info())
             return False
         return True
 
