@@ -52,3 +52,10 @@ size_t white_before(struct mux_span text) {
     }
     return count;
 }
+
+size_t white_word(struct mux_span text) {
+    size_t at = 0;
+    while (at < text.len && !is_blank(character_at(text, at)))
+        at += character_at(text, at).len;
+    return at;
+}

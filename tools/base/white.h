@@ -10,4 +10,7 @@ struct mux_span white_trim(struct mux_span text);
 /* How many characters of the text come before its first that is no blank. */
 size_t white_before(struct mux_span text);
 
+/* How many bytes come before the text's first blank. */
+size_t white_word(struct mux_span text);
+
 #endif
