@@ -143,7 +143,7 @@ class Store(Case):
         self.assertEqual(self.fine(self.mux("store", "export")), second)
         self.assertEqual(self.fine(self.mux("store", "export", "1")), first)
         self.wrong(["store", "export", "last-9"], "there is none of this name")
-        self.wrong(["store", "export", "1", "2"], "expected check, rebuild, prune or export", 2)
+        self.wrong(["store", "export", "1", "2"], "expected check, rebuild, prune, export or import", 2)
         self.wrong(["store", "export", "--keep", "1"], "are for prune", 2)
 
     def test_attachment(self):
@@ -191,7 +191,7 @@ class Store(Case):
         self.wrong(["show", "zzzz"], "there is none of this name (mux runs lists them)")
         self.wrong(["show", "last-7"], "there is none of this name")
         self.wrong(["history", "no.such.test"], "no run has a test 'no.such.test'")
-        self.wrong(["store", "bake"], "expected check, rebuild, prune or export", 2)
+        self.wrong(["store", "bake"], "expected check, rebuild, prune, export or import", 2)
 
     def test_newer_and_damaged(self):
         self.load(run_stream(3, t1="fail"))

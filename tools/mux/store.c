@@ -7,6 +7,7 @@
 #include "tools/mux/store_subcommands.h"
 #include "tools/results/input.h"
 #include "tools/store/check.h"
+#include "tools/store/import.h"
 #include "tools/store/prune.h"
 
 #include <errno.h>
@@ -17,13 +18,16 @@
 #include <unistd.h>
 
 static const char intro[] =
-    "usage: mux store [OPTION...] check|rebuild|prune|export [RUN]\n"
+    "usage: mux store [OPTION...] check|rebuild|prune|export [RUN]|import PATH\n"
     "\n"
     "check reads the whole index, and says whether it is sound and belongs to the runs' files.\n"
     "What a mux that was killed has left out of the index is read first.\n"
     "rebuild makes a new index from these files; the old one is kept as index.sqlite.old.\n"
     "prune removes runs that are more, larger or older than one of its options allows.\n"
     "export writes a run's stream (default: the last one's) to stdout, as it was taken.\n"
+    "import takes the runs of stestr and testrepository (PATH: a folder .stestr or "
+    ".testrepository), "
+    "or one\nstream of subunit v1 or v2 (a file).\n"
     "\n"
     "  mux store check\n"
     "  mux store prune --keep 100 --bytes 2G\n";
@@ -166,6 +170,41 @@ static int prune(const struct keep *keep) {
     return is_fine ? EXIT_FINE : store_place_failed("mux store", why);
 }
 
+static void print_note(void *user, const char *sentence) {
+    (void)user;
+    text_complain("mux store: %s", sentence);
+}
+
+static void print_imported(const struct store_place *place, const struct store_imported *imported) {
+    if (place->json) {
+        printf("{\"runs\":%" PRIu64 ",\"known\":%" PRIu64 ",\"times\":%" PRIu64
+               ",\"left_out\":%" PRIu64 "}\n",
+               imported->runs, imported->known, imported->times, imported->left_out);
+        return;
+    }
+    printf("imported %" PRIu64 " runs", imported->runs);
+    if (imported->known)
+        printf(", %" PRIu64 " were there already", imported->known);
+    if (imported->times)
+        printf(", times of %" PRIu64 " tests that no run has", imported->times);
+    if (imported->left_out)
+        printf("; %" PRIu64 " pieces have no form in subunit v2 and were left out",
+               imported->left_out);
+    putchar('\n');
+}
+
+static int import_from(const struct store_place *place, const char *path) {
+    char why[STORE_WHY_BYTES];
+    struct store_imported imported;
+    struct store *store = store_place_open(place, "mux store", STORE_WRITE);
+    if (!store)
+        return EXIT_FAILED;
+    bool is_fine = store_import(store, path, print_note, NULL, &imported, why);
+    store_close(store);
+    print_imported(place, &imported);
+    return is_fine ? EXIT_FINE : store_place_failed("mux store", why);
+}
+
 static int copy_stream(int from, const char *uuid) {
     static uint8_t bytes[COPY_BYTES];
     ssize_t len;
@@ -206,6 +245,8 @@ int store_run_store(int argc, char **argv) {
     const char *what = count == 1 || count == 2 ? argv[optind] : "";
     if (strcmp(what, "export") == 0 && !keep.has_limits)
         return export_run(&keep.place, count == 2 ? argv[optind + 1] : "last");
+    if (strcmp(what, "import") == 0 && count == 2 && !keep.has_limits)
+        return import_from(&keep.place, argv[optind + 1]);
     what = count == 1 ? what : "";
     if (strcmp(what, "prune") == 0)
         return prune(&keep);
@@ -217,6 +258,7 @@ int store_run_store(int argc, char **argv) {
         return check(&keep.place);
     if (strcmp(what, "rebuild") == 0)
         return rebuild(&keep.place);
-    text_complain("mux store: expected check, rebuild, prune or export (mux store --help)");
+    text_complain(
+        "mux store: expected check, rebuild, prune, export or import PATH (mux store --help)");
     return EXIT_USAGE;
 }

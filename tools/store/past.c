@@ -185,7 +185,8 @@ static bool read_run(struct reading *reading, sqlite3_stmt *results, int64_t run
 }
 
 static bool read_runs(struct reading *reading, char why[STORE_WHY_BYTES]) {
-    sqlite3_stmt *runs = prepared(reading, "SELECT id FROM runs ORDER BY id DESC LIMIT ?1", why);
+    sqlite3_stmt *runs =
+        prepared(reading, "SELECT id FROM runs ORDER BY begun_us DESC, id DESC LIMIT ?1", why);
     sqlite3_stmt *results = runs ? prepared(reading,
                                             "SELECT test, status, took_us FROM results"
                                             " WHERE test>=?1 AND run=?2 ORDER BY test, id",

@@ -100,7 +100,7 @@ bool store_runs(struct store *store, int64_t run, unsigned most, store_run_seen 
     sqlite3_stmt *statement =
         prepared(store,
                  "SELECT id, uuid, begun_us, source, ended_us, damages, verdict FROM runs"
-                 " WHERE ?1=0 OR id=?1 ORDER BY id DESC LIMIT ?2",
+                 " WHERE ?1=0 OR id=?1 ORDER BY begun_us DESC, id DESC LIMIT ?2",
                  why);
     if (!statement)
         return false;
@@ -177,7 +177,7 @@ bool store_history(struct store *store, const char *test, unsigned most, store_r
                  "SELECT " RESULT_COLUMNS " FROM tests t CROSS JOIN runs u CROSS JOIN results r"
                  " CROSS JOIN routes o ON o.id=r.route"
                  " WHERE t.hash=?1 AND t.name=?2 AND r.run=u.id AND r.test=t.id"
-                 " ORDER BY u.id DESC, r.id DESC LIMIT ?3",
+                 " ORDER BY u.begun_us DESC, u.id DESC, r.id DESC LIMIT ?3",
                  why);
     struct results_asked asked = {seen, user};
     if (!statement)

@@ -85,6 +85,7 @@ static int make_file(const char *path, char why[STORE_WHY_BYTES]) {
 int store_begin(struct store *store, const char *source, struct store_run *run,
                 char why[STORE_WHY_BYTES]) {
     make_uuid(run->uuid);
+    run->begun_us = 0;
     return store_begin_named(store, source, run, why);
 }
 
@@ -92,7 +93,8 @@ int store_begin(struct store *store, const char *source, struct store_run *run,
 int store_begin_named(struct store *store, const char *source, struct store_run *run,
                       char why[STORE_WHY_BYTES]) {
     char path[PATH_MAX];
-    run->begun_us = (int64_t)realtime_us();
+    if (run->begun_us == 0)
+        run->begun_us = (int64_t)realtime_us();
     store_stream_path(store, run, path);
     int fd = make_file(path, why);
     if (fd < 0 || store_add_run(store, source, run, why))
@@ -131,7 +133,7 @@ static bool take_run(const struct store *store, sqlite3_stmt *statement, const c
 }
 
 static const char by_age[] =
-    "SELECT id, uuid, begun_us FROM runs ORDER BY id DESC LIMIT 1 OFFSET ?1";
+    "SELECT id, uuid, begun_us FROM runs ORDER BY begun_us DESC, id DESC LIMIT 1 OFFSET ?1";
 static const char by_id[] = "SELECT id, uuid, begun_us FROM runs WHERE id=?1";
 static const char by_uuid[] =
     "SELECT id, uuid, begun_us FROM runs WHERE substr(uuid, 1, length(?1))=?1 ORDER BY id LIMIT 2";

@@ -65,7 +65,10 @@ const char *store_verdict_word(enum store_verdict verdict);
 int store_begin(struct store *store, const char *source, struct store_run *run,
                 char why[STORE_WHY_BYTES]);
 
-/* The same, of a run that has a name (run->uuid) elsewhere. It is refused when the store has it. */
+/*
+ * The same, of a run that has a name (run->uuid) elsewhere: it is refused when the store has it.
+ * run->begun_us: when it began; 0: now.
+ */
 int store_begin_named(struct store *store, const char *source, struct store_run *run,
                       char why[STORE_WHY_BYTES]);
 
