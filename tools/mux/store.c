@@ -25,9 +25,8 @@ static const char intro[] =
     "rebuild makes a new index from these files; the old one is kept as index.sqlite.old.\n"
     "prune removes runs that are more, larger or older than one of its options allows.\n"
     "export writes a run's stream (default: the last one's) to stdout, as it was taken.\n"
-    "import takes the runs of stestr and testrepository (PATH: a folder .stestr or "
-    ".testrepository), "
-    "or one\nstream of subunit v1 or v2 (a file).\n"
+    "import takes the runs of stestr and testrepository (PATH: a folder .stestr or\n"
+    ".testrepository), or one stream of subunit v1 or v2 (a file).\n"
     "\n"
     "  mux store check\n"
     "  mux store prune --keep 100 --bytes 2G\n";
