@@ -209,6 +209,17 @@ class Store(Case):
         self.fine(self.mux("store", "rebuild"))
         self.assertEqual(self.lines("failing", "--list"), ["t1"])
 
+    def test_older(self):
+        """An index of the first version is brought up to date by whoever opens it, also to read."""
+        self.load(run_stream(3, t1="fail"))
+        with sqlite3.connect(os.path.join(self.store, "index.sqlite")) as database:
+            database.executescript("DROP INDEX runs_begun; ALTER TABLE runs DROP COLUMN verdict; PRAGMA user_version=1")
+        database.close()
+        self.assertEqual([run["verdict"] for run in self.objects("runs")], [None])
+        self.load(run_stream(2))
+        self.assertEqual(self.lines("failing", "--list", "last-1"), ["t1"])
+        self.assertEqual(self.lines("store", "check"), ["the store is sound"])
+
     def test_a_file_is_gone(self):
         self.load(run_stream(3))
         for name in os.listdir(os.path.join(self.store, "runs")):

@@ -3,6 +3,7 @@
 #include "tools/store/marks.h"
 #include "tools/store/open_tests.h"
 #include "tools/store/query.h"
+#include "tools/store/result_rows.h"
 #include "tools/store/store_internal.h"
 
 #include <errno.h>
@@ -14,7 +15,6 @@
 #define READ_BYTES (1 << 20)
 
 enum {
-    SQL_RESULT,
     SQL_COUNT,
     SQL_ATTACHMENT,
     SQL_RUN,
@@ -22,8 +22,6 @@ enum {
 };
 
 static const char *const sql[SQL_COUNT_OF] = {
-    [SQL_RESULT] = "INSERT INTO results(run, test, id, status, route, begun_us, took_us)"
-                   " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     [SQL_COUNT] = "INSERT INTO run_counts(run, status, n) VALUES(?1, ?2, ?3)"
                   " ON CONFLICT(run, status) DO UPDATE SET n=n+excluded.n",
     [SQL_ATTACHMENT] = "INSERT INTO attachments(run, result, seq, name, mime, at, len)"
@@ -38,6 +36,7 @@ struct store_indexer {
     int fd;
     sqlite3_stmt *statements[SQL_COUNT_OF];
     struct names tests, routes;
+    struct result_rows results;
     struct open_tests open;
     struct mux_framer framer;
     int64_t fed, at; /* offsets in the file: read, and framed */
@@ -79,7 +78,8 @@ static bool prepare(struct store_indexer *indexer, char why[STORE_WHY_BYTES]) {
                                &indexer->statements[i], NULL) != SQLITE_OK)
             return failed(indexer, "prepare", why);
     return (names_init(&indexer->tests, database, "tests") &&
-            names_init(&indexer->routes, database, "routes")) ||
+            names_init(&indexer->routes, database, "routes") &&
+            result_rows_init(&indexer->results, database, indexer->run.id)) ||
            failed(indexer, "prepare", why);
 }
 
@@ -118,6 +118,7 @@ void store_indexer_free(struct store_indexer *indexer) {
         sqlite3_finalize(indexer->statements[i]);
     names_fini(&indexer->tests);
     names_fini(&indexer->routes);
+    result_rows_fini(&indexer->results);
     open_tests_fini(&indexer->open);
     free(indexer->store_bytes);
     free(indexer->read_bytes);
@@ -148,8 +149,11 @@ static bool step(struct store_indexer *indexer, unsigned which, const char *oper
     return is_done;
 }
 
-static bool store_counts(struct store_indexer *indexer, char why[STORE_WHY_BYTES]) {
+/* All of the batch is in the index, and counted. */
+static bool settle_batch(struct store_indexer *indexer, char why[STORE_WHY_BYTES]) {
     sqlite3_stmt *statement = indexer->statements[SQL_COUNT];
+    if (!result_rows_flush(&indexer->results))
+        return failed(indexer, "add a result", why);
     for (int status = 0; status < STORE_STATUSES; status++) {
         if (indexer->counts[status] == 0)
             continue;
@@ -191,7 +195,7 @@ static void bind_mark(const struct store_indexer *indexer, sqlite3_stmt *stateme
 static bool commit(struct store_indexer *indexer, char why[STORE_WHY_BYTES]) {
     sqlite3_stmt *statement = indexer->statements[SQL_RUN];
     int64_t first = open_tests_first(&indexer->open, indexer->at + 1);
-    if (!begin_batch(indexer, why) || !store_counts(indexer, why))
+    if (!begin_batch(indexer, why) || !settle_batch(indexer, why))
         return false;
     sqlite3_bind_int64(statement, 1, indexer->run.id);
     sqlite3_bind_int64(statement, 2, indexer->at);
@@ -242,18 +246,13 @@ static struct open_test *test_of(struct store_indexer *indexer, const struct mux
 
 static bool add_result(struct store_indexer *indexer, const struct open_test *test,
                        enum mux_status status, int64_t ended_us, char why[STORE_WHY_BYTES]) {
-    sqlite3_stmt *statement = indexer->statements[SQL_RESULT];
     bool has_times = ended_us != OPEN_TEST_NO_TIME && test->begun_us != OPEN_TEST_NO_TIME;
-    sqlite3_bind_int64(statement, 1, indexer->run.id);
-    sqlite3_bind_int64(statement, 2, test->test);
-    sqlite3_bind_int64(statement, 3, test->id);
-    sqlite3_bind_int(statement, 4, (int)status);
-    sqlite3_bind_int64(statement, 5, test->route);
-    bind_time(statement, 6, test->begun_us);
-    bind_time(statement, 7, has_times ? ended_us - test->begun_us : OPEN_TEST_NO_TIME);
+    const struct result_row row = {
+        test->test,  test->id,       (int64_t)status,
+        test->route, test->begun_us, has_times ? ended_us - test->begun_us : OPEN_TEST_NO_TIME};
     indexer->counts[status]++;
     indexer->rows++;
-    return step(indexer, SQL_RESULT, "add a result", why);
+    return result_rows_add(&indexer->results, &row) || failed(indexer, "add a result", why);
 }
 
 /* `at`: where its content stands in the file. */
@@ -381,6 +380,6 @@ bool store_indexer_finish(struct store_indexer *indexer, char why[STORE_WHY_BYTE
     mux_framer_end(&indexer->framer);
     indexer->is_over = true;
     return take_frames(indexer, why) && begin_batch(indexer, why) && add_unended(indexer, why) &&
-           store_counts(indexer, why) && store_settle(indexer->store, &indexer->run, why) &&
+           settle_batch(indexer, why) && store_settle(indexer->store, &indexer->run, why) &&
            commit(indexer, why);
 }

@@ -21,14 +21,17 @@ static inline bool names_same(struct names_key x, struct names_key y) {
     return x.a == y.a && x.b == y.b;
 }
 
+/* 16 bytes: four in a line of the cache, for a large table's cost is that it is not there. */
 struct names_entry {
-    struct names_key key;
-    int64_t id; /* 0: the place is free */
+    uint64_t a;
+    uint32_t b;
+    uint32_t id; /* 0: the place is free */
 };
 
 struct names {
     struct sqlite3_stmt *find, *add, *all;
-    unsigned asked; /* times that the table had to be asked for one */
+    struct sqlite3_stmt *last; /* the table's last number */
+    unsigned asked;            /* times that the table had to be asked for one */
     struct names_entry *entries;
     unsigned capacity, count; /* a power of two */
 };

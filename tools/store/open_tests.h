@@ -3,9 +3,10 @@
 #define TOOLS_STORE_OPEN_TESTS_H
 
 #include "tools/store/names.h"
+#include "tools/store/result_rows.h"
 
 /* A packet without a time. */
-#define OPEN_TEST_NO_TIME INT64_MIN
+#define OPEN_TEST_NO_TIME RESULT_ROW_NO_TIME
 
 struct open_test {
     struct names_key key;

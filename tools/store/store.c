@@ -136,9 +136,8 @@ static bool make_schema(const struct store *store, char why[STORE_WHY_BYTES]) {
     return is_fine && store_run_sql(store, version, "commit", why);
 }
 
-static bool check_schema(const struct store *store, enum store_access wanted,
+static bool check_schema(const struct store *store, int version, enum store_access wanted,
                          char why[STORE_WHY_BYTES]) {
-    int version = number_of(store->database, "PRAGMA user_version");
     if (version < 0)
         return store_failed(store, "read", why);
     if (version > SCHEMA_VERSION)
@@ -148,10 +147,7 @@ static bool check_schema(const struct store *store, enum store_access wanted,
         return true;
     if (wanted == STORE_WRITE)
         return make_schema(store, why);
-    return store_say(why, "the store in", store->folder,
-                     version == 0 ? "it has no index yet"
-                                  : "an older muxd has written it: mux store check brings it up to "
-                                    "date");
+    return store_say(why, "the store in", store->folder, "it has no index yet");
 }
 
 static bool is_there(const char *folder, const char *path, char why[STORE_WHY_BYTES]) {
@@ -206,7 +202,20 @@ static bool open_index(struct store *store, enum store_access wanted, char why[S
     sqlite3_busy_timeout(store->database, STORE_BUSY_MS);
     if (wanted == STORE_WRITE && !store_run_sql(store, "PRAGMA journal_mode=WAL", "open", why))
         return false;
-    return store_run_sql(store, settings, "open", why) && check_schema(store, wanted, why);
+    if (!store_run_sql(store, settings, "open", why))
+        return false;
+    int version = number_of(store->database, "PRAGMA user_version");
+    if (wanted == STORE_READ && version > 0 && version < SCHEMA_VERSION) {
+        sqlite3_close(store->database);
+        return open_index(store, STORE_WRITE, why); /* which brings it up to date */
+    }
+    return check_schema(store, version, wanted, why);
+}
+
+/* Before SQLite's first use; later it is refused, and does no harm. Counts that nobody reads cost a
+ * lock for each piece of memory. */
+static void configure(void) {
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 }
 
 struct store *store_open(const char *folder, enum store_access wanted, char why[STORE_WHY_BYTES]) {
@@ -217,6 +226,7 @@ struct store *store_open(const char *folder, enum store_access wanted, char why[
         return NULL;
     }
     strcpy(store->folder, folder);
+    configure();
     bool is_fine = wanted == STORE_READ || make_folders(folder, why);
     if (is_fine && is_shared_filesystem(folder))
         is_fine =
