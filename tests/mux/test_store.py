@@ -200,14 +200,32 @@ class Store(Case):
             database.execute("PRAGMA user_version=99")
         database.close()
         self.wrong(["runs"], "a newer muxd has written it")
+        self.wrong(["load", "-"], "a newer muxd has written it", stream=run_stream(1))
+        self.assertEqual(len(os.listdir(os.path.join(self.store, "runs"))), 1)
         with open(index, "r+b") as file:
             file.write(b"this is no database " * 200)
         for name in ("-wal", "-shm"):
             if os.path.exists(index + name):
                 os.remove(index + name)
         self.wrong(["runs"], "mux store rebuild")
+        self.wrong(["load", "-"], "mux store rebuild", stream=run_stream(1))
         self.fine(self.mux("store", "rebuild"))
         self.assertEqual(self.lines("failing", "--list"), ["t1"])
+
+    def test_damaged_inside(self):
+        """Pages that are overwritten: check says so, and the index is made anew."""
+        self.load(run_stream(3000, t1="fail"))
+        shown = self.stored()
+        index = os.path.join(self.store, "index.sqlite")
+        with open(index, "r+b") as file:
+            file.seek(os.path.getsize(index) // 2 // 4096 * 4096)
+            file.write(bytes(8192))
+        done = self.mux("store", "check")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("mux store: ", done.stderr.decode())
+        self.fine(self.mux("store", "rebuild"))
+        self.assertEqual(self.lines("store", "check"), ["the store is sound"])
+        self.assertEqual(shown, self.stored())
 
     def test_older(self):
         """An index of the first version is brought up to date by whoever opens it, also to read."""
@@ -313,6 +331,7 @@ class Store(Case):
         while not self.mux("runs").stdout and time.monotonic() < deadline:
             time.sleep(0.01)
         self.wrong(["store", "rebuild"], "it is being written: wait for its end")
+        self.assertEqual(self.objects("store", "prune", "--keep", "0"), [{"runs": 0, "bytes": 0}])
         self.assertEqual(self.lines("store", "check"), ["the store is sound"])
         load.stdin.close()
         self.assertEqual(load.wait(PATIENCE), 0)
