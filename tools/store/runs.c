@@ -135,8 +135,9 @@ static bool take_run(const struct store *store, sqlite3_stmt *statement, const c
 static const char by_age[] =
     "SELECT id, uuid, begun_us FROM runs ORDER BY begun_us DESC, id DESC LIMIT 1 OFFSET ?1";
 static const char by_id[] = "SELECT id, uuid, begun_us FROM runs WHERE id=?1";
+/* What begins so, and no letter of a UUID is as large as g. */
 static const char by_uuid[] =
-    "SELECT id, uuid, begun_us FROM runs WHERE substr(uuid, 1, length(?1))=?1 ORDER BY id LIMIT 2";
+    "SELECT id, uuid, begun_us FROM runs WHERE uuid>=?1 AND uuid<?1||'g' LIMIT 2";
 
 /* "last" and "last-N": N; else -1. */
 static long age_of(const char *name) {
