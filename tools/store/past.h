@@ -29,7 +29,7 @@ struct store_past {
 
 /*
  * Fills past[i] for tests[i], for all i < count. The index is read in its order, once for a run, so
- * that 50,000 ids cost tens of milliseconds, and a few ids in a large store next to nothing. False:
+ * that 50,000 ids cost a tenth of a second, and a few ids in a large store a millisecond. False:
  * why.
  */
 bool store_past_read(struct store *store, const struct mux_span *tests, size_t count,
