@@ -2,6 +2,7 @@
 import base64
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -59,6 +60,11 @@ class Done:
         return [int(event.content) for event in self.events if event.name == 'runner.batch']
 
 
+def allow_interrupts():
+    """The tests themselves may run in the background of a shell, where SIGINT is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Case(unittest.TestCase):
     adaptor = None
     maxDiff = 4000
@@ -76,7 +82,8 @@ class Case(unittest.TestCase):
         return path
 
     def run_adaptor(self, *words, stdin=b'', **keywords):
-        environment = dict(os.environ, PYTHONDONTWRITEBYTECODE='1', **keywords.pop('env', {}))
+        environment = dict(os.environ, PYTHONDONTWRITEBYTECODE='1', PYTEST_DISABLE_PLUGIN_AUTOLOAD='1',
+                           **keywords.pop('env', {}))
         done = subprocess.run([sys.executable, os.path.join(ADAPTORS, self.adaptor), *words], input=stdin,
                               capture_output=True, cwd=self.folder, timeout=PATIENCE, env=environment,
                               **keywords)

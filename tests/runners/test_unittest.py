@@ -442,7 +442,7 @@ class Hard(Case):
             ''')
         for name, status in {'exit': 5, 'kill': -signal.SIGKILL, 'interrupt': -signal.SIGINT}.items():
             one = 'test_e.E.test_' + name
-            done = self.run_ids([one, 'test_e.E.test_z'], status=status, preexec_fn=allow_interrupts)
+            done = self.run_ids([one, 'test_e.E.test_z'], status=status, preexec_fn=rig.allow_interrupts)
             self.assertEqual([event.id for event in done.events if event.status == 'inprogress'], [one])
             self.assertEqual(done.verdicts(), [(one, 'fail')] if name == 'interrupt' else [])
             if name == 'interrupt':
@@ -460,11 +460,6 @@ class Hard(Case):
         os.close(into)
         self.assertEqual(done.returncode, 2)
         self.assertIn(b'the results cannot be written', done.stderr)
-
-
-def allow_interrupts():
-    """The tests themselves may run in the background of a shell, where SIGINT is ignored."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 if __name__ == '__main__':

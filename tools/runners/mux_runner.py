@@ -64,8 +64,64 @@ class _Prints(io.RawIOBase):
         return len(data)
 
 
+class Test:
+    """The test in progress: its files, and how it ends."""
+
+    # A test may fail, and so in several ways: in itself, and when it is torn down. The worst counts.
+    _FROM_BEST = 'success', 'skip', 'xfail', 'uxsuccess', 'fail'
+
+    def __init__(self, runner, name, tags=()):
+        self.id, self.status = name, None
+        self._runner, self._stream = runner, runner.stream
+        self._file_counts = {}
+        self._failed_parts = []
+        self._stream.test = name
+        self._stream.event(name, 'inprogress', tags=tags)
+
+    def count(self, status):
+        if self.status is None or self._FROM_BEST.index(status) > self._FROM_BEST.index(self.status):
+            self.status = status
+
+    def file(self, name, content, mime=mux_subunit.TEXT):
+        """Files of one name are traceback, traceback-1, ... as testtools counts them."""
+        count = self._file_counts.get(name, 0)
+        self._file_counts[name] = count + 1
+        self._runner.flush()
+        self._stream.file(self.id, '%s-%d' % (name, count) if count else name, content, mime)
+
+    def text(self, name, text):
+        self.file(name, mux_subunit.clean(text).encode())
+
+    def part(self, name, status, file_name, text, short=None):
+        """A sub-test ended, which cannot be run by itself. One that fails lets the test fail: short says why."""
+        self._runner.flush()
+        self._stream.text(name, file_name, text, runnable=False)
+        self._stream.event(name, status, runnable=False)
+        if status == 'fail':
+            own = name[len(self.id):].strip() if name.startswith(self.id) else name
+            self._failed_parts.append('%s: %s\n' % (own, short or last_line(text)))
+
+    def end(self, tags=()):
+        if self._failed_parts:
+            self.count('fail')
+            self.text('traceback', 'These sub-tests failed:\n' + ''.join(self._failed_parts))
+        self._runner.after_test()
+        self._stream.event(self.id, self.status, tags=tags)
+        self._stream.test = None
+
+
+def last_line(traceback):
+    """Of a traceback: the line that names the exception."""
+    lines = traceback.strip().splitlines()
+    unindented = [line for line in lines if not line.startswith((' ', 'Traceback'))]
+    return (unindented or lines or [''])[0]
+
+
 class Runner:
-    """mode ('list', 'load-list' or 'serve'), arguments, stream; is_interrupted: a SIGINT came."""
+    """mode ('list', 'load-list' or 'serve'), arguments, ids of the list, stream.
+
+    is_interrupted: a SIGINT came.
+    """
 
     def __init__(self, module):
         """module: the one that `python3 -m` would run in this one's place."""
@@ -83,10 +139,19 @@ class Runner:
         front = words[:words.index('--')] if '--' in words else words
         self.arguments = words[len(front) + 1:]
         self.mode = front[0][2:] if front else None
-        self._ids_path = front[1] if front[1:] else None
         wanted = {'list': 1, 'load-list': 2, 'serve': 1}
         if not front or front[0][:2] != '--' or wanted.get(self.mode) != len(front):
             sys.exit(USAGE % name)
+        if self.mode == 'load-list':
+            self._read_ids(front[1])
+
+    def _read_ids(self, path):
+        try:
+            with open(path, 'rb') as ids:
+                lines = ids.read().decode('utf-8', 'backslashreplace').split('\n')
+        except OSError as error:
+            sys.exit('%s cannot be read: %s' % (path, error.strerror))
+        self.ids = [line.rstrip('\r') for line in lines if line.rstrip('\r')]
 
     def _look_like(self, module):
         """sys.path, sys.argv and __main__ as for `python3 -m MODULE ARGS...`."""
@@ -146,9 +211,7 @@ class Runner:
     def batches(self):
         """What to run: lists of ids. Says behind each that it was run."""
         if self.mode == 'load-list':
-            with open(self._ids_path, 'rb') as ids:
-                lines = ids.read().decode('utf-8', 'backslashreplace').split('\n')
-            yield [line.rstrip('\r') for line in lines if line.rstrip('\r')]
+            yield self.ids
             return
         import json
         for line in self._stdin:

@@ -23,46 +23,34 @@ class Result(unittest.TestResult):
         self.runner = runner
         self.stream = runner.stream
         self.tb_locals = shows_locals
+        self.test = None            # in progress
         self.begun = set()          # the ids of tests that ran
         self.prevention = None      # (status, why) of the last class or module that could not be set up
         self._tags = set()          # of all tests
-        self._forget()
-
-    def _forget(self):
-        self._status = None
-        self._file_counts = {}
-        self._skipped_part = None   # why a sub-test was skipped
-        self._failed_parts = []
-        self._passed_part = False
-        self._test_tags = set()     # of this test
 
     def startTest(self, test):
-        self.stream.test = mux_subunit.clean(test.id())
-        self.begun.add(self.stream.test)
-        self.stream.event(self.stream.test, 'inprogress', tags=self._tags)
+        self.test = mux_runner.Test(self.runner, clean_id(test), self._tags)
+        self.begun.add(self.test.id)
+        self._test_tags = set()
+        self._skipped_part = None   # why a sub-test was skipped
+        self._has_passed_part = False
 
     def stopTest(self, test):
-        if self._status is None:
+        if self.test.status is None:
             self._settle(test)
-        self.runner.after_test()
-        self.stream.event(self.stream.test, self._status, tags=self._tags | self._test_tags)
-        self.stream.test = None
-        self._forget()
+        self.test.end(self._tags | self._test_tags)
+        self.test = None
 
     def _settle(self, test):
-        """The test's own outcome is missing: sub-tests have one, or something broke out of the runner."""
+        """The test's own outcome is missing: sub-tests have one, or something broke out of its run()."""
         error = sys.exc_info()
-        if self._failed_parts:
-            self._status = 'fail'
-            self._text('traceback', 'These sub-tests failed:\n%s\n' % '\n'.join(self._failed_parts))
-        elif error[0]:
-            self._status = 'fail'
-            self._text('traceback', self._as_text(error, test))
-        elif self._skipped_part is not None and not self._passed_part:
-            self._status = 'skip'
-            self._text('reason', self._skipped_part)
+        if error[0]:
+            self._end(test, 'fail', error)
+        elif self._skipped_part is not None and not self._has_passed_part:
+            self.test.count('skip')
+            self.test.text('reason', self._skipped_part)
         else:
-            self._status = 'success'
+            self.test.count('success')
 
     # What a test tells. testtools gives details, files by name, instead of err or reason.
 
@@ -87,44 +75,42 @@ class Result(unittest.TestResult):
         if isinstance(test, unittest.suite._ErrorHolder):
             self.prevention = 'skip', reason
         elif isinstance(test, unittest.case._SubTest):
-            self._part_ended(test, 'skip', 'reason', reason)
+            self.test.part(clean_id(test), 'skip', 'reason', reason)
             self._skipped_part = reason
         else:
             self._end(test, 'skip', details=details)
             if reason is not None:
-                self._text('reason', reason)
+                self.test.text('reason', reason)
 
     def addSubTest(self, test, subtest, err):
         if err is None:
-            self._passed_part = True
-            return
-        text = self._as_text(err, test)
-        self._part_ended(subtest, 'fail', 'traceback', text)
-        name = clean_id(subtest)[len(clean_id(test)):].strip()
-        self._failed_parts.append('%s: %s' % (name, traceback_end(text)))
+            self._has_passed_part = True
+        else:
+            self.test.part(clean_id(subtest), 'fail', 'traceback', self._as_text(err, test))
 
     def addDuration(self, test, elapsed):
         pass
 
     def tags(self, new_tags, gone_tags):
-        tags = self._test_tags if self.stream.test else self._tags
+        tags = self._test_tags if self.test else self._tags
         tags.update(new_tags)
         tags.difference_update(gone_tags)
 
     def _end(self, test, status, err=None, details=None):
-        """A test may fail several times: in itself, and when it is torn down. The worst counts."""
-        worst = 'success', 'skip', 'xfail', 'uxsuccess', 'fail'
-        if self._status is None or worst.index(status) > worst.index(self._status):
-            self._status = status
+        self.test.count(status)
         if err is not None:
-            self._text('traceback', self._as_text(err, test))
+            self.test.text('traceback', self._as_text(err, test))
         for name, content in (details or {}).items():
-            self._detail(name, content)
+            kind = content.content_type
+            mime = '%s/%s' % (kind.type, kind.subtype)
+            mime += ''.join(';%s=%s' % pair for pair in sorted(kind.parameters.items()))
+            self.test.file(name, b''.join(content.iter_bytes()), mime)
 
-    def _part_ended(self, part, status, name, text):
-        self.runner.flush()
-        self.stream.text(clean_id(part), name, text, runnable=False)
-        self.stream.event(clean_id(part), status, runnable=False)
+    def _as_text(self, err, test):
+        try:
+            return self._exc_info_to_string(err, test or unittest.suite._ErrorHolder('fixture'))
+        except BaseException as error:  # it calls what the test has written
+            return '%s, whose traceback cannot be shown: %r\n' % (err[0].__name__, type(error))
 
     # Classes and modules
 
@@ -134,7 +120,7 @@ class Result(unittest.TestResult):
         self.stream.text(name, 'traceback', text, runnable=False)
         self.stream.event(name, 'fail', runnable=False)
         if name.startswith('setUp'):
-            self.prevention = 'fail', '%s failed: %s' % (name, traceback_end(text))
+            self.prevention = 'fail', '%s failed: %s' % (name, mux_runner.last_line(text))
 
     def prevented(self, test):
         """What comes before it failed, or was skipped: so is this test."""
@@ -147,7 +133,7 @@ class Result(unittest.TestResult):
 
     def broke_out(self, test):
         """An exception came out of its run()."""
-        if self.stream.test is not None:
+        if self.test is not None:
             self.stopTest(test)
         elif isinstance(test, unittest.BaseTestSuite):
             self.fixture_failed('suite (%s)' % type(test).__name__, sys.exc_info())
@@ -155,40 +141,9 @@ class Result(unittest.TestResult):
             self.prevention = 'fail', traceback.format_exc()
             self.prevented(test)
 
-    # Files
-
-    def _file_name(self, name):
-        """traceback, traceback-1, ... as testtools counts them."""
-        count = self._file_counts.get(name, 0)
-        self._file_counts[name] = count + 1
-        return '%s-%d' % (name, count) if count else name
-
-    def _text(self, name, text):
-        self.runner.flush()
-        self.stream.text(self.stream.test, self._file_name(name), text)
-
-    def _detail(self, name, content):
-        self.runner.flush()
-        kind = content.content_type
-        mime = '%s/%s' % (kind.type, kind.subtype)
-        mime += ''.join(';%s=%s' % pair for pair in sorted(kind.parameters.items()))
-        self.stream.file(self.stream.test, self._file_name(name), b''.join(content.iter_bytes()), mime)
-
-    def _as_text(self, err, test):
-        try:
-            return self._exc_info_to_string(err, test or unittest.suite._ErrorHolder('fixture'))
-        except BaseException as error:  # it calls what the test has written
-            return '%s, whose traceback cannot be shown: %r\n' % (err[0].__name__, type(error))
-
 
 def clean_id(test):
     return mux_subunit.clean(test.id())
-
-
-def traceback_end(text):
-    lines = text.strip().splitlines()
-    unindented = [line for line in lines if not line.startswith((' ', 'Traceback'))]
-    return (unindented or lines or [''])[0]
 
 
 def fixture_name(step, cls):
