@@ -6,6 +6,7 @@ usage: PROBE=runner_probe RUNNERS=tools/runners test_runner.py
 
 SEED, if it is set, generates the same files again.
 """
+import configparser
 import json
 import os
 import random
@@ -137,6 +138,7 @@ class Recognised(Folder):
         self.assertIn(all_names, self.refused(runner='nose'))
         self.assertIn(all_names, self.refused())
         self.assertIn('MUX_RUNNERS', self.refused(runners='/nonexistent'))
+        self.assertIn('there are no runners in ' + self.folder, self.refused(runners=self.folder))
 
 
 class OwnFiles(Folder):
@@ -214,6 +216,22 @@ class OwnFiles(Folder):
         for name in sorted(os.listdir(RUNNERS)):
             if name.endswith('.ini'):
                 self.assertNotIn('error', self.choose(runner=name[:-4]), name)
+
+
+class Document(unittest.TestCase):
+    def test_the_table_has_all_runners(self):
+        """docs/runners.md names each shipped runner, its words, and whether it stays alive."""
+        with open(os.path.join(RUNNERS, '../../docs/runners.md'), encoding='utf-8') as file:
+            rows = [line.split(' | ') for line in file if line.startswith('| `')]
+        shipped = {name[:-4] for name in os.listdir(RUNNERS) if name.endswith('.ini')}
+        rows = {row[0].strip('| `'): row for row in rows if len(row) == 4}
+        self.assertEqual(set(rows), shipped)
+        for name, (_, words, _, stays) in rows.items():
+            parser = configparser.RawConfigParser()
+            parser.read(os.path.join(RUNNERS, name + '.ini'))
+            for line in parser['runner'].get('words', '').splitlines():
+                self.assertIn('`%s`' % line, words)
+            self.assertEqual('serve' in parser['runner'], stays.startswith('yes'), name)
 
 
 def in_shell(words):

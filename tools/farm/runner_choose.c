@@ -106,13 +106,6 @@ bool runner_shebang(const char *program, struct strings *words) {
  * ---- the folder of runners ----
  */
 
-static bool is_folder(const char *path) {
-    DIR *folder = opendir(path);
-    if (folder)
-        closedir(folder);
-    return folder != NULL;
-}
-
 /* Beside the folder of the program that runs, as a build has it. */
 static bool built_folder(char *path, size_t path_bytes) {
     char program[PATH_MAX];
@@ -121,8 +114,11 @@ static bool built_folder(char *path, size_t path_bytes) {
         return false;
     program[len] = '\0';
     *strrchr(program, '/') = '\0';
-    int written = snprintf(path, path_bytes, "%s/../runners", program);
-    return written > 0 && (size_t)written < path_bytes && is_folder(path);
+    int written = snprintf(path, path_bytes, "%s/../runners/unittest" INI_SUFFIX, program);
+    if (written <= 0 || (size_t)written >= path_bytes || access(path, R_OK) != 0)
+        return false;
+    *strrchr(path, '/') = '\0';
+    return true;
 }
 
 bool runner_folder(char *path, size_t path_bytes) {
@@ -156,18 +152,22 @@ bool runner_names(const char *folder, struct strings *names, char why[RUNNER_WHY
     closedir(open);
     if (names->count)
         qsort(names->all, names->count, sizeof *names->all, by_text);
+    if (is_fine && !names->count)
+        return runner_wrong(why, "there are no runners in %s: $MUX_RUNNERS can name another folder",
+                            folder);
     return is_fine || runner_wrong(why, "out of memory");
 }
 
-/* "ctest, exec, pytest" */
+/* "ctest, exec, pytest": as much as there is room for. */
+static void put_joined(const char *const *texts, const char *between, char *out, size_t out_bytes) {
+    size_t len = 0;
+    *out = '\0';
+    for (size_t i = 0; texts[i] && len < out_bytes; i++)
+        len += (size_t)snprintf(out + len, out_bytes - len, "%s%s", i ? between : "", texts[i]);
+}
+
 static void put_names(const struct strings *names, char *text, size_t text_bytes) {
-    FILE *out = fmemopen(text, text_bytes, "w");
-    *text = '\0';
-    for (size_t i = 0; i < names->count && out; i++)
-        fprintf(out, "%s%s", i ? ", " : "", names->all[i]);
-    if (out)
-        fclose(out);
-    text[text_bytes - 1] = '\0';
+    put_joined(strings_list(names), ", ", text, text_bytes);
 }
 
 /*
@@ -176,6 +176,7 @@ static void put_names(const struct strings *names, char *text, size_t text_bytes
 
 /* A place for messages about choices. */
 #define NAMES_BYTES 256
+#define COMMAND_BYTES 128
 
 static struct runner *no_such(const struct runner_request *request, const struct strings *names,
                               char *why) {
@@ -191,13 +192,13 @@ static struct runner *no_such(const struct runner_request *request, const struct
 
 static struct runner *not_recognised(const struct runner_request *request,
                                      const struct strings *names, char *why) {
-    char all[NAMES_BYTES];
+    char all[NAMES_BYTES], command[COMMAND_BYTES];
     put_names(names, all, sizeof all);
+    put_joined(request->command, " ", command, sizeof command);
     runner_wrong(why,
-                 "nothing tells what kind of tests \"%s%s%s\" runs: say --runner with %s, stestr, "
+                 "nothing tells what kind of tests \"%s\" runs: say --runner with %s, stestr, "
                  "testr, or the path of an INI file",
-                 request->command[0], request->command[1] ? " " : "",
-                 request->command[1] ? request->command[1] : "", all);
+                 command, all);
     return NULL;
 }
 
