@@ -164,10 +164,27 @@ class Store(Case):
         self.assertEqual([(row["test_id"], row["took_s"]) for row in self.objects("slowest")],
                          [("t5", 2.5), ("t4", 2.0), ("t3", 1.5), ("t2", 1.0)])
 
+    def test_history(self):
+        """By the end of an id, by a pattern; how long a test takes, and since when it is slower."""
+        for seconds in (2, 3, 2, 2.5, 2, 7, 6):
+            self.load(timed("pkg.mod.test_a", seconds) + timed("pkg.mod2.test_a", 1) + timed("pkg.mod.my_test_b", 1))
+        names = [line.split()[0] for line in self.lines("runs")]
+        shown = self.lines("history", "pkg.mod.test_a")
+        self.assertEqual(len(shown), 8)
+        self.assertRegex(shown[0], "^%s .* ok +6.00 s  #{17}$" % names[0])
+        self.assertEqual(shown[7], "7 results: 7 passed; median 2.50 s, usual 2.00 s to 7.00 s; slower since " + names[1])
+        self.assertEqual(self.lines("history", "mod.test_a"), ["pkg.mod.test_a"] + shown)
+        self.assertEqual([line for line in self.lines("history", "*test_a") if line.startswith("pkg")],
+                         ["pkg.mod.test_a", "pkg.mod2.test_a"])
+        self.wrong(["history", "test_a"], "several tests end in 'test_a'")
+        self.wrong(["history", "test_b"], "no run has a test 'test_b'")  # the end of a word is none
+        self.assertEqual({row["took_s"] for row in self.objects("history", "my_test_b")}, {1})
+
     def test_names_steer_no_terminal(self):
         self.load(packet(test_id="\x1b[2Jevil\u202e", test_status="fail", route_code="\x1b]0;x"))
         self.harmless(self.fine(self.mux("show")))
         self.harmless(self.fine(self.mux("show", "--tests")))
+        self.harmless(self.fine(self.mux("history", "*evil*")))
 
     def test_from_below(self):
         """The nearest .mux upwards, as git does; --store names another."""

@@ -5,22 +5,55 @@
 #include "tools/mux/store_subcommands.h"
 #include "tools/mux/store_words.h"
 
+#include <ctype.h>
+#include <fnmatch.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-static const char intro[] = "usage: mux history [OPTION...] TEST\n"
-                            "\n"
-                            "How the test of this id went in each run of the store, the newest "
-                            "first.\n"
-                            "\n"
-                            "  mux history pkg.test_net.TestRetry.test_backoff\n";
+#define BAR_WIDTH 20
+
+/* A test has become slower when its newest runs took so many times its median, and so much more. */
+#define SLOWER_TIMES 1.5
+#define SLOWER_US 100000
+
+/* Ids that a word may mean, of which people choose. */
+#define LISTED_MOST 20
+
+static const char intro[] =
+    "usage: mux history [OPTION...] TEST\n"
+    "\n"
+    "How a test went in each run of the store, the newest first, and how long "
+    "it takes.\n"
+    "TEST is its id, the end of its id, or a pattern with * and ? for several "
+    "tests.\n"
+    "\n"
+    "  mux history pkg.test_net.TestRetry.test_backoff\n"
+    "  mux history test_backoff\n";
 
 static const char outro[] =
-    "Exit codes: 0 it was found; 1 there is no store, or no such test in it; 2 wrong usage.\n";
+    "Exit codes: 0 it was found; 1 there is no store, or no such test in it, or several end so; 2 "
+    "wrong\nusage.\n";
+
+struct row {
+    char run[STORE_UUID_BYTES];
+    unsigned status;
+    int64_t run_begun_us, took_us;
+    char *route; /* NULL: out of memory */
+};
+
+struct rows {
+    struct row *of;
+    size_t count, capacity;
+};
 
 struct history {
     struct store_place place;
-    unsigned count;
+    struct rows rows; /* of one test */
+    const char *word; /* TEST */
+    bool is_pattern;
+    char **tests; /* that it means */
+    size_t test_count, test_capacity;
+    bool is_full; /* out of memory */
 };
 
 static const struct option_row rows[] = {
@@ -32,25 +65,210 @@ static const struct option_row rows[] = {
 static const struct option_table options = {"mux history", NULL, intro,
                                             outro,         rows, sizeof rows / sizeof *rows};
 
-static bool print_result(void *user, const struct store_result_row *row) {
+/* ---- one test ---- */
+
+static bool add_row(void *user, const struct store_result_row *result) {
     struct history *history = user;
-    history->count++;
+    struct rows *list = &history->rows;
     if (history->place.json) {
-        store_words_result_json(row);
+        store_words_result_json(result);
+        list->count++;
         return true;
     }
-    printf("%-6s  %8s  run %.*s, %s", store_words_status(row->status),
-           store_words_took(row->took_us), STORE_WORDS_RUN_DIGITS, row->run.uuid,
-           store_words_age(row->run.begun_us));
-    fputs(*row->route ? "  " : "", stdout);
-    store_words_text(row->route);
-    putchar('\n');
+    if (list->count == list->capacity) {
+        size_t capacity = list->capacity ? 2 * list->capacity : 64;
+        struct row *more = realloc(list->of, capacity * sizeof *more);
+        history->is_full = !more;
+        if (!more)
+            return false;
+        list->of = more;
+        list->capacity = capacity;
+    }
+    struct row *row = &list->of[list->count++];
+    *row = (struct row){.status = result->status,
+                        .run_begun_us = result->run.begun_us,
+                        .took_us = result->took_us,
+                        .route = strdup(result->route)};
+    snprintf(row->run, sizeof row->run, "%s", result->run.uuid);
     return true;
+}
+
+static void forget_rows(struct rows *list) {
+    for (size_t i = 0; list->of && i < list->count; i++)
+        free(list->of[i].route);
+    free(list->of);
+    *list = (struct rows){0};
+}
+
+static void print_row(const struct row *row, int64_t longest_us) {
+    int width = row->took_us > 0 && longest_us > 0
+                    ? (int)((double)BAR_WIDTH * (double)row->took_us / (double)longest_us + 0.5)
+                    : 0;
+    printf("%.*s  %-11s  %-6s  %8s  %.*s", STORE_WORDS_RUN_DIGITS, row->run,
+           store_words_age(row->run_begun_us), store_words_status(row->status),
+           store_words_took(row->took_us), width, "####################");
+    if (row->route && *row->route) {
+        printf("%*s  ", BAR_WIDTH - width, "");
+        store_words_text(row->route);
+    }
+    putchar('\n');
+}
+
+static int by_time(const void *x, const void *y) {
+    const int64_t *a = x, *b = y;
+    return *a < *b ? -1 : *a > *b;
+}
+
+/* The times that are known, in order. Returns their number. */
+static size_t sorted_times(const struct rows *list, int64_t *times) {
+    size_t count = 0;
+    for (size_t i = 0; i < list->count; i++)
+        if (list->of[i].took_us != STORE_NO_TIME)
+            times[count++] = list->of[i].took_us;
+    qsort(times, count, sizeof *times, by_time);
+    return count;
+}
+
+/* The oldest of the newest runs that were all slow; NULL: it is not slower, or always was. */
+static const struct row *slower_since(const struct rows *list, int64_t median_us) {
+    size_t slow = 0;
+    while (slow < list->count && list->of[slow].took_us != STORE_NO_TIME &&
+           (double)list->of[slow].took_us > SLOWER_TIMES * (double)median_us &&
+           list->of[slow].took_us - median_us > SLOWER_US)
+        slow++;
+    return slow > 0 && slow < list->count ? &list->of[slow - 1] : NULL;
+}
+
+static void print_times(const struct rows *list, const int64_t *times, size_t count) {
+    int64_t median_us = times[count / 2];
+    const struct row *slower = slower_since(list, median_us);
+    printf("; median %s, usual %s to %s", store_words_took(median_us),
+           store_words_took(times[count / 10]), store_words_took(times[count - 1 - count / 10]));
+    if (slower)
+        printf("; slower since %.*s", STORE_WORDS_RUN_DIGITS, slower->run);
+}
+
+/* "31 results: 30 passed, 1 failed; median 2.9 s, ..." */
+static void print_sum(const struct rows *list, const int64_t *times, size_t count) {
+    struct store_run_row sum = {0};
+    char counts[256];
+    for (size_t i = 0; i < list->count; i++)
+        sum.counts[list->of[i].status]++;
+    store_words_counts(&sum, counts, sizeof counts);
+    printf("%zu results: %s", list->count, counts);
+    if (count)
+        print_times(list, times, count);
+    putchar('\n');
+}
+
+static void print_rows(struct history *history, const char *test) {
+    struct rows *list = &history->rows;
+    int64_t *times = calloc(list->count + 1, sizeof *times);
+    size_t count = times ? sorted_times(list, times) : 0;
+    if (strcmp(test, history->word) != 0) {
+        store_words_text(test);
+        putchar('\n');
+    }
+    for (size_t i = 0; i < list->count; i++)
+        print_row(&list->of[i], count ? times[count - 1] : 0);
+    print_sum(list, times, count);
+    free(times);
+}
+
+/* False: why. `found` counts tests that have results. */
+static bool show_test(struct history *history, struct store *store, const char *test,
+                      uint64_t *found, char why[STORE_WHY_BYTES]) {
+    bool is_fine = store_history(store, test, INT32_MAX, add_row, history, why);
+    if (history->is_full)
+        is_fine = snprintf(why, STORE_WHY_BYTES, "out of memory") < 0;
+    *found += history->rows.count > 0;
+    if (is_fine && history->rows.count && !history->place.json)
+        print_rows(history, test);
+    forget_rows(&history->rows);
+    return is_fine;
+}
+
+/* ---- which tests ---- */
+
+/* Its end, from the beginning of a word in it. */
+static bool ends_so(const char *test, const char *word) {
+    size_t len = strlen(test), word_len = strlen(word);
+    if (word_len > len || strcmp(test + len - word_len, word) != 0)
+        return false;
+    unsigned char before = word_len < len ? (unsigned char)test[len - word_len - 1] : '.';
+    return !isalnum(before) && before != '_' && before < 0x80;
+}
+
+static bool match(void *user, const char *test) {
+    struct history *history = user;
+    bool is_meant =
+        history->is_pattern ? fnmatch(history->word, test, 0) == 0 : ends_so(test, history->word);
+    if (!is_meant)
+        return true;
+    if (history->test_count == history->test_capacity) {
+        size_t capacity = history->test_capacity ? 2 * history->test_capacity : 64;
+        char **more = realloc(history->tests, capacity * sizeof *more);
+        history->is_full = !more;
+        if (!more)
+            return false;
+        history->tests = more;
+        history->test_capacity = capacity;
+    }
+    char *own = strdup(test);
+    history->is_full = !own;
+    if (own)
+        history->tests[history->test_count++] = own;
+    return own != NULL;
+}
+
+static int by_name(const void *x, const void *y) {
+    return strcmp(*(char *const *)x, *(char *const *)y);
+}
+
+static bool find_tests(struct history *history, struct store *store, char why[STORE_WHY_BYTES]) {
+    history->is_pattern = strpbrk(history->word, "*?") != NULL;
+    if (!store_tests(store, match, history, why))
+        return false;
+    if (history->is_full) {
+        snprintf(why, STORE_WHY_BYTES, "out of memory");
+        return false;
+    }
+    if (history->test_count)
+        qsort(history->tests, history->test_count, sizeof *history->tests, by_name);
+    return true;
+}
+
+static void list_tests(const struct history *history) {
+    text_complain("mux history: several tests end in '%s': give more of its id", history->word);
+    for (size_t i = 0; i < history->test_count && i < LISTED_MOST; i++)
+        text_complain("  %s", history->tests[i]);
+    if (history->test_count > LISTED_MOST)
+        text_complain("  and %zu more", history->test_count - LISTED_MOST);
+}
+
+/* The id itself first: then the others are not looked at. */
+static bool show_history(struct history *history, struct store *store, uint64_t *found,
+                         char why[STORE_WHY_BYTES]) {
+    if (!show_test(history, store, history->word, found, why))
+        return false;
+    if (*found)
+        return true;
+    bool is_fine = find_tests(history, store, why);
+    if (is_fine && !history->is_pattern && history->test_count > 1)
+        list_tests(history);
+    else
+        for (size_t i = 0; i < history->test_count && is_fine; i++)
+            is_fine = show_test(history, store, history->tests[i], found, why);
+    for (size_t i = 0; i < history->test_count; i++)
+        free(history->tests[i]);
+    free(history->tests);
+    return is_fine;
 }
 
 int store_run_history(int argc, char **argv) {
     struct history history = {0};
     char why[STORE_WHY_BYTES];
+    uint64_t found = 0;
     int status = option_parse(&options, argc, argv, &history);
     if (status != OPTION_GO_ON)
         return status;
@@ -61,11 +279,12 @@ int store_run_history(int argc, char **argv) {
     struct store *store = store_place_open(&history.place, "mux history", STORE_READ);
     if (!store)
         return EXIT_FAILED;
-    bool is_fine = store_history(store, argv[optind], INT32_MAX, print_result, &history, why);
+    history.word = argv[optind];
+    bool is_fine = show_history(&history, store, &found, why);
     store_close(store);
     if (!is_fine)
         return store_place_failed("mux history", why);
-    if (history.count == 0)
+    if (found == 0 && history.test_count < 2)
         text_complain("mux history: no run has a test '%s'", argv[optind]);
-    return history.count ? EXIT_FINE : EXIT_FAILED;
+    return found ? EXIT_FINE : EXIT_FAILED;
 }

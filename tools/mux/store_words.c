@@ -22,7 +22,9 @@ const char *store_words_took(int64_t us) {
         return out;
     double s = (double)us / 1e6;
     long whole = (long)s;
-    if (s < 10)
+    if (s < 0.1)
+        snprintf(out, ROOM_BYTES, s < 0.01 ? "%.1f ms" : "%.0f ms", s * 1e3);
+    else if (s < 10)
         snprintf(out, ROOM_BYTES, "%.2f s", s);
     else if (s < 60)
         snprintf(out, ROOM_BYTES, "%.1f s", s);

@@ -7,7 +7,9 @@
 /* The digits of a run's name that are shown. */
 #define STORE_WORDS_RUN_DIGITS 8
 
-/* "0.31 s", "12.4 s", "3:07", "1:12:30"; "" of STORE_NO_TIME. Good until the next call but three.
+/*
+ * "0.3 ms", "31 ms", "0.31 s", "12.4 s", "3:07", "1:12:30"; "" of STORE_NO_TIME. Good until the
+ * next call but three.
  */
 const char *store_words_took(int64_t us);
 

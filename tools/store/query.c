@@ -170,6 +170,23 @@ bool store_results(struct store *store, const struct store_run *run, enum store_
     return each(store, statement, result_row, &asked, why);
 }
 
+struct tests_asked {
+    store_test_seen *seen;
+    void *user;
+};
+
+static bool test_row(void *user, sqlite3_stmt *statement) {
+    struct tests_asked *asked = user;
+    return asked->seen(asked->user, text_at(statement, 0));
+}
+
+bool store_tests(struct store *store, store_test_seen *seen, void *user,
+                 char why[STORE_WHY_BYTES]) {
+    sqlite3_stmt *statement = prepared(store, "SELECT name FROM tests", why);
+    struct tests_asked asked = {seen, user};
+    return statement && each(store, statement, test_row, &asked, why);
+}
+
 bool store_history(struct store *store, const char *test, unsigned most, store_result_seen *seen,
                    void *user, char why[STORE_WHY_BYTES]) {
     sqlite3_stmt *statement =

@@ -73,6 +73,7 @@ enum store_which {
 typedef bool store_run_seen(void *user, const struct store_run_row *row);
 typedef bool store_result_seen(void *user, const struct store_result_row *row);
 typedef bool store_attachment_seen(void *user, const struct store_attachment_row *row);
+typedef bool store_test_seen(void *user, const char *test);
 typedef bool store_slot_seen(void *user, const struct store_slot_row *row);
 typedef bool store_change_seen(void *user, const struct store_change_row *row);
 
@@ -82,6 +83,9 @@ bool store_runs(struct store *store, int64_t run, unsigned most, store_run_seen 
 
 bool store_results(struct store *store, const struct store_run *run, enum store_which which,
                    unsigned most, store_result_seen *seen, void *user, char why[STORE_WHY_BYTES]);
+
+/* Every test id that a run has had, in no order. */
+bool store_tests(struct store *store, store_test_seen *seen, void *user, char why[STORE_WHY_BYTES]);
 
 /* Of one test in all runs, the newest first. */
 bool store_history(struct store *store, const char *test, unsigned most, store_result_seen *seen,
