@@ -85,7 +85,7 @@ class Store(Case):
         self.assertEqual({key: n for key, n in run["counts"].items() if n},
                          {"fail": 2, "flaky": 1, "retried": 2, "skip": 1, "success": 1})
         self.assertEqual(self.lines("failing", "--list"), ["t2", "t1"])  # in the order of their counting results
-        self.assertIn("failed: 2 failed, 1 flaky, 1 passed, 1 skipped", self.lines("show")[0])
+        self.assertIn("failed: 2 failed (2 new), 1 flaky, 1 passed, 1 skipped", self.lines("show")[0])
         self.assertEqual([row["status"] for row in self.objects("history", "t0")], ["flaky", "retried", "success"])
         done = self.mux("diff", "last-1", "--json")
         self.assertEqual([(change["change"], change["test_id"], change["after"])
@@ -102,7 +102,7 @@ class Store(Case):
         for _ in range(2):
             run = self.objects("runs")[1]
             self.assertEqual((run["run"], run["source"], run["verdict"]), (RUN, "make check", "incomplete"))
-            self.assertRegex(self.lines("runs")[1], "^%s .* incomplete .* make check$" % RUN[:8])
+            self.assertRegex(self.lines("runs")[2], "^%s .* make check +incomplete +[0-9.]+ m?s$" % RUN[:8])
             self.wrong(["load", "-"], "the store has it already", stream=stream)
             os.remove(os.path.join(self.store, "index.sqlite"))
             self.fine(self.mux("store", "rebuild"))
@@ -121,6 +121,23 @@ class Store(Case):
         self.assertRegex(last()["run"], "^[0-9a-f-]{36}$")
         self.load(mark(run=RUN[:-1] + "3", route="3") + run_stream(1))
         self.assertEqual(last()["run"], RUN[:-1] + "3")
+
+    def test_what_people_see(self):
+        """What is new, by the run before of the same source; how two runs differ."""
+        self.load(run_stream(2000))
+        self.load(run_stream(1999, t1="fail", t2="fail"))
+        self.fine(self.mux("load", "-", "--source", "other", stream=run_stream(3, t1="fail")))
+        self.load(run_stream(2001, t2="fail", t3="uxsuccess", t4="fail") + run_stream(3))
+        runs = self.lines("runs")
+        for line, words in zip(runs, (r"^run +when +what +result +time$",
+                                      r"- +1 failed, 1 passed against expectation \(2 new\), 1 flaky$",
+                                      r"other +1 failed$", r"- +2 failed \(2 new\)$", r"- +passed, 2,000$")):
+            self.assertRegex(line, words)
+        self.assertEqual([run["new"] for run in self.objects("runs")], [2, None, 2, None])
+        done = self.mux("diff", "last~3", "last")
+        self.assertEqual(done.stdout.decode().splitlines(),
+                         ["flaky          t2", "newly failing  t3", "newly failing  t4", "new tests 1, gone 0, fixed 0"])
+        self.assertEqual(self.lines("diff", "last", "last"), ["nothing is different"])
 
     def test_slots(self):
         self.load(timed("a", 2, "0") + timed("b", 1, "10") + timed("c", 4, "2") + packet(test_id="d", test_status="fail"))
@@ -168,7 +185,7 @@ class Store(Case):
         """By the end of an id, by a pattern; how long a test takes, and since when it is slower."""
         for seconds in (2, 3, 2, 2.5, 2, 7, 6):
             self.load(timed("pkg.mod.test_a", seconds) + timed("pkg.mod2.test_a", 1) + timed("pkg.mod.my_test_b", 1))
-        names = [line.split()[0] for line in self.lines("runs")]
+        names = [run["run"][:8] for run in self.objects("runs")]
         shown = self.lines("history", "pkg.mod.test_a")
         self.assertEqual(len(shown), 8)
         self.assertRegex(shown[0], "^%s .* ok +6.00 s  #{17}$" % names[0])
@@ -191,9 +208,9 @@ class Store(Case):
         self.load(run_stream(1))
         below = os.path.join(self.folder, "a", "b")
         os.makedirs(below)
-        self.assertEqual(len(self.fine(mux("runs", cwd=below)).splitlines()), 1)
+        self.assertEqual(len(self.fine(mux("runs", cwd=below)).splitlines()), 2)
         self.fine(mux("load", "-", "--store", "other", stream=run_stream(2), cwd=below))
-        self.assertEqual(len(self.lines("runs", "--store", "a/b/other")), 1)
+        self.assertEqual(len(self.lines("runs", "--store", "a/b/other")), 2)
 
     def wrong(self, arguments, words, status=1, **keywords):
         done = self.mux(*arguments, **keywords)
@@ -248,7 +265,8 @@ class Store(Case):
         """An index of the first version is brought up to date by whoever opens it, also to read."""
         self.load(run_stream(3, t1="fail"))
         with sqlite3.connect(os.path.join(self.store, "index.sqlite")) as database:
-            database.executescript("DROP INDEX runs_begun; ALTER TABLE runs DROP COLUMN verdict; PRAGMA user_version=1")
+            database.executescript("DROP INDEX runs_begun; ALTER TABLE runs DROP COLUMN verdict;"
+                                   "ALTER TABLE runs DROP COLUMN new_bad; PRAGMA user_version=1")
         database.close()
         self.assertEqual([run["verdict"] for run in self.objects("runs")], [None])
         self.load(run_stream(2))
@@ -377,7 +395,7 @@ class Store(Case):
         subprocess.run(["mount", "--bind", self.store, self.store], check=True)
         self.addCleanup(subprocess.run, ["umount", self.store], check=True)
         subprocess.run(["mount", "-o", "remount,ro,bind", self.store], check=True)
-        self.assertEqual(len(self.lines("runs")), 1)
+        self.assertEqual(len(self.lines("runs")), 2)
         self.wrong(["load", "-"], "choose or copy it to one that you may write to, by --store")
 
     @unittest.skipUnless(os.geteuid() == 0, "mounts a file system")

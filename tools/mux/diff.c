@@ -5,6 +5,7 @@
 #include "tools/mux/store_subcommands.h"
 #include "tools/mux/store_words.h"
 
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -28,7 +29,7 @@ static const char outro[] =
 
 struct diff {
     struct store_place place;
-    uint64_t fails_now, others;
+    uint64_t fails_now, fixed, fresh, gone, all;
 };
 
 static const struct option_row rows[] = {
@@ -50,7 +51,7 @@ static bool is_slower(const struct store_change_row *row) {
 static const char *change_of(const struct store_change_row *row) {
     if (store_is_bad(row->after) && !store_is_bad(row->before))
         return "FAIL";
-    if (row->after == STORE_STATUS_FLAKY)
+    if (row->after == STORE_STATUS_FLAKY && row->before != STORE_STATUS_FLAKY)
         return "flaky";
     if (store_is_bad(row->before) && row->after != MUX_STATUS_NONE && !store_is_bad(row->after))
         return "fixed";
@@ -75,26 +76,46 @@ static void print_json(const struct store_change_row *row, const char *change) {
     json_decref(object);
 }
 
+/* People get a number of those that are new or gone: there may be thousands, and none is news. */
+static bool is_listed(const char *change) {
+    return strcmp(change, "new") != 0 && strcmp(change, "gone") != 0;
+}
+
+static void count_change(struct diff *diff, const char *change) {
+    diff->fails_now += strcmp(change, "FAIL") == 0;
+    diff->fixed += strcmp(change, "fixed") == 0;
+    diff->fresh += strcmp(change, "new") == 0;
+    diff->gone += strcmp(change, "gone") == 0;
+    diff->all++;
+}
+
 static bool print_change(void *user, const struct store_change_row *row) {
     struct diff *diff = user;
     const char *change = change_of(row);
     if (!change)
         return true;
-    if (strcmp(change, "FAIL") == 0)
-        diff->fails_now++;
-    else
-        diff->others++;
+    count_change(diff, change);
     if (diff->place.json) {
         print_json(row, change);
         return true;
     }
-    printf("%-6s  ", change);
+    if (!is_listed(change))
+        return true;
+    printf("%-13s  ", strcmp(change, "FAIL") == 0 ? "newly failing" : change);
     store_words_text(row->test);
     if (strcmp(change, "slower") == 0)
         printf("  %s -> %s", store_words_took(row->took_before_us),
                store_words_took(row->took_after_us));
     putchar('\n');
     return true;
+}
+
+static void print_sum(const struct diff *diff) {
+    if (diff->all == 0)
+        puts("nothing is different");
+    else
+        printf("new tests %" PRIu64 ", gone %" PRIu64 ", fixed %" PRIu64 "\n", diff->fresh,
+               diff->gone, diff->fixed);
 }
 
 static bool find_both(struct store *store, char **names, int count, struct store_run *before,
@@ -123,7 +144,7 @@ int store_run_diff(int argc, char **argv) {
     store_close(store);
     if (!is_fine)
         return store_place_failed("mux diff", why);
-    if (!diff.place.json && diff.fails_now + diff.others == 0)
-        puts("nothing is different");
+    if (!diff.place.json)
+        print_sum(&diff);
     return diff.fails_now ? EXIT_TESTS_FAILED : EXIT_FINE;
 }

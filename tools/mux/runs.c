@@ -11,6 +11,12 @@
 /* A screen. */
 #define RUNS_SHOWN 20
 
+/* Sooner a file was read, and nothing ran. */
+#define FROM_A_FILE_US 100000
+
+#define SOURCE_WIDTH 27
+#define RESULT_WIDTH 26
+
 static const char intro[] = "usage: mux runs [OPTION...]\n"
                             "\n"
                             "Lists the runs of the store, the newest first: its name, how old it "
@@ -25,6 +31,7 @@ static const char outro[] =
 struct runs {
     struct store_place place;
     unsigned most;
+    bool has_head;
 };
 
 static bool set_all(const struct option_row *row, void *runs, const char *value) {
@@ -43,19 +50,41 @@ static const struct option_row rows[] = {
 static const struct option_table options = {"mux runs", NULL, intro,
                                             outro,      rows, sizeof rows / sizeof *rows};
 
+/* A stream that came from a file says nothing of the time that its run took. */
+static int64_t took_us(const struct store_run_row *row) {
+    if (row->ended_us == STORE_NO_TIME)
+        return STORE_NO_TIME;
+    int64_t us = row->ended_us - row->run.begun_us;
+    return row->verdict == STORE_VERDICT_NONE && us < FROM_A_FILE_US ? STORE_NO_TIME : us;
+}
+
+/* Cut on the right: a command's beginning says what it is. */
+static void print_source(const char *source) {
+    char text[SOURCE_WIDTH + 4];
+    text_clean(mux_span(source, strnlen(source, SOURCE_WIDTH)), false, text, sizeof text);
+    printf("%-*.*s", SOURCE_WIDTH, SOURCE_WIDTH, text);
+}
+
 static bool print_run(void *user, const struct store_run_row *row) {
-    char counts[256];
-    const struct runs *runs = user;
+    char result[256];
+    struct runs *runs = user;
     if (runs->place.json) {
         store_words_run_json(row);
         return true;
     }
-    store_words_counts(row, counts, sizeof counts);
-    printf("%.*s  %-11s  %-11s  %s", STORE_WORDS_RUN_DIGITS, row->run.uuid,
-           store_words_age(row->run.begun_us), store_words_outcome(row), counts);
-    fputs(*row->source ? "  " : "", stdout);
-    store_words_text(row->source);
-    putchar('\n');
+    if (!runs->has_head)
+        printf("%-*s  %-11s  %-*s  %-*s  %8s\n", STORE_WORDS_RUN_DIGITS, "run", "when",
+               SOURCE_WIDTH, "what", RESULT_WIDTH, "result", "time");
+    runs->has_head = true;
+    store_words_result_text(row, result, sizeof result);
+    printf("%.*s  %-11s  ", STORE_WORDS_RUN_DIGITS, row->run.uuid,
+           store_words_age(row->run.begun_us));
+    print_source(row->source);
+    const char *took = store_words_took(took_us(row));
+    if (*took)
+        printf("  %-*s  %8s\n", RESULT_WIDTH, result, took);
+    else
+        printf("  %s\n", result);
     return true;
 }
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define ROOMS 4
+#define ROOMS 8
 #define ROOM_BYTES 48
 
 static char *next_room(void) {
@@ -64,27 +64,60 @@ const char *store_words_status(unsigned status) {
     return words[status];
 }
 
+/* "1,204" */
+static const char *number_of(uint64_t number) {
+    char digits[24], *out = next_room();
+    size_t len = (size_t)snprintf(digits, sizeof digits, "%llu", (unsigned long long)number),
+           at = 0;
+    for (size_t i = 0; i < len; i++) {
+        if (i && (len - i) % 3 == 0)
+            out[at++] = ',';
+        out[at++] = digits[i];
+    }
+    out[at] = '\0';
+    return out;
+}
+
 static size_t add_count(char *out, size_t out_bytes, size_t len, uint64_t count,
                         const char *words) {
     if (count == 0 || len >= out_bytes)
         return len;
-    return len + (size_t)snprintf(out + len, out_bytes - len, "%s%llu %s", len ? ", " : "",
-                                  (unsigned long long)count, words);
+    return len + (size_t)snprintf(out + len, out_bytes - len, "%s%s %s", len ? ", " : "",
+                                  number_of(count), words);
 }
 
-void store_words_counts(const struct store_run_row *row, char *out, size_t out_bytes) {
+static size_t add_bad(const struct store_run_row *row, char *out, size_t out_bytes) {
     size_t len = 0;
     len = add_count(out, out_bytes, len, row->counts[MUX_STATUS_FAIL], "failed");
     len = add_count(out, out_bytes, len, row->counts[MUX_STATUS_UXSUCCESS],
                     "passed against expectation");
     len = add_count(out, out_bytes, len, row->counts[MUX_STATUS_INPROGRESS], "did not end");
-    len = add_count(out, out_bytes, len, row->counts[STORE_STATUS_FLAKY], "flaky");
+    if (row->new_bad > 0 && len < out_bytes)
+        len += (size_t)snprintf(out + len, out_bytes - len, " (%s new)",
+                                number_of((uint64_t)row->new_bad));
+    return add_count(out, out_bytes, len, row->counts[STORE_STATUS_FLAKY], "flaky");
+}
+
+void store_words_counts(const struct store_run_row *row, char *out, size_t out_bytes) {
+    size_t len = add_bad(row, out, out_bytes);
     len = add_count(out, out_bytes, len, row->counts[MUX_STATUS_SUCCESS], "passed");
     len = add_count(out, out_bytes, len, row->counts[MUX_STATUS_XFAIL], "failed as expected");
     len = add_count(out, out_bytes, len, row->counts[MUX_STATUS_SKIP], "skipped");
     len = add_count(out, out_bytes, len, row->damages, "pieces of damage");
     if (len == 0)
         snprintf(out, out_bytes, "no test has ended");
+}
+
+void store_words_result_text(const struct store_run_row *row, char *out, size_t out_bytes) {
+    char bad[192] = "";
+    const char *outcome = store_words_outcome(row);
+    add_bad(row, bad, sizeof bad);
+    bool is_plain = strcmp(outcome, "failed") == 0 && *bad;
+    if (strcmp(outcome, "passed") == 0 && !*bad)
+        snprintf(out, out_bytes, "passed, %s", number_of(store_run_tests(row)));
+    else
+        snprintf(out, out_bytes, "%s%s%s", is_plain ? "" : outcome, *bad && !is_plain ? ", " : "",
+                 bad);
 }
 
 const char *store_words_outcome(const struct store_run_row *row) {
@@ -156,9 +189,10 @@ void store_words_run_json(const struct store_run_row *row) {
     for (unsigned status = MUX_STATUS_INPROGRESS; status < STORE_STATUSES; status++)
         json_object_set_new(counts, store_words_status_key(status),
                             json_integer((json_int_t)row->counts[status]));
-    print_json(json_pack("{s:s, s:I, s:s, s:o, s:o, s:s?, s:o, s:I}", "run", row->run.uuid,
+    print_json(json_pack("{s:s, s:I, s:s, s:o, s:o, s:s?, s:o, s:o, s:I}", "run", row->run.uuid,
                          "number", (json_int_t)row->run.id, "source", row->source, "begun",
                          time_json(row->run.begun_us), "ended", time_json(row->ended_us), "verdict",
-                         store_verdict_word(row->verdict), "counts", counts, "damages",
-                         (json_int_t)row->damages));
+                         store_verdict_word(row->verdict), "new",
+                         row->new_bad < 0 ? json_null() : json_integer(row->new_bad), "counts",
+                         counts, "damages", (json_int_t)row->damages));
 }

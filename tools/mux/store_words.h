@@ -22,6 +22,9 @@ const char *store_words_status(unsigned status);
 /* The same as a word of --json. */
 const char *store_words_status_key(unsigned status);
 
+/* "2 failed (1 new), 1 flaky"; "passed, 2,010"; "incomplete, 1 failed" */
+void store_words_result_text(const struct store_run_row *row, char *out, size_t out_bytes);
+
 /* "1 failed, 12 passed, 2 skipped" */
 void store_words_counts(const struct store_run_row *row, char *out, size_t out_bytes);
 

@@ -155,11 +155,11 @@ static bool write_stream(struct import *import, const struct content *content) {
                                : subunit1_read(bytes, put_packet, import);
 }
 
-static bool import_stream(struct import *import, const char *path) {
+static bool import_stream(struct import *import, const char *path, const char *source) {
     struct content content;
     if (!read_file(path, &content, import->why))
         return false;
-    bool is_fine = add_run(import, path, &content, write_stream);
+    bool is_fine = add_run(import, source, &content, write_stream);
     free(content.bytes);
     return is_fine;
 }
@@ -341,7 +341,7 @@ static bool import_repository(struct import *import, const char *folder) {
         count >= 0 || store_say(import->why, "cannot read the folder", folder, strerror(errno));
     for (int i = 0; i < count; i++) {
         store_path(folder, runs[i]->d_name, path);
-        is_fine = is_fine && import_stream(import, path);
+        is_fine = is_fine && import_stream(import, path, folder);
         free(runs[i]);
     }
     if (count >= 0)
@@ -360,8 +360,8 @@ bool store_import(struct store *store, const char *path,
     import.buffer = malloc(BUFFER_BYTES);
     if (!import.buffer)
         return store_say(why, "cannot read", path, "out of memory");
-    bool is_fine =
-        S_ISDIR(about.st_mode) ? import_repository(&import, path) : import_stream(&import, path);
+    bool is_fine = S_ISDIR(about.st_mode) ? import_repository(&import, path)
+                                          : import_stream(&import, path, path);
     free(import.buffer);
     return is_fine;
 }

@@ -203,7 +203,11 @@ static bool commit(struct store_indexer *indexer, char why[STORE_WHY_BYTES]) {
     sqlite3_bind_int64(statement, 4, (int64_t)indexer->damages);
     bind_time(statement, 5, ended_us(indexer));
     bind_mark(indexer, statement);
-    if (!step(indexer, SQL_RUN, "note how far it is", why) || !run_sql(indexer, "COMMIT", why))
+    if (!step(indexer, SQL_RUN, "note how far it is", why))
+        return false;
+    if (indexer->is_over && !store_count_new(indexer->store, &indexer->run, why))
+        return false;
+    if (!run_sql(indexer, "COMMIT", why))
         return false;
     indexer->in_batch = false;
     indexer->known = indexer->at;

@@ -89,7 +89,8 @@ static bool run_row(void *user, sqlite3_stmt *statement) {
     struct store_run_row row = {.source = text_at(statement, 3),
                                 .ended_us = time_at(statement, 4),
                                 .damages = (uint64_t)sqlite3_column_int64(statement, 5),
-                                .verdict = verdict_at(statement, 6)};
+                                .verdict = verdict_at(statement, 6),
+                                .new_bad = sqlite3_column_int64(statement, 7)};
     take_run(statement, 0, &row.run);
     take_counts(asked->counts, &row);
     return asked->seen(asked->user, &row);
@@ -99,7 +100,8 @@ bool store_runs(struct store *store, int64_t run, unsigned most, store_run_seen 
                 char why[STORE_WHY_BYTES]) {
     sqlite3_stmt *statement =
         prepared(store,
-                 "SELECT id, uuid, begun_us, source, ended_us, damages, verdict FROM runs"
+                 "SELECT id, uuid, begun_us, source, ended_us, damages, verdict, coalesce(new_bad, "
+                 "-1) FROM runs"
                  " WHERE ?1=0 OR id=?1 ORDER BY begun_us DESC, id DESC LIMIT ?2",
                  why);
     if (!statement)

@@ -144,7 +144,8 @@ static long age_of(const char *name) {
     char *end;
     if (*name == '\0' || strcmp(name, "last") == 0)
         return 0;
-    if (strncmp(name, "last-", 5) != 0 || !isdigit((unsigned char)name[5]))
+    if ((strncmp(name, "last-", 5) != 0 && strncmp(name, "last~", 5) != 0) ||
+        !isdigit((unsigned char)name[5]))
         return -1;
     errno = 0;
     long age = strtol(name + 5, &end, 10);

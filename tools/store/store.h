@@ -73,8 +73,8 @@ int store_begin_named(struct store *store, const char *source, struct store_run 
                       char why[STORE_WHY_BYTES]);
 
 /*
- * The run that people mean: "last", "" (the same), "last-1" (the one before), its number, or the
- * beginning of its UUID.
+ * The run that people mean: "last", "" (the same), "last-1" or "last~1" (the one before), its
+ * number, or the beginning of its UUID.
  */
 bool store_find(struct store *store, const char *name, struct store_run *run,
                 char why[STORE_WHY_BYTES]);
