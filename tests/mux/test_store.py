@@ -134,6 +134,9 @@ class Store(Case):
                                       r"other +1 failed$", r"- +2 failed \(2 new\)$", r"- +passed, 2,000$")):
             self.assertRegex(line, words)
         self.assertEqual([run["new"] for run in self.objects("runs")], [2, None, 2, None])
+        before = self.lines("runs")
+        self.fine(self.mux("store", "rebuild"))
+        self.assertEqual([line[23:] for line in self.lines("runs")], [line[23:] for line in before])  # but for its age
         done = self.mux("diff", "last~3", "last")
         self.assertEqual(done.stdout.decode().splitlines(),
                          ["flaky          t2", "newly failing  t3", "newly failing  t4", "new tests 1, gone 0, fixed 0"])

@@ -67,6 +67,21 @@ static enum row row_of(const struct store *store, struct store_run *run,
     return row;
 }
 
+/* As the old index knew it, if that can still be read. Its stream may say it, too. */
+static bool add_run(const struct store *store, struct store_run *run, char why[STORE_WHY_BYTES]) {
+    sqlite3_stmt *statement = NULL;
+    const char *source = NULL;
+    if (store->old)
+        sqlite3_prepare_v2(store->old, "SELECT source FROM runs WHERE uuid=?1", -1, &statement,
+                           NULL);
+    sqlite3_bind_text(statement, 1, run->uuid, -1, SQLITE_STATIC);
+    if (sqlite3_step(statement) == SQLITE_ROW)
+        source = (const char *)sqlite3_column_text(statement, 0);
+    bool is_added = store_add_run(store, source ? source : "", run, why);
+    sqlite3_finalize(statement);
+    return is_added;
+}
+
 static bool index_rest(struct store *store, const struct store_run *run,
                        char why[STORE_WHY_BYTES]) {
     struct store_indexer *indexer = store_indexer_create(store, run, why);
@@ -90,7 +105,7 @@ static bool recover_file(struct store *store, struct store_run *run, char why[ST
     row = row_of(store, run, why);
     bool is_fine = row != ROW_FAILED;
     if (row == ROW_NONE)
-        is_fine = store_add_run(store, "", run, why);
+        is_fine = add_run(store, run, why);
     if (row != ROW_ENDED)
         is_fine = is_fine && index_rest(store, run, why);
     close(fd);
@@ -99,17 +114,6 @@ static bool recover_file(struct store *store, struct store_run *run, char why[ST
 
 bool store_recover(struct store *store, char why[STORE_WHY_BYTES]) {
     return each_file(store, recover_file, why);
-}
-
-/* What the old index knew besides: what was run. If it can still be read. */
-static void take_sources(const struct store *store, const char *old) {
-    char *sql = sqlite3_mprintf("ATTACH %Q AS old", old);
-    if (sql && sqlite3_exec(store->database, sql, NULL, NULL, NULL) == SQLITE_OK)
-        sqlite3_exec(store->database,
-                     "UPDATE runs SET source=(SELECT o.source FROM old.runs o"
-                     " WHERE o.uuid=runs.uuid) WHERE uuid IN (SELECT uuid FROM old.runs)",
-                     NULL, NULL, NULL);
-    sqlite3_free(sql);
 }
 
 static bool is_let_be(struct store *store, struct store_run *run, char why[STORE_WHY_BYTES]) {
@@ -148,9 +152,9 @@ bool store_rebuild(const char *folder, char why[STORE_WHY_BYTES]) {
         return false;
     store_path(folder, INDEX_NAME ".old", old);
     struct store *store = store_open(folder, STORE_WRITE, why);
+    if (store && access(old, R_OK) == 0)
+        sqlite3_open_v2(old, &store->old, SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_READONLY, NULL);
     bool is_fine = store && store_recover(store, why);
-    if (is_fine)
-        take_sources(store, old);
     store_close(store);
     return is_fine;
 }

@@ -251,6 +251,7 @@ struct store *store_open(const char *folder, enum store_access wanted, char why[
 void store_close(struct store *store) {
     if (!store)
         return;
+    sqlite3_close(store->old);
     sqlite3_close(store->database);
     free(store);
 }

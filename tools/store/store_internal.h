@@ -17,6 +17,7 @@
 
 struct store {
     sqlite3 *database;
+    sqlite3 *old; /* the index before, while a new one is made; or NULL */
     char folder[PATH_MAX];
 };
 
