@@ -369,14 +369,13 @@ static bool send_note(struct mux_link *link) {
         .file_content = mux_span_text(content),
         .route = mux_link_route(link),
     };
-    if (!mux_batch_has_room(mux->fill, NOTE_BYTES, 1))
+    if (!mux_up_has_room_for(mux, NOTE_BYTES))
         return false;
     mux_clock_change_own(mux, &packet);
     enum mux_error error = mux_packet_gather(&packet, &pieces);
     assert(!error && pieces.len_bytes <= NOTE_BYTES);
     (void)error;
-    mux_batch_add(mux->fill, &pieces, NULL, SIZE_MAX);
-    mux_count_forwarded(mux, 1, pieces.len_bytes, 0);
+    mux_up_add(mux, &pieces);
     return true;
 }
 

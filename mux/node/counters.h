@@ -52,6 +52,9 @@
     X(down_undelivered_bytes, COUNTER, "bytes", "bytes queued for links when they ended")          \
     X(down_chatter_bytes, COUNTER, "bytes", "bytes from the upstream that were not subunit")       \
     X(down_damage_bytes, COUNTER, "bytes", "damaged bytes from the upstream")                      \
+    X(bundles, COUNTER, "bundles", "bundles of this node's own stream sent, again included")       \
+    X(streams_forked, COUNTER, "streams",                                                          \
+      "times another node had this one's identity and its stream went on under another id")        \
     X(messages_relayed, COUNTER, "packets", "bundles and messages of streams below passed on")     \
     X(messages_dropped, COUNTER, "packets", "messages about streams that were for nobody")         \
     X(messages, COUNTER, "packets", "this node's own messages to the upstream")                    \

@@ -19,13 +19,13 @@ static void forward(struct mux_edit *edit, const struct mux_pieces *pieces, unsi
 void mux_edit_give(struct mux_edit *edit, const struct mux_packet *packet) {
     struct mux_packet routed = *packet;
     struct mux_pieces pieces[2];
-    const struct mux_prefix none = {0};
     char route[MUX_REPORT_ROUTE_MAX_BYTES];
     mux_output_packet(edit->link, packet);
     routed.route = mux_link_full_route(edit->link, packet->route, route);
-    if (!mux_packet_gather(&routed, &pieces[0])) {
+    if (!mux_packet_gather(&routed, &pieces[0]) &&
+        mux_up_fits(edit->link->mux, pieces[0].len_bytes)) {
         forward(edit, pieces, 1);
-    } else if (!mux_prefix_split(&none, &routed, &pieces[0], &pieces[1])) {
+    } else if (!mux_up_split(edit->link->mux, NULL, &routed, pieces)) {
         MUX_COUNT(&edit->link->mux->counters, split_packets, 1);
         forward(edit, pieces, 2);
     } else {
@@ -37,7 +37,8 @@ void mux_edit_give(struct mux_edit *edit, const struct mux_packet *packet) {
 
 void mux_edit_pass(struct mux_edit *edit) {
     assert(edit->packet);
-    if (!edit->is_whole || edit->link->is_routed) {
+    if (!edit->is_whole || edit->link->is_routed ||
+        !mux_up_fits(edit->link->mux, edit->frame->bytes.len)) {
         mux_edit_give(edit, edit->packet);
         return;
     }

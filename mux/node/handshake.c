@@ -50,7 +50,7 @@ void mux_handshake_fill_answer(const struct mux *mux, struct mux_hello *answer) 
     const struct mux_handshake *handshake = &mux->handshake;
     mux_hello_init(answer, handshake->identity, mux->config.hello.name);
     memcpy(answer->path, handshake->path, sizeof answer->path);
-    answer->takes_bundles = mux_takes_bundles(mux);
+    answer->takes_bundles = mux_has_stream(mux);
 }
 
 static size_t begin_hello(struct mux *mux) {
@@ -139,16 +139,19 @@ static const char *take_path(struct mux *mux, const char *upstream, const char *
 static void enter_place(struct mux *mux, const struct mux_hello *answer) {
     struct mux_handshake *handshake = &mux->handshake;
     bool is_other = handshake->home[0] && strcmp(handshake->home, answer->identity) != 0;
-    handshake->is_other = is_other;
     memcpy(handshake->home, answer->identity, sizeof handshake->home);
     memcpy(handshake->hello.proof, answer->secret, sizeof handshake->hello.proof);
     set_state(handshake, MUX_HANDSHAKE_OPEN);
     bool was_relay = mux->role == MUX_IS_RELAY;
     bool is_news = mux_role_take(mux, answer) || is_other;
+    /* of bundles nothing is in doubt */
+    handshake->is_other = is_other && !(was_relay && mux_takes_bundles(mux));
     bool must_retell = is_news && !(was_relay && mux->role == MUX_IS_RELAY);
     mux_below_say_again(mux);
-    if (mux->role == MUX_IS_RELAY)
+    if (mux_takes_bundles(mux)) {
+        mux_leaf_ask_anew(mux);
         mux_relay_ask_below(mux);
+    }
     if (must_retell)
         mux_retell_begin(mux);
     if (is_other || !mux->config.is_quiet)
@@ -242,6 +245,8 @@ uint64_t mux_handshake_deadline_ns(const struct mux *mux) {
 
 bool mux_upstream_leave(struct mux *mux) {
     struct mux_handshake *handshake = &mux->handshake;
+    if (mux_leaf_leaves(mux))
+        return true;
     if (mux->config.upstream_is_node && handshake->state == MUX_HANDSHAKE_OPEN)
         set_state(handshake, MUX_HANDSHAKE_GOODBYE);
     switch (handshake->state) {

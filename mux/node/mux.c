@@ -41,13 +41,12 @@ static bool send_message(struct mux *mux, enum mux_status status, const char *re
         return true;
     }
     /* a batch that has no room for another frame mostly has room for some messages */
-    if (!mux_batch_has_room(mux->fill, 2 * LINE_BYTES, 1))
+    if (!mux_up_has_room_for(mux, 2 * LINE_BYTES))
         return false;
     enum mux_error error = mux_packet_gather(&packet, &pieces);
     assert(!error);
     (void)error;
-    mux_batch_add(mux->fill, &pieces, NULL, SIZE_MAX);
-    mux_count_forwarded(mux, 1, pieces.len_bytes, 0);
+    mux_up_add(mux, &pieces);
     return true;
 }
 
@@ -145,6 +144,8 @@ static size_t middle_bytes_of(size_t rest_bytes, size_t blocks_bytes) {
 
 static bool share_memory(struct mux *mux) {
     struct mux_room rest = mux->config.memory;
+    struct mux_room ring = {rest.data, MUX_WINDOW_MEMORY_BYTES(mux->config.window_bytes)};
+    rest = (struct mux_room){rest.data + ring.len, rest.len - ring.len};
     for (int i = 0; i < 2; i++) {
         if (!mux_batch_init(&mux->batches[i], (struct mux_room){rest.data, BATCH_BYTES},
                             mux->config.gather_max))
@@ -157,7 +158,7 @@ static bool share_memory(struct mux *mux) {
     struct mux_room blocks = {rest.data, twelfth - twelfth % DOWN_BLOCK_BYTES};
     struct mux_room middle = {rest.data + blocks.len, middle_bytes_of(rest.len, blocks.len)};
     struct mux_room large = {middle.data + middle.len, rest.len - blocks.len - middle.len};
-    return mux_down_init(mux, store, blocks) &&
+    return mux_leaf_init(mux, ring) && mux_down_init(mux, store, blocks) &&
            mux_slots_init(&mux->middle_slots, middle, MIDDLE_SLOT_BYTES) &&
            mux_slots_init(&mux->large_slots, large, MUX_STORE_MAX_BYTES) &&
            mux->large_slots.count > 0;
@@ -205,6 +206,7 @@ static void free_all(struct mux *mux) {
     if (mux->sink.buffer)
         mux_buffer_release(mux->sink.buffer);
     mux_down_fini(mux);
+    mux_leaf_fini(mux);
     mux_batch_fini(&mux->batches[0]);
     mux_batch_fini(&mux->batches[1]);
     mux_slots_fini(&mux->middle_slots);
@@ -225,7 +227,7 @@ struct mux *mux_create(const struct mux_config *config) {
     assert(!config->sink || (!config->upstream_is_node && !config->editor));
     assert(!config->editor || config->gather_max >= MUX_EDIT_GATHER_MIN);
     assert(!config->editor || !(config->clock_correct || config->clock_stamp));
-    if (config->memory.len < MUX_MEMORY_MIN_BYTES)
+    if (config->memory.len < MUX_MEMORY_MIN_BYTES + MUX_WINDOW_MEMORY_BYTES(config->window_bytes))
         return NULL;
     struct mux *mux = calloc(1, sizeof *mux);
     if (!mux)
@@ -321,6 +323,7 @@ void mux_run(struct mux *mux, uint64_t now_ns) {
     mux_nodes_run(mux, now_ns);
     mux_down_run(mux, now_ns);
     mux_clock_run(mux);
+    mux_leaf_run(mux);
     do
         mux_up_run(mux);
     while (mux_grant_slots(mux));
@@ -361,6 +364,7 @@ static uint64_t deadline_ns_of(const struct mux *mux) {
     deadline_ns = earlier(deadline_ns, mux_nodes_deadline_ns(mux));
     deadline_ns = earlier(deadline_ns, mux_handshake_deadline_ns(mux));
     deadline_ns = earlier(deadline_ns, mux_clock_deadline_ns(mux));
+    deadline_ns = earlier(deadline_ns, mux_leaf_deadline_ns(mux));
     if (mux_down_waits(&mux->down))
         deadline_ns = earlier(deadline_ns, mux->down.wait_until_ns);
     return deadline_ns;

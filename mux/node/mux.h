@@ -17,6 +17,7 @@
 #include "mux/buffer.h"
 #include "mux/node/counters.h"
 #include "mux/node/hello.h"
+#include "mux/node/stream.h"
 
 struct mux;
 struct mux_link;
@@ -68,11 +69,14 @@ enum mux_segment_by {
 /* Least config.memory: one slot, the way down's store, the batches. */
 #define MUX_MEMORY_MIN_BYTES ((size_t)12 << 20)
 
+/* And for config.window_bytes so many more. */
+#define MUX_WINDOW_MEMORY_BYTES(window) ((window) ? MUX_STREAM_RING_BYTES(window) : 0)
+
 struct mux_config {
-    struct mux_room memory;       /* batches, slots, queues for the way down; outlives the mux */
-    unsigned links_max;           /* most links at a time */
-    unsigned inputs_max;          /* most received buffers that the mux is ever lent at a time */
-    size_t input_bytes_max;       /* most bytes in one of them; at most MUX_INPUT_MAX_BYTES */
+    struct mux_room memory; /* batches, slots, window, queues for the way down; outlives the mux */
+    unsigned links_max;     /* most links at a time */
+    unsigned inputs_max;    /* most received buffers that the mux is ever lent at a time */
+    size_t input_bytes_max; /* most bytes in one of them; at most MUX_INPUT_MAX_BYTES */
     size_t reference_least_bytes; /* shortest piece that is sent from where it lies, not copied */
     unsigned gather_max;          /* most spans in a gather list; at least MUX_GATHER_MIN */
     enum mux_segment_by segment_by;

@@ -15,6 +15,7 @@
 #include "mux/node/segment.h"
 #include "mux/node/skew.h"
 #include "mux/node/slots.h"
+#include "mux/node/stream.h"
 #include "mux/packet/framer.h"
 #include "mux/packet/report.h"
 #include "mux/packet/route.h"
@@ -255,6 +256,7 @@ struct mux_link {
     bool proves;         /* it knows of proofs */
     bool has_bundles;    /* both have said that they take bundles */
     bool has_streams;    /* and messages of streams have come */
+    bool is_mixed;       /* and other packets, too */
     bool is_proven;      /* it has shown the secret that only the earlier connection was told */
     bool has_said;       /* it has sent something after its hello */
     uint32_t nodes_left; /* nodes below it that go on, as its goodbye said */
@@ -355,6 +357,20 @@ enum mux_role {
     MUX_IS_RELAY,     /* bundles go up: those of links, and one stream of this node's own */
 };
 
+/* leaf.c: this node's own stream; nothing of it is used without config.window_bytes. */
+struct mux_leaf {
+    struct mux_stream stream;
+    struct mux_stream_record *records;
+    struct mux_buffer ring;             /* its memory, as what batches refer to */
+    uint64_t lent_from[2];              /* mux.batches[i] refers to it from this offset on */
+    const struct mux_batch *where_in;   /* its `where` waits there; NULL: none */
+    struct mux_list turn_entry;         /* in mux.active */
+    int64_t credit_bytes;               /* as a link's */
+    uint64_t rate_since_ns, rate_bytes; /* taken by the upstream since then */
+    unsigned ids_drawn;
+    bool must_restart; /* some of it went as plain packets: it is of no use when all is sent */
+};
+
 /* What the owner is sending upstream. */
 enum mux_in_flight {
     MUX_IN_FLIGHT_NOTHING,
@@ -412,6 +428,7 @@ struct mux {
     uint32_t nodes_left; /* nodes below when this one began to leave */
     struct mux_below below;
     struct mux_handshake handshake;
+    struct mux_leaf leaf;
     unsigned retell_at; /* the next link whose tests are announced again; links_touched: none */
 
     struct mux_down down;
@@ -474,6 +491,11 @@ static inline bool mux_is_of_nodes(const struct mux_packet *packet) {
 /* Does it take bundles and their messages from below? */
 static inline bool mux_takes_bundles(const struct mux *mux) {
     return mux->role == MUX_IS_RELAY;
+}
+
+/* Do this node's own packets go into its stream? They do before it knows its upstream. */
+static inline bool mux_has_stream(const struct mux *mux) {
+    return mux->role != MUX_IS_PLAIN;
 }
 
 /* Is this node about to end, so that no node is accepted any more? */
@@ -609,10 +631,24 @@ void mux_up_run(struct mux *mux);
 /* Is there room for another frame, in the batch or the sink? */
 bool mux_up_has_room(const struct mux *mux);
 bool mux_batch_takes_frame(const struct mux *mux); /* in the batch */
-/* Adds packets that a frame has become to the batch, in which there is room; returns their bytes.
- */
+/* Is there room for one packet of this node's own, even when there is none for a frame? */
+bool mux_up_has_room_for(const struct mux *mux, size_t len_bytes);
+/* Adds such a packet; all of it is copied. */
+void mux_up_add(struct mux *mux, const struct mux_pieces *packet);
+/* As mux_prefix_split(), of a packet that is too large for the way up. `prefix` NULL: none. */
+enum mux_error mux_up_split(const struct mux *mux, const struct mux_prefix *prefix,
+                            const struct mux_packet *packet, struct mux_pieces packets[2]);
+/* Does a packet of this length go up in one? */
+static inline bool mux_up_fits(const struct mux *mux, size_t len_bytes) {
+    return len_bytes <= (mux_has_stream(mux) ? MUX_BUNDLE_CONTENT_MAX_BYTES : MUX_PACKET_MAX_BYTES);
+}
+/* Adds packets that a frame has become to the batch, or the stream, in which there is room; returns
+   their bytes. */
 size_t mux_up_forward(struct mux_link *link, const struct mux_frame *frame,
                       const struct mux_pieces *packets, unsigned count);
+/* The same, past this node's own stream. */
+size_t mux_up_pass(struct mux_link *link, const struct mux_frame *frame,
+                   const struct mux_pieces *packets, unsigned count);
 /* Counts packets that go up, in a batch or to the sink. */
 static inline void mux_count_forwarded(struct mux *mux, unsigned packets, size_t bytes,
                                        size_t referenced) {
@@ -695,6 +731,37 @@ void mux_retell_run(struct mux *mux);
 void mux_role_init(struct mux *mux);
 /* The upstream has answered. True: the role has changed, and was known before. */
 bool mux_role_take(struct mux *mux, const struct mux_hello *answer);
+
+/* leaf.c: of mux_has_stream() but where said */
+bool mux_leaf_init(struct mux *mux, struct mux_room ring); /* of any mux */
+void mux_leaf_fini(struct mux *mux);
+bool mux_leaf_has_room(const struct mux *mux);
+/* Is there memory for a packet of this length even without room? */
+bool mux_leaf_fits(const struct mux *mux, size_t len_bytes);
+/* Adds a packet of at most MUX_BUNDLE_CONTENT_MAX_BYTES. */
+void mux_leaf_add(struct mux *mux, const struct mux_pieces *packet);
+/* Of any mux: bytes that nobody has acknowledged. */
+uint64_t mux_leaf_pending_bytes(const struct mux *mux);
+/* Of any mux: takes its turn among the links if it has something to send. */
+void mux_leaf_wake(struct mux *mux);
+/* Its turn. */
+enum mux_link_step mux_leaf_serve(struct mux *mux, int64_t quantum_bytes);
+/* Of any mux: when nothing waits for the upstream, sends what it has. */
+void mux_leaf_flush(struct mux *mux);
+/* Of any mux: when plain packets go up, what the stream has becomes such. */
+void mux_leaf_drain(struct mux *mux);
+/* Of any mux: the batch was sent, or dropped. */
+void mux_leaf_batch_is_back(struct mux *mux, const struct mux_batch *batch, size_t sent_bytes);
+/* Of any mux: what was sent, or asked, may not have come. */
+void mux_leaf_ask_anew(struct mux *mux);
+/* False: it is about another stream. */
+bool mux_leaf_acked(struct mux *mux, const struct mux_ack *ack);
+void mux_leaf_asked(struct mux *mux, const struct mux_ask *ask);
+/* Of any mux. */
+void mux_leaf_run(struct mux *mux);
+uint64_t mux_leaf_deadline_ns(const struct mux *mux);
+/* Of any mux: nothing more is added. True: the end does not have all, or has not heard of that. */
+bool mux_leaf_leaves(struct mux *mux);
 
 /* relay.c */
 /* Is there room upwards for a message from below? None is taken while there is no upstream. */

@@ -211,7 +211,7 @@ static void take_hello(struct mux_link *link, const struct mux_packet *packet) {
     memcpy(link->identity, hello.identity, sizeof link->identity);
     memcpy(link->name, hello.name, sizeof link->name);
     link->proves = hello.proves;
-    link->has_bundles = hello.takes_bundles && mux_takes_bundles(link->mux);
+    link->has_bundles = hello.takes_bundles && mux_has_stream(link->mux);
     link->is_proven = is_proven(link->mux, &hello);
     welcome(link, hello.asks_time);
 }

@@ -68,7 +68,7 @@ size_t mux_relay_up(struct mux_link *link, const struct mux_frame *frame,
     }
     link->has_streams = true;
     MUX_COUNT(&link->mux->counters, messages_relayed, 1);
-    return mux_up_forward(link, frame, &pieces, 1);
+    return mux_up_pass(link, frame, &pieces, 1);
 }
 
 /*
@@ -110,12 +110,17 @@ void mux_relay_ask_below(struct mux *mux) {
 
 /* For this node itself. */
 static void take_own(struct mux *mux, const struct mux_packet *packet, enum mux_message_kind kind) {
+    struct mux_ack ack;
     struct mux_ask ask;
-    const char *why = kind == MUX_MESSAGE_ASK ? mux_ask_read(packet, &ask) : "it is for nobody";
-    if (why) {
+    const char *why =
+        kind == MUX_MESSAGE_ACK ? mux_ack_read(packet, &ack) : mux_ask_read(packet, &ask);
+    if (!why && kind == MUX_MESSAGE_ACK && mux_leaf_acked(mux, &ack))
+        return;
+    if (why || kind == MUX_MESSAGE_ACK) {
         MUX_COUNT(&mux->counters, messages_dropped, 1);
         return;
     }
+    mux_leaf_asked(mux, &ask);
     if (!ask.has_stream)
         mux_relay_ask_below(mux);
 }

@@ -26,9 +26,8 @@ static void tell(struct mux *mux, struct mux_link *link, const struct mux_progre
     mux_clock_change_own(mux, &packet);
     if (mux_packet_gather(&packet, &pieces))
         return; /* too long with its segment: the packet that began it did not fit either */
-    mux_batch_add(mux->fill, &pieces, NULL, SIZE_MAX);
     MUX_COUNT(&mux->counters, tests_retold, 1);
-    mux_count_forwarded(mux, 1, pieces.len_bytes, 0);
+    mux_up_add(mux, &pieces);
 }
 
 void mux_retell_run(struct mux *mux) {

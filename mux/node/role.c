@@ -1,7 +1,8 @@
 /*
  * The role of a node that takes bundles: a relay of bundles, and a leaf for its own workers, while
  * its upstream takes them, too (rules 2 to 4 of the reliable protocol). A node or a program that
- * knows nothing of bundles is met by plain packets.
+ * knows nothing of bundles is met by plain packets. Before its upstream has answered, a node tells
+ * those below that it takes bundles, and none of what they send is taken.
  */
 #include "mux/node/mux_internal.h"
 
@@ -27,7 +28,7 @@ bool mux_role_take(struct mux *mux, const struct mux_hello *answer) {
     if (mux->config.window_bytes == 0)
         return false;
     mux->role = answer->takes_bundles ? MUX_IS_RELAY : MUX_IS_PLAIN;
-    if (before == MUX_IS_RELAY && mux->role == MUX_IS_PLAIN)
+    if (before != MUX_IS_PLAIN && mux->role == MUX_IS_PLAIN)
         part_with_bundles(mux);
     return before != MUX_IS_UNDECIDED && before != mux->role;
 }

@@ -103,8 +103,7 @@ static bool add_to_batch(struct mux *mux, struct mux_link *link, const struct mu
     mux_clock_change_own(mux, &routed);
     if (mux_packet_gather(&routed, &pieces) || pieces.len_bytes > MUX_ADD_UP_MAX_BYTES)
         return false;
-    mux_batch_add(mux->fill, &pieces, NULL, SIZE_MAX);
-    mux_count_forwarded(mux, 1, pieces.len_bytes, 0);
+    mux_up_add(mux, &pieces);
     return true;
 }
 

@@ -14,9 +14,15 @@ static uint32_t crc_behind(const struct mux_stream_record *record) {
     return mux_crc_concat(record->crc, record->content.crc, record->content.len_bytes);
 }
 
+/* From the oldest byte whose memory is in use. */
+static uint64_t kept_bytes(const struct mux_stream *stream) {
+    uint64_t end = stream->len_bytes + stream->cut.len_bytes;
+    return end - (stream->lent_from < stream->base ? stream->lent_from : stream->base);
+}
+
 static void stream_sane(const struct mux_stream *stream) {
     assert(stream->base <= stream->position && stream->position <= stream->len_bytes);
-    assert(stream->len_bytes - stream->base + stream->cut.len_bytes <= stream->ring.len);
+    assert(kept_bytes(stream) <= stream->ring.len);
     assert((stream->count == 0) == (stream->base == stream->len_bytes));
     assert(stream->count == 0 || record_at(stream, 0)->offset == stream->base);
     assert(stream->epoch != MUX_STREAM_EPOCH_NONE);
@@ -39,6 +45,7 @@ void mux_stream_init(struct mux_stream *stream, const uint8_t id[MUX_STREAM_ID_B
     assert(ring.len >= MUX_STREAM_RING_BYTES(limits->window_bytes));
     assert(limits->stall_ns > 0 && limits->stall_ns <= limits->wait_most_ns);
     *stream = (struct mux_stream){.limits = *limits,
+                                  .lent_from = UINT64_MAX,
                                   .epoch = 1,
                                   .record_most_bytes = MUX_STREAM_RECORD_LEAST_BYTES,
                                   .wait_ns = limits->stall_ns,
@@ -62,16 +69,26 @@ void mux_stream_set_rate(struct mux_stream *stream, size_t bytes_per_10ms) {
         stream->record_most_bytes = (uint32_t)bytes_per_10ms;
 }
 
-/* What is not safe, with what its records cost. */
-static size_t held_bytes(const struct mux_stream *stream) {
-    size_t records = stream->count + (stream->cut.len_bytes > 0);
-    return (size_t)(stream->len_bytes - stream->base) + stream->cut.len_bytes +
-           records * MUX_STREAM_RECORD_COST_BYTES;
+uint64_t mux_stream_held_bytes(const struct mux_stream *stream) {
+    return stream->len_bytes - stream->base + stream->cut.len_bytes;
 }
 
+void mux_stream_lend(struct mux_stream *stream, uint64_t from) {
+    stream->lent_from = from;
+}
+
+/* Counts what its records cost. */
 bool mux_stream_has_room(const struct mux_stream *stream) {
-    return !stream->is_final && held_bytes(stream) < stream->limits.window_bytes &&
-           stream->len_bytes < MUX_STREAM_BYTES_MAX - 2 * MUX_PACKET_MAX_BYTES;
+    size_t records = stream->count + (stream->cut.len_bytes > 0);
+    uint64_t used = kept_bytes(stream) + records * MUX_STREAM_RECORD_COST_BYTES;
+    return !stream->is_final && used < stream->limits.window_bytes &&
+           stream->len_bytes < MUX_STREAM_BYTES_MAX - 2 * MUX_STREAM_ADD_MOST_BYTES;
+}
+
+bool mux_stream_fits(const struct mux_stream *stream, size_t len_bytes) {
+    return !stream->is_final && stream->count + 2 <= stream->records_max &&
+           len_bytes <= MUX_BUNDLE_CONTENT_MAX_BYTES &&
+           kept_bytes(stream) + len_bytes <= stream->ring.len;
 }
 
 static void close_cut(struct mux_stream *stream) {
@@ -93,15 +110,35 @@ static void copy_in(struct mux_stream *stream, uint64_t offset, struct mux_span 
     memcpy(stream->ring.data, bytes.data + first, bytes.len - first);
 }
 
-void mux_stream_add(struct mux_stream *stream, struct mux_span packet, uint64_t now_ns) {
-    assert(mux_stream_has_room(stream) && packet.len <= MUX_BUNDLE_CONTENT_MAX_BYTES);
-    if (stream->cut.len_bytes > 0 && stream->cut.len_bytes + packet.len > stream->record_most_bytes)
+/* Its last bytes, which may lie at both ends of the ring. */
+static void stored_crc(const struct mux_stream *stream, uint64_t end, uint8_t crc[MUX_CRC_BYTES]) {
+    for (unsigned i = 0; i < MUX_CRC_BYTES; i++)
+        crc[i] = stream->ring.data[(end - MUX_CRC_BYTES + i) % stream->ring.len];
+}
+
+struct mux_room mux_stream_room(const struct mux_stream *stream) {
+    size_t at = (size_t)((stream->len_bytes + stream->cut.len_bytes) % stream->ring.len);
+    return (struct mux_room){stream->ring.data + at, stream->ring.len - at};
+}
+
+void mux_stream_filled(struct mux_stream *stream, size_t len_bytes, uint64_t now_ns) {
+    uint8_t crc[MUX_CRC_BYTES];
+    assert(mux_stream_fits(stream, len_bytes));
+    stored_crc(stream, stream->len_bytes + stream->cut.len_bytes + len_bytes, crc);
+    if (stream->cut.len_bytes > 0 && stream->cut.len_bytes + len_bytes > stream->record_most_bytes)
         close_cut(stream);
     if (stream->cut.len_bytes == 0)
         stream->cut_ns = now_ns;
-    copy_in(stream, stream->len_bytes + stream->cut.len_bytes, packet);
-    mux_bundle_run_add(&stream->cut, packet);
+    mux_bundle_run_grow(&stream->cut, len_bytes, crc);
     stream_sane(stream);
+}
+
+void mux_stream_add(struct mux_stream *stream, const struct mux_pieces *packet, uint64_t now_ns) {
+    uint64_t offset = stream->len_bytes + stream->cut.len_bytes;
+    assert(mux_stream_fits(stream, packet->len_bytes));
+    for (size_t i = 0; i < packet->count; offset += packet->piece[i++].len)
+        copy_in(stream, offset, packet->piece[i]);
+    mux_stream_filled(stream, packet->len_bytes, now_ns);
 }
 
 void mux_stream_finish(struct mux_stream *stream) {
@@ -182,6 +219,14 @@ static bool agrees(const struct mux_stream *stream, const struct mux_ack *ack) {
            record_at(stream, i)->crc == ack->crc;
 }
 
+static void bytes_of(const struct mux_stream *stream, const struct mux_stream_record *record,
+                     struct mux_span spans[2]) {
+    size_t at = (size_t)(record->offset % stream->ring.len), behind = stream->ring.len - at;
+    size_t len = record->content.len_bytes, first = len < behind ? len : behind;
+    spans[0] = mux_span(stream->ring.data + at, first);
+    spans[1] = mux_span(stream->ring.data, len - first);
+}
+
 static void forget(struct mux_stream *stream, uint64_t safe, uint64_t now_ns) {
     if (safe > stream->base) {
         stream->moved_ns = now_ns;
@@ -197,6 +242,16 @@ static void forget(struct mux_stream *stream, uint64_t safe, uint64_t now_ns) {
     if (stream->position < stream->base)
         stream->position = stream->base;
     stream_sane(stream);
+}
+
+bool mux_stream_take_plain(struct mux_stream *stream, struct mux_span spans[2]) {
+    if (stream->count == 0 && stream->cut.len_bytes > 0)
+        close_cut(stream);
+    if (stream->count == 0)
+        return false;
+    bytes_of(stream, record_at(stream, 0), spans);
+    forget(stream, end_of(record_at(stream, 0)), 0);
+    return true;
 }
 
 /* The answer to a question while it was open. What is missing before the note was lost. */
@@ -249,9 +304,10 @@ uint64_t mux_stream_deadline(const struct mux_stream *stream) {
     uint64_t wait = UINT64_MAX, flush = UINT64_MAX;
     if (stream->cut.len_bytes > 0)
         flush = stream->cut_ns + MUX_STREAM_FLUSH_NS;
-    if (!stream->where_is_due && stream->state == MUX_STREAM_ASKING)
+    bool may_ask = !stream->where_is_due && !stream->where_waits;
+    if (may_ask && stream->state == MUX_STREAM_ASKING)
         wait = stream->asked_ns + stream->wait_ns;
-    else if (!stream->where_is_due && awaits_safe(stream))
+    else if (may_ask && awaits_safe(stream))
         wait = stalled_ns(stream);
     return wait < flush ? wait : flush;
 }
@@ -274,7 +330,7 @@ static void look_for(struct mux_stream *stream, uint64_t now_ns) {
 void mux_stream_tick(struct mux_stream *stream, uint64_t now_ns) {
     if (stream->cut.len_bytes > 0 && now_ns >= stream->cut_ns + MUX_STREAM_FLUSH_NS)
         close_cut(stream);
-    if (stream->where_is_due)
+    if (stream->where_is_due || stream->where_waits)
         return;
     if (stream->state == MUX_STREAM_ASKING && now_ns >= stream->asked_ns + stream->wait_ns) {
         double_wait(stream);
@@ -305,8 +361,6 @@ static enum mux_stream_step give_where(struct mux_stream *stream, uint64_t now_n
 static enum mux_stream_step give_bundle(struct mux_stream *stream, uint64_t now_ns,
                                         struct mux_stream_out *out) {
     const struct mux_stream_record *record = record_at(stream, find(stream, stream->position));
-    size_t at = (size_t)(record->offset % stream->ring.len), behind = stream->ring.len - at;
-    size_t len = record->content.len_bytes, first = len < behind ? len : behind;
     assert(record->offset == stream->position);
     if (stream->position == stream->base)
         stream->moved_ns = now_ns;
@@ -315,9 +369,24 @@ static enum mux_stream_step give_bundle(struct mux_stream *stream, uint64_t now_
         (struct mux_bundle){.epoch = stream->epoch, .offset = record->offset, .crc = record->crc};
     memcpy(out->bundle.stream, stream->id, MUX_STREAM_ID_BYTES);
     out->content = record->content;
-    out->spans[0] = mux_span(stream->ring.data + at, first);
-    out->spans[1] = mux_span(stream->ring.data, len - first);
+    bytes_of(stream, record, out->spans);
     return MUX_STREAM_BUNDLE;
+}
+
+void mux_stream_where_queued(struct mux_stream *stream) {
+    stream->where_waits = true;
+}
+
+void mux_stream_where_left(struct mux_stream *stream, uint64_t now_ns) {
+    stream->where_waits = false;
+    stream->asked_ns = now_ns;
+}
+
+bool mux_stream_has_next(const struct mux_stream *stream) {
+    bool has_bytes = stream->len_bytes > 0 || stream->cut.len_bytes > 0;
+    bool may_ask = stream->where_is_due || (stream->state == MUX_STREAM_NEW && has_bytes);
+    return (may_ask && !stream->where_waits) ||
+           (stream->state == MUX_STREAM_OPEN && stream->position < stream->len_bytes);
 }
 
 enum mux_stream_step mux_stream_next(struct mux_stream *stream, bool is_idle, uint64_t now_ns,
@@ -327,7 +396,7 @@ enum mux_stream_step mux_stream_next(struct mux_stream *stream, bool is_idle, ui
         set_state(stream, MUX_STREAM_ASKING);
         ask(stream, now_ns);
     }
-    if (stream->where_is_due)
+    if (stream->where_is_due && !stream->where_waits)
         return give_where(stream, now_ns, &out->where);
     if (stream->state != MUX_STREAM_OPEN)
         return MUX_STREAM_NOTHING;

@@ -46,9 +46,15 @@ struct mux_stream_limits {
     uint64_t wait_most_ns;
 };
 
+/* What may be added at once when there is room: all that a frame becomes, with some of the owner.
+ */
+#define MUX_STREAM_ADD_MOST_BYTES (MUX_PACKET_MAX_BYTES + ((size_t)1 << 20))
+#define MUX_STREAM_ADD_MOST_PACKETS 24
+
 /* The ring of bytes, and that of records, for a window. */
-#define MUX_STREAM_RING_BYTES(window) ((window) + MUX_BUNDLE_CONTENT_MAX_BYTES)
-#define MUX_STREAM_RECORDS(window) ((window) / MUX_STREAM_RECORD_COST_BYTES + 2)
+#define MUX_STREAM_RING_BYTES(window) ((window) + MUX_STREAM_ADD_MOST_BYTES)
+#define MUX_STREAM_RECORDS(window) \
+    ((window) / MUX_STREAM_RECORD_COST_BYTES + MUX_STREAM_ADD_MOST_PACKETS + 2)
 
 struct mux_stream {
     uint8_t id[MUX_STREAM_ID_BYTES];
@@ -63,9 +69,11 @@ struct mux_stream {
     struct mux_bundle_run cut; /* what stands behind it and is no record yet */
     uint64_t cut_ns;           /* when its first packet came */
     uint32_t record_most_bytes;
-    bool is_final;     /* nothing is added any more */
-    bool where_is_due; /* to be given to the owner */
-    bool is_probing;   /* asks while it is open: has the end all before `probe`? */
+    bool is_final;      /* nothing is added any more */
+    bool where_is_due;  /* to be given to the owner */
+    bool where_waits;   /* one that was given is still in the owner's queue */
+    uint64_t lent_from; /* what stands behind it is in the hands of who sends it */
+    bool is_probing;    /* asks while it is open: has the end all before `probe`? */
     uint64_t probe;
     uint64_t asked_ns; /* when `where` became due, or went */
     uint64_t moved_ns; /* when safe moved, or the oldest unsafe byte was sent */
@@ -86,14 +94,39 @@ void mux_stream_init(struct mux_stream *stream, const uint8_t id[MUX_STREAM_ID_B
 /* What the way up took in the last 10 ms. */
 void mux_stream_set_rate(struct mux_stream *stream, size_t bytes_per_10ms);
 
-/* May a packet be added? False: back-pressure, until an acknowledgement, or for good. */
+/*
+ * The memory of what was given stays as it is from this offset on, even when that is safe:
+ * somebody is sending from it. UINT64_MAX: all is back.
+ */
+void mux_stream_lend(struct mux_stream *stream, uint64_t from);
+
+/*
+ * May packets be added, MUX_STREAM_ADD_MOST_BYTES and _PACKETS at most? False: back-pressure, until
+ * an acknowledgement, or for good.
+ */
 bool mux_stream_has_room(const struct mux_stream *stream);
+
+/* Is there memory for one more of this length, even without room? */
+bool mux_stream_fits(const struct mux_stream *stream, size_t len_bytes);
 
 /*
  * Copies a whole packet with a right CRC, of at most MUX_BUNDLE_CONTENT_MAX_BYTES:
- * mux_bundle_split() is for longer ones. Only when there is room.
+ * mux_bundle_split() is for longer ones.
  */
-void mux_stream_add(struct mux_stream *stream, struct mux_span packet, uint64_t now_ns);
+void mux_stream_add(struct mux_stream *stream, const struct mux_pieces *packet, uint64_t now_ns);
+
+/* Where such a packet may be written in one piece, and that it was. */
+struct mux_room mux_stream_room(const struct mux_stream *stream);
+void mux_stream_filled(struct mux_stream *stream, size_t len_bytes, uint64_t now_ns);
+
+/* Bytes that are not safe. */
+uint64_t mux_stream_held_bytes(const struct mux_stream *stream);
+
+/*
+ * The oldest record goes as plain packets: it is forgotten. False: there is none. The stream is of
+ * no use after this: see mux_stream_init().
+ */
+bool mux_stream_take_plain(struct mux_stream *stream, struct mux_span spans[2]);
 
 /* Nothing is added from now on: the end is told the length. */
 void mux_stream_finish(struct mux_stream *stream);
@@ -114,6 +147,10 @@ void mux_stream_fork(struct mux_stream *stream, const uint8_t id[MUX_STREAM_ID_B
 uint64_t mux_stream_deadline(const struct mux_stream *stream);
 void mux_stream_tick(struct mux_stream *stream, uint64_t now_ns);
 
+/* A `where` that was given begins to wait in the owner's queue; and it went, or was dropped. */
+void mux_stream_where_queued(struct mux_stream *stream);
+void mux_stream_where_left(struct mux_stream *stream, uint64_t now_ns);
+
 enum mux_stream_step { MUX_STREAM_NOTHING, MUX_STREAM_WHERE, MUX_STREAM_BUNDLE };
 
 /* What is to be sent. The spans are good until the record is safe. */
@@ -123,6 +160,9 @@ struct mux_stream_out {
     struct mux_bundle_run content;
     struct mux_span spans[2]; /* the content; the second may be empty */
 };
+
+/* Has it something to send, even when the way up is not idle? */
+bool mux_stream_has_next(const struct mux_stream *stream);
 
 /*
  * The next message for the upstream, which is connected and has room. `is_idle`: nothing waits for

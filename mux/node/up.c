@@ -9,7 +9,32 @@
 bool mux_up_has_room(const struct mux *mux) {
     if (mux->config.sink)
         return mux->sink.state == MUX_SINK_TAKES && mux->sink.count == 0;
-    return mux_batch_takes_frame(mux);
+    if (mux_has_stream(mux))
+        return mux_leaf_has_room(mux);
+    return mux_leaf_pending_bytes(mux) == 0 && mux_batch_takes_frame(mux);
+}
+
+bool mux_up_has_room_for(const struct mux *mux, size_t len_bytes) {
+    if (mux_has_stream(mux))
+        return mux_leaf_has_room(mux);
+    return mux_leaf_pending_bytes(mux) == 0 && mux_batch_has_room(mux->fill, len_bytes, 1);
+}
+
+void mux_up_add(struct mux *mux, const struct mux_pieces *packet) {
+    if (mux_has_stream(mux))
+        mux_leaf_add(mux, packet);
+    else
+        mux_batch_add(mux->fill, packet, NULL, SIZE_MAX);
+    mux_count_forwarded(mux, 1, packet->len_bytes, 0);
+}
+
+enum mux_error mux_up_split(const struct mux *mux, const struct mux_prefix *prefix,
+                            const struct mux_packet *packet, struct mux_pieces packets[2]) {
+    const struct mux_prefix none = {0};
+    if (!prefix)
+        prefix = &none;
+    return mux_has_stream(mux) ? mux_bundle_split(prefix, packet, &packets[0], &packets[1])
+                               : mux_prefix_split(prefix, packet, &packets[0], &packets[1]);
 }
 
 bool mux_batch_takes_frame(const struct mux *mux) {
@@ -32,8 +57,23 @@ static struct mux_buffer *buffer_of(struct mux_link *link, const struct mux_fram
     return must_copy ? NULL : link->inputs.first->buffer;
 }
 
+static size_t forward_in_stream(struct mux *mux, const struct mux_pieces *packets, unsigned count) {
+    size_t bytes = 0;
+    for (unsigned i = 0; i < count; bytes += packets[i++].len_bytes)
+        mux_up_add(mux, &packets[i]);
+    return bytes;
+}
+
 size_t mux_up_forward(struct mux_link *link, const struct mux_frame *frame,
                       const struct mux_pieces *packets, unsigned count) {
+    struct mux *mux = link->mux;
+    if (mux_has_stream(mux))
+        return forward_in_stream(mux, packets, count);
+    return mux_up_pass(link, frame, packets, count);
+}
+
+size_t mux_up_pass(struct mux_link *link, const struct mux_frame *frame,
+                   const struct mux_pieces *packets, unsigned count) {
     struct mux *mux = link->mux;
     struct mux_buffer *buffer = buffer_of(link, frame);
     size_t bytes = 0, referenced = 0;
@@ -66,7 +106,7 @@ static bool gather_timed(struct mux_link *link, struct mux_packet *event,
                          struct mux_pieces *pieces) {
     event->route = mux_link_route(link);
     mux_clock_change(link, event);
-    return !mux_packet_gather(event, pieces);
+    return !mux_packet_gather(event, pieces) && mux_up_fits(link->mux, pieces->len_bytes);
 }
 
 /* False: it does not fit two packets; the report is made without times. */
@@ -119,7 +159,7 @@ static size_t forward_chatter(struct mux_link *link, const struct mux_frame *fra
 static size_t forward_split(struct mux_link *link, const struct mux_frame *frame) {
     struct mux *mux = link->mux;
     struct mux_pieces packets[2];
-    if (mux_prefix_split(&link->prefix, &frame->packet, &packets[0], &packets[1])) {
+    if (mux_up_split(mux, link->is_bare ? NULL : &link->prefix, &frame->packet, packets)) {
         MUX_COUNT(&mux->counters, oversize_packets, 1);
         return forward_damage(link, frame, MUX_ERROR_TOO_LARGE);
     }
@@ -151,14 +191,31 @@ static size_t forward_small(struct mux_link *link, const struct mux_frame *frame
 /* Of any length: the body may be sent from the buffer that it came in. */
 static size_t forward_large(struct mux_link *link, const struct mux_frame *frame) {
     struct mux_pieces packet;
-    if (mux_prefix_apply(&link->prefix, frame->bytes, &frame->packet, &frame->layout, &packet))
+    if (mux_prefix_apply(&link->prefix, frame->bytes, &frame->packet, &frame->layout, &packet) ||
+        !mux_up_fits(link->mux, packet.len_bytes))
         return forward_split(link, frame);
     return mux_up_forward(link, frame, &packet, 1);
+}
+
+/* A small one into the stream, when it does not lie at both ends of the ring. */
+static size_t forward_small_in_stream(struct mux_link *link, const struct mux_frame *frame) {
+    struct mux *mux = link->mux;
+    struct mux_stream *stream = &mux->leaf.stream;
+    struct mux_room room = mux_stream_room(stream);
+    if (room.len < frame->bytes.len + MUX_PREFIX_GROWTH_BYTES)
+        return forward_large(link, frame);
+    size_t bytes =
+        mux_prefix_write(&link->prefix, frame->bytes, &frame->packet, &frame->layout, room.data);
+    mux_stream_filled(stream, bytes, mux->ran_ns);
+    mux_count_forwarded(mux, 1, bytes, 0);
+    return bytes;
 }
 
 /* A bare link's packet: sent unchanged. */
 static size_t forward_as_is(struct mux_link *link, const struct mux_frame *frame) {
     struct mux_pieces packet = {.piece = {frame->bytes}, .count = 1, .len_bytes = frame->bytes.len};
+    if (!mux_up_fits(link->mux, packet.len_bytes))
+        return forward_split(link, frame);
     return mux_up_forward(link, frame, &packet, 1);
 }
 
@@ -166,9 +223,10 @@ static size_t forward_as_is(struct mux_link *link, const struct mux_frame *frame
 static size_t forward_restamped(struct mux_link *link, const struct mux_frame *frame) {
     const struct mux_prefix *prefix = link->is_bare ? NULL : &link->prefix;
     struct mux_pieces packet;
-    if (!mux_prefix_restamp(prefix, frame->bytes, &frame->packet, &frame->layout, &packet))
+    if (!mux_prefix_restamp(prefix, frame->bytes, &frame->packet, &frame->layout, &packet) &&
+        mux_up_fits(link->mux, packet.len_bytes))
         return mux_up_forward(link, frame, &packet, 1);
-    if (prefix)
+    if (prefix || mux_has_stream(link->mux))
         return forward_split(link, frame);
     MUX_COUNT(&link->mux->counters, timestamps_kept, 1); /* as large as a packet can be */
     return forward_as_is(link, frame);
@@ -219,6 +277,22 @@ static inline bool is_refused(struct mux_link *link, const struct mux_packet *pa
     return is_asked_about && config->refuse(config->user, link, packet);
 }
 
+/*
+ * An ordinary packet on a link with bundles, of a later version: from now on the link waits for
+ * room for both. False: there is no memory for it.
+ */
+static bool mix(struct mux_link *link, const struct mux_frame *frame) {
+    struct mux *mux = link->mux;
+    link->is_mixed = true;
+    if (mux_up_has_room(mux) ||
+        (mux_has_stream(mux) && mux_leaf_fits(mux, frame->bytes.len + FRAME_GROWTH_BYTES)))
+        return true;
+    MUX_COUNT(&mux->counters, nodes_cut_bytes, frame->bytes.len);
+    mux_log(mux, "%s (link %s): a packet among its bundles is dropped: there is no room for it",
+            link->peer, link->segment);
+    return false;
+}
+
 static size_t forward_packet(struct mux_link *link, const struct mux_frame *frame) {
     struct mux *mux = link->mux;
     MUX_COUNT(&mux->counters, received_packets, 1);
@@ -236,6 +310,8 @@ static size_t forward_packet(struct mux_link *link, const struct mux_frame *fram
     }
     if (kind != MUX_MESSAGE_NONE)
         return mux_relay_up(link, frame, kind);
+    if (link->has_bundles && !mix(link, frame))
+        return 0;
     if (mux->below.lost_count && frame->packet.status != MUX_STATUS_NONE)
         mux_below_settle(link, &frame->packet);
     mux_progress_update(&mux->tests, &link->tests, &frame->packet,
@@ -248,8 +324,9 @@ static size_t forward_packet(struct mux_link *link, const struct mux_frame *fram
         return mux_edit_packet(link, frame);
     if (!link->is_routed)
         return forward_unusual(link, frame);
-    return frame->bytes.len < mux->config.reference_least_bytes ? forward_small(link, frame)
-                                                                : forward_large(link, frame);
+    if (frame->bytes.len >= mux->config.reference_least_bytes)
+        return forward_large(link, frame);
+    return mux_has_stream(mux) ? forward_small_in_stream(link, frame) : forward_small(link, frame);
 }
 
 struct mux_span mux_link_route(const struct mux_link *link) {
@@ -420,7 +497,9 @@ static enum mux_link_step take_frame(struct mux_link *link) {
 }
 
 static bool has_room_for(const struct mux_link *link) {
-    return link->has_bundles ? mux_relay_has_room(link->mux) : mux_up_has_room(link->mux);
+    if (link->has_bundles && !mux_relay_has_room(link->mux))
+        return false;
+    return (link->has_bundles && !link->is_mixed) || mux_up_has_room(link->mux);
 }
 
 static enum mux_link_step step(struct mux_link *link) {
@@ -482,6 +561,19 @@ static void end_turn(struct mux_link *link, enum mux_link_step outcome) {
     mux_link_sane(link);
 }
 
+/* The turn of this node's own stream. False: there is no room for it, and it is held. */
+static bool serve_stream(struct mux *mux, struct mux_list *held) {
+    struct mux_list *entry = &mux->leaf.turn_entry;
+    enum mux_link_step outcome = mux_leaf_serve(mux, QUANTUM_BYTES);
+    if (outcome == MUX_LINK_MORE)
+        mux_list_append(&mux->active, entry);
+    else if (outcome == MUX_LINK_FULL)
+        mux_list_append(held, entry);
+    else
+        mux_list_remove(entry);
+    return outcome != MUX_LINK_FULL;
+}
+
 /*
  * Links take turns until nothing is left, or there is no room: their turns continue when there is
  * again. Messages and packets may wait for different room. False: some wait.
@@ -491,6 +583,10 @@ static bool serve_all(struct mux *mux) {
     bool is_full = false, is_relay_full = !mux_takes_bundles(mux);
     mux_list_init(&held);
     while (!mux_list_empty(&mux->active) && !(is_full && is_relay_full)) {
+        if (mux->active.next == &mux->leaf.turn_entry) {
+            is_relay_full = !serve_stream(mux, &held) || is_relay_full;
+            continue;
+        }
         struct mux_link *link = MUX_LIST_ITEM(mux->active.next, struct mux_link, turn_entry);
         if (link->credit_bytes <= 0)
             link->credit_bytes += QUANTUM_BYTES;
@@ -499,7 +595,7 @@ static bool serve_all(struct mux *mux) {
             end_turn(link, outcome);
             continue;
         }
-        *(link->has_bundles ? &is_relay_full : &is_full) = true;
+        *(link->has_bundles && !mux_relay_has_room(mux) ? &is_relay_full : &is_full) = true;
         mux_list_append(&held, &link->turn_entry);
     }
     bool is_done = mux_list_empty(&held);
@@ -509,6 +605,7 @@ static bool serve_all(struct mux *mux) {
 
 void mux_up_run(struct mux *mux) {
     mux_sink_run(mux);
+    mux_leaf_drain(mux);
     mux_below_say(mux);
     mux_retell_run(mux);
     mux_clock_say(mux);
@@ -516,7 +613,10 @@ void mux_up_run(struct mux *mux) {
         take_hellos(mux);
         return;
     }
-    if (!serve_all(mux)) {
+    mux_leaf_wake(mux);
+    bool is_done = serve_all(mux);
+    mux_leaf_flush(mux);
+    if (!is_done) {
         take_hellos(mux);
         mux_clock_note_full(mux, true);
         return;

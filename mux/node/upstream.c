@@ -2,11 +2,22 @@
 #include "mux/node/mux_internal.h"
 
 /* The memory of what was in flight is free again. */
-static void clear_flight(struct mux *mux) {
+static void clear_flight(struct mux *mux, size_t sent_bytes) {
     mux_batch_clear(mux->flight);
+    mux_leaf_batch_is_back(mux, mux->flight, sent_bytes);
     while (!mux_list_empty(&mux->pinned))
         mux_link_set_turn(MUX_LIST_ITEM(mux->pinned.next, struct mux_link, turn_entry),
                           MUX_TURN_ACTIVE);
+}
+
+/*
+ * Rule 31: leaves have all of it still, this node's own stream too. What waits here of one that
+ * dies meanwhile would bring it back to life.
+ */
+static void drop_queue(struct mux *mux) {
+    clear_flight(mux, 0);
+    mux_batch_clear(mux->fill);
+    mux_leaf_batch_is_back(mux, mux->fill, 0);
 }
 
 const struct mux_gather *mux_upstream_take(struct mux *mux) {
@@ -33,8 +44,9 @@ const struct mux_gather *mux_upstream_take(struct mux *mux) {
 void mux_upstream_sent(struct mux *mux) {
     assert(mux->in_flight != MUX_IN_FLIGHT_NOTHING);
     if (mux->in_flight == MUX_IN_FLIGHT_BATCH) {
-        MUX_COUNT(&mux->counters, sent_bytes, mux->flight->gather.len_bytes);
-        clear_flight(mux);
+        size_t sent_bytes = mux->flight->gather.len_bytes;
+        MUX_COUNT(&mux->counters, sent_bytes, sent_bytes);
+        clear_flight(mux, sent_bytes);
     }
     mux->in_flight = MUX_IN_FLIGHT_NOTHING;
     mux_sane(mux);
@@ -47,16 +59,20 @@ void mux_upstream_lost(struct mux *mux, uint64_t sent_bytes, uint64_t now_ns) {
             MUX_COUNT(&mux->counters, resent_packets, 1);
         MUX_COUNT(&mux->counters, sent_bytes, before - mux->flight->gather.len_bytes);
         if (mux->flight->gather.len_bytes == 0)
-            clear_flight(mux);
+            clear_flight(mux, 0);
     }
     mux->in_flight = MUX_IN_FLIGHT_NOTHING;
+    if (mux_takes_bundles(mux))
+        drop_queue(mux);
     mux_handshake_lost(mux);
     mux_down_cut(mux, now_ns);
+    mux_leaf_ask_anew(mux);
     mux_sane(mux);
 }
 
 uint64_t mux_upstream_pending_bytes(const struct mux *mux) {
-    return mux->flight->gather.len_bytes + mux->fill->gather.len_bytes + mux->sink.bytes;
+    return mux->flight->gather.len_bytes + mux->fill->gather.len_bytes + mux->sink.bytes +
+           mux_leaf_pending_bytes(mux);
 }
 
 void mux_upstream_received(struct mux *mux, struct mux_buffer *buffer, struct mux_span bytes) {

@@ -36,12 +36,17 @@ enum mux_error mux_bundle_split(const struct mux_prefix *prefix, const struct mu
     return mux_split_within(MUX_BUNDLE_CONTENT_MAX_BYTES, prefix, packet, first, last);
 }
 
-void mux_bundle_run_add(struct mux_bundle_run *run, struct mux_span packet) {
-    struct mux_span stored = mux_span(packet.data + packet.len - MUX_CRC_BYTES, MUX_CRC_BYTES);
-    uint32_t len = (uint32_t)packet.len;
-    assert(packet.len <= MUX_BUNDLE_CONTENT_MAX_BYTES - run->len_bytes);
-    run->crc = mux_crc_concat(run->crc, mux_crc(mux_packet_crc(packet), stored), len);
+void mux_bundle_run_grow(struct mux_bundle_run *run, size_t len_bytes,
+                         const uint8_t stored[MUX_CRC_BYTES]) {
+    struct mux_span crc = mux_span(stored, MUX_CRC_BYTES);
+    uint32_t len = (uint32_t)len_bytes;
+    assert(len_bytes <= MUX_BUNDLE_CONTENT_MAX_BYTES - run->len_bytes);
+    run->crc = mux_crc_concat(run->crc, mux_crc(mux_packet_crc(crc), crc), len);
     run->len_bytes += len;
+}
+
+void mux_bundle_run_add(struct mux_bundle_run *run, struct mux_span packet) {
+    mux_bundle_run_grow(run, packet.len, packet.data + packet.len - MUX_CRC_BYTES);
 }
 
 static char *write_text(char *out, const char *text) {

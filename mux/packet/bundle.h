@@ -53,6 +53,9 @@ struct mux_bundle_run {
     uint32_t crc;
 };
 void mux_bundle_run_add(struct mux_bundle_run *run, struct mux_span packet);
+/* The same of a packet that does not lie in one piece: its length, and its last bytes. */
+void mux_bundle_run_grow(struct mux_bundle_run *run, size_t len_bytes,
+                         const uint8_t stored[MUX_CRC_BYTES]);
 
 /* What goes in front of the content and behind it. */
 struct mux_bundle_wrap {

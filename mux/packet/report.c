@@ -1,13 +1,14 @@
 #include "report.h"
+#include "bundle.h"
 #include "pieces_internal.h"
 
 #define TEXT_MIME "text/plain;charset=utf8"
 
 /*
- * Most damaged bytes in one packet: what remains of the largest one beside test id, names, mime and
- * the longest route.
+ * Most damaged bytes in one packet: what remains of the largest one in a bundle beside test id,
+ * names, mime and the longest route.
  */
-#define DAMAGE_PACKET_BYTES (MUX_PACKET_MAX_BYTES - MUX_REPORT_ROUTE_MAX_BYTES - 256)
+#define DAMAGE_PACKET_BYTES (MUX_BUNDLE_CONTENT_MAX_BYTES - MUX_REPORT_ROUTE_MAX_BYTES - 256)
 
 _Static_assert(2 * DAMAGE_PACKET_BYTES >= MUX_PACKET_MAX_BYTES, "two packets take all damage");
 _Static_assert(MUX_REPORT_CHATTER_MAX_BYTES <= DAMAGE_PACKET_BYTES, "one packet takes chatter");

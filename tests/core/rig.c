@@ -42,12 +42,13 @@ struct way {
 };
 
 static int open_rig(struct way way) {
-    memory = malloc(MUX_MEMORY_MIN_BYTES);
+    size_t memory_bytes = MUX_MEMORY_MIN_BYTES + MUX_WINDOW_MEMORY_BYTES(way.window_bytes);
+    memory = malloc(memory_bytes);
     now_ns = 1;
     *rig_log = '\0';
     rig_unread = false;
     struct mux_config config = {
-        .memory = {memory, MUX_MEMORY_MIN_BYTES},
+        .memory = {memory, memory_bytes},
         .links_max = RIG_LINKS,
         .inputs_max = RIG_INPUTS,
         .input_bytes_max = RIG_INPUT_BYTES,

@@ -80,6 +80,13 @@ static struct mux_packet parsed(const struct bytes *bytes) {
     return packet;
 }
 
+/* Adds a packet that lies in one piece. */
+static void add_span(struct mux_stream *stream, struct mux_span packet, uint64_t now_ns) {
+    mux_stream_add(stream,
+                   &(struct mux_pieces){.piece = {packet}, .count = 1, .len_bytes = packet.len},
+                   now_ns);
+}
+
 /* A worker's packet, with its link's segment at the leaf; and the same as relays would pass it. */
 static void add_packet(struct world *world) {
     static uint8_t content[PACKET_MOST_BYTES], encoded[2 * PACKET_MOST_BYTES];
@@ -96,7 +103,7 @@ static void add_packet(struct world *world) {
     size_t at = plain.len;
     append(&plain, mux_span(encoded, len));
     prefix_last(&plain, at, random_below(&world->random, 2) ? "w" : "worker2");
-    mux_stream_add(&world->stream, mux_span(plain.data + at, plain.len - at), 0);
+    add_span(&world->stream, mux_span(plain.data + at, plain.len - at), 0);
     prefix_last(&plain, at, "3");
     prefix_last(&plain, at, "seventh");
 }

@@ -59,11 +59,11 @@ static void give_file(struct mux_link *link, const char *file, const char *route
     rig_give_packet(link, &packet);
 }
 
-/* Skips this node's own words. False: nothing more has gone up. */
+/* Skips what this node says itself, which has no route. False: nothing more has gone up. */
 static bool next_message(struct mux_packet *packet) {
     rig_send_up();
     while (rig_next_up(&up_at, packet))
-        if (mux_message_kind(packet) != MUX_MESSAGE_NONE)
+        if (mux_message_kind(packet) != MUX_MESSAGE_NONE && packet->route.data)
             return true;
     return false;
 }
@@ -97,9 +97,9 @@ static void the_segment_goes_in_front_of_the_message(void **state) {
 static void a_worker_has_no_messages(void **state) {
     (void)state;
     struct mux_packet packet;
+    uint64_t held = mux_upstream_pending_bytes(mux);
     give_where(worker, NULL);
-    assert_true(next_message(&packet));
-    assert_route(&packet, mux_link_segment(worker));
+    assert_true(mux_upstream_pending_bytes(mux) > held); /* in this node's own stream */
     assert_null(mux_link_close_reason(worker));
     rig_lose(worker);
     assert_false(next_message(&packet)); /* and so none is lost */

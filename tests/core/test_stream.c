@@ -36,6 +36,13 @@ static void start(struct mux_stream *stream) {
     mux_stream_init(stream, id, &limits, (struct mux_room){ring, sizeof ring}, records);
 }
 
+/* Adds a packet that lies in one piece. */
+static void add_span(struct mux_stream *stream, struct mux_span packet, uint64_t now_ns) {
+    mux_stream_add(stream,
+                   &(struct mux_pieces){.piece = {packet}, .count = 1, .len_bytes = packet.len},
+                   now_ns);
+}
+
 static struct mux_stream_out out;
 
 static struct mux_ack ack_of(const struct mux_stream *stream, uint64_t at, uint64_t safe,
@@ -58,7 +65,7 @@ static void test_asks_first(void **state) {
     start(&stream);
     assert_int_equal(mux_stream_next(&stream, true, 0, &out), MUX_STREAM_NOTHING);
     struct mux_span packet = packet_of(10, 1);
-    mux_stream_add(&stream, packet, 0);
+    add_span(&stream, packet, 0);
     assert_int_equal(mux_stream_next(&stream, true, 0, &out), MUX_STREAM_WHERE);
     assert_true(out.where.base == 0 && out.where.crc == 0 && !out.where.is_final);
     assert_memory_equal(out.where.stream, id, sizeof id);
@@ -79,7 +86,7 @@ static void test_cuts(void **state) {
     start(&stream);
     size_t len = packet_of(1000, 0).len;
     for (unsigned i = 0; i < 5; i++)
-        mux_stream_add(&stream, packet_of(1000, i), i * MS_NS);
+        add_span(&stream, packet_of(1000, i), i * MS_NS);
     open_stream(&stream);
     assert_int_equal(mux_stream_next(&stream, false, 0, &out), MUX_STREAM_BUNDLE);
     assert_int_equal(out.content.len_bytes, 3 * len);
@@ -90,12 +97,12 @@ static void test_cuts(void **state) {
     mux_stream_tick(&stream, 8 * MS_NS);
     assert_int_equal(mux_stream_next(&stream, false, 0, &out), MUX_STREAM_BUNDLE);
     assert_int_equal(out.content.len_bytes, 2 * len);
-    mux_stream_add(&stream, packet_of(1000, 6), 0);
+    add_span(&stream, packet_of(1000, 6), 0);
     assert_int_equal(mux_stream_next(&stream, true, 0, &out), MUX_STREAM_BUNDLE);
     assert_int_equal(out.content.len_bytes, len);
     mux_stream_set_rate(&stream, SIZE_MAX);
     for (unsigned i = 0; mux_stream_has_room(&stream) && i < 100; i++)
-        mux_stream_add(&stream, packet_of(1000, i), 0);
+        add_span(&stream, packet_of(1000, i), 0);
     assert_int_equal(mux_stream_next(&stream, true, 0, &out), MUX_STREAM_BUNDLE);
     assert_true(out.content.len_bytes > 50 * len &&
                 out.content.len_bytes <= MUX_STREAM_RECORD_MOST_BYTES);
@@ -107,7 +114,7 @@ static void test_window(void **state) {
     struct mux_stream stream;
     start(&stream);
     for (unsigned i = 0; mux_stream_has_room(&stream); i++)
-        mux_stream_add(&stream, packet_of(0, i), 0);
+        add_span(&stream, packet_of(0, i), 0);
     assert_true(stream.len_bytes + stream.cut.len_bytes < WINDOW_BYTES + 16);
     open_stream(&stream);
     while (mux_stream_next(&stream, true, 0, &out) == MUX_STREAM_BUNDLE)
@@ -120,9 +127,9 @@ static void test_window(void **state) {
     assert_true(mux_stream_has_room(&stream));
     /* a packet of the largest size is taken into a window that is nearly full */
     while (stream.len_bytes - stream.base + stream.cut.len_bytes < WINDOW_BYTES - 8192)
-        mux_stream_add(&stream, packet_of(1000, 0), 0);
+        add_span(&stream, packet_of(1000, 0), 0);
     struct mux_span largest = packet_of(MUX_BUNDLE_CONTENT_MAX_BYTES - 20, 1);
-    mux_stream_add(&stream, largest, 0);
+    add_span(&stream, largest, 0);
     assert_false(mux_stream_has_room(&stream));
     struct mux_span last = {NULL, 0}, rest = last;
     while (mux_stream_next(&stream, true, 0, &out) == MUX_STREAM_BUNDLE)
@@ -138,7 +145,7 @@ static void test_goes_again(void **state) {
     struct mux_stream_out first[3];
     start(&stream);
     for (unsigned i = 0; i < 3; i++) {
-        mux_stream_add(&stream, packet_of(100 + i, i), 0);
+        add_span(&stream, packet_of(100 + i, i), 0);
         mux_stream_tick(&stream, MUX_STREAM_FLUSH_NS);
     }
     open_stream(&stream);
@@ -167,7 +174,7 @@ static void test_higher_epoch(void **state) {
     (void)state;
     struct mux_stream stream;
     start(&stream);
-    mux_stream_add(&stream, packet_of(1, 1), 0);
+    add_span(&stream, packet_of(1, 1), 0);
     open_stream(&stream);
     struct mux_ack ack = {.epoch = 77};
     mux_stream_acked(&stream, &ack, 0);
@@ -185,7 +192,7 @@ static void test_asks_again(void **state) {
     struct mux_stream stream;
     uint64_t now = 0, wait = STALL_NS;
     start(&stream);
-    mux_stream_add(&stream, packet_of(1, 1), 0);
+    add_span(&stream, packet_of(1, 1), 0);
     mux_stream_tick(&stream, MUX_STREAM_FLUSH_NS);
     assert_int_equal(mux_stream_next(&stream, true, now, &out), MUX_STREAM_WHERE);
     for (unsigned i = 0; i < 6; i++) {
@@ -206,12 +213,12 @@ static void test_stall(void **state) {
     (void)state;
     struct mux_stream stream;
     start(&stream);
-    mux_stream_add(&stream, packet_of(1, 1), 0);
+    add_span(&stream, packet_of(1, 1), 0);
     open_stream(&stream);
     assert_int_equal(mux_stream_next(&stream, true, 0, &out), MUX_STREAM_BUNDLE);
     assert_true(mux_stream_deadline(&stream) == STALL_NS);
     mux_stream_tick(&stream, STALL_NS);
-    mux_stream_add(&stream, packet_of(2, 2), STALL_NS);
+    add_span(&stream, packet_of(2, 2), STALL_NS);
     assert_int_equal(mux_stream_next(&stream, true, STALL_NS, &out), MUX_STREAM_WHERE);
     assert_int_equal(out.where.epoch, 2);
     uint64_t note = stream.position;
@@ -239,7 +246,7 @@ static void test_final(void **state) {
     struct mux_stream stream;
     start(&stream);
     struct mux_span packet = packet_of(1, 1);
-    mux_stream_add(&stream, packet, 0);
+    add_span(&stream, packet, 0);
     open_stream(&stream);
     mux_stream_finish(&stream);
     assert_false(mux_stream_has_room(&stream) || mux_stream_is_done(&stream));
@@ -264,7 +271,7 @@ static void test_fork(void **state) {
         struct mux_stream stream;
         start(&stream);
         struct mux_span packet = packet_of(1, 1);
-        mux_stream_add(&stream, packet, 0);
+        add_span(&stream, packet, 0);
         open_stream(&stream);
         assert_int_equal(mux_stream_next(&stream, true, 0, &out), MUX_STREAM_BUNDLE);
         struct mux_ack ack = ack_of(&stream, packet.len, packet.len, stream.crc);
@@ -452,7 +459,7 @@ static void leaf_adds(struct world *world) {
     struct mux_span packet = packet_of(size, (unsigned)below(world, 1000));
     if (!mux_stream_has_room(&world->stream) || world->sent_len + packet.len > TOTAL_BYTES)
         return;
-    mux_stream_add(&world->stream, packet, world->now_ns);
+    add_span(&world->stream, packet, world->now_ns);
     memcpy(sent + world->sent_len, packet.data, packet.len);
     world->sent_len += packet.len;
 }
