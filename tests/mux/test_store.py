@@ -134,6 +134,8 @@ class Store(Case):
                                       r"other +1 failed$", r"- +2 failed \(2 new\)$", r"- +passed, 2,000$")):
             self.assertRegex(line, words)
         self.assertEqual([run["new"] for run in self.objects("runs")], [2, None, 2, None])
+        shown = self.lines("show")
+        self.assertEqual([line.split("  ")[-1] for line in shown if line.startswith(("FAIL", "UXPASS"))], ["new", "new"])
         before = self.lines("runs")
         self.fine(self.mux("store", "rebuild"))
         self.assertEqual([line[23:] for line in self.lines("runs")], [line[23:] for line in before])  # but for its age
@@ -141,6 +143,11 @@ class Store(Case):
         self.assertEqual(done.stdout.decode().splitlines(),
                          ["flaky          t2", "newly failing  t3", "newly failing  t4", "new tests 1, gone 0, fixed 0"])
         self.assertEqual(self.lines("diff", "last", "last"), ["nothing is different"])
+        self.load(run_stream(2001, t2="fail", t3="fail"))
+        since = self.objects("runs")[1]["run"]
+        self.assertEqual([row["since"] == since for row in self.objects("show", "--failures")], [False, True])
+        since = since[:8]
+        self.assertRegex("\n".join(self.lines("show", "--failures")), r"FAIL +t2  new\n[^F]*FAIL +t3  since run %s, \d+ s ago" % since)
 
     def test_slots(self):
         self.load(timed("a", 2, "0") + timed("b", 1, "10") + timed("c", 4, "2") + packet(test_id="d", test_status="fail"))
@@ -269,7 +276,7 @@ class Store(Case):
         self.load(run_stream(3, t1="fail"))
         with sqlite3.connect(os.path.join(self.store, "index.sqlite")) as database:
             database.executescript("DROP INDEX runs_begun; ALTER TABLE runs DROP COLUMN verdict;"
-                                   "ALTER TABLE runs DROP COLUMN new_bad; PRAGMA user_version=1")
+                                   "ALTER TABLE runs DROP COLUMN new_bad; DROP TABLE bad_since; PRAGMA user_version=1")
         database.close()
         self.assertEqual([run["verdict"] for run in self.objects("runs")], [None])
         self.load(run_stream(2))

@@ -172,8 +172,23 @@ static void print_texts(const struct show *show, int64_t result) {
 
 /* ---- rows ---- */
 
+/* "new", or since when a test is no good; "": nobody can say. */
+static void past_of(const struct show *show, const struct store_result_row *row, char *out,
+                    size_t out_bytes) {
+    *out = '\0';
+    if (row->since.id == show->run.id)
+        snprintf(out, out_bytes, "new");
+    else if (row->since.id && *row->since.uuid)
+        snprintf(out, out_bytes, "since run %.*s, %s", STORE_WORDS_RUN_DIGITS, row->since.uuid,
+                 store_words_age(row->since.begun_us));
+    else if (row->since.id)
+        snprintf(out, out_bytes, "since long");
+}
+
 static bool print_result(void *user, const struct store_result_row *row) {
+    char past[128];
     const struct show *show = user;
+    bool is_failure = show->what == SHOW_OVERVIEW || show->what == SHOW_FAILURES;
     if (show->ids) {
         puts(row->test);
         return true;
@@ -182,8 +197,9 @@ static bool print_result(void *user, const struct store_result_row *row) {
         store_words_result_json(row);
         return true;
     }
-    store_words_result(row);
-    if (show->what == SHOW_OVERVIEW || show->what == SHOW_FAILURES)
+    past_of(show, row, past, sizeof past);
+    store_words_result(row, past);
+    if (is_failure)
         print_texts(show, row->id);
     return true;
 }
@@ -269,7 +285,7 @@ static int parse_and_show(const struct option_table *options, struct show *show,
 
 static const struct option_row show_rows[] = {
     {"failures", .set = set_failures,
-     .help = "tests that failed or did not end, with the end of "
+     .help = "tests that failed or did not end, since when, and the end of "
              "their texts"},
     {"slowest", .set = set_slowest, .help = "the 20 slowest tests of a second or more"},
     {"tests", .set = set_tests, .help = "every test, by name"},

@@ -146,7 +146,7 @@ void store_words_text(const char *text) {
     free(clean);
 }
 
-void store_words_result(const struct store_result_row *row) {
+void store_words_result(const struct store_result_row *row, const char *past) {
     printf("%-6s  ", store_words_status(row->status));
     store_words_text(row->test);
     const char *took = store_words_took(row->took_us);
@@ -155,7 +155,7 @@ void store_words_result(const struct store_result_row *row) {
         fputs("  ", stdout);
         store_words_text(row->route);
     }
-    putchar('\n');
+    printf("%s%s\n", *past ? "  " : "", past);
 }
 
 static json_t *time_json(int64_t us) {
@@ -178,10 +178,11 @@ const char *store_words_status_key(unsigned status) {
 }
 
 void store_words_result_json(const struct store_result_row *row) {
-    print_json(json_pack("{s:s, s:s, s:s, s:s, s:o, s:o}", "run", row->run.uuid, "test_id",
+    print_json(json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:s?}", "run", row->run.uuid, "test_id",
                          row->test, "route_code", row->route, "status",
                          store_words_status_key(row->status), "begun", time_json(row->begun_us),
-                         "took_s", time_json(row->took_us)));
+                         "took_s", time_json(row->took_us), "since",
+                         *row->since.uuid ? row->since.uuid : NULL));
 }
 
 void store_words_run_json(const struct store_run_row *row) {

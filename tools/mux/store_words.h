@@ -34,8 +34,11 @@ void store_words_counts(const struct store_run_row *row, char *out, size_t out_b
  */
 const char *store_words_outcome(const struct store_run_row *row);
 
-/* To stdout. Tests' names and what they sent never steer a terminal. */
-void store_words_result(const struct store_result_row *row);
+/*
+ * To stdout. Tests' names and what they sent never steer a terminal. `past`: what runs before say
+ * of it; "".
+ */
+void store_words_result(const struct store_result_row *row, const char *past);
 void store_words_result_json(const struct store_result_row *row);
 void store_words_run_json(const struct store_run_row *row);
 

@@ -205,7 +205,7 @@ static bool commit(struct store_indexer *indexer, char why[STORE_WHY_BYTES]) {
     bind_mark(indexer, statement);
     if (!step(indexer, SQL_RUN, "note how far it is", why))
         return false;
-    if (indexer->is_over && !store_count_new(indexer->store, &indexer->run, why))
+    if (indexer->is_over && !store_note_since(indexer->store, &indexer->run, why))
         return false;
     if (!run_sql(indexer, "COMMIT", why))
         return false;

@@ -50,13 +50,14 @@ static bool list(const struct store *store, struct runs *runs, char why[STORE_WH
 }
 
 static bool remove_rows(const struct store *store, int64_t run, char why[STORE_WHY_BYTES]) {
-    char sql[320];
+    char sql[384];
     snprintf(sql, sizeof sql,
              "BEGIN IMMEDIATE; DELETE FROM results WHERE run=%" PRId64
              "; DELETE FROM attachments WHERE run=%" PRId64
+             "; DELETE FROM bad_since WHERE run=%" PRId64
              "; DELETE FROM run_counts WHERE run=%" PRId64 "; DELETE FROM runs WHERE id=%" PRId64
              "; COMMIT",
-             run, run, run, run);
+             run, run, run, run, run);
     if (store_run_sql(store, sql, "remove a run", why))
         return true;
     sqlite3_exec(store->database, "ROLLBACK", NULL, NULL, NULL);

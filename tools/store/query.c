@@ -120,14 +120,20 @@ bool store_runs(struct store *store, int64_t run, unsigned most, store_run_seen 
 #define RESULT_COLUMNS \
     "r.run, u.uuid, u.begun_us, r.id, t.name, o.name, r.status, r.begun_us, r.took_us"
 
+#define SINCE_COLUMN 9
+
 /* CROSS JOIN: in this order. Without statistics the planner would look at every result there is. */
 #define RESULT_NAMES                                                     \
     " CROSS JOIN runs u ON u.id=r.run CROSS JOIN tests t ON t.id=r.test" \
     " CROSS JOIN routes o ON o.id=r.route"
 
 static const char *const results_sql[] = {
-    [STORE_FAILURES] = "SELECT " RESULT_COLUMNS " FROM results r" RESULT_NAMES
-                       " WHERE r.run=?1 AND r.status IN (2,4,6) ORDER BY r.id LIMIT ?2",
+    [STORE_FAILURES] =
+        "SELECT " RESULT_COLUMNS
+        ", coalesce(s.since, 0), coalesce(b.uuid, ''), coalesce(b.begun_us, 0)"
+        " FROM results r" RESULT_NAMES " LEFT JOIN bad_since s ON s.run=r.run AND s.test=r.test"
+        " LEFT JOIN runs b ON b.id=s.since"
+        " WHERE r.run=?1 AND r.status IN (2,4,6) ORDER BY r.id LIMIT ?2",
     [STORE_SLOWEST] = "SELECT " RESULT_COLUMNS " FROM results r" RESULT_NAMES
                       " WHERE r.run=?1 AND r.took_us>=1000000 ORDER BY r.took_us DESC LIMIT ?2",
     [STORE_ALL] = "SELECT " RESULT_COLUMNS " FROM results r" RESULT_NAMES
@@ -158,6 +164,8 @@ static bool result_row(void *user, sqlite3_stmt *statement) {
         .took_us = time_at(statement, 8),
     };
     take_run(statement, 0, &row.run);
+    if (sqlite3_column_count(statement) > SINCE_COLUMN)
+        take_run(statement, SINCE_COLUMN, &row.since);
     return asked->seen(asked->user, &row);
 }
 

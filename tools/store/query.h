@@ -43,6 +43,9 @@ struct store_result_row {
     const char *test, *route;
     unsigned status; /* MUX_STATUS_INPROGRESS: it has not ended */
     int64_t begun_us, took_us;
+    /* Of STORE_FAILURES, when the run is over: the first of the runs in a row in which it was no
+     * good; id 0: that is not known; this run's: it is new. uuid "": that run is there no more. */
+    struct store_run since;
 };
 
 struct store_attachment_row {

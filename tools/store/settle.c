@@ -20,15 +20,6 @@ static const char count[] = "INSERT INTO run_counts(run, status, n)"
                             " SELECT run, status, count(*) FROM results WHERE run=?1"
                             " GROUP BY run, status";
 
-/* The run before of the same source; where there is none nothing is new. */
-static const char count_new[] =
-    "UPDATE runs SET new_bad=(SELECT count(DISTINCT b.test) FROM results b INDEXED BY results_bad"
-    " WHERE b.run=?1 AND b.status IN (2,4,6) AND NOT EXISTS (SELECT 1 FROM results p"
-    " WHERE p.run=before.id AND p.test=b.test AND p.status IN (2,4,6)))"
-    " FROM (SELECT p.id AS id FROM runs u CROSS JOIN runs p WHERE u.id=?1 AND p.source=u.source"
-    " AND p.ended_us IS NOT NULL AND (p.begun_us, p.id)<(u.begun_us, u.id)"
-    " ORDER BY p.begun_us DESC, p.id DESC LIMIT 1) before WHERE runs.id=?1";
-
 static bool run_of(const struct store *store, const char *sql, int64_t run,
                    char why[STORE_WHY_BYTES]) {
     sqlite3_stmt *statement = NULL;
@@ -38,11 +29,6 @@ static bool run_of(const struct store *store, const char *sql, int64_t run,
                    store_failed(store, "settle what was tried again", why);
     sqlite3_finalize(statement);
     return is_done;
-}
-
-bool store_count_new(const struct store *store, const struct store_run *run,
-                     char why[STORE_WHY_BYTES]) {
-    return run_of(store, count_new, run->id, why);
 }
 
 bool store_settle(const struct store *store, const struct store_run *run,

@@ -42,13 +42,15 @@ static const char first[] =
  * From each version to the next. The second one: `verdict` is that of who ran it, and a failure
  * that was tried again is told from one that counts (query.h).
  * The third: runs come in the order in which they began, also those that were imported later.
- * The fourth: tests that are no good, and were in the run before of the same source.
+ * The fourth and fifth: which of a run's failures are new, and since when the others are there.
  */
 static const char *const steps[] = {
     first,
     "ALTER TABLE runs ADD COLUMN verdict INTEGER NOT NULL DEFAULT 0;",
     "CREATE INDEX runs_begun ON runs(begun_us, id);",
     "ALTER TABLE runs ADD COLUMN new_bad INTEGER;",
+    "CREATE TABLE bad_since(run INTEGER NOT NULL, test INTEGER NOT NULL, since INTEGER NOT NULL,"
+    " PRIMARY KEY(run, test)) STRICT, WITHOUT ROWID;",
 };
 
 /* An index of a higher one is refused. */

@@ -49,8 +49,11 @@ bool store_run_sql(const struct store *store, const char *sql, const char *opera
 bool store_settle(const struct store *store, const struct store_run *run,
                   char why[STORE_WHY_BYTES]);
 
-/* In the same transaction, when the run's row has its source and end. */
-bool store_count_new(const struct store *store, const struct store_run *run,
-                     char why[STORE_WHY_BYTES]);
+/*
+ * In the same transaction, when the run's row has its source and end: since when its tests that are
+ * no good are so, and how many of them are new.
+ */
+bool store_note_since(const struct store *store, const struct store_run *run,
+                      char why[STORE_WHY_BYTES]);
 
 #endif
