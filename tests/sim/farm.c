@@ -143,7 +143,7 @@ static int64_t wall_ahead_ns(void *user) {
 }
 
 static bool says_hello(const struct place *place) {
-    return place->parent && place->farm->plan.node_links;
+    return (place->parent || place->farm->plan.bundles) && place->farm->plan.node_links;
 }
 
 static unsigned links_max(const struct farm *farm) {
@@ -158,10 +158,14 @@ static size_t whole_pages(size_t bytes) {
     return (bytes + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
 }
 
+static size_t mux_bytes(const struct place *place) {
+    return MUX_MEMORY_BYTES + whole_pages(MUX_WINDOW_MEMORY_BYTES(place->farm->plan.window_bytes));
+}
+
 static void make_transport(struct place *place) {
     struct transport_failure failure = {0};
     place->memory =
-        aligned_alloc(PAGE_BYTES, whole_pages(received_bytes(place)) + MUX_MEMORY_BYTES);
+        aligned_alloc(PAGE_BYTES, whole_pages(received_bytes(place)) + mux_bytes(place));
     assert(place->memory);
     const struct transport_config config = {.memory = {place->memory, received_bytes(place)},
                                             .buffer_bytes = place->buffer_bytes,
@@ -180,12 +184,13 @@ static void make_node(struct place *place) {
     char identity[MUX_IDENTITY_BYTES], name[MUX_NODE_NAME_BYTES];
     struct node_config config = {
         .loop = &place->loop,
-        .mux = {.memory = {place->memory + whole_pages(received_bytes(place)), MUX_MEMORY_BYTES},
+        .mux = {.memory = {place->memory + whole_pages(received_bytes(place)), mux_bytes(place)},
                 .links_max = links_max(farm),
                 .segment_by = MUX_SEGMENT_BY_NUMBER,
                 .hash_key = sim_random(farm->sim, UINT64_MAX),
                 .secret = {sim_random(farm->sim, UINT64_MAX), place->index},
                 .upstream_is_node = says_hello(place),
+                .window_bytes = farm->plan.window_bytes,
                 .node_grace_ns = farm->plan.node_grace_ns},
         .drain_timeout_ns = 10000 * NS_PER_MS,
         .upstream_retry = true,
@@ -249,17 +254,18 @@ static void make_place(struct farm *farm, unsigned index) {
  * ---- a farm from beginning to end ----
  */
 
-static struct farm *farm_open(uint64_t seed, bool mortal) {
+static struct farm *farm_open(uint64_t seed, const struct farm_options *options) {
     struct farm *farm = calloc(1, sizeof *farm);
     assert(farm);
     farm->seed = seed;
     farm->sim = sim_create(seed, &sim_faultless);
     mux_list_init(&farm->runnable);
-    farm_plan(farm, mortal);
+    farm_plan(farm, options);
     struct sim_faults faults = sim_faultless;
     faults.early = (unsigned)sim_random(farm->sim, 2) * 300000;
     sim_set_faults(farm->sim, &faults);
     sink_init(farm);
+    bundles_init(farm);
     for (unsigned i = 0; i < farm->plan.nodes; i++)
         make_place(farm, i);
     farm->workers = calloc(farm->plan.workers, sizeof *farm->workers);
@@ -293,15 +299,18 @@ static void end_place(struct place *place) {
     uint64_t unsent = counters->value[MUX_COUNT_unsent_bytes];
     if (unsent && node_all_sent(place->node))
         farm_fail(place->farm, "node %u ended with unsent bytes not reported", place->index);
-    if (!place->farm->plan.mortal &&
-        (!node_all_sent(place->node) || counters->value[MUX_COUNT_links_open]))
-        farm_fail(place->farm, "node %u ended with unsent bytes or open links", place->index);
+    bool must_be_sent = !place->farm->plan.mortal || place->farm->is_over;
+    if (must_be_sent && !node_all_sent(place->node))
+        farm_fail(place->farm, "node %u ended with unsent bytes", place->index);
+    if (!place->farm->plan.mortal && counters->value[MUX_COUNT_links_open])
+        farm_fail(place->farm, "node %u ended with open links", place->index);
     farm_destroy_place(place);
     mortal_ended(place);
 }
 
 static void farm_close(struct farm *farm) {
     sink_fini(farm);
+    bundles_fini(farm);
     for (unsigned i = 0; i < farm->plan.workers; i++)
         worker_fini(&farm->workers[i]);
     sim_destroy(farm->sim);
@@ -496,6 +505,7 @@ static bool all_ended(const struct farm *farm) {
 
 /* Children first, so that each can still send what it has. */
 static void terminate(struct farm *farm) {
+    farm->is_over = farm->plan.bundles;
     for (unsigned i = farm->plan.nodes; i-- > 0;) {
         farm->places[i].terminated = true;
         node_terminate(farm->places[i].node, false);
@@ -506,16 +516,18 @@ static void terminate(struct farm *farm) {
 
 uint64_t farm_run(uint64_t seed, const struct farm_options *options, struct mux_counters *totals) {
     is_verbose = options->verbose;
-    struct farm *farm = farm_open(seed, options->mortal);
+    struct farm *farm = farm_open(seed, options);
     farm->totals = totals;
     run_until(farm, active_over, UINT64_MAX, "does not end");
     heal(farm);
-    if (farm->plan.mortal) {
+    if (farm->plan.mortal && !farm->plan.bundles) {
         farm->judged_ns = sim_now_ns(farm->sim) + farm->plan.node_grace_ns + JUDGE_MOST_NS;
         run_until(farm, judgement_over, UINT64_MAX, "does not end");
     }
     run_until(farm, drained, sim_now_ns(farm->sim) + DRAIN_MOST_NS, "does not drain");
-    if (farm->plan.mortal)
+    if (farm->plan.bundles)
+        bundles_check(farm);
+    else if (farm->plan.mortal)
         verdicts_check(farm);
     else
         check_farm(farm);

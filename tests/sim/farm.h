@@ -9,6 +9,7 @@
 
 #include "mux/list.h"
 #include "mux/packet/packet.h"
+#include "tests/core/scripted_end.h"
 #include "tools/node/node.h"
 #include "transport/sim/sim.h"
 
@@ -66,9 +67,11 @@ struct plan {
     bool node_links;  /* nodes say hello to each other */
     uint64_t node_grace_ns;
     bool nobody_is_given_up;
-    bool flood;  /* no faults: worker 0 sends more than can go up, the others send little */
-    bool mortal; /* nodes are killed, ended, stopped and started again; few other faults */
-    bool loses;  /* of such a farm: connections between nodes break and lose bytes in flight */
+    bool flood;          /* no faults: worker 0 sends more than can go up, the others send little */
+    bool mortal;         /* nodes are killed, ended, stopped and started again; few other faults */
+    bool bundles;        /* a mortal farm whose nodes take bundles; leaves live: see bundles.c */
+    size_t window_bytes; /* of such a node */
+    bool loses; /* of such a farm: connections between nodes break and lose bytes in flight */
     unsigned faults_most;    /* of each of them */
     uint64_t fault_every_ns; /* in addition to the peace between faults */
     uint64_t stop_most_ns;   /* of nodes that may be stopped for long: see mortal.c */
@@ -138,6 +141,8 @@ struct worker {
     unsigned packets_left;
     unsigned nest_left; /* unfinished packets inside each other: see worker.c */
     unsigned tests_begun, tests_done;
+    struct bytes route; /* at the end; of farms with bundles, as `came` */
+    size_t came;        /* of `out`, at the end */
     struct test *tests; /* tests_begun */
     unsigned ends_written;
     struct bytes out; /* everything that it has made to send */
@@ -170,6 +175,11 @@ struct owner {
     unsigned index;
 };
 
+/* Of farms with bundles: the sink is an end. */
+struct bundles {
+    struct scripted_end end;
+};
+
 struct farm {
     uint64_t seed;
     struct sim *sim;
@@ -178,12 +188,14 @@ struct farm {
     struct worker *workers;
     struct mux_list runnable;
     struct sink sink;
+    struct bundles bundles;
     struct owner *owners;
     unsigned owner_count;
     unsigned id_by_port[FARM_PORTS];
     uint64_t tick_ns;      /* the next one */
     uint64_t tick_step_ns; /* grows while nothing happens */
     bool healed;
+    bool is_over;                /* with bundles: all has come, and nodes end in order */
     uint64_t judged_ns;          /* when no lost node is waited for any more */
     struct mux_counters *totals; /* of all nodes of all farms */
 };
@@ -194,10 +206,11 @@ struct farm {
  */
 struct farm_options {
     bool verbose;
-    bool mortal; /* only such farms */
+    bool mortal;  /* only such farms */
+    bool bundles; /* only such farms */
 };
 uint64_t farm_run(uint64_t seed, const struct farm_options *options, struct mux_counters *totals);
-void farm_plan(struct farm *farm, bool mortal); /* plan.c */
+void farm_plan(struct farm *farm, const struct farm_options *options); /* plan.c */
 void farm_start_place(struct place *place);
 void farm_destroy_place(struct place *place);
 bool farm_step_place(struct place *place); /* false: its node has ended */
@@ -228,6 +241,14 @@ void mortal_ended(struct place *place);
 /* check_verdicts.c: for packets that reach the sink; and at the end, for every test's outcome. */
 void verdicts_see(struct farm *farm);
 void verdicts_check(const struct farm *farm);
+
+/* bundles.c: at the start, for bytes that reach the sink, at each tick, at the end. */
+void bundles_init(struct farm *farm);
+bool bundles_see(struct farm *farm); /* false: the connection is to be ended */
+void bundles_tick(struct farm *farm);
+void bundles_check(const struct farm *farm);
+void bundles_fini(struct farm *farm);
+bool bundles_is_leaf(const struct place *place);
 
 /* check.h: every node's output against its input. */
 void check_farm(struct farm *farm);

@@ -1,7 +1,8 @@
 /*
  * Nodes are killed, ended by TERM and stopped, and new ones are started in their place, at the same
  * address and without memory. Between two faults of one node there is peace, so that running nodes
- * always find a way up within the grace, whatever faults coincide on it.
+ * always find a way up within the grace, whatever faults coincide on it. With bundles relays need
+ * no peace, and leaves have it.
  */
 #include "tests/sim/farm.h"
 
@@ -89,12 +90,13 @@ static void run_again(struct place *place) {
     else
         sim_stop(place->transport, false);
     later(place, &place->next_fault_ns, place->farm->plan.fault_every_ns);
-    place->next_fault_ns += PEACE_NS;
+    if (!place->farm->plan.bundles)
+        place->next_fault_ns += PEACE_NS;
 }
 
 void mortal_init(struct place *place) {
     const struct plan *plan = &place->farm->plan;
-    if (!plan->mortal)
+    if (!plan->mortal || (plan->bundles && bundles_is_leaf(place)))
         return;
     place->faults_left = (unsigned)sim_random(place->farm->sim, plan->faults_most + 1);
     later(place, &place->next_fault_ns, plan->fault_every_ns);

@@ -102,9 +102,37 @@ static void plan_mortal(struct farm *farm, struct plan *plan) {
         plan->stop_most_ns = NS_PER_MS;
 }
 
-void farm_plan(struct farm *farm, bool mortal) {
+/* Relays die, connections break in any way; nothing that a leaf has is lost. */
+static void plan_bundles(struct farm *farm, struct plan *plan) {
+    plan_shape(farm, plan);
+    plan->mortal = plan->bundles = plan->node_links = true;
+    plan->levels = 2 + (unsigned)roll(farm, 3);
+    plan->nodes = plan->levels + (unsigned)roll(farm, 4);
+    plan->packets_most = 1 + (unsigned)roll(farm, 400);
+    plan->content_most = (size_t)1 << (8 + roll(farm, 11));
+    plan->large = rate(farm, 50000);
+    plan->rest = (unsigned)roll(farm, MILLION);
+    plan->stall = (unsigned)roll(farm, 100000);
+    plan->deaf = rate(farm, 600000);
+    plan->lazy = rate(farm, MILLION);
+    plan->leave = rate(farm, 20000);
+    plan->window_bytes = (size_t)1 << (12 + roll(farm, 9));
+    plan->node_grace_ns = (1000 + roll(farm, 30000)) * NS_PER_MS;
+    plan->active_ns = (1000 + roll(farm, 40000)) * NS_PER_MS;
+    plan->faults_most = (unsigned)roll(farm, 8);
+    plan->fault_every_ns = (500 + roll(farm, 10000)) * NS_PER_MS;
+    plan->stop_most_ns = (1000 + roll(farm, 10000)) * NS_PER_MS;
+    plan->worker_faults = sim_faultless;
+    plan_faults(farm, &plan->node_faults);
+}
+
+void farm_plan(struct farm *farm, const struct farm_options *options) {
     struct plan *plan = &farm->plan;
-    if (mortal || roll(farm, 5) == 0) {
+    if (options->bundles) {
+        plan_bundles(farm, plan);
+        return;
+    }
+    if (options->mortal || roll(farm, 5) == 0) {
         plan_mortal(farm, plan);
         return;
     }

@@ -1,9 +1,10 @@
 /*
- * usage: simulate [-v] [-m] [FIRST [COUNT]]
+ * usage: simulate [-v] [-m | -b] [FIRST [COUNT]]
  *
  * Runs a farm (farm.h) with each of COUNT seeds from FIRST on; with SIM_SEED in the environment,
  * with that seed alone. Ends at the first that fails, and says how to run it again.
  *   -v  the nodes' log
+ *   -b  only farms whose nodes take bundles
  *   -m  only farms in which nodes are killed, ended, stopped and started again
  */
 #include "tests/sim/farm.h"
@@ -45,6 +46,7 @@ int main(int argc, char **argv) {
     for (; *arguments && **arguments == '-'; arguments++) {
         options.verbose = options.verbose || strcmp(*arguments, "-v") == 0;
         options.mortal = options.mortal || strcmp(*arguments, "-m") == 0;
+        options.bundles = options.bundles || strcmp(*arguments, "-b") == 0;
     }
     uint64_t first = *arguments ? strtoull(*arguments++, NULL, 10) : 1;
     uint64_t count = *arguments ? strtoull(*arguments, NULL, 10) : 1;
@@ -56,7 +58,10 @@ int main(int argc, char **argv) {
     signal(SIGABRT, on_abort);
     for (uint64_t seed = first; seed < first + count; seed++) {
         snprintf(again, sizeof again, "failed; again: SIM_SEED=%" PRIu64 " %s -v%s\n", seed,
-                 argv[0], options.mortal ? " -m" : "");
+                 argv[0],
+                 options.bundles  ? " -b"
+                 : options.mortal ? " -m"
+                                  : "");
         uint64_t digest = farm_run(seed, &options, &totals);
         if (seed % TWICE_OF == 0 && farm_run(seed, &options, &(struct mux_counters){0}) != digest) {
             fprintf(stderr, "seed %" PRIu64 " gave different results in two runs\n", seed);

@@ -47,6 +47,10 @@ static ssize_t read_up(struct farm *farm) {
     ssize_t len;
     while ((len = sim_read(sink->end, bytes_grow(&sink->up, READ_BYTES), READ_BYTES)) > 0) {
         sink->up.len += (size_t)len;
+        if (farm->plan.bundles && !bundles_see(farm))
+            return 0;
+        if (farm->plan.bundles)
+            continue;
         if (farm->plan.mortal)
             verdicts_see(farm);
         else
@@ -159,6 +163,8 @@ static void send_down(struct farm *farm) {
 void sink_tick(struct farm *farm) {
     struct sink *sink = &farm->sink;
     sink->awake = !farm_likely(farm, farm->plan.lazy);
+    if (farm->plan.bundles)
+        bundles_tick(farm);
     if (!sink->end)
         return;
     if (farm_likely(farm, farm->plan.leave))

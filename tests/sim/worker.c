@@ -33,7 +33,8 @@ static void ready(void *user) {
 
 void worker_init(struct worker *worker, struct farm *farm, unsigned index) {
     *worker = (struct worker){.farm = farm, .index = index};
-    worker->place = &farm->places[sim_random(farm->sim, farm->plan.nodes)];
+    unsigned relays = farm->plan.bundles ? farm->plan.levels - 1 : 0;
+    worker->place = &farm->places[relays + sim_random(farm->sim, farm->plan.nodes - relays)];
     worker->start_ns = sim_now_ns(farm->sim) + sim_random(farm->sim, farm->plan.active_ns);
     worker->packets_left = 1 + (unsigned)sim_random(farm->sim, farm->plan.packets_most);
     worker->deaf = sim_chance(farm->sim, farm->plan.deaf);
@@ -44,6 +45,7 @@ void worker_fini(struct worker *worker) {
     for (unsigned i = 0; i < worker->tests_begun; i++)
         free(worker->tests[i].route.data);
     free(worker->tests);
+    free(worker->route.data);
     free(worker->out.data);
     free(worker->chatter);
     free(worker->abandoned);
