@@ -1,6 +1,7 @@
 """The store: mux load and what it shows; killed in the middle, on a full disk, damaged, of a newer version."""
 import datetime
 import json
+import re
 import shutil
 import signal
 import sqlite3
@@ -148,6 +149,33 @@ class Store(Case):
         self.assertEqual([row["since"] == since for row in self.objects("show", "--failures")], [False, True])
         since = since[:8]
         self.assertRegex("\n".join(self.lines("show", "--failures")), r"FAIL +t2  new\n[^F]*FAIL +t3  since run %s, \d+ s ago" % since)
+
+    def at_a_terminal(self, *arguments, pager):
+        """(exit code, what the terminal shows)"""
+        master, slave = self.terminal()
+        process = subprocess.Popen([MUX, *arguments], cwd=self.folder, stdin=slave, stdout=slave, stderr=slave,
+                                   env={**os.environ, "PAGER": pager})
+        os.close(slave)
+        shown = b""
+        try:
+            while True:
+                shown += os.read(master, 65536)
+        except OSError:  # the last one who had it open has ended
+            return process.wait(PATIENCE), shown.decode().replace("\r\n", "\n")
+
+    def test_pager(self):
+        """At a terminal people read page by page; the pager ends last, and may end early."""
+        self.load(run_stream(3, t1="fail"))
+        for arguments in (["show"], ["runs"], ["failing"], ["history", "t1"], ["diff", "last", "last"]):
+            plain = self.fine(self.mux(*arguments)).decode()
+            status, shown = self.at_a_terminal(*arguments, pager="sleep 0.1; sed 's/^/> /'")
+            self.assertEqual((status, re.sub(r"\d s ago", "", shown)),
+                             (0, re.sub(r"\d s ago", "", "".join("> " + line for line in plain.splitlines(True)))))
+            self.assertNotIn(">", self.at_a_terminal(*arguments, "--no-pager", pager="sed 's/^/> /'")[1])
+        self.assertNotIn(">", self.at_a_terminal("runs", "--json", pager="sed 's/^/> /'")[1])
+        self.assertIn("t1", self.at_a_terminal("failing", pager="")[1])
+        self.load(run_stream(30000))
+        self.assertEqual(self.at_a_terminal("show", "--tests", pager="head -n 1")[1], "ok      t0\n")
 
     def test_slots(self):
         self.load(timed("a", 2, "0") + timed("b", 1, "10") + timed("c", 4, "2") + packet(test_id="d", test_status="fail"))

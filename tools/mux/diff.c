@@ -35,6 +35,7 @@ struct diff {
 static const struct option_row rows[] = {
     STORE_PLACE_FOLDER_ROW,
     STORE_PLACE_JSON_ROW,
+    STORE_PLACE_PAGER_ROW,
     {"help", .end = option_help, .help = OPTION_HELP_TEXT},
 };
 
@@ -139,8 +140,10 @@ int store_run_diff(int argc, char **argv) {
     struct store *store = store_place_open(&diff.place, "mux diff", STORE_READ);
     if (!store)
         return EXIT_FAILED;
-    bool is_fine = find_both(store, argv + optind, count, &before, &after, why) &&
-                   store_changes(store, &before, &after, print_change, &diff, why);
+    bool is_fine = find_both(store, argv + optind, count, &before, &after, why);
+    if (is_fine)
+        store_place_page(&diff.place);
+    is_fine = is_fine && store_changes(store, &before, &after, print_change, &diff, why);
     store_close(store);
     if (!is_fine)
         return store_place_failed("mux diff", why);

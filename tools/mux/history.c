@@ -59,6 +59,7 @@ struct history {
 static const struct option_row rows[] = {
     STORE_PLACE_FOLDER_ROW,
     STORE_PLACE_JSON_ROW,
+    STORE_PLACE_PAGER_ROW,
     {"help", .end = option_help, .help = OPTION_HELP_TEXT},
 };
 
@@ -280,6 +281,7 @@ int store_run_history(int argc, char **argv) {
     if (!store)
         return EXIT_FAILED;
     history.word = argv[optind];
+    store_place_page(&history.place);
     bool is_fine = show_history(&history, store, &found, why);
     store_close(store);
     if (!is_fine)

@@ -44,6 +44,7 @@ static const struct option_row rows[] = {
     STORE_PLACE_FOLDER_ROW,
     {"all", .set = set_all, .help = "all of them, not only the last 20"},
     STORE_PLACE_JSON_ROW,
+    STORE_PLACE_PAGER_ROW,
     {"help", .end = option_help, .help = OPTION_HELP_TEXT},
 };
 
@@ -101,6 +102,7 @@ int store_run_runs(int argc, char **argv) {
     struct store *store = store_place_open(&runs.place, "mux runs", STORE_READ);
     if (!store)
         return EXIT_FAILED;
+    store_place_page(&runs.place);
     bool is_fine = store_runs(store, 0, runs.most, print_run, &runs, why);
     store_close(store);
     return is_fine ? EXIT_FINE : store_place_failed("mux runs", why);

@@ -243,6 +243,8 @@ static int show_run(struct show *show, const char *name) {
     if (!show->store)
         return EXIT_FAILED;
     show->stream = store_open_stream(show->store, &show->run, why);
+    if (!show->attachment)
+        store_place_page(&show->place);
     bool is_fine = print_all(show, why);
     if (show->stream >= 0)
         close(show->stream);
@@ -299,12 +301,14 @@ static const struct option_row show_rows[] = {
              "or --slowest of these"},
     STORE_PLACE_FOLDER_ROW,
     STORE_PLACE_JSON_ROW,
+    STORE_PLACE_PAGER_ROW,
     {"help", .end = option_help, .help = OPTION_HELP_TEXT},
 };
 
 static const struct option_row short_rows[] = {
     STORE_PLACE_FOLDER_ROW,
     STORE_PLACE_JSON_ROW,
+    STORE_PLACE_PAGER_ROW,
     {"help", .end = option_help, .help = OPTION_HELP_TEXT},
 };
 
@@ -312,6 +316,7 @@ static const struct option_row failing_rows[] = {
     {"list", .set = set_list, .help = "test ids alone, one a line"},
     STORE_PLACE_FOLDER_ROW,
     STORE_PLACE_JSON_ROW,
+    STORE_PLACE_PAGER_ROW,
     {"help", .end = option_help, .help = OPTION_HELP_TEXT},
 };
 

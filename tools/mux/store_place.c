@@ -1,6 +1,7 @@
 #include "tools/mux/store_place.h"
 #include "tools/base/text.h"
 #include "tools/mux/mux.h"
+#include "tools/mux/pager.h"
 
 #include <limits.h>
 #include <sys/stat.h>
@@ -16,6 +17,17 @@ bool store_place_set_json(const struct option_row *row, void *place, const char 
     (void)row, (void)value;
     ((struct store_place *)place)->json = true;
     return true;
+}
+
+bool store_place_set_no_pager(const struct option_row *row, void *place, const char *value) {
+    (void)row, (void)value;
+    ((struct store_place *)place)->no_pager = true;
+    return true;
+}
+
+void store_place_page(const struct store_place *place) {
+    if (!place->json && !place->no_pager)
+        pager_start();
 }
 
 /* Cuts the last part of an absolute path; false: it has none. */

@@ -11,10 +11,12 @@
 struct store_place {
     const char *folder; /* --store; NULL: the nearest .mux, from here upwards */
     bool json;          /* --json: an object a line */
+    bool no_pager;
 };
 
 bool store_place_set_folder(const struct option_row *row, void *place, const char *value);
 bool store_place_set_json(const struct option_row *row, void *place, const char *value);
+bool store_place_set_no_pager(const struct option_row *row, void *place, const char *value);
 
 #define STORE_PLACE_FOLDER_ROW                                                           \
     {                                                                                    \
@@ -24,6 +26,12 @@ bool store_place_set_json(const struct option_row *row, void *place, const char 
     }
 #define STORE_PLACE_JSON_ROW \
     { "json", .set = store_place_set_json, .help = "an object a line, in place of text for people" }
+
+#define STORE_PLACE_PAGER_ROW \
+    { "no-pager", .set = store_place_set_no_pager, .help = "all at once, not page by page" }
+
+/* For people, at a terminal: what comes now goes through a pager. */
+void store_place_page(const struct store_place *place);
 
 /* NULL after a sentence on stderr. To write: makes .mux here if there is none. */
 struct store *store_place_open(const struct store_place *place, const char *program,
