@@ -163,6 +163,19 @@ class Store(Case):
         except OSError:  # the last one who had it open has ended
             return process.wait(PATIENCE), shown.decode().replace("\r\n", "\n")
 
+    def test_documented_queries(self):
+        """Those of docs/store.md, and its version, fit the index."""
+        with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/store.md")) as file:
+            text = file.read()
+        self.load(run_stream(2) + run_stream(3, t0="fail") + run_stream(1))
+        with sqlite3.connect("file:%s?mode=ro" % os.path.join(self.store, "index.sqlite"), uri=True) as database:
+            rows = [database.execute(query).fetchall() for query in re.findall(r"```sql\n(.*?)```", text, re.S)]
+            version, = database.execute("PRAGMA user_version").fetchone()
+        database.close()
+        self.assertEqual([len(found) for found in rows], [1, 1])
+        self.assertEqual(rows[0], [("t0", 1)])
+        self.assertIn("which is %d." % version, text)
+
     def test_pager(self):
         """At a terminal people read page by page; the pager ends last, and may end early."""
         self.load(run_stream(3, t1="fail"))
