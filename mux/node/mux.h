@@ -358,6 +358,9 @@ void mux_upstream_connected(struct mux *mux, bool may_be_other);
 /* Did another node answer than the previous one? */
 bool mux_upstream_is_other(const struct mux *mux);
 
+/* Has it said last that it takes bundles? Then nothing is in doubt: what is lost comes again. */
+bool mux_upstream_takes_bundles(const struct mux *mux);
+
 /* Does it take packets? It is not a node, or has answered. */
 bool mux_upstream_accepted(const struct mux *mux);
 

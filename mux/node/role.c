@@ -11,6 +11,10 @@ void mux_role_init(struct mux *mux) {
     mux->role = may_have_bundles ? MUX_IS_UNDECIDED : MUX_IS_PLAIN;
 }
 
+bool mux_upstream_takes_bundles(const struct mux *mux) {
+    return mux_takes_bundles(mux);
+}
+
 /*
  * Links with bundles have nobody above them who understands these. Their nodes connect again, are
  * answered without bundles, and still have all that was not acknowledged.

@@ -403,17 +403,21 @@ def reset(sock):
     sock.close()
 
 
-def count_packets(stream):
-    """The number of whole packets in a stream of packets."""
-    count = at = 0
+def packet_ends(stream):
+    """Where the whole packets of a stream of packets end."""
+    ends, at = [], 0
     while at + 6 <= len(stream):
         width = (stream[at + 3] >> 6) + 1
         length = int.from_bytes(bytes([stream[at + 3] & 63]) + stream[at + 4:at + 3 + width], "big")
         if at + length > len(stream):
             break
         at += length
-        count += 1
-    return count
+        ends.append(at)
+    return ends
+
+
+def count_packets(stream):
+    return len(packet_ends(stream))
 
 
 class Case(unittest.TestCase):

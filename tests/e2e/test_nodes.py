@@ -1,7 +1,9 @@
 """Node links: hello, loss and return, given up, refused."""
 import random
+import re
 import socket
 import threading
+import zlib
 
 from harness import *
 
@@ -424,6 +426,114 @@ class Nodes(Case):
             last[worker] = order
         self.assertEqual(len(set(routes.values())), len(workers))
         self.assertGreater(len(events), 100 * 60)
+
+
+class End:
+    """The end of a tree, by script: takes bundles apart and acknowledges each when it is there."""
+
+    def __init__(self, upstream):
+        self.upstream = upstream
+        self.streams = {}  # [at, crc, epoch]
+        self.content = b""
+
+    def serve(self, enough):
+        """Reads until enough(self), over as many connections as it takes."""
+        while not enough(self):
+            self.upstream.accept()
+            rest = b""
+            while not enough(self):
+                chunk = self.upstream.sock.recv(1 << 20)
+                if not chunk:
+                    break
+                rest = self._take(rest + chunk)
+
+    def _take(self, stream):
+        ends = packet_ends(stream)
+        for begin, end in zip([0, *ends], ends):
+            event, = oracle.decode(stream[begin:end])
+            self._answer(event)
+        return stream[ends[-1]:] if ends else stream
+
+    def _say(self, event, word, **lines):
+        content = "".join("%s=%s\n" % line for line in lines.items()).encode()
+        self.upstream.sock.sendall(packet(file_name="muxd." + word, file_bytes=content, eof=True,
+                                          route_code=event["route_code"]))
+
+    def _ack(self, event, stream):
+        at, crc, epoch = self.streams[stream]
+        self._say(event, "ack", stream=stream, epoch=epoch, at=at, safe=at, crc="%08x" % crc,
+                  end="e4" * 16)
+
+    def _answer(self, event):
+        name = event["file_name"]
+        if name == "muxd.hello":
+            self._say(event, "hello", version=1, identity="e4d0", name="end", bundles=1)
+        elif name == "muxd.where":
+            lines = dict(line.split("=") for line in text(event).splitlines())
+            known = self.streams.setdefault(lines["stream"], [0, 0, 0])
+            known[2] = max(known[2], int(lines["epoch"]))
+            self._ack(event, lines["stream"])
+        elif name == "muxd.bundle":
+            self._bundle(event)
+
+    def _bundle(self, event):
+        stream, epoch, offset, crc = re.search("s=(.*);e=(.*);o=(.*);c=(.*)",
+                                               event["mime_type"]).groups()
+        known = self.streams[stream]
+        content = base64.b64decode(event["file_b64"])
+        if [int(offset, 16), int(crc, 16), int(epoch, 16)] != known:
+            return
+        known[0] += len(content)
+        known[1] = zlib.crc32(content, known[1])
+        self.content += content
+        self._ack(event, stream)
+
+
+class Bundles(Case):
+    WINDOW = ("--window", "1M")
+
+    def ids(self, stream):
+        return [event["test_id"] for event in oracle.decode(stream) if event["test_id"]]
+
+    def test_old_nodes_get_plain_packets(self):
+        """Above a node with bundles, and below one."""
+        supervisor = self.upstream()
+        top = self.muxd("--upstream", supervisor.endpoint)
+        supervisor.accept()
+        middle = self.muxd("--upstream", "mux:" + top.addresses[0], *self.WINDOW)
+        leaves = [self.muxd("--upstream", "mux:" + middle.addresses[0], *options)
+                  for options in (self.WINDOW, ())]
+        for number, node in enumerate([middle, *leaves]):
+            worker = self.socket(node.addresses[0])
+            worker.sendall(packet(test_id="t%d" % number, test_status="success"))
+            self.finish(worker)
+        stream = supervisor.read_until(lambda s: all(b"t%d" % n in s for n in range(3)))
+        self.assertEqual(sorted(self.ids(stream[:packet_ends(stream)[-1]])), ["t0", "t1", "t2"])
+        self.assertNotIn(b"muxd.bundle", stream)
+        for node in [*leaves, middle]:
+            self.assertEqual(node.end(), 0)
+
+    def test_a_relay_is_killed(self):
+        """Whatever it had: all comes, once and in order, under the same stream."""
+        end, port, count = End(self.upstream()), free_port(), 3000
+        above = ("--upstream", end.upstream.endpoint.replace("tcp:", "mux:"), *self.WINDOW)
+        relay = self.muxd(*above, listen=("127.0.0.1:%d" % port,))
+        leaf = self.muxd("--upstream", "mux:127.0.0.1:%d" % port, *self.WINDOW)
+        worker = self.socket(leaf.addresses[0])
+        expected = ["t%d" % number for number in range(count)]
+        packets = [packet(test_id=name, test_status="success", file_name="f", file_bytes=bytes(900))
+                   for name in expected]
+        sender = threading.Thread(target=worker.sendall, args=(b"".join(packets),))
+        sender.start()
+        end.serve(lambda end: len(end.content) > 100000)
+        relay.process.kill()
+        relay.wait()
+        self.muxd(*above, listen=("127.0.0.1:%d" % port,))
+        end.serve(lambda end: b"t%d" % (count - 1) in end.content)
+        sender.join()
+        self.assertEqual(self.ids(end.content), expected)
+        self.assertEqual({event["route_code"] for event in oracle.decode(end.content)
+                          if event["test_id"]}, {"0"})
 
 
 if __name__ == "__main__":

@@ -109,7 +109,7 @@ static void plan_bundles(struct farm *farm, struct plan *plan) {
     plan->levels = 2 + (unsigned)roll(farm, 3);
     plan->nodes = plan->levels + (unsigned)roll(farm, 4);
     plan->packets_most = 1 + (unsigned)roll(farm, 400);
-    plan->content_most = (size_t)1 << (8 + roll(farm, 11));
+    plan->content_most = (size_t)1 << (8 + roll(farm, 8)); /* nobody who stalls has a slot */
     plan->large = rate(farm, 50000);
     plan->rest = (unsigned)roll(farm, MILLION);
     plan->stall = (unsigned)roll(farm, 100000);

@@ -190,6 +190,7 @@ static bool start_node(struct muxd *muxd) {
                 .links_max = options->links_max,
                 .segment_by = options->segment_by,
                 .upstream_is_node = options->upstream_is_node,
+                .window_bytes = options->window_bytes,
                 .node_grace_ns = options->node_grace_ns,
                 .clock_correct = options->clock_correct,
                 .clock_stamp = options->clock_stamp},

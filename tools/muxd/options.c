@@ -19,6 +19,10 @@
 #define TEXT_OF_TOKEN(token) #token
 
 #define MEMORY_LEAST_BYTES ((uint64_t)16 << 20)
+
+/* Less would be acknowledged too slowly; more could not be read again in a sensible time. */
+#define WINDOW_LEAST_BYTES (UINT64_C(1) << 20)
+#define WINDOW_MOST_BYTES (UINT64_C(64) << 30)
 #define LINKS_MAX_DEFAULT 16384
 #define LINKS_MAX_MOST 1000000
 /* A second. A longer silence has no traffic whose latency could matter. */
@@ -52,6 +56,12 @@ static bool parse_count(const struct option_row *row, const char *value, uint64_
 static bool parse_size(const struct option_row *row, const char *value, uint64_t *out) {
     if (!quantity_bytes(value, out) || *out < MEMORY_LEAST_BYTES)
         return wrong(row->name, value, "a size of at least 16M, such as 256M or 1GiB");
+    return true;
+}
+
+static bool parse_window(const struct option_row *row, const char *value, uint64_t *out) {
+    if (!quantity_bytes(value, out) || *out < WINDOW_LEAST_BYTES || *out > WINDOW_MOST_BYTES)
+        return wrong(row->name, value, "a size from 1M to 64G, such as 64M");
     return true;
 }
 
@@ -237,6 +247,11 @@ static bool set_node_grace(const struct option_row *row, void *target, const cha
     return parse_seconds(row, value, &options->node_grace_ns);
 }
 
+static bool set_window(const struct option_row *row, void *target, const char *value) {
+    struct options *options = target;
+    return parse_window(row, value, &options->window_bytes);
+}
+
 /* Words with commas between. */
 static bool set_clock(const struct option_row *row, void *target, const char *value) {
     struct options *options = target;
@@ -335,6 +350,9 @@ static const struct option_row rows[] = {
     {"node-grace", "SECONDS", TEXT_OF(NODE_GRACE_DEFAULT_S), .set = set_node_grace,
      .help = "how long muxd waits for a lost node before it reports the node's tests in progress "
              "as failed"},
+    {"window", "SIZE", .set = set_window,
+     .help = "send bundles to a mux: upstream that takes them, and keep up to SIZE of them until "
+             "the end of the tree has it; without it plain packets"},
     {"clock", "WORD,...", .set = set_clock,
      .help =
          "correct: shift timestamps to the clock of a mux: upstream, and those of workers whose "
@@ -397,6 +415,10 @@ static bool consistent(const struct options *options) {
     if (options->listen_count == 0) {
         text_complain("muxd: where do workers connect? Give --listen ib0, --listen :7533 or "
                       "another endpoint (muxd --help lists them)");
+        return false;
+    }
+    if (options->window_bytes && !options->upstream_is_node) {
+        text_complain("muxd: --window is for a muxd above: give --upstream mux:HOST");
         return false;
     }
     if (stdins > 1)

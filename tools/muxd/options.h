@@ -24,6 +24,7 @@ struct options {
     unsigned busy_poll_us;
     enum mux_segment_by segment_by;
     uint64_t memory_bytes;
+    uint64_t window_bytes; /* 0: no bundles */
     unsigned links_max;
     struct allow allow;
     const char *stats_file; /* NULL: none; "-": stdout */

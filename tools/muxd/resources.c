@@ -45,6 +45,7 @@ bool muxd_start_stacks(struct muxd *muxd) {
         .io = options->io,
         .busy_poll_us = options->busy_poll_us,
         .memory_bytes = options->memory_bytes,
+        .owner_bytes = MUX_WINDOW_MEMORY_BYTES(options->window_bytes),
         .conns_max = mux_connections_max(options->links_max) + OTHER_CONNS,
         .kept = KEPT,
         .allow = &options->allow,

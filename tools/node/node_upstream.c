@@ -310,7 +310,8 @@ static void go_on(struct node *node, enum node_upstream_next next, uint64_t now_
 static void closed(struct node *node, const struct transport_event *event, uint64_t now_ns) {
     struct node_upstream *up = &node->upstream;
     enum node_upstream_next next = up->next;
-    note_in_doubt(node, event->in_doubt_bytes);
+    if (!mux_upstream_takes_bundles(node->mux))
+        note_in_doubt(node, event->in_doubt_bytes);
     if (was_steady(node, now_ns))
         up->backoff_ns = BACKOFF_LEAST_NS;
     else if (is_plain_place(node))

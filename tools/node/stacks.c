@@ -190,7 +190,7 @@ static void unmap_behind(struct mux_room room, size_t mapped) {
  */
 static bool map_arena(struct stacks *stacks, const struct stacks_config *config, char *why,
                       size_t why_bytes) {
-    size_t len = config->memory_bytes;
+    size_t len = config->memory_bytes + config->owner_bytes;
     size_t mapped = len + HUGE_PAGE_BYTES;
     uint8_t *all = mmap(NULL, mapped, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

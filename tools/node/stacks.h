@@ -24,6 +24,7 @@ struct stacks_config {
     enum io_choice io;
     unsigned busy_poll_us;     /* see transport_config */
     size_t memory_bytes;       /* of the arena */
+    size_t owner_bytes;        /* and so many more in it for the owner alone */
     bool saves_memory;         /* the arena takes no more than is touched: no huge pages */
     size_t receive_bytes;      /* of it for receiving, by each stack; 0: a share of the arena */
     size_t buffer_bytes;       /* of a receive buffer; 0: what suits the stack */
