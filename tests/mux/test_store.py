@@ -409,13 +409,15 @@ class Store(Case):
         self.assertEqual(sorted(run["counts"]["fail"] for run in self.objects("runs")), [0, 1, 1])
         self.assertEqual(self.lines("failing", "--list", "123456"), ["t1"])  # digits, and no run of this number
 
-    def test_rebuild_waits_for_runs(self):
+    def test_while_it_is_loaded(self):
+        """What has come of a run is shown; rebuild waits for its end, prune lets it be."""
         load = subprocess.Popen([MUX, "load", "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd=self.folder)
         load.stdin.write(run_stream(1))
         load.stdin.flush()
         deadline = time.monotonic() + PATIENCE
-        while not self.mux("runs").stdout and time.monotonic() < deadline:
+        while b"t0" not in self.mux("show", "--tests").stdout and time.monotonic() < deadline:
             time.sleep(0.01)
+        self.assertRegex(self.lines("show")[0], "open: 1 passed$")
         self.wrong(["store", "rebuild"], "it is being written: wait for its end")
         self.assertEqual(self.objects("store", "prune", "--keep", "0"), [{"runs": 0, "bytes": 0}])
         self.assertEqual(self.lines("store", "check"), ["the store is sound"])

@@ -6,7 +6,7 @@
 #include "tools/mux/store_subcommands.h"
 #include "tools/mux/store_words.h"
 #include "tools/results/input.h"
-#include "tools/store/indexer.h"
+#include "tools/store/follower.h"
 #include "tools/store/marks.h"
 
 #include <errno.h>
@@ -95,13 +95,6 @@ static int copy(int from, int to, const char *path) {
     }
 }
 
-static bool index_run(struct store *store, const struct store_run *run, char why[STORE_WHY_BYTES]) {
-    struct store_indexer *indexer = store_indexer_create(store, run, why);
-    bool is_fine = indexer && store_indexer_finish(indexer, why);
-    store_indexer_free(indexer);
-    return is_fine;
-}
-
 static bool print_run(void *user, const struct store_run_row *row) {
     char counts[256];
     const struct load *load = user;
@@ -132,10 +125,11 @@ static int load_into(struct store *store, const struct load *load, int from, con
     int to = begin(store, load, path, &run, why);
     if (to < 0)
         return store_place_failed("mux load", why);
+    struct follower *follower = follower_start(store, &run, why);
     int status =
         output_write(to, head, (size_t)head_len) ? copy(from, to, path) : failed_at("the store");
-    bool is_fine =
-        index_run(store, &run, why) && store_runs(store, run.id, 1, print_run, (void *)load, why);
+    bool is_fine = follower && follower_finish(follower, why) &&
+                   store_runs(store, run.id, 1, print_run, (void *)load, why);
     close(to);
     return is_fine ? status : store_place_failed("mux load", why);
 }

@@ -1,24 +1,18 @@
 #include "tools/store/recorder.h"
 
 #include "tools/base/output.h"
-#include "tools/store/indexer.h"
+#include "tools/store/follower.h"
 #include "tools/store/marks.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 /* A write takes so much at most, or what came in one step of the loop. */
 #define BUFFER_BYTES ((size_t)1 << 20)
 _Static_assert(BUFFER_BYTES < MUX_PACKET_MAX_BYTES, "a large packet has a buffer of its own");
-
-/* So often the index reads what is new: a reader is so far behind. */
-#define INDEX_NS 100000000
 
 #define ROUTE_BYTES 4096
 
@@ -29,65 +23,10 @@ struct recorder {
     int error;     /* errno of the first write that failed; 0: all went well */
     off_t written; /* whole packets in the file */
     size_t len;
-    uint8_t *large; /* room for the largest packet; NULL: none was so large yet */
-    /* The thread's. */
-    pthread_t thread;
-    pthread_mutex_t mutex;
-    pthread_cond_t ends;
-    bool is_over; /* under the mutex */
-    bool has_failed;
-    char why[STORE_WHY_BYTES];
+    uint8_t *large;            /* room for the largest packet; NULL: none was so large yet */
+    struct follower *follower; /* has the store, but at the beginning and the end */
     uint8_t buffer[BUFFER_BYTES];
 };
-
-/*
- * ---- the index's thread ----
- */
-
-static bool waits(struct recorder *recorder) {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += INDEX_NS;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
-    pthread_mutex_lock(&recorder->mutex);
-    if (!recorder->is_over)
-        pthread_cond_timedwait(&recorder->ends, &recorder->mutex, &until);
-    bool is_over = recorder->is_over;
-    pthread_mutex_unlock(&recorder->mutex);
-    return !is_over;
-}
-
-/* After an error the rest is read by the next who opens the store. */
-static void *index_run(void *user) {
-    struct recorder *recorder = user;
-    struct store_indexer *indexer =
-        store_indexer_create(recorder->store, &recorder->run, recorder->why);
-    bool is_fine = indexer != NULL;
-    while (waits(recorder))
-        is_fine = is_fine && store_indexer_read(indexer, recorder->why);
-    is_fine = is_fine && store_indexer_finish(indexer, recorder->why);
-    store_indexer_free(indexer);
-    recorder->has_failed = !is_fine;
-    return NULL;
-}
-
-/* Signals are the program's, not this thread's. */
-static bool start_thread(struct recorder *recorder) {
-    sigset_t all, before;
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&recorder->ends, &attributes);
-    pthread_condattr_destroy(&attributes);
-    pthread_mutex_init(&recorder->mutex, NULL);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&recorder->thread, NULL, index_run, recorder);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    errno = error;
-    return error == 0;
-}
 
 /*
  * ---- bytes ----
@@ -128,10 +67,8 @@ static bool fill(struct recorder *recorder, const char *folder, const char *sour
     if (recorder->fd < 0)
         return false;
     write_mark(recorder, source, STORE_VERDICT_UNSAID); /* an error is told by the first flush */
-    if (start_thread(recorder))
-        return true;
-    snprintf(why, STORE_WHY_BYTES, "no thread for the index: %s", strerror(errno));
-    return false;
+    recorder->follower = follower_start(recorder->store, &recorder->run, why);
+    return recorder->follower != NULL;
 }
 
 static void free_recorder(struct recorder *recorder) {
@@ -160,16 +97,9 @@ const struct store_run *recorder_run(const struct recorder *recorder) {
 
 bool recorder_finish(struct recorder *recorder, char why[STORE_WHY_BYTES]) {
     bool is_written = recorder_flush(recorder);
-    pthread_mutex_lock(&recorder->mutex);
-    recorder->is_over = true;
-    pthread_cond_signal(&recorder->ends);
-    pthread_mutex_unlock(&recorder->mutex);
-    pthread_join(recorder->thread, NULL);
-    bool is_fine = is_written && !recorder->has_failed;
+    bool is_fine = follower_finish(recorder->follower, why) && is_written;
     if (!is_written)
         snprintf(why, STORE_WHY_BYTES, "the run's file: %s", strerror(recorder->error));
-    else if (!is_fine)
-        snprintf(why, STORE_WHY_BYTES, "%s", recorder->why);
     free_recorder(recorder);
     return is_fine;
 }
