@@ -20,6 +20,12 @@
 #define SLOT_PATIENCE_NS (2 * SECOND_NS)
 #define SLOT_PATIENCE_LEAST_NS (SECOND_NS / 4)
 
+/*
+ * How far ahead of that rate what it has delivered can bring it: a line that delivers in bursts has
+ * pauses of seconds. Longer, and a worker that was stopped in the middle would hold up others.
+ */
+#define SLOT_SURPLUS_NS (5 * SECOND_NS)
+
 /* When a deadline is noticed this late, this node was late: its slot owners are not blamed. */
 #define SLOT_LATE_NS (SECOND_NS / 10)
 
@@ -49,7 +55,7 @@ static void move_to_slot(struct mux_link *link, struct mux_slots *slots) {
     move_store(link, (struct mux_room){slot->data, slot->size_bytes});
     mux_link_release_slot(link);
     link->slot = slot;
-    link->slot_due_ns = UINT64_MAX; /* judged from now on, when others wait */
+    link->slot_paid_ns = link->mux->ran_ns;
     link->slot_bytes = 0;
     mux_list_append(&slots->owners, &link->slot_entry);
 }
@@ -124,18 +130,18 @@ static bool is_waited_for(const struct mux_link *link) {
 
 void mux_link_delivered(struct mux_link *link, size_t len) {
     link->slot_bytes += len;
-    if (link->slot_due_ns != UINT64_MAX)
-        link->slot_due_ns += len * SECOND_NS / SLOT_RATE_BYTES_PER_SECOND;
+    link->slot_paid_ns += len * SECOND_NS / SLOT_RATE_BYTES_PER_SECOND;
 }
 
-static void evict(struct mux_link *link) {
+static void evict(struct mux_link *link, uint64_t patience) {
     struct mux *mux = link->mux;
     mux_link_set_verdict(link, MUX_VERDICT_EVICTED);
     MUX_COUNT(&mux->counters, links_evicted, 1);
     mux_log(mux,
-            "%s (link %s) is closed: others wait for the memory of its large packet, of which it "
-            "sends less than 1 Mbit/s: %" PRIu64 " bytes since it got it",
-            link->peer, link->segment, link->slot_bytes);
+            "%s (link %s) is closed: others wait for the memory of its large packet, and it was "
+            "silent or sent less than 1 Mbit/s for longer than %" PRIu64 " ms: %" PRIu64
+            " bytes since it got it",
+            link->peer, link->segment, patience / 1000000, link->slot_bytes);
 }
 
 static unsigned waiting_count(const struct mux_slots *slots) {
@@ -159,24 +165,36 @@ static uint64_t patience_ns(const struct mux_slots *slots, unsigned waiting) {
 }
 
 /*
+ * Brings a link's account up to now. Time in which it was not to blame costs nothing, and a surplus
+ * pays for the pause behind a burst.
+ */
+static void settle(struct mux_link *link, bool anew, uint64_t now_ns) {
+    bool is_excused = anew || !is_waited_for(link);
+    if (is_excused && link->slot_paid_ns < now_ns)
+        link->slot_paid_ns = now_ns;
+    if (link->slot_paid_ns > now_ns + SLOT_SURPLUS_NS)
+        link->slot_paid_ns = now_ns + SLOT_SURPLUS_NS;
+}
+
+/*
  * The links that have owned their slots for the longest are judged first. No more are evicted than
- * wait. `anew`: all owners get a full period of patience.
+ * wait. `anew`: no owner is behind.
  */
 static void judge_each(struct mux_slots *slots, bool anew, uint64_t now_ns) {
     unsigned waiting = waiting_count(slots), leaving = leaving_count(slots);
-    uint64_t latest_ns = now_ns + patience_ns(slots, waiting);
-    slots->judge_at_ns = latest_ns;
+    uint64_t patience = patience_ns(slots, waiting);
+    slots->judge_at_ns = now_ns + patience;
     for (struct mux_list *at = slots->owners.next; at != &slots->owners; at = at->next) {
         struct mux_link *link = MUX_LIST_ITEM(at, struct mux_link, slot_entry);
-        if (anew || !is_waited_for(link) || link->slot_due_ns > latest_ns)
-            link->slot_due_ns = latest_ns;
-        if (link->slot_due_ns <= now_ns && leaving < waiting) {
-            evict(link);
+        settle(link, anew, now_ns);
+        uint64_t due_ns = link->slot_paid_ns + patience;
+        if (due_ns <= now_ns && leaving < waiting) {
+            evict(link, patience);
             leaving++;
-        } else if (link->slot_due_ns <= now_ns) {
-            link->slot_due_ns = latest_ns;
-        } else if (link->slot_due_ns < slots->judge_at_ns) {
-            slots->judge_at_ns = link->slot_due_ns;
+        } else if (due_ns <= now_ns) {
+            link->slot_paid_ns = now_ns;
+        } else if (due_ns < slots->judge_at_ns) {
+            slots->judge_at_ns = due_ns;
         }
     }
 }

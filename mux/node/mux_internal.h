@@ -230,10 +230,10 @@ struct mux_link {
     bool is_edited_out;  /* the editor knows that nothing more comes */
     bool by_room;        /* no received buffer is free for it: it offers room of its own */
     uint64_t slot_bytes; /* received since it owns its slot */
-    uint64_t slot_due_ns; /* when more must have come, while others wait for the slot */
-    int64_t credit_bytes; /* deficit round robin; a large packet makes it negative */
-    uint64_t received_ns; /* when its last bytes came */
-    uint64_t typed_ns;    /* when it last got input for its worker; 0: it got none */
+    uint64_t slot_paid_ns; /* until when what it delivered pays for the slot */
+    int64_t credit_bytes;  /* deficit round robin; a large packet makes it negative */
+    uint64_t received_ns;  /* when its last bytes came */
+    uint64_t typed_ns;     /* when it last got input for its worker; 0: it got none */
     uint64_t received_bytes, received_packets, sent_down_bytes;
     uint64_t resync_at_ns; /* when it is in mux->resyncs */
     size_t resync_bytes;   /* the last search failed: the next one when this much is stored; 0: none

@@ -109,7 +109,7 @@ static void a_bursting_holder_stays(void **state) {
             rig_run(now_ns + SECOND_NS / 10);
         assert_null(mux_link_close_reason(holder));
     }
-    for (unsigned step = 0; step < 11; step++)
+    for (unsigned step = 0; step < 20; step++) /* six times a tenth of a second was paid for */
         rig_run(now_ns + SECOND_NS / 10);
     assert_non_null(mux_link_close_reason(holder));
 }
@@ -144,6 +144,26 @@ static void a_known_link_does_not_wait_for_a_crowd(void **state) {
     }
     assert_in_range(got[0], 1, 2);
     assert_in_range(got[1], 3, 4);
+}
+
+/* A burst pays for the pause behind it, whether somebody waited then or not; but not for ever. */
+static void a_burst_pays_for_a_pause(void **state) {
+    (void)state;
+    struct mux_link *holder, *waiter;
+    size_t len, at = MORE_THAN_A_TAIL_BYTES;
+    hold_and_wait(&holder, &waiter, &len);
+    for (unsigned i = 0; i < 2; i++) {
+        rig_give(holder, packet_bytes + at, 340000);
+        at += 340000;
+        for (unsigned step = 0; step < 25; step++)
+            rig_run(now_ns + SECOND_NS / 10);
+        assert_null(mux_link_close_reason(holder));
+    }
+    rig_give(holder, packet_bytes + at, len - at - 1);
+    uint64_t since_ns = now_ns;
+    while (!mux_link_close_reason(holder) && now_ns < since_ns + 20 * SECOND_NS)
+        rig_run(now_ns + SECOND_NS / 20);
+    assert_in_range(now_ns - since_ns, 3 * SECOND_NS, 7 * SECOND_NS);
 }
 
 /* 1 Mbit/s is enough; and no holder is evicted when no link waits. */
@@ -292,6 +312,7 @@ int main(void) {
         RIG_TEST(an_idle_holder_is_evicted),
         RIG_TEST(a_dripping_holder_is_evicted),
         RIG_TEST(a_bursting_holder_stays),
+        RIG_TEST(a_burst_pays_for_a_pause),
         RIG_TEST(a_known_link_does_not_wait_for_a_crowd),
         RIG_TEST(a_slow_but_steady_holder_stays),
         RIG_TEST(our_own_delay_is_no_reason),
