@@ -249,6 +249,34 @@ class UpstreamTests(Case):
         event, = python_events(top.stream())
         self.assertEqual(event["route_code"], "0/0")
 
+    def unix_upstream_dies(self, sent):
+        """A unix socket does not tell how much was unread, only that something was: the exit code says so."""
+        path = os.path.join(self.folder(), "up")
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(path)
+            listening.listen()
+            stats = self.folder() + "/stats"
+            muxd = self.muxd("--upstream", "unix:" + path, "--exit-after", "1", "--stats-json", stats)
+            up, _ = listening.accept()
+            worker = muxd.connect()
+            worker.sendall(packet(test_id="t"))
+            worker.sendall(sent)
+            settled(lambda: unread_bytes(up))
+            self.assertGreater(unread_bytes(up), 0)
+            up.close()
+            with listening.accept()[0] as again:
+                self.finish(worker)
+                while again.recv(1 << 20):
+                    pass
+            self.assertEqual(muxd.wait(), 75)
+            self.assertEqual(self.stats(stats)["muxd_in_doubt_bytes_total"], 0)
+
+    def test_unix_upstream_dies_unread(self):
+        self.unix_upstream_dies(b"")
+
+    def test_unix_upstream_dies_in_the_middle_of_a_send(self):
+        self.unix_upstream_dies(packet(file_name="f", file_bytes=bytes(1 << 20)))
+
     def test_stdin_is_the_way_down(self):
         """With stdout upstream: packets on stdin go down; its end ends only the way down."""
         reading, writing = os.pipe()

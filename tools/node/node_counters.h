@@ -21,7 +21,7 @@
     X(upstream_connects, COUNTER, "connections", "times the upstream was reached")               \
     X(upstream_losses, COUNTER, "connections", "times the upstream was lost or not reached")     \
     X(in_doubt_bytes, COUNTER, "bytes",                                                          \
-      "bytes taken by the kernel that a lost upstream may not have read")                        \
+      "bytes that a lost TCP upstream may not have read; a unix socket's cannot be known")       \
     X(links_cut, COUNTER, "links",                                                               \
       "links open when an ending node had no time to read to their end")                         \
     X(view_missed_bytes, COUNTER, "bytes",                                                       \
