@@ -192,7 +192,8 @@ static void welcome(struct mux_link *link, bool asks_time) {
     if (!old) {
         mux_below_add(link, link->identity, mux_span(NULL, 0));
         mux_below_remember_lost(mux, link->identity, &lost);
-        mux_log(mux, "link %s is node %s: %s", link->segment, link->name, link->peer);
+        if (!mux->config.is_quiet)
+            mux_log(mux, "link %s is node %s: %s", link->segment, link->name, link->peer);
     } else if (mux_link_is_away(old))
         mux_node_take_over(link, old);
     else

@@ -21,11 +21,11 @@ def run(*argv):
 def help_options(text):
     """(name, argument, default) of each option that --help lists."""
     found = []
-    for entry in re.split(r"\n(?=  --)", text)[1:]:
+    for entry in re.split(r"\n(?=  (?:-[a-z], )?--)", text)[1:]:
         entry = re.split(r"\n(?! {10})", entry)[0]
-        name, argument = re.match(r" *--([a-z-]+)(?: (\S+))?", entry).groups()
+        head, name, argument = re.match(r" *((?:-[a-z], )?--([a-z-]+))(\[=\S+|(?: \S+)?)", entry).groups()
         default = re.search(r"\(default ([^)]*)\)", re.sub(r"\s+", " ", entry))
-        found.append((name, argument if entry[:27].strip() != "--" + name else None,
+        found.append((name, argument.strip() if entry[:27].strip() != head else None,
                       default and default[1]))
     return found
 
@@ -33,10 +33,12 @@ def help_options(text):
 def page_options(text):
     """The same from a page's source."""
     found = []
-    for entry in re.split(r"\n(?=\*--)", text)[1:]:
+    for entry in re.split(r"\n(?=(?:\*-[a-z]\*, )?\*--)", text)[1:]:
         head, _, rest = entry.partition("\n")
         rest = re.split(r"\n(?=[^\t\n])", rest)[0]
-        name, argument = re.fullmatch(r"\*--([a-z-]+)\*(?: _(.*)_)?", head).groups()
+        name, optional, argument = re.fullmatch(
+            r"(?:\*-[a-z]\*, )?\*--([a-z-]+)\*(\[=_[A-Z]+_\])?(?: _(.*)_)?", head).groups()
+        argument = optional.replace("_", "") if optional else argument
         default = re.search(r"Default: ([^ ]*)\.\s*$", re.sub(r"\s+", " ", rest))
         found.append((name, argument, default and default[1]))
     return found

@@ -26,6 +26,17 @@ static const char *place(void) {
     return given && *given ? given : "/tmp";
 }
 
+/* Not the folder itself: whoever listens on a socket in it locks that for a moment. */
+#define LOCK_NAME FOLDER_FILE_PREFIX "lock"
+
+static void close_both(struct folder *folder) {
+    if (folder->fd >= 0)
+        close(folder->fd);
+    if (folder->lock >= 0)
+        close(folder->lock);
+    folder->fd = folder->lock = -1;
+}
+
 static void name_prefix(const struct folder *folder, char *prefix, size_t prefix_bytes) {
     snprintf(prefix, prefix_bytes, "mux-%s-", folder->kind);
 }
@@ -33,20 +44,21 @@ static void name_prefix(const struct folder *folder, char *prefix, size_t prefix
 /* Another process may have taken it for a dead one's before it was locked: then it is gone. */
 static bool lock(struct folder *folder) {
     struct stat st;
-    folder->lock = open(folder->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (folder->lock >= 0 && flock(folder->lock, LOCK_EX) == 0 && fstat(folder->lock, &st) == 0 &&
+    folder->fd = open(folder->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (folder->fd < 0)
+        return false;
+    folder->lock = openat(folder->fd, LOCK_NAME, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (folder->lock >= 0 && flock(folder->lock, LOCK_EX) == 0 && fstat(folder->fd, &st) == 0 &&
         st.st_nlink > 0)
         return true;
-    if (folder->lock >= 0)
-        close(folder->lock);
-    folder->lock = -1;
+    close_both(folder);
     return false;
 }
 
 bool folder_make(struct folder *folder, const char *kind, char *why) {
     enum { TRIES = 8 };
     char prefix[FOLDER_KIND_BYTES + 8];
-    folder->lock = -1;
+    folder->fd = folder->lock = -1;
     snprintf(folder->kind, sizeof folder->kind, "%s", kind);
     name_prefix(folder, prefix, sizeof prefix);
     errno = ENAMETOOLONG;
@@ -74,35 +86,44 @@ static void empty(int fd) {
 }
 
 void folder_remove(struct folder *folder) {
-    if (folder->lock < 0)
+    if (folder->fd < 0)
         return;
-    empty(folder->lock);
+    empty(folder->fd);
     rmdir(folder->path);
-    close(folder->lock);
-    folder->lock = -1;
+    close_both(folder);
 }
 
 /*
  * ---- those of the dead ----
  */
 
-/* This user's, nobody else's, and of no process that lives. */
-static bool is_left(int fd) {
+/* This user's, nobody else's. */
+static bool is_ours(int fd) {
     struct stat st;
     return fstat(fd, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid() &&
-           (st.st_mode & 077) == 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
+           (st.st_mode & 077) == 0;
+}
+
+/* Its lock, taken: its process is dead. -1: it lives, or it is not known. */
+static int lock_left(int fd) {
+    int lock = is_ours(fd) ? openat(fd, LOCK_NAME, O_RDWR | O_NOFOLLOW | O_CLOEXEC) : -1;
+    if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB) == 0)
+        return lock;
+    close(lock);
+    return -1;
 }
 
 static bool clear(int parent, const char *name) {
     bool is_cleared = false;
     int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    if (is_left(fd)) {
+    int lock = fd < 0 ? -1 : lock_left(fd);
+    if (lock >= 0) {
         empty(fd);
         is_cleared = unlinkat(parent, name, AT_REMOVEDIR) == 0;
+        close(lock);
     }
-    close(fd);
+    if (fd >= 0)
+        close(fd);
     return is_cleared;
 }
 

@@ -1,7 +1,7 @@
 /*
- * A folder for a process's files, in $TMPDIR or /tmp, for this user's eyes only. It is locked as
- * long as the process lives: what killed ones have left is told by that, and removed by the next
- * one of their kind.
+ * A folder for a process's files, in $TMPDIR or /tmp, for this user's eyes only. A file in
+ * it is locked as long as the process lives: what killed ones have left is told by that, and
+ * removed by the next one of their kind.
  *
  * Blocks for file operations.
  */
@@ -19,7 +19,8 @@
 #define FOLDER_KIND_BYTES 16
 
 struct folder {
-    int lock;                     /* it, open and locked; -1: there is none */
+    int fd;                       /* it, open; -1: there is none */
+    int lock;                     /* a file in it, open and locked */
     char kind[FOLDER_KIND_BYTES]; /* "agent": it is in its name */
     char path[FOLDER_PATH_BYTES];
 };

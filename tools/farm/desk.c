@@ -291,19 +291,24 @@ static struct parcel *make_parcel(struct desk *desk, enum parcel_kind kind, unsi
     return parcel;
 }
 
-bool desk_send_job(struct desk *desk, unsigned slot, uint64_t job, struct mux_span text) {
-    char head[128];
-    int head_len =
-        snprintf(head, sizeof head, "{\"v\":%d,\"run\":\"%.64s\",\"job\":\"%" PRIu64 "\",",
-                 READ_VERSION, desk->config.run, job);
-    struct parcel *parcel = make_parcel(desk, PARCEL_JOB, slot, (size_t)head_len + text.len + 1);
-    if (!parcel)
-        return false;
-    snprintf(parcel->name, sizeof parcel->name, "%" PRIu64, job);
-    memcpy(parcel->bytes, head, (size_t)head_len);
-    memcpy(parcel->bytes + head_len, text.data, text.len);
-    parcel->bytes[parcel->len - 1] = '}';
-    return true;
+static bool complete(const struct desk *desk, json_t *object, const char *name) {
+    return json_object_set_new(object, "v", json_integer(READ_VERSION)) == 0 &&
+           json_object_set_new(object, "run", json_string(desk->config.run)) == 0 &&
+           json_object_set_new(object, "job", json_string(name)) == 0;
+}
+
+bool desk_send_job(struct desk *desk, unsigned slot, uint64_t job, json_t *object) {
+    char name[NAME_BYTES];
+    snprintf(name, sizeof name, "%" PRIu64, job);
+    char *text = complete(desk, object, name) ? json_dumps(object, JSON_COMPACT) : NULL;
+    size_t len = text ? strlen(text) : 0;
+    struct parcel *parcel = text ? make_parcel(desk, PARCEL_JOB, slot, len) : NULL;
+    if (parcel) {
+        memcpy(parcel->name, name, sizeof name);
+        memcpy(parcel->bytes, text, len);
+    }
+    free(text);
+    return parcel != NULL;
 }
 
 bool desk_send_input(struct desk *desk, unsigned slot, struct mux_span bytes, bool is_end) {

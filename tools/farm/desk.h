@@ -61,11 +61,9 @@ int desk_slot_of(const struct desk *desk, const char *segment, struct mux_span r
 unsigned desk_slots(const struct desk *desk);
 void desk_slot_route(const struct desk *desk, unsigned slot, char route[DESK_SLOT_ROUTE_BYTES]);
 
-/*
- * `text` is the job's JSON object without its braces, "run" and "job": those are added. False: out
- * of memory.
- */
-bool desk_send_job(struct desk *desk, unsigned slot, uint64_t job, struct mux_span text);
+/* The object is the job's, but for its version, run and name, which are added. False: out of
+ * memory. */
+bool desk_send_job(struct desk *desk, unsigned slot, uint64_t job, json_t *object);
 
 /* Input of the command that runs there; `is_end`: nothing comes behind it. False: out of memory. */
 bool desk_send_input(struct desk *desk, unsigned slot, struct mux_span bytes, bool is_end);

@@ -5,18 +5,26 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static void run_from(const char *folder, size_t len, const char *program, char *const *arguments) {
-    char path[PATH_MAX + 64];
-    snprintf(path, sizeof path, "%.*s/%s", (int)len, folder, program);
-    execv(path, arguments);
+/* The same name in the folder that this program is in. False: that is not known. */
+static bool put_neighbour(const char *program, char path[PROGRAM_PATH_BYTES]) {
+    ssize_t len = readlink("/proc/self/exe", path, PATH_MAX - 1);
+    if (len <= 0)
+        return false;
+    path[len] = '\0';
+    char *name = strrchr(path, '/') + 1;
+    snprintf(name, PROGRAM_PATH_BYTES - (size_t)(name - path), "%s", program);
+    return true;
 }
 
 void program_run_beside(const char *program, char *const *arguments) {
-    char path[PATH_MAX];
-    ssize_t len = readlink("/proc/self/exe", path, sizeof path - 1);
-    if (len > 0) {
-        path[len] = '\0';
-        run_from(path, (size_t)(strrchr(path, '/') - path), program, arguments);
-    }
-    run_from(MUX_PROGRAMS_DIR, strlen(MUX_PROGRAMS_DIR), program, arguments);
+    char path[PROGRAM_PATH_BYTES];
+    if (put_neighbour(program, path))
+        execv(path, arguments);
+    snprintf(path, sizeof path, MUX_PROGRAMS_DIR "/%s", program);
+    execv(path, arguments);
+}
+
+void program_path_of_mux(char path[PROGRAM_PATH_BYTES]) {
+    if (!put_neighbour("mux", path) || access(path, X_OK) < 0)
+        snprintf(path, PROGRAM_PATH_BYTES, "%s", MUX_PROGRAM);
 }

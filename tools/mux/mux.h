@@ -5,6 +5,8 @@
 #include "mux/packet/framer.h"
 #include "tools/base/option.h"
 
+#include <limits.h>
+
 /* Exit codes of every subcommand. */
 enum {
     EXIT_FINE = 0,
@@ -15,6 +17,10 @@ enum {
     EXIT_NOTHING_RAN = 5,           /* mux top, mux exec: no test has ended */
     EXIT_NOT_ALL_SENT = 75, /* exec, agent: results did not reach the upstream (EX_TEMPFAIL) */
 };
+
+/* The program that has mux run, and what mux --help says of it. */
+#define RUN_PROGRAM "mux-run"
+#define RUN_SUMMARY "runs a test suite"
 
 struct subcommand {
     const char *name;
@@ -52,6 +58,10 @@ void stacks_run_full(char *const *arguments);
  * was built, else from where it was installed. Returns when it is not there.
  */
 void program_run_beside(const char *program, char *const *arguments);
+
+/* Where the program mux is, for one that belongs to it and needs it. */
+#define PROGRAM_PATH_BYTES (PATH_MAX + 64)
+void program_path_of_mux(char path[PROGRAM_PATH_BYTES]);
 
 /* Opens FILE, or stdin for "-". -1 after a sentence on stderr. */
 int open_input(const struct subcommand *subcommand, const char *path);

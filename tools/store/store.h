@@ -22,6 +22,9 @@
 
 #define STORE_FOLDER ".mux"
 
+/* Of the path to it. */
+#define STORE_PATH_BYTES 4096
+
 struct store;
 
 enum store_access {

@@ -1,0 +1,161 @@
+"""mux run: a suite from its list to the truth at its end, by real runners."""
+import signal
+import time
+
+from command import *
+
+PYTHON = '/usr/bin/python3'
+BUILT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(MUX))))
+
+PLAIN = '''
+import unittest
+class T(unittest.TestCase):
+    def test_a(self): pass
+    def test_b(self): self.assertEqual(1, 2)
+    def test_c(self): self.skipTest("no")
+    @unittest.expectedFailure
+    def test_d(self): self.fail()
+'''
+GOOD = '''
+import unittest
+class G(unittest.TestCase):
+    def test_1(self): pass
+    def test_2(self): pass
+    def test_3(self): pass
+'''
+
+
+class Runs(Case):
+    def setUp(self):
+        self.place = self.folder()
+
+    def write(self, name, text):
+        with open(os.path.join(self.place, name), 'w') as file:
+            file.write(text)
+
+    def run_mux(self, *options, command=(PYTHON, "-m", "unittest", "discover"), keep=False, **keywords):
+        keywords.setdefault('stdin', subprocess.DEVNULL)
+        return subprocess.run([MUX, 'run', '-n', '2', *([] if keep else ['--no-store']), *options,
+                               *(['--', *command] if command else [])],
+                              cwd=self.place, capture_output=True, timeout=PATIENCE, **keywords)
+
+    def ended(self, result, status):
+        self.assertEqual(result.returncode, status, result.stdout.decode() + result.stderr.decode())
+        return result.stdout.decode()
+
+    def test_passed(self):
+        self.write('test_good.py', GOOD)
+        for fresh in ([], ['--fresh']):
+            output = self.ended(self.run_mux(*fresh), 0)
+            self.assertIn('3 tests (unittest), 2 slots', output)
+            self.assertRegex(output, r'(?m)^run passed: 3 passed in ')
+
+    def test_failed(self):
+        self.write('test_plain.py', PLAIN)
+        output = self.ended(self.run_mux(), 1)
+        self.assertRegex(output, r'(?m)^FAIL  test_plain.T.test_b  ')
+        self.assertIn('AssertionError: 1 != 2', output)
+        self.assertRegex(output, r'(?m)^run failed: 1 failed, 2 passed, 1 skipped in ')
+        self.assertRegex(output, r'(?m)^FAIL   test_plain.T.test_b$')
+
+    def test_list_and_selection(self):
+        self.write('test_good.py', GOOD)
+        self.write('test_plain.py', PLAIN)
+        self.write('ids', 'test_good.G.test_1\ntest_good.G.test_9\n')
+        listed = lambda *options: self.ended(self.run_mux('--list', *options), 0).split()
+        everything = ['test_good.G.test_%d' % i for i in (1, 2, 3)] + \
+            ['test_plain.T.test_' + c for c in 'abcd']
+        self.assertEqual(listed(), everything)
+        self.assertEqual(listed('--include', 'good'), everything[:3])
+        self.assertEqual(listed('--exclude', 'good', '--exclude', '_d$'), everything[3:6])
+        self.assertEqual(listed('--load-list', 'ids'), everything[:1])
+        parts = [listed('--nodes', '2', '--node-number', str(i)) for i in (1, 2)]
+        self.assertEqual(sorted(parts[0] + parts[1]), everything)
+        self.assertIn('of 7 tests in the list none was selected',
+                      self.run_mux('--list', '--include', 'nothing').stderr.decode())
+
+    def test_nothing_ran(self):
+        self.write('test_none.py', '')
+        self.assertIn('nothing ran: the list of tests is empty', self.ended(self.run_mux(), 4))
+        self.ended(self.run_mux('--allow-empty'), 0)
+
+    def test_a_lister_that_fails(self):
+        self.write('test_bad.py', 'import no_such_module')
+        output = self.ended(self.run_mux(), 4)
+        self.assertIn('the tests cannot be listed', output)
+        self.assertIn('no_such_module', output)
+
+    def test_a_test_that_kills_its_runner(self):
+        """The rest runs all the same, and it is named."""
+        self.write('test_good.py', GOOD)
+        self.write('test_kill.py', 'import os, unittest\nclass K(unittest.TestCase):\n'
+                   '    def test_k(self): os._exit(7)\n')
+        for fresh in ([], ['--fresh']):
+            output = self.ended(self.run_mux(*fresh), 1)
+            self.assertIn('test_kill.K.test_k: its runner died under it', output)
+            self.assertRegex(output, r'(?m)^run failed: 1 failed, 3 passed in ')
+            self.assertRegex(output, r'(?m)^KILLER test_kill.K.test_k  its runner died under it, twice')
+
+    def test_flaky(self):
+        self.write('test_flaky.py', 'import os, unittest\nclass F(unittest.TestCase):\n'
+                   '    def test_f(self):\n'
+                   '        if not os.path.exists("been"):\n'
+                   '            open("been", "w").close()\n'
+                   '            self.fail("first")\n')
+        output = self.ended(self.run_mux('--retry', '1'), 0)
+        self.assertRegex(output, r'(?m)^run passed: 1 flaky in ')
+        self.assertRegex(output, r'(?m)^flaky  test_flaky.F.test_f  failed, then passed')
+
+    def test_a_timeout(self):
+        self.write('test_good.py', GOOD)
+        self.write('test_slow.py', 'import time, unittest\nclass S(unittest.TestCase):\n'
+                   '    def test_s(self): time.sleep(1000)\n')
+        output = self.ended(self.run_mux('--test-timeout', '1'), 1)
+        self.assertRegex(output, r'(?m)^run failed: 1 failed, 3 passed in ')
+
+    def test_history(self):
+        """The store says what is new, and --failing runs what failed."""
+        self.write('test_plain.py', PLAIN)
+        self.assertIn('1 failed, ', self.ended(self.run_mux(keep=True), 1))
+        output = self.ended(self.run_mux('--failing', keep=True), 1)
+        self.assertRegex(output, r'1 tests? \(unittest\)')
+        self.assertRegex(output, r'(?m)^FAIL   test_plain.T.test_b  as in the last run')
+        self.write('test_plain.py', PLAIN.replace('(1, 2)', '(1, 1)'))
+        self.assertRegex(self.ended(self.run_mux('--failing', keep=True), 0), 'passed: 1 passed')
+        runs = subprocess.run([MUX, 'runs'], cwd=self.place, capture_output=True, timeout=PATIENCE)
+        self.assertEqual(len(runs.stdout.splitlines()), 4, runs.stdout.decode())
+
+    def test_interrupted(self):
+        """Running tests have their grace; nothing is left."""
+        self.write('test_slow.py', 'import time, unittest\nclass S(unittest.TestCase):\n'
+                   '    def test_s(self):\n        open("begun", "w").close()\n        time.sleep(1000)\n')
+        process = subprocess.Popen([MUX, 'run', '--no-store', '--grace', '100ms', '--',
+                                    PYTHON, '-m', 'unittest', 'discover'], cwd=self.place,
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   stderr=subprocess.STDOUT, start_new_session=True)
+        deadline = time.monotonic() + PATIENCE
+        while not os.path.exists(os.path.join(self.place, 'begun')):
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        output = process.communicate(timeout=PATIENCE)[0].decode()
+        self.assertEqual(process.returncode, 130, output)
+        self.assertIn('interrupted', output)
+
+    def test_wrong_usage(self):
+        for options, words in ((['--slots', '0'], 'expected 1 to 512, or auto'),
+                               (['--dist', 'x'], 'expected load, worksteal'),
+                               (['--include', '('], 'missing closing parenthesis'),
+                               (['--node-number', '1'], 'needed together'),
+                               (['--nodes', '2', '--node-number', '3'], 'there are 2 nodes'),
+                               (['--runner', 'nobody'], 'nobody')):
+            result = self.run_mux(*options)
+            self.ended(result, 2)
+            self.assertIn(words, result.stderr.decode())
+        result = self.run_mux(command=('./what',))
+        self.ended(result, 2)
+        self.assertIn('--runner', result.stderr.decode())
+
+
+if __name__ == '__main__':
+    unittest.main()

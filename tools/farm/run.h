@@ -1,0 +1,151 @@
+/*
+ * A run of a test suite: its tests are listed by a job, handed to the slots of agents by a plan,
+ * and what becomes of each is told once. It works by packets of the node that it stands on, so it
+ * does not know where agents are.
+ *
+ * One thread. Nothing here blocks.
+ */
+#ifndef TOOLS_FARM_RUN_H
+#define TOOLS_FARM_RUN_H
+
+#include "tools/farm/desk.h"
+#include "tools/farm/ids.h"
+#include "tools/farm/plan/plan.h"
+#include "tools/farm/runner.h"
+#include "tools/farm/selection.h"
+#include "tools/results/texts.h"
+
+#define RUN_WHY_BYTES 1024
+
+/* How much of it is done. It grows, but a list whose slot is lost begins again. */
+enum run_state {
+    RUN_WAITS, /* for the first slot */
+    RUN_LISTS, /* the runner says which tests there are */
+    RUN_WORKS, /* slots run them, or end what they run */
+    RUN_ENDS,  /* runners that stay alive were told to end */
+    RUN_OVER,  /* nothing runs any more */
+};
+
+/* Why it is over; the worst counts. */
+enum run_outcome {
+    RUN_PASSED,
+    RUN_FAILED,
+    RUN_INCOMPLETE,     /* tests that were announced never ran */
+    RUN_NOTHING,        /* no test ran */
+    RUN_INFRASTRUCTURE, /* the machinery failed, not the tests */
+    RUN_INTERRUPTED,
+};
+
+/* What is known of a test from earlier runs. */
+struct run_past {
+    uint64_t usual_ns; /* 0: not known */
+    unsigned runs;     /* that had it, of the last few */
+    bool has_failed;   /* in the last of them */
+};
+
+/* How a test ended. */
+struct run_ended {
+    struct mux_span id;
+    uint32_t test; /* RUN_STRANGER: nobody announced it */
+    enum mux_status status;
+    int slot;             /* -1: it came from none */
+    uint64_t took_ns;     /* UINT64_MAX: nobody saw it begin */
+    struct mux_span text; /* the tail of what it said; data NULL: nothing */
+};
+#define RUN_STRANGER UINT32_MAX
+
+struct run;
+
+/* What the run tells its owner. Numbers of tests are those of run_ids(). */
+struct run_events {
+    /* The list is there, and the selection made: `past[i]` is filled for test i, if it can be. */
+    void (*recall)(void *user, const struct ids *ids, struct run_past *past);
+    /* It is planned: tests begin. */
+    void (*planned)(void *user);
+    /* A test has ended. */
+    void (*ended)(void *user, const struct run_ended *ended);
+    /* A line for people. */
+    void (*say)(void *user, const char *line);
+    /* It is over: the owner ends the agents. */
+    void (*over)(void *user);
+};
+
+struct run_config {
+    struct node *node;
+    struct loop *loop;
+    const char *uuid;
+    uint64_t hash_key; /* random and secret */
+    const struct runner *runner;
+    struct selection *selection;
+    struct plan_config plan;         /* how; the run adds what it knows */
+    const struct grouping *grouping; /* tests that stay together; NULL: as the runner says */
+    bool fresh;                      /* runners do not stay alive between jobs */
+    bool lists_only;                 /* it is over when the list is there */
+    uint64_t timeout_ns, test_timeout_ns, idle_timeout_ns, grace_ns;
+    const char *const *masks; /* NULL at the end */
+    const char *const *tags;
+    const struct run_events *events;
+    void *user;
+};
+
+/* NULL: out of memory. What the config points at outlives it. */
+struct run *run_open(const struct run_config *config);
+
+/* NULL is fine. */
+void run_close(struct run *run);
+
+/* What came to the node's sink; the same `segment`. */
+void run_take(struct run *run, const char *segment, const struct mux_packet *packet,
+              uint64_t now_ns);
+
+/* The link of this segment is gone. */
+void run_lose(struct run *run, const char *segment, struct mux_span route, uint64_t now_ns);
+
+/* To be called in each step of the loop. Returns when it wants to be called again at the latest. */
+uint64_t run_work(struct run *run, uint64_t now_ns);
+
+/* Once: no new jobs, and what runs ends within the grace. Twice: it is ended now. */
+void run_interrupt(struct run *run, uint64_t now_ns);
+
+bool run_is_interrupted(const struct run *run);
+
+/* The machinery has failed: it is over, whatever still runs. */
+void run_fail(struct run *run, const char *why);
+
+/*
+ * ---- how it stands ----
+ */
+
+struct run_totals {
+    uint32_t listed, selected;
+    uint32_t counts[PLAN_OUTCOMES];       /* of the selected tests */
+    uint32_t due, done;                   /* runs of tests */
+    uint32_t strangers, strangers_failed; /* results that nobody announced */
+    uint32_t runners_failed;              /* ended badly though their tests passed */
+    unsigned slots, busy_slots;
+};
+
+struct run_slot_status {
+    bool is_busy;
+    bool has_test;
+    uint32_t test;     /* that runs */
+    uint64_t began_ns; /* it, or the job */
+};
+
+enum run_state run_state(const struct run *run);
+const struct ids *run_ids(const struct run *run);
+const struct run_past *run_past_of(const struct run *run, uint32_t test);
+void run_totals(const struct run *run, struct run_totals *totals);
+
+/* NULL before it is planned. Its tests are numbers of run_selected(). */
+const struct plan *run_plan(const struct run *run);
+uint32_t run_selected(const struct run *run, uint32_t index);
+uint32_t run_selected_count(const struct run *run);
+
+unsigned run_slots(const struct run *run);
+void run_slot_status(const struct run *run, unsigned slot, struct run_slot_status *status);
+
+/* When it is over. `why`: a clause, or "". */
+enum run_outcome run_outcome(const struct run *run, char why[RUN_WHY_BYTES]);
+
+#endif

@@ -1,0 +1,108 @@
+/* What the files of a run share. */
+#ifndef TOOLS_FARM_RUN_INTERNAL_H
+#define TOOLS_FARM_RUN_INTERNAL_H
+
+#include "tools/farm/run.h"
+
+/* Of the lister's output, as far as a sentence needs it; and of a list in lines. */
+#define RUN_WORDS_BYTES 2048
+#define RUN_LINES_MOST_BYTES ((size_t)256 << 20)
+
+/* A slot of an agent, as the run sees it. */
+enum run_slot_state {
+    RUN_SLOT_IDLE,    /* nothing runs there */
+    RUN_SLOT_LISTING, /* the list job was sent to it */
+    RUN_SLOT_WORKING, /* a job with ids was sent to it */
+    /* Of runners that stay alive: */
+    RUN_SLOT_STARTING, /* it was sent to it; a batch waits until it has begun */
+    RUN_SLOT_SERVING,  /* it has a batch */
+    RUN_SLOT_READY,    /* it waits for one */
+    RUN_SLOT_CLOSING,  /* it was told to end; perhaps a batch waits for its successor */
+    RUN_SLOT_GONE,     /* the agent is lost */
+};
+
+/* Why a test failed with its runner, as far as it is kept. */
+#define RUN_DEATH_BYTES 256
+
+struct run_slot {
+    enum run_slot_state state;
+    uint64_t job;      /* that the agent has, by its name */
+    uint64_t batch;    /* how many its runner was given */
+    uint32_t *waiting; /* a batch; numbers of the plan's tests */
+    uint32_t waiting_count, waiting_room;
+    bool is_stopped;    /* we end its job */
+    bool is_limited;    /* a limit of its job did */
+    bool has_died;      /* a test of it failed with its runner */
+    uint32_t dead_test; /* the last of them: a number of the ids */
+    uint64_t dead_took_ns;
+    uint32_t failed; /* tests in all of the agent's job */
+    size_t death_len;
+    uint8_t death[RUN_DEATH_BYTES]; /* what was said of it */
+    bool has_test;
+    uint32_t test;     /* that runs: a number of the ids */
+    uint64_t began_ns; /* it, or the job */
+};
+
+struct run {
+    struct run_config config;
+    struct desk *desk;
+    enum run_state state;
+    bool is_interrupted, has_failed;
+    uint64_t grace_ends_ns; /* UINT64_MAX: not set */
+    uint64_t retry_ns;      /* when the desk is worked on again; UINT64_MAX: nothing waits */
+    struct run_slot *slots;
+    unsigned slot_count, slot_room;
+    uint64_t last_job; /* the name of the last that was sent */
+
+    /* The list. */
+    struct ids ids;
+    char *lines; /* of a list that is text */
+    size_t lines_len, lines_room;
+    size_t words_len;
+    char words[RUN_WORDS_BYTES]; /* what the lister said beside it: the tail */
+    uint32_t *selected;          /* numbers of ids that run here, as the plan numbers them */
+    uint32_t selected_count;
+    uint32_t *places; /* of an id in the plan; PLAN_NONE: it does not run here */
+
+    struct run_past *past; /* by id */
+    struct plan *plan;     /* NULL: not yet */
+    struct texts texts;
+    uint32_t strangers, strangers_failed, runners_failed;
+    char why[RUN_WHY_BYTES];
+};
+
+/* The one place where a slot's state changes, and where the run's does. */
+void run_set_slot(struct run *run, unsigned slot, enum run_slot_state state);
+void run_set_state(struct run *run, enum run_state state);
+
+__attribute__((format(printf, 2, 3))) void run_say(struct run *run, const char *format, ...);
+
+/* run_list.c: the list job, what comes of it, its end. */
+void run_list_begin(struct run *run, unsigned slot, uint64_t now_ns);
+void run_list_take(struct run *run, const struct mux_packet *packet);
+void run_list_ended(struct run *run, const struct answer *answer, uint64_t now_ns);
+
+/* run_plan.c: the ids are there: selects and plans. */
+void run_plan_make(struct run *run, uint64_t now_ns);
+
+/* run_jobs.c: what slots get, and what comes of it. */
+void run_jobs_give(struct run *run, uint64_t now_ns);
+struct run_command {
+    struct strings arguments;
+    enum runner_ids how;
+    const uint32_t *tests; /* numbers of the plan's tests */
+    uint32_t count;
+};
+bool run_jobs_send(struct run *run, unsigned slot, const struct run_command *command);
+void run_jobs_batch_ended(struct run *run, unsigned slot, const struct mux_packet *packet,
+                          uint64_t now_ns);
+void run_jobs_ended(struct run *run, unsigned slot, const struct answer *answer, uint64_t now_ns);
+void run_jobs_slot_left(struct run *run, unsigned slot, uint64_t now_ns);
+void run_jobs_stop_all(struct run *run);
+/* Tells runners that wait for a batch to end. True: none is left. */
+bool run_jobs_close(struct run *run);
+
+/* run_results.c: what tests say. */
+void run_results_take(struct run *run, int slot, const struct mux_packet *packet, uint64_t now_ns);
+
+#endif

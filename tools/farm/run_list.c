@@ -1,0 +1,175 @@
+/* The list: a job like any other, whose output says which tests there are. */
+#include "tools/base/text.h"
+#include "tools/farm/run_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void add_id(struct run *run, struct mux_span id) {
+    if (ids_add(&run->ids, id) == IDS_NONE && !run->has_failed)
+        run_fail(run, "there is no memory for so many tests");
+}
+
+/* The words of the user's command are the ids. */
+static void take_arguments(struct run *run, uint64_t now_ns) {
+    for (const char *const *id = strings_list(&run->config.runner->arguments); *id; id++)
+        add_id(run, mux_span_text(*id));
+    if (!run->has_failed)
+        run_plan_make(run, now_ns);
+}
+
+void run_list_begin(struct run *run, unsigned slot, uint64_t now_ns) {
+    char why[RUNNER_WHY_BYTES];
+    struct run_command command = {.how = RUNNER_IDS_ALL};
+    if (run->config.runner->lists == RUNNER_LISTS_ARGUMENTS) {
+        take_arguments(run, now_ns);
+        return;
+    }
+    run->slots[slot].began_ns = now_ns;
+    run_set_slot(run, slot, RUN_SLOT_LISTING);
+    run_set_state(run, RUN_LISTS);
+    if (!runner_list_command(run->config.runner, &command.arguments, why))
+        run_fail(run, why);
+    else if (!run_jobs_send(run, slot, &command))
+        run_fail(run, "out of memory for the list's job");
+    strings_free(&command.arguments);
+}
+
+/*
+ * ---- its output ----
+ */
+
+/* The last of it stays. */
+static void keep_words(struct run *run, struct mux_span bytes) {
+    if (bytes.len >= RUN_WORDS_BYTES) {
+        bytes = mux_span(bytes.data + bytes.len - RUN_WORDS_BYTES, RUN_WORDS_BYTES);
+        run->words_len = 0;
+    }
+    size_t surplus = run->words_len + bytes.len > RUN_WORDS_BYTES
+                         ? run->words_len + bytes.len - RUN_WORDS_BYTES
+                         : 0;
+    memmove(run->words, run->words + surplus, run->words_len - surplus);
+    run->words_len -= surplus;
+    if (bytes.len)
+        memcpy(run->words + run->words_len, bytes.data, bytes.len);
+    run->words_len += bytes.len;
+}
+
+static void keep_lines(struct run *run, struct mux_span bytes) {
+    size_t room = run->lines_room ? run->lines_room : (size_t)64 << 10;
+    while (room - run->lines_len < bytes.len)
+        room *= 2;
+    char *lines = room == run->lines_room ? run->lines : realloc(run->lines, room);
+    if (!lines || room > RUN_LINES_MOST_BYTES) {
+        run_fail(run, "the list of tests is larger than 256 MiB");
+        return;
+    }
+    run->lines = lines;
+    run->lines_room = room;
+    if (bytes.len)
+        memcpy(lines + run->lines_len, bytes.data, bytes.len);
+    run->lines_len += bytes.len;
+}
+
+static bool is_output(const struct mux_packet *packet, const char *name) {
+    return mux_span_equal(packet->file_name, mux_span_text(name));
+}
+
+void run_list_take(struct run *run, const struct mux_packet *packet) {
+    bool is_text = run->config.runner->lists != RUNNER_LISTS_SUBUNIT;
+    if (packet->status == MUX_STATUS_EXISTS && packet->test_id.len && !is_text)
+        add_id(run, packet->test_id);
+    if (!packet->file_name.data)
+        return;
+    if (is_text && !packet->test_id.data && is_output(packet, "stdout"))
+        keep_lines(run, packet->file_content);
+    else if (!is_output(packet, "muxd.exit"))
+        keep_words(run, packet->file_content);
+}
+
+/*
+ * ---- its end ----
+ */
+
+/* Empty lines are none; what is not UTF-8 is no id that could be told of. */
+static void take_line(struct run *run, struct mux_span line) {
+    if (line.len && line.data[line.len - 1] == '\r')
+        line.len--;
+    if (line.len == 0)
+        return;
+    if (mux_string_check(line))
+        run_say(run, "a line of the list is not UTF-8 text: it is skipped");
+    else
+        add_id(run, line);
+}
+
+static void take_lines(struct run *run) {
+    size_t at = 0;
+    while (at < run->lines_len) {
+        const char *end = memchr(run->lines + at, '\n', run->lines_len - at);
+        size_t len = end ? (size_t)(end - (run->lines + at)) : run->lines_len - at;
+        take_line(run, mux_span((const uint8_t *)run->lines + at, len));
+        at += len + 1;
+    }
+}
+
+/* ctest --show-only=json-v1: a test without a command cannot run, and is one all the same. */
+static bool take_ctest(struct run *run) {
+    size_t i;
+    json_t *test;
+    json_t *tree = json_loadb(run->lines ? run->lines : "", run->lines_len, 0, NULL);
+    const json_t *tests = json_object_get(tree, "tests");
+    bool is_fine = json_is_array(tests);
+    json_array_foreach(tests, i, test) {
+        const char *name = json_string_value(json_object_get(test, "name"));
+        if (name && *name)
+            add_id(run, mux_span_text(name));
+    }
+    json_decref(tree);
+    return is_fine;
+}
+
+static void say_word(void *user, const char *line) {
+    run_say(user, "  %s", line);
+}
+
+/* What the lister said itself is what helps. */
+static void refuse(struct run *run, const char *why) {
+    run_say(run, "the tests cannot be listed: %s", why);
+    if (run->words_len)
+        text_show_tail(mux_span((const uint8_t *)run->words, run->words_len), 20, say_word, run);
+    snprintf(run->why, sizeof run->why, "the tests cannot be listed: %s", why);
+    run_set_state(run, RUN_OVER);
+}
+
+static void explain_end(const struct answer *answer, char why[RUN_WHY_BYTES]) {
+    if (answer->why)
+        snprintf(why, RUN_WHY_BYTES, "the list command: %s", answer->why);
+    else if (answer->status >= 0)
+        snprintf(why, RUN_WHY_BYTES, "the list command ended with exit status %d", answer->status);
+    else
+        snprintf(why, RUN_WHY_BYTES, "the list command was ended by signal %d (SIG%s)",
+                 answer->signal, sigabbrev_np(answer->signal));
+}
+
+/* True: the ids are there. */
+static bool take_list(struct run *run) {
+    if (run->config.runner->lists == RUNNER_LISTS_LINES)
+        take_lines(run);
+    else if (run->config.runner->lists == RUNNER_LISTS_CTEST && !take_ctest(run)) {
+        refuse(run, "the list command's output is not ctest's JSON");
+        return false;
+    }
+    return !run->has_failed;
+}
+
+void run_list_ended(struct run *run, const struct answer *answer, uint64_t now_ns) {
+    char why[RUN_WHY_BYTES];
+    if (answer->state == ANSWER_REFUSED || answer->status != 0) {
+        explain_end(answer, why);
+        refuse(run, why);
+    } else if (take_list(run)) {
+        run_plan_make(run, now_ns);
+    }
+}

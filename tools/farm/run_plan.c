@@ -1,0 +1,128 @@
+/* From the list to the plan: what runs here, what is known of it, what stays together. */
+#include "tools/farm/run_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What starting a runner costs, before the plan has measured it: one that stays alive answers a
+ * batch within a millisecond, python with a suite takes two tenths of a second. */
+#define SERVE_COST_NS 1000000
+#define START_COST_NS 200000000
+
+/*
+ * ---- what runs here ----
+ */
+
+static bool select_tests(struct run *run) {
+    uint32_t count = run->ids.count, gave_up = 0;
+    run->selected = malloc((count + 1) * sizeof *run->selected);
+    run->places = malloc((count + 1) * sizeof *run->places);
+    if (!run->selected || !run->places)
+        return false;
+    for (uint32_t i = 0; i < count; i++) {
+        enum selection_result result =
+            selection_takes(run->config.selection, ids_text(&run->ids, i));
+        gave_up += result == SELECTION_FAILED;
+        run->places[i] = result == SELECTION_YES ? run->selected_count : PLAN_NONE;
+        if (result == SELECTION_YES)
+            run->selected[run->selected_count++] = i;
+    }
+    if (gave_up)
+        run_say(run, "%u ids were too much for a regular expression: these tests do not run",
+                gave_up);
+    return true;
+}
+
+/*
+ * ---- what stays together ----
+ */
+
+/* The names lie in the ids, which stay as they are from now on. */
+static void set_groups(struct run *run, struct plan_test *tests) {
+    const struct grouping *grouping =
+        run->config.grouping ? run->config.grouping : &run->config.runner->grouping;
+    uint32_t gave_up = 0;
+    for (uint32_t i = 0; i < run->selected_count; i++) {
+        struct mux_span group;
+        struct mux_span id = ids_text(&run->ids, run->selected[i]);
+        enum pattern_result result = grouping_of(grouping, id, &group);
+        gave_up += result == PATTERN_FAILED;
+        if (result != PATTERN_YES)
+            continue;
+        tests[i].group = (const char *)group.data;
+        tests[i].group_len = group.len;
+    }
+    if (gave_up)
+        run_say(run, "%u ids were too much for the expression of groups: each is alone", gave_up);
+}
+
+/*
+ * ---- the plan ----
+ */
+
+static void describe(const struct run *run, struct plan_test *tests) {
+    for (uint32_t i = 0; i < run->selected_count; i++) {
+        uint32_t number = run->selected[i];
+        struct mux_span id = ids_text(&run->ids, number);
+        const struct run_past *past = &run->past[number];
+        tests[i] = (struct plan_test){
+            .id = (const char *)id.data,
+            .id_len = id.len,
+            .duration_ns = past->usual_ns ? past->usual_ns : PLAN_UNKNOWN_NS,
+            .flags = past->has_failed ? PLAN_FAILED_LAST : 0,
+        };
+    }
+}
+
+static bool make_plan(struct run *run) {
+    struct plan_test *tests = calloc(run->selected_count + 1, sizeof *tests);
+    struct plan_config config = run->config.plan;
+    bool serves = run->config.runner->can_serve && !run->config.fresh;
+    config.job_cost_ns = serves ? SERVE_COST_NS : START_COST_NS;
+    if (!tests)
+        return false;
+    describe(run, tests);
+    set_groups(run, tests);
+    run->plan = plan_new(&config, tests, run->selected_count);
+    free(tests);
+    return run->plan != NULL;
+}
+
+static bool add_slots(struct run *run) {
+    for (unsigned i = 0; i < run->slot_count; i++)
+        if (run->slots[i].state != RUN_SLOT_GONE && !plan_slot_came(run->plan, i))
+            return false;
+    return true;
+}
+
+/* Why nothing runs, as far as a count can tell. */
+static void explain_nothing(struct run *run) {
+    if (run->ids.count == 0)
+        snprintf(run->why, sizeof run->why, "the list of tests is empty");
+    else
+        snprintf(run->why, sizeof run->why, "of %u tests in the list none was selected",
+                 run->ids.count);
+}
+
+void run_plan_make(struct run *run, uint64_t now_ns) {
+    run->past = calloc(run->ids.count + 1, sizeof *run->past);
+    if (!run->past || !select_tests(run)) {
+        run_fail(run, "out of memory for the tests");
+        return;
+    }
+    if (run->selected_count == 0)
+        explain_nothing(run);
+    if (run->selected_count == 0 || run->config.lists_only) {
+        run_set_state(run, RUN_OVER);
+        return;
+    }
+    run->config.events->recall(run->config.user, &run->ids, run->past);
+    if (!make_plan(run) || !add_slots(run))
+        run_fail(run, "out of memory for the plan");
+    if (run->has_failed)
+        return;
+    run_set_state(run, RUN_WORKS);
+    run->config.events->planned(run->config.user);
+    run_jobs_give(run, now_ns);
+}

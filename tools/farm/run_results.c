@@ -1,0 +1,138 @@
+/* What tests say: verdicts for the plan, texts for people. */
+#include "mux/hash.h"
+#include "mux/packet/report.h"
+#include "tools/farm/run_internal.h"
+#include "tools/results/attachment.h"
+
+/* Never 0. Of one test in one slot. */
+static uint64_t hash_of(const struct run *run, int slot, struct mux_span id) {
+    return (mux_hash(run->config.hash_key + (uint64_t)(slot + 1), id)) | 1;
+}
+
+static enum plan_verdict verdict_of(enum mux_status status) {
+    switch (status) {
+    case MUX_STATUS_SUCCESS:
+        return PLAN_PASS;
+    case MUX_STATUS_SKIP:
+        return PLAN_SKIP;
+    case MUX_STATUS_XFAIL:
+        return PLAN_XFAIL;
+    case MUX_STATUS_UXSUCCESS:
+        return PLAN_UXSUCCESS;
+    default:
+        return PLAN_FAIL;
+    }
+}
+
+static bool is_bad(enum mux_status status) {
+    return status == MUX_STATUS_FAIL || status == MUX_STATUS_UXSUCCESS;
+}
+
+/* What is said of a test before its end. */
+static void keep_text(struct run *run, int slot, const struct mux_packet *packet) {
+    if (packet->file_name.data && attachment_is_text(packet))
+        texts_add(&run->texts, hash_of(run, slot, packet->test_id), packet->file_content);
+}
+
+static void begin(struct run *run, unsigned slot, uint32_t number, uint64_t now_ns) {
+    run->slots[slot].has_test = true;
+    run->slots[slot].test = number;
+    run->slots[slot].began_ns = now_ns;
+    plan_test_started(run->plan, slot, run->places[number], now_ns);
+}
+
+/* A node or mux exec says that a test failed with its runner. */
+static bool is_death(const struct mux_packet *packet) {
+    return packet->status == MUX_STATUS_FAIL &&
+           mux_span_equal(packet->file_name, mux_span_text("muxd"));
+}
+
+/* No verdict yet: the plan says at the end of the job what follows. */
+static void note_death(struct run_slot *at, const struct run_ended *ended) {
+    struct mux_span text = ended->text;
+    at->has_died = true;
+    at->dead_test = ended->test;
+    at->dead_took_ns = ended->took_ns;
+    at->death_len = text.len < RUN_DEATH_BYTES ? text.len : RUN_DEATH_BYTES;
+    if (at->death_len)
+        memcpy(at->death, text.data, at->death_len);
+}
+
+/* It runs no longer. Returns how long it did. */
+static uint64_t end_running(struct run_slot *at, uint32_t number, uint64_t now_ns) {
+    if (!at->has_test || at->test != number)
+        return UINT64_MAX;
+    uint64_t took_ns = now_ns - at->began_ns;
+    at->has_test = false;
+    at->began_ns = now_ns;
+    return took_ns;
+}
+
+static void end_known(struct run *run, struct run_ended *ended, const struct mux_packet *packet,
+                      uint64_t now_ns) {
+    struct run_slot *at = &run->slots[ended->slot];
+    ended->took_ns = end_running(at, ended->test, now_ns);
+    if (is_death(packet)) {
+        note_death(at, ended);
+        return;
+    }
+    at->failed += is_bad(ended->status);
+    plan_test_ended(run->plan, (unsigned)ended->slot, run->places[ended->test],
+                    verdict_of(ended->status), now_ns);
+    run->config.events->ended(run->config.user, ended);
+}
+
+/* A fixture of a class, a module that cannot be imported: a result all the same. */
+static void end_stranger(struct run *run, const struct run_ended *ended, uint64_t now_ns) {
+    run->strangers++;
+    run->strangers_failed += is_bad(ended->status);
+    if (ended->slot >= 0) {
+        run->slots[ended->slot].failed += is_bad(ended->status);
+        plan_test_ended(run->plan, (unsigned)ended->slot, run->selected_count,
+                        verdict_of(ended->status), now_ns);
+    }
+    run->config.events->ended(run->config.user, ended);
+}
+
+static void take_test(struct run *run, int slot, const struct mux_packet *packet, uint64_t now_ns) {
+    uint32_t number = ids_find(&run->ids, packet->test_id);
+    bool is_ours = number != IDS_NONE && run->places[number] != PLAN_NONE && slot >= 0;
+    keep_text(run, slot, packet);
+    if (packet->status == MUX_STATUS_INPROGRESS && is_ours)
+        begin(run, (unsigned)slot, number, now_ns);
+    if (packet->status <= MUX_STATUS_INPROGRESS)
+        return;
+    struct run_ended ended = {
+        .id = packet->test_id,
+        .test = is_ours ? number : RUN_STRANGER,
+        .status = packet->status,
+        .slot = slot,
+        .took_ns = UINT64_MAX,
+        .text = texts_take(&run->texts, hash_of(run, slot, packet->test_id)),
+    };
+    if (is_ours)
+        end_known(run, &ended, packet, now_ns);
+    else if (packet->runnable)
+        end_stranger(run, &ended, now_ns);
+}
+
+/* The command was stopped by a limit of its job: then its test has failed, and is not to blame for
+ * a death. */
+static void take_exit(struct run_slot *at, const struct mux_packet *packet) {
+    json_t *tree =
+        json_loadb((const char *)packet->file_content.data, packet->file_content.len, 0, NULL);
+    if (json_object_get(tree, "stopped"))
+        at->is_limited = true;
+    json_decref(tree);
+}
+
+void run_results_take(struct run *run, int slot, const struct mux_packet *packet, uint64_t now_ns) {
+    if (!packet->test_id.data) {
+        if (slot >= 0 && mux_span_equal(packet->file_name, mux_span_text("muxd.exit")))
+            take_exit(&run->slots[slot], packet);
+        return;
+    }
+    if (mux_span_equal(packet->test_id, mux_span_text(MUX_REPORT_PARSER_ID)))
+        return; /* damage is said by whoever shows the stream */
+    take_test(run, slot, packet, now_ns);
+}

@@ -1,0 +1,204 @@
+/* The end of a run, as people see it: the truth first, then what to do. */
+#include "tools/farm/run_view_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+/* Lines of one kind: more are in the store. */
+#define LINES_MOST 50
+#define SLOWER_MOST 5
+
+/* A test became slower: by half, and by so much that a person notices. */
+#define SLOWER_LEAST_NS (RUN_VIEW_SECOND_NS / 2)
+
+struct end {
+    struct run_view *view;
+    struct run_totals totals;
+    enum run_outcome outcome;
+    unsigned shown; /* lines of a kind */
+};
+
+static bool has_lines_left(struct end *end, unsigned most) {
+    return end->shown++ < most;
+}
+
+static void say_more(struct end *end, unsigned most, const char *what) {
+    if (end->shown > most)
+        screen_line(&end->view->screen, "       and %u more %s", end->shown - most, what);
+    end->shown = 0;
+}
+
+static void id_of(const struct end *end, uint32_t index, char id[RUN_VIEW_ID_BYTES]) {
+    const struct run *run = end->view->run;
+    run_view_id_text(ids_text(run_ids(run), run_selected(run, index)), RUN_VIEW_ID_BYTES, id,
+                     RUN_VIEW_ID_BYTES);
+}
+
+/*
+ * ---- the first line ----
+ */
+
+static size_t add(char *out, size_t out_bytes, size_t len, uint64_t count, const char *word) {
+    char text[RUN_VIEW_COUNT_BYTES];
+    if (count == 0)
+        return len;
+    run_view_count_text(count, text);
+    int more = snprintf(out + len, out_bytes - len, "%s%s %s", len ? ", " : "", text, word);
+    return len + (size_t)more < out_bytes ? len + (size_t)more : out_bytes - 1;
+}
+
+static uint32_t count_new(const struct end *end) {
+    const struct run *run = end->view->run;
+    uint32_t count = 0;
+    for (uint32_t i = 0; run_plan(run) && i < end->totals.selected; i++) {
+        enum plan_outcome outcome = plan_record(run_plan(run), i).outcome;
+        const struct run_past *past = run_past_of(run, run_selected(run, i));
+        count +=
+            (outcome == PLAN_FAILED || outcome == PLAN_KILLER) && past->runs && !past->has_failed;
+    }
+    return count;
+}
+
+static void counts_text(const struct end *end, char *out, size_t out_bytes) {
+    const uint32_t *counts = end->totals.counts;
+    uint32_t failed = counts[PLAN_FAILED] + counts[PLAN_KILLER] + end->totals.strangers_failed;
+    char fresh[2 * RUN_VIEW_COUNT_BYTES] = "failed", number[RUN_VIEW_COUNT_BYTES];
+    uint32_t new_ones = count_new(end);
+    run_view_count_text(new_ones, number);
+    if (new_ones)
+        snprintf(fresh, sizeof fresh, "failed (%s new)", number);
+    size_t len = 0;
+    *out = '\0';
+    len = add(out, out_bytes, len, failed, fresh);
+    len = add(out, out_bytes, len, counts[PLAN_FLAKY], "flaky");
+    len = add(out, out_bytes, len, counts[PLAN_PASSED], "passed");
+    len = add(out, out_bytes, len, counts[PLAN_SKIPPED], "skipped");
+    len = add(out, out_bytes, len, counts[PLAN_NEVER], "never ran");
+    add(out, out_bytes, len, end->totals.runners_failed, "runners ended badly");
+}
+
+static void slots_text(const struct end *end, uint64_t now_ns, char *out, size_t out_bytes) {
+    const struct run_view *view = end->view;
+    uint64_t age_ns = now_ns - view->planned_ns;
+    uint64_t all_ns = age_ns * (end->totals.slots ? end->totals.slots : 1);
+    unsigned slots = run_slots(view->run);
+    all_ns = all_ns ? all_ns : 1;
+    uint64_t percent = view->busy_ns * 100 / all_ns;
+    snprintf(out, out_bytes, "; %u slot%s, %" PRIu64 " %% busy", slots, slots == 1 ? "" : "s",
+             percent < 100 ? percent : 100);
+}
+
+static void show_first(struct end *end, const char *why, uint64_t now_ns) {
+    static const char *const words[] = {
+        [RUN_PASSED] = "passed",           [RUN_FAILED] = "failed",
+        [RUN_INCOMPLETE] = "incomplete",   [RUN_NOTHING] = "nothing ran",
+        [RUN_INTERRUPTED] = "interrupted", [RUN_INFRASTRUCTURE] = "could not be carried out",
+    };
+    struct run_view *view = end->view;
+    char counts[512], took[RUN_VIEW_TIME_BYTES], slots[64] = "";
+    counts_text(end, counts, sizeof counts);
+    run_view_time_text(now_ns - view->begun_ns, took);
+    if (run_plan(view->run))
+        slots_text(end, now_ns, slots, sizeof slots);
+    if (!*counts)
+        snprintf(counts, sizeof counts, "no test");
+    screen_line(&view->screen, "run%s%s %s: %s%s%s in %s%s", *view->config.name ? " " : "",
+                view->config.name, words[end->outcome], why, *why ? "; " : "", counts, took, slots);
+}
+
+/*
+ * ---- what went wrong, and what else is to be known ----
+ */
+
+static const char *past_of(const struct end *end, uint32_t index) {
+    const struct run_past *past = run_past_of(end->view->run, run_selected(end->view->run, index));
+    return past->runs == 0 ? "" : past->has_failed ? "  as in the last run" : "  new";
+}
+
+static void show_outcomes(struct end *end, enum plan_outcome outcome, const char *word,
+                          const char *words, bool has_past) {
+    const struct plan *plan = run_plan(end->view->run);
+    char id[RUN_VIEW_ID_BYTES];
+    for (uint32_t i = 0; i < end->totals.selected; i++) {
+        if (plan_record(plan, i).outcome != outcome || !has_lines_left(end, LINES_MOST))
+            continue;
+        id_of(end, i, id);
+        screen_line(&end->view->screen, "%-6s %s%s%s", word, id, has_past ? past_of(end, i) : "",
+                    words);
+    }
+    say_more(end, LINES_MOST, word);
+}
+
+static bool is_slower(const struct end *end, uint32_t index, uint64_t *took_ns,
+                      uint64_t *usual_ns) {
+    const struct run_view *view = end->view;
+    uint32_t test = run_selected(view->run, index);
+    *usual_ns = run_past_of(view->run, test)->usual_ns;
+    *took_ns = view->took_ns ? view->took_ns[test] : 0;
+    return *usual_ns && *took_ns > *usual_ns + *usual_ns / 2 &&
+           *took_ns - *usual_ns > SLOWER_LEAST_NS;
+}
+
+static void show_slower(struct end *end) {
+    char id[RUN_VIEW_ID_BYTES], before[RUN_VIEW_TIME_BYTES], after[RUN_VIEW_TIME_BYTES];
+    uint64_t took_ns, usual_ns;
+    for (uint32_t i = 0; i < end->totals.selected; i++) {
+        if (!is_slower(end, i, &took_ns, &usual_ns) || !has_lines_left(end, SLOWER_MOST))
+            continue;
+        id_of(end, i, id);
+        run_view_time_text(usual_ns, before);
+        run_view_time_text(took_ns, after);
+        screen_line(&end->view->screen, "slower %s  %s -> %s", id, before, after);
+    }
+    say_more(end, SLOWER_MOST, "slower");
+}
+
+static void show_never(struct end *end) {
+    static const char *const causes[] = {
+        [PLAN_CAUSE_NONE] = "",
+        [PLAN_CAUSE_IGNORED] = "  its runner was given it and said nothing of it",
+        [PLAN_CAUSE_LOST] = "  its slots were lost",
+        [PLAN_CAUSE_STOPPED] = "  the run was over before its turn",
+    };
+    const struct plan *plan = run_plan(end->view->run);
+    char id[RUN_VIEW_ID_BYTES];
+    for (uint32_t i = 0; i < end->totals.selected; i++) {
+        struct plan_record record = plan_record(plan, i);
+        if (record.outcome != PLAN_NEVER || record.cause == PLAN_CAUSE_STOPPED ||
+            !has_lines_left(end, LINES_MOST))
+            continue;
+        id_of(end, i, id);
+        screen_line(&end->view->screen, "never  %s%s", id, causes[record.cause]);
+    }
+    say_more(end, LINES_MOST, "that never ran");
+}
+
+static void show_next(struct end *end) {
+    const struct run_view *view = end->view;
+    if (!*view->config.name || end->outcome == RUN_PASSED)
+        return;
+    if (end->outcome == RUN_FAILED || end->outcome == RUN_INCOMPLETE)
+        screen_line(&end->view->screen,
+                    "again: mux run --failing        texts: mux show %s --failures",
+                    view->config.name);
+}
+
+void run_view_show_end(struct run_view *view, uint64_t now_ns) {
+    struct end end = {.view = view};
+    char why[RUN_WHY_BYTES], clean[RUN_WHY_BYTES];
+    if (run_state(view->run) != RUN_OVER)
+        return;
+    run_totals(view->run, &end.totals);
+    end.outcome = run_outcome(view->run, why);
+    text_clean(mux_span_text(why), false, clean, sizeof clean);
+    screen_line(&view->screen, "%s", "");
+    show_first(&end, clean, now_ns);
+    if (!run_plan(view->run))
+        return;
+    show_outcomes(&end, PLAN_FAILED, "FAIL", "", true);
+    show_outcomes(&end, PLAN_KILLER, "KILLER", "  its runner died under it, twice", false);
+    show_never(&end);
+    show_outcomes(&end, PLAN_FLAKY, "flaky", "  failed, then passed", false);
+    show_slower(&end);
+    show_next(&end);
+}

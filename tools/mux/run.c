@@ -1,0 +1,519 @@
+/* mux run: a test suite run by a plan, kept in the store, seen while it runs. */
+#include "tools/base/random.h"
+#include "tools/base/standard.h"
+#include "tools/base/text.h"
+#include "tools/farm/run_view.h"
+#include "tools/mux/mux.h"
+#include "tools/mux/run_crew.h"
+#include "tools/mux/run_options.h"
+#include "tools/mux/run_past.h"
+#include "tools/store/recorder.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* As the users know them from nextest and stestr; other subcommands have other codes. */
+enum {
+    EXIT_RUN_PASSED = 0,
+    EXIT_RUN_FAILED = 1,
+    EXIT_RUN_INCOMPLETE = 3,
+    EXIT_RUN_NOTHING = 4,
+    EXIT_RUN_INFRASTRUCTURE = 75, /* EX_TEMPFAIL */
+    EXIT_RUN_INTERRUPTED = 130,
+};
+
+/* How long the agent's jobs outlive a mux run that has vanished: it is on the same machine. */
+#define LEASE_NS UINT64_C(10000000000)
+
+/* First digits of a run's name, for people. */
+#define NAME_DIGITS 8
+
+#define SOURCE_BYTES 1024
+
+/* What mux run does, one after the other. */
+enum phase {
+    PHASE_RUNS,      /* the run goes on */
+    PHASE_DISMISSES, /* the agent ends */
+    PHASE_LEAVES,    /* the node does */
+};
+
+struct program {
+    struct run_options options;
+    enum phase phase;
+    struct crew crew;
+    struct loop_client works;
+    uint64_t works_at_ns;
+    struct runner *runner;
+    struct selection *selection;
+    struct grouping grouping; /* --dist, --group-regex */
+    bool groups;
+    struct plan_config plan;
+    struct ids chosen, failing; /* --load-list, --failing */
+    struct recorder *recorder;  /* NULL: nothing is kept */
+    bool store_has_failed;
+    struct run *run;
+    struct run_view *view; /* NULL: --list */
+    char uuid[STORE_UUID_BYTES], name[NAME_DIGITS + 1], control[CREW_PATH_BYTES + 8];
+    unsigned past_runs;
+};
+
+static void set_phase(struct program *program, enum phase phase) {
+    assert(phase > program->phase);
+    program->phase = phase;
+}
+
+static uint64_t now_of(const struct program *program) {
+    return loop_now_ns(&program->crew.station.loop);
+}
+
+static void say(void *user, const char *line) {
+    struct program *program = user;
+    if (program->view)
+        run_view_say(program->view, line);
+    else
+        text_complain("mux run: %s", line);
+}
+
+/*
+ * ---- what the crew tells ----
+ */
+
+static void complain_of_store(struct program *program) {
+    char line[256];
+    if (program->store_has_failed)
+        return;
+    program->store_has_failed = true;
+    snprintf(line, sizeof line,
+             "the store: %s: from here on nothing is kept, the tests go on; make room, then run "
+             "again",
+             strerror(errno));
+    say(program, line);
+}
+
+static bool take(void *user, const char *segment, const struct mux_packet *packet) {
+    struct program *program = user;
+    if (program->recorder && !recorder_put(program->recorder, segment, packet))
+        complain_of_store(program);
+    if (program->run)
+        run_take(program->run, segment, packet, now_of(program));
+    return true;
+}
+
+static void show_link(void *user, const char *segment, const char *peer, bool came) {
+    struct program *program = user;
+    (void)peer;
+    if (!came && program->run)
+        run_lose(program->run, segment, mux_span(NULL, 0), now_of(program));
+}
+
+static void say_word(void *user, const char *line) {
+    char text[1024];
+    snprintf(text, sizeof text, "  %s", line);
+    say(user, text);
+}
+
+static void agent_ended(void *user, const char *why, struct mux_span words) {
+    struct program *program = user;
+    if (program->phase == PHASE_RUNS && program->run) {
+        run_fail(program->run, why);
+        text_show_tail(words, 20, say_word, program);
+    }
+    if (program->phase != PHASE_LEAVES)
+        set_phase(program, PHASE_LEAVES);
+    crew_leave(&program->crew);
+}
+
+/*
+ * ---- what the run tells ----
+ */
+
+static void recall(void *user, const struct ids *ids, struct run_past *past) {
+    struct program *program = user;
+    program->past_runs = run_past_recall(&program->options, ids, past);
+}
+
+static void planned(void *user) {
+    struct program *program = user;
+    if (program->view)
+        run_view_planned(program->view, program->past_runs, now_of(program));
+}
+
+static void ended(void *user, const struct run_ended *ended) {
+    struct program *program = user;
+    if (program->view)
+        run_view_ended(program->view, ended);
+}
+
+static void over(void *user) {
+    struct program *program = user;
+    char why[RUN_WHY_BYTES];
+    enum run_outcome outcome = run_outcome(program->run, why);
+    bool at_once = outcome == RUN_INFRASTRUCTURE || outcome == RUN_INTERRUPTED;
+    if (program->phase != PHASE_RUNS)
+        return;
+    set_phase(program, PHASE_DISMISSES);
+    crew_dismiss(&program->crew, at_once);
+}
+
+static const struct run_events events = {
+    .recall = recall, .planned = planned, .ended = ended, .say = say, .over = over};
+
+/*
+ * ---- the loop ----
+ */
+
+static uint64_t works_deadline_ns(const struct loop_client *client) {
+    return LOOP_OWNER(client, struct program, works)->works_at_ns;
+}
+
+static void work(struct loop_client *client, uint64_t now_ns) {
+    struct program *program = LOOP_OWNER(client, struct program, works);
+    uint64_t view_ns = UINT64_MAX;
+    uint64_t run_ns = run_work(program->run, now_ns);
+    if (program->recorder && !recorder_flush(program->recorder))
+        complain_of_store(program);
+    if (program->view)
+        view_ns = run_view_tick(program->view, now_ns);
+    program->works_at_ns = run_ns < view_ns ? run_ns : view_ns;
+}
+
+/* Once: running tests end; twice, or when nothing is left to wait for: at once. */
+static void on_signal(void *user, int number, uint64_t now_ns) {
+    struct program *program = user;
+    (void)number;
+    if (!program->run || program->phase != PHASE_RUNS) {
+        crew_dismiss(&program->crew, true);
+        return;
+    }
+    if (!run_is_interrupted(program->run))
+        say(program, "interrupted: no new tests; those that run have their grace (again: at once)");
+    run_interrupt(program->run, now_ns);
+}
+
+/*
+ * ---- what is to run ----
+ */
+
+/* A word of --dist is a way to plan, a way to group, or both. */
+static bool choose_dist(struct program *program) {
+    static const struct {
+        const char *word;
+        enum plan_dist dist;
+        enum grouping_by by;
+    } ways[] = {
+        {"load", PLAN_LOAD, GROUPING_NONE},   {"each", PLAN_EACH, GROUPING_NONE},
+        {"hash", PLAN_HASH, GROUPING_NONE},   {"worksteal", PLAN_STEAL, GROUPING_NONE},
+        {"scope", PLAN_LOAD, GROUPING_SCOPE}, {"loadscope", PLAN_LOAD, GROUPING_SCOPE},
+        {"file", PLAN_LOAD, GROUPING_FILE},   {"loadfile", PLAN_LOAD, GROUPING_FILE},
+        {"class", PLAN_LOAD, GROUPING_CLASS},
+    };
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
+        if (strcmp(program->options.dist, ways[i].word) == 0) {
+            program->plan.dist = ways[i].dist;
+            program->grouping.by = ways[i].by;
+            program->groups = ways[i].by != GROUPING_NONE;
+            return true;
+        }
+    text_complain("mux run: --dist %s: expected load, worksteal, scope, file, class, each or hash",
+                  program->options.dist);
+    return false;
+}
+
+static bool choose_groups(struct program *program) {
+    char why[PATTERN_WHY_BYTES];
+    const char *regex = program->options.group_regex;
+    if (!choose_dist(program))
+        return false;
+    if (!regex)
+        return true;
+    program->groups = true;
+    if (grouping_by_regex(&program->grouping, regex, why))
+        return true;
+    text_complain("mux run: --group-regex %s: %s", regex, why);
+    return false;
+}
+
+static bool add_patterns(struct program *program) {
+    char why[SELECTION_WHY_BYTES];
+    const struct run_options *options = &program->options;
+    for (unsigned i = 0; i < options->include.count; i++)
+        if (!selection_include(program->selection, options->include.texts[i], why)) {
+            text_complain("mux run: --include %s", why);
+            return false;
+        }
+    for (unsigned i = 0; i < options->exclude.count; i++)
+        if (!selection_exclude(program->selection, options->exclude.texts[i], why)) {
+            text_complain("mux run: --exclude %s", why);
+            return false;
+        }
+    if (options->nodes < 2 || selection_divide(program->selection, options->nodes,
+                                               options->node_number, options->hash_by_class, why))
+        return true;
+    text_complain("mux run: --nodes: %s", why);
+    return false;
+}
+
+static bool add_lists(struct program *program) {
+    const struct run_options *options = &program->options;
+    uint64_t key;
+    random_fill(&key, sizeof key);
+    ids_open(&program->chosen, key);
+    ids_open(&program->failing, key);
+    if (options->load_list) {
+        if (!run_past_load_list(options->load_list, &program->chosen))
+            return false;
+        selection_among(program->selection, &program->chosen);
+    }
+    if (options->only_failing) {
+        if (!run_past_failing(options, &program->failing))
+            return false;
+        selection_among(program->selection, &program->failing);
+    }
+    return true;
+}
+
+static bool choose_runner(struct program *program) {
+    char folder[PATH_MAX], why[RUNNER_WHY_BYTES] = "the path to the runners is too long";
+    const struct runner_request request = {
+        .command = (const char *const *)program->options.command,
+        .name = program->options.runner,
+        .directory = ".",
+        .folder = folder,
+    };
+    if (runner_folder(folder, sizeof folder))
+        program->runner = runner_choose(&request, why);
+    if (!program->runner)
+        text_complain("mux run: %s", why);
+    return program->runner != NULL;
+}
+
+static void configure_plan(struct program *program) {
+    const struct run_options *options = &program->options;
+    program->plan.slots = options->slots;
+    program->plan.repeat = options->repeats;
+    program->plan.retry = options->retries;
+    program->plan.maxfail = options->max_fail;
+    program->plan.until_failure = options->until_failure;
+    program->plan.random = options->is_random;
+    program->plan.seed = options->seed;
+    if (options->is_random && !options->random_given)
+        random_fill(&program->plan.seed, sizeof program->plan.seed);
+}
+
+static bool choose(struct program *program) {
+    program->selection = selection_open();
+    configure_plan(program);
+    return choose_runner(program) && choose_groups(program) && program->selection &&
+           add_patterns(program) && add_lists(program);
+}
+
+/*
+ * ---- the start ----
+ */
+
+static void write_source(const struct program *program, char *source) {
+    size_t len = 0;
+    *source = '\0';
+    for (char *const *word = program->options.command; *word && len < SOURCE_BYTES; word++)
+        len += (size_t)snprintf(source + len, SOURCE_BYTES - len, "%s%s", len ? " " : "", *word);
+    if (!*source)
+        snprintf(source, SOURCE_BYTES, "%s", program->runner->name);
+}
+
+/* A run without a store has a name all the same: its jobs do. */
+static void draw_uuid(char uuid[STORE_UUID_BYTES]) {
+    uint64_t bits[2];
+    random_fill(bits, sizeof bits);
+    snprintf(uuid, STORE_UUID_BYTES, "%08x-%04x-4%03x-%04x-%012llx", (unsigned)(bits[0] >> 32),
+             (unsigned)(bits[0] >> 16) & 0xffff, (unsigned)bits[0] & 0xfff,
+             0x8000 | ((unsigned)(bits[1] >> 48) & 0x3fff),
+             (unsigned long long)bits[1] & 0xffffffffffff);
+}
+
+static bool open_recorder(struct program *program) {
+    char folder[STORE_PATH_BYTES], source[SOURCE_BYTES], why[STORE_WHY_BYTES];
+    if (program->options.keeps_nothing || program->options.lists) {
+        draw_uuid(program->uuid);
+        return true;
+    }
+    write_source(program, source);
+    store_place_folder(&program->options.place, folder, sizeof folder);
+    program->recorder = recorder_open(folder, source, why);
+    if (!program->recorder) {
+        text_complain("mux run: the store: %s (--no-store runs without one)", why);
+        return false;
+    }
+    snprintf(program->uuid, sizeof program->uuid, "%s", recorder_run(program->recorder)->uuid);
+    snprintf(program->name, sizeof program->name, "%.*s", NAME_DIGITS, program->uuid);
+    return true;
+}
+
+static bool open_run(struct program *program) {
+    const struct run_options *options = &program->options;
+    const struct run_config config = {
+        .node = program->crew.station.node,
+        .loop = &program->crew.station.loop,
+        .uuid = program->uuid,
+        .hash_key = program->crew.hash_key,
+        .runner = program->runner,
+        .selection = program->selection,
+        .plan = program->plan,
+        .grouping = program->groups ? &program->grouping : NULL,
+        .fresh = options->fresh || options->timeout_ns || options->idle_timeout_ns,
+        .lists_only = options->lists,
+        .timeout_ns = options->timeout_ns,
+        .test_timeout_ns = options->test_timeout_ns,
+        .idle_timeout_ns = options->idle_timeout_ns,
+        .grace_ns = options->grace_ns,
+        .masks = options->masks.texts,
+        .tags = options->tags.texts,
+        .events = &events,
+        .user = program,
+    };
+    program->run = run_open(&config);
+    program->works = (struct loop_client){.deadline_ns = works_deadline_ns, .work = work};
+    if (program->run)
+        loop_join(&program->crew.station.loop, &program->works);
+    return program->run != NULL;
+}
+
+static bool open_view(struct program *program) {
+    static const enum run_view_how hows[] = {[RUN_PROGRESS_AUTO] = RUN_VIEW_AUTO,
+                                             [RUN_PROGRESS_PLAIN] = RUN_VIEW_PLAIN,
+                                             [RUN_PROGRESS_QUIET] = RUN_VIEW_QUIET};
+    if (program->options.lists)
+        return true;
+    snprintf(program->control, sizeof program->control, "unix:%s", program->crew.control_path);
+    const struct run_view_config config = {
+        .how = hows[program->options.progress],
+        .tail_lines = program->options.tail_lines,
+        .name = program->name,
+        .what = program->runner->name,
+        .control = program->control,
+    };
+    program->view = run_view_open(&config, program->run, now_of(program));
+    return program->view != NULL;
+}
+
+static void catch_signals(struct program *program) {
+    static const int enders[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+    for (size_t i = 0; i < sizeof enders / sizeof *enders; i++)
+        signals_catch(&program->crew.station.signals, enders[i], on_signal, program);
+}
+
+static bool start(struct program *program) {
+    const struct crew_config config = {
+        .slots = program->options.slots,
+        .lease_ns = LEASE_NS,
+        .sink = take,
+        .show_link = show_link,
+        .agent_ended = agent_ended,
+        .user = program,
+    };
+    if (!crew_open(&program->crew, &config, "mux run"))
+        return false;
+    catch_signals(program);
+    return crew_start(&program->crew) && open_run(program) && open_view(program);
+}
+
+/*
+ * ---- the end ----
+ */
+
+static void print_list(const struct program *program) {
+    const struct ids *ids = run_ids(program->run);
+    for (uint32_t i = 0; i < run_selected_count(program->run); i++) {
+        struct mux_span id = ids_text(ids, run_selected(program->run, i));
+        fwrite(id.data, 1, id.len, stdout);
+        putchar('\n');
+    }
+}
+
+static int exit_status(const struct program *program, enum run_outcome outcome) {
+    static const int codes[] = {
+        [RUN_PASSED] = EXIT_RUN_PASSED,           [RUN_FAILED] = EXIT_RUN_FAILED,
+        [RUN_INCOMPLETE] = EXIT_RUN_INCOMPLETE,   [RUN_NOTHING] = EXIT_RUN_NOTHING,
+        [RUN_INTERRUPTED] = EXIT_RUN_INTERRUPTED, [RUN_INFRASTRUCTURE] = EXIT_RUN_INFRASTRUCTURE,
+    };
+    if (outcome == RUN_NOTHING && program->options.allows_empty)
+        return EXIT_RUN_PASSED;
+    if (outcome == RUN_PASSED && program->store_has_failed)
+        return EXIT_RUN_INFRASTRUCTURE;
+    return codes[outcome];
+}
+
+static bool finish_store(struct program *program, enum run_outcome outcome) {
+    static const enum store_verdict verdicts[] = {
+        [RUN_PASSED] = STORE_VERDICT_PASSED,
+        [RUN_FAILED] = STORE_VERDICT_FAILED,
+        [RUN_INCOMPLETE] = STORE_VERDICT_INCOMPLETE,
+        [RUN_NOTHING] = STORE_VERDICT_NOTHING,
+        [RUN_INTERRUPTED] = STORE_VERDICT_INTERRUPTED,
+        [RUN_INFRASTRUCTURE] = STORE_VERDICT_INFRASTRUCTURE,
+    };
+    char why[STORE_WHY_BYTES];
+    struct recorder *recorder = program->recorder;
+    program->recorder = NULL;
+    if (!recorder)
+        return true;
+    recorder_verdict(recorder, verdicts[outcome]);
+    if (recorder_finish(recorder, why))
+        return true;
+    text_complain("mux run: the store: %s", why);
+    return false;
+}
+
+static int finish(struct program *program) {
+    char why[RUN_WHY_BYTES];
+    if (run_state(program->run) != RUN_OVER)
+        run_fail(program->run, "mux run was ended");
+    enum run_outcome outcome = run_outcome(program->run, why);
+    int status = exit_status(program, outcome);
+    if (!finish_store(program, outcome) && status == EXIT_RUN_PASSED)
+        status = EXIT_RUN_INFRASTRUCTURE;
+    if (!run_view_finish(program->view, now_of(program)) && errno != EPIPE)
+        text_complain("mux run: stdout: %s", strerror(errno));
+    program->view = NULL;
+    if (program->options.lists && outcome == RUN_PASSED)
+        print_list(program);
+    else if (program->options.lists && *why)
+        text_complain("mux run: %s", why);
+    return status;
+}
+
+static void free_program(struct program *program) {
+    char why[STORE_WHY_BYTES];
+    if (program->recorder)
+        recorder_finish(program->recorder, why);
+    run_close(program->run);
+    crew_close(&program->crew);
+    selection_close(program->selection);
+    grouping_free(&program->grouping);
+    ids_close(&program->chosen);
+    ids_close(&program->failing);
+    runner_free(program->runner);
+}
+
+static int run_suite(struct program *program) {
+    int status = EXIT_RUN_INFRASTRUCTURE;
+    if (open_recorder(program) && start(program)) {
+        station_run(&program->crew.station);
+        status = finish(program);
+    }
+    free_program(program);
+    return status;
+}
+
+static int run(int argc, char **argv) {
+    static struct program program;
+    int status = run_options_parse(&program.options, argc, argv);
+    if (status != OPTION_GO_ON)
+        return status;
+    return choose(&program) ? run_suite(&program) : EXIT_USAGE;
+}
+
+extern const struct subcommand subcommand_run;
+const struct subcommand subcommand_run = {"run", RUN_SUMMARY, run};

@@ -1,0 +1,44 @@
+/* What mux run was asked to do. */
+#ifndef TOOLS_MUX_RUN_OPTIONS_H
+#define TOOLS_MUX_RUN_OPTIONS_H
+
+#include "tools/mux/store_place.h"
+
+#include <stdint.h>
+
+/* Of each option that may be given more than once. */
+#define RUN_PATTERNS_MAX 64
+
+/* A list of values of one option. */
+struct run_texts {
+    const char *texts[RUN_PATTERNS_MAX];
+    unsigned count;
+};
+
+enum run_progress {
+    RUN_PROGRESS_AUTO, /* a picture on a terminal, lines elsewhere */
+    RUN_PROGRESS_PLAIN,
+    RUN_PROGRESS_QUIET, /* only the end */
+};
+
+struct run_options {
+    struct store_place place; /* must be the first */
+    bool keeps_nothing;
+    unsigned slots;
+    const char *runner, *group_regex, *dist, *load_list;
+    struct run_texts include, exclude, masks, tags;
+    bool fresh, lists, only_failing, until_failure, is_random, random_given, allows_empty;
+    uint64_t seed;
+    unsigned max_fail, retries, repeats; /* 0: no limit; none; once */
+    unsigned nodes, node_number;         /* nodes 0: this one alone; numbers begin with 1 */
+    bool hash_by_class;
+    uint64_t timeout_ns, test_timeout_ns, idle_timeout_ns, grace_ns; /* 0: none; of grace 5 s */
+    unsigned tail_lines;
+    enum run_progress progress;
+    char *const *command; /* NULL at the end; may be empty */
+};
+
+/* As option_parse(): OPTION_GO_ON, or the exit code. */
+int run_options_parse(struct run_options *options, int argc, char **argv);
+
+#endif

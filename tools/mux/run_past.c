@@ -1,0 +1,103 @@
+#include "tools/mux/run_past.h"
+
+#include "tools/base/text.h"
+#include "tools/store/past.h"
+#include "tools/store/query.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/*
+ * ---- times and failures ----
+ */
+
+static struct run_past past_of(const struct store_past *stored) {
+    bool is_bad = stored->last == MUX_STATUS_FAIL || stored->last == MUX_STATUS_UXSUCCESS ||
+                  stored->last == MUX_STATUS_INPROGRESS;
+    return (struct run_past){
+        .usual_ns = stored->median_us > 0 ? (uint64_t)stored->median_us * 1000 : 0,
+        .runs = stored->runs,
+        .has_failed = stored->runs && is_bad,
+    };
+}
+
+static unsigned take(struct store *store, const struct ids *ids, struct mux_span *spans,
+                     struct store_past *stored, struct run_past *past) {
+    char why[STORE_WHY_BYTES];
+    unsigned runs = 0;
+    for (uint32_t i = 0; i < ids->count; i++)
+        spans[i] = ids_text(ids, i);
+    if (!store_past_read(store, spans, ids->count, stored, why)) {
+        text_complain("mux run: the store: %s: the order is made without earlier runs", why);
+        return 0;
+    }
+    for (uint32_t i = 0; i < ids->count; i++) {
+        past[i] = past_of(&stored[i]);
+        runs = past[i].runs > runs ? past[i].runs : runs;
+    }
+    return runs;
+}
+
+unsigned run_past_recall(const struct run_options *options, const struct ids *ids,
+                         struct run_past *past) {
+    char folder[STORE_PATH_BYTES], why[STORE_WHY_BYTES];
+    unsigned runs = 0;
+    store_place_folder(&options->place, folder, sizeof folder);
+    struct store *store = store_open(folder, STORE_READ, why);
+    struct mux_span *spans = calloc(ids->count + 1, sizeof *spans);
+    struct store_past *stored = calloc(ids->count + 1, sizeof *stored);
+    if (store && spans && stored)
+        runs = take(store, ids, spans, stored, past);
+    free(spans);
+    free(stored);
+    store_close(store);
+    return runs;
+}
+
+/*
+ * ---- ids from elsewhere ----
+ */
+
+static bool add_failure(void *user, const struct store_result_row *row) {
+    return ids_add(user, mux_span_text(row->test)) != IDS_NONE;
+}
+
+bool run_past_failing(const struct run_options *options, struct ids *ids) {
+    char why[STORE_WHY_BYTES];
+    struct store_run run;
+    struct store *store = store_place_find(&options->place, "mux run", "last", &run);
+    bool is_fine =
+        store && store_results(store, &run, STORE_FAILURES, UINT32_MAX, add_failure, ids, why);
+    if (store && !is_fine)
+        store_place_failed("mux run", why);
+    store_close(store);
+    return is_fine;
+}
+
+static bool read_lines(FILE *file, struct ids *ids) {
+    char *line = NULL;
+    size_t room = 0;
+    ssize_t len;
+    bool is_fine = true;
+    while (is_fine && (len = getline(&line, &room, file)) >= 0) {
+        while (len > 0 && (line[len - 1] == '\n' || line[len - 1] == '\r'))
+            len--;
+        is_fine = len == 0 || ids_add(ids, mux_span((uint8_t *)line, (size_t)len)) != IDS_NONE;
+    }
+    free(line);
+    return is_fine && !ferror(file);
+}
+
+bool run_past_load_list(const char *path, struct ids *ids) {
+    bool is_stdin = strcmp(path, "-") == 0;
+    FILE *file = is_stdin ? fdopen(dup(STDIN_FILENO), "r") : fopen(path, "re");
+    bool is_fine = file && read_lines(file, ids);
+    if (!is_fine)
+        text_complain("mux run: --load-list %s: %s", path, strerror(errno));
+    if (file)
+        fclose(file);
+    return is_fine;
+}

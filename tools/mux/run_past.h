@@ -1,0 +1,19 @@
+/* What mux run takes from earlier runs in the store. Blocks for the disk. */
+#ifndef TOOLS_MUX_RUN_PAST_H
+#define TOOLS_MUX_RUN_PAST_H
+
+#include "tools/farm/run.h"
+#include "tools/mux/run_options.h"
+
+/* Fills `past` for all ids. Returns of how many runs, at most, something is known; 0: nothing. */
+unsigned run_past_recall(const struct run_options *options, const struct ids *ids,
+                         struct run_past *past);
+
+/* --failing: the tests that failed, or never ended, in the last run. False after a sentence on
+ * stderr. */
+bool run_past_failing(const struct run_options *options, struct ids *ids);
+
+/* --load-list: a line each. False after a sentence on stderr. */
+bool run_past_load_list(const char *path, struct ids *ids);
+
+#endif
