@@ -202,6 +202,11 @@ class Store(Case):
         self.load(announced + run_stream(2995) + packet(test_id="t2996", file_name="x", file_bytes=b"1") + announced)
         self.assertEqual(self.lines("show", "--never-ran"), ["t%d" % i for i in range(2995, 3000)])
         self.assertEqual(self.objects("show", "--never-ran")[0], {"test_id": "t2995"})
+        self.load(packet(test_id="listed", test_status="exists", route_code="0") + run_stream(1))
+        self.assertEqual(self.lines("show", "--never-ran"), ["listed"])
+        self.load(packet(test_id="listed", test_status="exists", route_code="0") + run_stream(1) +
+                  packet(test_id="to run", test_status="exists"))
+        self.assertEqual(self.lines("show", "--never-ran"), ["to run"])
         self.wrong(["show", "--never-ran", "--attachment", "x"], "--attachment is for tests", 2)
 
     def test_export(self):

@@ -130,8 +130,18 @@ static void agent_ended(void *user, const char *why, struct mux_span words) {
  * ---- what the run tells ----
  */
 
+/* What is to run, under no route: the list, which its runner announces, may have more. */
+static void announce(struct program *program, const struct ids *ids) {
+    struct mux_packet packet = {.status = MUX_STATUS_EXISTS, .runnable = true};
+    for (uint32_t i = 0; program->recorder && i < run_selected_count(program->run); i++) {
+        packet.test_id = ids_text(ids, run_selected(program->run, i));
+        recorder_put(program->recorder, "", &packet); /* an error is told by the next flush */
+    }
+}
+
 static void recall(void *user, const struct ids *ids, struct run_past *past) {
     struct program *program = user;
+    announce(program, ids);
     program->past_runs = run_past_recall(&program->options, ids, past);
 }
 

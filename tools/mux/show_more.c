@@ -57,6 +57,7 @@ struct ids {
 
 struct never {
     struct ids ids;   /* that ran; then, too, that were printed */
+    bool is_chosen;   /* some were announced under no route */
     bool is_printing; /* the stream is read twice: who ran, then who did not */
     bool is_full;     /* out of memory */
     bool json;
@@ -121,9 +122,13 @@ static bool take_frame(void *user, const struct mux_frame *frame) {
     if (frame->kind != MUX_FRAME_PACKET || !packet->test_id.data)
         return true;
     bool is_announced = packet->status == MUX_STATUS_EXISTS;
-    if (!never->is_printing && !is_announced && packet->status != MUX_STATUS_NONE)
+    bool is_routed = packet->route.data != NULL;
+    if (!never->is_printing && is_announced)
+        never->is_chosen |= !is_routed;
+    else if (!never->is_printing && packet->status != MUX_STATUS_NONE)
         add(never, packet->test_id);
-    else if (never->is_printing && is_announced && add(never, packet->test_id))
+    else if (never->is_printing && is_announced && !(never->is_chosen && is_routed) &&
+             add(never, packet->test_id))
         print_id(never, packet->test_id);
     return !never->is_full;
 }

@@ -11,6 +11,8 @@ bool show_slots(struct store *store, const struct store_run *run, bool json,
 
 /*
  * The ids that the run's stream announces and no result has, each once, in the order of the stream.
+ * Where some are announced under no route code these alone count: who ran it says what was to run,
+ * and the list of a runner may have more.
  * `stream` is the run's file, at its beginning.
  */
 bool show_never_ran(int stream, bool json, char why[STORE_WHY_BYTES]);
