@@ -162,8 +162,10 @@ static void while_it_is_evicted(void **state) {
     (void)state;
     struct mux_room room, others;
     struct mux_link *link = begun_around_others(&room);
-    for (unsigned i = 0; i < 2; i++) { /* one takes the other middle slot, one waits */
-        begun_with(OUTER_BYTES, 9000);
+    for (unsigned i = 0; i < 2; i++) { /* one takes the other middle slot, and has sent more */
+        struct mux_link *other = begun_with(OUTER_BYTES, 9000);
+        for (size_t at = 9000; at < 90000 && mux_link_wants_receive(other); at += 9000)
+            rig_give(other, packet_bytes + at, 9000);
         rig_run(now_ns);
     }
     for (unsigned i = 0; i < 4 && !mux_link_close_reason(link); i++)
