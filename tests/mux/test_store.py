@@ -24,10 +24,10 @@ def run_stream(tests, **statuses):
 RUN = "0b5f6f0e-5a1c-4c9e-8f3e-2f6a1f0c7d21"
 
 
-def mark(run=RUN, route=None, **content):
+def mark(run=RUN, route=None, timestamp=None, **content):
     """What who runs a run says of it."""
     return packet(test_tags={"run-" + run}, file_name="muxd.run", file_bytes=json.dumps(content).encode(), eof=True,
-                  mime_type="application/json", runnable=False, route_code=route)
+                  mime_type="application/json", runnable=False, route_code=route, timestamp=timestamp)
 
 
 def timed(test, seconds, route=None):
@@ -97,13 +97,15 @@ class Store(Case):
 
     def test_says_its_name(self):
         """A run keeps its id, what was run and its verdict, also in an index that is made anew."""
-        stream = mark(source="make check") + run_stream(3) + mark(verdict="incomplete")
+        begun = datetime.datetime(2026, 1, 2, tzinfo=datetime.timezone.utc)
+        stream = (mark(source="make check", timestamp=begun) + run_stream(3) +
+                  mark(verdict="incomplete", timestamp=begun + datetime.timedelta(seconds=75)))
         self.load(stream)
         self.load(run_stream(1))
         for _ in range(2):
             run = self.objects("runs")[1]
             self.assertEqual((run["run"], run["source"], run["verdict"]), (RUN, "make check", "incomplete"))
-            self.assertRegex(self.lines("runs")[2], "^%s .* make check +incomplete +[0-9.]+ m?s$" % RUN[:8])
+            self.assertRegex(self.lines("runs")[2], "^%s .* make check +incomplete +1:15$" % RUN[:8])
             self.wrong(["load", "-"], "the store has it already", stream=stream)
             os.remove(os.path.join(self.store, "index.sqlite"))
             self.fine(self.mux("store", "rebuild"))

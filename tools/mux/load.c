@@ -56,11 +56,18 @@ static int failed_at(const char *what) {
     return EXIT_FAILED;
 }
 
+/* And when it began, if that is said. */
+static void take_name(const struct mux_packet *packet, struct store_run *run) {
+    struct store_mark mark;
+    if (store_mark_uuid(packet, run->uuid) && store_mark_read(packet, &mark))
+        run->begun_us = mark.at_us;
+}
+
 /*
  * Reads the stream's first packet, if it begins with one: who ran the run may have said its name
  * there. -1: errno.
  */
-static ssize_t read_head(int from, uint8_t head[HEAD_BYTES], char uuid[STORE_UUID_BYTES]) {
+static ssize_t read_head(int from, uint8_t head[HEAD_BYTES], struct store_run *run) {
     struct mux_packet packet;
     uint32_t wanted = MUX_PACKET_MIN_BYTES, header_bytes;
     size_t have = 0;
@@ -77,7 +84,7 @@ static ssize_t read_head(int from, uint8_t head[HEAD_BYTES], char uuid[STORE_UUI
     }
     struct mux_span bytes = mux_span(head, wanted);
     if (have >= wanted && mux_packet_verify(bytes) && !mux_packet_parse(bytes, &packet, NULL))
-        store_mark_uuid(&packet, uuid);
+        take_name(&packet, run);
     return (ssize_t)have;
 }
 
@@ -119,7 +126,7 @@ static int load_into(struct store *store, const struct load *load, int from, con
     static uint8_t head[HEAD_BYTES];
     char why[STORE_WHY_BYTES];
     struct store_run run = {0};
-    ssize_t head_len = read_head(from, head, run.uuid);
+    ssize_t head_len = read_head(from, head, &run);
     if (head_len < 0)
         return failed_at(path);
     int to = begin(store, load, path, &run, why);

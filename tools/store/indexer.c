@@ -45,6 +45,7 @@ struct store_indexer {
     bool is_over;
     unsigned rows;                            /* of the batch */
     uint64_t counts[STORE_STATUSES], damages; /* of the batch */
+    int64_t said_end_us;                      /* by a mark; 0: none */
     struct store_mark mark;                   /* of the batch; uuid "": none */
     uint8_t *store_bytes, *read_bytes;
 };
@@ -174,12 +175,15 @@ static void bind_time(sqlite3_stmt *statement, int column, int64_t us) {
         sqlite3_bind_int64(statement, column, us);
 }
 
-/* When it was last written to: that is when it ended, whoever reads it and whenever. */
+/* When it was last written to: that is when it ended, whoever reads it and whenever; if nobody says
+ * it. Not before it began: the file system's clock is behind. */
 static int64_t ended_us(const struct store_indexer *indexer) {
     struct stat about;
     if (!indexer->is_over || fstat(indexer->fd, &about) != 0)
         return OPEN_TEST_NO_TIME;
-    return (int64_t)about.st_mtim.tv_sec * 1000000 + about.st_mtim.tv_nsec / 1000;
+    int64_t us = (int64_t)about.st_mtim.tv_sec * 1000000 + about.st_mtim.tv_nsec / 1000;
+    us = indexer->said_end_us ? indexer->said_end_us : us;
+    return us > indexer->run.begun_us ? us : indexer->run.begun_us;
 }
 
 /* A verdict stays until there is another one, and a source for good. */
@@ -295,6 +299,8 @@ static void take_mark(struct store_indexer *indexer, const struct mux_packet *pa
     if (*mark.source == '\0' && *indexer->mark.uuid)
         store_mark_set_source(&mark, indexer->mark.source);
     indexer->mark = mark;
+    if (store_verdict_word(mark.verdict))
+        indexer->said_end_us = mark.at_us;
 }
 
 /* What a packet says of a test. */

@@ -66,6 +66,8 @@ size_t store_mark_encode(const struct store_mark *mark, uint8_t out[STORE_MARK_B
         .file_name = mux_span_text(FILE_NAME),
         .file_content = mux_span((const uint8_t *)content, content_len),
     };
+    if (mark->at_us > 0)
+        mux_packet_set_time_ns(&packet, mark->at_us * 1000);
     if (!error)
         error = mux_packet_encode(&packet, out, STORE_MARK_BYTES, &len);
     assert(!error);
@@ -115,6 +117,8 @@ bool store_mark_read(const struct mux_packet *packet, struct store_mark *mark) {
         !mux_span_equal(packet->file_name, mux_span_text(FILE_NAME)) ||
         !store_mark_uuid(packet, mark->uuid))
         return false;
+    if (packet->has_timestamp)
+        mark->at_us = mux_packet_time_ns(packet) / 1000;
     json_t *object = json_loadb((const char *)content.data, content.len, 0, NULL);
     const char *source = json_string_value(json_object_get(object, "source"));
     if (source)

@@ -21,7 +21,8 @@
 struct store_mark {
     char uuid[STORE_UUID_BYTES];
     char source[STORE_MARK_SOURCE_BYTES]; /* ""; it does not say what is run */
-    enum store_verdict verdict;           /* STORE_VERDICT_UNSAID: the run goes on */
+    int64_t at_us;              /* since 1970: when it began or ended; 0: it does not say */
+    enum store_verdict verdict; /* STORE_VERDICT_UNSAID: the run goes on */
 };
 
 /* For people: what was run. Cut between characters where it is too long. */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 /* A write takes so much at most, or what came in one step of the loop. */
@@ -45,9 +46,10 @@ static bool write_bytes(struct recorder *recorder, const uint8_t *bytes, size_t 
     return !recorder->error;
 }
 
-static bool write_mark(struct recorder *recorder, const char *source, enum store_verdict verdict) {
+static bool write_mark(struct recorder *recorder, const char *source, enum store_verdict verdict,
+                       int64_t at_us) {
     uint8_t bytes[STORE_MARK_BYTES];
-    struct store_mark mark = {.verdict = verdict};
+    struct store_mark mark = {.verdict = verdict, .at_us = at_us};
     memcpy(mark.uuid, recorder->run.uuid, sizeof mark.uuid);
     store_mark_set_source(&mark, source);
     return write_bytes(recorder, bytes, store_mark_encode(&mark, bytes));
@@ -66,7 +68,8 @@ static bool fill(struct recorder *recorder, const char *folder, const char *sour
     recorder->fd = store_begin(recorder->store, source, &recorder->run, why);
     if (recorder->fd < 0)
         return false;
-    write_mark(recorder, source, STORE_VERDICT_UNSAID); /* an error is told by the first flush */
+    write_mark(recorder, source, STORE_VERDICT_UNSAID,
+               recorder->run.begun_us); /* an error is told by the first flush */
     recorder->follower = follower_start(recorder->store, &recorder->run, why);
     return recorder->follower != NULL;
 }
@@ -114,8 +117,14 @@ bool recorder_flush(struct recorder *recorder) {
     return write_bytes(recorder, recorder->buffer, len);
 }
 
+static int64_t now_us(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
 bool recorder_verdict(struct recorder *recorder, enum store_verdict verdict) {
-    return recorder_flush(recorder) && write_mark(recorder, "", verdict);
+    return recorder_flush(recorder) && write_mark(recorder, "", verdict, now_us());
 }
 
 /* One that is larger than the buffer. */

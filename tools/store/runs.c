@@ -66,19 +66,26 @@ int store_lock_stream(const char *path, int flags, bool *is_owned) {
     return -1;
 }
 
-/* It gets its name when it is locked: no other process takes it for one that nobody owns. */
-static int make_file(const char *path, char why[STORE_WHY_BYTES]) {
-    char early[PATH_MAX + 8];
+/*
+ * It gets its name when it is locked: no other process takes it for one that nobody owns. A file of
+ * this name stays: it is of the same run.
+ */
+static int make_file(const char *path, const struct store_run *run, char why[STORE_WHY_BYTES]) {
+    char early[PATH_MAX + 32];
     bool is_owned;
-    snprintf(early, sizeof early, "%s.new", path);
+    snprintf(early, sizeof early, "%s.%ld.new", path, (long)getpid());
     int fd = store_lock_stream(early, O_WRONLY | O_CREAT | O_EXCL | O_APPEND, &is_owned);
-    if (fd >= 0 && rename(early, path) == 0)
-        return fd;
-    store_say(why, "cannot make the run's file", path, strerror(errno));
-    if (fd >= 0) {
-        close(fd);
+    bool is_named = fd >= 0 && link(early, path) == 0;
+    if (!is_named && errno == EEXIST)
+        store_say(why, "run", run->uuid, "the store has it already");
+    else if (!is_named)
+        store_say(why, "cannot make the run's file", path, strerror(errno));
+    if (fd >= 0)
         unlink(early);
-    }
+    if (is_named)
+        return fd;
+    if (fd >= 0)
+        close(fd);
     return -1;
 }
 
@@ -96,7 +103,7 @@ int store_begin_named(struct store *store, const char *source, struct store_run 
     if (run->begun_us == 0)
         run->begun_us = (int64_t)realtime_us();
     store_stream_path(store, run, path);
-    int fd = make_file(path, why);
+    int fd = make_file(path, run, why);
     if (fd < 0 || store_add_run(store, source, run, why))
         return fd;
     close(fd);
