@@ -99,6 +99,7 @@ struct node_link *node_adopt(struct node *node, const struct node_adoption *adop
     node->conn_count += 1 + (adoption->down_conn != NULL);
     if (link) {
         link->adopted = true;
+        node->has_work = true; /* to receive from it: its owner may work behind the node */
         return link;
     }
     reject(node, adoption->conn);
