@@ -102,6 +102,8 @@ static void take_test(struct run *run, int slot, const struct mux_packet *packet
         begin(run, (unsigned)slot, number, now_ns);
     if (packet->status <= MUX_STATUS_INPROGRESS)
         return;
+    if (slot < 0 && number != IDS_NONE && is_death(packet))
+        return; /* its agent is lost, and with it the slot: that was told */
     struct run_ended ended = {
         .id = packet->test_id,
         .test = is_ours ? number : RUN_STRANGER,

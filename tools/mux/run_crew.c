@@ -202,8 +202,8 @@ static bool spawn_agent(struct crew *crew, int null) {
     snprintf(to, sizeof to, PLACE_NODE_PREFIX "unix:%s", crew->node_path);
     snprintf(slots, sizeof slots, "%u", crew->config.slots);
     snprintf(lease, sizeof lease, "%llums", (unsigned long long)crew->config.lease_ns / 1000000);
-    const char *arguments[] = {program, "agent",   "--to", to,  "--slots",
-                               slots,   "--lease", lease,  NULL};
+    const char *arguments[] = {program, "agent",           "--to", to,  "--slots", slots, "--lease",
+                               lease,   "--drain-timeout", "1",    NULL};
     const struct child_config config = {
         .arguments = arguments,
         .descriptors = {null, null, crew->agent_pipe[1]},

@@ -93,11 +93,17 @@ static void add(struct screen_frame *frame, const char *bytes, size_t len) {
     frame->len += len;
 }
 
-/* How much of a clean text fits the columns; what is not ASCII may be two columns wide. */
+/* Punctuation, lines and blocks, of which pictures are made: U+2000 to U+25ff. */
+static bool is_narrow(const char *character) {
+    const uint8_t *bytes = (const uint8_t *)character;
+    return bytes[0] < 0x80 || (bytes[0] == 0xE2 && bytes[1] < 0x98);
+}
+
+/* How much of a clean text fits the columns; other characters may be two columns wide. */
 static size_t fitting(const char *text, unsigned columns) {
     size_t at = 0;
     while (text[at]) {
-        unsigned wide = (unsigned char)text[at] < 0x80 ? 1 : 2;
+        unsigned wide = is_narrow(text + at) ? 1 : 2;
         if (wide > columns)
             break;
         columns -= wide;
