@@ -56,9 +56,7 @@ static void put_fields(struct json *json, const struct runner *runner) {
     json_put_member_text(json, "name", runner->name);
     json_put_member_text(json, "path", runner->path);
     json_put_member_number(json, "lists", runner->lists);
-    json_put_member_number(json, "output", runner->output);
     json_put_member_number(json, "ids", runner->ids);
-    json_put_member_bool(json, "one_id", runner->one_id);
     json_put_member_number(json, "grouping", runner->grouping.by);
     put_list(json, "arguments", &runner->arguments);
     put_list(json, "filter_tags", &runner->filter_tags);

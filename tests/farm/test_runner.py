@@ -32,8 +32,7 @@ except ImportError as error:
     MISSING = str(error)
 
 # The enums of runner.h and grouping.h.
-LISTS_NOTHING, LISTS_SUBUNIT, LISTS_LINES, LISTS_CTEST, LISTS_ARGUMENTS = range(5)
-OUTPUT_SUBUNIT, OUTPUT_TAP, OUTPUT_CTEST, OUTPUT_EXIT = range(4)
+LISTS_NOTHING, LISTS_SUBUNIT, LISTS_LINES, LISTS_ARGUMENTS = range(4)
 IDS_FILE, IDS_LIST, IDS_STDIN, IDS_WRITTEN, IDS_ALL, IDS_BATCHES = range(6)
 GROUP_NONE, GROUP_REGEX, GROUP_CLASS, GROUP_FILE, GROUP_SCOPE = range(5)
 
@@ -82,7 +81,7 @@ class Recognised(Folder):
             self.assertEqual(said['list'], begin + ['--list', '--', 'discover', '-s', 'a b'])
             self.assertEqual(said['job'], begin + ['--load-list', '$IDFILE', '--', 'discover', '-s', 'a b'])
             self.assertEqual(said['serve'], begin + ['--serve', '--', 'discover', '-s', 'a b'])
-            self.assertEqual((said['lists'], said['output'], said['how']), (LISTS_SUBUNIT, OUTPUT_SUBUNIT, IDS_FILE))
+            self.assertEqual((said['lists'], said['how']), (LISTS_SUBUNIT, IDS_FILE))
 
     def test_words_are_looked_for_from_the_left(self):
         self.assertEqual(self.choose('python3', '-m', 'unittest', '-m', 'pytest')['name'], 'unittest')
@@ -105,20 +104,15 @@ class Recognised(Folder):
     def test_a_program_that_is_not_found(self):
         self.assertEqual(self.choose('./none/pytest')['list'][0], 'python3')
 
-    def test_ctest(self):
-        said = self.choose('/usr/bin/ctest', '-L', 'quick', ids=['a.b', 'x+(y)', 'c|d'])
-        self.assertEqual(said['list'], ['/usr/bin/ctest', '--show-only=json-v1', '-L', 'quick'])
-        self.assertEqual(said['job'][-2:], ['-R', r'^(a\.b|x\+\(y\)|c\|d)$'])
-        self.assertEqual((said['lists'], said['output'], said['how']), (LISTS_CTEST, OUTPUT_CTEST, IDS_WRITTEN))
-
-    def test_arguments_are_tests(self):
-        said = self.choose('t/a.t', 't/b c.t', runner='tap', ids=['t/b c.t'])
-        self.assertEqual((said['arguments'], said['job']), (['t/a.t', 't/b c.t'], ['t/b c.t']))
-        self.assertEqual((said['lists'], said['output'], said['one_id']), (LISTS_ARGUMENTS, OUTPUT_TAP, True))
-        said = self.choose('make test', runner='exec', ids=['make test'])
-        self.assertEqual(said['job'], ['/bin/sh', '-c', 'make test'])
-        self.assertEqual(said['output'], OUTPUT_EXIT)
-        self.assertIn('one test, and not 5', self.choose('x', runner='exec')['job_error'])
+    def test_programs(self):
+        begin = ['python3', adaptor('mux_scripts.py')]
+        said = self.choose('/usr/bin/ctest', '-L', 'quick')
+        self.assertEqual(said['list'], begin + ['--list', '--', 'ctest', '/usr/bin/ctest', '-L', 'quick'])
+        self.assertEqual(said['job'], begin + ['--load-list', '$IDFILE', '--', 'ctest', '/usr/bin/ctest', '-L', 'quick'])
+        for name in 'tap', 'exec':
+            said = self.choose('t/a.t', 't/b c.t', runner=name)
+            self.assertEqual((said['lists'], said['arguments']), (LISTS_ARGUMENTS, ['t/a.t', 't/b c.t']))
+            self.assertEqual(said['serve'], begin + ['--serve', '--', name])
 
     def test_a_command_of_ones_own(self):
         said = self.choose('./tests', '-q', runner='unittest')
@@ -150,25 +144,24 @@ class OwnFiles(Folder):
 
     def test_all_keys(self):
         said = self.own('[runner]\nwords = -x\nlist = $PROGRAM -l "$AFTER" \'a  b\'\nlists = lines\n'
-                        'run = $INTERPRETER --file=$IDFILE $$ $1 "it\'s $RUNNERS/x"\nserve = s $COMMAND\noutput = tap\n'
+                        'run = $INTERPRETER --file=$IDFILE $$ $1 "it\'s $RUNNERS/x"\nserve = s $COMMAND\n'
                         'group_regex = [a-z]+\n', 'p', '-x', 'y', 'z')
         self.assertEqual(said['list'], ['p', '-x', '-l', 'y', 'z', 'a  b'])
         self.assertEqual(said['job'], ['p', '--file=$IDFILE', '$$', '$1', "it's %s/x" % self.folder])
         self.assertEqual(said['serve'], ['s', 'p', '-x', 'y', 'z'])
-        self.assertEqual((said['lists'], said['output'], said['grouping']), (LISTS_LINES, OUTPUT_TAP, GROUP_REGEX))
+        self.assertEqual((said['lists'], said['grouping']), (LISTS_LINES, GROUP_REGEX))
         self.assertEqual(said['groups'], ['pkg', 'pkg', 'pkg', 'plain', 'test'])
         self.assertEqual(said['name'], 'own')
 
     def test_ways_of_ids(self):
-        for run, ids in (('x $IDFILE', IDS_FILE), ('x $IDLIST', IDS_LIST), ('x', IDS_STDIN), ('x $ID', IDS_WRITTEN),
-                         ('x ($IDREGEX)', IDS_WRITTEN)):
+        for run, ids in (('x $IDFILE', IDS_FILE), ('x $IDLIST', IDS_LIST), ('x', IDS_STDIN), ('x ($IDREGEX)', IDS_WRITTEN)):
             said = self.own('[runner]\nlist = y\nrun = ' + run)
-            self.assertEqual((said['ids'], said['one_id']), (ids, run == 'x $ID'))
+            self.assertEqual(said['ids'], ids)
         said = self.own('[runner]\nrun = x\n')
         self.assertEqual((said['lists'], said['ids'], said['all']), (LISTS_NOTHING, IDS_ALL, ['x']))
-        said = self.own('[runner]\nlist=y\nrun = x <$ID> $IDFIL$ID', ids=['$ID $AFTER'])
-        self.assertIn('"$IDFIL" is none of $INTERPRETER', said['error'])
-        self.assertEqual(self.own('[runner]\nlist=y\nrun = x <$ID>', ids=['$ID $AFTER'])['job'], ['x', '<$ID $AFTER>'])
+        said = self.own('[runner]\nlist=y\nrun = x <$IDREGEX>', ids=['x+(y)', '$AFTER'])
+        self.assertEqual(said['job'], ['x', r'<x\+\(y\)|\$AFTER>'])
+        self.assertIn('"$IDFIL" is none of $INTERPRETER', self.own('[runner]\nlist=y\nrun = x $IDFIL')['error'])
 
     def test_groups(self):
         ids = ['a.b.Class.test_x', 'a.b.Class.test_y(p.q)', 'a.b.test_z', 't/f.py::C::test[x::y]', 't/f.py::test', 'one']
@@ -190,19 +183,18 @@ class OwnFiles(Folder):
                 ('[runner]\n', 'has no "run"'),
                 ('[runner]\nrun = x\n[other]\n', 'line 3: the sections are [runner] and [other command], and not [other]'),
                 ('[runner]\nrnu = x', 'line 2: "rnu": the keys are words,'),
-                ('[runner]\nrun = x\n[other command]\noutput = tap', 'has only list, run and serve'),
+                ('[runner]\nrun = x\n[other command]\ngroup = file', 'has only list, run and serve'),
                 ('run = x', 'line 1: options come after a section'),
                 ('[runner]\nrun = x\nrun = y', 'line 3: "run" has a value already, in line 2'),
                 ('[runner]\nrun =', 'there is no command'),
                 ('[runner]\nrun = "x', "a quote (\") has no end"),
                 ('[runner]\nrun = x $FOO', '"$FOO" is none of $INTERPRETER'),
                 ('[runner]\nrun = x$AFTER', 'by itself, and not in "x$AFTER"'),
-                ('[runner]\nrun = x $ID $IDFILE', 'one of $IDFILE, $IDLIST, $ID and $IDREGEX'),
-                ('[runner]\nlist = x $ID\nrun = y', 'only "run" has $IDFILE'),
+                ('[runner]\nrun = x $IDREGEX $IDFILE', 'one of $IDFILE, $IDLIST and $IDREGEX'),
+                ('[runner]\nlist = x $IDREGEX\nrun = y', 'only "run" has $IDFILE'),
                 ('[runner]\nlist = x\nlists = nothing\nrun = y', 'do not agree'),
                 ('[runner]\nlists = lines\nrun = y', 'do not agree'),
-                ('[runner]\nrun = x\noutput = xml', '"output" is subunit, tap, ctest or exit, not "xml"'),
-                ('[runner]\nrun = x\nlists = json', '"lists" is subunit, lines, ctest, arguments or nothing'),
+                ('[runner]\nrun = x\nlists = json', '"lists" is subunit, lines, arguments or nothing'),
                 ('[runner]\nrun = x\ngroup = module', 'it is class, file, scope or none'),
                 ('[runner]\nrun = x\ngroup_regex = (', '"group_regex": at character 2'),
                 ('[runner]\nrun = x\ngroup = file\ngroup_regex = x', 'one of them is enough')):

@@ -1,4 +1,5 @@
 """mux run: a suite from its list to the truth at its end, by real runners."""
+import shutil
 import signal
 import time
 
@@ -112,6 +113,31 @@ class Runs(Case):
                    '    def test_s(self): time.sleep(1000)\n')
         output = self.ended(self.run_mux('--test-timeout', '1'), 1)
         self.assertRegex(output, r'(?m)^run failed: 1 failed, 3 passed in ')
+
+    def test_programs(self):
+        """Commands, writers of TAP and ctest's tests, in one process a slot."""
+        output = self.ended(self.run_mux('--runner', 'exec', command=('exit 0', 'exit 77', 'echo why; exit 1', 'kill $$')), 1)
+        self.assertIn('failed: 2 failed, 1 passed, 1 skipped', output)
+        self.assertRegex(output, r'(?m)^FAIL  echo why; exit 1 .*\n      why\n      exit status 1$')
+        self.assertIn('signal 15', output)
+        for name, text in (('good.t', '1..3\nok 1 - a\nnot ok 2 # TODO x\nok 3 # SKIP y'), ('bad.t', '1..1\nnot ok 1 - b'),
+                           ('short.t', '1..2\nok 1'), ('none.t', '1..0 # SKIP not here')):
+            self.write(name, "#!/bin/sh\ncat <<'E'\n%s\nE\n" % text)
+            os.chmod(os.path.join(self.place, name), 0o755)
+        output = self.ended(self.run_mux('--runner', 'tap', command=('good.t', './bad.t', 'short.t', 'none.t')), 1)
+        self.assertIn('failed: 2 failed, 1 passed, 1 skipped', output)
+        self.assertIn('not ok 1 b', output)
+        self.assertIn('it planned 2 and ran 1', output)
+
+    @unittest.skipUnless(shutil.which('ctest'), 'cmake is not installed')
+    def test_ctest(self):
+        self.write('CTestTestfile.cmake', 'add_test(good "true")\nadd_test(bad "false")\nadd_test(fails "false")\n'
+                   'set_tests_properties(fails PROPERTIES WILL_FAIL "TRUE")\nadd_test(slow "sleep" "1000")\n'
+                   'set_tests_properties(slow PROPERTIES TIMEOUT "0.1")\nadd_test(skips "sh" "-c" "exit 4")\n'
+                   'set_tests_properties(skips PROPERTIES SKIP_RETURN_CODE "4")\n')
+        output = self.ended(self.run_mux(command=('ctest',)), 1)
+        self.assertIn('failed: 2 failed, 2 passed, 1 skipped', output)
+        self.assertIn('it took longer than 0.1 s', output)
 
     def test_history(self):
         """The store says what is new, and --failing runs what failed."""

@@ -114,62 +114,37 @@ static void take_lines(struct run *run) {
     }
 }
 
-/* ctest --show-only=json-v1: a test without a command cannot run, and is one all the same. */
-static bool take_ctest(struct run *run) {
-    size_t i;
-    json_t *test;
-    json_t *tree = json_loadb(run->lines ? run->lines : "", run->lines_len, 0, NULL);
-    const json_t *tests = json_object_get(tree, "tests");
-    bool is_fine = json_is_array(tests);
-    json_array_foreach(tests, i, test) {
-        const char *name = json_string_value(json_object_get(test, "name"));
-        if (name && *name)
-            add_id(run, mux_span_text(name));
-    }
-    json_decref(tree);
-    return is_fine;
-}
-
 static void say_word(void *user, const char *line) {
     run_say(user, "  %s", line);
 }
 
-/* What the lister said itself is what helps. */
-static void refuse(struct run *run, const char *why) {
-    run_say(run, "the tests cannot be listed: %s", why);
-    if (run->words_len)
-        text_show_tail(mux_span((const uint8_t *)run->words, run->words_len), 20, say_word, run);
-    snprintf(run->why, sizeof run->why, "the tests cannot be listed: %s", why);
-    run_set_state(run, RUN_OVER);
-}
-
-static void explain_end(const struct answer *answer, char why[RUN_WHY_BYTES]) {
+static void explain_end(struct run *run, const struct answer *answer) {
+    const char *cannot = "the tests cannot be listed: the list command";
     if (answer->why)
-        snprintf(why, RUN_WHY_BYTES, "the list command: %s", answer->why);
+        snprintf(run->why, sizeof run->why, "%s: %s", cannot, answer->why);
     else if (answer->status >= 0)
-        snprintf(why, RUN_WHY_BYTES, "the list command ended with exit status %d", answer->status);
+        snprintf(run->why, sizeof run->why, "%s ended with exit status %d", cannot, answer->status);
     else
-        snprintf(why, RUN_WHY_BYTES, "the list command was ended by signal %d (SIG%s)",
+        snprintf(run->why, sizeof run->why, "%s was ended by signal %d (SIG%s)", cannot,
                  answer->signal, sigabbrev_np(answer->signal));
 }
 
-/* True: the ids are there. */
-static bool take_list(struct run *run) {
-    if (run->config.runner->lists == RUNNER_LISTS_LINES)
-        take_lines(run);
-    else if (run->config.runner->lists == RUNNER_LISTS_CTEST && !take_ctest(run)) {
-        refuse(run, "the list command's output is not ctest's JSON");
-        return false;
-    }
-    return !run->has_failed;
+/* What the lister said itself is what helps. */
+static void refuse(struct run *run, const struct answer *answer) {
+    explain_end(run, answer);
+    run_say(run, "%s", run->why);
+    if (run->words_len)
+        text_show_tail(mux_span((const uint8_t *)run->words, run->words_len), 20, say_word, run);
+    run_set_state(run, RUN_OVER);
 }
 
 void run_list_ended(struct run *run, const struct answer *answer, uint64_t now_ns) {
-    char why[RUN_WHY_BYTES];
     if (answer->state == ANSWER_REFUSED || answer->status != 0) {
-        explain_end(answer, why);
-        refuse(run, why);
-    } else if (take_list(run)) {
-        run_plan_make(run, now_ns);
+        refuse(run, answer);
+        return;
     }
+    if (run->config.runner->lists == RUNNER_LISTS_LINES)
+        take_lines(run);
+    if (!run->has_failed)
+        run_plan_make(run, now_ns);
 }

@@ -22,16 +22,7 @@ enum runner_lists {
     RUNNER_LISTS_NOTHING,   /* there is no command: the suite runs whole, in one job */
     RUNNER_LISTS_SUBUNIT,   /* subunit v2: ids are those of `exists` events */
     RUNNER_LISTS_LINES,     /* an id a line */
-    RUNNER_LISTS_CTEST,     /* ctest --show-only=json-v1 */
     RUNNER_LISTS_ARGUMENTS, /* there is no command: the words of the user's are the ids */
-};
-
-/* What the output of a job is. */
-enum runner_output {
-    RUNNER_OUTPUT_SUBUNIT, /* v2 */
-    RUNNER_OUTPUT_TAP,     /* of one test, whose name is the id: its assertions are not runnable */
-    RUNNER_OUTPUT_CTEST,   /* what ctest -V prints */
-    RUNNER_OUTPUT_EXIT,    /* anything, of one test: status 0 passed, 77 skipped, else failed */
 };
 
 /* How a command gets the ids of its job. The first three are those of an agent's job. */
@@ -56,9 +47,7 @@ struct runner {
     char *name; /* "pytest", "stestr", "testr" */
     char *path; /* the file that it was read from, for messages */
     enum runner_lists lists;
-    enum runner_output output;
     enum runner_ids ids;      /* of a job with a process of its own */
-    bool one_id;              /* such a job has exactly one id */
     bool can_serve;           /* there is a command that stays alive: RUNNER_IDS_BATCHES */
     struct grouping grouping; /* what the file says of it */
     struct strings arguments; /* RUNNER_LISTS_ARGUMENTS: the ids */

@@ -11,7 +11,7 @@
 #define BLANKS " \t\r\n\v\f"
 
 static const char *const section_keys[] = {
-    "words", "command", "list", "lists", "run", "serve", "output", "group", "group_regex", NULL,
+    "words", "command", "list", "lists", "run", "serve", "group", "group_regex", NULL,
 };
 static const char *const other_section_keys[] = {"list", "run", "serve", NULL};
 
@@ -140,7 +140,7 @@ static bool check_key(const struct reading *reading, const struct ini_entry *ent
         return true;
     return wrong(reading, entry,
                  is_other ? "[" OTHER_SECTION "] has only list, run and serve"
-                          : "the keys are words, command, list, lists, run, serve, output, group "
+                          : "the keys are words, command, list, lists, run, serve, group "
                             "and group_regex");
 }
 
@@ -171,21 +171,12 @@ static bool choose(const struct reading *reading, const char *name, const char *
 }
 
 static bool read_lists(struct reading *reading) {
-    static const char *const words[] = {"nothing", "subunit", "lines", "ctest", "arguments", NULL};
+    static const char *const words[] = {"nothing", "subunit", "lines", "arguments", NULL};
     unsigned number = ini_find(reading->ini, reading->section, "list") ? RUNNER_LISTS_SUBUNIT
                                                                        : RUNNER_LISTS_NOTHING;
-    if (!choose(reading, "lists", words, "subunit, lines, ctest, arguments or nothing", &number))
+    if (!choose(reading, "lists", words, "subunit, lines, arguments or nothing", &number))
         return false;
     reading->runner->lists = (enum runner_lists)number;
-    return true;
-}
-
-static bool read_output(struct reading *reading) {
-    static const char *const words[] = {"subunit", "tap", "ctest", "exit", NULL};
-    unsigned number = RUNNER_OUTPUT_SUBUNIT;
-    if (!choose(reading, "output", words, "subunit, tap, ctest or exit", &number))
-        return false;
-    reading->runner->output = (enum runner_output)number;
     return true;
 }
 
@@ -236,8 +227,8 @@ static bool check_commands(const struct reading *reading) {
 
 static bool read_all(struct reading *reading) {
     struct runner_words *words = &reading->runner->template->words;
-    return check_keys(reading) && read_lists(reading) && read_output(reading) &&
-           read_group(reading) && read_command(reading, "list", false, &words->list) &&
+    return check_keys(reading) && read_lists(reading) && read_group(reading) &&
+           read_command(reading, "list", false, &words->list) &&
            read_command(reading, "serve", false, &words->serve) &&
            read_command(reading, "run", true, &words->run) && check_commands(reading);
 }

@@ -85,8 +85,8 @@ struct runner *runner_from_testr(const char *path, const char *const *arguments,
 struct runner *runner_from_pyproject(const char *path, const char *runners,
                                      char why[RUNNER_WHY_BYTES]);
 
-/* Splits a command of words. Is every variable known, and each id there once? *ids and *one_id say
- * how. */
+/* Splits a command of words. Is every variable known, and each id there once? runner->ids says how.
+ */
 bool runner_words_check(const char *text, bool for_job, struct runner *runner,
                         char why[RUNNER_WHY_BYTES]);
 

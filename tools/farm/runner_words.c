@@ -16,7 +16,6 @@ enum variable_kind {
     VARIABLE_WORDS,    /* for words: it is a word by itself */
     VARIABLE_IDS,      /* for ids as arguments: the same, and stays */
     VARIABLE_ID_FILE,  /* for a path that is not known yet: it stays */
-    VARIABLE_ID,       /* for the one id of a job */
     VARIABLE_ID_REGEX, /* for an expression of the ids */
     VARIABLE_FOLDER,   /* for the folder of the file */
 };
@@ -34,12 +33,11 @@ static const struct variable variables[] = {
     {"COMMAND", VARIABLE_WORDS, offsetof(struct runner_words, command)},
     {"IDLIST", VARIABLE_IDS, 0},
     {"IDFILE", VARIABLE_ID_FILE, 0},
-    {"ID", VARIABLE_ID, 0},
     {"IDREGEX", VARIABLE_ID_REGEX, 0},
     {"RUNNERS", VARIABLE_FOLDER, 0},
 };
 #define VARIABLE_NAMES \
-    "$INTERPRETER, $PROGRAM, $AFTER, $COMMAND, $IDLIST, $IDFILE, $ID, $IDREGEX, $RUNNERS"
+    "$INTERPRETER, $PROGRAM, $AFTER, $COMMAND, $IDLIST, $IDFILE, $IDREGEX, $RUNNERS"
 
 /*
  * The variable at a dollar sign, and its length with that. NULL: it is a dollar sign of its own
@@ -89,7 +87,7 @@ static bool next_word(const char **text, char **word, char why[RUNNER_WHY_BYTES]
 
 /* What was seen of ids in a command. */
 struct uses {
-    bool file, list, id, regex;
+    bool file, list, regex;
 };
 
 static bool check_variable(const char *word, const struct variable *variable, size_t len,
@@ -100,7 +98,6 @@ static bool check_variable(const char *word, const struct variable *variable, si
                             variable->name, word);
     uses->list |= variable->kind == VARIABLE_IDS;
     uses->file |= variable->kind == VARIABLE_ID_FILE;
-    uses->id |= variable->kind == VARIABLE_ID;
     uses->regex |= variable->kind == VARIABLE_ID_REGEX;
     return true;
 }
@@ -137,13 +134,12 @@ bool runner_words_check(const char *text, bool for_job, struct runner *runner,
     struct uses uses = {0};
     if (!check_words(text, &uses, why))
         return false;
-    unsigned ways = (unsigned)uses.file + uses.list + uses.id + uses.regex;
+    unsigned ways = (unsigned)uses.file + uses.list + uses.regex;
     if (!for_job)
         return ways == 0 ||
                runner_wrong(why, "it has no ids: only \"run\" has $IDFILE and its like");
     if (ways > 1)
-        return runner_wrong(why, "it is to have one of $IDFILE, $IDLIST, $ID and $IDREGEX");
-    runner->one_id = uses.id;
+        return runner_wrong(why, "it is to have one of $IDFILE, $IDLIST and $IDREGEX");
     runner->ids = uses.file   ? RUNNER_IDS_FILE
                   : uses.list ? RUNNER_IDS_LIST
                   : ways      ? RUNNER_IDS_WRITTEN
@@ -175,8 +171,6 @@ static void put_escaped(FILE *out, const char *id) {
 static void put_value(FILE *out, const struct making *making, enum variable_kind kind) {
     if (kind == VARIABLE_FOLDER)
         fputs(making->words->runners, out);
-    else if (kind == VARIABLE_ID)
-        fputs(making->ids[0], out);
     else
         for (size_t i = 0; i < making->id_count; i++) {
             fputs(i ? "|" : "", out);
@@ -226,9 +220,6 @@ static bool ids_fit(const struct runner *runner, const char *const *ids, size_t 
     size_t bytes = 0;
     if (!ids || runner->ids != RUNNER_IDS_WRITTEN)
         return true;
-    if (runner->one_id && id_count != 1)
-        return runner_wrong(why, "a job of the runner %s has one test, and not %zu", runner->name,
-                            id_count);
     for (size_t i = 0; i < id_count; i++)
         bytes += 2 * strlen(ids[i]) + 1;
     return bytes <= RUNNER_IDS_WRITTEN_MOST_BYTES ||
