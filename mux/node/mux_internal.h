@@ -520,6 +520,7 @@ enum mux_link_step {
     MUX_LINK_MORE,   /* go on */
     MUX_LINK_IDLE,   /* nothing to do until more comes, or a slot is free */
     MUX_LINK_PINNED, /* nothing to do until the batch is sent that refers to its store */
+    MUX_LINK_LATE,   /* nothing to do until the batch in flight is sent: others go first */
     MUX_LINK_FULL,   /* no link can do anything until there is room upstream */
 };
 

@@ -502,6 +502,17 @@ static bool has_room_for(const struct mux_link *link) {
     return (link->has_bundles && !link->is_mixed) || mux_up_has_room(link->mux);
 }
 
+/*
+ * A packet that is a batch by itself goes into one only when nothing is in flight: what comes
+ * meanwhile, small packets of others, goes first. The kernel's own buffer keeps the upstream busy.
+ * The packet has come whole: until then its link goes on receiving it.
+ */
+static bool is_late(const struct mux_link *link) {
+    const struct mux_framer *framer = &link->framer;
+    return framer->candidate > BATCH_MOST_BYTES && link->mux->flight->gather.len_bytes > 0 &&
+           mux_framer_stored(framer) + framer->fed.len >= framer->candidate;
+}
+
 static enum mux_link_step step(struct mux_link *link) {
     if (link->predecessor)
         return MUX_LINK_IDLE; /* the older connection's bytes come first */
@@ -509,7 +520,9 @@ static enum mux_link_step step(struct mux_link *link) {
         return mux_link_drop_input(link);
     if (!mux_link_has_started(link))
         return mux_link_enter(link);
-    return has_room_for(link) ? take_frame(link) : MUX_LINK_FULL;
+    if (!has_room_for(link))
+        return MUX_LINK_FULL;
+    return is_late(link) ? MUX_LINK_LATE : take_frame(link);
 }
 
 /* Do its bytes begin with a whole hello? */
@@ -591,11 +604,12 @@ static bool serve_all(struct mux *mux) {
         if (link->credit_bytes <= 0)
             link->credit_bytes += QUANTUM_BYTES;
         enum mux_link_step outcome = serve(link);
-        if (outcome != MUX_LINK_FULL) {
+        if (outcome != MUX_LINK_FULL && outcome != MUX_LINK_LATE) {
             end_turn(link, outcome);
             continue;
         }
-        *(link->has_bundles && !mux_relay_has_room(mux) ? &is_relay_full : &is_full) = true;
+        if (outcome == MUX_LINK_FULL)
+            *(link->has_bundles && !mux_relay_has_room(mux) ? &is_relay_full : &is_full) = true;
         mux_list_append(&held, &link->turn_entry);
     }
     bool is_done = mux_list_empty(&held);

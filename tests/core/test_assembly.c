@@ -1,7 +1,9 @@
 /* Assembly slots, one large and two middle: which link gets one, waits, or is evicted. */
 #include "tests/core/rig.h"
 
-/* Content for a large slot and for a middle slot; and more than a link's own store holds. */
+/* Content for a large slot (more than a batch, less) and for a middle slot; and more than a link's
+ * own store holds. */
+#define VERY_LARGE_BYTES 1900000
 #define LARGE_BYTES 1000000
 #define MIDDLE_BYTES 100000
 #define MORE_THAN_A_TAIL_BYTES 5000
@@ -306,6 +308,32 @@ static void the_next_large_packet_waits(void **state) {
     assert_true(mux_link_wants_receive(link));
 }
 
+/* While a batch is in flight small packets go in front of one that is a batch by itself. */
+static void small_packets_pass_a_very_large_one(void **state) {
+    (void)state;
+    struct mux_link *large = rig_connect(), *small = rig_connect();
+    size_t len = rig_packet(10, NULL);
+    rig_give(small, packet_bytes, len);
+    assert_non_null(mux_upstream_take(mux));
+    len = rig_packet(VERY_LARGE_BYTES, NULL);
+    rig_give(large, packet_bytes, len);
+    len = rig_packet(10, NULL);
+    rig_give(small, packet_bytes, len);
+    assert_int_equal(rig_counter(MUX_COUNT_received_packets), 2);
+    assert_true(mux_busy(mux));
+    mux_upstream_sent(mux);
+    mux_run(mux, now_ns);
+    assert_int_equal(rig_counter(MUX_COUNT_received_packets), 3);
+    size_t at = 0;
+    struct mux_packet packet;
+    rig_send_up();
+    assert_true(rig_next_up(&at, &packet));
+    assert_int_equal(packet.file_content.len, 10);
+    assert_true(rig_next_up(&at, &packet));
+    assert_int_equal(packet.file_content.len, VERY_LARGE_BYTES);
+    assert_false(mux_busy(mux));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         RIG_TEST(a_header_takes_no_slot),
@@ -322,6 +350,7 @@ int main(void) {
         RIG_TEST(a_straddling_packet_is_copied_once),
         RIG_TEST(a_packet_in_one_buffer_is_not_copied),
         RIG_TEST(the_next_large_packet_waits),
+        RIG_TEST(small_packets_pass_a_very_large_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
