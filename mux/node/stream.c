@@ -102,29 +102,40 @@ static void close_cut(struct mux_stream *stream) {
     stream_sane(stream);
 }
 
-/* Copies bytes to where this offset is in the ring. */
-static void copy_in(struct mux_stream *stream, uint64_t offset, struct mux_span bytes) {
-    size_t at = (size_t)(offset % stream->ring.len), behind = stream->ring.len - at;
-    size_t first = bytes.len < behind ? bytes.len : behind;
-    memcpy(stream->ring.data + at, bytes.data, first);
-    memcpy(stream->ring.data, bytes.data + first, bytes.len - first);
+/* A place in the ring so many bytes behind this one. No division: it happens for each packet. */
+static size_t behind(const struct mux_stream *stream, size_t at, size_t len) {
+    at += len;
+    return at < stream->ring.len ? at : at - stream->ring.len;
 }
 
-/* Its last bytes, which may lie at both ends of the ring. */
-static void stored_crc(const struct mux_stream *stream, uint64_t end, uint8_t crc[MUX_CRC_BYTES]) {
-    for (unsigned i = 0; i < MUX_CRC_BYTES; i++)
-        crc[i] = stream->ring.data[(end - MUX_CRC_BYTES + i) % stream->ring.len];
+/* Copies bytes to this place; returns the one behind them. */
+static size_t copy_in(struct mux_stream *stream, size_t at, struct mux_span bytes) {
+    size_t left = stream->ring.len - at;
+    size_t first = bytes.len < left ? bytes.len : left;
+    memcpy(stream->ring.data + at, bytes.data, first);
+    memcpy(stream->ring.data, bytes.data + first, bytes.len - first);
+    return behind(stream, at, bytes.len);
+}
+
+/* A packet's last bytes, which may lie at both ends of the ring, in front of this place. */
+static void stored_crc(const struct mux_stream *stream, size_t at, uint8_t crc[MUX_CRC_BYTES]) {
+    if (at >= MUX_CRC_BYTES) {
+        memcpy(crc, stream->ring.data + at - MUX_CRC_BYTES, MUX_CRC_BYTES);
+        return;
+    }
+    memcpy(crc, stream->ring.data + stream->ring.len - (MUX_CRC_BYTES - at), MUX_CRC_BYTES - at);
+    memcpy(crc + (MUX_CRC_BYTES - at), stream->ring.data, at);
 }
 
 struct mux_room mux_stream_room(const struct mux_stream *stream) {
-    size_t at = (size_t)((stream->len_bytes + stream->cut.len_bytes) % stream->ring.len);
-    return (struct mux_room){stream->ring.data + at, stream->ring.len - at};
+    return (struct mux_room){stream->ring.data + stream->add_at, stream->ring.len - stream->add_at};
 }
 
 void mux_stream_filled(struct mux_stream *stream, size_t len_bytes, uint64_t now_ns) {
     uint8_t crc[MUX_CRC_BYTES];
     assert(mux_stream_fits(stream, len_bytes));
-    stored_crc(stream, stream->len_bytes + stream->cut.len_bytes + len_bytes, crc);
+    stream->add_at = behind(stream, stream->add_at, len_bytes);
+    stored_crc(stream, stream->add_at, crc);
     if (stream->cut.len_bytes > 0 && stream->cut.len_bytes + len_bytes > stream->record_most_bytes)
         close_cut(stream);
     if (stream->cut.len_bytes == 0)
@@ -134,10 +145,10 @@ void mux_stream_filled(struct mux_stream *stream, size_t len_bytes, uint64_t now
 }
 
 void mux_stream_add(struct mux_stream *stream, const struct mux_pieces *packet, uint64_t now_ns) {
-    uint64_t offset = stream->len_bytes + stream->cut.len_bytes;
+    size_t at = stream->add_at;
     assert(mux_stream_fits(stream, packet->len_bytes));
-    for (size_t i = 0; i < packet->count; offset += packet->piece[i++].len)
-        copy_in(stream, offset, packet->piece[i]);
+    for (size_t i = 0; i < packet->count; i++)
+        at = copy_in(stream, at, packet->piece[i]);
     mux_stream_filled(stream, packet->len_bytes, now_ns);
 }
 

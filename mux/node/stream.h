@@ -79,6 +79,7 @@ struct mux_stream {
     uint64_t moved_ns; /* when safe moved, or the oldest unsafe byte was sent */
     uint64_t wait_ns;
     struct mux_room ring; /* the byte at an offset is at offset % ring.len */
+    size_t add_at;        /* where the next packet goes in it */
     struct mux_stream_record *records;
     size_t records_max, first, count;
 };
