@@ -13,7 +13,7 @@ from testtools.content import Content, ContentType
 
 from command import *
 
-STREAMS = int(os.environ.get("MUXD_IMPORT_STREAMS", 12))  # random ones
+STREAMS = int(os.environ.get("MUXD_IMPORT_STREAMS", 6))  # random ones
 KEYS = ("test_id", "test_status", "file_name", "mime_type", "file_bytes", "test_tags", "timestamp")
 
 
