@@ -7,12 +7,12 @@
 
 /* The same name in the folder that this program is in. False: that is not known. */
 static bool put_neighbour(const char *program, char path[PROGRAM_PATH_BYTES]) {
-    ssize_t len = readlink("/proc/self/exe", path, PATH_MAX - 1);
+    char own[PATH_MAX];
+    ssize_t len = readlink("/proc/self/exe", own, sizeof own - 1);
     if (len <= 0)
         return false;
-    path[len] = '\0';
-    char *name = strrchr(path, '/') + 1;
-    snprintf(name, PROGRAM_PATH_BYTES - (size_t)(name - path), "%s", program);
+    own[len] = '\0';
+    snprintf(path, PROGRAM_PATH_BYTES, "%.*s/%s", (int)(strrchr(own, '/') - own), own, program);
     return true;
 }
 
