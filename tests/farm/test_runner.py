@@ -105,14 +105,14 @@ class Recognised(Folder):
         self.assertEqual(self.choose('./none/pytest')['list'][0], 'python3')
 
     def test_programs(self):
-        begin = ['python3', adaptor('mux_scripts.py')]
+        begin = ['python3', adaptor('mux_ctest.py')]
         said = self.choose('/usr/bin/ctest', '-L', 'quick')
-        self.assertEqual(said['list'], begin + ['--list', '--', 'ctest', '/usr/bin/ctest', '-L', 'quick'])
-        self.assertEqual(said['job'], begin + ['--load-list', '$IDFILE', '--', 'ctest', '/usr/bin/ctest', '-L', 'quick'])
+        self.assertEqual(said['list'], begin + ['--list', '--', '/usr/bin/ctest', '-L', 'quick'])
+        self.assertEqual(said['job'], begin + ['--load-list', '$IDFILE', '--', '/usr/bin/ctest', '-L', 'quick'])
         for name in 'tap', 'exec':
             said = self.choose('t/a.t', 't/b c.t', runner=name)
             self.assertEqual((said['lists'], said['arguments']), (LISTS_ARGUMENTS, ['t/a.t', 't/b c.t']))
-            self.assertEqual(said['serve'], begin + ['--serve', '--', name])
+            self.assertEqual(said['serve'], ['python3', adaptor('mux_scripts.py'), '--serve', '--', name])
 
     def test_a_command_of_ones_own(self):
         said = self.choose('./tests', '-q', runner='unittest')

@@ -1,12 +1,10 @@
-"""Programs as tests, each in a process of its own: commands of a shell, writers of TAP, the tests of ctest.
+"""Programs as tests, each in a process of its own: commands of a shell, and writers of TAP.
 
     python3 mux_scripts.py --serve|--load-list FILE -- exec              an id is a command for the shell
     python3 mux_scripts.py --serve|--load-list FILE -- tap               an id is a program that writes TAP
-    python3 mux_scripts.py --list|--serve|--load-list FILE -- ctest CTEST ARGS...
 
 mux_runner.py says what these do. What a program prints becomes files `stdout` and `stderr` of its test, at once.
 """
-import json
 import os
 import re
 import selectors
@@ -95,24 +93,22 @@ class ScriptTest(mux_runner.Test):
 class Program:
     """A command and how its end is judged."""
 
-    def __init__(self, command, skip_status=SKIP_STATUS, will_fail=False, timeout_s=None, **start):
+    def __init__(self, command):
         self._command = command
-        self._skip_status, self._will_fail, self._timeout_s = skip_status, will_fail, timeout_s
-        self._start = start
 
     def run(self, test, take):
-        """Returns its exit status as Popen has it, None when it was killed for its time."""
+        """Returns its exit status as Popen has it."""
         process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                   stderr=subprocess.PIPE, process_group=0, **self._start) \
+                                   stderr=subprocess.PIPE, process_group=0) \
             if sys.version_info >= (3, 11) else \
             subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                             stderr=subprocess.PIPE, preexec_fn=os.setpgrp, **self._start)
-        in_time = self._read(process, test, take)
+                             stderr=subprocess.PIPE, preexec_fn=os.setpgrp)
+        self._read(process, test, take)
         self._kill(process)
         status = process.wait()
         process.stdout.close()
         process.stderr.close()
-        return status if in_time else None
+        return status
 
     @staticmethod
     def _kill(process):
@@ -122,8 +118,8 @@ class Program:
             pass
 
     def _read(self, process, test, take):
-        """Passes on what it prints, until it has ended. False: it is over its time."""
-        begun, ended = time.monotonic(), None
+        """Passes on what it prints, until it has ended."""
+        ended = None
         with selectors.DefaultSelector() as selector:
             for name, pipe in ('stdout', process.stdout), ('stderr', process.stderr):
                 os.set_blocking(pipe.fileno(), False)
@@ -141,24 +137,16 @@ class Program:
                 if ended is None and process.poll() is not None:
                     ended = now
                 if ended is not None and now - ended > LINGER_S:
-                    return True
-                if ended is None and self._timeout_s and now - begun > self._timeout_s:
-                    return False
-        try:
-            process.wait(None if not self._timeout_s else max(0, self._timeout_s - (time.monotonic() - begun)))
-        except subprocess.TimeoutExpired:
-            return False
-        return True
+                    return
+        process.wait()
 
     def judge(self, test, status):
-        if status is None:
-            test.verdict('fail', 'it took longer than %g s' % self._timeout_s)
-        elif status == self._skip_status:
+        if status == SKIP_STATUS:
             test.verdict('skip', 'exit status %d' % status)
         elif status < 0:
             test.verdict('fail', 'signal %d (%s)' % (-status, signal.strsignal(-status)))
-        elif (status != 0) != self._will_fail:
-            test.verdict('fail', 'exit status %d%s' % (status, ', where it is to fail' if self._will_fail else ''))
+        elif status:
+            test.verdict('fail', 'exit status %d' % status)
         else:
             test.verdict('success')
 
@@ -199,53 +187,15 @@ def run_tap(runner, name):
         test.verdict('success')
 
 
-class CTest:
-    """The tests of a CMake build, as `ctest --show-only=json-v1` tells them."""
-
-    def __init__(self, runner):
-        command = runner.arguments[1:]
-        done = subprocess.run([*command, '--show-only=json-v1'], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
-        try:
-            tests = json.loads(done.stdout)['tests']
-        except (ValueError, KeyError, TypeError):
-            runner.end(2, '%s --show-only=json-v1 printed no list (status %d)' % (' '.join(command), done.returncode))
-        self.tests = {test['name']: test for test in tests}
-
-    def run(self, runner, name):
-        test = self.tests[name]
-        properties = {one['name']: one['value'] for one in test.get('properties', ())}
-        if properties.get('DISABLED'):
-            ScriptTest(runner, name).verdict('skip', 'it is disabled')
-        elif not test.get('command'):
-            ScriptTest(runner, name).verdict('fail', 'ctest knows no command for it: was it built?')
-        else:
-            run_command(runner, name, self._program(test['command'], properties))
-
-    @staticmethod
-    def _program(command, properties):
-        environment = dict(os.environ)
-        environment.update(one.split('=', 1) for one in properties.get('ENVIRONMENT', ()) if '=' in one)
-        return Program(command, skip_status=properties.get('SKIP_RETURN_CODE'),
-                       will_fail=bool(properties.get('WILL_FAIL')), timeout_s=properties.get('TIMEOUT'),
-                       cwd=properties.get('WORKING_DIRECTORY'), env=environment)
-
-
 def main():
     runner = mux_runner.Runner('mux_scripts')
     kind = runner.arguments[0] if runner.arguments else ''
-    if kind not in ('exec', 'tap', 'ctest') or (runner.mode == 'list' and kind != 'ctest'):
-        runner.end(2, 'expected exec, tap or ctest behind "--", and --list with ctest alone')
-    ctest = CTest(runner) if kind == 'ctest' else None
-    if runner.mode == 'list':
-        for name in ctest.tests:
-            runner.stream.event(name, 'exists')
-        runner.end(0)
-    run = {'exec': run_exec, 'tap': run_tap, 'ctest': ctest and ctest.run}[kind]
+    if kind not in ('exec', 'tap') or runner.mode == 'list':
+        runner.end(2, 'expected exec or tap behind "--", and no --list')
+    run = {'exec': run_exec, 'tap': run_tap}[kind]
     for ids in runner.batches():
         for name in ids:
-            if not ctest or name in ctest.tests:
-                run(runner, name)
-        runner.unknown([name for name in ids if ctest and name not in ctest.tests])
+            run(runner, name)
     runner.end(0)
 
 
