@@ -255,6 +255,22 @@ class Attach(Case):
         self.assertIn(b"muxd has ended this view", terminal.shown)
         self.assertTrue(terminal.is_restored())
 
+    def test_past_end(self):
+        """How a command ended that ran there before ends no view of the one that runs there now."""
+        self.path = os.path.join(self.folder(), "ctl")
+        self.top = self.muxd("--control", "unix:" + self.path)
+        worker, route = self.socket(self.top.addresses[0]), "0"
+        over = packet(file_name="muxd.exit", file_bytes=b'{"v":1,"status":3}')
+        worker.sendall(over + packet(file_name="stdout", file_bytes=b"the next one\n"))
+        self.until(lambda: b"the next one" in self.top.stream(), "the output")
+        terminal = self.attach(route)
+        terminal.until("the next one")
+        worker.sendall(packet(file_name="stdout", file_bytes=b"it goes on\n"))
+        terminal.until("it goes on")
+        worker.sendall(over)
+        terminal.until("detached")
+        self.assertEqual(terminal.wait(), 0)
+
     def nowhere(self, route, words, keys=None):
         """mux attach ends by itself, says why, and fails."""
         terminal = self.attach(route)

@@ -2,10 +2,10 @@
 from test_orders import *
 from test_views import Viewer
 
-FILES = ("muxd.control", "muxd.job", "muxd.want", "muxd.window", "muxd.writer", "muxd.hello", "muxd.path",
+FILES = ("muxd.control", "muxd.job", "muxd.want", "muxd.window", "muxd.writer", "muxd.live", "muxd.hello", "muxd.path",
          "muxd.time", "muxd.node", "muxd.goodbye", "muxd", "stdin")
 
-NODES_FILES = ("muxd.control", "muxd.job", "muxd.want", "muxd.node", "muxd.writer")  # no worker may send them
+NODES_FILES = ("muxd.control", "muxd.job", "muxd.want", "muxd.node", "muxd.writer", "muxd.live")  # no worker may send them
 
 
 class Forged(Tree):

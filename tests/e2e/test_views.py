@@ -143,6 +143,7 @@ class Views(Case):
         attached = self.viewer("attach 6 0")
         attached.until(lambda v: v.text())
         self.assertEqual(attached.text(), "(Pdb) ")
+        attached.until(lambda v: v.text("0", "muxd.live"))  # the past ends here
 
     def test_memory_of_recent_output(self):
         """Output of thousands of routes, many times what is kept: bounded, and the newest is there."""

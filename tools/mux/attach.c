@@ -55,6 +55,7 @@ struct attach {
     uint64_t last_bytes;
     struct viewer viewer;
     bool is_raw;        /* the worker has a terminal, and so every key goes down */
+    bool is_live;       /* what comes is no past: an end is the end of what runs now */
     bool is_over;       /* detached, or the command has ended */
     bool is_nowhere;    /* there is no worker at the route */
     bool input_ended;   /* stdin has */
@@ -238,7 +239,7 @@ static const char *why_nowhere(const struct attach *attach, const struct mux_pac
 
 static void look_at_place(struct attach *attach, const struct mux_packet *packet) {
     const char *why = why_nowhere(attach, packet);
-    if (!why || attach->is_nowhere)
+    if (!why || attach->is_nowhere || !attach->is_live)
         return;
     say(attach, why);
     attach->is_over = attach->is_nowhere = true;
@@ -263,10 +264,12 @@ static void take_packet(void *user, const struct mux_packet *packet) {
         attach->has_told_full = false;
         say(attach, "the writer has gone: what you type goes down now");
         send_window(attach);
+    } else if (mux_span_equal(file, mux_span_text(VIEW_LIVE_FILE))) {
+        attach->is_live = true;
     } else if (mux_span_equal(file, mux_span_text("muxd.exit"))) {
         viewer_exit_words(packet->file_content, words);
         say(attach, words);
-        attach->is_over = true;
+        attach->is_over = attach->is_live;
     } else if (mux_span_equal(file, mux_span_text("muxd"))) {
         show_message(attach, packet);
         look_at_place(attach, packet);
@@ -376,6 +379,7 @@ static int run(int argc, char **argv) {
     }
     attach.viewer.user = &attach;
     attach.route = argv[optind + 1];
+    attach.is_live = !attach.last_bytes;
     bool is_open = viewer_open(&attach.viewer, "mux attach", argv[optind], "attach",
                                attach.last_bytes, attach.route);
     status = is_open ? stay(&attach) : attach.viewer.place.is_usage ? EXIT_USAGE : EXIT_FAILED;

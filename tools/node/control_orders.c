@@ -230,7 +230,9 @@ static void hear_order(struct control *control, const struct mux_packet *packet)
 }
 
 void control_hear(struct control *control, const struct mux_packet *packet) {
-    if (mux_span_equal(packet->file_name, mux_span_text(VIEW_WRITER_FILE)))
+    if (mux_span_equal(packet->file_name, mux_span_text(VIEW_LIVE_FILE)))
+        count_forged(control, packet, "a muxd.live, which only this socket may say, came");
+    else if (mux_span_equal(packet->file_name, mux_span_text(VIEW_WRITER_FILE)))
         count_forged(control, packet, "a muxd.writer, which only this socket may say, came");
     else if (mux_span_equal(packet->file_name, mux_span_text(ORDER_FILE)))
         hear_order(control, packet);

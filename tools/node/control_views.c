@@ -60,15 +60,25 @@ static void tell(struct control_client *client, enum mux_status status, const ch
     wake(client);
 }
 
-/* The client writes from now on. */
-static void tell_writes(struct control_client *client) {
+/* A word that only this socket says, to a client that is attached. */
+static void tell_word(struct control_client *client, const char *file, const char *text) {
     const struct mux_packet packet = {.runnable = true,
                                       .eof = true,
-                                      .file_name = mux_span_text(VIEW_WRITER_FILE),
-                                      .file_content = mux_span_text("the writer has gone\n"),
+                                      .file_name = mux_span_text(file),
+                                      .file_content = mux_span_text(text),
                                       .route = mux_span_text(client->view->route)};
     view_add(client->view, &packet);
     wake(client);
+}
+
+/* The client writes from now on. */
+static void tell_writes(struct control_client *client) {
+    tell_word(client, VIEW_WRITER_FILE, "the writer has gone\n");
+}
+
+/* What the client was sent is the past; the room that VIEW_RECENT_BYTES leaves is enough. */
+static void tell_live(struct control_client *client) {
+    tell_word(client, VIEW_LIVE_FILE, "what comes now is live\n");
 }
 
 static void log_attached(struct control_client *client) {
@@ -201,6 +211,8 @@ void control_begin_view(struct control_client *client) {
         log_attached(client);
     if (client->recent_bytes)
         recent_read(client->control->recent, &reader, client->recent_bytes, VIEW_RECENT_BYTES);
+    if (client->recent_bytes && client->input)
+        tell_live(client);
     control_set_state(client, view_has_more(client->view) ? CLIENT_ANSWERING : CLIENT_WATCHING);
     if (client->request_len)
         control_view_received(client, mux_span(client->request, client->request_len), NULL);
@@ -247,7 +259,8 @@ static bool is_of_nodes(const struct mux_packet *packet) {
     return packet->status == MUX_STATUS_NONE &&
            (mux_span_equal(file, mux_span_text(ORDER_FILE)) ||
             mux_span_equal(file, mux_span_text(MESSAGE_WANT_FILE)) ||
-            mux_span_equal(file, mux_span_text(VIEW_WRITER_FILE)));
+            mux_span_equal(file, mux_span_text(VIEW_WRITER_FILE)) ||
+            mux_span_equal(file, mux_span_text(VIEW_LIVE_FILE)));
 }
 
 /* Output on its way up: it is remembered, and shown to those who look. */

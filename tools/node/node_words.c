@@ -11,8 +11,8 @@
 /* Of a file's name in a log line. */
 #define FILE_SHOWN_BYTES 40
 
-static const char *const files[] = {ORDER_FILE, MESSAGE_JOB_FILE, MESSAGE_WANT_FILE, "muxd.node",
-                                    VIEW_WRITER_FILE};
+static const char *const files[] = {ORDER_FILE,  MESSAGE_JOB_FILE, MESSAGE_WANT_FILE,
+                                    "muxd.node", VIEW_WRITER_FILE, VIEW_LIVE_FILE};
 
 static struct node_link *link_of(struct mux_link *link) {
     return link ? mux_link_user(link) : NULL;

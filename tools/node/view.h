@@ -10,9 +10,13 @@
 
 #include "mux/packet/packet.h"
 
-/* Files of the size of a terminal, both ways, and of who writes to a route (docs/protocol.md). */
+/*
+ * Files of the size of a terminal, both ways; of who writes to a route; and of where the past ends
+ * for a client that attaches and asked for some of it (docs/protocol.md).
+ */
 #define VIEW_WINDOW_FILE "muxd.window"
 #define VIEW_WRITER_FILE "muxd.writer"
+#define VIEW_LIVE_FILE "muxd.live"
 
 /* Is it a file of muxd's own ("muxd.exit" and so on), which is no output of a program? */
 bool view_is_word(struct mux_span file);
