@@ -387,6 +387,8 @@ for i in 1 2 3 4 5; do setsid -f sh -c 'echo $$ >&2; while :; do sleep 0.01; don
         for arguments, words in (((), "which command?"),
                                  (("--on-hang", "NOPE", "--", "true"), "a signal's name"),
                                  (("--on-hang", "", "--", "true"), "a signal's name"),
+                                 (("--on-hang", "NOPE_SIG", "--", "true"), "a signal's name"),
+                                 (("--on-hang", "sigabort", "--", "true"), "a signal's name"),
                                  (("--timeout", "soon", "--", "true"), "expected a time"),
                                  (("--as-test", "", "--", "true"), "the test's id"),
                                  (("--as-test", b"\xff", "--", "true"), "the test's id, in UTF-8"),

@@ -6,12 +6,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 /* What has left its group may still hold its output: for this time it is read. */
 #define LINGER_NS UINT64_C(250000000)
 
-/* Capitals alone are meant as a signal's name. */
+/* Capitals alone are meant as a signal's name, and so is one word that begins with SIG. */
+static bool looks_like_signal(const char *text) {
+    return text[strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-_")] == '\0' ||
+           (strncasecmp(text, "SIG", 3) == 0 && !strpbrk(text, " \t\n/;|&"));
+}
+
 bool hang_parse(const char *text, int *signal, const char **command) {
     const char *name = strncmp(text, "SIG", 3) == 0 ? text + 3 : text;
     *signal = 0;
@@ -24,7 +30,7 @@ bool hang_parse(const char *text, int *signal, const char **command) {
         }
     }
     *command = text;
-    return strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-") < strlen(text);
+    return !looks_like_signal(text);
 }
 
 static void close_output(struct hang *hang) {
