@@ -377,6 +377,11 @@ static int run(int argc, char **argv) {
                       "(mux attach --help)");
         return EXIT_USAGE;
     }
+    if (!*argv[optind + 1]) {
+        text_complain("mux attach: the route is empty: expected one such as 3/0 (mux ctl %s links)",
+                      argv[optind]);
+        return EXIT_USAGE;
+    }
     attach.viewer.user = &attach;
     attach.route = argv[optind + 1];
     attach.is_live = !attach.last_bytes;
