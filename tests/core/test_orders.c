@@ -62,6 +62,30 @@ static void refused_orders(void **state) {
     }
 }
 
+/* An unknown order, or one of an unknown version, is answered by its id, and no other is named. */
+static void unknown_orders(void **state) {
+    static const char *const cases[][2] = {
+        {"{\"v\":1,\"do\":\"dance\",\"id\":\"5f\"}", "\"dance\" is not known here"},
+        {"{\"v\":7,\"do\":\"stop\",\"id\":\"5f\"}", "version 7 is not known here"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct order order;
+        struct order_answer answer, read;
+        struct order_message message;
+        struct mux_packet packet;
+        assert_false(parse(cases[i][0], &order));
+        order_answer_make(&answer, &order, false, why);
+        order_answer_put(&message, &answer, &packet);
+        assert_true(order_answer_parse(packet.file_content, &read, why));
+        assert_int_equal(read.state, ORDER_REFUSED);
+        assert_int_equal(read.verb, ORDER_VERBS);
+        assert_string_equal(read.id, "5f");
+        if (!strstr(read.why, cases[i][1]))
+            fail_msg("%s: %s", cases[i][0], read.why);
+    }
+}
+
 static void answers(void **state) {
     const struct order order = {.verb = ORDER_STOP, .id = "5f"};
     struct order_answer answer, read;
@@ -160,9 +184,13 @@ static void full_table(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(orders),  cmocka_unit_test(refused_orders),
-        cmocka_unit_test(answers), cmocka_unit_test(the_longest_answer),
-        cmocka_unit_test(places),  cmocka_unit_test(full_table),
+        cmocka_unit_test(orders),
+        cmocka_unit_test(refused_orders),
+        cmocka_unit_test(unknown_orders),
+        cmocka_unit_test(answers),
+        cmocka_unit_test(the_longest_answer),
+        cmocka_unit_test(places),
+        cmocka_unit_test(full_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

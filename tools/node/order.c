@@ -1,4 +1,5 @@
 #include "tools/node/order.h"
+#include "tools/base/text.h"
 #include "tools/node/write.h"
 
 #include <stdio.h>
@@ -26,7 +27,7 @@ static unsigned place_of(struct mux_span word, const char *const *words, unsigne
 }
 
 const char *order_verb_name(enum order_verb verb) {
-    return verbs[verb];
+    return verb < ORDER_VERBS ? verbs[verb] : "one that is not known";
 }
 
 bool order_verb_parse(struct mux_span word, enum order_verb *verb) {
@@ -58,7 +59,8 @@ void order_answer_put(struct order_message *message, const struct order_answer *
     write_begin(&json, message->content, sizeof message->content);
     json_put_member_text(&json, "state", states[answer->state]);
     if (answer->state != ORDER_NEWS) {
-        json_put_member_text(&json, "do", verbs[answer->verb]);
+        if (answer->verb < ORDER_VERBS)
+            json_put_member_text(&json, "do", verbs[answer->verb]);
         json_put_member_text(&json, "id", answer->id);
     }
     json_put_member_bool(&json, "draining", answer->draining);
@@ -85,8 +87,15 @@ static struct mux_span text_of(const json_t *tree, const char *key) {
 }
 
 static bool take_verb(const json_t *tree, enum order_verb *verb, char *why) {
-    return order_verb_parse(text_of(tree, "do"), verb) ||
-           read_wrong(why, "\"do\": expected kick, drain, undrain or stop");
+    enum { SHOWN_BYTES = 40 };
+    struct mux_span word = text_of(tree, "do");
+    char shown[SHOWN_BYTES * TEXT_GROWTH + 1];
+    if (order_verb_parse(word, verb))
+        return true;
+    word.len = word.len < SHOWN_BYTES ? word.len : SHOWN_BYTES;
+    text_clean(word, false, shown, sizeof shown);
+    return read_wrong(
+        why, "\"do\": \"%s\" is not known here: expected kick, drain, undrain or stop", shown);
 }
 
 /* May be missing. */
@@ -129,13 +138,23 @@ static bool take_answer(const json_t *tree, struct order_answer *answer, char *w
                  (const char *)reason.data);
     if (!take_id(tree, answer->id, why) || !take_bool(tree, "draining", &answer->draining, why))
         return false;
+    if (answer->state == ORDER_REFUSED && !json_object_get(tree, "do")) {
+        answer->verb = ORDER_VERBS;
+        return true;
+    }
     return answer->state == ORDER_NEWS || take_verb(tree, &answer->verb, why);
 }
 
 bool order_parse(struct mux_span text, struct order *order, char *why) {
     json_t *tree;
     *order = (struct order){0};
-    bool is_fine = read_message(text, &tree, why) && take_order(tree, order, why);
+    char id_why[READ_WHY_BYTES];
+    bool is_read = read_message(text, &tree, why);
+    bool is_fine = is_read && take_order(tree, order, why);
+    if (!is_read)
+        take_id(tree, order->id, id_why);
+    if (!is_fine)
+        order->verb = ORDER_VERBS;
     json_decref(tree);
     return is_fine;
 }

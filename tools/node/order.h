@@ -31,7 +31,7 @@ enum order_verb {
     ORDER_VERBS,
 };
 
-/* "drain"... */
+/* "drain"...; of ORDER_VERBS words that say that it is none. */
 const char *order_verb_name(enum order_verb verb);
 
 /* False: it is none. */
@@ -51,7 +51,10 @@ struct order {
 /* The packet refers to the message; it has no route. */
 void order_put(struct order_message *message, const struct order *order, struct mux_packet *packet);
 
-/* False, and a sentence in `why` (READ_WHY_BYTES). */
+/*
+ * False, and a sentence in `why` (READ_WHY_BYTES): its verb is ORDER_VERBS, and its id is there
+ * where it could be read, so that it can be refused.
+ */
 bool order_parse(struct mux_span text, struct order *order, char *why);
 
 enum order_state {
@@ -63,7 +66,7 @@ enum order_state {
 
 struct order_answer {
     enum order_state state;
-    enum order_verb verb;     /* not of NEWS */
+    enum order_verb verb;     /* not of NEWS; ORDER_VERBS: refused, as it is not known there */
     char id[ORDER_ID_BYTES];  /* the order's; not of NEWS */
     bool draining;            /* the place takes no jobs now */
     char why[READ_WHY_BYTES]; /* a clause for people; "": none */
