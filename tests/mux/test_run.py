@@ -151,6 +151,22 @@ class Runs(Case):
         runs = subprocess.run([MUX, 'runs'], cwd=self.place, capture_output=True, timeout=PATIENCE)
         self.assertEqual(len(runs.stdout.splitlines()), 4, runs.stdout.decode())
 
+    def test_a_debugger_waits(self):
+        """The view says how to reach it, and what is typed there reaches it."""
+        self.write('test_pdb.py', 'import unittest\nclass P(unittest.TestCase):\n'
+                   '    def test_p(self):\n        x = 1\n        import pdb; pdb.set_trace()\n        self.assertEqual(x, 7)\n')
+        self.write('.testr.conf', '[DEFAULT]\ntest_command=%s -m subunit.run discover . $LISTOPT $IDOPTION\n'
+                   'test_id_option=--load-list $IDFILE\ntest_list_option=--list\n' % PYTHON)
+        process = subprocess.Popen([MUX, 'run', '--no-store', '--test-timeout', '%ds' % (PATIENCE // 2)], cwd=self.place,
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.kill)
+        while not (line := process.stdout.readline().decode()).startswith('      mux attach'):
+            self.assertTrue(line, 'it ended')
+        attach = subprocess.run([MUX, *line.split()[1:]], input=b'x = 7\nc\n', capture_output=True, timeout=PATIENCE)
+        output = process.stdout.read().decode()
+        self.assertEqual(process.wait(PATIENCE), 0, (output, attach.stdout, attach.stderr))
+
     def test_interrupted(self):
         """Running tests have their grace; nothing is left."""
         self.write('test_slow.py', 'import time, unittest\nclass S(unittest.TestCase):\n'

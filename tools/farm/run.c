@@ -261,12 +261,17 @@ unsigned run_slots(const struct run *run) {
     return run->slot_count;
 }
 
+void run_slot_route(const struct run *run, unsigned slot, char route[DESK_SLOT_ROUTE_BYTES]) {
+    desk_slot_route(run->desk, slot, route);
+}
+
 void run_slot_status(const struct run *run, unsigned slot, struct run_slot_status *status) {
     const struct run_slot *at = &run->slots[slot];
     *status = (struct run_slot_status){
         .is_busy =
             at->state != RUN_SLOT_IDLE && at->state != RUN_SLOT_READY && at->state != RUN_SLOT_GONE,
         .has_test = at->has_test,
+        .prompt = *at->prompt ? at->prompt : NULL,
         .test = at->test,
         .began_ns = at->began_ns,
     };

@@ -64,6 +64,8 @@ struct run_events {
     void (*planned)(void *user);
     /* A test has ended. */
     void (*ended)(void *user, const struct run_ended *ended);
+    /* A program in this slot waits for a person at a prompt: see run_slot_status(). */
+    void (*waits)(void *user, unsigned slot);
     /* A line for people. */
     void (*say)(void *user, const char *line);
     /* It is over: the owner ends the agents. */
@@ -128,8 +130,9 @@ struct run_totals {
 struct run_slot_status {
     bool is_busy;
     bool has_test;
-    uint32_t test;     /* that runs */
-    uint64_t began_ns; /* it, or the job */
+    const char *prompt; /* that its program waits at; NULL: it does not wait for a person */
+    uint32_t test;      /* that runs */
+    uint64_t began_ns;  /* it, or the job */
 };
 
 enum run_state run_state(const struct run *run);
@@ -143,6 +146,7 @@ uint32_t run_selected(const struct run *run, uint32_t index);
 uint32_t run_selected_count(const struct run *run);
 
 unsigned run_slots(const struct run *run);
+void run_slot_route(const struct run *run, unsigned slot, char route[DESK_SLOT_ROUTE_BYTES]);
 void run_slot_status(const struct run *run, unsigned slot, struct run_slot_status *status);
 
 /* When it is over. `why`: a clause, or "". */

@@ -21,6 +21,9 @@ enum run_slot_state {
     RUN_SLOT_GONE,     /* the agent is lost */
 };
 
+/* Of a prompt, clean, with NUL. */
+#define RUN_PROMPT_BYTES 64
+
 /* Why a test failed with its runner, as far as it is kept. */
 #define RUN_DEATH_BYTES 256
 
@@ -35,7 +38,8 @@ struct run_slot {
     bool has_died;      /* a test of it failed with its runner */
     uint32_t dead_test; /* the last of them: a number of the ids */
     uint64_t dead_took_ns;
-    uint32_t failed; /* tests in all of the agent's job */
+    uint32_t failed;               /* tests in all of the agent's job */
+    char prompt[RUN_PROMPT_BYTES]; /* that its program waits at; "": none */
     size_t death_len;
     uint8_t death[RUN_DEATH_BYTES]; /* what was said of it */
     bool has_test;

@@ -85,6 +85,7 @@ bool run_jobs_send(struct run *run, unsigned slot, const struct run_command *com
     at->job = ++run->last_job;
     at->is_stopped = at->is_limited = at->has_died = false;
     at->failed = 0;
+    *at->prompt = '\0';
     at->batch = 0;
     at->death_len = 0;
     at->dead_took_ns = UINT64_MAX;

@@ -1,6 +1,7 @@
 /* What tests say: verdicts for the plan, texts for people. */
 #include "mux/hash.h"
 #include "mux/packet/report.h"
+#include "tools/base/text.h"
 #include "tools/farm/run_internal.h"
 #include "tools/results/attachment.h"
 
@@ -128,10 +129,33 @@ static void take_exit(struct run_slot *at, const struct mux_packet *packet) {
     json_decref(tree);
 }
 
+/* "(Pdb) " and its like: somebody may attach. Or it goes on. */
+static void take_prompt(struct run *run, unsigned slot, const struct mux_packet *packet) {
+    struct run_slot *at = &run->slots[slot];
+    json_t *tree =
+        json_loadb((const char *)packet->file_content.data, packet->file_content.len, 0, NULL);
+    const char *text = json_string_value(json_object_get(tree, "prompt"));
+    bool waits = text && json_is_true(json_object_get(tree, "waits"));
+    size_t len = waits ? strlen(text) : 0;
+    while (len && text[len - 1] == ' ')
+        len--;
+    text_clean(mux_span((const uint8_t *)text, len), false, at->prompt, sizeof at->prompt);
+    json_decref(tree);
+    if (*at->prompt)
+        run->config.events->waits(run->config.user, slot);
+}
+
+static void take_word(struct run *run, unsigned slot, const struct mux_packet *packet) {
+    if (mux_span_equal(packet->file_name, mux_span_text("muxd.exit")))
+        take_exit(&run->slots[slot], packet);
+    else if (mux_span_equal(packet->file_name, mux_span_text("muxd.prompt")))
+        take_prompt(run, slot, packet);
+}
+
 void run_results_take(struct run *run, int slot, const struct mux_packet *packet, uint64_t now_ns) {
     if (!packet->test_id.data) {
-        if (slot >= 0 && mux_span_equal(packet->file_name, mux_span_text("muxd.exit")))
-            take_exit(&run->slots[slot], packet);
+        if (slot >= 0)
+            take_word(run, (unsigned)slot, packet);
         return;
     }
     if (mux_span_equal(packet->test_id, mux_span_text(MUX_REPORT_PARSER_ID)))

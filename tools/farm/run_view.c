@@ -122,6 +122,20 @@ void run_view_ended(struct run_view *view, const struct run_ended *ended) {
         show_failure(view, ended);
 }
 
+void run_view_waits(struct run_view *view, unsigned slot) {
+    char id[RUN_VIEW_ID_BYTES] = "", route[DESK_SLOT_ROUTE_BYTES];
+    struct run_slot_status status;
+    run_slot_status(view->run, slot, &status);
+    run_slot_route(view->run, slot, route);
+    if (status.has_test)
+        run_view_id_text(ids_text(run_ids(view->run), status.test), RUN_VIEW_ID_BYTES, id,
+                         sizeof id);
+    screen_line(&view->screen, "WAIT  %s%sslot %u  at %s", id, *id ? "  " : "", slot,
+                status.prompt);
+    if (view->config.control)
+        screen_line(&view->screen, "      mux attach %s %s", view->config.control, route);
+}
+
 void run_view_say(struct run_view *view, const char *line) {
     char clean[SCREEN_LINE_BYTES];
     text_clean(mux_span_text(line), false, clean, sizeof clean);
@@ -243,7 +257,9 @@ static void draw_slot(const struct run_view *view, struct screen_frame *frame,
     else
         snprintf(id, sizeof id, "(between tests)");
     int len = snprintf(line, sizeof line, "  %u  %-*s %8s", shown->slot, (int)most, id, age);
-    if (is_slow(view, &shown->status, now_ns)) {
+    if (shown->status.prompt) {
+        snprintf(line + len, sizeof line - (size_t)len, "  at %s", shown->status.prompt);
+    } else if (is_slow(view, &shown->status, now_ns)) {
         run_view_time_text(usual_of(view, &shown->status), usual);
         snprintf(line + len, sizeof line - (size_t)len, "  usually %s", usual);
     }
@@ -262,7 +278,8 @@ static int by_slot(const void *a, const void *b) {
     return x->slot < y->slot ? -1 : x->slot > y->slot;
 }
 
-/* Slow ones first, then those that have run the longest; those that are shown stand in order. */
+/* Who waits for a person first, then slow ones, those that have run the longest; those that are
+ * shown stand in order. */
 static unsigned choose_slots(const struct run_view *view, struct shown *shown, unsigned most,
                              uint64_t now_ns, unsigned *busy) {
     unsigned count = 0;
@@ -274,6 +291,8 @@ static unsigned choose_slots(const struct run_view *view, struct shown *shown, u
             continue;
         next.weight = now_ns - next.status.began_ns;
         if (is_slow(view, &next.status, now_ns))
+            next.weight |= UINT64_C(1) << 62;
+        if (next.status.prompt)
             next.weight |= UINT64_C(1) << 63;
         (*busy)++;
         if (count == RUN_VIEW_SLOTS_MAX) {

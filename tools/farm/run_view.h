@@ -35,6 +35,7 @@ struct run_view *run_view_open(const struct run_view_config *config, const struc
 /* `past_runs`: that the order was made from; 0: there were none. */
 void run_view_planned(struct run_view *view, unsigned past_runs, uint64_t now_ns);
 void run_view_ended(struct run_view *view, const struct run_ended *ended);
+void run_view_waits(struct run_view *view, unsigned slot);
 void run_view_say(struct run_view *view, const char *line);
 
 /* As screen_tick(). */

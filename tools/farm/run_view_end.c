@@ -191,7 +191,8 @@ void run_view_show_end(struct run_view *view, uint64_t now_ns) {
     run_totals(view->run, &end.totals);
     end.outcome = run_outcome(view->run, why);
     text_clean(mux_span_text(why), false, clean, sizeof clean);
-    screen_line(&view->screen, "%s", "");
+    if (view->config.how != RUN_VIEW_QUIET)
+        screen_line(&view->screen, "%s", "");
     show_first(&end, clean, now_ns);
     if (!run_plan(view->run))
         return;

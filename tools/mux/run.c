@@ -157,6 +157,12 @@ static void ended(void *user, const struct run_ended *ended) {
         run_view_ended(program->view, ended);
 }
 
+static void waits(void *user, unsigned slot) {
+    struct program *program = user;
+    if (program->view)
+        run_view_waits(program->view, slot);
+}
+
 static void over(void *user) {
     struct program *program = user;
     char why[RUN_WHY_BYTES];
@@ -169,7 +175,7 @@ static void over(void *user) {
 }
 
 static const struct run_events events = {
-    .recall = recall, .planned = planned, .ended = ended, .say = say, .over = over};
+    .recall = recall, .planned = planned, .ended = ended, .waits = waits, .say = say, .over = over};
 
 /*
  * ---- the loop ----
