@@ -24,6 +24,16 @@ NOT_HERE = (('numprocesses', '-n', None), ('dist', '--dist', 'no'), ('tx', '--tx
             ('xmlpath', '--junitxml', None))
 
 
+class Silent:
+    """Pytest's terminal reporter, for plugins that ask for it: no hook calls it, so it keeps no reports."""
+
+    def __init__(self, reporter):
+        self._reporter = reporter
+
+    def __getattr__(self, name):
+        return getattr(self._reporter, name)
+
+
 class Plugin:
     """The session of one process, as pytest's hooks see it."""
 
@@ -53,7 +63,9 @@ class Plugin:
         self._is_debugged = config.option.usepdb or config.option.trace
         reporter = config.pluginmanager.get_plugin('terminalreporter')
         if reporter and not self._is_debugged:
+            config.pluginmanager.unregister(reporter)
             reporter._tw = create_terminal_writer(config, open(os.devnull, 'w'))
+            config.pluginmanager.register(Silent(reporter), 'terminalreporter')
         # They would keep this process's part as if it were all. Their own options want them.
         for name, options in ('lfplugin', ('lf', 'failedfirst')), ('nfplugin', ('newfirst',)):
             plugin = config.pluginmanager.get_plugin(name)
@@ -121,9 +133,6 @@ class Plugin:
             self._run(item, self._neighbour(item) if is_last else following)
             if session.shouldstop:
                 raise session.Interrupted(session.shouldstop)
-        reporter = self._config.pluginmanager.get_plugin('terminalreporter')
-        if reporter:
-            reporter.stats.clear()  # it would keep every report
 
     def _report_not_collected(self, name):
         status, text = self.not_collected[name]
