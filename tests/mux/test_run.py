@@ -107,6 +107,13 @@ class Runs(Case):
         self.assertRegex(output, r'(?m)^run passed: 1 flaky in ')
         self.assertRegex(output, r'(?m)^flaky  test_flaky.F.test_f  failed, then passed')
 
+    def test_a_fixture_that_fails(self):
+        """It fails the run, though every test passed."""
+        self.write('test_good.py', GOOD + '    @classmethod\n    def tearDownClass(cls): raise ValueError("no end")\n')
+        output = self.ended(self.run_mux(), 1)
+        self.assertRegex(output, r'(?m)^FAIL  tearDownClass \(test_good.G\)')
+        self.assertRegex(output, r'(?m)^run failed: \d failed, 3 passed in ')
+
     def test_a_timeout(self):
         self.write('test_good.py', GOOD)
         self.write('test_slow.py', 'import time, unittest\nclass S(unittest.TestCase):\n'
@@ -137,7 +144,7 @@ class Runs(Case):
                    'set_tests_properties(skips PROPERTIES SKIP_RETURN_CODE "4")\n')
         output = self.ended(self.run_mux(command=('ctest',)), 1)
         self.assertIn('failed: 2 failed, 2 passed, 1 skipped', output)
-        self.assertIn('it took longer than 0.1 s', output)
+        self.assertIn('Timeout', output)
 
     def test_history(self):
         """The store says what is new, and --failing runs what failed."""

@@ -95,6 +95,20 @@ static void end_stranger(struct run *run, const struct run_ended *ended, uint64_
     run->config.events->ended(run->config.user, ended);
 }
 
+/* "id [part]", "id (part)": of a test that says itself how it went. */
+static bool is_part(const struct run *run, struct mux_span id) {
+    for (size_t at = 1; at + 1 < id.len; at++)
+        if (id.data[at] == ' ' && (id.data[at + 1] == '[' || id.data[at + 1] == '(') &&
+            ids_find(&run->ids, mux_span(id.data, at)) != IDS_NONE)
+            return true;
+    return false;
+}
+
+/* What cannot be run by itself counts when it failed: a fixture of a class, of a module. */
+static bool counts(const struct run *run, const struct mux_packet *packet) {
+    return packet->runnable || (is_bad(packet->status) && !is_part(run, packet->test_id));
+}
+
 static void take_test(struct run *run, int slot, const struct mux_packet *packet, uint64_t now_ns) {
     uint32_t number = ids_find(&run->ids, packet->test_id);
     bool is_ours = number != IDS_NONE && run->places[number] != PLAN_NONE && slot >= 0;
@@ -115,7 +129,7 @@ static void take_test(struct run *run, int slot, const struct mux_packet *packet
     };
     if (is_ours)
         end_known(run, &ended, packet, now_ns);
-    else if (packet->runnable)
+    else if (counts(run, packet))
         end_stranger(run, &ended, now_ns);
 }
 
