@@ -114,6 +114,16 @@ class Runs(Case):
         self.assertRegex(output, r'(?m)^FAIL  tearDownClass \(test_good.G\)')
         self.assertRegex(output, r'(?m)^run failed: \d failed, 3 passed in ')
 
+    def test_a_runner_that_runs_nothing(self):
+        """It is said of each test that its runner was given it; or how that ended."""
+        own = '[runner]\nlist = /usr/bin/printf a\\nb\\n\nlists = lines\nrun = %s $IDFILE\n'
+        self.write('own.ini', own % '/bin/true')
+        output = self.ended(self.run_mux('--runner', './own.ini', command=()), 4)
+        self.assertRegex(output, r'(?m)^never  b  its runner was given it and said nothing of it$')
+        self.write('own.ini', own % '/bin/false')
+        output = self.ended(self.run_mux('--runner', './own.ini', command=()), 1)
+        self.assertIn('its runner ended with exit status 1 and said nothing of it', output)
+
     def test_a_timeout(self):
         self.write('test_good.py', GOOD)
         self.write('test_slow.py', 'import time, unittest\nclass S(unittest.TestCase):\n'

@@ -180,8 +180,18 @@ static void begin_list(struct run *run, uint64_t now_ns) {
             run_list_begin(run, i, now_ns);
 }
 
+/* A slot that drains may take jobs again; one that is benched does not. */
+static bool has_usable_slot(const struct run *run) {
+    for (unsigned i = 0; i < run->slot_count; i++)
+        if (run->slots[i].state != RUN_SLOT_GONE && !plan_slot_benched(run->plan, i))
+            return true;
+    return false;
+}
+
 static void look_at_plan(struct run *run, uint64_t now_ns) {
     run_jobs_give(run, now_ns);
+    if (plan_starves(run->plan) && !has_usable_slot(run))
+        plan_stop(run->plan, PLAN_WHY_NO_SLOTS);
     if (plan_state(run->plan) == PLAN_OVER && run->state == RUN_WORKS)
         run_set_state(run, RUN_ENDS);
 }
@@ -312,7 +322,7 @@ static enum run_outcome outcome_of_plan(const struct run_totals *totals, enum pl
     if (why == PLAN_WHY_CRASH_LOOP)
         snprintf(text, RUN_WHY_BYTES, "runner after runner ended and no test did");
     else if (why == PLAN_WHY_NO_SLOTS)
-        snprintf(text, RUN_WHY_BYTES, "there are no slots any more");
+        snprintf(text, RUN_WHY_BYTES, "no slot is left that can run a job");
     if (why == PLAN_WHY_CRASH_LOOP || why == PLAN_WHY_NO_SLOTS)
         return RUN_INFRASTRUCTURE;
     if (ran == 0 && bad == 0)

@@ -272,6 +272,21 @@ static void tell_killer(struct run *run, unsigned slot, const struct plan_blame 
                 id_of(run, blame->test));
 }
 
+/* No test was in progress: how the runner ended is all that is known. */
+static void note_end(struct run_slot *at, const struct answer *answer) {
+    int len;
+    if (at->has_died || answer->state == ANSWER_REFUSED)
+        return;
+    if (answer->status >= 0)
+        len =
+            snprintf((char *)at->death, RUN_DEATH_BYTES,
+                     "its runner ended with exit status %d and said nothing of it", answer->status);
+    else
+        len = snprintf((char *)at->death, RUN_DEATH_BYTES,
+                       "its runner was ended by signal %d and said nothing of it", answer->signal);
+    at->death_len = (size_t)len < RUN_DEATH_BYTES ? (size_t)len : RUN_DEATH_BYTES - 1;
+}
+
 static void tell_end(struct run *run, unsigned slot, const struct answer *answer, enum plan_end how,
                      const struct plan_blame *blame) {
     bool is_bad = how == PLAN_END_DIED || how == PLAN_END_REFUSED;
@@ -304,6 +319,7 @@ static void end_work(struct run *run, unsigned slot, const struct answer *answer
     end_limited(run, slot, now_ns);
     if (!restarts)
         plan_job_ended(run->plan, slot, how, now_ns, &blame);
+    note_end(at, answer);
     tell_end(run, slot, answer, how, &blame);
     at->has_test = false;
     if (!restarts)

@@ -518,6 +518,8 @@ static int run_suite(struct program *program) {
     if (open_recorder(program) && start(program)) {
         station_run(&program->crew.station);
         status = finish(program);
+    } else if (program->recorder) {
+        recorder_verdict(program->recorder, STORE_VERDICT_INFRASTRUCTURE);
     }
     free_program(program);
     return status;
