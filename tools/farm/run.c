@@ -125,7 +125,7 @@ struct run *run_open(const struct run_config *config) {
     if (!run)
         return NULL;
     run->config = *config;
-    run->grace_ends_ns = run->retry_ns = UINT64_MAX;
+    run->grace_ends_ns = UINT64_MAX;
     ids_open(&run->ids, config->hash_key);
     run->desk = desk_open(&(struct desk_config){
         .node = config->node, .run = config->uuid, .events = &events, .user = run});

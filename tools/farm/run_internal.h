@@ -53,7 +53,6 @@ struct run {
     enum run_state state;
     bool is_interrupted, has_failed;
     uint64_t grace_ends_ns; /* UINT64_MAX: not set */
-    uint64_t retry_ns;      /* when the desk is worked on again; UINT64_MAX: nothing waits */
     struct run_slot *slots;
     unsigned slot_count, slot_room;
     uint64_t last_job; /* the name of the last that was sent */

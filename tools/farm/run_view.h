@@ -1,7 +1,6 @@
 /*
  * A run as people see it: lines that stay (failures with their text, what is said), below them on a
- * terminal how far it is and what its slots do, and at its end what came of it. views.md of the
- * project says how it should feel.
+ * terminal how far it is and what its slots do, and at its end what came of it.
  *
  * One thread. Blocks only where screen.h says so.
  */
@@ -31,8 +30,7 @@ struct run_view;
 struct run_view *run_view_open(const struct run_view_config *config, const struct run *run,
                                uint64_t now_ns);
 
-/* What the run tells. */
-/* `past_runs`: that the order was made from; 0: there were none. */
+/* What the run tells. `past_runs`: that the order was made from; 0: there were none. */
 void run_view_planned(struct run_view *view, unsigned past_runs, uint64_t now_ns);
 void run_view_ended(struct run_view *view, const struct run_ended *ended);
 void run_view_waits(struct run_view *view, unsigned slot);

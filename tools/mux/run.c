@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* As the users know them from nextest and stestr; other subcommands have other codes. */
+/* 0 and 1 as other runners have them; the rest differs from other subcommands of mux. */
 enum {
     EXIT_RUN_PASSED = 0,
     EXIT_RUN_FAILED = 1,
