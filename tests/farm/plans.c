@@ -85,10 +85,13 @@ static bool job_is_exclusive(const struct plans *farm, const struct plans_slot *
     return exclusive;
 }
 
-/* Tests of one group are not out in two jobs; a test is not out more often than it is due. */
+static unsigned copies_of(const struct plans *farm) {
+    return farm->config.repeat * (farm->config.dist == PLAN_EACH ? farm->config.slots : 1);
+}
+
+/* A test is not out more often than it is due, and not twice in one job. */
 static void enter_job(struct plans *farm, struct plans_slot *slot) {
-    unsigned copies =
-        farm->config.repeat * (farm->config.dist == PLAN_EACH ? farm->config.slots : 1);
+    unsigned copies = copies_of(farm);
     for (uint32_t i = 0; i < slot->count; i++) {
         assert(slot->tests[i] < farm->count);
         assert(++farm->tests[slot->tests[i]].out <= copies);
@@ -349,6 +352,8 @@ static void check_record(const struct plans *farm, const struct plans_test *test
         assert(!is_success(record->outcome));
     if (test->kind == PLANS_IGNORED)
         assert(!is_success(record->outcome));
+    assert(record->losses < PLAN_MOST_LOSSES + copies_of(farm));
+    assert(record->ignored <= PLAN_MOST_IGNORED * copies_of(farm));
 }
 
 /* What becomes of it if nobody stops the plan, no slot breaks, and it is due once. */
@@ -385,6 +390,8 @@ static void check_end(struct plans *farm) {
     }
     assert(memcmp(outcomes, totals.outcomes, sizeof outcomes) == 0);
     assert(totals.done + totals.missing == totals.runs);
+    assert(farm->config.maxfail == 0 || plan_why(farm->plan) != PLAN_WHY_DONE ||
+           outcomes[PLAN_FAILED] + outcomes[PLAN_KILLER] < farm->config.maxfail);
     assert(plan_left_ns(farm->plan, farm->now_ns) == 0);
 }
 
@@ -510,11 +517,15 @@ uint64_t plans_run(uint64_t seed, FILE *log, struct plan_totals *totals) {
     return farm.digest;
 }
 
-/* Nobody is idle while something waits: when the last job begins, all others had been busy. */
+/*
+ * Nobody is idle while something waits: when the last job begins, all others had been busy. Where
+ * starting a runner costs nothing, that job is one test, whether its duration was known or not.
+ */
 static void check_bound(const struct plans *farm, const struct plans_ideal *ideal) {
     uint64_t work_ns = farm->sum_ns + farm->jobs * ideal->start_ns;
     uint64_t last_ns = farm->longest_ns + 22 * ideal->start_ns;
-    assert(ideal->dist != PLAN_LOAD || !ideal->is_known ||
+    bool is_bounded = ideal->is_known || ideal->start_ns == 0;
+    assert(ideal->dist != PLAN_LOAD || !is_bounded ||
            farm->now_ns <= work_ns / ideal->slots + last_ns);
 }
 

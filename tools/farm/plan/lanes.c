@@ -12,6 +12,7 @@ static void count_in(struct plan *plan, struct plan_lane *lane, const struct pla
     home->unknown += unit->unknown;
     plan->waiting++;
     plan->exclusive += lane->exclusive;
+    plan->orphans += home->owner == PLAN_NONE;
 }
 
 static void count_out(struct plan *plan, struct plan_lane *lane, const struct plan_unit *unit) {
@@ -25,6 +26,7 @@ static void count_out(struct plan *plan, struct plan_lane *lane, const struct pl
     home->unknown -= unit->unknown;
     plan->waiting--;
     plan->exclusive -= lane->exclusive;
+    plan->orphans -= home->owner == PLAN_NONE;
 }
 
 static void set_unit(struct plan_unit *unit, enum plan_unit_state state) {

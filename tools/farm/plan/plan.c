@@ -138,6 +138,7 @@ void plan_sane(const struct plan *plan) {
         tests += totals->outcomes[i];
     assert(tests == plan->subject_count);
     assert(totals->done + totals->missing <= plan->run_count);
+    assert(plan->orphans <= plan->waiting);
     assert(plan->exclusive <= plan->waiting && plan->waiting <= plan->unit_count);
     assert(!plan->alone || plan->busy == 1);
     assert((plan->idle == 0) == (plan->idle_first == PLAN_NONE));

@@ -135,6 +135,7 @@ struct plan {
     uint32_t idle, busy, benched; /* slots */
 
     uint32_t waiting, exclusive; /* units that wait; the exclusive ones among them */
+    uint32_t orphans;            /* units that wait in shares that no slot has */
     bool alone;                  /* an exclusive job is out */
     uint32_t failed;             /* tests, for maxfail */
     uint32_t fruitless;          /* jobs in a row, of all slots */

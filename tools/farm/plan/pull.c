@@ -66,12 +66,13 @@ static struct source source_for(struct plan *plan, uint32_t number) {
     if (dist == PLAN_LOAD)
         return (struct source){best_lane(plan, 0), false};
     bool is_done = slot->home == PLAN_NONE || plan->homes[slot->home].waiting == 0;
-    if (slot->home == PLAN_NONE || (is_done && dist == PLAN_REPLAY))
+    if (plan->orphans > 0 && is_done && (slot->home == PLAN_NONE || dist == PLAN_REPLAY))
         plan_home_adopt(plan, number);
     struct source own = {NULL, false};
     if (slot->home != PLAN_NONE)
         own.lane = best_lane(plan, slot->home);
-    if (own.lane != NULL || dist == PLAN_EACH || dist == PLAN_REPLAY)
+    bool is_all = dist == PLAN_HASH && plan->orphans == 0;
+    if (own.lane != NULL || is_all || dist == PLAN_EACH || dist == PLAN_REPLAY)
         return own;
     return foreign_source(plan);
 }
@@ -101,7 +102,7 @@ static uint32_t next_fitting(const struct plan *plan, struct source source,
     if (number == PLAN_NONE)
         return PLAN_NONE;
     const struct plan_unit *unit = &plan->units[number];
-    bool fits = units < unit->most && plan_unit_ns(plan, number) <= room_ns &&
+    bool fits = units < unit->most && room_ns > 0 && plan_unit_ns(plan, number) <= room_ns &&
                 job->count + unit->count <= PLAN_MOST_JOB_TESTS && !is_in_job(plan, unit);
     return fits ? number : PLAN_NONE;
 }
@@ -125,7 +126,7 @@ static void fill(struct plan *plan, struct source source, struct plan_job *job) 
         room_ns -= ns < room_ns ? ns : room_ns;
         number = next_fitting(plan, source, job, units, room_ns);
     }
-    job->is_fresh = slot->needs_fresh || most == 1;
+    job->is_fresh = slot->needs_fresh || plan->units[slot->units].most == 1;
 }
 
 static void give(struct plan *plan, struct source source, uint64_t now_ns, struct plan_job *job) {

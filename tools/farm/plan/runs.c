@@ -131,7 +131,15 @@ bool plan_run_ignored(struct plan *plan, uint32_t number) {
     return run->ignored < PLAN_MOST_IGNORED;
 }
 
+/* One that failed and will not get its other try failed for good. */
 void plan_run_give_up(struct plan *plan, uint32_t number, enum plan_cause cause) {
+    struct plan_run *run = &plan->runs[number];
+    struct plan_subject *test = &plan->subjects[run->test];
     plan_run_set(plan, number, PLAN_RUN_GIVEN_UP);
-    plan->subjects[plan->runs[number].test].cause = (uint8_t)cause;
+    test->cause = (uint8_t)cause;
+    if (run->tries == 0 || test->is_final)
+        return;
+    test->is_final = true;
+    plan_count_failure(plan);
+    plan_set_outcome(plan, run->test);
 }

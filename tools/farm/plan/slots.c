@@ -52,9 +52,15 @@ void plan_slot_set(struct plan *plan, uint32_t number, enum plan_slot_state stat
     assert((state == PLAN_SLOT_BUSY) == (slot->units != PLAN_NONE));
 }
 
+static void set_owner(struct plan *plan, struct plan_home *home, uint32_t owner) {
+    plan->orphans -= home->owner == PLAN_NONE ? home->waiting : 0;
+    plan->orphans += owner == PLAN_NONE ? home->waiting : 0;
+    home->owner = owner;
+}
+
 static void free_home(struct plan *plan, struct plan_slot *slot) {
     if (slot->home != PLAN_NONE)
-        plan->homes[slot->home].owner = PLAN_NONE;
+        set_owner(plan, &plan->homes[slot->home], PLAN_NONE);
     slot->home = PLAN_NONE;
 }
 
@@ -67,7 +73,7 @@ void plan_home_adopt(struct plan *plan, uint32_t number) {
         free_home(plan, slot);
         slot->home = home;
         slot->needs_fresh = slot->has_worked;
-        plan->homes[home].owner = number;
+        set_owner(plan, &plan->homes[home], number);
         return;
     }
 }
