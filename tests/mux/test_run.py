@@ -6,7 +6,6 @@ import time
 from command import *
 
 PYTHON = '/usr/bin/python3'
-BUILT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(MUX))))
 
 PLAIN = '''
 import unittest

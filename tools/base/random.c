@@ -3,6 +3,7 @@
 #include "transport/call.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -28,4 +29,14 @@ static void fill_from_clock(unsigned char *bytes, size_t len) {
 void random_fill(void *bytes, size_t len) {
     if (!call_random(bytes, len))
         fill_from_clock(bytes, len);
+}
+
+void random_uuid(char out[RANDOM_UUID_BYTES]) {
+    uint8_t bytes[16];
+    random_fill(bytes, sizeof bytes);
+    bytes[6] = (uint8_t)(0x40 | (bytes[6] & 0x0f));
+    bytes[8] = (uint8_t)(0x80 | (bytes[8] & 0x3f));
+    for (unsigned i = 0, at = 0; i < sizeof bytes; i++)
+        at += (unsigned)sprintf(out + at, "%s%02x",
+                                i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", bytes[i]);
 }

@@ -10,4 +10,8 @@
  */
 void random_fill(void *bytes, size_t len);
 
+/* A UUID (RFC 9562, version 4) in small letters, with NUL. */
+#define RANDOM_UUID_BYTES 37
+void random_uuid(char out[RANDOM_UUID_BYTES]);
+
 #endif

@@ -165,3 +165,16 @@ void text_show_tail(struct mux_span bytes, unsigned lines,
         line = newline ? newline + 1 : NULL;
     }
 }
+
+void text_keep_tail(struct mux_room room, size_t *len, struct mux_span bytes) {
+    if (bytes.len >= room.len) {
+        bytes = mux_span(bytes.data + bytes.len - room.len, room.len);
+        *len = 0;
+    }
+    size_t surplus = *len + bytes.len > room.len ? *len + bytes.len - room.len : 0;
+    memmove(room.data, room.data + surplus, *len - surplus);
+    *len -= surplus;
+    if (bytes.len)
+        memcpy(room.data + *len, bytes.data, bytes.len);
+    *len += bytes.len;
+}

@@ -33,6 +33,9 @@ __attribute__((format(printf, 1, 2))) void text_complain(const char *format, ...
 void text_show_tail(struct mux_span bytes, unsigned lines,
                     void (*show)(void *user, const char *line), void *user);
 
+/* Adds bytes to a text of which the last that fit are kept; *len is its length. */
+void text_keep_tail(struct mux_room room, size_t *len, struct mux_span bytes);
+
 /* The last `lines` lines of `bytes`, at most `most` bytes of them. */
 struct mux_span text_tail(struct mux_span bytes, unsigned lines, size_t most);
 

@@ -168,8 +168,7 @@ void run_take(struct run *run, const char *segment, const struct mux_packet *pac
         run_jobs_batch_ended(run, (unsigned)slot, packet, now_ns);
 }
 
-void run_lose(struct run *run, const char *segment, struct mux_span route, uint64_t now_ns) {
-    (void)now_ns;
+void run_lose(struct run *run, const char *segment, struct mux_span route) {
     desk_lose(run->desk, segment, route);
 }
 

@@ -54,6 +54,10 @@ struct run_ended {
 };
 #define RUN_STRANGER UINT32_MAX
 
+static inline bool run_is_bad(enum mux_status status) {
+    return status == MUX_STATUS_FAIL || status == MUX_STATUS_UXSUCCESS;
+}
+
 struct run;
 
 /* What the run tells its owner. Numbers of tests are those of run_ids(). */
@@ -101,7 +105,7 @@ void run_take(struct run *run, const char *segment, const struct mux_packet *pac
               uint64_t now_ns);
 
 /* The link of this segment is gone. */
-void run_lose(struct run *run, const char *segment, struct mux_span route, uint64_t now_ns);
+void run_lose(struct run *run, const char *segment, struct mux_span route);
 
 /* To be called in each step of the loop. Returns when it wants to be called again at the latest. */
 uint64_t run_work(struct run *run, uint64_t now_ns);

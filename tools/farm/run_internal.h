@@ -62,8 +62,8 @@ struct run {
     char *lines; /* of a list that is text */
     size_t lines_len, lines_room;
     size_t words_len;
-    char words[RUN_WORDS_BYTES]; /* what the lister said beside it: the tail */
-    uint32_t *selected;          /* numbers of ids that run here, as the plan numbers them */
+    uint8_t words[RUN_WORDS_BYTES]; /* what the lister said beside it: the tail */
+    uint32_t *selected;             /* numbers of ids that run here, as the plan numbers them */
     uint32_t selected_count;
     uint32_t *places; /* of an id in the plan; PLAN_NONE: it does not run here */
 

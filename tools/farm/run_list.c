@@ -40,22 +40,6 @@ void run_list_begin(struct run *run, unsigned slot, uint64_t now_ns) {
  * ---- its output ----
  */
 
-/* The last of it stays. */
-static void keep_words(struct run *run, struct mux_span bytes) {
-    if (bytes.len >= RUN_WORDS_BYTES) {
-        bytes = mux_span(bytes.data + bytes.len - RUN_WORDS_BYTES, RUN_WORDS_BYTES);
-        run->words_len = 0;
-    }
-    size_t surplus = run->words_len + bytes.len > RUN_WORDS_BYTES
-                         ? run->words_len + bytes.len - RUN_WORDS_BYTES
-                         : 0;
-    memmove(run->words, run->words + surplus, run->words_len - surplus);
-    run->words_len -= surplus;
-    if (bytes.len)
-        memcpy(run->words + run->words_len, bytes.data, bytes.len);
-    run->words_len += bytes.len;
-}
-
 static void keep_lines(struct run *run, struct mux_span bytes) {
     size_t room = run->lines_room ? run->lines_room : (size_t)64 << 10;
     while (room - run->lines_len < bytes.len)
@@ -85,7 +69,8 @@ void run_list_take(struct run *run, const struct mux_packet *packet) {
     if (is_text && !packet->test_id.data && is_output(packet, "stdout"))
         keep_lines(run, packet->file_content);
     else if (!is_output(packet, "muxd.exit"))
-        keep_words(run, packet->file_content);
+        text_keep_tail((struct mux_room){run->words, RUN_WORDS_BYTES}, &run->words_len,
+                       packet->file_content);
 }
 
 /*
@@ -134,7 +119,7 @@ static void refuse(struct run *run, const struct answer *answer) {
     explain_end(run, answer);
     run_say(run, "%s", run->why);
     if (run->words_len)
-        text_show_tail(mux_span((const uint8_t *)run->words, run->words_len), 20, say_word, run);
+        text_show_tail(mux_span(run->words, run->words_len), 20, say_word, run);
     run_set_state(run, RUN_OVER);
 }
 

@@ -25,10 +25,6 @@ static enum plan_verdict verdict_of(enum mux_status status) {
     }
 }
 
-static bool is_bad(enum mux_status status) {
-    return status == MUX_STATUS_FAIL || status == MUX_STATUS_UXSUCCESS;
-}
-
 /* What is said of a test before its end. */
 static void keep_text(struct run *run, int slot, const struct mux_packet *packet) {
     if (packet->file_name.data && attachment_is_text(packet))
@@ -77,7 +73,7 @@ static void end_known(struct run *run, struct run_ended *ended, const struct mux
         note_death(at, ended);
         return;
     }
-    at->failed += is_bad(ended->status);
+    at->failed += run_is_bad(ended->status);
     plan_test_ended(run->plan, (unsigned)ended->slot, run->places[ended->test],
                     verdict_of(ended->status), now_ns);
     run->config.events->ended(run->config.user, ended);
@@ -86,9 +82,9 @@ static void end_known(struct run *run, struct run_ended *ended, const struct mux
 /* A fixture of a class, a module that cannot be imported: a result all the same. */
 static void end_stranger(struct run *run, const struct run_ended *ended, uint64_t now_ns) {
     run->strangers++;
-    run->strangers_failed += is_bad(ended->status);
+    run->strangers_failed += run_is_bad(ended->status);
     if (ended->slot >= 0) {
-        run->slots[ended->slot].failed += is_bad(ended->status);
+        run->slots[ended->slot].failed += run_is_bad(ended->status);
         plan_test_ended(run->plan, (unsigned)ended->slot, run->selected_count,
                         verdict_of(ended->status), now_ns);
     }
@@ -106,7 +102,7 @@ static bool is_part(const struct run *run, struct mux_span id) {
 
 /* What cannot be run by itself counts when it failed: a fixture of a class, of a module. */
 static bool counts(const struct run *run, const struct mux_packet *packet) {
-    return packet->runnable || (is_bad(packet->status) && !is_part(run, packet->test_id));
+    return packet->runnable || (run_is_bad(packet->status) && !is_part(run, packet->test_id));
 }
 
 static void take_test(struct run *run, int slot, const struct mux_packet *packet, uint64_t now_ns) {

@@ -101,10 +101,6 @@ static void show_failure(struct run_view *view, const struct run_ended *ended) {
     show_past(view, ended->test);
 }
 
-static bool is_bad(enum mux_status status) {
-    return status == MUX_STATUS_FAIL || status == MUX_STATUS_UXSUCCESS;
-}
-
 static void note_time(struct run_view *view, const struct run_ended *ended) {
     if (view->took_ns && ended->test != RUN_STRANGER && ended->took_ns != UINT64_MAX)
         view->took_ns[ended->test] = ended->took_ns;
@@ -116,9 +112,9 @@ void run_view_ended(struct run_view *view, const struct run_ended *ended) {
     screen_change(&view->screen);
     note_time(view, ended);
     view->skipped += ended->status == MUX_STATUS_SKIP;
-    view->failed += is_bad(ended->status);
+    view->failed += run_is_bad(ended->status);
     view->passed += ended->status == MUX_STATUS_SUCCESS || ended->status == MUX_STATUS_XFAIL;
-    if (is_bad(ended->status) && view->config.how != RUN_VIEW_QUIET)
+    if (run_is_bad(ended->status) && view->config.how != RUN_VIEW_QUIET)
         show_failure(view, ended);
 }
 

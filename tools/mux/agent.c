@@ -4,11 +4,11 @@
 #include "tools/base/quantity.h"
 #include "tools/base/text.h"
 #include "tools/mux/mux.h"
+#include "tools/mux/slots.h"
 #include "tools/node/dialer.h"
 #include "tools/node/station.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,26 +82,10 @@ static bool set_to(const struct option_row *row, void *target, const char *value
     return parse_to(target, value, why, sizeof why) || wrong(row, value, why);
 }
 
-/* The processors that this process may use. */
-static unsigned processors(void) {
-    cpu_set_t set;
-    int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-    return count < AGENT_SLOTS_MAX ? (unsigned)count : AGENT_SLOTS_MAX;
-}
-
-_Static_assert(AGENT_SLOTS_MAX == 512, "the words below say so");
-
 static bool set_slots(const struct option_row *row, void *target, const char *value) {
-    struct program *program = target;
-    char *end;
-    unsigned long count = strcmp(value, "auto") == 0 ? processors() : strtoul(value, &end, 10);
-    bool is_number = strcmp(value, "auto") == 0 || (*value >= '0' && *value <= '9' && !*end);
-    program->slots = (unsigned)count;
-    return (is_number && count >= 1 && count <= AGENT_SLOTS_MAX) ||
-           wrong(row, value, "expected 1 to 512, or auto");
+    return slots_parse(value, &((struct program *)target)->slots) ||
+           wrong(row, value, SLOTS_EXPECTED);
 }
-
-_Static_assert(AGENT_SLOTS_MAX == 512, "as the message above says");
 
 static bool set_time(const struct option_row *row, const char *value, uint64_t *ns) {
     return (quantity_ns(value, ns) && *ns <= TIME_MOST_NS) ||

@@ -106,7 +106,7 @@ static void show_link(void *user, const char *segment, const char *peer, bool ca
     struct program *program = user;
     (void)peer;
     if (!came && program->run)
-        run_lose(program->run, segment, mux_span(NULL, 0), now_of(program));
+        run_lose(program->run, segment, mux_span(NULL, 0));
 }
 
 static void say_word(void *user, const char *line) {
@@ -339,20 +339,10 @@ static void write_source(const struct program *program, char *source) {
         snprintf(source, SOURCE_BYTES, "%s", program->runner->name);
 }
 
-/* A run without a store has a name all the same: its jobs do. */
-static void draw_uuid(char uuid[STORE_UUID_BYTES]) {
-    uint64_t bits[2];
-    random_fill(bits, sizeof bits);
-    snprintf(uuid, STORE_UUID_BYTES, "%08x-%04x-4%03x-%04x-%012llx", (unsigned)(bits[0] >> 32),
-             (unsigned)(bits[0] >> 16) & 0xffff, (unsigned)bits[0] & 0xfff,
-             0x8000 | ((unsigned)(bits[1] >> 48) & 0x3fff),
-             (unsigned long long)bits[1] & 0xffffffffffff);
-}
-
 static bool open_recorder(struct program *program) {
     char folder[STORE_PATH_BYTES], source[SOURCE_BYTES], why[STORE_WHY_BYTES];
     if (program->options.keeps_nothing || program->options.lists) {
-        draw_uuid(program->uuid);
+        random_uuid(program->uuid); /* its jobs have the run's name all the same */
         return true;
     }
     write_source(program, source);
@@ -397,14 +387,11 @@ static bool open_run(struct program *program) {
 }
 
 static bool open_view(struct program *program) {
-    static const enum run_view_how hows[] = {[RUN_PROGRESS_AUTO] = RUN_VIEW_AUTO,
-                                             [RUN_PROGRESS_PLAIN] = RUN_VIEW_PLAIN,
-                                             [RUN_PROGRESS_QUIET] = RUN_VIEW_QUIET};
     if (program->options.lists)
         return true;
     snprintf(program->control, sizeof program->control, "unix:%s", program->crew.control_path);
     const struct run_view_config config = {
-        .how = hows[program->options.progress],
+        .how = program->options.progress,
         .tail_lines = program->options.tail_lines,
         .name = program->name,
         .what = program->runner->name,

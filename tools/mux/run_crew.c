@@ -3,7 +3,6 @@
 #include "tools/base/text.h"
 #include "tools/mux/mux.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -134,29 +133,20 @@ static bool open_control(struct crew *crew) {
  * ---- the agent ----
  */
 
-/* They are shown if it ends badly: else it says that all is well. */
-static void take_words(struct crew *crew, const uint8_t *bytes, size_t len) {
-    size_t all = crew->words_len + len;
-    size_t surplus = all > CREW_WORDS_BYTES ? all - CREW_WORDS_BYTES : 0;
-    assert(len <= CREW_WORDS_BYTES);
-    memmove(crew->words, crew->words + surplus, crew->words_len - surplus);
-    crew->words_len -= surplus;
-    memcpy(crew->words + crew->words_len, bytes, len);
-    crew->words_len += len;
-}
-
 static void stop_listening_to_agent(struct crew *crew) {
     if (crew->agent_words)
         loop_unwatch(&crew->station.loop, crew->agent_words);
     crew->agent_words = NULL;
 }
 
-/* True: there may be more. */
+/* What it says is shown if it ends badly: else it says that all is well. True: there may be more.
+ */
 static bool read_words(struct crew *crew) {
     uint8_t bytes[CREW_WORDS_BYTES];
     ssize_t len = read(crew->agent_pipe[0], bytes, sizeof bytes);
     if (len > 0)
-        take_words(crew, bytes, (size_t)len);
+        text_keep_tail((struct mux_room){crew->words, sizeof crew->words}, &crew->words_len,
+                       mux_span(bytes, (size_t)len));
     if (len == 0 || (len < 0 && errno != EAGAIN && errno != EINTR))
         stop_listening_to_agent(crew);
     return len > 0;

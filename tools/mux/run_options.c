@@ -1,13 +1,11 @@
 #include "tools/mux/run_options.h"
 
-#include "mux/node/mux.h"
 #include "tools/base/quantity.h"
 #include "tools/base/text.h"
-#include "tools/node/read.h"
+#include "tools/mux/slots.h"
 
 #include <errno.h>
 #include <getopt.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,12 +37,6 @@ static bool wrong(const struct option_row *row, const char *value, const char *w
     return false;
 }
 
-static unsigned processors(void) {
-    cpu_set_t set;
-    int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-    return count < MESSAGE_SLOTS_MAX ? (unsigned)count : MESSAGE_SLOTS_MAX;
-}
-
 /* A whole number of at most `most`. */
 static bool parse_number(const char *value, unsigned long most, unsigned *number) {
     char *end;
@@ -54,16 +46,9 @@ static bool parse_number(const char *value, unsigned long most, unsigned *number
     return *value >= '0' && *value <= '9' && !*end && errno == 0 && parsed <= most;
 }
 
-_Static_assert(MESSAGE_SLOTS_MAX == 512, "the words below say so");
-
 static bool set_slots(const struct option_row *row, void *target, const char *value) {
-    struct run_options *options = target;
-    if (strcmp(value, "auto") == 0) {
-        options->slots = processors();
-        return true;
-    }
-    return (parse_number(value, MESSAGE_SLOTS_MAX, &options->slots) && options->slots > 0) ||
-           wrong(row, value, "expected 1 to 512, or auto");
+    return slots_parse(value, &((struct run_options *)target)->slots) ||
+           wrong(row, value, SLOTS_EXPECTED);
 }
 
 /* Rows whose value is kept as it is: the member's offset is all they differ in. */
@@ -153,10 +138,11 @@ static bool set_random(const struct option_row *row, void *target, const char *v
 }
 
 static bool set_progress(const struct option_row *row, void *target, const char *value) {
-    static const char *const names[] = {"auto", "plain", "quiet"};
+    static const char *const names[] = {
+        [RUN_VIEW_AUTO] = "auto", [RUN_VIEW_PLAIN] = "plain", [RUN_VIEW_QUIET] = "quiet"};
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(value, names[i]) == 0) {
-            ((struct run_options *)target)->progress = (enum run_progress)i;
+            ((struct run_options *)target)->progress = (enum run_view_how)i;
             return true;
         }
     return wrong(row, value, "expected auto, plain or quiet");

@@ -2,6 +2,7 @@
 #ifndef TOOLS_MUX_RUN_OPTIONS_H
 #define TOOLS_MUX_RUN_OPTIONS_H
 
+#include "tools/farm/run_view.h"
 #include "tools/mux/store_place.h"
 
 #include <stdint.h>
@@ -13,12 +14,6 @@
 struct run_texts {
     const char *texts[RUN_PATTERNS_MAX];
     unsigned count;
-};
-
-enum run_progress {
-    RUN_PROGRESS_AUTO, /* a picture on a terminal, lines elsewhere */
-    RUN_PROGRESS_PLAIN,
-    RUN_PROGRESS_QUIET, /* only the end */
 };
 
 struct run_options {
@@ -34,7 +29,7 @@ struct run_options {
     bool hash_by_class;
     uint64_t timeout_ns, test_timeout_ns, idle_timeout_ns, grace_ns; /* 0: none; of grace 5 s */
     unsigned tail_lines;
-    enum run_progress progress;
+    enum run_view_how progress;
     char *const *command; /* NULL at the end; may be empty */
 };
 

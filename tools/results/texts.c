@@ -1,6 +1,6 @@
 #include "tools/results/texts.h"
 
-#include <string.h>
+#include "tools/base/text.h"
 
 static struct texts_entry *find(struct texts *texts, uint64_t hash) {
     for (unsigned i = 0; i < TEXTS_MAX; i++)
@@ -24,17 +24,7 @@ void texts_add(struct texts *texts, uint64_t hash, struct mux_span bytes) {
     if (!entry)
         entry = make(texts, hash);
     entry->used = ++texts->uses;
-    if (bytes.len >= TEXTS_TAIL_BYTES) {
-        bytes = mux_span(bytes.data + bytes.len - TEXTS_TAIL_BYTES, TEXTS_TAIL_BYTES);
-        entry->len = 0;
-    }
-    size_t surplus =
-        entry->len + bytes.len > TEXTS_TAIL_BYTES ? entry->len + bytes.len - TEXTS_TAIL_BYTES : 0;
-    memmove(entry->bytes, entry->bytes + surplus, entry->len - surplus);
-    entry->len -= surplus;
-    if (bytes.len)
-        memcpy(entry->bytes + entry->len, bytes.data, bytes.len);
-    entry->len += bytes.len;
+    text_keep_tail((struct mux_room){entry->bytes, TEXTS_TAIL_BYTES}, &entry->len, bytes);
 }
 
 struct mux_span texts_take(struct texts *texts, uint64_t hash) {

@@ -19,16 +19,7 @@ static uint64_t realtime_us(void) {
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-/* RFC 9562, version 4. */
-static void make_uuid(char out[STORE_UUID_BYTES]) {
-    uint8_t bytes[16];
-    random_fill(bytes, sizeof bytes);
-    bytes[6] = (uint8_t)(0x40 | (bytes[6] & 0x0f));
-    bytes[8] = (uint8_t)(0x80 | (bytes[8] & 0x3f));
-    for (unsigned i = 0, at = 0; i < sizeof bytes; i++)
-        at += (unsigned)sprintf(out + at, "%s%02x",
-                                i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", bytes[i]);
-}
+_Static_assert(STORE_UUID_BYTES == RANDOM_UUID_BYTES, "a run's name is a UUID");
 
 void store_stream_path(const struct store *store, const struct store_run *run, char out[PATH_MAX]) {
     char name[sizeof RUNS_NAME + STREAM_NAME_LEN + 8];
@@ -91,7 +82,7 @@ static int make_file(const char *path, const struct store_run *run, char why[STO
 
 int store_begin(struct store *store, const char *source, struct store_run *run,
                 char why[STORE_WHY_BYTES]) {
-    make_uuid(run->uuid);
+    random_uuid(run->uuid);
     run->begun_us = 0;
     return store_begin_named(store, source, run, why);
 }
