@@ -7,6 +7,7 @@
 #include "tools/mux/run_crew.h"
 #include "tools/mux/run_options.h"
 #include "tools/mux/run_past.h"
+#include "tools/store/live.h"
 #include "tools/store/recorder.h"
 
 #include <errno.h>
@@ -51,8 +52,9 @@ struct program {
     struct grouping grouping; /* --dist, --group-regex */
     bool groups;
     struct plan_config plan;
-    struct ids chosen, failing; /* --load-list, --failing */
-    struct recorder *recorder;  /* NULL: nothing is kept */
+    struct ids chosen, failing;    /* --load-list, --failing */
+    struct recorder *recorder;     /* NULL: nothing is kept */
+    char folder[STORE_PATH_BYTES]; /* the store's */
     bool store_has_failed;
     struct run *run;
     struct run_view *view; /* NULL: --list */
@@ -340,14 +342,14 @@ static void write_source(const struct program *program, char *source) {
 }
 
 static bool open_recorder(struct program *program) {
-    char folder[STORE_PATH_BYTES], source[SOURCE_BYTES], why[STORE_WHY_BYTES];
+    char source[SOURCE_BYTES], why[STORE_WHY_BYTES];
     if (program->options.keeps_nothing || program->options.lists) {
         random_uuid(program->uuid); /* its jobs have the run's name all the same */
         return true;
     }
     write_source(program, source);
-    store_place_folder(&program->options.place, folder, sizeof folder);
-    program->recorder = recorder_open(folder, source, why);
+    store_place_folder(&program->options.place, program->folder, sizeof program->folder);
+    program->recorder = recorder_open(program->folder, source, why);
     if (!program->recorder) {
         text_complain("mux run: the store: %s (--no-store runs without one)", why);
         return false;
@@ -386,10 +388,19 @@ static bool open_run(struct program *program) {
     return program->run != NULL;
 }
 
+/* Others find its sockets in the store: an error is told, and the run goes on without. */
+static bool tell_where(struct program *program) {
+    char why[STORE_WHY_BYTES];
+    snprintf(program->control, sizeof program->control, "unix:%s", program->crew.control_path);
+    if (program->recorder &&
+        !store_live_write(program->folder, recorder_run(program->recorder), program->control, why))
+        text_complain("mux run: %s: mux attach does not find this run", why);
+    return true;
+}
+
 static bool open_view(struct program *program) {
     if (program->options.lists)
         return true;
-    snprintf(program->control, sizeof program->control, "unix:%s", program->crew.control_path);
     const struct run_view_config config = {
         .how = program->options.progress,
         .tail_lines = program->options.tail_lines,
@@ -419,7 +430,8 @@ static bool start(struct program *program) {
     if (!crew_open(&program->crew, &config, "mux run"))
         return false;
     catch_signals(program);
-    return crew_start(&program->crew) && open_run(program) && open_view(program);
+    return crew_start(&program->crew) && tell_where(program) && open_run(program) &&
+           open_view(program);
 }
 
 /*
@@ -448,6 +460,14 @@ static int exit_status(const struct program *program, enum run_outcome outcome) 
     return codes[outcome];
 }
 
+/* The run is the store's alone from now on. */
+static bool end_recorder(struct program *program, char why[STORE_WHY_BYTES]) {
+    struct recorder *recorder = program->recorder;
+    program->recorder = NULL;
+    store_live_remove(program->folder, recorder_run(recorder));
+    return recorder_finish(recorder, why);
+}
+
 static bool finish_store(struct program *program, enum run_outcome outcome) {
     static const enum store_verdict verdicts[] = {
         [RUN_PASSED] = STORE_VERDICT_PASSED,
@@ -458,12 +478,10 @@ static bool finish_store(struct program *program, enum run_outcome outcome) {
         [RUN_INFRASTRUCTURE] = STORE_VERDICT_INFRASTRUCTURE,
     };
     char why[STORE_WHY_BYTES];
-    struct recorder *recorder = program->recorder;
-    program->recorder = NULL;
-    if (!recorder)
+    if (!program->recorder)
         return true;
-    recorder_verdict(recorder, verdicts[outcome]);
-    if (recorder_finish(recorder, why))
+    recorder_verdict(program->recorder, verdicts[outcome]);
+    if (end_recorder(program, why))
         return true;
     text_complain("mux run: the store: %s", why);
     return false;
@@ -490,7 +508,7 @@ static int finish(struct program *program) {
 static void free_program(struct program *program) {
     char why[STORE_WHY_BYTES];
     if (program->recorder)
-        recorder_finish(program->recorder, why);
+        end_recorder(program, why);
     run_close(program->run);
     crew_close(&program->crew);
     selection_close(program->selection);

@@ -1,4 +1,5 @@
 #include "tools/store/prune.h"
+#include "tools/store/live.h"
 #include "tools/store/store_internal.h"
 
 #include <errno.h>
@@ -75,6 +76,7 @@ static bool remove_run(const struct store *store, const struct store_run *run, u
         return true;
     bool is_gone = (fd < 0 && errno == ENOENT) || unlink(path) == 0 ||
                    store_say(why, "cannot remove", path, strerror(errno));
+    store_live_remove(store->folder, run);
     bool is_fine = is_gone && remove_rows(store, run->id, why);
     if (fd >= 0)
         close(fd);

@@ -1,6 +1,7 @@
 /* What is in the runs' files and not in the index: after a crash, or when the index is made anew.
  */
 #include "tools/store/indexer.h"
+#include "tools/store/live.h"
 #include "tools/store/store_internal.h"
 
 #include <dirent.h>
@@ -12,9 +13,8 @@
 #include <unistd.h>
 
 static int is_stream(const struct dirent *entry) {
-    size_t len = strlen(entry->d_name);
-    return len == STREAM_NAME_LEN && entry->d_name[TIME_DIGITS] == '-' &&
-           strcmp(entry->d_name + len - (sizeof STREAM_SUFFIX - 1), STREAM_SUFFIX) == 0;
+    struct store_run run;
+    return store_files_read(entry->d_name, STORE_FILES_STREAM, &run);
 }
 
 /* Does so for each run's file, by name: in the order of time. False ends it. */
@@ -25,13 +25,13 @@ static bool each_file(const struct store *store,
     char path[PATH_MAX];
     struct dirent **files;
     bool is_fine = true;
-    store_path(store->folder, RUNS_NAME, path);
+    store_path(store->folder, STORE_FILES_FOLDER, path);
     int count = scandir(path, &files, is_stream, alphasort);
     if (count < 0)
         return store_say(why, "cannot read the folder", path, strerror(errno));
     for (int i = 0; i < count; i++) {
-        struct store_run run = {.begun_us = (int64_t)strtoull(files[i]->d_name, NULL, 16)};
-        snprintf(run.uuid, sizeof run.uuid, "%s", files[i]->d_name + TIME_DIGITS + 1);
+        struct store_run run;
+        store_files_read(files[i]->d_name, STORE_FILES_STREAM, &run);
         is_fine = is_fine && file((struct store *)store, &run, why);
         free(files[i]);
     }
@@ -104,6 +104,7 @@ static bool recover_file(struct store *store, struct store_run *run, char why[ST
                store_say(why, "the run's file", path, strerror(errno));
     row = row_of(store, run, why);
     bool is_fine = row != ROW_FAILED;
+    store_live_remove(store->folder, run);
     if (row == ROW_NONE)
         is_fine = add_run(store, run, why);
     if (row != ROW_ENDED)

@@ -5,7 +5,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,10 +21,7 @@ static uint64_t realtime_us(void) {
 _Static_assert(STORE_UUID_BYTES == RANDOM_UUID_BYTES, "a run's name is a UUID");
 
 void store_stream_path(const struct store *store, const struct store_run *run, char out[PATH_MAX]) {
-    char name[sizeof RUNS_NAME + STREAM_NAME_LEN + 8];
-    snprintf(name, sizeof name, RUNS_NAME "/%0*" PRIx64 "-%s" STREAM_SUFFIX, TIME_DIGITS,
-             (uint64_t)run->begun_us & ((UINT64_C(1) << 4 * TIME_DIGITS) - 1), run->uuid);
-    store_path(store->folder, name, out);
+    store_files_path(store->folder, run, STORE_FILES_STREAM, out);
 }
 
 bool store_add_run(const struct store *store, const char *source, struct store_run *run,

@@ -113,7 +113,7 @@ static bool make_folder(const char *path, char why[STORE_WHY_BYTES]) {
 
 static bool make_folders(const char *folder, char why[STORE_WHY_BYTES]) {
     char runs[PATH_MAX];
-    store_path(folder, RUNS_NAME, runs);
+    store_path(folder, STORE_FILES_FOLDER, runs);
     return make_folder(folder, why) && make_folder(runs, why);
 }
 

@@ -3,17 +3,12 @@
 #define TOOLS_STORE_STORE_INTERNAL_H
 
 #include "tools/store/store.h"
+#include "tools/store/store_files.h"
 
 #include <limits.h>
 #include <sqlite3.h>
 
 #define INDEX_NAME "index.sqlite"
-#define RUNS_NAME "runs"
-#define STREAM_SUFFIX ".subunit"
-
-/* "TIME-UUID.subunit": microseconds in TIME_DIGITS hexadecimal digits. */
-#define TIME_DIGITS 14
-#define STREAM_NAME_LEN (TIME_DIGITS + 1 + STORE_UUID_BYTES - 1 + sizeof STREAM_SUFFIX - 1)
 
 struct store {
     sqlite3 *database;
