@@ -31,6 +31,7 @@ struct plans_test {
     enum plans_kind kind;
     uint64_t takes_ns;
     unsigned tries;         /* begun */
+    unsigned given;         /* jobs that it was in */
     unsigned out;           /* jobs that it is in */
     unsigned passes, fails; /* verdicts that the plan took */
     char id[24];
@@ -76,8 +77,9 @@ struct plans {
     uint64_t start_ns;   /* of a runner, for each job */
     uint32_t tokens[2], used[2];
     struct plan *plan;
-    uint64_t now_ns, sum_ns, longest_ns, digest, jobs;
-    uint32_t out; /* jobs */
+    uint64_t now_ns, sum_ns, longest_ns, token_ns, alone_ns, digest, jobs;
+    bool is_ideal; /* plans_over_ideal(): nobody is idle in vain */
+    uint32_t out;  /* jobs */
     bool exclusive_out;
     struct plans_event *heap;
     size_t events, event_room;
@@ -90,7 +92,8 @@ uint64_t plans_run(uint64_t seed, FILE *log, struct plan_totals *totals);
 
 /*
  * A farm in which nothing fails, and every test is PLANS_PASS: how long it takes, over
- * max(sum / slots, longest).
+ * max(sum / slots, longest), the sum of those that need a token / tokens; and what runs alone
+ * behind that. Nobody is ever idle while a test waits that may run.
  */
 struct plans_ideal {
     uint32_t tests;
@@ -99,6 +102,9 @@ struct plans_ideal {
     uint64_t start_ns;
     enum plan_dist dist;
     uint64_t (*takes_ns)(struct random *random);
+    uint32_t tokens; /* there are so many of the kind that every tenth test needs; 0: no test needs
+                        any */
+    uint32_t exclusive; /* so many tests run alone */
 };
 double plans_over_ideal(uint64_t seed, const struct plans_ideal *ideal);
 

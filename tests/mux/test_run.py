@@ -106,6 +106,28 @@ class Runs(Case):
         self.assertRegex(output, r'(?m)^run passed: 1 flaky in ')
         self.assertRegex(output, r'(?m)^flaky  test_flaky.F.test_f  failed, then passed')
 
+    def test_tokens(self):
+        """Tests of a token never run beside more of them than there are, and exclusive ones alone."""
+        self.write('test_many.py', 'import os, time, unittest\n'
+                   'def note(mark, name): open("log", "a").write("%s%s\\n" % (mark, name))\n'
+                   'class M(unittest.TestCase): pass\n'
+                   'def make(name):\n'
+                   '    def test(self):\n        note("+", name)\n        time.sleep(0.02)\n        note("-", name)\n'
+                   '    setattr(M, "test_" + name, test)\n'
+                   'for i in range(6): make("db_%d" % i); make("alone_%d" % i); make("free_%d" % i)\n')
+        self.write('.mux.ini', '[tokens]\ndb = 2\nport = 1\n[needs]\ndb = _db_\nexclusive = _alone_\nport = nothing\n')
+        output = self.run_mux('-n', '5')
+        self.assertIn('.mux.ini: no test here needs port', self.ended(output, 0) + output.stderr.decode())
+        running = set()
+        for line in open(os.path.join(self.place, 'log')).read().split():
+            (running.add if line[0] == '+' else running.remove)(line[1:])
+            self.assertLessEqual(sum(name[:2] == 'db' for name in running), 2)
+            self.assertTrue(len(running) < 2 or not any('alone' in name for name in running), running)
+        self.write('.mux.ini', '[tokens]\ndb = 0\n')
+        result = self.run_mux()
+        self.ended(result, 2)
+        self.assertIn('.mux.ini, line 2: db = 0: tests that need one could never run', result.stderr.decode())
+
     def test_a_fixture_that_fails(self):
         """It fails the run, though every test passed."""
         self.write('test_good.py', GOOD + '    @classmethod\n    def tearDownClass(cls): raise ValueError("no end")\n')

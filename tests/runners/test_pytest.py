@@ -34,6 +34,17 @@ class Lists(Case):
         self.assertEqual(ran.verdicts(), [(one, 'success') for one in wanted])
         self.assertEqual(self.run_ids(wanted).verdicts(), ran.verdicts())
 
+    def test_markers_are_tags_of_the_list(self):
+        self.write('test_a.py', '''
+            import pytest
+            pytestmark = pytest.mark.slow
+            @pytest.mark.db(3)
+            def test_one(): pass
+            def test_two(): pass
+        ''')
+        tags = [(event.id, event.tags) for event in self.list('-W', 'ignore').events if event.status == 'exists']
+        self.assertEqual(tags, [('test_a.py::test_one', ['db', 'slow']), ('test_a.py::test_two', ['slow'])])
+
     def test_what_cannot_be_collected(self):
         self.write('t/test_bad.py', 'import not_there')
         self.write('t/test_skipped.py', 'import pytest\npytest.importorskip("neither")')

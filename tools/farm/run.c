@@ -145,6 +145,7 @@ void run_close(struct run *run) {
     plan_free(run->plan);
     ids_close(&run->ids);
     free(run->slots);
+    free(run->needs);
     free(run->lines);
     free(run->selected);
     free(run->places);

@@ -59,6 +59,8 @@ struct run {
 
     /* The list. */
     struct ids ids;
+    struct need *needs; /* by id: what its tags say; NULL: the list had none that mean something */
+    uint32_t needs_room;
     char *lines; /* of a list that is text */
     size_t lines_len, lines_room;
     size_t words_len;

@@ -6,9 +6,35 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void add_id(struct run *run, struct mux_span id) {
-    if (ids_add(&run->ids, id) == IDS_NONE && !run->has_failed)
+static uint32_t add_id(struct run *run, struct mux_span id) {
+    uint32_t number = ids_add(&run->ids, id);
+    if (number == IDS_NONE && !run->has_failed)
         run_fail(run, "there is no memory for so many tests");
+    return number;
+}
+
+static void keep_need(struct run *run, uint32_t number, struct need need) {
+    if (number >= run->needs_room) {
+        uint32_t room = run->ids.count + run->ids.count / 2;
+        struct need *needs = realloc(run->needs, room * sizeof *needs);
+        if (!needs) {
+            run_fail(run, "out of memory for what tests need");
+            return;
+        }
+        memset(needs + run->needs_room, 0, (room - run->needs_room) * sizeof *needs);
+        run->needs = needs;
+        run->needs_room = room;
+    }
+    run->needs[number].tokens |= need.tokens;
+    run->needs[number].exclusive |= need.exclusive;
+}
+
+static void add_test(struct run *run, const struct mux_packet *packet) {
+    struct need need = {0};
+    uint32_t number = add_id(run, packet->test_id);
+    needs_of_tags(run->config.needs, packet, &need);
+    if (number != IDS_NONE && (need.tokens || need.exclusive))
+        keep_need(run, number, need);
 }
 
 /* The words of the user's command are the ids. */
@@ -63,7 +89,7 @@ static bool is_output(const struct mux_packet *packet, const char *name) {
 void run_list_take(struct run *run, const struct mux_packet *packet) {
     bool is_text = run->config.runner->lists != RUNNER_LISTS_SUBUNIT;
     if (packet->status == MUX_STATUS_EXISTS && packet->test_id.len && !is_text)
-        add_id(run, packet->test_id);
+        add_test(run, packet);
     if (!packet->file_name.data)
         return;
     if (is_text && !packet->test_id.data && is_output(packet, "stdout"))

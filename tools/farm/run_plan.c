@@ -58,6 +58,31 @@ static void set_groups(struct run *run, struct plan_test *tests) {
 }
 
 /*
+ * ---- what they need ----
+ */
+
+static void tell_needs(struct run *run, uint32_t gave_up) {
+    const char *unused;
+    for (unsigned i = 0; (unused = needs_unused(run->config.needs, &i)) != NULL; i++)
+        run_say(run, "%s: no test here needs %s", NEEDS_FILE, unused);
+    if (gave_up)
+        run_say(run, "%u ids were too much for an expression of %s: it counts as not found there",
+                gave_up, NEEDS_FILE);
+}
+
+static void set_needs(struct run *run, struct plan_test *tests) {
+    uint32_t gave_up = 0;
+    for (uint32_t i = 0; i < run->selected_count; i++) {
+        uint32_t number = run->selected[i];
+        struct need need = number < run->needs_room ? run->needs[number] : (struct need){0};
+        gave_up += !needs_of_id(run->config.needs, ids_text(&run->ids, number), &need);
+        tests[i].tokens = need.tokens;
+        tests[i].flags |= need.exclusive ? PLAN_EXCLUSIVE : 0;
+    }
+    tell_needs(run, gave_up);
+}
+
+/*
  * ---- the plan ----
  */
 
@@ -84,6 +109,8 @@ static bool make_plan(struct run *run) {
         return false;
     describe(run, tests);
     set_groups(run, tests);
+    set_needs(run, tests);
+    config.tokens = needs_tokens(run->config.needs, &config.token_count);
     run->plan = plan_new(&config, tests, run->selected_count);
     free(tests);
     return run->plan != NULL;

@@ -49,6 +49,7 @@ struct program {
     uint64_t works_at_ns;
     struct runner *runner;
     struct selection *selection;
+    struct needs *needs;
     struct grouping grouping; /* --dist, --group-regex */
     bool groups;
     struct plan_config plan;
@@ -308,6 +309,14 @@ static bool choose_runner(struct program *program) {
     return program->runner != NULL;
 }
 
+static bool choose_needs(struct program *program) {
+    char why[NEEDS_WHY_BYTES];
+    program->needs = needs_open(NEEDS_FILE, why);
+    if (!program->needs)
+        text_complain("mux run: %s", why);
+    return program->needs != NULL;
+}
+
 static void configure_plan(struct program *program) {
     const struct run_options *options = &program->options;
     program->plan.slots = options->slots;
@@ -324,8 +333,8 @@ static void configure_plan(struct program *program) {
 static bool choose(struct program *program) {
     program->selection = selection_open();
     configure_plan(program);
-    return choose_runner(program) && choose_groups(program) && program->selection &&
-           add_patterns(program) && add_lists(program);
+    return choose_runner(program) && choose_groups(program) && choose_needs(program) &&
+           program->selection && add_patterns(program) && add_lists(program);
 }
 
 /*
@@ -370,6 +379,7 @@ static bool open_run(struct program *program) {
         .selection = program->selection,
         .plan = program->plan,
         .grouping = program->groups ? &program->grouping : NULL,
+        .needs = program->needs,
         .fresh = options->fresh || options->timeout_ns || options->idle_timeout_ns,
         .lists_only = options->lists,
         .timeout_ns = options->timeout_ns,
@@ -513,6 +523,7 @@ static void free_program(struct program *program) {
     crew_close(&program->crew);
     selection_close(program->selection);
     grouping_free(&program->grouping);
+    needs_free(program->needs);
     ids_close(&program->chosen);
     ids_close(&program->failing);
     runner_free(program->runner);

@@ -102,7 +102,7 @@ class Plugin:
             self._by_id.setdefault(mux_subunit.clean(item.nodeid), []).append(item)
         if self.runner.mode == 'list':
             for item in session.items:
-                self.stream.event(item.nodeid, 'exists')
+                self.stream.event(item.nodeid, 'exists', tags={mark.name for mark in item.iter_markers()})
             for name in self.not_collected:
                 self.stream.event(name, 'exists')
 
