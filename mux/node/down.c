@@ -247,11 +247,11 @@ static void drop_input(struct mux *mux, uint64_t now_ns) {
 static void take_own(struct mux *mux, const struct mux_packet *packet, uint64_t now_ns) {
     struct mux_span text = packet->file_content;
     MUX_COUNT(&mux->counters, down_own_packets, 1);
-    if (!mux_is_of_nodes(packet))
+    if (!mux_report_is_own_file(packet->file_name))
         drop_input(mux, now_ns);
     if (mux_handshake_handle(mux, packet))
         return;
-    if (mux_span_equal(packet->file_name, mux_span_text("muxd")) && text.len)
+    if (mux_span_equal(packet->file_name, mux_span_text(MUX_REPORT_MESSAGE_FILE)) && text.len)
         mux_log(mux, "the upstream says: %.*s", (int)(text.len < 400 ? text.len : 400),
                 (const char *)text.data);
 }
@@ -268,7 +268,7 @@ static void refuse_input(struct mux *mux, uint64_t now_ns) {
 /* The link that a packet is for. NULL: the packet has been dealt with. */
 static struct mux_link *receiver_of(struct mux *mux, const struct mux_packet *packet,
                                     struct mux_span segment, uint64_t now_ns) {
-    if (!packet->route.data && mux->bare && !mux_is_of_nodes(packet)) {
+    if (!packet->route.data && mux->bare && !mux_report_is_own_file(packet->file_name)) {
         if (!mux->config.input_refusal)
             return mux->bare;
         refuse_input(mux, now_ns);
@@ -317,7 +317,7 @@ static void cut_for_raw(const struct mux_link *link, const struct mux_packet *pa
 static void hand_over(struct mux_link *link, const struct mux_packet *packet,
                       const struct mux_pieces *pieces) {
     queue(link, pieces);
-    if (!mux_is_of_nodes(packet))
+    if (!mux_report_is_own_file(packet->file_name))
         link->typed_ns = link->mux->ran_ns;
     link->down.ended = link->is_raw && packet->eof;
     MUX_COUNT(&link->mux->counters, down_forwarded_packets, 1);
@@ -325,7 +325,7 @@ static void hand_over(struct mux_link *link, const struct mux_packet *packet,
 
 /* Shows it to the owner, if it is for nodes. False: it goes its way. */
 static bool show(struct mux *mux, const struct mux_packet *packet, enum mux_taking *taking) {
-    if (!mux->config.take || !mux_is_of_nodes(packet))
+    if (!mux->config.take || !mux_report_is_own_file(packet->file_name))
         return false;
     *taking = mux->config.take(mux->config.user, packet);
     MUX_COUNT(&mux->counters, down_own_packets, *taking == MUX_TAKES);

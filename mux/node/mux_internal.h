@@ -481,13 +481,6 @@ static inline bool mux_down_is_cut(const struct mux_down *down) {
     return down->state == MUX_DOWN_CUT || down->state == MUX_DOWN_CUT_WAITS;
 }
 
-/* Is its file one of nodes', not of workers: "muxd", or one that begins with "muxd."? */
-static inline bool mux_is_of_nodes(const struct mux_packet *packet) {
-    const struct mux_span name = packet->file_name, prefix = mux_span_text("muxd");
-    return name.len >= prefix.len && memcmp(name.data, prefix.data, prefix.len) == 0 &&
-           (name.len == prefix.len || name.data[prefix.len] == '.');
-}
-
 /* Does it take bundles and their messages from below? */
 static inline bool mux_takes_bundles(const struct mux *mux) {
     return mux->role == MUX_IS_RELAY;

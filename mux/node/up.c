@@ -273,7 +273,8 @@ static inline void count_result(struct mux *mux, const struct mux_packet *packet
 static inline bool is_refused(struct mux_link *link, const struct mux_packet *packet) {
     const struct mux_config *config = &link->mux->config;
     bool is_asked_about = !packet->test_id.data && packet->status == MUX_STATUS_NONE &&
-                          config->refuse && !mux_link_is_node(link) && mux_is_of_nodes(packet);
+                          config->refuse && !mux_link_is_node(link) &&
+                          mux_report_is_own_file(packet->file_name);
     return is_asked_about && config->refuse(config->user, link, packet);
 }
 

@@ -73,6 +73,12 @@ unsigned mux_report_damage(struct mux_span bytes, enum mux_error why, struct mux
     return count;
 }
 
+bool mux_report_is_own_file(struct mux_span name) {
+    const struct mux_span message = mux_span_text(MUX_REPORT_MESSAGE_FILE);
+    return name.len >= message.len && memcmp(name.data, message.data, message.len) == 0 &&
+           (name.len == message.len || name.data[message.len] == '.');
+}
+
 void mux_report_message_event(enum mux_status status, struct mux_span reason,
                               struct mux_span test_id, struct mux_span route,
                               struct mux_packet *packet) {
@@ -82,7 +88,7 @@ void mux_report_message_event(enum mux_status status, struct mux_span reason,
         .runnable = true,
         .eof = true,
         .mime = mux_span_text(TEXT_MIME),
-        .file_name = mux_span_text("muxd"),
+        .file_name = mux_span_text(MUX_REPORT_MESSAGE_FILE),
         .file_content = reason,
         .route = route,
     };

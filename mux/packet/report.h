@@ -39,6 +39,12 @@ void mux_report_chatter_event(enum mux_report_stream stream, struct mux_span byt
 void mux_report_damage_events(struct mux_span bytes, enum mux_error why,
                               struct mux_packet packets[MUX_REPORT_DAMAGE_EVENTS]);
 
+/* The file of a node's messages. */
+#define MUX_REPORT_MESSAGE_FILE "muxd"
+
+/* Is it a name that only nodes give: "muxd", or one that begins with "muxd."? */
+bool mux_report_is_own_file(struct mux_span name);
+
 /* What messages about input begin with that a person waits for: mux attach understands them. */
 #define MUX_REPORT_NO_LINK "no link has the segment "
 #define MUX_REPORT_NO_WORKER "input was dropped: it has no route code"

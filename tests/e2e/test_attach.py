@@ -298,7 +298,7 @@ class Attach(Case):
         self.nowhere(routes[0] + "/7", "there is no such route")
         self.nowhere(routes[0] + "/1", "no job runs there")
         self.nowhere("0", "no worker", keys="x\n")
-        self.nowhere(routes[0], "no worker", keys="x\n")
+        self.nowhere(routes[0], "its slots are 0 to 1")
         done = subprocess.run([MUX, "attach", "unix:" + self.path, "0/9"], input="x\n", capture_output=True,
                               text=True, timeout=PATIENCE)
         self.assertEqual(done.returncode, 1)
@@ -370,6 +370,30 @@ class Attach(Case):
         other.stdout.close()
         self.assertEqual(self.top.end(), 0)
         self.assertEqual(watching.wait(PATIENCE), 1)
+
+    def test_lines_of_tail(self):
+        """What was whole is a line by itself; pieces of one text are one line."""
+        self.path = os.path.join(self.folder(), "ctl")
+        self.top = self.muxd("--control", "unix:" + self.path)
+        worker = self.socket(self.top.addresses[0])
+        worker.sendall(packet(file_name="muxd", file_bytes=b"one message") +
+                       packet(file_name="muxd", file_bytes=b"another") +
+                       packet(file_name="log", file_bytes=b"one log", eof=True) +
+                       packet(file_name="log", file_bytes=b"the ne") +
+                       packet(file_name="muxd.prompt", file_bytes=b"{}", eof=True) +
+                       packet(file_name="log", file_bytes=b"xt one", eof=True) +
+                       packet(file_name="muxd.exit", file_bytes=b'{"v":1,"status":3}') +
+                       packet(file_name="stdout", file_bytes=b"the end\n"))
+        self.until(lambda: b"the end" in self.top.stream(), "the output")
+        tail = subprocess.Popen([MUX, "tail", "--last", "1K", "unix:" + self.path], stdout=subprocess.PIPE,
+                                text=True)
+        lines = [tail.stdout.readline() for _ in range(6)]
+        self.assertEqual(lines, ["0 muxd: one message\n", "0 muxd: another\n", "0 log: one log\n",
+                                 "0 log: the next one\n", "0 muxd.exit: the command has returned 3\n",
+                                 "0: the end\n"])
+        tail.terminate()
+        self.assertEqual(tail.wait(PATIENCE), 0)
+        tail.stdout.close()
 
     def test_misuse(self):
         nobody = "unix:" + os.path.join(self.folder(), "nobody")

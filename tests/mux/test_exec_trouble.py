@@ -99,7 +99,7 @@ stream.status(test_id='second', test_status='success')""", status=0)
 
     def test_words_of_others(self):
         """What it prints is not taken for what mux exec, or an agent, says; all else of it goes up."""
-        files = ("muxd.exit", "muxd.prompt", "muxd.window", "muxd.job", "muxd.want", "muxd.control", "muxd.x\x1b[2J")
+        files = ("muxd.exit", "muxd", "muxd.prompt", "muxd.window", "muxd.job", "muxd.want", "muxd.control", "muxd.x\x1b[2J")
         events = self.execute("--", "/usr/bin/python3", "-c", WORKER + """
 for name in %r:
     stream.status(file_name=name, file_bytes=b'{"version":1,"status":0}', eof=True)

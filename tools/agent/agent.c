@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define NS_PER_MS UINT64_C(1000000)
@@ -148,14 +149,40 @@ static void fill_slots(struct agent *agent) {
  * ---- what comes ----
  */
 
-/* Of a terminal that is attached to a slot. A keeper is told it, a free slot has nobody to tell. */
+/* Which slots there are, and in which of them jobs run, as far as there is room. */
+static void say_slots(struct agent *agent) {
+    char text[READ_WHY_BYTES];
+    const char *between = "; jobs run in ";
+    int len = snprintf(text, sizeof text, VIEW_AGENT "its slots are %s to %s",
+                       agent->slots[0].segment, agent->slots[agent->config.slots - 1].segment);
+    for (unsigned i = 0; i < agent->config.slots; i++) {
+        if (agent->slots[i].state != AGENT_SLOT_BUSY)
+            continue;
+        if (len + (int)(strlen(between) + AGENT_SEGMENT_BYTES) > (int)sizeof text - 8) {
+            strcpy(text + len, ", ...");
+            break;
+        }
+        len += sprintf(text + len, "%s%s", between, agent->slots[i].segment);
+        between = ", ";
+    }
+    agent_message(agent, text);
+}
+
+/*
+ * Of a terminal that is attached to a slot, or to the agent. A keeper is told it, a free slot has
+ * nobody to tell.
+ */
 static enum mux_taking take_window(struct agent *agent, const struct mux_packet *packet) {
     char text[sizeof VIEW_NO_JOB + AGENT_SEGMENT_BYTES];
     int slot = agent_slot_of(agent, packet->route);
-    if (slot < 0 || agent->slots[slot].state != AGENT_SLOT_FREE)
+    if (slot != AGENT_ANY_SLOT && (slot < 0 || agent->slots[slot].state != AGENT_SLOT_FREE))
         return MUX_TAKES_NOT;
     if (!agent_has_room_to_answer(agent))
         return MUX_TAKES_LATER;
+    if (slot == AGENT_ANY_SLOT) {
+        say_slots(agent);
+        return MUX_TAKES;
+    }
     snprintf(text, sizeof text, VIEW_NO_JOB "%s", agent->slots[slot].segment);
     agent_message(agent, text);
     return MUX_TAKES;

@@ -1,5 +1,5 @@
+#include "mux/packet/report.h"
 #include "tools/agent/output_internal.h"
-#include "tools/node/view.h"
 
 #include <time.h>
 
@@ -103,11 +103,11 @@ static void complete_time(struct mux_packet *packet) {
 
 /* Names that mux exec gives by itself: no secret is in them, and readers know the files by them. */
 static bool is_own_name(struct mux_span file) {
-    static const char *const names[] = {"stdout", "stderr", "last output", "on-hang", "muxd"};
+    static const char *const names[] = {"stdout", "stderr", "last output", "on-hang"};
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
         if (mux_span_equal(file, mux_span_text(names[i])))
             return true;
-    return view_is_word(file);
+    return mux_report_is_own_file(file);
 }
 
 void output_complete(struct output *output, struct mux_packet *packet) {

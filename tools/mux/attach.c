@@ -232,6 +232,8 @@ static const char *why_nowhere(const struct attach *attach, const struct mux_pac
         return "no job runs there";
     if (names(text, MUX_REPORT_NO_LINK, mux_route_first(rest)))
         return "there is no such route, or no job runs in that slot";
+    if (!rest.len && begins_with(text, mux_span_text(VIEW_AGENT)))
+        return "attach to one of its slots: put /SLOT behind the route";
     if (!rest.len && begins_with(text, mux_span_text(MUX_REPORT_NO_WORKER)))
         return "there is a muxd or an agent, no worker: what you type goes nowhere";
     return NULL;
@@ -270,10 +272,10 @@ static void take_packet(void *user, const struct mux_packet *packet) {
         viewer_exit_words(packet->file_content, words);
         say(attach, words);
         attach->is_over = attach->is_live;
-    } else if (mux_span_equal(file, mux_span_text("muxd"))) {
+    } else if (mux_span_equal(file, mux_span_text(MUX_REPORT_MESSAGE_FILE))) {
         show_message(attach, packet);
         look_at_place(attach, packet);
-    } else if (!view_is_word(file)) {
+    } else if (!mux_report_is_own_file(file)) {
         show_output(attach, packet->file_content);
     }
 }

@@ -1,10 +1,10 @@
 /* mux tail: what programs print below a muxd, live. */
+#include "mux/packet/report.h"
 #include "tools/base/output.h"
 #include "tools/base/quantity.h"
 #include "tools/base/text.h"
 #include "tools/mux/mux.h"
 #include "tools/mux/viewer.h"
-#include "tools/node/view.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -62,6 +62,13 @@ static const struct option_table options = {
     .count = sizeof rows / sizeof *rows,
 };
 
+/* What comes next is another text: a message, an attachment that was whole. */
+static void end_line(struct tail_view *view) {
+    if (view->is_inside_line)
+        putchar('\n');
+    view->is_inside_line = false;
+}
+
 /* "3/0: ", "3/0 stderr: " */
 static void make_prefix(const struct mux_packet *packet, char out[PREFIX_BYTES]) {
     char route[PREFIX_BYTES / 2], file[PREFIX_BYTES / 4];
@@ -75,8 +82,7 @@ static void make_prefix(const struct mux_packet *packet, char out[PREFIX_BYTES])
 static void begin_line(struct tail_view *view, const char *prefix) {
     if (view->is_inside_line && strcmp(view->prefix, prefix) == 0)
         return;
-    if (view->is_inside_line)
-        putchar('\n');
+    end_line(view);
     fputs(prefix, stdout);
     snprintf(view->prefix, sizeof view->prefix, "%s", prefix);
     view->is_inside_line = true;
@@ -108,17 +114,23 @@ static void show_content(struct tail_view *view, const char *prefix, struct mux_
     }
 }
 
+/* Of a file that is muxd's own two kinds are for people: messages, and how a command has ended. */
 static void show_packet(void *user, const struct mux_packet *packet) {
-    char prefix[PREFIX_BYTES], words[VIEWER_EXIT_BYTES + 2];
+    char prefix[PREFIX_BYTES], words[VIEWER_EXIT_BYTES];
+    struct mux_span text = packet->file_content;
+    bool is_own = mux_report_is_own_file(packet->file_name);
     bool is_exit = mux_span_equal(packet->file_name, mux_span_text("muxd.exit"));
+    if (is_own && !is_exit &&
+        !mux_span_equal(packet->file_name, mux_span_text(MUX_REPORT_MESSAGE_FILE)))
+        return;
     make_prefix(packet, prefix);
     if (is_exit) {
-        viewer_exit_words(packet->file_content, words);
-        strcat(words, "\n");
-        show_content(user, prefix, mux_span_text(words));
-    } else if (!view_is_word(packet->file_name)) {
-        show_content(user, prefix, packet->file_content);
+        viewer_exit_words(text, words);
+        text = mux_span_text(words);
     }
+    show_content(user, prefix, text);
+    if (is_own || packet->eof)
+        end_line(user);
 }
 
 static volatile sig_atomic_t got_signal;

@@ -3,6 +3,7 @@
  * further up could tell them from those of a node. A bare link's packets go up as this node's own,
  * so what its command prints may not have a word at all, unless that has a route further down.
  */
+#include "mux/packet/report.h"
 #include "mux/packet/route.h"
 #include "tools/node/node_internal.h"
 #include "tools/node/order.h"
@@ -28,7 +29,7 @@ static bool is_forbidden(const struct mux_link *link, const struct mux_packet *p
     for (unsigned i = 0; i < sizeof files / sizeof *files; i++)
         if (mux_span_equal(packet->file_name, mux_span_text(files[i])))
             return true;
-    return is_bare(link) && !packet->route.data && view_is_word(packet->file_name);
+    return is_bare(link) && !packet->route.data && mux_report_is_own_file(packet->file_name);
 }
 
 void node_await_answer(struct node *node, struct mux_span route) {

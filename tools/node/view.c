@@ -33,7 +33,8 @@ bool view_wants(const struct view *view, struct mux_span route) {
 
 /* A message of a node on the way to the route: that it does not exist, that a node is away. */
 static bool is_message_about(const struct view *view, const struct mux_packet *packet) {
-    return view->is_exact && mux_span_equal(packet->file_name, mux_span_text("muxd")) &&
+    return view->is_exact &&
+           mux_span_equal(packet->file_name, mux_span_text(MUX_REPORT_MESSAGE_FILE)) &&
            route_leads_to(packet->route, mux_span_text(view->route));
 }
 
@@ -142,9 +143,4 @@ void view_sent(struct view *view) {
     view->head = (view->head + view->gather.len_bytes) % VIEW_QUEUE_BYTES;
     view->len -= view->gather.len_bytes;
     view->gather.len_bytes = 0;
-}
-
-bool view_is_word(struct mux_span file) {
-    const struct mux_span prefix = mux_span_text("muxd.");
-    return file.len >= prefix.len && memcmp(file.data, prefix.data, prefix.len) == 0;
 }

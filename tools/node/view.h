@@ -18,11 +18,11 @@
 #define VIEW_WRITER_FILE "muxd.writer"
 #define VIEW_LIVE_FILE "muxd.live"
 
-/* Is it a file of muxd's own ("muxd.exit" and so on), which is no output of a program? */
-bool view_is_word(struct mux_span file);
-
 /* What an agent says when somebody attaches to a slot that is free; its segment follows. */
 #define VIEW_NO_JOB "no job runs in slot "
+
+/* And when somebody attaches to the agent itself; its slots follow. */
+#define VIEW_AGENT "no worker is here, but an agent: "
 
 /* A second of fast output, for a viewer that redraws ten times a second. */
 #define VIEW_QUEUE_BYTES 262144
