@@ -111,7 +111,10 @@ class Recognised(Folder):
         self.assertEqual(said['job'], begin + ['--load-list', '$IDFILE', '--', '/usr/bin/ctest', '-L', 'quick'])
         for name in 'tap', 'exec':
             said = self.choose('t/a.t', 't/b c.t', runner=name)
-            self.assertEqual((said['lists'], said['arguments']), (LISTS_ARGUMENTS, ['t/a.t', 't/b c.t']))
+            if name == 'exec':
+                self.assertEqual((said['lists'], said['arguments']), (LISTS_ARGUMENTS, ['t/a.t', 't/b c.t']))
+            else:
+                self.assertEqual(said['list'], ['python3', adaptor('mux_scripts.py'), '--list', '--', 'tap', 't/a.t', 't/b c.t'])
             self.assertEqual(said['serve'], ['python3', adaptor('mux_scripts.py'), '--serve', '--', name])
 
     def test_a_command_of_ones_own(self):
@@ -154,13 +157,11 @@ class OwnFiles(Folder):
         self.assertEqual(said['name'], 'own')
 
     def test_ways_of_ids(self):
-        for run, ids in (('x $IDFILE', IDS_FILE), ('x $IDLIST', IDS_LIST), ('x', IDS_STDIN), ('x ($IDREGEX)', IDS_WRITTEN)):
+        for run, ids in (('x $IDFILE', IDS_FILE), ('x $IDLIST', IDS_LIST), ('x', IDS_STDIN)):
             said = self.own('[runner]\nlist = y\nrun = ' + run)
             self.assertEqual(said['ids'], ids)
         said = self.own('[runner]\nrun = x\n')
         self.assertEqual((said['lists'], said['ids'], said['all']), (LISTS_NOTHING, IDS_ALL, ['x']))
-        said = self.own('[runner]\nlist=y\nrun = x <$IDREGEX>', ids=['x+(y)', '$AFTER'])
-        self.assertEqual(said['job'], ['x', r'<x\+\(y\)|\$AFTER>'])
         self.assertIn('"$IDFIL" is none of $INTERPRETER', self.own('[runner]\nlist=y\nrun = x $IDFIL')['error'])
 
     def test_groups(self):
@@ -172,10 +173,6 @@ class OwnFiles(Folder):
                 ('scope', GROUP_SCOPE, ['a.b.Class', 'a.b.Class', 'a.b', 't/f.py::C', 't/f.py', 'one'])):
             said = self.own('[runner]\nlist=y\nrun=x\ngroup=' + word, ids=ids)
             self.assertEqual((said['grouping'], said['groups']), (by, groups))
-
-    def test_too_many_ids(self):
-        said = self.own('[runner]\nlist=y\nrun=x $IDREGEX', ids=['i' * 100] * 1000)
-        self.assertIn('1000 test ids of a job are too long', said['job_error'])
 
     def test_mistakes(self):
         for text, sentence in (
@@ -190,8 +187,8 @@ class OwnFiles(Folder):
                 ('[runner]\nrun = "x', "a quote (\") has no end"),
                 ('[runner]\nrun = x $FOO', '"$FOO" is none of $INTERPRETER'),
                 ('[runner]\nrun = x$AFTER', 'by itself, and not in "x$AFTER"'),
-                ('[runner]\nrun = x $IDREGEX $IDFILE', 'one of $IDFILE, $IDLIST and $IDREGEX'),
-                ('[runner]\nlist = x $IDREGEX\nrun = y', 'only "run" has $IDFILE'),
+                ('[runner]\nrun = x $IDLIST $IDFILE', 'one of $IDFILE and $IDLIST'),
+                ('[runner]\nlist = x $IDFILE\nrun = y', 'only "run" has $IDFILE'),
                 ('[runner]\nlist = x\nlists = nothing\nrun = y', 'do not agree'),
                 ('[runner]\nlists = lines\nrun = y', 'do not agree'),
                 ('[runner]\nrun = x\nlists = json', '"lists" is subunit, lines, arguments or nothing'),

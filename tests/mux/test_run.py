@@ -166,6 +166,8 @@ class Runs(Case):
         self.assertIn('failed: 2 failed, 1 passed, 1 skipped', output)
         self.assertIn('not ok 1 b', output)
         self.assertIn('it planned 2 and ran 1', output)
+        os.chmod(os.path.join(self.place, 'good.t'), 0o644)
+        self.assertIn('good.t is not executable: chmod +x good.t', self.ended(self.run_mux('--runner', 'tap', command=('good.t',)), 4))
 
     @unittest.skipUnless(shutil.which('ctest'), 'cmake is not installed')
     def test_ctest(self):

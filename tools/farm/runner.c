@@ -92,9 +92,8 @@ bool runner_list_command(const struct runner *runner, struct strings *arguments,
     *arguments = (struct strings){0};
     if (runner->lists == RUNNER_LISTS_NOTHING || runner->lists == RUNNER_LISTS_ARGUMENTS)
         return runner_wrong(why, "the runner %s has no command that lists tests", runner->name);
-    return template->is_shell
-               ? runner_shell_list(&template->shell, arguments, why)
-               : runner_words_command(runner, template->words.list, NULL, 0, arguments, why);
+    return template->is_shell ? runner_shell_list(&template->shell, arguments, why)
+                              : runner_words_command(runner, template->words.list, arguments, why);
 }
 
 /* The ids of a job for which none were chosen, if the file has them. */
@@ -117,7 +116,7 @@ bool runner_job_command(const struct runner *runner, const char *const *ids, siz
         return runner_shell_job(&template->shell, ids, id_count, arguments, why);
     if (!ids && runner->ids != RUNNER_IDS_ALL)
         return runner_wrong(why, "the runner %s runs only tests that it is given", runner->name);
-    return runner_words_command(runner, template->words.run, ids, id_count, arguments, why);
+    return runner_words_command(runner, template->words.run, arguments, why);
 }
 
 bool runner_serve_command(const struct runner *runner, struct strings *arguments,
@@ -126,9 +125,8 @@ bool runner_serve_command(const struct runner *runner, struct strings *arguments
     *arguments = (struct strings){0};
     if (!runner->can_serve)
         return runner_wrong(why, "the runner %s has no command that stays alive", runner->name);
-    return template->is_shell
-               ? runner_shell_text(template->shell.serve, arguments, why)
-               : runner_words_command(runner, template->words.serve, NULL, 0, arguments, why);
+    return template->is_shell ? runner_shell_text(template->shell.serve, arguments, why)
+                              : runner_words_command(runner, template->words.serve, arguments, why);
 }
 
 bool runner_concurrency(struct mux_span output, unsigned *slots, char why[RUNNER_WHY_BYTES]) {

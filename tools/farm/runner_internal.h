@@ -90,8 +90,8 @@ struct runner *runner_from_pyproject(const char *path, const char *runners,
 bool runner_words_check(const char *text, bool for_job, struct runner *runner,
                         char why[RUNNER_WHY_BYTES]);
 
-bool runner_words_command(const struct runner *runner, const char *text, const char *const *ids,
-                          size_t id_count, struct strings *arguments, char why[RUNNER_WHY_BYTES]);
+bool runner_words_command(const struct runner *runner, const char *text, struct strings *arguments,
+                          char why[RUNNER_WHY_BYTES]);
 
 /* Do the texts have the variable? */
 bool runner_shell_uses(const struct runner_shell *shell, const char *variable);

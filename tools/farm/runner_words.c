@@ -13,11 +13,10 @@
 
 /* What a variable stands for. */
 enum variable_kind {
-    VARIABLE_WORDS,    /* for words: it is a word by itself */
-    VARIABLE_IDS,      /* for ids as arguments: the same, and stays */
-    VARIABLE_ID_FILE,  /* for a path that is not known yet: it stays */
-    VARIABLE_ID_REGEX, /* for an expression of the ids */
-    VARIABLE_FOLDER,   /* for the folder of the file */
+    VARIABLE_WORDS,   /* for words: it is a word by itself */
+    VARIABLE_IDS,     /* for ids as arguments: the same, and stays */
+    VARIABLE_ID_FILE, /* for a path that is not known yet: it stays */
+    VARIABLE_FOLDER,  /* for the folder of the file */
 };
 
 struct variable {
@@ -33,11 +32,9 @@ static const struct variable variables[] = {
     {"COMMAND", VARIABLE_WORDS, offsetof(struct runner_words, command)},
     {"IDLIST", VARIABLE_IDS, 0},
     {"IDFILE", VARIABLE_ID_FILE, 0},
-    {"IDREGEX", VARIABLE_ID_REGEX, 0},
     {"RUNNERS", VARIABLE_FOLDER, 0},
 };
-#define VARIABLE_NAMES \
-    "$INTERPRETER, $PROGRAM, $AFTER, $COMMAND, $IDLIST, $IDFILE, $IDREGEX, $RUNNERS"
+#define VARIABLE_NAMES "$INTERPRETER, $PROGRAM, $AFTER, $COMMAND, $IDLIST, $IDFILE, $RUNNERS"
 
 /*
  * The variable at a dollar sign, and its length with that. NULL: it is a dollar sign of its own
@@ -87,7 +84,7 @@ static bool next_word(const char **text, char **word, char why[RUNNER_WHY_BYTES]
 
 /* What was seen of ids in a command. */
 struct uses {
-    bool file, list, regex;
+    bool file, list;
 };
 
 static bool check_variable(const char *word, const struct variable *variable, size_t len,
@@ -98,7 +95,6 @@ static bool check_variable(const char *word, const struct variable *variable, si
                             variable->name, word);
     uses->list |= variable->kind == VARIABLE_IDS;
     uses->file |= variable->kind == VARIABLE_ID_FILE;
-    uses->regex |= variable->kind == VARIABLE_ID_REGEX;
     return true;
 }
 
@@ -134,16 +130,12 @@ bool runner_words_check(const char *text, bool for_job, struct runner *runner,
     struct uses uses = {0};
     if (!check_words(text, &uses, why))
         return false;
-    unsigned ways = (unsigned)uses.file + uses.list + uses.regex;
     if (!for_job)
-        return ways == 0 ||
+        return (!uses.file && !uses.list) ||
                runner_wrong(why, "it has no ids: only \"run\" has $IDFILE and its like");
-    if (ways > 1)
-        return runner_wrong(why, "it is to have one of $IDFILE, $IDLIST and $IDREGEX");
-    runner->ids = uses.file   ? RUNNER_IDS_FILE
-                  : uses.list ? RUNNER_IDS_LIST
-                  : ways      ? RUNNER_IDS_WRITTEN
-                              : RUNNER_IDS_STDIN;
+    if (uses.file && uses.list)
+        return runner_wrong(why, "it is to have one of $IDFILE and $IDLIST");
+    runner->ids = uses.file ? RUNNER_IDS_FILE : uses.list ? RUNNER_IDS_LIST : RUNNER_IDS_STDIN;
     return true;
 }
 
@@ -154,29 +146,8 @@ bool runner_words_check(const char *text, bool for_job, struct runner *runner,
 /* Where words go that are made of a file's. */
 struct making {
     const struct runner_words *words;
-    const char *const *ids;
-    size_t id_count;
     struct strings *arguments;
 };
-
-/* The id as an expression of ctest's, whose special characters are these. */
-static void put_escaped(FILE *out, const char *id) {
-    for (; *id; id++) {
-        if (strchr(".[]()*+?^$|\\", *id))
-            fputc('\\', out);
-        fputc(*id, out);
-    }
-}
-
-static void put_value(FILE *out, const struct making *making, enum variable_kind kind) {
-    if (kind == VARIABLE_FOLDER)
-        fputs(making->words->runners, out);
-    else
-        for (size_t i = 0; i < making->id_count; i++) {
-            fputs(i ? "|" : "", out);
-            put_escaped(out, making->ids[i]);
-        }
-}
 
 static bool is_kept(const struct variable *variable) {
     return !variable || variable->kind == VARIABLE_ID_FILE || variable->kind == VARIABLE_IDS;
@@ -196,7 +167,7 @@ static char *replaced(const struct making *making, const char *word) {
         if (is_kept(variable))
             fwrite(word, 1, len, out);
         else
-            put_value(out, making, variable->kind);
+            fputs(making->words->runners, out);
     }
     bool wrote = !ferror(out);
     if (fclose(out) == 0 && wrote)
@@ -215,25 +186,10 @@ static bool add_word(const struct making *making, const char *word) {
     return strings_add_all(making->arguments, strings_list(words));
 }
 
-static bool ids_fit(const struct runner *runner, const char *const *ids, size_t id_count,
-                    char why[RUNNER_WHY_BYTES]) {
-    size_t bytes = 0;
-    if (!ids || runner->ids != RUNNER_IDS_WRITTEN)
-        return true;
-    for (size_t i = 0; i < id_count; i++)
-        bytes += 2 * strlen(ids[i]) + 1;
-    return bytes <= RUNNER_IDS_WRITTEN_MOST_BYTES ||
-           runner_wrong(why,
-                        "the %zu test ids of a job are too long for one command of the runner %s",
-                        id_count, runner->name);
-}
-
-bool runner_words_command(const struct runner *runner, const char *text, const char *const *ids,
-                          size_t id_count, struct strings *arguments, char why[RUNNER_WHY_BYTES]) {
-    struct making making = {&runner->template->words, ids, id_count, arguments};
+bool runner_words_command(const struct runner *runner, const char *text, struct strings *arguments,
+                          char why[RUNNER_WHY_BYTES]) {
+    struct making making = {&runner->template->words, arguments};
     char *word;
-    if (!ids_fit(runner, ids, id_count, why))
-        return false;
     while (next_word(&text, &word, why)) {
         bool is_fine = add_word(&making, word);
         free(word);

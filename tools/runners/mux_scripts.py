@@ -2,6 +2,7 @@
 
     python3 mux_scripts.py --serve|--load-list FILE -- exec              an id is a command for the shell
     python3 mux_scripts.py --serve|--load-list FILE -- tap               an id is a program that writes TAP
+    python3 mux_scripts.py --list -- tap PROGRAM...                      status 2 if one of them cannot be run
 
 mux_runner.py says what these do. What a program prints becomes files `stdout` and `stderr` of its test, at once.
 """
@@ -23,16 +24,21 @@ LINGER_S = 0.1
 
 
 class Tap:
-    """What a program says of itself by the Test Anything Protocol, versions 12 to 14."""
-    RESULT = re.compile(r'(not )?ok\b(?:\s+(\d+))?(?:\s+-\s+|\s*)([^#]*?)\s*(?:#\s*(todo|skip)\w*\s*(.*))?$', re.I)
-    PLAN = re.compile(r'1\.\.(\d+)\s*(?:#\s*skip\w*\s*(.*))?$', re.I)
-    BAIL_OUT = re.compile(r'Bail out!\s*(.*)$')
+    """What a program says of itself by the Test Anything Protocol, versions 12 to 14.
+
+    What is indented belongs to a sub-test or to a diagnosis: the line behind a sub-test says how that went.
+    """
+    RESULT = re.compile(r'(not )?ok\b\s*(\d+\b)?\s*(?:-\s+)?(.*)$')
+    DIRECTIVE = re.compile(r'((?:[^\\#]|\\.)*)#\s*(todo|skip)\w*:?\s*(.*)$', re.I)
+    PLAN = re.compile(r'1\.\.(\d+)\s*(?:#\s*(?:skip\w*:?\s*)?(.*))?$', re.I)
+    BAIL_OUT = re.compile(r'\s*Bail out!\s*(.*)$')
 
     def __init__(self, test):
         self._test = test
         self._rest = b''
         self._count = 0
         self._plan = None
+        self._plan_at = None    # how many results came before it
         self.skip_reason = None
         self.faults = []
 
@@ -46,16 +52,28 @@ class Tap:
         if result:
             self._take_result(*result.groups())
         elif plan:
-            self._plan, self.skip_reason = int(plan[1]), plan[2] if plan[1] == '0' else None
+            self._take_plan(*plan.groups())
         elif bail_out:
             self.faults.append('it bailed out: %s' % (bail_out[1] or 'it does not say why'))
 
-    def _take_result(self, not_ok, number, description, directive, reason):
+    def _take_plan(self, count, reason):
+        if self._plan is not None:
+            self.faults.append('it printed a second plan, 1..%s' % count)
+            return
+        self._plan, self._plan_at = int(count), self._count
+        if self._plan == 0:
+            self.skip_reason = reason or 'no reason given'
+
+    def _take_result(self, not_ok, number, text):
         self._count += 1
-        name = ' '.join(filter(None, (number or str(self._count), description)))
+        if number and int(number) != self._count:
+            self.faults.append('its result %d has the number %s' % (self._count, number))
+        directive = self.DIRECTIVE.match(text)
+        text, kind, reason = directive.groups() if directive else (text, '', None)
+        name = ' '.join(filter(None, (number or str(self._count), re.sub(r'\\([\\#])', r'\1', text).strip())))
         status = 'fail' if not_ok else 'success'
-        if directive:
-            status = 'skip' if directive.lower() == 'skip' else 'xfail' if not_ok else 'success'
+        if kind:
+            status = 'skip' if kind.lower() == 'skip' else 'xfail' if not_ok else 'success'
         self._test.assertion(name, status, reason)
         if status == 'fail':
             self.faults.append('not ok %s' % name)
@@ -64,10 +82,13 @@ class Tap:
         """Nothing more comes."""
         if self._rest:
             self.take(b'\n')
-        if self._plan is None and not self._count:
-            self.faults.append('it printed no TAP')
-        elif self._plan is not None and self._plan != self._count:
+        if self._plan is None:
+            self.faults.append('it printed no plan (1..%d): perhaps it ended too early' % self._count if self._count
+                               else 'it printed no TAP')
+        elif self._plan != self._count:
             self.faults.append('it planned %d and ran %d' % (self._plan, self._count))
+        elif self._plan_at not in (0, self._count):
+            self.faults.append('its plan stands in the middle of the results')
 
 
 class ScriptTest(mux_runner.Test):
@@ -165,10 +186,14 @@ def run_exec(runner, name):
     run_command(runner, name, Program(['/bin/sh', '-c', name]))
 
 
+def path_of(name):
+    return name if '/' in name else './' + name
+
+
 def run_tap(runner, name):
     test = ScriptTest(runner, name)
     tap = Tap(test)
-    program = Program([name if '/' in name else './' + name])
+    program = Program([path_of(name)])
     try:
         status = program.run(test, tap.take)
     except (OSError, ValueError) as error:
@@ -187,11 +212,34 @@ def run_tap(runner, name):
         test.verdict('success')
 
 
+def why_not(name):
+    """Why it cannot be run, or None."""
+    path = path_of(name)
+    if not os.path.exists(path):
+        return '%s is not there' % name
+    if os.path.isdir(path):
+        return '%s is a folder: name the programs in it, such as %s/*.t' % (name, name.rstrip('/'))
+    if not os.access(path, os.X_OK):
+        return '%s is not executable: chmod +x %s' % (name, name)
+    return None
+
+
+def list_programs(runner, names):
+    faults = [why for why in map(why_not, names) if why]
+    if faults:
+        runner.end(2, '\n'.join(faults))
+    for name in names:
+        runner.stream.event(name, 'exists')
+    runner.end(0)
+
+
 def main():
     runner = mux_runner.Runner('mux_scripts')
-    kind = runner.arguments[0] if runner.arguments else ''
-    if kind not in ('exec', 'tap') or runner.mode == 'list':
-        runner.end(2, 'expected exec or tap behind "--", and no --list')
+    kind, *names = runner.arguments or ['']
+    if kind not in ('exec', 'tap') or (kind, runner.mode) == ('exec', 'list'):
+        runner.end(2, 'expected exec or tap behind "--", and --list for tap alone')
+    if runner.mode == 'list':
+        list_programs(runner, names)
     run = {'exec': run_exec, 'tap': run_tap}[kind]
     for ids in runner.batches():
         for name in ids:
