@@ -5,7 +5,6 @@
  */
 #include "tools/base/loop.h"
 #include "tools/node/stacks.h"
-#include "transport/endpoint.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -25,7 +24,7 @@ struct member {
 static struct {
     struct stacks stacks;
     struct loop loop;
-    struct endpoint endpoint;
+    struct place place;
     struct transport_address address;
     struct mux_span file;
     struct mux_gather gather;
@@ -42,8 +41,8 @@ static void die(const char *operation, const char *why) {
 
 static void find(const char *text) {
     char why[400];
-    if (!endpoint_parse(text, &crowd.endpoint, why, sizeof why) ||
-        endpoint_resolve(&crowd.endpoint, false, &crowd.address, 1, why, sizeof why) == 0)
+    if (!endpoint_parse(text, &crowd.place.endpoint, why, sizeof why) ||
+        endpoint_resolve(&crowd.place.endpoint, false, &crowd.address, 1, why, sizeof why) == 0)
         die(text, why);
 }
 
@@ -63,7 +62,7 @@ static void read_file(const char *path) {
 
 static void make_transport(void) {
     const struct stacks_config config = {
-        .upstream = &crowd.endpoint,
+        .upstream = &crowd.place,
         .io = IO_EPOLL,
         .memory_bytes = 2 * RECEIVE_BYTES + FILE_MOST_BYTES,
         .receive_bytes = RECEIVE_BYTES,

@@ -39,6 +39,7 @@ struct transport_address {
     bool mode_given, group_given;     /* unix, to listen on: permissions of the socket ... */
     mode_t mode;                      /* ... without them the umask decides */
     gid_t group;
+    unsigned rank; /* of several to connect to: one of a lower rank is tried before */
     socklen_t len;
     union {
         struct sockaddr any;

@@ -106,12 +106,16 @@ static struct transport_address place(const char *text) {
     return address;
 }
 
-/* Begins a round with addresses such as "4.1 6.1". */
+/* Begins a round with addresses such as "4.1 6.1"; those behind a "|" have the next rank. */
 static void start(const char *text, uint64_t now_ns) {
     struct transport_address addresses[DIALER_ADDRESSES_MAX];
     unsigned count = 0;
-    for (; *text; text += text[3] ? 4 : 3)
-        addresses[count++] = place(text);
+    unsigned rank = 0;
+    for (; *text; text += text[3] ? 4 : 3) {
+        addresses[count] = place(text);
+        addresses[count++].rank = rank;
+        rank += text[3] == '|';
+    }
     dialer_start(&bench.dialer, addresses, count, now_ns);
 }
 
@@ -265,6 +269,17 @@ static void many_addresses(void **state) {
     assert_int_equal(bench.open, 0);
 }
 
+/* The addresses of a lower rank come first, though all are of one family. */
+static void ranks_come_in_order(void **state) {
+    (void)state;
+    bench_open();
+    start("4.1 4.2|6.1 4.3 6.2", START_NS);
+    run_until(START_NS, START_NS + 5 * SECOND_NS);
+    assert_string_equal(tried(), "4.1 4.2 6.1 4.3 6.2");
+    dialer_stop(&bench.dialer);
+    settle(START_NS + 5 * SECOND_NS);
+}
+
 /* The address that worked last comes first; the dialer tells whether it refused. */
 static void home_comes_first(void **state) {
     (void)state;
@@ -389,6 +404,7 @@ int main(void) {
         cmocka_unit_test(connect_that_fails_at_once),
         cmocka_unit_test(attempts_are_bounded),
         cmocka_unit_test(many_addresses),
+        cmocka_unit_test(ranks_come_in_order),
         cmocka_unit_test(home_comes_first),
         cmocka_unit_test(losers_are_tried_again),
         cmocka_unit_test(an_address_that_ends_at_once_comes_last),

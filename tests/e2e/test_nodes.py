@@ -126,6 +126,25 @@ class Nodes(Case):
         self.assertEqual(other.end(), 0, other.log)
         self.assertEqual(self.verdicts(home, other), [begun, begun + [("success", "0/0")]])
 
+    def test_a_list_of_upstreams(self):
+        """The first one is taken; when it is killed the next one, and that is kept to."""
+        ports = [free_port(), free_port()]
+        first, second = (self.muxd(listen=("127.0.0.1:%d" % port,)) for port in ports)
+        leaf = self.muxd(*(word for port in ports for word in ("--upstream", "mux:127.0.0.1:%d" % port)))
+        worker = self.worker(leaf, test_id="t", test_status="success")
+        self.until(lambda: count_packets(first.stream()) == 1, "the packet at the first one")
+        first.process.kill()
+        first.wait()
+        second.wait_log("is node ")
+        worker.sendall(packet(test_id="t", test_status="success"))
+        self.until(lambda: count_packets(second.stream()) == 1, "the packet at the second one")
+        again = self.muxd(listen=("127.0.0.1:%d" % ports[0],))
+        leaf.wait_log("upstream 127.0.0.1:%d or 127.0.0.1:%d: connected to 127.0.0.1:%d" % (*ports, ports[1]))
+        second.end()
+        again.wait_log("is node ")
+        self.finish(worker)
+        self.assertIn(leaf.end(), (0, 75), leaf.log)
+
     def test_an_address_of_another_program(self):
         """The first address is no muxd: it is rejected, and the next one tried at once."""
         stranger = self.black_hole()
@@ -534,6 +553,23 @@ class Bundles(Case):
         self.assertEqual(self.ids(end.content), expected)
         self.assertEqual({event["route_code"] for event in oracle.decode(end.content)
                           if event["test_id"]}, {"0"})
+
+    def test_another_relay(self):
+        """Long before the grace is over the leaf comes by the other one: it need not wait."""
+        end, ports = End(self.upstream()), [free_port(), free_port()]
+        above = ("--upstream", end.upstream.endpoint.replace("tcp:", "mux:"), *self.WINDOW)
+        relay = self.muxd(*above, listen=("127.0.0.1:%d" % ports[0],))
+        leaf = self.muxd(*(word for port in ports for word in ("--upstream", "mux:127.0.0.1:%d" % port)),
+                         *self.WINDOW, "--node-grace", "600")
+        worker = self.socket(leaf.addresses[0])
+        worker.sendall(packet(test_id="t0", test_status="success"))
+        end.serve(lambda end: b"t0" in end.content)
+        relay.process.kill()
+        relay.wait()
+        worker.sendall(packet(test_id="t1", test_status="success"))
+        self.muxd(*above, listen=("127.0.0.1:%d" % ports[1],))
+        end.serve(lambda end: b"t1" in end.content)
+        self.assertEqual(self.ids(end.content), ["t0", "t1"])
 
 
 if __name__ == "__main__":

@@ -69,7 +69,9 @@ static bool wrong(const struct option_row *row, const char *value, const char *w
 }
 
 static bool parse_to(struct program *program, const char *text, char *why, size_t why_bytes) {
-    if (!place_parse(text, &program->place, why, why_bytes))
+    struct place *place = &program->place;
+    if (!(place->endpoint.text[0] ? place_add_spare(place, text, why, why_bytes)
+                                  : place_parse(text, place, why, why_bytes)))
         return false;
     if (endpoint_is_address(&program->place.endpoint))
         return true;
@@ -109,7 +111,8 @@ static bool set_trust(const struct option_row *row, void *target, const char *va
 static const struct option_row rows[] = {
     {"to", "ENDPOINT", NULL, NULL,
      "where jobs come from and results go: mux:unix:PATH, a muxd's socket (a lost connection then "
-     "fails no test); the default is $MUX_ENDPOINT",
+     "fails no test); may be repeated for mux: endpoints that can stand in for each other; the "
+     "default is $MUX_ENDPOINT",
      .set = set_to},
     {"slots", "N|auto", "auto", NULL, "jobs at a time; auto: the number of processors",
      .set = set_slots},
@@ -149,7 +152,7 @@ static bool take_environment(struct program *program) {
 }
 
 static bool is_trusted(const struct program *program) {
-    if (place_is_private(&program->place.endpoint) || program->trusts_network)
+    if (place_is_private(&program->place) || program->trusts_network)
         return true;
     text_complain("mux agent: %s: whoever answers there could run commands here: use a unix "
                   "socket (ssh -L forwards one), or --trust-network",

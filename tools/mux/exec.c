@@ -94,7 +94,7 @@ static const char network_refusal[] =
 
 /* Without a place it is a pipe. */
 static bool trusts_upstream(const struct exec *exec) {
-    return !exec->options.has_place || place_is_private(&exec->options.place.endpoint) ||
+    return !exec->options.has_place || place_is_private(&exec->options.place) ||
            exec->options.trusts_network;
 }
 

@@ -135,7 +135,7 @@ static void wake(struct timer *timer, uint64_t now_ns) {
 /* The epoll engine, and the stack of the endpoint beside it. */
 bool send_start(struct sending *sending, const struct endpoint *endpoint) {
     const struct stacks_config config = {
-        .upstream = endpoint,
+        .upstream = &(struct place){.endpoint = *endpoint},
         .io = IO_EPOLL,
         .memory_bytes = 2 * RECEIVE_BYTES,
         .receive_bytes = RECEIVE_BYTES,

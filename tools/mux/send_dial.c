@@ -30,7 +30,7 @@ static unsigned look_up(struct sending *sending, const struct endpoint *endpoint
                         struct transport_address *addresses) {
     char why[256];
     unsigned count = 0;
-    struct resolver *resolver = resolver_start(endpoint);
+    struct resolver *resolver = resolver_start(&(struct place){.endpoint = *endpoint});
     if (resolver_is_waiting(resolver))
         text_complain("mux send: %s: looking up the name", endpoint->text);
     while (resolver_is_waiting(resolver) && !sending->failed)

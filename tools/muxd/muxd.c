@@ -59,7 +59,7 @@ static void hang_up(void *user, int number, uint64_t now_ns) {
     (void)number, (void)now_ns;
     if (muxd->has_terminal)
         node_terminate(muxd->node, false);
-    else if (options->upstream_given && options->upstream.kind == ENDPOINT_FILE)
+    else if (options->upstream_given && options->upstream.endpoint.kind == ENDPOINT_FILE)
         node_reopen_upstream(muxd->node);
     else
         muxd_say(muxd, "HUP: no file is written to that could be opened again (TERM ends muxd)");
@@ -189,7 +189,7 @@ static bool start_node(struct muxd *muxd) {
         .mux = {.memory = muxd->stacks.memory,
                 .links_max = options->links_max,
                 .segment_by = options->segment_by,
-                .upstream_is_node = options->upstream_is_node,
+                .upstream_is_node = options->upstream.is_node,
                 .window_bytes = options->window_bytes,
                 .node_grace_ns = options->node_grace_ns,
                 .clock_correct = options->clock_correct,
@@ -197,8 +197,9 @@ static bool start_node(struct muxd *muxd) {
         .drain_timeout_ns = options->drain_timeout_ns,
         .exit_after_links = options->exit_after_links,
         .exit_when_idle = muxd->stdin_taken && options->listen_count == 1,
-        .upstream_retry = options->upstream_given && options->upstream.kind != ENDPOINT_STDIO,
-        .upstream_text = options->upstream_given ? options->upstream.text : "stdout",
+        .upstream_retry =
+            options->upstream_given && options->upstream.endpoint.kind != ENDPOINT_STDIO,
+        .upstream_text = options->upstream_given ? muxd->upstream_text : "stdout",
         .user = muxd,
         .log = muxd_say,
         .upstream_addresses = muxd_upstream_is_place(options) ? muxd_upstream_addresses : NULL,
@@ -294,7 +295,7 @@ static bool listen_everywhere(struct muxd *muxd) {
  */
 static bool choose_screen(struct muxd *muxd) {
     const struct options *options = &muxd->options;
-    bool to_stdout = !options->upstream_given || options->upstream.kind == ENDPOINT_STDIO;
+    bool to_stdout = !options->upstream_given || options->upstream.endpoint.kind == ENDPOINT_STDIO;
     if (!to_stdout || !isatty(STDOUT_FILENO))
         return true;
     muxd->summary = summary_create(loop_now_ns(&muxd->loop));
@@ -313,7 +314,7 @@ static bool has_terminal(void) {
 /* A stdin that was asked for and cannot be read is a mistake in how muxd was started. */
 static bool check_stdin(struct muxd *muxd) {
     const struct options *options = &muxd->options;
-    bool is_way_down = options->upstream_given && options->upstream.kind == ENDPOINT_STDIO;
+    bool is_way_down = options->upstream_given && options->upstream.endpoint.kind == ENDPOINT_STDIO;
     if ((!muxd->stdin_taken && !is_way_down) || standard_input_is_open())
         return true;
     if (muxd->stdin_taken)

@@ -28,6 +28,7 @@ struct muxd {
     uint64_t screen_draws_at_ns;
     struct summary *summary;   /* drawn on a terminal; NULL: there is none */
     struct resolver *resolver; /* of the upstream's name; NULL: it has none */
+    char upstream_text[PLACE_TEXT_BYTES];
     int upstream_file;         /* the file that is written to; -1: there is none */
     struct timer removed_look; /* at it */
     bool serves;               /* something is listened on, or will be: the upstream is opened */

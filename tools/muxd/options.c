@@ -151,20 +151,18 @@ static bool set_control_group(const struct option_row *row, void *target, const 
 
 static bool set_upstream(const struct option_row *row, void *target, const char *value) {
     struct options *options = target;
-    if (options->upstream_given)
-        return wrong(row->name, value, "it to be given once");
-    options->upstream_given = true;
-    struct place place;
+    struct place *place = &options->upstream;
     char why[PLACE_WHY_BYTES];
-    if (!place_parse(value, &place, why, sizeof why)) {
+    bool is_taken = options->upstream_given ? place_add_spare(place, value, why, sizeof why)
+                                            : place_parse(value, place, why, sizeof why);
+    options->upstream_given = true;
+    if (!is_taken) {
         text_complain("muxd: --%s %s: %s", row->name, value, why);
         return false;
     }
-    options->upstream = place.endpoint;
-    options->upstream_is_node = place.is_node;
     struct stat status;
-    bool is_file = options->upstream.kind == ENDPOINT_FILE;
-    if (is_file && stat(options->upstream.name, &status) == 0 && S_ISDIR(status.st_mode))
+    bool is_file = place->endpoint.kind == ENDPOINT_FILE;
+    if (is_file && stat(place->endpoint.name, &status) == 0 && S_ISDIR(status.st_mode))
         return wrong(row->name, value, "a file, not a directory");
     return true;
 }
@@ -346,7 +344,8 @@ static const struct option_row rows[] = {
 
     {"upstream", "ENDPOINT", .set = set_upstream, .group = "Where the stream goes",
      .help = "send it there; without it to stdout (stdin is left alone), or on a terminal a live "
-             "summary"},
+             "summary; may be repeated for mux: endpoints that can stand in for each other: the "
+             "one that worked last is tried first, then the others in this order"},
     {"node-grace", "SECONDS", TEXT_OF(NODE_GRACE_DEFAULT_S), .set = set_node_grace,
      .help = "how long muxd waits for a lost node before it reports the node's tests in progress "
              "as failed"},
@@ -417,13 +416,13 @@ static bool consistent(const struct options *options) {
                       "another endpoint (muxd --help lists them)");
         return false;
     }
-    if (options->window_bytes && !options->upstream_is_node) {
+    if (options->window_bytes && !options->upstream.is_node) {
         text_complain("muxd: --window is for a muxd above: give --upstream mux:HOST");
         return false;
     }
     if (stdins > 1)
         return wrong("listen", "-", "it to be given once: there is one stdin");
-    bool to_stdout = !options->upstream_given || options->upstream.kind == ENDPOINT_STDIO;
+    bool to_stdout = !options->upstream_given || options->upstream.endpoint.kind == ENDPOINT_STDIO;
     if (to_stdout && options->stats_file && strcmp(options->stats_file, "-") == 0)
         return wrong("stats-json", "-", "a file: packets go to stdout here");
     return true;

@@ -5,7 +5,7 @@
 #include "mux/node/mux.h"
 #include "tools/node/allow.h"
 #include "tools/node/listeners.h"
-#include "transport/endpoint.h"
+#include "tools/node/place.h"
 #include <sys/types.h>
 
 struct options {
@@ -15,7 +15,7 @@ struct options {
     mode_t listen_mode;
     gid_t listen_group;
     bool upstream_given;
-    struct endpoint upstream;
+    struct place upstream;
     bool control_given;
     struct endpoint control; /* unix:PATH */
     bool control_group_given;
@@ -30,7 +30,6 @@ struct options {
     const char *stats_file; /* NULL: none; "-": stdout */
     uint64_t drain_timeout_ns;
     uint64_t node_grace_ns;
-    bool upstream_is_node;
     bool clock_correct, clock_stamp;
     bool trusts_network; /* orders and jobs from an upstream over a network are taken */
     uint64_t exit_after_links;

@@ -12,7 +12,7 @@
 
 /* Is the upstream one that is connected to? */
 bool muxd_upstream_is_place(const struct options *options) {
-    return options->upstream_given && endpoint_is_address(&options->upstream);
+    return options->upstream_given && endpoint_is_address(&options->upstream.endpoint);
 }
 
 struct transport_conn *muxd_attach(struct muxd *muxd, const struct loop_descriptors *descriptors,
@@ -64,7 +64,7 @@ static void look_for_removed(struct timer *timer, uint64_t now_ns) {
     forget_file(muxd);
     snprintf(line, sizeof line,
              "upstream %s: the file was removed; what was written to it is gone with it",
-             muxd->options.upstream.text);
+             muxd->options.upstream.endpoint.text);
     muxd_say(muxd, line);
     node_reopen_upstream(muxd->node);
 }
@@ -76,10 +76,10 @@ void muxd_stop_upstream(struct muxd *muxd) {
 
 static struct transport_conn *open_file(struct muxd *muxd, struct loop_handler *handler, char *why,
                                         size_t why_bytes) {
-    const char *path = muxd->options.upstream.name;
+    const char *path = muxd->options.upstream.endpoint.name;
     int fd = outfile_open(path, why, why_bytes);
     struct transport_conn *conn = NULL;
-    if (fd >= 0 && mend_file(muxd, fd, muxd->options.upstream.text, why, why_bytes))
+    if (fd >= 0 && mend_file(muxd, fd, muxd->options.upstream.endpoint.text, why, why_bytes))
         conn = muxd_attach(muxd,
                            &(struct loop_descriptors){-1, fd, false, TRANSPORT_POOL_RESERVE, path},
                            handler, why, why_bytes);
@@ -95,10 +95,11 @@ bool muxd_check_upstream(struct muxd *muxd) {
     char why[256];
     muxd->upstream_file = -1;
     muxd->removed_look.run = look_for_removed;
-    if (!options->upstream_given || options->upstream.kind != ENDPOINT_FILE ||
-        outfile_check(options->upstream.name, why, sizeof why))
+    place_text(&options->upstream, muxd->upstream_text);
+    if (!options->upstream_given || options->upstream.endpoint.kind != ENDPOINT_FILE ||
+        outfile_check(options->upstream.endpoint.name, why, sizeof why))
         return true;
-    log_text(&muxd->log, "muxd: --upstream %s: %s\n", options->upstream.text, why);
+    log_text(&muxd->log, "muxd: --upstream %s: %s\n", options->upstream.endpoint.text, why);
     return false;
 }
 
@@ -121,7 +122,7 @@ struct transport_conn *muxd_open_upstream(void *user, struct loop_handler *handl
                                           size_t why_bytes) {
     struct muxd *muxd = user;
     const struct options *options = &muxd->options;
-    if (options->upstream_given && options->upstream.kind == ENDPOINT_FILE)
+    if (options->upstream_given && options->upstream.endpoint.kind == ENDPOINT_FILE)
         return open_file(muxd, handler, why, why_bytes);
     return open_stdout(muxd, handler, why, why_bytes);
 }
@@ -139,7 +140,7 @@ struct transport_conn *muxd_connect_upstream(void *user, const struct transport_
 }
 
 void muxd_resolve_upstream(struct muxd *muxd) {
-    const struct endpoint *upstream = &muxd->options.upstream;
+    const struct place *upstream = &muxd->options.upstream;
     if (!muxd_upstream_is_place(&muxd->options))
         return;
     muxd->resolver = resolver_start(upstream);
@@ -147,5 +148,5 @@ void muxd_resolve_upstream(struct muxd *muxd) {
         log_text(&muxd->log,
                  "muxd: no thread can be made (is clone3 forbidden?): while the name of %s is "
                  "looked up nothing else is done\n",
-                 upstream->text);
+                 muxd->upstream_text);
 }

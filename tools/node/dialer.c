@@ -24,18 +24,23 @@ static bool is_home(const struct dialer *dialer, unsigned index) {
  * ---- the order ----
  */
 
-/* The first that is left, of another family than the one before if there is one. */
+/*
+ * The first that is left, of the lowest rank, and there of another family than the one before if
+ * there is one. `count`: none is left.
+ */
 static unsigned next_in_turn(const struct transport_address *addresses, unsigned count,
                              const bool *used, int family_before) {
-    unsigned first = count;
+    unsigned best = count;
     for (unsigned i = 0; i < count; i++) {
         if (used[i])
             continue;
-        if (addresses[i].any.sa_family != family_before)
-            return i;
-        first = first < count ? first : i;
+        bool is_first = best == count || addresses[i].rank < addresses[best].rank;
+        bool is_turn = !is_first && addresses[i].rank == addresses[best].rank &&
+                       addresses[best].any.sa_family == family_before &&
+                       addresses[i].any.sa_family != family_before;
+        best = is_first || is_turn ? i : best;
     }
-    return first;
+    return best;
 }
 
 static unsigned find(const struct transport_address *addresses, unsigned count,

@@ -1,8 +1,9 @@
 /*
  * Connects to one of several addresses, side by side (RFC 8305): the one that worked last is tried
- * first, then IPv6 and IPv4 in turn, each a stagger after the one before or at once when that has
- * failed. The first that answers is taken, the others are closed. One attempt lasts for a bounded
- * time, so that packets which vanish on the way to one address cost the others nothing.
+ * first, then those of the lowest rank, IPv6 and IPv4 in turn, each a stagger after the one before
+ * or at once when that has failed. The first that answers is taken, the others are closed. One
+ * attempt lasts for a bounded time, so that packets which vanish on the way to one address cost the
+ * others nothing.
  *
  * muxd and mux send dial so. One thread; nothing here blocks or allocates. The owner passes on the
  * events of the attempts' connections and calls dialer_run() when dialer_deadline_ns() is over.

@@ -121,12 +121,13 @@ static void retry_later(struct node *node, uint64_t now_ns) {
 /*
  * The node that we were with waits for us, for its grace: another one that has our tests meanwhile
  * would contradict it. So this one goes back there, unless nobody listens there any more, or
- * somebody else does. A file has no other.
+ * somebody else does. A file has no other. Where bundles are taken only the end judges, and knows
+ * our streams by whatever way they come.
  */
 static bool may_be_another(const struct node *node) {
     const struct node_upstream *up = &node->upstream;
-    return !node->config.upstream_addresses || dialer_is_home(&up->dialer) ||
-           dialer_home_refused(&up->dialer) ||
+    return !node->config.upstream_addresses || mux_upstream_takes_bundles(node->mux) ||
+           dialer_is_home(&up->dialer) || dialer_home_refused(&up->dialer) ||
            up->connected_ns - up->left_ns >= node->config.mux.node_grace_ns;
 }
 

@@ -40,10 +40,14 @@ static bool is_asked_for(const struct stacks_config *config, enum transport_via 
         if (config->listen[i].via == via)
             return true;
     }
-    if (!config->upstream)
-        return false;
-    *text = config->upstream->text;
-    return config->upstream->via == via;
+    for (unsigned i = 0; config->upstream && i <= config->upstream->spare_count; i++) {
+        const struct endpoint *endpoint =
+            i ? &config->upstream->spares[i - 1] : &config->upstream->endpoint;
+        *text = endpoint->text;
+        if (endpoint->via == via)
+            return true;
+    }
+    return false;
 }
 
 /* An interface may offer a stack besides TCP (RDMA); one that is still to come may, too. */

@@ -6,7 +6,7 @@
 #define TOOLS_NODE_STACKS_H
 
 #include "tools/node/allow.h"
-#include "transport/endpoint.h"
+#include "tools/node/place.h"
 #include "transport/transport.h"
 
 /* Which of the kernel's engines. */
@@ -20,7 +20,7 @@ enum io_choice {
 struct stacks_config {
     const struct endpoint *listen; /* what will be listened on; their stacks are made ... */
     unsigned listen_count;
-    const struct endpoint *upstream; /* ... and that of the place to connect to; NULL: none */
+    const struct place *upstream; /* ... and those of the place to connect to; NULL: none */
     enum io_choice io;
     unsigned busy_poll_us;     /* see transport_config */
     size_t memory_bytes;       /* of the arena */

@@ -26,7 +26,7 @@ bool station_open(struct station *station, const char *program, const struct pla
 bool station_start(struct station *station, struct stacks_config *config) {
     char said[2 * ENDPOINT_TEXT_BYTES];
     struct transport_failure failure;
-    config->upstream = station->place ? &station->place->endpoint : NULL;
+    config->upstream = station->place;
     config->io = IO_EPOLL;
     if (!stacks_start(&station->stacks, config, said, sizeof said)) {
         text_complain("%s: %s", station->program, said);
@@ -37,7 +37,7 @@ bool station_start(struct station *station, struct stacks_config *config) {
     if (!signals_watch(&station->signals, &station->loop, &failure))
         return failed(station, "signals", &failure);
     if (station->place)
-        station->resolver = resolver_start(&station->place->endpoint);
+        station->resolver = resolver_start(station->place);
     return true;
 }
 
@@ -68,7 +68,9 @@ bool station_make_node(struct station *station, struct node_config *config) {
     config->mux.memory = station->stacks.memory;
     config->mux.upstream_is_node = place && place->is_node;
     config->upstream_retry = place != NULL;
-    config->upstream_text = place ? place->endpoint.text : "stdout";
+    if (place)
+        place_text(place, station->place_text);
+    config->upstream_text = place ? station->place_text : "stdout";
     config->upstream_addresses = place ? addresses_of : NULL;
     config->connect = connect_to;
     config->log = station_say;

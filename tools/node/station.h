@@ -25,6 +25,7 @@ struct station {
     struct stacks stacks;
     struct loop loop;
     struct resolver *resolver;
+    char place_text[PLACE_TEXT_BYTES];
     struct node *node; /* NULL: there is none yet */
 };
 
