@@ -1,4 +1,5 @@
 """mux run: a suite from its list to the truth at its end, by real runners."""
+import json
 import shutil
 import signal
 import time
@@ -32,6 +33,10 @@ class Runs(Case):
     def write(self, name, text):
         with open(os.path.join(self.place, name), 'w') as file:
             file.write(text)
+
+    def read(self, name):
+        with open(os.path.join(self.place, name)) as file:
+            return file.read()
 
     def run_mux(self, *options, command=(PYTHON, "-m", "unittest", "discover"), keep=False, **keywords):
         keywords.setdefault('stdin', subprocess.DEVNULL)
@@ -119,7 +124,7 @@ class Runs(Case):
         output = self.run_mux('-n', '5')
         self.assertIn('.mux.ini: no test here needs port', self.ended(output, 0) + output.stderr.decode())
         running = set()
-        for line in open(os.path.join(self.place, 'log')).read().split():
+        for line in self.read('log').split():
             (running.add if line[0] == '+' else running.remove)(line[1:])
             self.assertLessEqual(sum(name[:2] == 'db' for name in running), 2)
             self.assertTrue(len(running) < 2 or not any('alone' in name for name in running), running)
@@ -127,6 +132,41 @@ class Runs(Case):
         result = self.run_mux()
         self.ended(result, 2)
         self.assertIn('.mux.ini, line 2: db = 0: tests that need one could never run', result.stderr.decode())
+
+    def jobs_of(self, run):
+        """{slot: [(a new runner, tests of the job)...]}"""
+        name = run[4:12]
+        stream, = (file for file in os.listdir(os.path.join(self.place, '.mux/runs')) if '-' + name in file)
+        slots, ends = {}, ('runner.batch', 'muxd.job')
+        shown = subprocess.run([MUX, 'cat', '--json', os.path.join(self.place, '.mux/runs', stream)], capture_output=True, timeout=PATIENCE)
+        for event in map(json.loads, shown.stdout.splitlines()):
+            jobs = slots.setdefault(event['route_code'], [[]])
+            if event['test_status'] == 'inprogress':
+                jobs[-1].append(event['test_id'])
+            elif event['file_name'] in ends and jobs[-1]:
+                jobs.append([])
+        return {slot: jobs for slot, jobs in slots.items() if jobs != [[]]}
+
+    def test_replay(self):
+        """The same jobs in the same slots; what is gone, and what is new, is said."""
+        self.write('test_many.py', 'import unittest\nclass M(unittest.TestCase): pass\n'
+                   'for i in range(40): setattr(M, "test_%d" % i, lambda self: self.assertTrue(True))\n')
+        for fresh in ([], ['--fresh']):
+            first = self.ended(self.run_mux(*fresh, keep=True), 0)
+            again = self.ended(self.run_mux('--replay', 'last', *fresh, keep=True), 0)
+            self.assertEqual(self.jobs_of(again), self.jobs_of(first))
+        self.assertRegex(self.ended(self.run_mux('-n', '1', '--replay', again[4:12], keep=True), 0), r'(?m)^run \w+ passed: 40 passed')
+        self.write('test_many.py', self.read('test_many.py').replace('range(40)', 'range(10, 45)'))
+        output = self.ended(self.run_mux('--replay', 'last', '--exclude', '_11$', keep=True), 0)
+        for line in ("10 of the run's 40 tests are not in the list any more", '5 tests of the list did not run then', 'passed: 29 passed'):
+            self.assertIn(line, output)
+        self.write('test_many.py', GOOD)
+        self.assertIn('of 3 tests in the list none is among the 29 of the run', self.ended(self.run_mux('--replay', 'last', keep=True), 4))
+        for options, words in ((['--replay', '99'], 'there is none of this name'), (['--replay', 'last', '--dist', 'each'], 'does not go with --dist'),
+                               (['--replay', 'last', '--repeat', '2'], 'does not go with --repeat')):
+            result = self.run_mux(*options, keep=True)
+            self.ended(result, 2)
+            self.assertIn(words, result.stderr.decode())
 
     def test_a_fixture_that_fails(self):
         """It fails the run, though every test passed."""

@@ -11,6 +11,7 @@
 #include "tools/farm/desk.h"
 #include "tools/farm/ids.h"
 #include "tools/farm/needs.h"
+#include "tools/farm/past_jobs.h"
 #include "tools/farm/plan/plan.h"
 #include "tools/farm/runner.h"
 #include "tools/farm/selection.h"
@@ -87,6 +88,7 @@ struct run_config {
     struct plan_config plan;         /* how; the run adds what it knows */
     const struct grouping *grouping; /* tests that stay together; NULL: as the runner says */
     struct needs *needs;             /* tokens, and who runs alone */
+    const struct past_jobs *replay;  /* PLAN_REPLAY: these; else NULL */
     bool fresh;                      /* runners do not stay alive between jobs */
     bool lists_only;                 /* it is over when the list is there */
     uint64_t timeout_ns, test_timeout_ns, idle_timeout_ns, grace_ns;

@@ -90,6 +90,13 @@ void run_list_ended(struct run *run, const struct answer *answer, uint64_t now_n
 /* run_plan.c: the ids are there: selects and plans. */
 void run_plan_make(struct run *run, uint64_t now_ns);
 
+/* run_replay.c: is it one of the tests that are run again? */
+bool run_replay_takes(const struct run *run, struct mux_span id);
+/* Fills config->replay... with the jobs of then, as far as their tests run here; run_replay_free().
+ * False: out of memory. */
+bool run_replay_fill(struct run *run, struct plan_config *config);
+void run_replay_free(struct plan_config *config);
+
 /* run_jobs.c: what slots get, and what comes of it. */
 void run_jobs_give(struct run *run, uint64_t now_ns);
 struct run_command {

@@ -23,6 +23,8 @@ static bool select_tests(struct run *run) {
     for (uint32_t i = 0; i < count; i++) {
         enum selection_result result =
             selection_takes(run->config.selection, ids_text(&run->ids, i));
+        if (!run_replay_takes(run, ids_text(&run->ids, i)))
+            result = SELECTION_NO;
         gave_up += result == SELECTION_FAILED;
         run->places[i] = result == SELECTION_YES ? run->selected_count : PLAN_NONE;
         if (result == SELECTION_YES)
@@ -111,7 +113,13 @@ static bool make_plan(struct run *run) {
     set_groups(run, tests);
     set_needs(run, tests);
     config.tokens = needs_tokens(run->config.needs, &config.token_count);
-    run->plan = plan_new(&config, tests, run->selected_count);
+    if (!run->config.replay || run_replay_fill(run, &config)) {
+        if (!plan_fits(&config, run->selected_count))
+            run_fail(run, "so many runs of tests are too many for a plan");
+        else
+            run->plan = plan_new(&config, tests, run->selected_count);
+    }
+    run_replay_free(&config);
     free(tests);
     return run->plan != NULL;
 }
@@ -127,6 +135,10 @@ static bool add_slots(struct run *run) {
 static void explain_nothing(struct run *run) {
     if (run->ids.count == 0)
         snprintf(run->why, sizeof run->why, "the list of tests is empty");
+    else if (run->config.replay)
+        snprintf(run->why, sizeof run->why,
+                 "of %u tests in the list none is among the %u of the run that is to be replayed",
+                 run->ids.count, run->config.replay->tests.count);
     else
         snprintf(run->why, sizeof run->why, "of %u tests in the list none was selected",
                  run->ids.count);

@@ -156,9 +156,10 @@ void run_view_planned(struct run_view *view, unsigned past_runs, uint64_t now_ns
                     totals.selected == 1 ? "" : "s", view->config.what, totals.slots,
                     totals.slots == 1 ? "" : "s");
     else
-        screen_line(&view->screen, "%s: %s test%s (%s), %u slot%s, slowest first; about %s", name,
-                    tests, totals.selected == 1 ? "" : "s", view->config.what, totals.slots,
-                    totals.slots == 1 ? "" : "s", about);
+        screen_line(&view->screen, "%s: %s test%s (%s), %u slot%s%s; about %s", name, tests,
+                    totals.selected == 1 ? "" : "s", view->config.what, totals.slots,
+                    totals.slots == 1 ? "" : "s",
+                    view->config.slowest_first ? ", slowest first" : "", about);
 }
 
 /*

@@ -21,6 +21,7 @@ struct run_view_config {
     unsigned tail_lines; /* of a failure's text */
     const char *name;    /* of the run, as it is shown: "7c1e"; "" if it is not stored */
     const char *what;    /* "unittest" */
+    bool slowest_first;  /* the order, when something is known of the tests */
     const char *control; /* the control socket, for "mux attach"; NULL: none */
 };
 

@@ -50,6 +50,7 @@ struct program {
     struct runner *runner;
     struct selection *selection;
     struct needs *needs;
+    struct past_jobs replay;
     struct grouping grouping; /* --dist, --group-regex */
     bool groups;
     struct plan_config plan;
@@ -231,7 +232,7 @@ static bool choose_dist(struct program *program) {
     };
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
         if (strcmp(program->options.dist, ways[i].word) == 0) {
-            program->plan.dist = ways[i].dist;
+            program->plan.dist = program->options.replay ? PLAN_REPLAY : ways[i].dist;
             program->grouping.by = ways[i].by;
             program->groups = ways[i].by != GROUPING_NONE;
             return true;
@@ -291,7 +292,7 @@ static bool add_lists(struct program *program) {
             return false;
         selection_among(program->selection, &program->failing);
     }
-    return true;
+    return !options->replay || run_past_jobs(options, options->replay, &program->replay);
 }
 
 static bool choose_runner(struct program *program) {
@@ -380,6 +381,7 @@ static bool open_run(struct program *program) {
         .plan = program->plan,
         .grouping = program->groups ? &program->grouping : NULL,
         .needs = program->needs,
+        .replay = options->replay ? &program->replay : NULL,
         .fresh = options->fresh || options->timeout_ns || options->idle_timeout_ns,
         .lists_only = options->lists,
         .timeout_ns = options->timeout_ns,
@@ -416,6 +418,7 @@ static bool open_view(struct program *program) {
         .tail_lines = program->options.tail_lines,
         .name = program->name,
         .what = program->runner->name,
+        .slowest_first = program->plan.dist == PLAN_LOAD && !program->plan.random,
         .control = program->control,
     };
     program->view = run_view_open(&config, program->run, now_of(program));
@@ -524,6 +527,7 @@ static void free_program(struct program *program) {
     selection_close(program->selection);
     grouping_free(&program->grouping);
     needs_free(program->needs);
+    past_jobs_free(&program->replay);
     ids_close(&program->chosen);
     ids_close(&program->failing);
     runner_free(program->runner);

@@ -61,6 +61,7 @@ TEXT_SETTER(runner)
 TEXT_SETTER(group_regex)
 TEXT_SETTER(dist)
 TEXT_SETTER(load_list)
+TEXT_SETTER(replay)
 
 #define FLAG_SETTER(member)                                                                   \
     static bool set_##member(const struct option_row *row, void *target, const char *value) { \
@@ -186,6 +187,10 @@ static const struct option_row rows[] = {
      .set = set_dist},
     {"group-regex", "REGEX", .help = "tests for which this matches the same text stay together",
      .set = set_group_regex},
+    {"replay", "RUN",
+     .help = "the jobs of this run of the store again, slot by slot, each in its order (last: the "
+             "last run)",
+     .set = set_replay},
     {"random", "[=SEED]", .help = "a random order", .set = set_random},
     {"repeat", "N", .help = "each test N times", .set = set_repeats},
     {"until-failure", .help = "again and again, until a test fails", .set = set_until_failure},
@@ -238,10 +243,27 @@ static bool check_nodes(struct run_options *options) {
     return false;
 }
 
+/* What was run says in which order. */
+static bool check_replay(const struct run_options *options) {
+    const char *other = NULL;
+    if (options->repeats > 1)
+        other = "--repeat";
+    else if (options->is_random)
+        other = "--random";
+    else if (options->group_regex)
+        other = "--group-regex";
+    else if (strcmp(options->dist, "load") != 0)
+        other = "--dist";
+    if (options->replay && other)
+        text_complain("mux run: --replay says itself what runs where: it does not go with %s",
+                      other);
+    return !options->replay || !other;
+}
+
 int run_options_parse(struct run_options *options, int argc, char **argv) {
     int status = option_parse(&options_table, argc, argv, options);
     if (status != OPTION_GO_ON)
         return status;
     options->command = argv + optind;
-    return check_nodes(options) ? OPTION_GO_ON : OPTION_EXIT_USAGE;
+    return check_nodes(options) && check_replay(options) ? OPTION_GO_ON : OPTION_EXIT_USAGE;
 }

@@ -1,5 +1,6 @@
 #include "tools/mux/run_past.h"
 
+#include "tools/base/random.h"
 #include "tools/base/text.h"
 #include "tools/store/past.h"
 #include "tools/store/query.h"
@@ -75,6 +76,28 @@ bool run_past_failing(const struct run_options *options, struct ids *ids) {
         store_place_failed("mux run", why);
     store_close(store);
     return is_fine;
+}
+
+bool run_past_jobs(const struct run_options *options, const char *name, struct past_jobs *jobs) {
+    char why[STORE_WHY_BYTES];
+    struct store_run run;
+    uint64_t key;
+    random_fill(&key, sizeof key);
+    struct store *store = store_place_find(&options->place, "mux run", name, &run);
+    int fd = store ? store_open_stream(store, &run, why) : -1;
+    store_close(store);
+    if (fd < 0) {
+        if (store)
+            store_place_failed("mux run", why);
+        return false;
+    }
+    int error = past_jobs_read(jobs, fd, key);
+    close(fd);
+    if (error)
+        text_complain("mux run: the file of run %s: %s", run.uuid, strerror(error));
+    else if (jobs->count == 0)
+        text_complain("mux run: no test ran in run %s", run.uuid);
+    return !error && jobs->count > 0;
 }
 
 static bool read_lines(FILE *file, struct ids *ids) {

@@ -13,6 +13,9 @@ unsigned run_past_recall(const struct run_options *options, const struct ids *id
  * stderr. */
 bool run_past_failing(const struct run_options *options, struct ids *ids);
 
+/* --replay: what the slots of that run did. False after a sentence on stderr. */
+bool run_past_jobs(const struct run_options *options, const char *name, struct past_jobs *jobs);
+
 /* --load-list: a line each. False after a sentence on stderr. */
 bool run_past_load_list(const char *path, struct ids *ids);
 

@@ -79,6 +79,7 @@ struct plan_test {
 struct plan_replay {
     unsigned slot; /* then; any numbers */
     uint32_t first, count;
+    bool is_fresh; /* it needs a new runner, as it had then */
 };
 
 struct plan_config {

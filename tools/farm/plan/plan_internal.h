@@ -47,6 +47,7 @@ struct plan_unit {
     uint32_t slot; /* where it is out */
     uint32_t most; /* units in a job with this one: fewer, the more jobs with it failed */
     uint8_t state; /* enum plan_unit_state */
+    bool is_fresh; /* its job needs a new runner */
 };
 
 struct plan_subject {

@@ -126,7 +126,8 @@ static void fill(struct plan *plan, struct source source, struct plan_job *job) 
         room_ns -= ns < room_ns ? ns : room_ns;
         number = next_fitting(plan, source, job, units, room_ns);
     }
-    job->is_fresh = slot->needs_fresh || plan->units[slot->units].most == 1;
+    const struct plan_unit *first = &plan->units[slot->units];
+    job->is_fresh = slot->needs_fresh || first->is_fresh || first->most == 1;
 }
 
 static void give(struct plan *plan, struct source source, uint64_t now_ns, struct plan_job *job) {

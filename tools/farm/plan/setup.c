@@ -77,6 +77,7 @@ static void make_replayed(struct plan *plan, const struct plan_test *tests,
     for (uint32_t unit = 0; unit < plan->unit_count; unit++) {
         const struct plan_replay *job = &config->replay[unit];
         places[unit].unit = unit;
+        plan->units[unit].is_fresh = job->is_fresh;
         assert(job->count > 0);
         for (uint32_t i = job->first; i < job->first + job->count; i++) {
             uint32_t test = config->replay_tests[i];
@@ -191,7 +192,8 @@ static void fill_units(struct plan *plan) {
                                      .next = PLAN_NONE,
                                      .slot = PLAN_NONE,
                                      .lane = filled->lane,
-                                     .most = PLAN_NONE};
+                                     .most = PLAN_NONE,
+                                     .is_fresh = filled->is_fresh};
     }
     for (uint32_t run = plan->run_count; run-- > 0;) {
         struct plan_unit *unit = &plan->units[plan->runs[run].unit];
