@@ -55,6 +55,16 @@
     X(bundles, COUNTER, "bundles", "bundles of this node's own stream sent, again included")       \
     X(streams_forked, COUNTER, "streams",                                                          \
       "times another node had this one's identity and its stream went on under another id")        \
+    X(bundles_taken, COUNTER, "bundles", "bundles that were taken apart here, at their end")       \
+    X(bundles_dropped, COUNTER, "bundles",                                                         \
+      "bundles that this end had already, or that came before what is in front of them")           \
+    X(unbundled_packets, COUNTER, "packets", "packets taken out of bundles")                       \
+    X(acks_sent, COUNTER, "packets", "acknowledgements sent to leaves")                            \
+    X(streams_opened, COUNTER, "streams", "streams of leaves that this end did not know before")   \
+    X(streams_refused, COUNTER, "streams",                                                         \
+      "times a stream was not taken: too many, or no place for it")                                \
+    X(stream_holes, COUNTER, "holes", "parts of streams that nobody has any more")                 \
+    X(stream_hole_bytes, COUNTER, "bytes", "bytes of them")                                        \
     X(messages_relayed, COUNTER, "packets", "bundles and messages of streams below passed on")     \
     X(messages_dropped, COUNTER, "packets", "messages about streams that were for nobody")         \
     X(messages, COUNTER, "packets", "this node's own messages to the upstream")                    \

@@ -287,6 +287,9 @@ static struct mux_link *receiver_of(struct mux *mux, const struct mux_packet *pa
     return link;
 }
 
+/* Rule 41: of one whose stream is lost or has ended. */
+static const char not_there[] = "its node is unreachable, or has ended";
+
 /* Why nothing can be sent to a link; NULL: something can. */
 static const char *why_not(const struct mux_link *link) {
     return mux_link_is_away(link)          ? "its node is unreachable"
@@ -340,20 +343,24 @@ static bool deliver(struct mux *mux, const struct mux_frame *frame, uint64_t now
     struct mux_pieces pieces;
     enum mux_taking taking;
     enum mux_message_kind kind =
-        mux_takes_bundles(mux) ? mux_message_kind(&frame->packet) : MUX_MESSAGE_NONE;
+        mux_is_relay(mux) ? mux_message_kind(&frame->packet) : MUX_MESSAGE_NONE;
     if (kind != MUX_MESSAGE_NONE) {
         mux_relay_down(mux, frame, kind);
         return true;
     }
     if (show(mux, &frame->packet, &taking))
         return taking == MUX_TAKES;
-    mux_strip(frame->bytes, &frame->packet, &frame->layout, &segment, &pieces);
-    struct mux_link *link = receiver_of(mux, &frame->packet, segment, now_ns);
-    if (!link)
-        return true;
-    const char *why = why_not(link);
+    struct mux_link *link = NULL;
+    enum mux_end_way way = mux_unbundle_way_down(mux, &frame->packet, &link, &pieces);
+    if (way == MUX_END_WAY_OTHER) {
+        mux_strip(frame->bytes, &frame->packet, &frame->layout, &segment, &pieces);
+        link = receiver_of(mux, &frame->packet, segment, now_ns);
+        if (!link)
+            return true;
+    }
+    const char *why = way == MUX_END_WAY_NONE ? not_there : why_not(link);
     if (why) {
-        refuse(mux, segment, why, now_ns);
+        refuse(mux, mux_route_first(frame->packet.route), why, now_ns);
         return true;
     }
     cut_for_raw(link, &frame->packet, &pieces);
@@ -388,12 +395,15 @@ static struct mux_span cut_route(const struct mux_packet *packet, struct mux_pac
 bool mux_add_down(struct mux *mux, const struct mux_packet *packet) {
     struct mux_packet rest;
     struct mux_pieces pieces;
+    struct mux_link *link = NULL;
     struct mux_span segment = cut_route(packet, &rest);
-    struct mux_link *link = receiver_of(mux, packet, segment, mux->ran_ns);
-    if (!link)
+    enum mux_end_way way = mux_unbundle_way_down(mux, packet, &link, &pieces);
+    if (way == MUX_END_WAY_OTHER)
+        link = receiver_of(mux, packet, segment, mux->ran_ns);
+    if (way == MUX_END_WAY_OTHER && !link)
         return true;
-    const char *why = why_not(link);
-    if (!why && !link->is_raw && mux_packet_gather(&rest, &pieces))
+    const char *why = way == MUX_END_WAY_NONE ? not_there : why_not(link);
+    if (!why && way == MUX_END_WAY_OTHER && !link->is_raw && mux_packet_gather(&rest, &pieces))
         why = "it is larger than a packet can be";
     if (!why)
         cut_for_raw(link, &rest, &pieces);
@@ -436,7 +446,7 @@ static bool next_input(struct mux *mux) {
 
 /* Acknowledgements may be missing: all is asked anew on another connection (rule 33). */
 static void give_up_damaged(struct mux *mux) {
-    if (mux_takes_bundles(mux))
+    if (mux_is_relay(mux))
         mux_handshake_give_up(mux, "what comes from it is damaged");
 }
 

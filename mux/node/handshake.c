@@ -50,7 +50,7 @@ void mux_handshake_fill_answer(const struct mux *mux, struct mux_hello *answer) 
     const struct mux_handshake *handshake = &mux->handshake;
     mux_hello_init(answer, handshake->identity, mux->config.hello.name);
     memcpy(answer->path, handshake->path, sizeof answer->path);
-    answer->takes_bundles = mux_has_stream(mux);
+    answer->takes_bundles = mux_takes_bundles(mux);
 }
 
 static size_t begin_hello(struct mux *mux) {
@@ -145,10 +145,10 @@ static void enter_place(struct mux *mux, const struct mux_hello *answer) {
     bool was_relay = mux->role == MUX_IS_RELAY;
     bool is_news = mux_role_take(mux, answer) || is_other;
     /* of bundles nothing is in doubt */
-    handshake->is_other = is_other && !(was_relay && mux_takes_bundles(mux));
+    handshake->is_other = is_other && !(was_relay && mux_is_relay(mux));
     bool must_retell = is_news && !(was_relay && mux->role == MUX_IS_RELAY);
     mux_below_say_again(mux);
-    if (mux_takes_bundles(mux)) {
+    if (mux_is_relay(mux)) {
         mux_leaf_ask_anew(mux);
         mux_relay_ask_below(mux);
     }

@@ -41,10 +41,14 @@ static void draw_id(struct mux *mux, uint8_t id[MUX_STREAM_ID_BYTES]) {
     id_of(drawn, id);
 }
 
+uint64_t mux_stall_ns(const struct mux *mux) {
+    return limited(mux->config.node_grace_ns / 6, STALL_LEAST_NS, STALL_MOST_NS);
+}
+
 static void begin(struct mux *mux, const uint8_t id[MUX_STREAM_ID_BYTES]) {
     struct mux_leaf *leaf = &mux->leaf;
     uint64_t grace_ns = mux->config.node_grace_ns;
-    uint64_t stall_ns = limited(grace_ns / 6, STALL_LEAST_NS, STALL_MOST_NS);
+    uint64_t stall_ns = mux_stall_ns(mux);
     const struct mux_stream_limits limits = {
         .window_bytes = mux->config.window_bytes,
         .stall_ns = stall_ns,
@@ -149,7 +153,7 @@ static size_t send_bundle(struct mux *mux, const struct mux_stream_out *out) {
 }
 
 static bool is_open(const struct mux *mux) {
-    return mux_takes_bundles(mux) && mux_handshake_sends_packets(mux);
+    return mux_is_relay(mux) && mux_handshake_sends_packets(mux);
 }
 
 void mux_leaf_wake(struct mux *mux) {

@@ -259,7 +259,8 @@ bool mux_link_turned_away(const struct mux_link *link) {
 }
 
 bool mux_link_finished(const struct mux_link *link) {
-    return link->input == MUX_INPUT_FINISHED && mux_list_empty(&link->unsaid_entry);
+    return link->input == MUX_INPUT_FINISHED && mux_list_empty(&link->unsaid_entry) &&
+           !mux_unbundle_awaits_acks(link);
 }
 
 /*

@@ -168,11 +168,15 @@ static unsigned common_cells_of(size_t wanted) {
     return wanted < TESTS_COMMON_CELLS_MAX ? (unsigned)wanted : TESTS_COMMON_CELLS_MAX;
 }
 
+unsigned mux_nodes_common_cells(const struct mux *mux) {
+    return common_cells_of(mux->config.memory.len / NODES_TESTS_SHARE_BYTES);
+}
+
 static bool make_tests(struct mux *mux) {
     const struct mux_config *config = &mux->config;
     const unsigned common_cells[MUX_PROGRESS_KINDS] = {
         [MUX_PROGRESS_WORKER] = common_cells_of(config->memory.len / WORKERS_TESTS_SHARE_BYTES),
-        [MUX_PROGRESS_NODE] = common_cells_of(config->memory.len / NODES_TESTS_SHARE_BYTES),
+        [MUX_PROGRESS_NODE] = mux_nodes_common_cells(mux),
     };
     if (!mux_progress_init(&mux->tests, mux->links_count + 1, common_cells, config->hash_key,
                            &mux->counters.value[MUX_COUNT_tests_untracked]))
@@ -207,6 +211,7 @@ static void free_all(struct mux *mux) {
         mux_buffer_release(mux->sink.buffer);
     mux_down_fini(mux);
     mux_leaf_fini(mux);
+    mux_unbundle_fini(mux);
     mux_batch_fini(&mux->batches[0]);
     mux_batch_fini(&mux->batches[1]);
     mux_slots_fini(&mux->middle_slots);
@@ -227,7 +232,8 @@ struct mux *mux_create(const struct mux_config *config) {
     assert(!config->sink || (!config->upstream_is_node && !config->editor));
     assert(!config->editor || config->gather_max >= MUX_EDIT_GATHER_MIN);
     assert(!config->editor || !(config->clock_correct || config->clock_stamp));
-    if (config->memory.len < MUX_MEMORY_MIN_BYTES + MUX_WINDOW_MEMORY_BYTES(config->window_bytes))
+    size_t window_bytes = config->upstream_is_node ? config->window_bytes : 0;
+    if (config->memory.len < MUX_MEMORY_MIN_BYTES + MUX_WINDOW_MEMORY_BYTES(window_bytes))
         return NULL;
     struct mux *mux = calloc(1, sizeof *mux);
     if (!mux)
@@ -236,6 +242,7 @@ struct mux *mux_create(const struct mux_config *config) {
     if (mux->config.reference_least_bytes > REFERENCE_LEAST_MAX_BYTES)
         mux->config.reference_least_bytes = REFERENCE_LEAST_MAX_BYTES;
     mux_role_init(mux);
+    mux->config.window_bytes = window_bytes;
     mux_handshake_init(mux);
     mux_clock_init(mux);
     mux->promised_ns = UINT64_MAX;
@@ -256,7 +263,7 @@ struct mux *mux_create(const struct mux_config *config) {
     mux_list_init(&mux->resyncs);
     mux_list_init(&mux->starved);
     mux_list_init(&mux->fresh);
-    if (make_tables(mux) && share_memory(mux))
+    if (make_tables(mux) && share_memory(mux) && mux_unbundle_init(mux))
         return mux;
     free_all(mux);
     return NULL;
@@ -365,6 +372,7 @@ static uint64_t deadline_ns_of(const struct mux *mux) {
     deadline_ns = earlier(deadline_ns, mux_handshake_deadline_ns(mux));
     deadline_ns = earlier(deadline_ns, mux_clock_deadline_ns(mux));
     deadline_ns = earlier(deadline_ns, mux_leaf_deadline_ns(mux));
+    deadline_ns = earlier(deadline_ns, mux_unbundle_deadline_ns(mux));
     if (mux_down_waits(&mux->down))
         deadline_ns = earlier(deadline_ns, mux->down.wait_until_ns);
     return deadline_ns;

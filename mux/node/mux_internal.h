@@ -6,6 +6,7 @@
 #include "mux/list.h"
 #include "mux/node/batch.h"
 #include "mux/node/below.h"
+#include "mux/node/end.h"
 #include "mux/node/hello.h"
 #include "mux/node/link_state.h"
 #include "mux/node/message.h"
@@ -120,6 +121,9 @@
 #define TESTS_COMMON_CELLS_MAX (1u << 22) /* of a kind: 800 MiB */
 
 #define REASON_BYTES 160
+
+/* An end acknowledges so late at most what is not much. */
+#define MUX_ACK_LATE_NS UINT64_C(200000000)
 
 /* How these limits depend on each other. */
 _Static_assert(MUX_PREFIX_GROWTH_BYTES <= FRAME_GROWTH_BYTES, "a packet with its segment");
@@ -353,6 +357,7 @@ enum mux_life {
 /* role.c: among nodes that take bundles. Each hello of the upstream decides anew. */
 enum mux_role {
     MUX_IS_PLAIN,     /* plain packets go up */
+    MUX_IS_END,       /* and bundles of nodes below, taken apart */
     MUX_IS_UNDECIDED, /* no upstream has answered yet */
     MUX_IS_RELAY,     /* bundles go up: those of links, and one stream of this node's own */
 };
@@ -369,6 +374,43 @@ struct mux_leaf {
     uint64_t rate_since_ns, rate_bytes; /* taken by the upstream since then */
     unsigned ids_drawn;
     bool must_restart; /* some of it went as plain packets: it is of no use when all is sent */
+};
+
+/*
+ * unbundle.c: what a batch has, in order, of streams and beside them. A bundle that does not fit
+ * into what is left of a batch goes on in the next one.
+ */
+struct mux_batch_item {
+    struct mux_end_stream *stream; /* NULL: packets that came in no bundle */
+    uint64_t bytes;                /* of it in this batch */
+    uint64_t output_bytes;         /* of all of it, also what is in the next batches; 0 there */
+    uint64_t at;                   /* the stream is applied up to there when all of it is sent, */
+    uint32_t crc;                  /* and the CRC of all that */
+    bool is_partial;               /* it goes on in the next batch */
+};
+
+/* Most items of two batches: nearly all have 16 KiB and more. */
+#define MUX_BATCH_ITEMS 4096
+
+struct mux_batch_items {
+    unsigned count;
+    uint64_t noted_bytes; /* of the batch, which the items are about */
+    struct mux_batch_item item[MUX_BATCH_ITEMS];
+};
+
+/* unbundle.c: of MUX_IS_END. */
+struct mux_unbundle {
+    struct mux_end end;
+    struct mux_progress tests;
+    struct mux_batch_items of[2]; /* mux.batches[i] */
+    /* the bundle that is being taken apart: */
+    struct mux_end_stream *stream; /* NULL: there is none */
+    struct mux_span left;          /* of its content */
+    struct mux_buffer *buffer;     /* it lies there; NULL: in `copy` */
+    bool is_promised;              /* its item in an earlier batch says how long it is */
+    uint8_t copy[SMALL_STORE_BYTES];
+    char route[MUX_REPORT_ROUTE_MAX_BYTES + MUX_REPORT_ROUTE_MAX_BYTES];
+    unsigned mark_count;
 };
 
 /* What the owner is sending upstream. */
@@ -429,6 +471,7 @@ struct mux {
     struct mux_below below;
     struct mux_handshake handshake;
     struct mux_leaf leaf;
+    struct mux_unbundle *unbundle; /* NULL: not MUX_IS_END */
     unsigned retell_at; /* the next link whose tests are announced again; links_touched: none */
 
     struct mux_down down;
@@ -481,14 +524,19 @@ static inline bool mux_down_is_cut(const struct mux_down *down) {
     return down->state == MUX_DOWN_CUT || down->state == MUX_DOWN_CUT_WAITS;
 }
 
-/* Does it take bundles and their messages from below? */
-static inline bool mux_takes_bundles(const struct mux *mux) {
+/* Does it pass on bundles and their messages? */
+static inline bool mux_is_relay(const struct mux *mux) {
     return mux->role == MUX_IS_RELAY;
+}
+
+/* Are nodes below told that it takes bundles? They are before it knows its upstream. */
+static inline bool mux_takes_bundles(const struct mux *mux) {
+    return mux->role != MUX_IS_PLAIN;
 }
 
 /* Do this node's own packets go into its stream? They do before it knows its upstream. */
 static inline bool mux_has_stream(const struct mux *mux) {
-    return mux->role != MUX_IS_PLAIN;
+    return mux->role >= MUX_IS_UNDECIDED;
 }
 
 /* Is this node about to end, so that no node is accepted any more? */
@@ -643,6 +691,14 @@ size_t mux_up_forward(struct mux_link *link, const struct mux_frame *frame,
 /* The same, past this node's own stream. */
 size_t mux_up_pass(struct mux_link *link, const struct mux_frame *frame,
                    const struct mux_pieces *packets, unsigned count);
+/* Runnable or not: that says whether a test can be selected by itself. TAP's tests all cannot. */
+static inline void mux_count_result(struct mux *mux, const struct mux_packet *packet) {
+    if (packet->status <= MUX_STATUS_INPROGRESS)
+        return;
+    MUX_COUNT(&mux->counters, results, 1);
+    if (packet->status == MUX_STATUS_FAIL || packet->status == MUX_STATUS_UXSUCCESS)
+        MUX_COUNT(&mux->counters, results_failed, 1);
+}
 /* Counts packets that go up, in a batch or to the sink. */
 static inline void mux_count_forwarded(struct mux *mux, unsigned packets, size_t bytes,
                                        size_t referenced) {
@@ -721,12 +777,17 @@ void mux_retell_begin(struct mux *mux);
 /* Announces as many tests as the batch has room for. */
 void mux_retell_run(struct mux *mux);
 
+/* mux.c: of tests of nodes, those that are shared. */
+unsigned mux_nodes_common_cells(const struct mux *mux);
+
 /* role.c */
 void mux_role_init(struct mux *mux);
 /* The upstream has answered. True: the role has changed, and was known before. */
 bool mux_role_take(struct mux *mux, const struct mux_hello *answer);
 
 /* leaf.c: of mux_has_stream() but where said */
+/* Of any mux: how long an answer of the end is awaited, at first. */
+uint64_t mux_stall_ns(const struct mux *mux);
 bool mux_leaf_init(struct mux *mux, struct mux_room ring); /* of any mux */
 void mux_leaf_fini(struct mux *mux);
 bool mux_leaf_has_room(const struct mux *mux);
@@ -756,6 +817,35 @@ void mux_leaf_run(struct mux *mux);
 uint64_t mux_leaf_deadline_ns(const struct mux *mux);
 /* Of any mux: nothing more is added. True: the end does not have all, or has not heard of that. */
 bool mux_leaf_leaves(struct mux *mux);
+
+/* unbundle.c */
+bool mux_unbundle_init(struct mux *mux); /* of any mux; false: out of memory */
+void mux_unbundle_fini(struct mux *mux); /* of any mux */
+/* Is there room for another frame, beside the batch's own? */
+bool mux_unbundle_has_room(const struct mux *mux);
+/* Of any mux: of a bundle that was taken and is not in a batch yet. */
+uint64_t mux_unbundle_pending_bytes(const struct mux *mux);
+/* A message from a link with bundles. NULL, or why it is dropped. */
+const char *mux_unbundle_take(struct mux_link *link, const struct mux_frame *frame,
+                              enum mux_message_kind kind);
+/* The link's connection is gone. */
+void mux_unbundle_lose(struct mux_link *link);
+/* Of any mux that is about to end: are acknowledgements still to be sent by this link? */
+bool mux_unbundle_awaits_acks(const struct mux_link *link);
+/* Of any mux: goes on with the bundle at hand; time has passed. */
+void mux_unbundle_run(struct mux *mux);
+uint64_t mux_unbundle_deadline_ns(const struct mux *mux);
+/*
+ * Of any mux: the link that a packet for one below a pin goes to now, and how. The pieces are valid
+ * until the next call.
+ */
+enum mux_end_way mux_unbundle_way_down(struct mux *mux, const struct mux_packet *packet,
+                                       struct mux_link **link, struct mux_pieces *pieces);
+/* Of any mux: the batch that is filled is to be sent. */
+void mux_unbundle_seal(struct mux *mux);
+/* Of any mux: the one in flight was sent; the batch is empty again. */
+void mux_unbundle_sent(struct mux *mux);
+void mux_unbundle_clear(struct mux *mux, const struct mux_batch *batch);
 
 /* relay.c */
 /* Is there room upwards for a message from below? None is taken while there is no upstream. */

@@ -212,7 +212,7 @@ static void take_hello(struct mux_link *link, const struct mux_packet *packet) {
     memcpy(link->identity, hello.identity, sizeof link->identity);
     memcpy(link->name, hello.name, sizeof link->name);
     link->proves = hello.proves;
-    link->has_bundles = hello.takes_bundles && mux_has_stream(link->mux);
+    link->has_bundles = hello.takes_bundles && mux_takes_bundles(link->mux);
     link->is_proven = is_proven(link->mux, &hello);
     welcome(link, hello.asks_time);
 }
@@ -341,7 +341,8 @@ void mux_nodes_tell(struct mux *mux, struct mux_span bytes) {
 bool mux_awaits_nodes(const struct mux *mux) {
     for (const struct mux_list *at = mux->nodes.next; at != &mux->nodes; at = at->next) {
         const struct mux_link *link = MUX_LIST_ITEM(at, struct mux_link, node_entry);
-        if (mux_is_leaving(mux) && link->proves && link->input == MUX_INPUT_OPEN)
+        if (mux_is_leaving(mux) && link->proves &&
+            (link->input == MUX_INPUT_OPEN || mux_unbundle_awaits_acks(link)))
             return true;
     }
     return false;

@@ -7,6 +7,8 @@
 #include "mux/node/mux_internal.h"
 
 bool mux_relay_has_room(const struct mux *mux) {
+    if (mux->unbundle)
+        return mux_up_has_room(mux);
     return mux_handshake_sends_packets(mux) && mux_batch_takes_frame(mux);
 }
 
@@ -48,27 +50,34 @@ static void drop(struct mux_link *link, const char *why) {
         MUX_COUNT(&mux->counters, log_lines_suppressed, 1);
 }
 
-size_t mux_relay_up(struct mux_link *link, const struct mux_frame *frame,
-                    enum mux_message_kind kind) {
+/* NULL, or why not. */
+static const char *pass(struct mux_link *link, const struct mux_frame *frame,
+                        enum mux_message_kind kind) {
     struct mux_pieces pieces;
     const struct mux_packet *packet = &frame->packet;
-    bool is_own = !packet->route.data;
-    const char *why = look_at(link, packet, kind);
-    if (!why && is_own)
-        why = read_own(packet, kind);
-    if (!why && mux_prefix_apply(&link->prefix, frame->bytes, packet, &frame->layout, &pieces))
-        why = "it is too long";
-    if (why && is_own) {
-        mux_link_break_off(link, why);
-        return 0;
-    }
-    if (why) {
-        drop(link, why);
-        return 0;
-    }
+    const char *why = packet->route.data ? NULL : read_own(packet, kind);
+    if (why)
+        return why;
+    if (mux_prefix_apply(&link->prefix, frame->bytes, packet, &frame->layout, &pieces))
+        return "it is too long";
     link->has_streams = true;
     MUX_COUNT(&link->mux->counters, messages_relayed, 1);
-    return mux_up_pass(link, frame, &pieces, 1);
+    mux_up_pass(link, frame, &pieces, 1);
+    return NULL;
+}
+
+size_t mux_relay_up(struct mux_link *link, const struct mux_frame *frame,
+                    enum mux_message_kind kind) {
+    const char *why = look_at(link, &frame->packet, kind);
+    if (!why)
+        why = link->mux->unbundle ? mux_unbundle_take(link, frame, kind) : pass(link, frame, kind);
+    if (!why)
+        return frame->bytes.len;
+    if (frame->packet.route.data)
+        drop(link, why);
+    else
+        mux_link_break_off(link, why);
+    return 0;
 }
 
 /*
@@ -78,7 +87,9 @@ size_t mux_relay_up(struct mux_link *link, const struct mux_frame *frame,
 void mux_relay_lose(struct mux_link *link) {
     struct mux *mux = link->mux;
     uint8_t out[MUX_MESSAGE_PACKET_BYTES];
-    if (!link->has_bundles || !link->has_streams || !mux_takes_bundles(mux) ||
+    if (mux->unbundle)
+        mux_unbundle_lose(link);
+    if (!link->has_bundles || !link->has_streams || !mux_is_relay(mux) ||
         !mux_handshake_sends_packets(mux))
         return;
     struct mux_span bytes = mux_span(out, mux_lost_write(link->prefix.segment, out));

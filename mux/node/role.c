@@ -1,18 +1,22 @@
 /*
  * The role of a node that takes bundles: a relay of bundles, and a leaf for its own workers, while
  * its upstream takes them, too (rules 2 to 4 of the reliable protocol). A node or a program that
- * knows nothing of bundles is met by plain packets. Before its upstream has answered, a node tells
+ * knows nothing of bundles is met by plain packets. A node whose upstream is a file or a program is
+ * the end of the bundles below it. Before its upstream has answered, a node tells
  * those below that it takes bundles, and none of what they send is taken.
  */
 #include "mux/node/mux_internal.h"
 
 void mux_role_init(struct mux *mux) {
-    bool may_have_bundles = mux->config.window_bytes > 0 && mux->config.upstream_is_node;
-    mux->role = may_have_bundles ? MUX_IS_UNDECIDED : MUX_IS_PLAIN;
+    const struct mux_config *config = &mux->config;
+    if (config->window_bytes == 0 || config->sink)
+        mux->role = MUX_IS_PLAIN;
+    else
+        mux->role = config->upstream_is_node ? MUX_IS_UNDECIDED : MUX_IS_END;
 }
 
 bool mux_upstream_takes_bundles(const struct mux *mux) {
-    return mux_takes_bundles(mux);
+    return mux_is_relay(mux);
 }
 
 /*

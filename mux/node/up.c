@@ -11,12 +11,16 @@ bool mux_up_has_room(const struct mux *mux) {
         return mux->sink.state == MUX_SINK_TAKES && mux->sink.count == 0;
     if (mux_has_stream(mux))
         return mux_leaf_has_room(mux);
+    if (mux->unbundle && !mux_unbundle_has_room(mux))
+        return false;
     return mux_leaf_pending_bytes(mux) == 0 && mux_batch_takes_frame(mux);
 }
 
 bool mux_up_has_room_for(const struct mux *mux, size_t len_bytes) {
     if (mux_has_stream(mux))
         return mux_leaf_has_room(mux);
+    if (mux->unbundle && !mux_unbundle_has_room(mux))
+        return false;
     return mux_leaf_pending_bytes(mux) == 0 && mux_batch_has_room(mux->fill, len_bytes, 1);
 }
 
@@ -260,15 +264,6 @@ static bool is_too_deep(struct mux_span route) {
     return depth > MUX_NODES_DEEP_MAX;
 }
 
-/* Runnable or not: that says whether a test can be selected by itself. TAP's tests all cannot. */
-static inline void count_result(struct mux *mux, const struct mux_packet *packet) {
-    if (packet->status <= MUX_STATUS_INPROGRESS)
-        return;
-    MUX_COUNT(&mux->counters, results, 1);
-    if (packet->status == MUX_STATUS_FAIL || packet->status == MUX_STATUS_UXSUCCESS)
-        MUX_COUNT(&mux->counters, results_failed, 1);
-}
-
 /* A worker uses a file of nodes: the owner decides. Results go up in any case. */
 static inline bool is_refused(struct mux_link *link, const struct mux_packet *packet) {
     const struct mux_config *config = &link->mux->config;
@@ -318,7 +313,7 @@ static size_t forward_packet(struct mux_link *link, const struct mux_frame *fram
     mux_progress_update(&mux->tests, &link->tests, &frame->packet,
                         is_readable(link, &frame->packet));
     if (frame->packet.test_id.data)
-        count_result(mux, &frame->packet);
+        mux_count_result(mux, &frame->packet);
     else if (!is_edited(link))
         mux_output_packet(link, &frame->packet);
     if (is_edited(link))
@@ -588,13 +583,18 @@ static bool serve_stream(struct mux *mux, struct mux_list *held) {
     return outcome != MUX_LINK_FULL;
 }
 
+/* A relay's messages wait for other room than what goes into its own stream. */
+static bool waits_apart(const struct mux_link *link) {
+    return link->has_bundles && mux_is_relay(link->mux) && !mux_relay_has_room(link->mux);
+}
+
 /*
  * Links take turns until nothing is left, or there is no room: their turns continue when there is
  * again. Messages and packets may wait for different room. False: some wait.
  */
 static bool serve_all(struct mux *mux) {
     struct mux_list held;
-    bool is_full = false, is_relay_full = !mux_takes_bundles(mux);
+    bool is_full = false, is_relay_full = !mux_is_relay(mux);
     mux_list_init(&held);
     while (!mux_list_empty(&mux->active) && !(is_full && is_relay_full)) {
         if (mux->active.next == &mux->leaf.turn_entry) {
@@ -610,7 +610,7 @@ static bool serve_all(struct mux *mux) {
             continue;
         }
         if (outcome == MUX_LINK_FULL)
-            *(link->has_bundles && !mux_relay_has_room(mux) ? &is_relay_full : &is_full) = true;
+            *(waits_apart(link) ? &is_relay_full : &is_full) = true;
         mux_list_append(&held, &link->turn_entry);
     }
     bool is_done = mux_list_empty(&held);
@@ -621,6 +621,7 @@ static bool serve_all(struct mux *mux) {
 void mux_up_run(struct mux *mux) {
     mux_sink_run(mux);
     mux_leaf_drain(mux);
+    mux_unbundle_run(mux);
     mux_below_say(mux);
     mux_retell_run(mux);
     mux_clock_say(mux);

@@ -4,6 +4,7 @@
 /* The memory of what was in flight is free again. */
 static void clear_flight(struct mux *mux, size_t sent_bytes) {
     mux_batch_clear(mux->flight);
+    mux_unbundle_clear(mux, mux->flight);
     mux_leaf_batch_is_back(mux, mux->flight, sent_bytes);
     while (!mux_list_empty(&mux->pinned))
         mux_link_set_turn(MUX_LIST_ITEM(mux->pinned.next, struct mux_link, turn_entry),
@@ -33,6 +34,7 @@ const struct mux_gather *mux_upstream_take(struct mux *mux) {
     if (mux->flight->gather.len_bytes == 0) {
         if (mux->fill->gather.len_bytes == 0)
             return NULL;
+        mux_unbundle_seal(mux);
         struct mux_batch *empty = mux->flight;
         mux->flight = mux->fill;
         mux->fill = empty;
@@ -46,6 +48,7 @@ void mux_upstream_sent(struct mux *mux) {
     if (mux->in_flight == MUX_IN_FLIGHT_BATCH) {
         size_t sent_bytes = mux->flight->gather.len_bytes;
         MUX_COUNT(&mux->counters, sent_bytes, sent_bytes);
+        mux_unbundle_sent(mux);
         clear_flight(mux, sent_bytes);
     }
     mux->in_flight = MUX_IN_FLIGHT_NOTHING;
@@ -58,11 +61,13 @@ void mux_upstream_lost(struct mux *mux, uint64_t sent_bytes, uint64_t now_ns) {
         if (mux_batch_drop_sent(mux->flight, sent_bytes))
             MUX_COUNT(&mux->counters, resent_packets, 1);
         MUX_COUNT(&mux->counters, sent_bytes, before - mux->flight->gather.len_bytes);
-        if (mux->flight->gather.len_bytes == 0)
+        if (mux->flight->gather.len_bytes == 0) {
+            mux_unbundle_sent(mux);
             clear_flight(mux, 0);
+        }
     }
     mux->in_flight = MUX_IN_FLIGHT_NOTHING;
-    if (mux_takes_bundles(mux))
+    if (mux_is_relay(mux))
         drop_queue(mux);
     mux_handshake_lost(mux);
     mux_down_cut(mux, now_ns);
@@ -72,7 +77,7 @@ void mux_upstream_lost(struct mux *mux, uint64_t sent_bytes, uint64_t now_ns) {
 
 uint64_t mux_upstream_pending_bytes(const struct mux *mux) {
     return mux->flight->gather.len_bytes + mux->fill->gather.len_bytes + mux->sink.bytes +
-           mux_leaf_pending_bytes(mux);
+           mux_leaf_pending_bytes(mux) + mux_unbundle_pending_bytes(mux);
 }
 
 void mux_upstream_received(struct mux *mux, struct mux_buffer *buffer, struct mux_span bytes) {

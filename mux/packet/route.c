@@ -143,6 +143,43 @@ enum mux_error mux_prefix_apply(const struct mux_prefix *prefix, struct mux_span
     return rebuild(&parts, packet->route, prefix->segment, prefix->bare_crc, pieces);
 }
 
+/* The part of the scratch behind `from`, which is one piece. */
+static struct mux_span added(struct mux_pieces *pieces, const uint8_t *from) {
+    return mux_span(from, (size_t)(mux_pieces_scratch_end(pieces) - from));
+}
+
+enum mux_error mux_prefix_apply_path(const struct mux_prefix *prefix, struct mux_span bytes,
+                                     const struct mux_packet *packet,
+                                     const struct mux_layout *layout, struct mux_pieces *pieces) {
+    struct parts parts = take_apart(bytes, layout);
+    struct mux_span route = packet->route, path = prefix->segment;
+    struct shape shape = shape_of(&parts, mux_route_field_bytes(route, path));
+    if (shape.length > MUX_PACKET_MAX_BYTES)
+        return MUX_ERROR_TOO_LARGE;
+    mux_pieces_add_head(pieces, shape.head, shape.length);
+    mux_pieces_add_lent(pieces, parts.body);
+    const uint8_t *start = mux_pieces_scratch_end(pieces);
+    mux_pieces_add_varint(pieces, mux_routed_bytes(route, path));
+    uint32_t field_crc = mux_crc(mux_crc(0, added(pieces, start)), path);
+    mux_pieces_add_lent(pieces, path);
+    if (route.data) {
+        uint8_t *slash = mux_pieces_scratch_end(pieces);
+        *slash = '/';
+        mux_pieces_add_scratch(pieces, 1);
+        field_crc = mux_crc(mux_crc(field_crc, mux_span(slash, 1)), route);
+        mux_pieces_add_span(pieces, route);
+    }
+    mux_pieces_add_be32(pieces, new_crc(&parts, &shape, field_crc));
+    assert(pieces->len_bytes == shape.length);
+    return MUX_OK;
+}
+
+size_t mux_prefix_bytes(const struct mux_prefix *prefix, struct mux_span bytes,
+                        const struct mux_packet *packet, const struct mux_layout *layout) {
+    struct parts parts = take_apart(bytes, layout);
+    return shape_of(&parts, mux_route_field_bytes(packet->route, prefix->segment)).length;
+}
+
 /* Returns the field's CRC. There is room for sizeof prefix->bare, however short the field is. */
 static inline uint32_t write_field(const struct mux_prefix *prefix, struct mux_span route,
                                    uint8_t *out) {

@@ -31,7 +31,8 @@ enum mux_error mux_prefix_init(struct mux_prefix *prefix, struct mux_span segmen
 /*
  * A whole route code in front, as of a bundle: segments with '/' between them, of up to
  * MUX_ROUTE_PATH_MAX_BYTES. Only for mux_prefix_write(), into room for bytes.len +
- * MUX_PREFIX_PATH_GROWTH_BYTES. Errors as above, but '/' is none.
+ * MUX_PREFIX_PATH_GROWTH_BYTES, mux_prefix_apply_path() and mux_prefix_bytes(). Errors as above,
+ * but '/' is none.
  */
 #define MUX_ROUTE_PATH_MAX_BYTES 3960
 #define MUX_PREFIX_PATH_GROWTH_BYTES (MUX_ROUTE_PATH_MAX_BYTES + 7)
@@ -45,6 +46,15 @@ enum mux_error mux_prefix_init_path(struct mux_prefix *prefix, struct mux_span p
 enum mux_error mux_prefix_apply(const struct mux_prefix *prefix, struct mux_span bytes,
                                 const struct mux_packet *packet, const struct mux_layout *layout,
                                 struct mux_pieces *pieces);
+
+/* The same with a path in front; a piece is the prefix's own. */
+enum mux_error mux_prefix_apply_path(const struct mux_prefix *prefix, struct mux_span bytes,
+                                     const struct mux_packet *packet,
+                                     const struct mux_layout *layout, struct mux_pieces *pieces);
+
+/* How long the packet becomes. */
+size_t mux_prefix_bytes(const struct mux_prefix *prefix, struct mux_span bytes,
+                        const struct mux_packet *packet, const struct mux_layout *layout);
 
 /*
  * The same, written in one piece to `out`, which has room for bytes.len + MUX_PREFIX_GROWTH_BYTES

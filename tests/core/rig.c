@@ -87,6 +87,11 @@ int rig_open_with_bundles(void **state) {
     return open_rig((struct way){.upstream_is_node = true, .window_bytes = RIG_WINDOW_BYTES});
 }
 
+int rig_open_as_end(void **state) {
+    (void)state;
+    return open_rig((struct way){.window_bytes = RIG_WINDOW_BYTES});
+}
+
 int rig_open_correcting(void **state) {
     (void)state;
     return open_rig((struct way){.corrects = true});

@@ -34,6 +34,7 @@ extern size_t rig_up_bytes;
 int rig_open(void **state);
 int rig_open_below_node(void **state);   /* its upstream is a node */
 int rig_open_with_bundles(void **state); /* and it takes bundles */
+int rig_open_as_end(void **state);       /* it takes bundles, and its upstream is no node */
 /* Timestamps are corrected, or added; the second has an upstream that is a node. */
 int rig_open_correcting(void **state);
 int rig_open_correcting_below_node(void **state);

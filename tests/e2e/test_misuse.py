@@ -132,7 +132,6 @@ class Listening(Case):
                 (("--listen", ":0", "--memory", "1M"), "16M"),
                 (("--listen", ":0", "--memory", "-5"), "16M"),
                 (("--listen", ":0", "--upstream", "mux:build7", "--window", "1K"), "1M"),
-                (("--listen", ":0", "--upstream", "build7", "--window", "1M"), "mux:HOST"),
                 (("--listen", ":0", "--allow", "10.0.0.0/33"), "10.0.0.0/33"),
                 (("--listen", ":0", "--allow", "10.0.0.1/8"), "did you mean 10.0.0.0/8?"),
                 (("--listen", ":0", "--allow", "10.0.0.0/8,10.1.2.3/23"), "did you mean 10.1.2.0/23?"),

@@ -351,7 +351,8 @@ static const struct option_row rows[] = {
              "as failed"},
     {"window", "SIZE", .set = set_window,
      .help = "send bundles to a mux: upstream that takes them, and keep up to SIZE of them until "
-             "the end of the tree has it; without it plain packets"},
+             "the end of the tree has it; with any other upstream be that end; without it plain "
+             "packets"},
     {"clock", "WORD,...", .set = set_clock,
      .help =
          "correct: shift timestamps to the clock of a mux: upstream, and those of workers whose "
@@ -414,10 +415,6 @@ static bool consistent(const struct options *options) {
     if (options->listen_count == 0) {
         text_complain("muxd: where do workers connect? Give --listen ib0, --listen :7533 or "
                       "another endpoint (muxd --help lists them)");
-        return false;
-    }
-    if (options->window_bytes && !options->upstream.is_node) {
-        text_complain("muxd: --window is for a muxd above: give --upstream mux:HOST");
         return false;
     }
     if (stdins > 1)

@@ -45,7 +45,8 @@ bool muxd_start_stacks(struct muxd *muxd) {
         .io = options->io,
         .busy_poll_us = options->busy_poll_us,
         .memory_bytes = options->memory_bytes,
-        .owner_bytes = MUX_WINDOW_MEMORY_BYTES(options->window_bytes),
+        .owner_bytes =
+            options->upstream.is_node ? MUX_WINDOW_MEMORY_BYTES(options->window_bytes) : 0,
         .conns_max = mux_connections_max(options->links_max) + OTHER_CONNS,
         .kept = KEPT,
         .allow = &options->allow,
