@@ -324,6 +324,11 @@ uint64_t socket_unacknowledged(int fd, bool finished) {
     return (uint64_t)bytes - (finished ? 1 : 0);
 }
 
+void socket_keep_unsent(int fd, unsigned most_bytes) {
+    if (fd >= 0)
+        set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, (int)most_bytes);
+}
+
 uint64_t socket_unread(int fd) {
     int bytes = 0;
     return ioctl(fd, FIONREAD, &bytes) == 0 && bytes > 0 ? (uint64_t)bytes : 0;

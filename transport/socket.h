@@ -55,6 +55,12 @@ void socket_describe_attached(int fd, const char *name, struct transport_peer *p
  */
 uint64_t socket_unacknowledged(int fd, bool finished);
 
+/*
+ * How much may wait in the kernel, beside what is on its way, before a send takes no more. 0: the
+ * kernel's own measure, which is megabytes. Only TCP has it; -1 for `fd` is no socket.
+ */
+void socket_keep_unsent(int fd, unsigned most_bytes);
+
 /* Bytes received that wait to be read; 0 for anything but sockets and pipes. */
 uint64_t socket_unread(int fd);
 

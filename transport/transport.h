@@ -315,7 +315,10 @@ struct transport_conn_ops {
      */
     void (*close)(struct transport_conn *conn);
 
-    /* The kernel's descriptor that it is sent by, to ask about it, nothing else; -1: none. */
+    /*
+     * The kernel's descriptor that it is sent by, to ask about it and to set what
+     * transport/socket.h sets, nothing else; -1: none.
+     */
     int (*descriptor)(const struct transport_conn *conn);
 };
 

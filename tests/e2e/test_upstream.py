@@ -1,12 +1,18 @@
 """The upstream: absent, lost, back, slow; pipes and files."""
+import contextlib
+import ctypes
 import fcntl
 import itertools
 import os
+import select
 import socket
 import struct
 import termios
 
 from harness import *
+
+SYS_PIDFD_GETFD = 438
+TCP_NOTSENT_LOWAT = 25  # python 3.11 has no name for it
 
 
 class UpstreamTests(Case):
@@ -154,6 +160,61 @@ class UpstreamTests(Case):
         whole = (sent + rest) // len(block)
         tail = upstream.read_until(lambda s: count_packets(s) >= whole)
         self.assertEqual(count_packets(tail), whole)
+
+    def taken_socket(self, muxd, peer):
+        """muxd's socket that is connected to this one, to look at its options."""
+        libc = ctypes.CDLL(None, use_errno=True)
+        process = os.pidfd_open(muxd.process.pid)
+        self.addCleanup(os.close, process)
+        folder = "/proc/%d/fd/" % muxd.process.pid
+        for name in os.listdir(folder):
+            if not os.readlink(folder + name).startswith("socket:"):
+                continue
+            fd = libc.syscall(SYS_PIDFD_GETFD, process, int(name), 0)
+            if fd < 0:
+                self.lacks("another process's sockets: " + os.strerror(ctypes.get_errno()))
+            sock = socket.socket(fileno=fd)
+            self.addCleanup(sock.close)
+            with contextlib.suppress(OSError):  # one that listens
+                if sock.getpeername() == peer.getsockname():
+                    return sock
+        return self.fail("muxd has no such connection")
+
+    def test_slow_upstream_has_a_short_queue(self):
+        """While the upstream is slow the kernel keeps little for it: a packet that comes waits for that."""
+        upstream = self.upstream()
+        muxd = self.muxd("--upstream", upstream.endpoint)
+        upstream.accept()
+        theirs = self.taken_socket(muxd, upstream.sock)
+
+        def unsent_most():
+            return theirs.getsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT)
+        self.assertEqual(unsent_most(), 0)  # the kernel's own measure
+        worker = self.socket(muxd.addresses[0])
+        block = packet(test_id="x", file_name="f", file_bytes=bytes(60000))
+        worker.setblocking(False)
+        sent = read = 0
+
+        def slow():
+            nonlocal sent, read
+            with contextlib.suppress(BlockingIOError):
+                sent += worker.send(block[sent % len(block):])
+            if select.select([upstream.sock], [], [], 0.001)[0]:
+                read += len(upstream.sock.recv(20000))
+            return unsent_most() == 256 << 10
+        self.until(slow, "a short queue")
+        worker.setblocking(True)
+        worker.sendall(block[sent % len(block):] if sent % len(block) else b"")
+        whole = (sent + len(block) - 1) // len(block) * len(packet(test_id="x", file_name="f", route_code="0",
+                                                                  file_bytes=bytes(60000)))
+        while read < whole:
+            read += len(upstream.sock.recv(1 << 20))
+
+        def quick():
+            worker.sendall(packet(test_id="t"))
+            upstream.sock.recv(1 << 20)
+            return unsent_most() == 0
+        self.until(quick, "the kernel's own measure")
 
     def test_name_server_that_does_not_answer(self):
         """A look-up holds up neither the start nor workers nor TERM."""

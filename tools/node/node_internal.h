@@ -67,9 +67,11 @@ struct node_upstream {
     enum node_upstream_down down;
     enum node_upstream_next next;
     enum node_upstream_doubt doubt;
-    bool may_be_dead; /* a node went without a goodbye; the next one that answers tells */
-    bool has_sent;    /* something, on this connection */
-    bool unconfirmed; /* at the last look the peer had not acknowledged all that was sent */
+    bool may_be_dead;     /* a node went without a goodbye; the next one that answers tells */
+    bool has_sent;        /* something, on this connection */
+    bool unconfirmed;     /* at the last look the peer had not acknowledged all that was sent */
+    bool keeps_little;    /* the kernel keeps little that is not on its way */
+    unsigned quick_sends; /* in a row */
     uint64_t connected_ns;
     uint64_t sending_since_ns;
     uint64_t finished_ns;
