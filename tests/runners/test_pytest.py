@@ -155,7 +155,7 @@ class Runs(Case):
         self.write('test_p.py', 'def test_p():\n    secret = 6 * 7\n    assert not secret\ndef test_q(): pass')
         done = self.run_ids(['test_p.py::test_p', 'test_p.py::test_q'], '--pdb', stdin=b'p secret\nc\n')
         self.assertEqual([status for _, status in done.verdicts()], ['fail', 'success'])
-        self.assertIn(b'(Pdb) 42\n(Pdb) ', done.file('test_p', 'stdout'))
+        self.assertIn(b"(Pdb) 42\n(Pdb) ", done.file(None, "stdout"))
 
     def test_sub_tests(self):
         # as pytest-subtests reports them

@@ -317,7 +317,11 @@ class Serves(Case):
         self.assertEqual(self.serve().status, 0)
 
     def test_lines_that_are_no_batch(self):
-        for line in b'{"batch": "1", "ids": []}\n', b'{"batch": 1, "ids": [1]}\n', b'[]\n', b'\xff\n':
+        for line in b'c\n', b'{"batches"}\n', b'\xff\n':
+            done = self.run_adaptor('--serve', '--', 'discover', stdin=line)
+            self.assertEqual(done.status, 0, line)
+            self.assertIn('what was typed is dropped', done.stderr)
+        for line in b'{"batch": "1", "ids": []}\n', b'{"batch": 1, "ids": [1]}\n', b'c {"batch"\n':
             done = self.run_adaptor('--serve', '--', 'discover', stdin=line)
             self.assertEqual(done.status, 2, line)
             self.assertIn('is no batch', done.stderr)

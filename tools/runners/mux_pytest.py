@@ -55,16 +55,22 @@ class Plugin:
             if getattr(config.option, name, nothing) not in (nothing, None):
                 self.runner.complain('%s is ignored: this process runs a part of the tests' % words)
                 setattr(config.option, name, nothing)
+        if self.runner.mode == 'list':
+            config.option.usepdb = False
+        if self.runner.debugs:
+            config.option.usepdb = True
         yield
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config):
         self._config = config
-        self._is_debugged = config.option.usepdb or config.option.trace
+        is_debugged = config.option.usepdb or config.option.trace
         reporter = config.pluginmanager.get_plugin('terminalreporter')
-        if reporter and not self._is_debugged:
+        if reporter:
             config.pluginmanager.unregister(reporter)
-            reporter._tw = create_terminal_writer(config, open(os.devnull, 'w'))
+            # in front of a post mortem the failure is written there
+            to = self.runner.debugging.streams().stdout if is_debugged else open(os.devnull, 'w')
+            reporter._tw = create_terminal_writer(config, to)
             config.pluginmanager.register(Silent(reporter), 'terminalreporter')
         # They would keep this process's part as if it were all. Their own options want them.
         for name, options in ('lfplugin', ('lf', 'failedfirst')), ('nfplugin', ('newfirst',)):
@@ -164,14 +170,15 @@ class Plugin:
             self.test.count('fail')
         self.test.end()
         self.test = None
-        if error and (self.runner.is_interrupted or self._is_debugged):
+        if error and self.runner.is_interrupted:
             raise error
 
     def _break_off(self, item, following):
         """What ends a session elsewhere: pytest has not reported the test, nor torn it down."""
         self._write_sections([('Captured %s %s' % (key, when), text) for when, key, text in item._report_sections])
-        self.test.text('traceback', str(item.repr_failure(pytest.ExceptionInfo.from_current())))
-        self.test.count('fail')
+        if self.test.status != 'fail':  # a post mortem was ended by `quit`
+            self.test.text('traceback', str(item.repr_failure(pytest.ExceptionInfo.from_current())))
+            self.test.count('fail')
         self._tear_down(following)
         if hasattr(item, '_request'):
             item._request = item.funcargs = None

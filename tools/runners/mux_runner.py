@@ -2,6 +2,7 @@
 
     python3 ADAPTOR --list -- ARGS...             one event `exists` a test; status 2 when some cannot be loaded
     python3 ADAPTOR --load-list FILE -- ARGS...   runs the ids in FILE, one a line
+    python3 ADAPTOR --pdb FILE -- ARGS...         the same; its streams are a terminal, on which each failure is debugged
     python3 ADAPTOR --serve -- ARGS...            loads the tests once; stdin gives batches, a line of JSON each:
                                                   {"batch": 3, "ids": ["a", "b"]}; the end of stdin ends it
 
@@ -21,9 +22,13 @@ import signal
 import sys
 import threading
 
+import mux_debug
 import mux_subunit
 
-USAGE = 'usage: %s --list|--load-list FILE|--serve -- ARGS...'
+USAGE = 'usage: %s --list|--load-list FILE|--pdb FILE|--serve -- ARGS...'
+
+# The beginning of a line that is a batch. In a text of JSON it cannot stand: its quotes would be escaped.
+BATCH = b'{"batch"'
 
 # Descriptors that nobody closes by accident: beyond those that a daemon's start closes in a loop.
 HIGH_FD = 1000
@@ -121,7 +126,7 @@ def last_line(traceback):
 class Runner:
     """mode ('list', 'load-list' or 'serve'), arguments, ids of the list, stream.
 
-    is_interrupted: a SIGINT came.
+    is_interrupted: a SIGINT came. debugs: each test that fails is debugged.
     """
 
     def __init__(self, module):
@@ -132,7 +137,10 @@ class Runner:
         self._take_streams()
         self._look_like(module)
         if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
-            signal.signal(signal.SIGINT, self._interrupt)
+            self.catch_interrupts()
+
+    def catch_interrupts(self):
+        signal.signal(signal.SIGINT, self._interrupt)
 
     # The command line
 
@@ -141,9 +149,12 @@ class Runner:
         front = words[:words.index('--')] if '--' in words else words
         self.arguments = words[len(front) + 1:]
         self.mode = front[0][2:] if front else None
-        wanted = {'list': 1, 'load-list': 2, 'serve': 1}
+        self.debugs = self.mode == 'pdb'
+        wanted = {'list': 1, 'load-list': 2, 'pdb': 2, 'serve': 1}
         if not front or front[0][:2] != '--' or wanted.get(self.mode) != len(front):
             sys.exit(USAGE % name)
+        if self.debugs:
+            self.mode = 'load-list'
         if self.mode == 'load-list':
             self._read_ids(front[1])
 
@@ -173,12 +184,27 @@ class Runner:
         self._stderr = _dup_high(2)
         self.stream = mux_subunit.Stream(_dup_high(1), self.complain)
         os.dup2(2, 1)
-        if self.mode == 'serve':
-            self._stdin = os.fdopen(_dup_high(0), 'rb')
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        self._take_stdin()
         self._encoding = getattr(sys.stdout, 'encoding', 'utf-8')
         self._open_prints()
         os.register_at_fork(before=self.flush)
+
+    def _take_stdin(self):
+        """What comes there is for debuggers, whatever tests do to python's stdin, and no test reads batches."""
+        self._stdin = os.fdopen(_dup_high(0), 'rb')
+        self._ahead = []  # batches that came while a debugger read
+        if self.mode == 'serve':
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        has_terminal = self.debugs and os.isatty(0)
+        self.debugging = mux_debug.Debugging(self, self._stdin.fileno() if has_terminal else None)
+
+    def read_key_line(self):
+        """What was typed, with its newline; nothing at the end."""
+        while True:
+            line = self._stdin.readline()
+            if BATCH not in line:
+                return line
+            self._ahead.append(line)
 
     def _open_prints(self):
         self._prints = io.TextIOWrapper(io.BufferedWriter(_Prints(self.stream)), self._encoding,
@@ -200,6 +226,7 @@ class Runner:
         self.flush()
         if self.stream.is_child:
             os._exit(1)
+        self.debugging.after_test()
         for fd in 1, 2:
             try:
                 os.fstat(fd)
@@ -217,11 +244,22 @@ class Runner:
             yield self.ids
             return
         import json
-        for line in self._stdin:
+        for line in self._batch_lines():
             number, ids = self._read_batch(json, line)
             yield ids
             self.flush()
             self.stream.text(None, 'runner.batch', str(number))
+
+    def _batch_lines(self):
+        """Other lines were typed when no debugger was there to read them."""
+        while True:
+            line = self._ahead.pop(0) if self._ahead else self._stdin.readline()
+            if BATCH in line:
+                yield line[line.rindex(BATCH):]
+            elif line:
+                self.complain('no debugger waits: what was typed is dropped')
+            else:
+                return
 
     def _read_batch(self, json, line):
         try:

@@ -3,6 +3,7 @@
 The tests of testtools are such tests, too. mux_runner.py says how this is called.
 """
 import copy
+import functools
 import itertools
 import os
 import sys
@@ -34,6 +35,18 @@ class Result(unittest.TestResult):
         self._test_tags = set()
         self._skipped_part = None   # why a sub-test was skipped
         self._has_passed_part = False
+        if self.runner.debugs and hasattr(test, 'addOnException'):  # of testtools, which tells only texts
+            test.addOnException(functools.partial(self._exception, test))
+
+    def _exception(self, test, err):
+        """Not those by which testtools says something else than that the test failed."""
+        if not isinstance(err[1], (unittest.SkipTest, test.skipException)) and \
+                type(err[1]).__name__ not in ('_ExpectedFailure', '_UnexpectedSuccess'):
+            self._debug(test, err)
+
+    def _debug(self, test, err):
+        if self.runner.debugs:
+            self.runner.debugging.post_mortem(clean_id(test), err, self._as_text(err, test))
 
     def stopTest(self, test):
         if self.test.status is None:
@@ -86,6 +99,7 @@ class Result(unittest.TestResult):
         if err is None:
             self._has_passed_part = True
         else:
+            self._debug(subtest, err)
             self.test.part(clean_id(subtest), 'fail', 'traceback', self._as_text(err, test))
 
     def addDuration(self, test, elapsed):
@@ -98,6 +112,8 @@ class Result(unittest.TestResult):
 
     def _end(self, test, status, err=None, details=None):
         self.test.count(status)
+        if status == 'fail' and err is not None:
+            self._debug(test, err)
         if err is not None:
             self.test.text('traceback', self._as_text(err, test))
         for name, content in (details or {}).items():
@@ -117,6 +133,8 @@ class Result(unittest.TestResult):
     def fixture_failed(self, name, err):
         """name: as of unittest, such as `setUpClass (module.Class)`."""
         text = self._as_text(err, None)
+        if self.runner.debugs:
+            self.runner.debugging.post_mortem(name, err, text)
         self.stream.text(name, 'traceback', text, runnable=False)
         self.stream.event(name, 'fail', runnable=False)
         if name.startswith('setUp'):
