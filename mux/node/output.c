@@ -5,8 +5,15 @@ void mux_show_output(struct mux *mux, mux_output *output) {
     mux->output = output;
 }
 
+/* What a test prints, which a runner gives its id, is the worker's output, too. */
+static bool is_output(const struct mux_packet *packet) {
+    return packet->file_name.data &&
+           (!packet->test_id.data || mux_span_equal(packet->file_name, mux_span_text("stdout")) ||
+            mux_span_equal(packet->file_name, mux_span_text("stderr")));
+}
+
 static void show(struct mux *mux, struct mux_link *link, const struct mux_packet *packet) {
-    if (packet->file_name.data && !packet->test_id.data)
+    if (is_output(packet))
         mux->output(mux->config.user, link, packet);
 }
 

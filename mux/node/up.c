@@ -314,7 +314,7 @@ static size_t forward_packet(struct mux_link *link, const struct mux_frame *fram
                         is_readable(link, &frame->packet));
     if (frame->packet.test_id.data)
         mux_count_result(mux, &frame->packet);
-    else if (!is_edited(link))
+    if (frame->packet.file_name.data && !is_edited(link))
         mux_output_packet(link, &frame->packet);
     if (is_edited(link))
         return mux_edit_packet(link, frame);

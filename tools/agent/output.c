@@ -294,8 +294,10 @@ static void edit_packet(void *user, void *link_user, struct mux_packet *packet,
         note_prompt(output, packet);
     if (is_text && output->shows_tails)
         show_tails(output, edit);
-    if (packet->test_id.data && packet->status >= MUX_STATUS_INPROGRESS)
+    if (packet->test_id.data && packet->status >= MUX_STATUS_INPROGRESS) {
+        prompt_goes_on(&output->prompt);
         turn_page(output, packet, edit);
+    }
     if (packet->file_name.data)
         edit_file(output, packet, edit);
     else

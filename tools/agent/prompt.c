@@ -21,6 +21,11 @@ void prompt_text(struct prompt *prompt, struct mux_span text, struct mux_span st
     prompt->line_len = kept + text.len;
 }
 
+void prompt_goes_on(struct prompt *prompt) {
+    prompt->line_len = 0;
+    prompt->goes_on = prompt->state != PROMPT_NONE;
+}
+
 /* The length of "ESC [ ... LETTER" at the head; 0: there is none. */
 static size_t control_bytes(struct mux_span text) {
     if (text.len < 2 || text.data[0] != '\033' || text.data[1] != '[')

@@ -28,6 +28,7 @@ struct prompt {
     const regex_t *pattern;
     enum prompt_state state;
     bool is_fresh;          /* text came since this was last cleared */
+    bool goes_on;           /* a sign of life came, likewise */
     struct mux_span stream; /* the name of the file that the line is of */
     size_t line_len;
     uint8_t line[PROMPT_LINE_BYTES]; /* the last line so far */
@@ -38,6 +39,9 @@ struct prompt {
 
 /* Text came, of this file: a static string. */
 void prompt_text(struct prompt *prompt, struct mux_span text, struct mux_span stream);
+
+/* What stood there is no prompt any more, if it was one. */
+void prompt_goes_on(struct prompt *prompt);
 
 /* Does the last line end like a prompt? Then it is `shown`, without what colours it. */
 bool prompt_look(struct prompt *prompt);

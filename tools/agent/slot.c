@@ -106,12 +106,30 @@ static uint64_t wall_ns(void) {
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
+static uint64_t sent_down_bytes(const struct slot *slot) {
+    struct mux_link_stats stats = {0};
+    if (slot->out.link)
+        node_link_stats(slot->out.link, &stats);
+    return stats.sent_down_bytes;
+}
+
+/* Since text came last. */
+static bool is_typed(const struct slot *slot) {
+    return sent_down_bytes(slot) != slot->typed_bytes;
+}
+
+/* A person is there: limits do not hold for the test. */
+static void begin_debugging(struct slot *slot) {
+    slot->is_debugged = slot->was_debugged = true;
+}
+
 /* Nothing was written for a while. */
 static void silent(struct timer *timer, uint64_t now_ns) {
     struct slot *slot = LOOP_OWNER(timer, struct slot, silence);
     struct prompt *prompt = prompt_of(slot);
     (void)now_ns;
-    if (slot->state != SLOT_RUNNING || prompt->state != PROMPT_NONE || !prompt_look(prompt))
+    if (slot->state != SLOT_RUNNING || prompt->state != PROMPT_NONE || is_typed(slot) ||
+        !prompt_look(prompt))
         return;
     prompt->since_ns = wall_ns() - PROMPT_SILENCE_NS;
     prompt->state = PROMPT_COMES;
@@ -141,13 +159,23 @@ static bool report_prompt(struct slot *slot, bool is_over) {
     return node_add_up(slot->config.node, NULL, &packet);
 }
 
-/* It is over when something is written, or when the command has ended. */
+static bool is_answered(const struct slot *slot) {
+    return slot->config.output->prompt.state == PROMPT_WAITS && is_typed(slot);
+}
+
+/* It is over when it is answered, something is written, a test ends, or the command has ended. */
 static void follow_prompt(struct slot *slot, uint64_t now_ns) {
     struct prompt *prompt = prompt_of(slot);
-    bool is_over = prompt->is_fresh || slot->state != SLOT_RUNNING;
-    if (prompt->is_fresh)
+    bool is_over = prompt->is_fresh || prompt->goes_on || slot->state != SLOT_RUNNING;
+    if (is_answered(slot)) {
+        begin_debugging(slot);
+        is_over = true;
+    }
+    if (prompt->is_fresh) {
         loop_at(slot->config.loop, &slot->silence, now_ns + PROMPT_SILENCE_NS);
-    prompt->is_fresh = false;
+        slot->typed_bytes = sent_down_bytes(slot);
+    }
+    prompt->is_fresh = prompt->goes_on = false;
     if (is_over && prompt->state == PROMPT_COMES)
         prompt->state = PROMPT_NONE;
     if (is_over && prompt->state == PROMPT_WAITS)
@@ -160,7 +188,8 @@ static void follow_prompt(struct slot *slot, uint64_t now_ns) {
 
 static bool has_prompt_to_report(const struct slot *slot) {
     const struct prompt *prompt = &slot->config.output->prompt;
-    return prompt->is_fresh || prompt->state == PROMPT_COMES || prompt->state == PROMPT_GOES ||
+    return prompt->is_fresh || prompt->goes_on || prompt->state == PROMPT_COMES ||
+           prompt->state == PROMPT_GOES || is_answered(slot) ||
            (prompt->state == PROMPT_WAITS && slot->state != SLOT_RUNNING);
 }
 
@@ -330,6 +359,8 @@ static void escalate(struct timer *timer, uint64_t now_ns) {
 }
 
 bool slot_resize(struct slot *slot, struct terminal_window window) {
+    if (prompt_of(slot)->state != PROMPT_NONE)
+        begin_debugging(slot);
     if (slot->terminal >= 0)
         terminal_resize(slot->terminal, window);
     return slot->terminal >= 0;
@@ -377,14 +408,13 @@ static void note_output(struct slot *slot, uint64_t now_ns, struct mux_link_stat
     slot->output_ns = now_ns;
 }
 
-/* A test at whose prompt somebody has typed has no time limit: it is being debugged. */
+/* Until another test runs. A terminal is there for a person: a prompt on it waits for one. */
 static void note_debugging(struct slot *slot, const struct mux_link_stats *out) {
-    bool is_typed = out->sent_down_bytes != slot->typed_bytes;
+    bool waits = prompt_of(slot)->state != PROMPT_NONE;
     if (out->oldest_age_ns < slot->test_age_ns)
-        slot->is_debugged = false; /* another test */
-    if (is_typed && prompt_of(slot)->state != PROMPT_NONE)
-        slot->is_debugged = true;
-    slot->typed_bytes = out->sent_down_bytes;
+        slot->is_debugged = false;
+    if (waits && slot->config.has_terminal)
+        begin_debugging(slot);
     slot->test_age_ns = out->oldest_age_ns;
 }
 
@@ -405,8 +435,11 @@ static void look_at_limits(struct slot *slot, uint64_t now_ns) {
     struct mux_link_stats out = {0};
     note_output(slot, now_ns, &out);
     note_debugging(slot, &out);
+    if (slot->is_debugged)
+        slot->output_ns = now_ns; /* its silence begins behind it */
     uint64_t test_ns = out.tests && !slot->is_debugged ? limits->test_ns : 0;
-    uint64_t command_ns = left_ns(limits->command_ns, now_ns - slot->begun_ns);
+    uint64_t command_ns =
+        left_ns(slot->was_debugged ? 0 : limits->command_ns, now_ns - slot->begun_ns);
     if (command_ns == 0)
         hang(slot, "it ran longer than %g s", seconds(limits->command_ns));
     else if (left_ns(limits->silence_ns, now_ns - slot->output_ns) == 0)

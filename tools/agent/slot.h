@@ -96,8 +96,9 @@ struct slot {
     struct loop_client reports;
     struct slot_stack stack;
     struct timer silence;  /* of what may be a prompt */
-    uint64_t typed_bytes;  /* sent to its stdin so far */
-    bool is_debugged;      /* somebody has typed at a prompt of the test that runs */
+    uint64_t typed_bytes;  /* sent to its stdin when the last text came */
+    bool is_debugged;      /* somebody answers the prompts of the test that runs, or looks */
+    bool was_debugged;     /* a test of the command was */
     uint64_t test_age_ns;  /* of the oldest test, when it was last looked at */
     struct timer looks;    /* at the limits, then at what is left to read */
     struct timer escalate; /* the next step of stopping */
@@ -126,7 +127,7 @@ static inline bool slot_has_started(const struct slot *slot) {
 #define SLOT_FATE_BYTES 256
 void slot_fate(const struct slot *slot, char out[SLOT_FATE_BYTES]);
 
-/* The size of its terminal. False: it has none. */
+/* Somebody looks at it on a terminal of this size, which its own takes on. False: it has none. */
 bool slot_resize(struct slot *slot, struct terminal_window window);
 
 /* Stops the command: TERM now, KILL after the grace; a second call: KILL now. `why` is a clause. */

@@ -275,7 +275,7 @@ static void take_packet(void *user, const struct mux_packet *packet) {
     } else if (mux_span_equal(file, mux_span_text(MUX_REPORT_MESSAGE_FILE))) {
         show_message(attach, packet);
         look_at_place(attach, packet);
-    } else if (!mux_report_is_own_file(file)) {
+    } else if (view_is_output(file)) {
         show_output(attach, packet->file_content);
     }
 }

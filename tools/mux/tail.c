@@ -5,6 +5,7 @@
 #include "tools/base/text.h"
 #include "tools/mux/mux.h"
 #include "tools/mux/viewer.h"
+#include "tools/node/view.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -120,7 +121,7 @@ static void show_packet(void *user, const struct mux_packet *packet) {
     struct mux_span text = packet->file_content;
     bool is_own = mux_report_is_own_file(packet->file_name);
     bool is_exit = mux_span_equal(packet->file_name, mux_span_text("muxd.exit"));
-    if (is_own && !is_exit &&
+    if (!view_is_output(packet->file_name) && !is_exit &&
         !mux_span_equal(packet->file_name, mux_span_text(MUX_REPORT_MESSAGE_FILE)))
         return;
     make_prefix(packet, prefix);

@@ -144,3 +144,7 @@ void view_sent(struct view *view) {
     view->len -= view->gather.len_bytes;
     view->gather.len_bytes = 0;
 }
+
+bool view_is_output(struct mux_span file) {
+    return !mux_report_is_own_file(file) && !mux_span_equal(file, mux_span_text("runner.batch"));
+}

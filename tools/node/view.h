@@ -18,6 +18,9 @@
 #define VIEW_WRITER_FILE "muxd.writer"
 #define VIEW_LIVE_FILE "muxd.live"
 
+/* Is it for people? Files of muxd's own are not, nor is what a runner says of its batch. */
+bool view_is_output(struct mux_span file);
+
 /* What an agent says when somebody attaches to a slot that is free; its segment follows. */
 #define VIEW_NO_JOB "no job runs in slot "
 
