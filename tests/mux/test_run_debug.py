@@ -1,0 +1,135 @@
+"""mux run: debuggers in tests, driven by mux attach from a terminal, while other slots go on."""
+import re
+import signal
+
+from command import *
+
+PYTHON = '/usr/bin/python3'
+
+WAITS = '''
+import time, unittest
+class W(unittest.TestCase):
+    def test_waits(self):
+        secret = 6 * 7
+        breakpoint()
+        print('a print of the test')
+        self.assertEqual(secret, 42)
+'''
+# It ends only when the test knows that the other one waits.
+OTHER = '''
+import os, time, unittest
+class O(unittest.TestCase):
+    def test_other(self):
+        while not os.path.exists('other may end'): time.sleep(0.01)
+        self.fail('it went on')
+'''
+FAILS = '''
+import unittest
+class F(unittest.TestCase):
+    def test_1(self):
+        secret = 6 * 7
+        self.assertEqual(secret, 43)
+    def test_2(self): pass
+'''
+
+
+class Terminal:
+    """A mux on a terminal of its own, and what it shows."""
+
+    def __init__(self, case, *arguments, **keywords):
+        self.case = case
+        self.master, slave = pty.openpty()
+        self.text = b''
+        self.process = subprocess.Popen([MUX, *arguments], stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
+                                        env=dict(os.environ, TERM='xterm'), **keywords)
+        os.close(slave)
+        case.addCleanup(os.close, self.master)
+        case.addCleanup(self.process.wait)
+        case.addCleanup(self.process.kill)
+
+    def receive(self):
+        try:
+            chunk = os.read(self.master, 65536)
+        except OSError:  # nobody has the other side open
+            chunk = b''
+        self.text += chunk
+        return chunk
+
+    def until(self, words):
+        """Until this is shown, behind what was waited for before."""
+        while words not in self.text:
+            self.case.assertTrue(self.receive(), self.text)
+        self.text = self.text[self.text.index(words) + len(words):]
+
+    def type(self, keys):
+        os.write(self.master, keys)
+
+    def end(self, status):
+        while self.receive():
+            pass
+        self.case.assertEqual(self.process.wait(PATIENCE), status, self.text)
+
+
+class Lines:
+    """A mux run without a terminal: its lines as they come."""
+
+    def __init__(self, case, *arguments):
+        self.case = case
+        self.process = case.start('run', '--no-store', *arguments, cwd=case.place, stdin=subprocess.DEVNULL,
+                                  stderr=subprocess.STDOUT, start_new_session=True)
+        self.seen = ''
+
+    def until(self, expression):
+        """The first line from here on in which this is found."""
+        while line := self.process.stdout.readline().decode():
+            self.seen += line
+            if re.search(expression, line):
+                return line
+        self.case.fail('it ended, without %r: %s' % (expression, self.seen))
+
+    def attach(self):
+        """To who waits next."""
+        return Terminal(self.case, *self.until('^ +mux attach ').split()[1:])
+
+    def end(self, status):
+        self.seen += self.process.stdout.read().decode()
+        self.case.assertEqual(self.process.wait(PATIENCE), status, self.seen)
+        return self.seen
+
+
+class Debugging(Case):
+    def setUp(self):
+        self.place = self.folder()
+
+    def write(self, name, text):
+        with open(os.path.join(self.place, name), 'w') as file:
+            file.write(text)
+
+    def test_breakpoint(self):
+        """In runners that stay alive: keys arrive, prints are seen, the other slot goes on, the verdict is right."""
+        self.write('test_w.py', WAITS)
+        self.write('test_o.py', OTHER)
+        for command, name in ((('-m', 'unittest', 'discover'), 'test_w.W.test_waits'),
+                              (('-m', 'pytest', '-p', 'no:cacheprovider'), 'test_w.py::W::test_waits')):
+            lines = Lines(self, '-n', '2', '--', PYTHON, *command)
+            self.assertIn(name, lines.until('^WAIT .* at \\(Pdb\\)$'))
+            terminal = lines.attach()
+            terminal.until(b'(Pdb) ')
+            self.write('other may end', '')
+            lines.until('AssertionError: it went on$')
+            terminal.type(b'p 1000 + secret\n')
+            terminal.until(b'1042')
+            terminal.type(b'n\n')
+            terminal.until(b'a print of the test')
+            terminal.type(b'secret = 43\n')
+            terminal.type(b'c\n')
+            self.assertIn(name, lines.until('^FAIL .*test_waits'))
+            seen = lines.end(1)
+            self.assertIn('43 != 42', seen)
+            self.assertEqual(seen.count('WAIT '), seen.count('mux attach'))
+            terminal.end(0)
+            os.unlink(os.path.join(self.place, 'other may end'))
+
+
+if __name__ == '__main__':
+    unittest.main()
