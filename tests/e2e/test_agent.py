@@ -98,6 +98,18 @@ class Agents(Case):
         self.assertEqual(self.driver.answer("j")["status"], 0)
         self.assertEqual(self.driver.file(route + "/1", "stdout"), b"got a key\n")
 
+    def test_input_that_nobody_reads(self):
+        """What was typed at a job that ended without reading it is no result: the agent has lost nothing."""
+        route = self.tree("--slots", "1")
+        self.driver.job(route, "j", ["sh", "-c", "echo begun; sleep 0.5; seq 100000"], allow_empty=True)
+        self.driver.wait(lambda events: any(b"begun" in event["content"] for event in events), "the job")
+        while not self.driver.answers("j")[1:]:
+            self.driver.type(route + "/0", b"x" * 4000)
+        self.assertEqual(self.driver.answer("j")["status"], 0)
+        self.assertTrue(self.driver.file(route + "/0", "stdout").endswith(b"\n100000\n"))
+        self.mux_agent.process.terminate()
+        self.ended()
+
     def test_bad_jobs(self):
         """Each has one clear answer; the other slot's job is undisturbed."""
         route = self.tree("--slots", "2")

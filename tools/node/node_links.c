@@ -1,6 +1,7 @@
 /* A node's links: connections from below and their ends. */
 #include "tools/node/node_internal.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -181,6 +182,11 @@ static void log_lost(struct node *node, const struct node_link *link,
              segment, *segment ? ")" : "", event->operation, strerror(event->error));
 }
 
+/* A process has ended and left input unread. What it wrote was received before, see transport.h. */
+static bool is_end_of_process(const struct node_link *link, int error) {
+    return link->owner && (error == EPIPE || error == ECONNRESET);
+}
+
 static void lose(struct node *node, struct node_link *link, const struct transport_event *event) {
     if (!is_empty(link)) {
         NODE_COUNT(node, connections_lost, 1);
@@ -189,7 +195,8 @@ static void lose(struct node *node, struct node_link *link, const struct transpo
     tell_owner(link);
     link->lost_operation = event->operation;
     link->lost_error = event->error;
-    node->input_failed = node->input_failed || link->adopted;
+    node->input_failed =
+        node->input_failed || (link->adopted && !is_end_of_process(link, event->error));
     close_conn(link, NULL);
 }
 
