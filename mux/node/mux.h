@@ -47,7 +47,7 @@ struct mux_editor {
  * beyond that, one call gives at most MUX_EDIT_PACKETS packets of MUX_EDIT_BYTES in all. Strings
  * must be UTF-8 without NUL. One that is too large for a packet goes as two.
  */
-#define MUX_EDIT_PACKETS 16
+#define MUX_EDIT_PACKETS 20
 #define MUX_EDIT_BYTES ((size_t)256 << 10)
 void mux_edit_give(struct mux_edit *edit, const struct mux_packet *packet);
 
@@ -137,7 +137,7 @@ struct mux_config {
 /* A gather list has room for what one frame becomes. */
 #define MUX_GATHER_MIN 64
 /* The least config.gather_max with an editor. */
-#define MUX_EDIT_GATHER_MIN 384
+#define MUX_EDIT_GATHER_MIN 480
 
 /* NULL: out of memory, or config.memory is below MUX_MEMORY_MIN_BYTES. */
 struct mux *mux_create(const struct mux_config *config);

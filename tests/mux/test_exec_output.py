@@ -22,6 +22,12 @@ class Limits(ExecCase):
             self.assertEqual(self.output(events, "stdout"), bytes(1 << 20))
             self.assertEqual(self.exit_of(events)["output_cut_bytes"], 0)
 
+    def test_mark_is_shown(self):
+        """Of a long packet mux cat shows the end: the mark is not in it."""
+        done = mux("exec", "--max-output", "2K", "--allow-empty", "--", "seq", "10000")
+        shown = mux("cat", stream=done.stdout)
+        self.assertRegex(shown.stdout.decode(), r"\n +\[mux exec left out \d+ bytes here: --max-output\]\n")
+
     def test_each_test_anew(self):
         """The end of a test's output comes before its status; the next test has its own limit."""
         events = self.python("""

@@ -6,6 +6,8 @@
 /* For each byte that is not UTF-8. */
 static const char replacement[] = "\xEF\xBF\xBD"; /* U+FFFD */
 
+/* A test's end: of each file what was held, the mark and the tail; then a file of the packet's own. */
+_Static_assert(3 * OUTPUT_FILES + 2 <= MUX_EDIT_PACKETS, "one packet may end all files");
 _Static_assert(OUTPUT_GROWTH == sizeof replacement - 1, "each byte may be replaced");
 
 /* Oldest first. */
@@ -236,8 +238,8 @@ static void show_tail(struct output *output, struct output_file *file, struct mu
         return;
     output_file_packet(file, &packet);
     output_file_show_tail(output, file, &pieces);
-    packet.file_content = pieces.piece[0];
-    give(output, &packet, edit);
+    packet.file_content = mux_span("", 0);
+    give_pieces(output, &packet, &pieces, edit);
 }
 
 static bool is_same_test(const struct output_file *file, const struct mux_packet *packet) {

@@ -164,14 +164,15 @@ static void add_piece(struct output *output, struct output_file *file, struct mu
         put_in_tail(file, mux_span(content.data + some, content.len - some));
 }
 
-/* Returns the length of the line that says what was left out; none if nothing was. */
-static size_t put_mark(struct output *output, uint64_t left_out, uint8_t *out) {
+/* Says what was left out, if anything was. */
+static void put_mark(struct output *output, uint64_t left_out, struct output_pieces *pieces) {
     if (!left_out)
-        return 0;
+        return;
     output_count_cut(output, left_out);
-    return (size_t)snprintf((char *)out, OUTPUT_SHOWN_TAIL_BYTES - OUTPUT_TAIL_BYTES,
-                            "\n[mux exec left out %" PRIu64 " bytes here: --max-%soutput]\n",
-                            left_out, output->job_left ? "" : "job-");
+    snprintf(pieces->mark, sizeof pieces->mark,
+             "\n[mux exec left out %" PRIu64 " bytes here: --max-%soutput]\n", left_out,
+             output->job_left ? "" : "job-");
+    pieces->piece[pieces->count++] = mux_span_text(pieces->mark);
 }
 
 void output_file_show_tail(struct output *output, struct output_file *file,
@@ -184,10 +185,11 @@ void output_file_show_tail(struct output *output, struct output_file *file,
     size_t len = (size_t)(count < most ? count : most);
     size_t at = (size_t)((count - len) % OUTPUT_TAIL_BYTES);
     size_t to_end = len < OUTPUT_TAIL_BYTES - at ? len : OUTPUT_TAIL_BYTES - at;
-    size_t mark = put_mark(output, count - len, pieces->tail);
-    memcpy(pieces->tail + mark, file->tail + at, to_end);
-    memcpy(pieces->tail + mark + to_end, file->tail, len - to_end);
-    pieces->piece[pieces->count++] = mux_span(pieces->tail, mark + len);
+    put_mark(output, count - len, pieces);
+    memcpy(pieces->tail, file->tail + at, to_end);
+    memcpy(pieces->tail + to_end, file->tail, len - to_end);
+    if (len)
+        pieces->piece[pieces->count++] = mux_span(pieces->tail, len);
     file->tail_count = 0;
     file->is_cut = false;
 }

@@ -7,16 +7,18 @@
 /* Of the files: those of the command itself. */
 enum { OUTPUT_STDOUT, OUTPUT_STDERR, OUTPUT_ATTACHMENTS };
 
-/* A tail with the line in front of it that says what was left out. */
-#define OUTPUT_SHOWN_TAIL_BYTES (OUTPUT_TAIL_BYTES + 128)
+/* The line that says what was left out. It is a packet by itself: who is shown the end of a long
+   packet must not miss it. */
+#define OUTPUT_MARK_BYTES 128
 
 /* What of a file goes up now, in this order. */
 struct output_pieces {
     unsigned count;
-    struct mux_span piece[4];
+    struct mux_span piece[5];
     uint8_t front[MASK_HELD_BYTES]; /* what was held */
     uint8_t rest[MASK_HELD_BYTES];  /* what is held no longer at the end */
-    uint8_t tail[OUTPUT_SHOWN_TAIL_BYTES];
+    char mark[OUTPUT_MARK_BYTES];
+    uint8_t tail[OUTPUT_TAIL_BYTES];
 };
 
 /* The file that the packet is of. NULL: it is not known, or its names are too long for that. */
