@@ -6,7 +6,8 @@
 /* For each byte that is not UTF-8. */
 static const char replacement[] = "\xEF\xBF\xBD"; /* U+FFFD */
 
-/* A test's end: of each file what was held, the mark and the tail; then a file of the packet's own. */
+/* A test's end: of each file what was held, the mark and the tail; then a file of the packet's own.
+ */
 _Static_assert(3 * OUTPUT_FILES + 2 <= MUX_EDIT_PACKETS, "one packet may end all files");
 _Static_assert(OUTPUT_GROWTH == sizeof replacement - 1, "each byte may be replaced");
 

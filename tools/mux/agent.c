@@ -3,6 +3,7 @@
 #include "tools/agent/orphans.h"
 #include "tools/base/quantity.h"
 #include "tools/base/text.h"
+#include "tools/mux/destination.h"
 #include "tools/mux/mux.h"
 #include "tools/mux/slots.h"
 #include "tools/node/dialer.h"
@@ -11,7 +12,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/resource.h>
 
 /* What the node needs, and what is received into; pages that are not touched cost nothing. */
@@ -68,20 +68,11 @@ static bool wrong(const struct option_row *row, const char *value, const char *w
     return false;
 }
 
-static bool parse_to(struct program *program, const char *text, char *why, size_t why_bytes) {
-    struct place *place = &program->place;
-    if (!(place->endpoint.text[0] ? place_add_spare(place, text, why, why_bytes)
-                                  : place_parse(text, place, why, why_bytes)))
-        return false;
-    if (endpoint_is_address(&program->place.endpoint))
-        return true;
-    snprintf(why, why_bytes, "expected a place to connect to");
-    return false;
-}
-
 static bool set_to(const struct option_row *row, void *target, const char *value) {
     char why[PLACE_WHY_BYTES];
-    return parse_to(target, value, why, sizeof why) || wrong(row, value, why);
+    struct program *program = target;
+    return destination_parse(value, DESTINATION_ADDRESS, &program->place, why) ||
+           wrong(row, value, why);
 }
 
 static bool set_slots(const struct option_row *row, void *target, const char *value) {
@@ -136,19 +127,12 @@ static const struct option_table options = {
     .count = sizeof rows / sizeof *rows,
 };
 
-/* --to wins over the environment. */
-static bool take_environment(struct program *program) {
-    const char *text = getenv("MUX_ENDPOINT");
-    char why[PLACE_WHY_BYTES];
-    if (program->place.endpoint.text[0])
-        return true;
-    if (!text || !*text)
+static bool find_place(struct program *program) {
+    if (!destination_complete("mux agent", DESTINATION_ADDRESS, &program->place))
+        return false;
+    if (!destination_is_known(&program->place))
         text_complain("mux agent: to which node? mux agent --to mux:unix:PATH");
-    else if (!parse_to(program, text, why, sizeof why))
-        text_complain("mux agent: MUX_ENDPOINT=%s: %s", text, why);
-    else
-        return true;
-    return false;
+    return destination_is_known(&program->place);
 }
 
 static bool is_trusted(const struct program *program) {
@@ -279,7 +263,7 @@ static int run(int argc, char **argv) {
     int status = option_parse(&options, argc, argv, &program);
     if (status != OPTION_GO_ON)
         return status;
-    if (!take_environment(&program) || !is_trusted(&program))
+    if (!find_place(&program) || !is_trusted(&program))
         return EXIT_USAGE;
     return run_agent(&program);
 }

@@ -3,6 +3,7 @@
 #include "tools/base/quantity.h"
 #include "tools/base/signals.h"
 #include "tools/base/text.h"
+#include "tools/mux/destination.h"
 #include "tools/mux/mux.h"
 
 #include <errno.h>
@@ -10,7 +11,6 @@
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define TIME_MOST_NS ((uint64_t)7 * 86400 * 1000000000)
@@ -45,20 +45,11 @@ static bool wrong(const struct option_row *row, const char *value, const char *w
     return false;
 }
 
-static bool parse_to(struct exec_options *options, const char *text, char *why, size_t why_bytes) {
-    if (!place_parse(text, &options->place, why, why_bytes))
-        return false;
-    options->has_place = options->place.endpoint.kind != ENDPOINT_STDIO;
-    options->is_pipe = !options->has_place;
-    if (!options->has_place || endpoint_is_address(&options->place.endpoint))
-        return true;
-    snprintf(why, why_bytes, "expected a place to connect to, or - for stdout and stdin");
-    return false;
-}
-
 static bool set_to(const struct option_row *row, void *target, const char *value) {
     char why[PLACE_WHY_BYTES];
-    return parse_to(target, value, why, sizeof why) || wrong(row, value, why);
+    struct exec_options *options = target;
+    return destination_parse(value, DESTINATION_ANY, &options->place, why) ||
+           wrong(row, value, why);
 }
 
 static bool set_as_test(const struct option_row *row, void *target, const char *value) {
@@ -183,8 +174,8 @@ static bool set_on_hang(const struct option_row *row, void *target, const char *
 static const struct option_row rows[] = {
     {"to", "ENDPOINT", NULL, NULL,
      "where the packets go: mux:HOST when that is a muxd (a lost connection then fails no test), "
-     "HOST:PORT, unix:PATH; - is stdout, with stdin as the way down; the default is "
-     "$MUX_ENDPOINT, or stdout alone",
+     "HOST:PORT, unix:PATH; - is stdout, with stdin as the way down; may be repeated for mux: "
+     "endpoints that can stand in for each other; the default is $MUX_ENDPOINT, or stdout alone",
      .set = set_to},
     {"as-test", "ID", NULL, NULL,
      "the command is one test with this id, which fails unless it returns 0", .set = set_as_test},
@@ -241,15 +232,13 @@ static const struct option_table table = {
     .count = sizeof rows / sizeof *rows,
 };
 
-/* --to wins over the environment. */
-static bool take_environment(struct exec_options *options) {
-    const char *text = getenv("MUX_ENDPOINT");
-    char why[PLACE_WHY_BYTES];
-    if (options->place.endpoint.text[0] || !text || !*text ||
-        parse_to(options, text, why, sizeof why))
-        return true;
-    text_complain("mux exec: MUX_ENDPOINT=%s: %s", text, why);
-    return false;
+static bool find_place(struct exec_options *options) {
+    if (!destination_complete("mux exec", DESTINATION_ANY, &options->place))
+        return false;
+    bool is_known = destination_is_known(&options->place);
+    options->is_pipe = is_known && options->place.endpoint.kind == ENDPOINT_STDIO;
+    options->has_place = is_known && !options->is_pipe;
+    return true;
 }
 
 int exec_options_parse(struct exec_options *options, int argc, char **argv) {
@@ -267,5 +256,5 @@ int exec_options_parse(struct exec_options *options, int argc, char **argv) {
         return EXIT_USAGE;
     }
     options->command = (const char *const *)argv + optind;
-    return take_environment(options) ? OPTION_GO_ON : EXIT_USAGE;
+    return find_place(options) ? OPTION_GO_ON : EXIT_USAGE;
 }
