@@ -617,12 +617,12 @@ static void report_failure(struct slot *slot) {
 void slot_start(struct slot *slot, const struct slot_config *config) {
     struct ends ends = {{-1, -1}, {-1, -1}, {-1, -1}, ""};
     struct transport_failure failure;
-    *slot = (struct slot){.config = *config,
-                          .terminal = -1,
-                          .looks = {.run = look},
-                          .escalate = {.run = escalate},
-                          .silence = {.run = silent},
-                          .reports = {.deadline_ns = reports_deadline_ns, .work = report}};
+    slot->config = *config;
+    slot->terminal = -1;
+    slot->looks.run = look;
+    slot->escalate.run = escalate;
+    slot->silence.run = silent;
+    slot->reports = (struct loop_client){.deadline_ns = reports_deadline_ns, .work = report};
     group_open(&slot->group);
     bool started =
         make_pipes(slot, &ends, &slot->failure) && start_command(slot, &ends, &slot->failure);

@@ -81,6 +81,7 @@ struct slot_stack {
     uint8_t test_id[1024], route[1024];
 };
 
+/* Lies in its owner, zeroed: most of it is touched only by a command that hangs. */
 struct slot {
     struct slot_config config;
     enum slot_state state;
@@ -109,8 +110,8 @@ struct slot {
 };
 
 /*
- * Starts the command. When that fails (slot->failure: "exec", "chdir", "pipe") this is what is
- * reported, and then, as always, config->ended is called, in a later step of the loop.
+ * Starts the command, once. When that fails (slot->failure: "exec", "chdir", "pipe") this is what
+ * is reported, and then, as always, config->ended is called, in a later step of the loop.
  */
 void slot_start(struct slot *slot, const struct slot_config *config);
 

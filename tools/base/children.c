@@ -5,12 +5,30 @@
 #include <linux/sched.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define STANDARD_DESCRIPTORS 3
+
+/* Sanitizers keep books, of signal handlers for one, which a child must not change in our memory.
+ */
+#ifndef __has_feature
+#define __has_feature(name) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) ||       \
+    __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
+    __has_feature(memory_sanitizer)
+#define IS_SANITIZED 1
+#else
+#define IS_SANITIZED 0
+#endif
+
+/* execvpe() copies the arguments to its stack for a script without "#!". Little of it is touched.
+ */
+#define STACK_BYTES ((size_t)8 << 20)
 
 static struct child_end end_of(int status, const struct rusage *usage) {
     struct child_end end = {.exited = WIFEXITED(status), .usage = *usage};
@@ -73,7 +91,8 @@ void children_open(struct children *children, struct signals *signals) {
 }
 
 /*
- * ---- in the child, which has a copy of our memory: only calls that take no lock ----
+ * ---- in the child, which has our memory or a copy of it: only calls that take no lock and change
+ * nothing of ours ----
  */
 
 /* Beyond the standard ones first, so that no dup2() hits one that is still needed. */
@@ -128,6 +147,12 @@ struct step_failure {
     int error;
 };
 
+struct becoming {
+    const struct child_config *config;
+    pid_t parent;
+    int report; /* where a failure goes */
+};
+
 static enum step become(const struct child_config *config, pid_t parent, int report) {
     take_signals();
     if (!stand_apart(config, parent))
@@ -144,10 +169,10 @@ static enum step become(const struct child_config *config, pid_t parent, int rep
     return STEP_EXEC;
 }
 
-static _Noreturn void run_child(const struct child_config *config, pid_t parent, int report) {
-    enum step step = become(config, parent, report);
+static _Noreturn void run_child(const struct becoming *becoming) {
+    enum step step = become(becoming->config, becoming->parent, becoming->report);
     const struct step_failure failure = {step, errno};
-    ssize_t ignored = write(report, &failure, sizeof failure);
+    ssize_t ignored = write(becoming->report, &failure, sizeof failure);
     (void)ignored;
     _exit(127);
 }
@@ -156,25 +181,82 @@ static _Noreturn void run_child(const struct child_config *config, pid_t parent,
  * ---- in ours ----
  */
 
-/* fork(), right into a cgroup if there is one: to move a process there later takes milliseconds. */
-static pid_t clone_into(int cgroup) {
+/* Right into a cgroup if there is one: to move a process there later takes milliseconds. */
+static struct clone_args clone_arguments(const struct becoming *becoming) {
     struct clone_args arguments = {.exit_signal = SIGCHLD};
-    if (!cgroup)
-        return fork();
-    arguments.flags = CLONE_INTO_CGROUP;
-    arguments.cgroup = (uint64_t)cgroup;
-    return (pid_t)syscall(SYS_clone3, &arguments, sizeof arguments);
+    int cgroup = becoming->config->cgroup;
+    if (cgroup) {
+        arguments.flags = CLONE_INTO_CGROUP;
+        arguments.cgroup = (uint64_t)cgroup;
+    }
+    return arguments;
 }
+
+static pid_t clone_copied(struct becoming *becoming) {
+    struct clone_args arguments = clone_arguments(becoming);
+    pid_t pid = becoming->config->cgroup ? (pid_t)syscall(SYS_clone3, &arguments, sizeof arguments)
+                                         : fork();
+    if (pid == 0)
+        run_child(becoming);
+    return pid;
+}
+
+#if defined(__x86_64__) && !IS_SANITIZED
+
+/*
+ * Until it has called exec() the child runs in our memory, on a stack of its own, and we stand
+ * still, as with vfork(): a copy of our page tables would take longer than all else here.
+ */
+static pid_t clone_shared(struct becoming *becoming, void *stack) {
+    struct clone_args arguments = clone_arguments(becoming);
+    long result = SYS_clone3;
+    arguments.flags |= CLONE_VM | CLONE_VFORK;
+    arguments.stack = (uintptr_t)stack;
+    arguments.stack_size = STACK_BYTES;
+    __asm__ volatile("syscall\n\t"
+                     "test %%rax, %%rax\n\t"
+                     "jnz 1f\n\t"
+                     "xor %%ebp, %%ebp\n\t"
+                     "mov %[becoming], %%rdi\n\t"
+                     "call *%[run]\n\t"
+                     "ud2\n"
+                     "1:"
+                     : "+a"(result)
+                     : "D"(&arguments),
+                       "S"(sizeof arguments), [run] "r"(run_child), [becoming] "r"(becoming)
+                     : "rcx", "r11", "memory", "cc");
+    errno = result < 0 ? (int)-result : 0;
+    return result < 0 ? -1 : (pid_t)result;
+}
+
+/* A sandbox may know no clone3(). */
+static pid_t clone_child(struct becoming *becoming) {
+    void *stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    if (stack == MAP_FAILED)
+        return clone_copied(becoming);
+    pid_t pid = clone_shared(becoming, stack);
+    int error = errno;
+    munmap(stack, STACK_BYTES);
+    errno = error;
+    return pid < 0 && (error == ENOSYS || error == EPERM) ? clone_copied(becoming) : pid;
+}
+
+#else
+
+static pid_t clone_child(struct becoming *becoming) {
+    return clone_copied(becoming);
+}
+
+#endif
 
 /* No handler of ours may run in the child: it would write to the pipe that we share. */
 static pid_t clone_quietly(const struct child_config *config, int report) {
+    struct becoming becoming = {config, getpid(), report};
     sigset_t all, before;
-    pid_t parent = getpid();
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);
-    pid_t pid = clone_into(config->cgroup);
-    if (pid == 0)
-        run_child(config, parent, report);
+    pid_t pid = clone_child(&becoming);
     int error = errno;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     errno = error;

@@ -3,7 +3,12 @@
 #include "tools/node/dialer.h"
 #include "tools/node/identity.h"
 
+#include <malloc.h>
 #include <string.h>
+
+/* Larger tables come fresh from the kernel, so that calloc() need not touch them: these programs
+   start often, and use little of theirs. */
+#define TABLE_BYTES 16384
 
 static bool failed(const struct station *station, const char *what,
                    const struct transport_failure *failure) {
@@ -14,6 +19,7 @@ static bool failed(const struct station *station, const char *what,
 
 bool station_open(struct station *station, const char *program, const struct place *place) {
     struct transport_failure failure;
+    mallopt(M_MMAP_THRESHOLD, TABLE_BYTES);
     station->program = program;
     station->place = place;
     log_open(&station->log, program);
