@@ -466,5 +466,64 @@ class Hard(Case):
         self.assertIn(b'the results cannot be written', done.stderr)
 
 
+class Parts(Case):
+    """A batch imports the modules of its ids, where that cannot make a difference."""
+    MODULE = """
+        import unittest
+        open('imported', 'a').write(__name__ + ' ')
+        class T(unittest.TestCase):
+            def test_a(self): pass
+            class Inner(unittest.TestCase):
+                def test_i(self): pass
+        """
+
+    def setUp(self):
+        super().setUp()
+        for name in 'test_one', 'test_two', 'pkg/__init__', 'pkg/test_three':
+            self.write(name + '.py', self.MODULE)
+
+    def imported(self, ids, *arguments):
+        path = self.write('imported', '')
+        done = self.serve(*ids, arguments=arguments)
+        with open(path) as file:
+            return sorted(file.read().split()), done
+
+    def test_only_its_own(self):
+        ids = [['test_two.T.test_a', 'test_two.T.Inner.test_i'], ['pkg.test_three.T.test_a']]
+        for arguments in ['discover'], ['discover', '-s', '.', '-p', 't*.py'], ['test_two', 'pkg.test_three', 'test_one']:
+            names, done = self.imported(ids, *arguments)
+            self.assertEqual(names, ['pkg', 'pkg.test_three', 'test_two'])
+            self.assertEqual([status for _, status in done.verdicts()], ['success'] * 3)
+
+    def test_another_top(self):
+        names, done = self.imported([['test_three.T.test_a']], 'discover', '-s', 'pkg', '-t', 'pkg')
+        self.assertEqual((names, done.verdicts()), (['test_three'], [('test_three.T.test_a', 'success')]))
+
+    def test_one_that_is_gone(self):
+        names, done = self.imported([['test_one.T.test_a', 'test_two.T.test_gone', 'gone.T.test_x', 'odd']], 'discover')
+        self.assertEqual(done.verdicts(), [('test_one.T.test_a', 'success')])
+        self.assertEqual(done.file(None, 'unknown'), b'test_two.T.test_gone\ngone.T.test_x\nodd\n')
+        self.assertIn('pkg.test_three', names)
+
+    def test_where_it_may_make_a_difference(self):
+        self.write('test_two.py', self.MODULE + """
+        def load_tests(loader, tests, pattern):
+            tests.addTest(unittest.FunctionTestCase(lambda: None, description='x'))
+            return tests
+        """)
+        names, done = self.imported([['test_two.T.test_a']], 'discover')
+        self.assertEqual((done.verdicts(), 'test_one' in names), ([('test_two.T.test_a', 'success')], True))
+        self.write('pkg/__init__.py', 'def load_tests(loader, tests, pattern):\n    return tests\n')
+        names, done = self.imported([['pkg.test_three.T.test_a']], 'discover')
+        self.assertEqual((done.file(None, 'unknown'), 'test_one' in names), (b'pkg.test_three.T.test_a\n', True))
+
+    def test_a_module_that_cannot_be_imported(self):
+        self.write('test_bad.py', 'import not_there')
+        names, done = self.imported([['test_one.T.test_a'], ['unittest.loader._FailedTest.test_bad', 'test_bad.T.test_x']], 'discover')
+        self.assertEqual(done.verdicts(), [('test_one.T.test_a', 'success'), ('unittest.loader._FailedTest.test_bad', 'fail')])
+        self.assertEqual(done.file(None, 'unknown'), b'test_bad.T.test_x\n')
+        self.assertIn(b'not_there', done.file(None, 'import errors'))
+
+
 if __name__ == '__main__':
     rig.unittest.main()

@@ -4,6 +4,8 @@ The tests of testtools are such tests, too. mux_runner.py says how this is calle
 """
 import copy
 import functools
+import gc
+import importlib
 import itertools
 import os
 import sys
@@ -233,17 +235,36 @@ class Batch(unittest.TestSuite):
 
 
 class Program(unittest.TestProgram):
-    """Reads the arguments as unittest does, and only loads."""
+    """Reads the arguments as unittest does. `load()` then loads what they name: self.test."""
 
     load_list = None
+    is_discovery = False
 
     def _getParentArgParser(self):
         parser = super()._getParentArgParser()
         parser.add_argument('--load-list', help='only the tests whose ids are in this file (testtools)')
         return parser
 
+    def createTests(self, from_discovery=False, Loader=None):
+        self.is_discovery = from_discovery
+
+        def load():
+            super(Program, self).createTests(from_discovery, Loader)
+        self.load = load
+
     def runTests(self):
         pass
+
+    def enter(self):
+        """sys.path as discovery leaves it. False: only discovery itself can tell."""
+        if not self.is_discovery:
+            return True
+        top = os.path.abspath(self.top or self.start)
+        if not os.path.isdir(os.path.abspath(self.start)):
+            return False
+        if top not in sys.path:
+            sys.path.insert(0, top)
+        return True
 
 
 def leaves(suite, holders=()):
@@ -262,13 +283,30 @@ def leaves(suite, holders=()):
 
 
 class Tests:
-    """All tests that the arguments name, by id."""
+    """The tests that the arguments name, by id.
+
+    To load all of them takes a large suite longer than many a batch. So a batch loads the modules of its ids
+    only, as long as that cannot make a difference: load_tests() and custom loaders may make anything of a module.
+    """
 
     def __init__(self, runner):
         loader = unittest.TestLoader()
-        program = Program(module=None, argv=sys.argv, exit=False, testLoader=loader)
+        self._program = Program(module=None, argv=sys.argv, exit=False, testLoader=loader)
         self.errors = loader.errors
-        self.shows_locals = program.tb_locals
+        self.shows_locals = self._program.tb_locals
+        self.by_id = {}
+        self._modules = {}      # name: the module, or None if it is not to be loaded alone
+        self._is_whole = False
+        self._may_be_partial = not self._program.load_list and self._program.enter()
+
+    def load_all(self):
+        if self._is_whole:
+            return
+        self._is_whole = True
+        program = self._program
+        gc.disable()  # as in mux_runner
+        program.load()
+        gc.enable()
         self.by_id = {}
         for test, holders in leaves(program.test):
             self.by_id.setdefault(clean_id(test), []).append((test, holders))
@@ -276,6 +314,57 @@ class Tests:
             with open(program.load_list, encoding='utf-8') as wanted:
                 ids = set(wanted.read().split('\n'))
             self.by_id = {name: tests for name, tests in self.by_id.items() if name in ids}
+
+    def find(self, ids):
+        """Loads what these need."""
+        missing = [one for one in ids if one not in self.by_id]
+        while missing and self._may_be_partial and not self._is_whole:
+            test = self._load_one(missing[-1])
+            if test is None:
+                break
+            self.by_id[missing.pop()] = [(test, ())]
+        if missing:
+            self.load_all()
+
+    def _load_one(self, name):
+        """The test of this id; None: all are to be loaded, to see."""
+        *path, method = name.split('.')
+        for end in range(len(path) - 1, 0, -1):
+            module = self._module('.'.join(path[:end]))
+            if module is None:
+                return None
+            if module is not False:
+                return self._test_of(module, path[end:], method, name)
+        return None
+
+    def _module(self, name):
+        """False: there is none of this name."""
+        if name not in self._modules:
+            self._modules[name] = self._import(name)
+        return self._modules[name]
+
+    @staticmethod
+    def _import(name):
+        try:
+            module = importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            return False if error.name and (name + '.').startswith(error.name + '.') else None
+        except Exception:
+            return None
+        parts = name.split('.')
+        around = [sys.modules.get('.'.join(parts[:end])) for end in range(1, len(parts) + 1)]
+        return None if parts[0] == 'unittest' or any(hasattr(one, 'load_tests') for one in around) else module
+
+    @staticmethod
+    def _test_of(module, path, method, name):
+        try:
+            cls = module
+            for part in path:
+                cls = getattr(cls, part)
+            test = cls(method) if issubclass(cls, unittest.TestCase) and callable(getattr(cls, method)) else None
+        except Exception:
+            return None
+        return test if test is not None and clean_id(test) == name else None
 
     def batch(self, ids):
         return Batch(rebuilt([entry for one in ids for entry in self.by_id.get(one, ())]))
@@ -306,9 +395,10 @@ def rebuilt(entries, depth=0):
     return tests
 
 
-def load(runner):
+def guarded(runner, load):
+    """What load() gives. It runs what is written in modules, and may do anything."""
     try:
-        return Tests(runner)
+        return load()
     except SystemExit as error:
         runner.end(error.code if error.code not in (0, None) else 2, 'these arguments name no tests: %s'
                    % ' '.join(runner.arguments))
@@ -318,18 +408,28 @@ def load(runner):
         runner.end(2, 'the tests cannot be loaded')
 
 
-def main():
-    runner = mux_runner.Runner('unittest')
-    tests = load(runner)
+def list_all(runner, tests):
+    guarded(runner, tests.load_all)
     if tests.errors:
         runner.cannot_load('\n'.join(tests.errors))
+    for name, same in tests.by_id.items():
+        for _ in same:
+            runner.stream.event(name, 'exists')
+    runner.end(2 if tests.errors else 0)
+
+
+def main():
+    runner = mux_runner.Runner('unittest')
+    tests = guarded(runner, lambda: Tests(runner))
     if runner.mode == 'list':
-        for name, same in tests.by_id.items():
-            for _ in same:
-                runner.stream.event(name, 'exists')
-        runner.end(2 if tests.errors else 0)
+        list_all(runner, tests)
+    errors_told = 0
     try:
         for ids in runner.batches():
+            guarded(runner, lambda: tests.find(ids))
+            if tests.errors[errors_told:]:
+                runner.cannot_load('\n'.join(tests.errors[errors_told:]))
+                errors_told = len(tests.errors)
             runner.unknown([one for one in ids if one not in tests.by_id])
             tests.batch(ids).run(Result(runner, tests.shows_locals))
     except KeyboardInterrupt:
