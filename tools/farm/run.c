@@ -28,7 +28,7 @@ void run_set_slot(struct run *run, unsigned slot, enum run_slot_state state) {
         [RUN_SLOT_WORKING] = 1u << RUN_SLOT_IDLE,
         [RUN_SLOT_STARTING] = 1u << RUN_SLOT_IDLE,
         [RUN_SLOT_SERVING] = 1u << RUN_SLOT_STARTING | 1u << RUN_SLOT_READY,
-        [RUN_SLOT_READY] = 1u << RUN_SLOT_SERVING,
+        [RUN_SLOT_READY] = 1u << RUN_SLOT_STARTING | 1u << RUN_SLOT_SERVING,
         [RUN_SLOT_CLOSING] = 1u << RUN_SLOT_READY,
         [RUN_SLOT_GONE] = ~0u,
     };
@@ -178,6 +178,9 @@ static void begin_list(struct run *run, uint64_t now_ns) {
     for (unsigned i = 0; i < run->slot_count && run->state == RUN_WAITS; i++)
         if (run->slots[i].state == RUN_SLOT_IDLE)
             run_list_begin(run, i, now_ns);
+    if (run->state == RUN_WAITS)
+        run_jobs_close(
+            run); /* the slot that listed is lost: runners that were prepared make room */
 }
 
 /* A slot that drains may take jobs again; one that is benched does not. */
@@ -216,6 +219,8 @@ static uint64_t least(uint64_t a, uint64_t b) {
 uint64_t run_work(struct run *run, uint64_t now_ns) {
     if (run->state == RUN_WAITS && !run->is_interrupted)
         begin_list(run, now_ns);
+    if (run->state == RUN_LISTS && !run->config.lists_only && !run->is_interrupted)
+        run_jobs_prepare(run, now_ns);
     if (run->state == RUN_WORKS)
         look_at_plan(run, now_ns);
     keep_grace(run, now_ns);
@@ -278,8 +283,9 @@ void run_slot_route(const struct run *run, unsigned slot, char route[DESK_SLOT_R
 void run_slot_status(const struct run *run, unsigned slot, struct run_slot_status *status) {
     const struct run_slot *at = &run->slots[slot];
     *status = (struct run_slot_status){
-        .is_busy =
-            at->state != RUN_SLOT_IDLE && at->state != RUN_SLOT_READY && at->state != RUN_SLOT_GONE,
+        .is_busy = at->state != RUN_SLOT_IDLE && at->state != RUN_SLOT_READY &&
+                   at->state != RUN_SLOT_GONE &&
+                   (at->state != RUN_SLOT_STARTING || at->waiting_count),
         .has_test = at->has_test,
         .prompt = *at->prompt ? at->prompt : NULL,
         .test = at->test,

@@ -14,7 +14,7 @@ enum run_slot_state {
     RUN_SLOT_LISTING, /* the list job was sent to it */
     RUN_SLOT_WORKING, /* a job with ids was sent to it */
     /* Of runners that stay alive: */
-    RUN_SLOT_STARTING, /* it was sent to it; a batch waits until it has begun */
+    RUN_SLOT_STARTING, /* it was sent to it; a batch, if there is one, waits until it has begun */
     RUN_SLOT_SERVING,  /* it has a batch */
     RUN_SLOT_READY,    /* it waits for one */
     RUN_SLOT_CLOSING,  /* it was told to end; perhaps a batch waits for its successor */
@@ -98,6 +98,7 @@ bool run_replay_fill(struct run *run, struct plan_config *config);
 void run_replay_free(struct plan_config *config);
 
 /* run_jobs.c: what slots get, and what comes of it. */
+void run_jobs_prepare(struct run *run, uint64_t now_ns);
 void run_jobs_give(struct run *run, uint64_t now_ns);
 struct run_command {
     struct strings arguments;

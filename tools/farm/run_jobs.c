@@ -157,6 +157,23 @@ static void send_batch(struct run *run, unsigned slot) {
     run_set_slot(run, slot, RUN_SLOT_SERVING);
 }
 
+/* It has begun. Its batch may have to wait for the list still. */
+static void server_began(struct run *run, unsigned slot) {
+    if (run->slots[slot].waiting_count)
+        send_batch(run, slot);
+    else
+        run_set_slot(run, slot, RUN_SLOT_READY);
+}
+
+/* While one slot lists, the runners of the others start. */
+void run_jobs_prepare(struct run *run, uint64_t now_ns) {
+    for (unsigned i = 0; i < run->slot_count && serves(run) && !run->has_failed; i++)
+        if (run->slots[i].state == RUN_SLOT_IDLE) {
+            run->slots[i].began_ns = now_ns;
+            start_server(run, i);
+        }
+}
+
 static bool keep_batch(struct run_slot *at, const struct plan_job *job) {
     if (job->count > at->waiting_room) {
         uint32_t *waiting = realloc(at->waiting, job->count * sizeof *waiting);
@@ -182,6 +199,8 @@ static void give_batch(struct run *run, const struct plan_job *job) {
         run_fail(run, "out of memory for a batch");
     else if (at->state == RUN_SLOT_IDLE)
         start_server(run, job->slot);
+    else if (at->state == RUN_SLOT_STARTING)
+        return;
     else if (job->is_fresh && at->batch > 0)
         close_server(run, job->slot); /* its successor gets it */
     else
@@ -333,14 +352,17 @@ void run_jobs_ended(struct run *run, unsigned slot, const struct answer *answer,
     struct run_slot *at = &run->slots[slot];
     bool begins = answer->state == ANSWER_BEGUN;
     if (begins && at->state == RUN_SLOT_STARTING)
-        send_batch(run, slot);
-    if (begins || answer->state == ANSWER_REPEATED)
+        server_began(run, slot);
+    bool has_none = at->state == RUN_SLOT_IDLE || at->state == RUN_SLOT_GONE;
+    if (begins || has_none || answer->state == ANSWER_REPEATED)
         return;
     if (at->state == RUN_SLOT_LISTING) {
         run_set_slot(run, slot, RUN_SLOT_IDLE);
         run_list_ended(run, answer, now_ns);
-    } else if (at->state != RUN_SLOT_IDLE && run->plan) {
+    } else if (run->plan) {
         end_work(run, slot, answer, now_ns);
+    } else {
+        run_set_slot(run, slot, RUN_SLOT_IDLE); /* why is said of the next, which has a batch */
     }
 }
 

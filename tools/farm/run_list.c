@@ -146,7 +146,7 @@ static void refuse(struct run *run, const struct answer *answer) {
     run_say(run, "%s", run->why);
     if (run->words_len)
         text_show_tail(mux_span(run->words, run->words_len), 20, say_word, run);
-    run_set_state(run, RUN_OVER);
+    run_set_state(run, RUN_ENDS);
 }
 
 void run_list_ended(struct run *run, const struct answer *answer, uint64_t now_ns) {

@@ -153,7 +153,7 @@ void run_plan_make(struct run *run, uint64_t now_ns) {
     if (run->selected_count == 0)
         explain_nothing(run);
     if (run->selected_count == 0 || run->config.lists_only) {
-        run_set_state(run, RUN_OVER);
+        run_set_state(run, RUN_ENDS);
         return;
     }
     run->config.events->recall(run->config.user, &run->ids, run->past);
