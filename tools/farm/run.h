@@ -89,8 +89,10 @@ struct run_config {
     const struct grouping *grouping; /* tests that stay together; NULL: as the runner says */
     struct needs *needs;             /* tokens, and who runs alone */
     const struct past_jobs *replay;  /* PLAN_REPLAY: these; else NULL */
-    bool fresh;                      /* runners do not stay alive between jobs */
-    bool lists_only;                 /* it is over when the list is there */
+    const struct strings
+        *instances;  /* slots take them in turn, for instance_execute; empty: none */
+    bool fresh;      /* runners do not stay alive between jobs */
+    bool lists_only; /* it is over when the list is there */
     uint64_t timeout_ns, test_timeout_ns, idle_timeout_ns, grace_ns;
     const char *const *masks; /* NULL at the end */
     const char *const *tags;

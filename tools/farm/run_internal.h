@@ -106,7 +106,7 @@ struct run_command {
     const uint32_t *tests; /* numbers of the plan's tests */
     uint32_t count;
 };
-bool run_jobs_send(struct run *run, unsigned slot, const struct run_command *command);
+bool run_jobs_send(struct run *run, unsigned slot, struct run_command *command);
 void run_jobs_batch_ended(struct run *run, unsigned slot, const struct mux_packet *packet,
                           uint64_t now_ns);
 void run_jobs_ended(struct run *run, unsigned slot, const struct answer *answer, uint64_t now_ns);

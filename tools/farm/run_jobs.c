@@ -72,7 +72,21 @@ static void set_environment(const struct run *run, json_t *object, unsigned slot
     json_object_set_new(object, "environment", environment);
 }
 
-bool run_jobs_send(struct run *run, unsigned slot, const struct run_command *command) {
+/* False after run_fail(). */
+static bool set_on_instance(struct run *run, unsigned slot, struct run_command *command) {
+    const struct strings *instances = run->config.instances;
+    char why[RUNNER_WHY_BYTES];
+    if (instances->count == 0 ||
+        runner_on_instance(run->config.runner, instances->all[slot % instances->count],
+                           command->how, &command->arguments, why))
+        return true;
+    run_fail(run, why);
+    return false;
+}
+
+bool run_jobs_send(struct run *run, unsigned slot, struct run_command *command) {
+    if (!set_on_instance(run, slot, command))
+        return false;
     json_t *object = json_object();
     set_texts(object, "command", strings_list(&command->arguments));
     set_texts(object, "tags", run->config.tags);

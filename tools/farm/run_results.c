@@ -100,8 +100,23 @@ static bool is_part(const struct run *run, struct mux_span id) {
     return false;
 }
 
+/* testr's filter_tags: what such a layer's set-up says is of no interest as long as it passes. */
+static bool is_filtered(const struct run *run, const struct mux_packet *packet) {
+    const struct strings *filters = &run->config.runner->filter_tags;
+    struct mux_span tags = packet->tags, tag;
+    if (!packet->has_tags || packet->status == MUX_STATUS_FAIL)
+        return false;
+    while (filters->count && mux_tag_next(&tags, &tag))
+        for (size_t i = 0; i < filters->count; i++)
+            if (mux_span_equal(tag, mux_span_text(filters->all[i])))
+                return true;
+    return false;
+}
+
 /* What cannot be run by itself counts when it failed: a fixture of a class, of a module. */
 static bool counts(const struct run *run, const struct mux_packet *packet) {
+    if (is_filtered(run, packet))
+        return false;
     return packet->runnable || (run_is_bad(packet->status) && !is_part(run, packet->test_id));
 }
 

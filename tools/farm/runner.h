@@ -103,6 +103,23 @@ bool runner_job_command(const struct runner *runner, const char *const *ids, siz
 bool runner_serve_command(const struct runner *runner, struct strings *arguments,
                           char why[RUNNER_WHY_BYTES]);
 
+/*
+ * Of .testr.conf's hooks: the text with what stands for its variables, in one pass and without
+ * quotes, as testr has it. NULL: out of memory. The caller frees it.
+ */
+struct runner_variable {
+    const char *name;  /* with its dollar sign; NULL behind the last */
+    const char *value; /* NULL is nothing */
+};
+char *runner_replace(const char *text, const struct runner_variable *variables);
+
+/*
+ * The command as instance_execute wants it on this instance; `how`: of the job. It stays as it is
+ * if the runner has no such hook.
+ */
+bool runner_on_instance(const struct runner *runner, const char *instance, enum runner_ids how,
+                        struct strings *arguments, char why[RUNNER_WHY_BYTES]);
+
 /* What the concurrency command printed: 0 stands for "not said". False: why. */
 bool runner_concurrency(struct mux_span output, unsigned *slots, char why[RUNNER_WHY_BYTES]);
 

@@ -4,44 +4,28 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* What stands for a variable: NULL is nothing. */
-struct values {
-    const char *id_option, *id_file, *id_list, *list_option;
-};
-
-/* The value of the variable that `at` begins with, and its length. 0: it begins with none. */
-static size_t variable_at(const char *at, const struct values *values, const char **value) {
-    const struct {
-        const char *name, *value;
-    } all[] = {{"$IDOPTION", values->id_option},
-               {"$IDFILE", values->id_file},
-               {"$IDLIST", values->id_list},
-               {"$LISTOPT", values->list_option}};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        size_t len = strlen(all[i].name);
-        if (strncmp(at, all[i].name, len) == 0) {
-            *value = all[i].value ? all[i].value : "";
-            return len;
-        }
-    }
-    return 0;
+/* The variable that `at` begins with. NULL: none. */
+static const struct runner_variable *variable_at(const char *at,
+                                                 const struct runner_variable *variables) {
+    while (variables->name && strncmp(variables->name, at, strlen(variables->name)) != 0)
+        variables++;
+    return variables->name ? variables : NULL;
 }
 
-/* One pass: what a value has of variables stays. NULL: out of memory. */
-static char *replaced(const char *text, const struct values *values) {
+/* What a value has of variables stays. */
+char *runner_replace(const char *text, const struct runner_variable *variables) {
     char *out = NULL;
     size_t out_bytes;
     FILE *stream = open_memstream(&out, &out_bytes);
     if (!stream)
         return NULL;
     while (*text) {
-        const char *value;
-        size_t len = variable_at(text, values, &value);
-        if (len)
-            fputs(value, stream);
+        const struct runner_variable *variable = variable_at(text, variables);
+        if (variable)
+            fputs(variable->value ? variable->value : "", stream);
         else
             fputc(*text, stream);
-        text += len ? len : 1;
+        text += variable ? strlen(variable->name) : 1;
     }
     bool wrote = !ferror(stream);
     if (fclose(stream) == 0 && wrote)
@@ -53,6 +37,20 @@ static char *replaced(const char *text, const struct values *values) {
 bool runner_shell_text(const char *text, struct strings *arguments, char why[RUNNER_WHY_BYTES]) {
     const char *const words[] = {"/bin/sh", "-c", text, NULL};
     return strings_add_all(arguments, words) || runner_wrong(why, "out of memory");
+}
+
+/* What stands for a variable: NULL is nothing. */
+struct values {
+    const char *id_option, *id_file, *id_list, *list_option;
+};
+
+static char *replaced(const char *text, const struct values *values) {
+    const struct runner_variable variables[] = {{"$IDOPTION", values->id_option},
+                                                {"$IDFILE", values->id_file},
+                                                {"$IDLIST", values->id_list},
+                                                {"$LISTOPT", values->list_option},
+                                                {NULL, NULL}};
+    return runner_replace(text, variables);
 }
 
 static bool add_replaced(const char *text, const struct values *values, struct strings *arguments,
@@ -133,5 +131,23 @@ bool runner_shell_job(const struct runner_shell *shell, const char *const *ids, 
     char *list = joined(ids, id_count, why);
     bool is_fine = list && add_job(shell, list, arguments, why);
     free(list);
+    return is_fine;
+}
+
+bool runner_on_instance(const struct runner *runner, const char *instance, enum runner_ids how,
+                        struct strings *arguments, char why[RUNNER_WHY_BYTES]) {
+    if (!runner->instance_execute)
+        return true;
+    const struct runner_variable variables[] = {
+        {"$INSTANCE_ID", instance},
+        {"$FILES", how == RUNNER_IDS_FILE ? "$IDFILE" : NULL},
+        {"$COMMAND", arguments->all[arguments->count - 1]},
+        {NULL, NULL}};
+    char *text = runner_replace(runner->instance_execute, variables);
+    strings_free(arguments);
+    *arguments = (struct strings){0};
+    bool is_fine =
+        text ? runner_shell_text(text, arguments, why) : runner_wrong(why, "out of memory");
+    free(text);
     return is_fine;
 }

@@ -5,6 +5,7 @@
 #include "tools/farm/run_view.h"
 #include "tools/mux/mux.h"
 #include "tools/mux/run_crew.h"
+#include "tools/mux/run_hooks.h"
 #include "tools/mux/run_options.h"
 #include "tools/mux/run_past.h"
 #include "tools/store/live.h"
@@ -48,6 +49,7 @@ struct program {
     struct loop_client works;
     uint64_t works_at_ns;
     struct runner *runner;
+    struct strings instances; /* of .testr.conf */
     struct selection *selection;
     struct needs *needs;
     struct past_jobs replay;
@@ -382,6 +384,7 @@ static bool open_run(struct program *program) {
         .grouping = program->groups ? &program->grouping : NULL,
         .needs = program->needs,
         .replay = options->replay ? &program->replay : NULL,
+        .instances = &program->instances,
         .fresh = options->fresh || options->timeout_ns || options->idle_timeout_ns,
         .lists_only = options->lists,
         .timeout_ns = options->timeout_ns,
@@ -518,18 +521,22 @@ static int finish(struct program *program) {
     return status;
 }
 
-static void free_program(struct program *program) {
+static void close_suite(struct program *program) {
     char why[STORE_WHY_BYTES];
     if (program->recorder)
         end_recorder(program, why);
     run_close(program->run);
     crew_close(&program->crew);
+}
+
+static void free_program(struct program *program) {
     selection_close(program->selection);
     grouping_free(&program->grouping);
     needs_free(program->needs);
     past_jobs_free(&program->replay);
     ids_close(&program->chosen);
     ids_close(&program->failing);
+    strings_free(&program->instances);
     runner_free(program->runner);
 }
 
@@ -541,7 +548,25 @@ static int run_suite(struct program *program) {
     } else if (program->recorder) {
         recorder_verdict(program->recorder, STORE_VERDICT_INFRASTRUCTURE);
     }
-    free_program(program);
+    run_hooks_hold();
+    close_suite(program);
+    return status;
+}
+
+/* A list is made on one of them. */
+static int run_on_instances(struct program *program) {
+    struct run_options *options = &program->options;
+    bool interrupted;
+    if (options->slots_auto && !run_hooks_slots(program->runner, &options->slots))
+        return EXIT_RUN_INFRASTRUCTURE;
+    program->plan.slots = options->slots;
+    bool is_fine = run_hooks_provision(program->runner, options->lists ? 1 : options->slots,
+                                       &program->instances, &interrupted);
+    int status = is_fine       ? run_suite(program)
+                 : interrupted ? EXIT_RUN_INTERRUPTED
+                               : EXIT_RUN_INFRASTRUCTURE;
+    if (!run_hooks_dispose(program->runner, &program->instances) && status == EXIT_RUN_PASSED)
+        status = EXIT_RUN_INFRASTRUCTURE;
     return status;
 }
 
@@ -550,7 +575,9 @@ static int run(int argc, char **argv) {
     int status = run_options_parse(&program.options, argc, argv);
     if (status != OPTION_GO_ON)
         return status;
-    return choose(&program) ? run_suite(&program) : EXIT_USAGE;
+    status = choose(&program) ? run_on_instances(&program) : EXIT_USAGE;
+    free_program(&program);
+    return status;
 }
 
 extern const struct subcommand subcommand_run;

@@ -47,8 +47,9 @@ static bool parse_number(const char *value, unsigned long most, unsigned *number
 }
 
 static bool set_slots(const struct option_row *row, void *target, const char *value) {
-    return slots_parse(value, &((struct run_options *)target)->slots) ||
-           wrong(row, value, SLOTS_EXPECTED);
+    struct run_options *options = target;
+    options->slots_auto = strcmp(value, "auto") == 0;
+    return slots_parse(value, &options->slots) || wrong(row, value, SLOTS_EXPECTED);
 }
 
 /* Rows whose value is kept as it is: the member's offset is all they differ in. */
@@ -150,8 +151,9 @@ static bool set_progress(const struct option_row *row, void *target, const char 
 }
 
 static const struct option_row rows[] = {
-    {"slots", "N|auto", "auto", "How it runs", "jobs at a time; auto: the number of processors",
-     .letter = 'n', .set = set_slots},
+    {"slots", "N|auto", "auto", "How it runs",
+     "jobs at a time; auto: what .testr.conf says, else the number of processors", .letter = 'n',
+     .set = set_slots},
     {"runner", "NAME", .help = "what COMMAND is, when its words do not say it, or a file.ini",
      .set = set_runner},
     {"fresh", .help = "a new process for each job, where one could stay for all of a slot's",

@@ -20,6 +20,7 @@ struct run_options {
     struct store_place place; /* must be the first */
     bool keeps_nothing;
     unsigned slots;
+    bool slots_auto; /* unless the runner says how many */
     const char *runner, *group_regex, *dist, *load_list, *replay;
     struct run_texts include, exclude, masks, tags;
     bool fresh, lists, only_failing, until_failure, is_random, random_given, allows_empty;
