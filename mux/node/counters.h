@@ -67,6 +67,7 @@
     X(stream_hole_bytes, COUNTER, "bytes", "bytes of them")                                        \
     X(messages_relayed, COUNTER, "packets", "bundles and messages of streams below passed on")     \
     X(messages_dropped, COUNTER, "packets", "messages about streams that were for nobody")         \
+    X(beats_sent, COUNTER, "packets", "beats sent to nodes with bundles, above and below")         \
     X(messages, COUNTER, "packets", "this node's own messages to the upstream")                    \
     X(messages_suppressed, COUNTER, "packets", "own messages not sent: too many in a short time")  \
     X(log_lines_suppressed, COUNTER, "lines", "log lines not written: too many in a short time")   \

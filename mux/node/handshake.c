@@ -76,6 +76,8 @@ const struct mux_gather *mux_handshake_take(struct mux *mux) {
     else if (handshake->state == MUX_HANDSHAKE_OPEN)
         len = mux_clock_take(mux, handshake->bytes);
     if (len == 0)
+        len = mux_beat_take(mux, handshake->bytes);
+    if (len == 0)
         return NULL;
     handshake->span = mux_span(handshake->bytes, len);
     handshake->gather = (struct mux_gather){&handshake->span, 1, handshake->span.len};

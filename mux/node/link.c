@@ -139,6 +139,7 @@ static void init_lists(struct mux_link *link) {
     mux_list_init(&link->turn_entry);
     mux_list_init(&link->spare_entry);
     mux_list_init(&link->node_entry);
+    mux_list_init(&link->beat_entry);
     mux_list_init(&link->attention_entry);
     mux_list_init(&link->chatter_entry);
     mux_list_init(&link->resync_entry);
@@ -318,6 +319,7 @@ void mux_link_forget(struct mux_link *link) {
     mux_below_forget_lost(link);
     mux_link_set_turn(link, MUX_TURN_IDLE);
     mux_list_remove(&link->node_entry);
+    mux_list_remove(&link->beat_entry);
     if (link->predecessor)
         link->predecessor->successor = link->successor;
     if (link->successor)

@@ -8,7 +8,7 @@
 static const char *const files[] = {
     [MUX_MESSAGE_WHERE] = "muxd.where", [MUX_MESSAGE_BUNDLE] = "muxd.bundle",
     [MUX_MESSAGE_LOST] = "muxd.lost",   [MUX_MESSAGE_ACK] = "muxd.ack",
-    [MUX_MESSAGE_ASK] = "muxd.ask",
+    [MUX_MESSAGE_ASK] = "muxd.ask",     [MUX_MESSAGE_BEAT] = "muxd.beat",
 };
 #define KINDS (sizeof files / sizeof *files)
 
@@ -85,6 +85,14 @@ size_t mux_ask_write(const struct mux_ask *ask, struct mux_span route,
 
 size_t mux_lost_write(struct mux_span route, uint8_t out[MUX_MESSAGE_PACKET_BYTES]) {
     return write_message(MUX_MESSAGE_LOST, "", 0, route, out);
+}
+
+size_t mux_beat_write(uint8_t out[MUX_MESSAGE_BEAT_BYTES]) {
+    uint8_t bytes[MUX_MESSAGE_PACKET_BYTES];
+    size_t len = write_message(MUX_MESSAGE_BEAT, "", 0, mux_span(NULL, 0), bytes);
+    assert(len == MUX_MESSAGE_BEAT_BYTES);
+    memcpy(out, bytes, len);
+    return len;
 }
 
 /* What all of them have in common. */
@@ -194,5 +202,11 @@ const char *mux_ask_read(const struct mux_packet *packet, struct mux_ask *ask) {
 }
 
 const char *mux_lost_read(const struct mux_packet *packet) {
+    return read_common(packet, NULL, 0);
+}
+
+const char *mux_beat_read(const struct mux_packet *packet) {
+    if (packet->route.data)
+        return "its message is malformed: a beat goes no further";
     return read_common(packet, NULL, 0);
 }

@@ -20,6 +20,8 @@
  *
  * lost    file "muxd.lost", upwards: the link at this route was lost, with all below it.
  *
+ * beat    file "muxd.beat", both ways, of a neighbour: it lives.
+ *
  * The bundles themselves: mux/packet/bundle.h. On the way up each node puts its segment in front of
  * a message's route, on the way down it cuts it.
  */
@@ -32,6 +34,9 @@
 #define MUX_MESSAGE_CONTENT_BYTES 512
 #define MUX_MESSAGE_PACKET_BYTES (MUX_MESSAGE_CONTENT_BYTES + MUX_BUNDLE_HEAD_BYTES)
 
+/* A beat: signature, flags, length, name, an empty content, CRC. */
+#define MUX_MESSAGE_BEAT_BYTES 19
+
 enum mux_message_kind {
     MUX_MESSAGE_NONE, /* an ordinary packet */
     MUX_MESSAGE_WHERE,
@@ -39,12 +44,13 @@ enum mux_message_kind {
     MUX_MESSAGE_LOST,
     MUX_MESSAGE_ACK,
     MUX_MESSAGE_ASK,
+    MUX_MESSAGE_BEAT,
 };
 
 /* By its file name alone: valid or not. */
 enum mux_message_kind mux_message_kind(const struct mux_packet *packet);
 
-/* Where, bundle and lost go up; ack and ask go down. */
+/* Where, bundle and lost go up; ack and ask go down. A beat goes nowhere. */
 bool mux_message_goes_up(enum mux_message_kind kind);
 
 struct mux_where {
@@ -80,11 +86,13 @@ size_t mux_ack_write(const struct mux_ack *ack, struct mux_span route,
 size_t mux_ask_write(const struct mux_ask *ask, struct mux_span route,
                      uint8_t out[MUX_MESSAGE_PACKET_BYTES]);
 size_t mux_lost_write(struct mux_span route, uint8_t out[MUX_MESSAGE_PACKET_BYTES]);
+size_t mux_beat_write(uint8_t out[MUX_MESSAGE_BEAT_BYTES]); /* without a route */
 
 /* Read a packet of that kind. NULL, or one clause that says why it is not valid. */
 const char *mux_where_read(const struct mux_packet *packet, struct mux_where *where);
 const char *mux_ack_read(const struct mux_packet *packet, struct mux_ack *ack);
 const char *mux_ask_read(const struct mux_packet *packet, struct mux_ask *ask);
 const char *mux_lost_read(const struct mux_packet *packet);
+const char *mux_beat_read(const struct mux_packet *packet);
 
 #endif

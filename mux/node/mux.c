@@ -245,6 +245,7 @@ struct mux *mux_create(const struct mux_config *config) {
     mux->config.window_bytes = window_bytes;
     mux_handshake_init(mux);
     mux_clock_init(mux);
+    mux_beat_init(mux);
     mux->promised_ns = UINT64_MAX;
     mux->messages = mux_limiter_init(MESSAGES_PER_SECOND, MESSAGES_BURST);
     mux->damage_lines = mux_limiter_init(DAMAGE_LINES_PER_SECOND, DAMAGE_LINES_BURST);
@@ -330,6 +331,7 @@ void mux_run(struct mux *mux, uint64_t now_ns) {
     mux_nodes_run(mux, now_ns);
     mux_down_run(mux, now_ns);
     mux_clock_run(mux);
+    mux_beat_run(mux);
     mux_leaf_run(mux);
     do
         mux_up_run(mux);
@@ -373,6 +375,7 @@ static uint64_t deadline_ns_of(const struct mux *mux) {
     deadline_ns = earlier(deadline_ns, mux_clock_deadline_ns(mux));
     deadline_ns = earlier(deadline_ns, mux_leaf_deadline_ns(mux));
     deadline_ns = earlier(deadline_ns, mux_unbundle_deadline_ns(mux));
+    deadline_ns = earlier(deadline_ns, mux_beat_deadline_ns(mux));
     if (mux_down_waits(&mux->down))
         deadline_ns = earlier(deadline_ns, mux->down.wait_until_ns);
     return deadline_ns;

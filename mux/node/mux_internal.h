@@ -5,6 +5,7 @@
 #include "mux/limiter.h"
 #include "mux/list.h"
 #include "mux/node/batch.h"
+#include "mux/node/beat.h"
 #include "mux/node/below.h"
 #include "mux/node/end.h"
 #include "mux/node/hello.h"
@@ -226,6 +227,9 @@ struct mux_link {
     struct mux_list turn_entry, spare_entry, node_entry; /* see link_state.h */
     struct mux_list attention_entry, chatter_entry, resync_entry, starved_entry, fresh_entry;
     struct mux_list slot_entry; /* in mux_slots.owners: it owns `slot` */
+    struct mux_list beat_entry; /* in mux.beat.links */
+    uint64_t beat_ns;           /* of its next beat */
+    uint64_t unjudged_ns;       /* until then its silence said nothing */
     struct mux_link *next;      /* in its bucket of the directory, or in the free list */
     enum mux_link_kind kind;
     bool way_down, is_bare, is_raw; /* see mux_link_config */
@@ -472,6 +476,7 @@ struct mux {
     struct mux_handshake handshake;
     struct mux_leaf leaf;
     struct mux_unbundle *unbundle; /* NULL: not MUX_IS_END */
+    struct mux_beat beat;
     unsigned retell_at; /* the next link whose tests are announced again; links_touched: none */
 
     struct mux_down down;
@@ -649,6 +654,8 @@ void mux_node_say_ended(struct mux_link *link);
 void mux_node_take_over(struct mux_link *link, struct mux_link *old);
 /* A link's connection is gone. True: the link is kept, or was taken over. */
 bool mux_node_went(struct mux_link *link);
+/* Has all that it sent been read, as far as this node and its kernel know? */
+bool mux_node_is_read_empty(const struct mux_link *link);
 void mux_nodes_run(struct mux *mux, uint64_t now_ns);
 /* This node did not run for this long: its nodes' deadlines move. */
 void mux_nodes_slept(struct mux *mux, uint64_t slept_ns, uint64_t now_ns);
@@ -859,6 +866,24 @@ void mux_relay_down(struct mux *mux, const struct mux_frame *frame, enum mux_mes
 void mux_relay_lose(struct mux_link *link);
 /* Asks all links with bundles where their streams are. */
 void mux_relay_ask_below(struct mux *mux);
+
+/* beat.c: of any mux; nothing is done unless mux_takes_bundles() */
+void mux_beat_init(struct mux *mux);
+/* A link with bundles has been welcomed. */
+void mux_beat_open(struct mux_link *link);
+/* Something came from the upstream; something goes there. */
+void mux_beat_heard(struct mux *mux);
+void mux_beat_sent(struct mux *mux);
+/* The beat, if one is to be sent upwards; 0: none. */
+size_t mux_beat_take(struct mux *mux, uint8_t out[MUX_HELLO_PACKET_BYTES]);
+/* A packet from below. False: it is no beat of the node there. */
+bool mux_beat_handle(struct mux_link *link, const struct mux_packet *packet);
+/* NULL, or why no node with bundles is taken now. */
+const char *mux_beat_refuses(const struct mux *mux);
+void mux_beat_run(struct mux *mux);
+/* This node did not run: whoever was silent meanwhile is not judged by that. */
+void mux_beat_slept(struct mux *mux, uint64_t now_ns);
+uint64_t mux_beat_deadline_ns(const struct mux *mux);
 
 /* handshake.c */
 void mux_handshake_init(struct mux *mux);

@@ -172,9 +172,10 @@ static void welcome(struct mux_link *link, bool asks_time) {
     struct mux_below_node *known = mux_below_find(mux, link->identity);
     struct mux_link *old = link_of(known), *last = NULL;
     unsigned connections = 0;
-    const char *why = mux_is_leaving(mux) ? "this node ends"
-                      : old               ? why_not_the_same(link, old)
-                                          : NULL;
+    const char *why = mux_is_leaving(mux)                          ? "this node ends"
+                      : link->has_bundles && mux_beat_refuses(mux) ? mux_beat_refuses(mux)
+                      : old                                        ? why_not_the_same(link, old)
+                                                                   : NULL;
     if (old)
         last = last_connection(old, &connections);
     if (!why && connections >= CONNECTIONS_MAX)
@@ -186,6 +187,8 @@ static void welcome(struct mux_link *link, bool asks_time) {
         return;
     }
     become_node(link);
+    if (link->has_bundles)
+        mux_beat_open(link);
     struct mux_below_place lost = {.link = NULL};
     if (known && !old)
         lost = leave_place(mux, known);
@@ -321,7 +324,7 @@ bool mux_node_handle_word(struct mux_link *link, const struct mux_packet *packet
         take_notice(link, packet);
         return true;
     }
-    if (mux_clock_answer(link, packet))
+    if (mux_clock_answer(link, packet) || mux_beat_handle(link, packet))
         return true;
     if (!mux_goodbye_is(packet, &nodes))
         return false;

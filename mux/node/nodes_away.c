@@ -112,6 +112,7 @@ static void say_left(struct mux_link *link) {
 
 bool mux_node_went(struct mux_link *link) {
     struct mux *mux = link->mux;
+    mux_list_remove(&link->beat_entry);
     bool may_return = link->role == MUX_ROLE_NODE;
     bool has_left_some =
         link->role == MUX_ROLE_LEAVING && link->nodes_left && mux_progress_any(&link->tests);
@@ -158,13 +159,17 @@ static bool is_judged(const struct mux_link *link) {
     return !link->predecessor && link->verdict == MUX_VERDICT_KEPT && link->input == MUX_INPUT_OPEN;
 }
 
+bool mux_node_is_read_empty(const struct mux_link *link) {
+    return is_judged(link) && is_being_read(link) && !kernel_has_more(link);
+}
+
 static void close_superseded(struct mux *mux, uint64_t now_ns) {
     for (struct mux_list *at = mux->superseded.next; at != &mux->superseded; at = at->next) {
         struct mux_link *link = MUX_LIST_ITEM(at, struct mux_link, watch_entry);
         if (!is_judged(link) || now_ns - silent_since_ns(link) < SUPERSEDED_SILENCE_NS)
             continue;
         link->superseded_ns = now_ns;
-        if (!is_being_read(link) || kernel_has_more(link))
+        if (!mux_node_is_read_empty(link))
             continue;
         mux_link_set_verdict(link, MUX_VERDICT_REPLACED);
     }
@@ -191,6 +196,7 @@ void mux_nodes_slept(struct mux *mux, uint64_t slept_ns, uint64_t now_ns) {
     }
     for (struct mux_list *at = mux->superseded.next; at != &mux->superseded; at = at->next)
         MUX_LIST_ITEM(at, struct mux_link, watch_entry)->superseded_ns = now_ns;
+    mux_beat_slept(mux, now_ns);
 }
 
 void mux_nodes_forget_given_up(struct mux *mux) {

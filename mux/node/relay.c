@@ -123,6 +123,8 @@ void mux_relay_ask_below(struct mux *mux) {
 static void take_own(struct mux *mux, const struct mux_packet *packet, enum mux_message_kind kind) {
     struct mux_ack ack;
     struct mux_ask ask;
+    if (kind == MUX_MESSAGE_BEAT)
+        return; /* it was heard */
     const char *why =
         kind == MUX_MESSAGE_ACK ? mux_ack_read(packet, &ack) : mux_ask_read(packet, &ask);
     if (!why && kind == MUX_MESSAGE_ACK && mux_leaf_acked(mux, &ack))
@@ -145,7 +147,8 @@ void mux_relay_down(struct mux *mux, const struct mux_frame *frame, enum mux_mes
         return;
     }
     mux_strip(frame->bytes, &frame->packet, &frame->layout, &segment, &pieces);
-    struct mux_link *link = mux_message_goes_up(kind) ? NULL : mux_link_find(mux, segment);
+    bool goes_further = kind == MUX_MESSAGE_ACK || kind == MUX_MESSAGE_ASK;
+    struct mux_link *link = goes_further ? mux_link_find(mux, segment) : NULL;
     if (link && link->has_bundles && mux_down_offer(link, &pieces))
         MUX_COUNT(&mux->counters, down_forwarded_packets, 1);
     else

@@ -21,9 +21,7 @@ static void drop_queue(struct mux *mux) {
     mux_leaf_batch_is_back(mux, mux->fill, 0);
 }
 
-const struct mux_gather *mux_upstream_take(struct mux *mux) {
-    if (mux->in_flight != MUX_IN_FLIGHT_NOTHING)
-        return NULL;
+static const struct mux_gather *take(struct mux *mux) {
     const struct mux_gather *handshake = mux_handshake_take(mux);
     if (handshake) {
         mux->in_flight = MUX_IN_FLIGHT_HANDSHAKE;
@@ -41,6 +39,15 @@ const struct mux_gather *mux_upstream_take(struct mux *mux) {
     }
     mux->in_flight = MUX_IN_FLIGHT_BATCH;
     return &mux->flight->gather;
+}
+
+const struct mux_gather *mux_upstream_take(struct mux *mux) {
+    if (mux->in_flight != MUX_IN_FLIGHT_NOTHING)
+        return NULL;
+    const struct mux_gather *gather = take(mux);
+    if (gather)
+        mux_beat_sent(mux);
+    return gather;
 }
 
 void mux_upstream_sent(struct mux *mux) {
@@ -82,6 +89,7 @@ uint64_t mux_upstream_pending_bytes(const struct mux *mux) {
 
 void mux_upstream_received(struct mux *mux, struct mux_buffer *buffer, struct mux_span bytes) {
     MUX_COUNT(&mux->counters, down_received_bytes, bytes.len);
+    mux_beat_heard(mux);
     mux_input_append(mux, &mux->down.inputs, buffer, bytes);
 }
 

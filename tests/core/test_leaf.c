@@ -57,7 +57,7 @@ static unsigned reach_end(void) {
     for (size_t from = up_at; rig_next_up(&up_at, &packet); from = up_at)
         if (scripted_end_take(&end, mux_span(rig_up + from, up_at - from)))
             messages++;
-        else
+        else if (mux_message_kind(&packet) != MUX_MESSAGE_BEAT)
             note(packet);
     return messages;
 }

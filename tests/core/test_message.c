@@ -88,6 +88,10 @@ static void test_ask_and_lost(void **state) {
     assert_memory_equal(got.stream, stream, sizeof stream);
     packet = written(mux_lost_write(mux_span_text("3"), out), MUX_MESSAGE_LOST, lost_hex);
     assert_null(mux_lost_read(&packet));
+    packet = written(mux_beat_write(out), MUX_MESSAGE_BEAT, NULL);
+    assert_null(mux_beat_read(&packet));
+    packet.route = mux_span_text("3");
+    assert_non_null(strstr(mux_beat_read(&packet), "goes no further"));
 }
 
 /* A name alone decides; words of node links and ordinary packets are none of these. */
@@ -103,6 +107,7 @@ static void test_kinds(void **state) {
         {"muxd.ask", MUX_MESSAGE_ASK, false},    {"muxd.asks", MUX_MESSAGE_NONE, false},
         {"muxd.as", MUX_MESSAGE_NONE, false},    {"muxd", MUX_MESSAGE_NONE, false},
         {"muxd.hello", MUX_MESSAGE_NONE, false}, {"", MUX_MESSAGE_NONE, false},
+        {"muxd.beat", MUX_MESSAGE_BEAT, false},  {"muxd.beats", MUX_MESSAGE_NONE, false},
     };
     for (unsigned i = 0; i < COUNT(cases); i++) {
         struct mux_packet packet = {.file_name = mux_span_text(cases[i].name)};

@@ -74,6 +74,8 @@ static const char *check(const struct mux_packet *packet) {
         return check_ask(packet);
     case MUX_MESSAGE_LOST:
         return mux_lost_read(packet);
+    case MUX_MESSAGE_BEAT:
+        return mux_beat_read(packet);
     case MUX_MESSAGE_BUNDLE:
         assert(mux_bundle_is(packet));
         return mux_bundle_read(packet, &bundle);

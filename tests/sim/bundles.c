@@ -4,6 +4,7 @@
  * are at leaves, which live: every packet of theirs reaches the end once, in order, under one route
  * a worker.
  */
+#include "mux/node/beat.h"
 #include "tests/sim/check.h"
 #include "tools/node/node_internal.h"
 #include <inttypes.h>
@@ -168,8 +169,19 @@ static void check_window(const struct place *place) {
         farm_fail(place->farm, "node %u holds %" PRIu64 " bytes", place->index, bytes);
 }
 
+/* More often than is asked for; what is for nobody is dropped. */
+static void beat(struct farm *farm) {
+    uint8_t out[MUX_MESSAGE_BEAT_BYTES];
+    uint64_t now_ns = sim_now_ns(farm->sim);
+    if (!farm->sink.end || now_ns < farm->bundles.beat_at_ns)
+        return;
+    farm->bundles.beat_at_ns = now_ns + MUX_BEAT_LEAST_NS;
+    goes_down(&farm->bundles, mux_span(out, mux_beat_write(out)));
+}
+
 void bundles_tick(struct farm *farm) {
     acknowledge_all(farm);
+    beat(farm);
     for (unsigned i = 0; i < farm->plan.nodes; i++)
         if (!farm->places[i].ended)
             check_window(&farm->places[i]);

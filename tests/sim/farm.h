@@ -178,6 +178,7 @@ struct owner {
 /* Of farms with bundles: the sink is an end. */
 struct bundles {
     struct scripted_end end;
+    uint64_t beat_at_ns;
 };
 
 struct farm {

@@ -279,7 +279,10 @@ static void lost(struct node *node, const char *operation, const char *why) {
         return;
     NODE_COUNT(node, upstream_losses, 1);
     node_log(node, "upstream %s lost: %s: %s", node->config.upstream_text, operation, why);
+    bool is_refusal = !mux_upstream_accepted(node->mux);
     begin_close(node);
+    if (is_refusal && node->config.upstream_addresses)
+        node_upstream_set_next(up, NODE_NEXT_ELSEWHERE);
 }
 
 void node_upstream_reject(struct node *node, const char *operation, const char *why) {
@@ -480,7 +483,8 @@ void node_upstream_receive(struct node *node) {
     go_off(node);
     const char *reason = mux_upstream_close_reason(node->mux);
     if (reason) {
-        node_upstream_reject(node, "hello", reason);
+        const char *operation = mux_upstream_accepted(node->mux) ? "receive" : "hello";
+        node_upstream_reject(node, operation, reason);
         return;
     }
     bool receive = mux_upstream_wants_receive(node->mux);
