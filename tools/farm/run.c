@@ -21,6 +21,13 @@ void run_set_state(struct run *run, enum run_state state) {
         run->config.events->over(run->config.user);
 }
 
+void run_set_ending(struct run *run, enum run_ending ending) {
+    assert(ending > run->ending && run->state != RUN_OVER);
+    run->ending = ending;
+    if (run->plan)
+        plan_stop(run->plan, PLAN_WHY_INTERRUPTED);
+}
+
 void run_set_slot(struct run *run, unsigned slot, enum run_slot_state state) {
     static const unsigned from[] = {
         [RUN_SLOT_IDLE] = ~0u & ~(1u << RUN_SLOT_GONE),
@@ -160,6 +167,8 @@ void run_take(struct run *run, const char *segment, const struct mux_packet *pac
     int slot = desk_slot_of(run->desk, segment, packet->route);
     if (slot >= (int)run->slot_count)
         slot = -1;
+    if (slot >= 0)
+        run->slots[slot].heard_ns = now_ns;
     if (slot >= 0 && run->slots[slot].state == RUN_SLOT_LISTING)
         run_list_take(run, packet);
     if (!run->plan)
@@ -201,7 +210,7 @@ static void look_at_plan(struct run *run, uint64_t now_ns) {
 
 /* Nothing runs: it is over. */
 static bool is_done(struct run *run) {
-    bool may_end = run->state == RUN_ENDS || run->is_interrupted;
+    bool may_end = run->state == RUN_ENDS || run->ending != RUN_GOES_ON;
     return may_end && run_jobs_close(run);
 }
 
@@ -217,9 +226,9 @@ static uint64_t least(uint64_t a, uint64_t b) {
 }
 
 uint64_t run_work(struct run *run, uint64_t now_ns) {
-    if (run->state == RUN_WAITS && !run->is_interrupted)
+    if (run->state == RUN_WAITS && run->ending == RUN_GOES_ON)
         begin_list(run, now_ns);
-    if (run->state == RUN_LISTS && !run->config.lists_only && !run->is_interrupted)
+    if (run->state == RUN_LISTS && !run->config.lists_only && run->ending == RUN_GOES_ON)
         run_jobs_prepare(run, now_ns);
     if (run->state == RUN_WORKS)
         look_at_plan(run, now_ns);
@@ -233,15 +242,22 @@ uint64_t run_work(struct run *run, uint64_t now_ns) {
 void run_interrupt(struct run *run, uint64_t now_ns) {
     if (run->state == RUN_OVER)
         return;
-    bool is_second = run->is_interrupted;
-    run->is_interrupted = true;
-    if (run->plan)
-        plan_stop(run->plan, PLAN_WHY_INTERRUPTED);
-    run->grace_ends_ns = is_second || !run->plan ? now_ns : now_ns + run->config.grace_ns;
+    if (run->ending < RUN_AT_ONCE)
+        run_set_ending(run, run->ending < RUN_GRACE && run->plan ? RUN_GRACE : RUN_AT_ONCE);
+    run->grace_ends_ns = run->ending == RUN_GRACE ? now_ns + run->config.grace_ns : now_ns;
 }
 
-bool run_is_interrupted(const struct run *run) {
-    return run->is_interrupted;
+/* A list that is being made is nobody's test: it ends now. */
+void run_drain(struct run *run) {
+    if (run->state == RUN_OVER || run->ending != RUN_GOES_ON)
+        return;
+    run_set_ending(run, RUN_DRAINS);
+    if (!run->plan)
+        run->grace_ends_ns = 0;
+}
+
+enum run_ending run_ending(const struct run *run) {
+    return run->ending;
 }
 
 /*
@@ -290,6 +306,7 @@ void run_slot_status(const struct run *run, unsigned slot, struct run_slot_statu
         .prompt = *at->prompt ? at->prompt : NULL,
         .test = at->test,
         .began_ns = at->began_ns,
+        .heard_ns = at->heard_ns,
     };
 }
 
@@ -343,7 +360,7 @@ enum run_outcome run_outcome(const struct run *run, char why[RUN_WHY_BYTES]) {
     assert(run->state == RUN_OVER);
     run_totals(run, &totals);
     snprintf(why, RUN_WHY_BYTES, "%s", run->why);
-    if (run->is_interrupted)
+    if (run->ending != RUN_GOES_ON)
         return RUN_INTERRUPTED;
     if (run->has_failed)
         return RUN_INFRASTRUCTURE;

@@ -28,6 +28,14 @@ enum run_state {
     RUN_OVER,  /* nothing runs any more */
 };
 
+/* How somebody ends it early. It only grows. */
+enum run_ending {
+    RUN_GOES_ON,
+    RUN_DRAINS,  /* no new jobs; what runs ends by itself */
+    RUN_GRACE,   /* no new jobs; what runs has its grace */
+    RUN_AT_ONCE, /* what runs is ended now */
+};
+
 /* Why it is over; the worst counts. */
 enum run_outcome {
     RUN_PASSED,
@@ -119,7 +127,10 @@ uint64_t run_work(struct run *run, uint64_t now_ns);
 /* Once: no new jobs, and what runs ends within the grace. Twice: it is ended now. */
 void run_interrupt(struct run *run, uint64_t now_ns);
 
-bool run_is_interrupted(const struct run *run);
+/* No new jobs; what runs ends by itself. */
+void run_drain(struct run *run);
+
+enum run_ending run_ending(const struct run *run);
 
 /* The machinery has failed: it is over, whatever still runs. */
 void run_fail(struct run *run, const char *why);
@@ -143,6 +154,7 @@ struct run_slot_status {
     const char *prompt; /* that its program waits at; NULL: it does not wait for a person */
     uint32_t test;      /* that runs */
     uint64_t began_ns;  /* it, or the job */
+    uint64_t heard_ns;  /* when something came from it; 0: nothing did */
 };
 
 enum run_state run_state(const struct run *run);

@@ -45,13 +45,15 @@ struct run_slot {
     bool has_test;
     uint32_t test;     /* that runs: a number of the ids */
     uint64_t began_ns; /* it, or the job */
+    uint64_t heard_ns; /* when something came from it */
 };
 
 struct run {
     struct run_config config;
     struct desk *desk;
     enum run_state state;
-    bool is_interrupted, has_failed;
+    enum run_ending ending;
+    bool has_failed;
     uint64_t grace_ends_ns; /* UINT64_MAX: not set */
     struct run_slot *slots;
     unsigned slot_count, slot_room;
@@ -76,9 +78,10 @@ struct run {
     char why[RUN_WHY_BYTES];
 };
 
-/* The one place where a slot's state changes, and where the run's does. */
+/* The one place where a slot's state changes, where the run's does, and how it is ended early. */
 void run_set_slot(struct run *run, unsigned slot, enum run_slot_state state);
 void run_set_state(struct run *run, enum run_state state);
+void run_set_ending(struct run *run, enum run_ending ending);
 
 __attribute__((format(printf, 2, 3))) void run_say(struct run *run, const char *format, ...);
 

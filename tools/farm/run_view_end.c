@@ -79,31 +79,27 @@ static void counts_text(const struct end *end, char *out, size_t out_bytes) {
 
 static void slots_text(const struct end *end, uint64_t now_ns, char *out, size_t out_bytes) {
     const struct run_view *view = end->view;
-    uint64_t age_ns = now_ns - view->planned_ns;
+    uint64_t age_ns = now_ns - view->seen->planned_ns;
     uint64_t all_ns = age_ns * (end->totals.slots ? end->totals.slots : 1);
     unsigned slots = run_slots(view->run);
     all_ns = all_ns ? all_ns : 1;
-    uint64_t percent = view->busy_ns * 100 / all_ns;
+    uint64_t percent = view->seen->busy_ns * 100 / all_ns;
     snprintf(out, out_bytes, "; %u slot%s, %" PRIu64 " %% busy", slots, slots == 1 ? "" : "s",
              percent < 100 ? percent : 100);
 }
 
 static void show_first(struct end *end, const char *why, uint64_t now_ns) {
-    static const char *const words[] = {
-        [RUN_PASSED] = "passed",           [RUN_FAILED] = "failed",
-        [RUN_INCOMPLETE] = "incomplete",   [RUN_NOTHING] = "nothing ran",
-        [RUN_INTERRUPTED] = "interrupted", [RUN_INFRASTRUCTURE] = "could not be carried out",
-    };
     struct run_view *view = end->view;
     char counts[512], took[RUN_VIEW_TIME_BYTES], slots[64] = "";
     counts_text(end, counts, sizeof counts);
-    run_view_time_text(now_ns - view->begun_ns, took);
+    run_view_time_text(now_ns - view->seen->begun_ns, took);
     if (run_plan(view->run))
         slots_text(end, now_ns, slots, sizeof slots);
     if (!*counts)
         snprintf(counts, sizeof counts, "no test");
-    screen_line(&view->screen, "run%s%s %s: %s%s%s in %s%s", *view->config.name ? " " : "",
-                view->config.name, words[end->outcome], why, *why ? "; " : "", counts, took, slots);
+    screen_line_in(&view->screen, end->outcome == RUN_PASSED ? SCREEN_GOOD : SCREEN_BAD,
+                   "run%s%s %s: %s%s%s in %s%s", *view->config.name ? " " : "", view->config.name,
+                   run_view_outcome_word(end->outcome), why, *why ? "; " : "", counts, took, slots);
 }
 
 /*
@@ -134,7 +130,7 @@ static bool is_slower(const struct end *end, uint32_t index, uint64_t *took_ns,
     const struct run_view *view = end->view;
     uint32_t test = run_selected(view->run, index);
     *usual_ns = run_past_of(view->run, test)->usual_ns;
-    *took_ns = view->took_ns ? view->took_ns[test] : 0;
+    *took_ns = view->seen->took_ns ? view->seen->took_ns[test] : 0;
     return *usual_ns && *took_ns > *usual_ns + *usual_ns / 2 &&
            *took_ns - *usual_ns > SLOWER_LEAST_NS;
 }

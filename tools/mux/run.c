@@ -2,12 +2,12 @@
 #include "tools/base/random.h"
 #include "tools/base/standard.h"
 #include "tools/base/text.h"
-#include "tools/farm/run_view.h"
 #include "tools/mux/mux.h"
 #include "tools/mux/run_crew.h"
 #include "tools/mux/run_hooks.h"
 #include "tools/mux/run_options.h"
 #include "tools/mux/run_past.h"
+#include "tools/mux/run_views.h"
 #include "tools/store/live.h"
 #include "tools/store/recorder.h"
 
@@ -61,7 +61,7 @@ struct program {
     char folder[STORE_PATH_BYTES]; /* the store's */
     bool store_has_failed;
     struct run *run;
-    struct run_view *view; /* NULL: --list */
+    struct run_views views; /* not open with --list */
     char uuid[STORE_UUID_BYTES], name[NAME_DIGITS + 1], control[CREW_PATH_BYTES + 8];
     unsigned past_runs;
 };
@@ -77,8 +77,8 @@ static uint64_t now_of(const struct program *program) {
 
 static void say(void *user, const char *line) {
     struct program *program = user;
-    if (program->view)
-        run_view_say(program->view, line);
+    if (run_views_are_open(&program->views))
+        run_views_say(&program->views, line);
     else
         text_complain("mux run: %s", line);
 }
@@ -153,20 +153,20 @@ static void recall(void *user, const struct ids *ids, struct run_past *past) {
 
 static void planned(void *user) {
     struct program *program = user;
-    if (program->view)
-        run_view_planned(program->view, program->past_runs, now_of(program));
+    if (run_views_are_open(&program->views))
+        run_views_planned(&program->views, program->past_runs, now_of(program));
 }
 
 static void ended(void *user, const struct run_ended *ended) {
     struct program *program = user;
-    if (program->view)
-        run_view_ended(program->view, ended);
+    if (run_views_are_open(&program->views))
+        run_views_ended(&program->views, ended);
 }
 
 static void waits(void *user, unsigned slot) {
     struct program *program = user;
-    if (program->view)
-        run_view_waits(program->view, slot);
+    if (run_views_are_open(&program->views))
+        run_views_waits(&program->views, slot);
 }
 
 static void over(void *user) {
@@ -197,22 +197,42 @@ static void work(struct loop_client *client, uint64_t now_ns) {
     uint64_t run_ns = run_work(program->run, now_ns);
     if (program->recorder && !recorder_flush(program->recorder))
         complain_of_store(program);
-    if (program->view)
-        view_ns = run_view_tick(program->view, now_ns);
+    if (run_views_are_open(&program->views))
+        view_ns = run_views_tick(&program->views, now_ns);
     program->works_at_ns = run_ns < view_ns ? run_ns : view_ns;
 }
 
 /* Once: running tests end; twice, or when nothing is left to wait for: at once. */
-static void on_signal(void *user, int number, uint64_t now_ns) {
-    struct program *program = user;
-    (void)number;
+static void interrupt(struct program *program, uint64_t now_ns) {
     if (!program->run || program->phase != PHASE_RUNS) {
         crew_dismiss(&program->crew, true);
         return;
     }
-    if (!run_is_interrupted(program->run))
+    if (run_ending(program->run) < RUN_GRACE)
         say(program, "interrupted: no new tests; those that run have their grace (again: at once)");
     run_interrupt(program->run, now_ns);
+}
+
+static void on_signal(void *user, int number, uint64_t now_ns) {
+    (void)number;
+    interrupt(user, now_ns);
+}
+
+static void wish(void *user, enum run_view_wish wish, uint64_t now_ns) {
+    struct program *program = user;
+    if (wish == RUN_VIEW_QUIT) {
+        interrupt(program, now_ns);
+    } else if (wish == RUN_VIEW_DRAIN && run_ending(program->run) == RUN_GOES_ON) {
+        say(program, "drains: no new jobs; those that run end by themselves (q: with the grace)");
+        run_drain(program->run);
+    }
+}
+
+/* The agent does nothing while we are stopped: else it would end its jobs when we are long silent.
+ */
+static void stops(void *user, bool stops) {
+    struct program *program = user;
+    crew_stop(&program->crew, stops);
 }
 
 /*
@@ -413,19 +433,34 @@ static bool tell_where(struct program *program) {
     return true;
 }
 
+/* As these set it where a job of theirs runs. */
+static enum run_view_reader reader_of_environment(void) {
+    const char *github = getenv("GITHUB_ACTIONS"), *gitlab = getenv("GITLAB_CI");
+    if (github && strcmp(github, "true") == 0)
+        return RUN_VIEW_GITHUB;
+    return gitlab && strcmp(gitlab, "true") == 0 ? RUN_VIEW_GITLAB : RUN_VIEW_PERSON;
+}
+
 static bool open_view(struct program *program) {
     if (program->options.lists)
         return true;
-    const struct run_view_config config = {
-        .how = program->options.progress,
-        .tail_lines = program->options.tail_lines,
-        .name = program->name,
-        .what = program->runner->name,
-        .slowest_first = program->plan.dist == PLAN_LOAD && !program->plan.random,
-        .control = program->control,
+    const struct run_views_config config = {
+        .loop = &program->crew.station.loop,
+        .signals = &program->crew.station.signals,
+        .own = {.how = program->options.progress,
+                .reader = reader_of_environment(),
+                .tail_lines = program->options.tail_lines,
+                .name = program->name,
+                .uuid = program->uuid,
+                .what = program->runner->name,
+                .slowest_first = program->plan.dist == PLAN_LOAD && !program->plan.random,
+                .control = program->control,
+                .socket = -1},
+        .wish = wish,
+        .stops = stops,
+        .user = program,
     };
-    program->view = run_view_open(&config, program->run, now_of(program));
-    return program->view != NULL;
+    return run_views_open(&program->views, &config, program->run);
 }
 
 static void catch_signals(struct program *program) {
@@ -509,11 +544,11 @@ static int finish(struct program *program) {
         run_fail(program->run, "mux run was ended");
     enum run_outcome outcome = run_outcome(program->run, why);
     int status = exit_status(program, outcome);
+    run_views_wipe(&program->views, now_of(program));
     if (!finish_store(program, outcome) && status == EXIT_RUN_PASSED)
         status = EXIT_RUN_INFRASTRUCTURE;
-    if (!run_view_finish(program->view, now_of(program)) && errno != EPIPE)
+    if (!run_views_close(&program->views, now_of(program)) && errno != EPIPE)
         text_complain("mux run: stdout: %s", strerror(errno));
-    program->view = NULL;
     if (program->options.lists && outcome == RUN_PASSED)
         print_list(program);
     else if (program->options.lists && *why)

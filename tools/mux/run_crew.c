@@ -235,6 +235,10 @@ void crew_dismiss(struct crew *crew, bool at_once) {
     child_signal(&crew->agent, at_once ? SIGINT : SIGTERM);
 }
 
+void crew_stop(struct crew *crew, bool stops) {
+    child_signal(&crew->agent, stops ? SIGSTOP : SIGCONT);
+}
+
 void crew_leave(struct crew *crew) {
     if (crew->listener)
         transport_unlisten(crew->listener);

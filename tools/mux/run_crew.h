@@ -55,6 +55,9 @@ bool crew_start(struct crew *crew);
 /* The agent ends: when its jobs have ended, or `at_once`. */
 void crew_dismiss(struct crew *crew, bool at_once);
 
+/* The agent is stopped (SIGSTOP), or goes on. */
+void crew_stop(struct crew *crew, bool stops);
+
 /* The agent has ended: what is on the loop beside the node is closed, and the node ends. */
 void crew_leave(struct crew *crew);
 

@@ -140,14 +140,16 @@ static bool set_random(const struct option_row *row, void *target, const char *v
 }
 
 static bool set_progress(const struct option_row *row, void *target, const char *value) {
-    static const char *const names[] = {
-        [RUN_VIEW_AUTO] = "auto", [RUN_VIEW_PLAIN] = "plain", [RUN_VIEW_QUIET] = "quiet"};
+    static const char *const names[] = {[RUN_VIEW_AUTO] = "auto",
+                                        [RUN_VIEW_PLAIN] = "plain",
+                                        [RUN_VIEW_QUIET] = "quiet",
+                                        [RUN_VIEW_JSON] = "json"};
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(value, names[i]) == 0) {
             ((struct run_options *)target)->progress = (enum run_view_how)i;
             return true;
         }
-    return wrong(row, value, "expected auto, plain or quiet");
+    return wrong(row, value, "expected auto, plain, quiet or json");
 }
 
 static const struct option_row rows[] = {
@@ -203,7 +205,8 @@ static const struct option_row rows[] = {
     {"maxfail", "N", .help = "ends when so many tests have failed", .set = set_max_fail},
 
     {"progress", "HOW", "auto", "What is seen",
-     "auto: a picture on a terminal, else plain; plain: lines; quiet: the end alone",
+     "auto: a picture on a terminal, else plain; plain: lines; quiet: the end alone; json: an "
+     "object a line",
      .set = set_progress},
     {"tail", "N", "20", .help = "lines that are shown of a failure's text", .set = set_tail_lines},
     {"allow-empty", .help = "that no test ran is no failure", .set = set_allows_empty},

@@ -22,6 +22,11 @@ static struct termios modes_of(enum terminal_mode mode) {
     if (mode == TERMINAL_MODE_LINES) {
         modes.c_lflag |= ICANON | ECHO | ISIG;
         modes.c_cc[VEOL] = TERMINAL_MODE_DETACH;
+    } else if (mode == TERMINAL_MODE_KEYS) {
+        modes.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
+        modes.c_lflag |= ISIG;
+        modes.c_cc[VMIN] = 1;
+        modes.c_cc[VTIME] = 0;
     } else if (mode == TERMINAL_MODE_RAW) {
         cfmakeraw(&modes);
         modes.c_oflag |= OPOST | ONLCR; /* a slot's terminal leaves newlines as they are */
@@ -29,7 +34,15 @@ static struct termios modes_of(enum terminal_mode mode) {
     return modes;
 }
 
+/* A process in the background that sets modes is stopped. */
+static bool is_in_background(void) {
+    pid_t front = tcgetpgrp(STDIN_FILENO);
+    return front > 0 && front != getpgrp();
+}
+
 void terminal_mode_set(enum terminal_mode mode) {
+    if (is_in_background())
+        return;
     if (!terminal.is_known) {
         if (tcgetattr(STDIN_FILENO, &terminal.own) < 0)
             return;

@@ -1,5 +1,5 @@
 /*
- * The terminal of mux attach: its modes while it shows a slot, and that it gets its own modes back
+ * The terminal of mux attach and mux run: its modes meanwhile, and that it gets its own modes back
  * on every way out that a process can see.
  */
 #ifndef TOOLS_MUX_TERMINAL_MODE_H
@@ -13,6 +13,7 @@
 enum terminal_mode {
     TERMINAL_MODE_OWN,   /* as it was */
     TERMINAL_MODE_LINES, /* lines are edited here and sent whole; Ctrl-] comes at once */
+    TERMINAL_MODE_KEYS,  /* a key comes when it is pressed, and is not shown; Ctrl-C is a signal */
     TERMINAL_MODE_RAW,   /* every key goes to the other side's terminal */
 };
 

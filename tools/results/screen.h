@@ -17,9 +17,25 @@
 /* Lines that wait for the next redraw. */
 #define SCREEN_ABOVE_BYTES 65536
 
+/* Lines of a picture at most: half of a terminal that is twice as high. */
+#define SCREEN_LINES_MAX 50
+
+/* What a line's state is, where there is a picture; its words say it, too. */
+enum screen_colour {
+    SCREEN_PLAIN,
+    SCREEN_BAD,   /* red */
+    SCREEN_MIND,  /* yellow: somebody may want to look */
+    SCREEN_GOOD,  /* green */
+    SCREEN_FAINT, /* help */
+};
+
 /* What is being drawn, a clean line after the other; what does not fit is cut. */
 struct screen_frame;
 void screen_frame_line(struct screen_frame *frame, const char *text);
+void screen_frame_line_in(struct screen_frame *frame, enum screen_colour colour, const char *text);
+
+/* How many columns a clean text takes, at most: some characters are as wide as two. */
+unsigned screen_columns_of(const char *text);
 
 /* The terminal's size, within what is drawn at most. */
 unsigned screen_frame_rows(const struct screen_frame *frame);
@@ -39,7 +55,9 @@ struct screen {
     struct outlet outlet;
     bool live; /* there is a picture */
     bool changed;
+    unsigned rows, columns; /* of a terminal elsewhere; 0: the outlet's is asked */
     unsigned drawn_lines;
+    uint16_t drawn_columns[SCREEN_LINES_MAX]; /* how wide each of them is */
     uint64_t drawn_ns;
     uint64_t lines_left_out;
     size_t above_len;
@@ -50,9 +68,25 @@ struct screen {
 void screen_open(struct screen *screen, const struct screen_config *config, bool plain,
                  uint64_t now_ns);
 
+/*
+ * On a terminal of so many rows and columns behind this socket, which stays the caller's: always
+ * with a picture.
+ */
+void screen_open_remote(struct screen *screen, const struct screen_config *config, int socket,
+                        unsigned rows, unsigned columns, uint64_t now_ns);
+
+/* That terminal has another size. */
+void screen_resize(struct screen *screen, unsigned rows, unsigned columns);
+
+/* At once: the size is another, a key was pressed, or the terminal is ours again. */
+void screen_redraw(struct screen *screen, uint64_t now_ns);
+
 /* A line that stays, without its newline. */
 __attribute__((format(printf, 2, 3))) void screen_line(struct screen *screen, const char *format,
                                                        ...);
+
+__attribute__((format(printf, 3, 4))) void
+screen_line_in(struct screen *screen, enum screen_colour colour, const char *format, ...);
 
 /* What is drawn is not as it was. */
 static inline void screen_change(struct screen *screen) {
