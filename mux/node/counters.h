@@ -65,6 +65,11 @@
       "times a stream was not taken: too many, or no place for it")                                \
     X(stream_holes, COUNTER, "holes", "parts of streams that nobody has any more")                 \
     X(stream_hole_bytes, COUNTER, "bytes", "bytes of them")                                        \
+    X(spool_bytes, GAUGE, "bytes", "bytes of all files of the spool")                              \
+    X(spool_written_bytes, COUNTER, "bytes", "bytes of packets written to the spool")              \
+    X(spool_read_bytes, COUNTER, "bytes", "bytes read from the spool")                             \
+    X(spool_holes, COUNTER, "holes", "places where files of the spool were damaged or missing")    \
+    X(spool_lost_bytes, COUNTER, "bytes", "bytes of packets that were missing there")              \
     X(messages_relayed, COUNTER, "packets", "bundles and messages of streams below passed on")     \
     X(messages_dropped, COUNTER, "packets", "messages about streams that were for nobody")         \
     X(beats_sent, COUNTER, "packets", "beats sent to nodes with bundles, above and below")         \

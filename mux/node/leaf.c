@@ -45,18 +45,23 @@ uint64_t mux_stall_ns(const struct mux *mux) {
     return limited(mux->config.node_grace_ns / 6, STALL_LEAST_NS, STALL_MOST_NS);
 }
 
-static void begin(struct mux *mux, const uint8_t id[MUX_STREAM_ID_BYTES]) {
-    struct mux_leaf *leaf = &mux->leaf;
+struct mux_stream_limits mux_leaf_limits(const struct mux *mux) {
     uint64_t grace_ns = mux->config.node_grace_ns;
     uint64_t stall_ns = mux_stall_ns(mux);
-    const struct mux_stream_limits limits = {
+    return (struct mux_stream_limits){
         .window_bytes = mux->config.window_bytes,
         .stall_ns = stall_ns,
         .wait_most_ns = limited(grace_ns / 2, stall_ns, UINT64_MAX),
     };
+}
+
+static void begin(struct mux *mux, const uint8_t id[MUX_STREAM_ID_BYTES]) {
+    struct mux_leaf *leaf = &mux->leaf;
+    const struct mux_stream_limits limits = mux_leaf_limits(mux);
     mux_stream_init(&leaf->stream, id, &limits,
                     (struct mux_room){leaf->ring.data, leaf->ring.size_bytes}, leaf->records);
     leaf->must_restart = false;
+    mux_leaf_begin_spool(mux);
 }
 
 static void keep_ring(struct mux_buffer *ring) {
@@ -117,28 +122,33 @@ uint64_t mux_leaf_pending_bytes(const struct mux *mux) {
  */
 
 /* The parts of a bundle, or plain packets; the content is sent from where it lies. */
-static void add_to_batch(struct mux *mux, const struct mux_pieces *pieces, uint64_t offset) {
+static void add_to_batch(struct mux *mux, const struct mux_pieces *pieces,
+                         struct mux_buffer *buffer, uint64_t offset) {
     struct mux_batch *batch = mux->fill;
     uint64_t *from = lent_from(mux, batch);
-    size_t referenced =
-        mux_batch_add(batch, pieces, &mux->leaf.ring, mux->config.reference_least_bytes);
+    size_t referenced = mux_batch_add(batch, pieces, buffer, mux->config.reference_least_bytes);
     mux_count_forwarded(mux, 0, 0, referenced);
-    if (referenced && offset < *from)
+    if (referenced && buffer == &mux->leaf.ring && offset < *from)
         *from = offset;
     note_lent(mux);
 }
 
-static size_t send_where(struct mux *mux, const struct mux_where *where) {
+static const struct mux_batch **where_in(struct mux *mux, const struct mux_stream *stream) {
+    return stream == &mux->leaf.stream ? &mux->leaf.where_in : &mux->leaf.earlier_where_in;
+}
+
+static void send_where(struct mux *mux, struct mux_stream *stream, const struct mux_where *where) {
     uint8_t out[MUX_MESSAGE_PACKET_BYTES];
     struct mux_span bytes = mux_span(out, mux_where_write(where, mux_span(NULL, 0), out));
     struct mux_pieces pieces = {.piece = {bytes}, .count = 1, .len_bytes = bytes.len};
     mux_batch_add(mux->fill, &pieces, NULL, SIZE_MAX);
-    mux->leaf.where_in = mux->fill;
-    mux_stream_where_queued(&mux->leaf.stream);
-    return bytes.len;
+    *where_in(mux, stream) = mux->fill;
+    mux_stream_where_queued(stream);
+    mux->leaf.credit_bytes -= (int64_t)bytes.len;
 }
 
-static size_t send_bundle(struct mux *mux, const struct mux_stream_out *out) {
+void mux_leaf_send_bundle(struct mux *mux, const struct mux_stream_out *out,
+                          struct mux_buffer *buffer) {
     struct mux_bundle_wrap wrap;
     mux_bundle_wrap(&out->bundle, &out->content, &wrap);
     const struct mux_pieces pieces = {
@@ -148,8 +158,8 @@ static size_t send_bundle(struct mux *mux, const struct mux_stream_out *out) {
         .len_bytes = wrap.front_len_bytes + out->content.len_bytes + sizeof wrap.crc,
     };
     MUX_COUNT(&mux->counters, bundles, 1);
-    add_to_batch(mux, &pieces, out->bundle.offset);
-    return pieces.len_bytes;
+    mux->leaf.credit_bytes -= (int64_t)pieces.len_bytes;
+    add_to_batch(mux, &pieces, buffer, out->bundle.offset);
 }
 
 static bool is_open(const struct mux *mux) {
@@ -158,26 +168,40 @@ static bool is_open(const struct mux *mux) {
 
 void mux_leaf_wake(struct mux *mux) {
     struct mux_leaf *leaf = &mux->leaf;
-    if (is_open(mux) && mux_list_empty(&leaf->turn_entry) && mux_stream_has_next(&leaf->stream))
+    bool has_next = mux_stream_has_next(&leaf->stream) ||
+                    (leaf->has_earlier && mux_stream_has_next(&leaf->earlier));
+    if (is_open(mux) && mux_list_empty(&leaf->turn_entry) && has_next)
         mux_list_append(&mux->active, &leaf->turn_entry);
 }
 
-/* Sends one message. MORE: there may be others. */
-static enum mux_link_step step(struct mux *mux, bool is_idle) {
-    struct mux_leaf *leaf = &mux->leaf;
+/* Sends one message of the stream, for which there is room. False: it has none. */
+static bool send_next(struct mux *mux, struct mux_stream *stream, bool is_idle) {
     struct mux_stream_out out;
+    switch (mux_stream_next(stream, is_idle, mux->ran_ns, &out)) {
+    case MUX_STREAM_WHERE:
+        send_where(mux, stream, &out.where);
+        return true;
+    case MUX_STREAM_BUNDLE:
+        mux_leaf_send_bundle(mux, &out, &mux->leaf.ring);
+        return true;
+    case MUX_STREAM_SPOOLED:
+        return mux_leaf_send_spooled(mux, stream);
+    default:
+        return false;
+    }
+}
+
+/* Sends one message: rule 12b, streams take turns. MORE: there may be others. */
+static enum mux_link_step step(struct mux *mux) {
+    struct mux_leaf *leaf = &mux->leaf;
     if (!mux_batch_takes_frame(mux))
         return MUX_LINK_FULL;
-    switch (mux_stream_next(&leaf->stream, is_idle, mux->ran_ns, &out)) {
-    case MUX_STREAM_WHERE:
-        leaf->credit_bytes -= (int64_t)send_where(mux, &out.where);
-        return MUX_LINK_MORE;
-    case MUX_STREAM_BUNDLE:
-        leaf->credit_bytes -= (int64_t)send_bundle(mux, &out);
-        return MUX_LINK_MORE;
-    default:
-        return MUX_LINK_IDLE;
+    for (unsigned i = 0; i < 2; i++) {
+        leaf->sends_earlier = leaf->has_earlier && !leaf->sends_earlier;
+        if (send_next(mux, leaf->sends_earlier ? &leaf->earlier : &leaf->stream, false))
+            return MUX_LINK_MORE;
     }
+    return MUX_LINK_IDLE;
 }
 
 enum mux_link_step mux_leaf_serve(struct mux *mux, int64_t quantum_bytes) {
@@ -186,7 +210,7 @@ enum mux_link_step mux_leaf_serve(struct mux *mux, int64_t quantum_bytes) {
     if (leaf->credit_bytes <= 0)
         leaf->credit_bytes += quantum_bytes;
     while (outcome == MUX_LINK_MORE && leaf->credit_bytes > 0)
-        outcome = step(mux, false);
+        outcome = step(mux);
     if (outcome == MUX_LINK_IDLE && leaf->credit_bytes > 0)
         leaf->credit_bytes = 0;
     return outcome;
@@ -196,8 +220,14 @@ enum mux_link_step mux_leaf_serve(struct mux *mux, int64_t quantum_bytes) {
 void mux_leaf_flush(struct mux *mux) {
     bool is_idle = mux->in_flight == MUX_IN_FLIGHT_NOTHING && mux->fill->gather.len_bytes == 0 &&
                    mux->flight->gather.len_bytes == 0;
-    if (is_open(mux) && is_idle)
-        step(mux, true);
+    if (is_open(mux) && is_idle && mux_batch_takes_frame(mux))
+        send_next(mux, &mux->leaf.stream, true);
+}
+
+void mux_leaf_send_plain(struct mux *mux, struct mux_span content, struct mux_buffer *buffer) {
+    const struct mux_pieces pieces = {.piece = {content}, .count = 1, .len_bytes = content.len};
+    mux->leaf.must_restart = true;
+    add_to_batch(mux, &pieces, buffer, UINT64_MAX);
 }
 
 /* The upstream knows no bundles: what is here goes in front of all else. */
@@ -206,12 +236,14 @@ void mux_leaf_drain(struct mux *mux) {
     struct mux_span spans[2];
     if (mux->role != MUX_IS_PLAIN || mux->config.window_bytes == 0)
         return;
+    while (mux_batch_takes_frame(mux) && mux_leaf_drain_spooled(mux))
+        ;
     uint64_t base = leaf->stream.base;
     while (mux_batch_takes_frame(mux) && mux_stream_take_plain(&leaf->stream, spans)) {
         struct mux_pieces pieces = {
             .piece = {spans[0], spans[1]}, .count = 2, .len_bytes = spans[0].len + spans[1].len};
         leaf->must_restart = true;
-        add_to_batch(mux, &pieces, base);
+        add_to_batch(mux, &pieces, &leaf->ring, base);
         base = leaf->stream.base;
     }
 }
@@ -232,12 +264,14 @@ static void note_rate(struct mux *mux, size_t sent_bytes) {
 }
 
 /* What was drained as plain packets is out of the ring: offsets begin anew, under another id. */
-static void restart(struct mux *mux) {
+void mux_leaf_restart(struct mux *mux) {
     struct mux_leaf *leaf = &mux->leaf;
     uint8_t id[MUX_STREAM_ID_BYTES];
     bool is_all_back = leaf->lent_from[0] == UINT64_MAX && leaf->lent_from[1] == UINT64_MAX;
-    if (!leaf->must_restart || !is_all_back || mux_stream_held_bytes(&leaf->stream) > 0)
+    if (!leaf->must_restart || !is_all_back || mux_spool_is_busy(mux) ||
+        mux_stream_held_bytes(&leaf->stream) > 0)
         return;
+    mux_leaf_settle(mux, &leaf->stream);
     draw_id(mux, id);
     begin(mux, id);
 }
@@ -253,53 +287,92 @@ void mux_leaf_batch_is_back(struct mux *mux, const struct mux_batch *batch, size
         leaf->where_in = NULL;
         mux_stream_where_left(&leaf->stream, mux->ran_ns);
     }
-    restart(mux);
+    if (leaf->earlier_where_in == batch) {
+        leaf->earlier_where_in = NULL;
+        mux_stream_where_left(&leaf->earlier, mux->ran_ns);
+    }
+    mux_leaf_restart(mux);
+}
+
+static void ask_anew(struct mux_stream *stream) {
+    if (stream->state != MUX_STREAM_NEW)
+        mux_stream_ask_anew(stream);
 }
 
 void mux_leaf_ask_anew(struct mux *mux) {
-    if (mux->config.window_bytes > 0 && mux->leaf.stream.state != MUX_STREAM_NEW)
-        mux_stream_ask_anew(&mux->leaf.stream);
+    if (mux->config.window_bytes > 0)
+        ask_anew(&mux->leaf.stream);
+    if (mux->leaf.has_earlier)
+        ask_anew(&mux->leaf.earlier);
 }
 
-static bool is_ours(const struct mux *mux, const uint8_t id[MUX_STREAM_ID_BYTES]) {
-    return memcmp(mux->leaf.stream.id, id, MUX_STREAM_ID_BYTES) == 0;
+/* NULL: it is another's. */
+static struct mux_stream *stream_of(struct mux *mux, const uint8_t id[MUX_STREAM_ID_BYTES]) {
+    struct mux_leaf *leaf = &mux->leaf;
+    if (memcmp(leaf->stream.id, id, MUX_STREAM_ID_BYTES) == 0)
+        return &leaf->stream;
+    bool is_earlier = leaf->has_earlier && memcmp(leaf->earlier.id, id, MUX_STREAM_ID_BYTES) == 0;
+    return is_earlier ? &leaf->earlier : NULL;
 }
 
-/* Another node goes on under our id: it is a copy of this one, or was it once. */
-static void fork_stream(struct mux *mux) {
-    struct mux_stream *stream = &mux->leaf.stream;
-    uint8_t id[MUX_STREAM_ID_BYTES];
+/* Another node goes on under its id: it is a copy of this one, or was it once. */
+void mux_leaf_fork(struct mux *mux, struct mux_stream *stream) {
+    uint8_t from[MUX_STREAM_ID_BYTES], id[MUX_STREAM_ID_BYTES];
     if (stream->state != MUX_STREAM_FORKED)
         return;
     draw_id(mux, id);
+    memcpy(from, stream->id, sizeof from);
     mux_stream_fork(stream, id);
+    mux_leaf_renamed(mux, stream, from);
     MUX_COUNT(&mux->counters, streams_forked, 1);
-    mux_log(mux, "another node has the identity of this one: what is not acknowledged goes on as a "
-                 "stream of its own");
+    mux_log(mux, "%s: what is not acknowledged goes on as a stream of its own",
+            stream == &mux->leaf.stream
+                ? "another node has the identity of this one"
+                : "another node has sent other packets as those of an earlier life of this one");
 }
 
 bool mux_leaf_acked(struct mux *mux, const struct mux_ack *ack) {
-    if (!is_ours(mux, ack->stream))
+    struct mux_stream *stream = stream_of(mux, ack->stream);
+    if (!stream)
         return false;
-    mux_stream_acked(&mux->leaf.stream, ack, mux->ran_ns);
-    fork_stream(mux);
+    mux_stream_acked(stream, ack, mux->ran_ns);
+    mux_leaf_fork(mux, stream);
+    mux_leaf_settle(mux, stream);
     return true;
 }
 
 void mux_leaf_asked(struct mux *mux, const struct mux_ask *ask) {
-    if (!ask->has_stream || is_ours(mux, ask->stream))
+    struct mux_stream *stream = ask->has_stream ? stream_of(mux, ask->stream) : NULL;
+    if (!ask->has_stream)
         mux_leaf_ask_anew(mux);
+    else if (stream)
+        ask_anew(stream);
 }
 
 void mux_leaf_run(struct mux *mux) {
+    struct mux_leaf *leaf = &mux->leaf;
     if (!mux_has_stream(mux))
         return;
-    mux_stream_tick(&mux->leaf.stream, mux->ran_ns);
-    fork_stream(mux);
+    mux_stream_tick(&leaf->stream, mux->ran_ns);
+    mux_leaf_fork(mux, &leaf->stream);
+    if (is_open(mux))
+        mux_leaf_begin_earlier(mux);
+    if (!leaf->has_earlier)
+        return;
+    mux_stream_tick(&leaf->earlier, mux->ran_ns);
+    mux_leaf_fork(mux, &leaf->earlier);
 }
 
 uint64_t mux_leaf_deadline_ns(const struct mux *mux) {
-    return mux_has_stream(mux) ? mux_stream_deadline(&mux->leaf.stream) : UINT64_MAX;
+    const struct mux_leaf *leaf = &mux->leaf;
+    uint64_t at_ns = mux_leaf_spool_deadline_ns(mux);
+    if (!mux_has_stream(mux))
+        return at_ns;
+    if (mux_stream_deadline(&leaf->stream) < at_ns)
+        at_ns = mux_stream_deadline(&leaf->stream);
+    if (leaf->has_earlier && mux_stream_deadline(&leaf->earlier) < at_ns)
+        at_ns = mux_stream_deadline(&leaf->earlier);
+    return at_ns;
 }
 
 /* Rule 13: the end is to know that nothing more comes, if it knows of the stream. */

@@ -142,10 +142,15 @@ static size_t middle_bytes_of(size_t rest_bytes, size_t blocks_bytes) {
     return bytes - bytes % MIDDLE_SLOT_BYTES;
 }
 
+static size_t spool_memory_bytes(const struct mux_config *config) {
+    return config->spool.most_bytes ? MUX_SPOOL_MEMORY_BYTES : 0;
+}
+
 static bool share_memory(struct mux *mux) {
     struct mux_room rest = mux->config.memory;
     struct mux_room ring = {rest.data, MUX_WINDOW_MEMORY_BYTES(mux->config.window_bytes)};
-    rest = (struct mux_room){rest.data + ring.len, rest.len - ring.len};
+    struct mux_room taps = {rest.data + ring.len, spool_memory_bytes(&mux->config)};
+    rest = (struct mux_room){taps.data + taps.len, rest.len - ring.len - taps.len};
     for (int i = 0; i < 2; i++) {
         if (!mux_batch_init(&mux->batches[i], (struct mux_room){rest.data, BATCH_BYTES},
                             mux->config.gather_max))
@@ -158,7 +163,8 @@ static bool share_memory(struct mux *mux) {
     struct mux_room blocks = {rest.data, twelfth - twelfth % DOWN_BLOCK_BYTES};
     struct mux_room middle = {rest.data + blocks.len, middle_bytes_of(rest.len, blocks.len)};
     struct mux_room large = {middle.data + middle.len, rest.len - blocks.len - middle.len};
-    return mux_leaf_init(mux, ring) && mux_down_init(mux, store, blocks) &&
+    return mux_leaf_init_spool(mux, taps) && mux_leaf_init(mux, ring) &&
+           mux_down_init(mux, store, blocks) &&
            mux_slots_init(&mux->middle_slots, middle, MIDDLE_SLOT_BYTES) &&
            mux_slots_init(&mux->large_slots, large, MUX_STORE_MAX_BYTES) &&
            mux->large_slots.count > 0;
@@ -214,6 +220,7 @@ static void free_all(struct mux *mux) {
     mux_unbundle_fini(mux);
     mux_batch_fini(&mux->batches[0]);
     mux_batch_fini(&mux->batches[1]);
+    mux_leaf_fini_spool(mux); /* batches have held its buffers */
     mux_slots_fini(&mux->middle_slots);
     mux_slots_fini(&mux->large_slots);
     mux_progress_fini(&mux->tests);
@@ -232,8 +239,10 @@ struct mux *mux_create(const struct mux_config *config) {
     assert(!config->sink || (!config->upstream_is_node && !config->editor));
     assert(!config->editor || config->gather_max >= MUX_EDIT_GATHER_MIN);
     assert(!config->editor || !(config->clock_correct || config->clock_stamp));
+    assert(!config->spool.most_bytes || (config->window_bytes && config->upstream_is_node));
     size_t window_bytes = config->upstream_is_node ? config->window_bytes : 0;
-    if (config->memory.len < MUX_MEMORY_MIN_BYTES + MUX_WINDOW_MEMORY_BYTES(window_bytes))
+    if (config->memory.len <
+        MUX_MEMORY_MIN_BYTES + MUX_WINDOW_MEMORY_BYTES(window_bytes) + spool_memory_bytes(config))
         return NULL;
     struct mux *mux = calloc(1, sizeof *mux);
     if (!mux)

@@ -17,7 +17,7 @@
 #include "mux/buffer.h"
 #include "mux/node/counters.h"
 #include "mux/node/hello.h"
-#include "mux/node/stream.h"
+#include "mux/node/spooler.h"
 
 struct mux;
 struct mux_link;
@@ -72,6 +72,9 @@ enum mux_segment_by {
 /* And for config.window_bytes so many more. */
 #define MUX_WINDOW_MEMORY_BYTES(window) ((window) ? MUX_STREAM_RING_BYTES(window) : 0)
 
+/* And with a spool. */
+#define MUX_SPOOL_MEMORY_BYTES (MUX_SPOOL_TAPS * MUX_SPOOL_TAP_BYTES)
+
 struct mux_config {
     struct mux_room memory; /* batches, slots, window, queues for the way down; outlives the mux */
     unsigned links_max;     /* most links at a time */
@@ -86,10 +89,12 @@ struct mux_config {
     bool upstream_is_node;  /* it is sent hello and goodbye */
     size_t window_bytes;    /* 0: this node takes no bundles. Else of its own packets so many bytes
                                are kept until the end of the tree has them */
-    bool is_quiet;          /* it is not logged that all is well */
-    uint64_t node_grace_ns; /* how long the segment and tests of a lost node wait for it */
-    bool clock_correct;     /* timestamps become the upstream's time: see mux_set_wall() */
-    bool clock_stamp;       /* packets without a timestamp get one */
+    struct mux_spool_limits spool; /* most_bytes 0: there is none. Else the owner carries out
+                                      mux_spool_take(); with window_bytes only */
+    bool is_quiet;                 /* it is not logged that all is well */
+    uint64_t node_grace_ns;        /* how long the segment and tests of a lost node wait for it */
+    bool clock_correct;            /* timestamps become the upstream's time: see mux_set_wall() */
+    bool clock_stamp;              /* packets without a timestamp get one */
     void *user;
     /*
      * NULL, or the owner takes the packets: there is no upstream, and mux_upstream_take() returns
@@ -398,6 +403,9 @@ bool mux_upstream_leave(struct mux *mux);
 /* Bytes of packets that are to be sent up, those in flight included. */
 uint64_t mux_upstream_pending_bytes(const struct mux *mux);
 
+/* Of them, those that the spool keeps if this node ends now. */
+uint64_t mux_upstream_spooled_bytes(const struct mux *mux);
+
 /* Bytes from the upstream that are not in a link's queue yet. */
 uint64_t mux_down_pending_bytes(const struct mux *mux);
 
@@ -409,6 +417,37 @@ uint64_t mux_down_pending_bytes(const struct mux *mux);
  */
 typedef void mux_output(void *user, struct mux_link *link, const struct mux_packet *packet);
 void mux_show_output(struct mux *mux, mux_output *output);
+
+/*
+ * ---- the spool: what the end does not have, in files that the owner reads and writes ----
+ */
+
+/* A file of an earlier life, before anything else: see mux_spooler_add_file(). */
+bool mux_spool_found(struct mux *mux, const struct mux_spool_head *head, uint64_t len_bytes);
+
+/* What is to be done with a file, one at a time; NULL: nothing now. After each mux_run(). */
+const struct mux_spool_op *mux_spool_take(struct mux *mux);
+
+/* What came of it: see mux_spooler_done(). A mux_run() follows. */
+void mux_spool_done(struct mux *mux, size_t bytes, const char *why);
+
+/* Is one underway? */
+bool mux_spool_is_busy(const struct mux *mux);
+
+/* All that is not acknowledged is in the spool, as safely as its limits ask for. */
+bool mux_spool_is_settled(const struct mux *mux);
+
+/* What a leaf holds. All 0: it is none. */
+struct mux_leaf_stats {
+    uint64_t window_bytes;  /* of packets that are in no spool and not acknowledged */
+    uint64_t unsafe_bytes;  /* of this life's packets that are not acknowledged */
+    uint64_t oldest_age_ns; /* how long nothing of them has been acknowledged; 0: there are none */
+    uint64_t spool_bytes;   /* of all files */
+    unsigned earlier_streams; /* of earlier lives, that wait or are being sent */
+    bool is_spool_full;
+    const char *spool_refusal; /* why the disk takes nothing; "": it does */
+};
+void mux_leaf_stats(const struct mux *mux, struct mux_leaf_stats *stats);
 
 /*
  * ---- packets of the owner ----

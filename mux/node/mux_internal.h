@@ -369,6 +369,10 @@ enum mux_role {
 /* leaf.c: this node's own stream; nothing of it is used without config.window_bytes. */
 struct mux_leaf {
     struct mux_stream stream;
+    struct mux_spooler *spooler; /* NULL: there is no spool */
+    struct mux_stream earlier;   /* of an earlier life: one is sent at a time, in turn with ours */
+    bool has_earlier, sends_earlier;          /* there is one; and it is its turn */
+    const struct mux_batch *earlier_where_in; /* as where_in */
     struct mux_stream_record *records;
     struct mux_buffer ring;             /* its memory, as what batches refer to */
     uint64_t lent_from[2];              /* mux.batches[i] refers to it from this offset on */
@@ -824,6 +828,35 @@ void mux_leaf_run(struct mux *mux);
 uint64_t mux_leaf_deadline_ns(const struct mux *mux);
 /* Of any mux: nothing more is added. True: the end does not have all, or has not heard of that. */
 bool mux_leaf_leaves(struct mux *mux);
+/* Sends a record of a stream as a bundle; `buffer` has its content. */
+void mux_leaf_send_bundle(struct mux *mux, const struct mux_stream_out *out,
+                          struct mux_buffer *buffer);
+/* The same content as plain packets. */
+void mux_leaf_send_plain(struct mux *mux, struct mux_span content, struct mux_buffer *buffer);
+/* The limits of a stream. */
+struct mux_stream_limits mux_leaf_limits(const struct mux *mux);
+/* If somebody else goes on under its id it gets another one. */
+void mux_leaf_fork(struct mux *mux, struct mux_stream *stream);
+/* What was sent as plain packets is gone: the stream begins anew, when nobody uses its memory. */
+void mux_leaf_restart(struct mux *mux);
+
+/* leaf_spool.c: of any mux */
+bool mux_leaf_init_spool(struct mux *mux, struct mux_room memory);
+void mux_leaf_fini_spool(struct mux *mux);
+/* The own stream was begun. */
+void mux_leaf_begin_spool(struct mux *mux);
+/* Sends the record that the spool has at its place. False: it has none now. */
+bool mux_leaf_send_spooled(struct mux *mux, struct mux_stream *stream);
+/* The same as plain packets, of the own stream. */
+bool mux_leaf_drain_spooled(struct mux *mux);
+/* Something of the stream became safe. */
+void mux_leaf_settle(struct mux *mux, struct mux_stream *stream);
+/* The stream has another id. */
+void mux_leaf_renamed(struct mux *mux, struct mux_stream *stream,
+                      const uint8_t from[MUX_STREAM_ID_BYTES]);
+/* The next stream of an earlier life begins, if none is there. */
+void mux_leaf_begin_earlier(struct mux *mux);
+uint64_t mux_leaf_spool_deadline_ns(const struct mux *mux);
 
 /* unbundle.c */
 bool mux_unbundle_init(struct mux *mux); /* of any mux; false: out of memory */

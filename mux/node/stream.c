@@ -14,17 +14,33 @@ static uint32_t crc_behind(const struct mux_stream_record *record) {
     return mux_crc_concat(record->crc, record->content.crc, record->content.len_bytes);
 }
 
+static uint64_t lesser(uint64_t a, uint64_t b) {
+    return a < b ? a : b;
+}
+
+uint64_t mux_stream_memory_from(const struct mux_stream *stream) {
+    return stream->count > 0 ? record_at(stream, 0)->offset : stream->len_bytes;
+}
+
+/* Somebody sends or writes from memory behind it. */
+static uint64_t used_from(const struct mux_stream *stream) {
+    return lesser(stream->lent_from, stream->written_from);
+}
+
 /* From the oldest byte whose memory is in use. */
 static uint64_t kept_bytes(const struct mux_stream *stream) {
     uint64_t end = stream->len_bytes + stream->cut.len_bytes;
-    return end - (stream->lent_from < stream->base ? stream->lent_from : stream->base);
+    return end - lesser(used_from(stream), mux_stream_memory_from(stream));
 }
 
 static void stream_sane(const struct mux_stream *stream) {
     assert(stream->base <= stream->position && stream->position <= stream->len_bytes);
     assert(kept_bytes(stream) <= stream->ring.len);
-    assert((stream->count == 0) == (stream->base == stream->len_bytes));
-    assert(stream->count == 0 || record_at(stream, 0)->offset == stream->base);
+    uint64_t memory_from = mux_stream_memory_from(stream);
+    assert(stream->base <= stream->safe && stream->safe <= stream->len_bytes);
+    assert(stream->base <= memory_from && (stream->has_spool || stream->base == memory_from));
+    assert(stream->base == memory_from || memory_from <= stream->spooled);
+    assert(!stream->must_compare || stream->state == MUX_STREAM_OPEN);
     assert(stream->epoch != MUX_STREAM_EPOCH_NONE);
     assert(!stream->is_probing || stream->state == MUX_STREAM_OPEN);
     assert(!stream->where_is_due || stream->is_probing || stream->state == MUX_STREAM_ASKING);
@@ -35,7 +51,7 @@ static void stream_sane(const struct mux_stream *stream) {
 static void set_state(struct mux_stream *stream, enum mux_stream_state state) {
     stream->state = state;
     stream->where_is_due = state == MUX_STREAM_ASKING;
-    stream->is_probing = false;
+    stream->is_probing = stream->must_compare = false;
     stream_sane(stream);
 }
 
@@ -46,12 +62,41 @@ void mux_stream_init(struct mux_stream *stream, const uint8_t id[MUX_STREAM_ID_B
     assert(limits->stall_ns > 0 && limits->stall_ns <= limits->wait_most_ns);
     *stream = (struct mux_stream){.limits = *limits,
                                   .lent_from = UINT64_MAX,
+                                  .written_from = UINT64_MAX,
                                   .epoch = 1,
                                   .record_most_bytes = MUX_STREAM_RECORD_LEAST_BYTES,
                                   .wait_ns = limits->stall_ns,
                                   .ring = ring,
                                   .records = records,
                                   .records_max = MUX_STREAM_RECORDS(limits->window_bytes)};
+    memcpy(stream->id, id, MUX_STREAM_ID_BYTES);
+    stream_sane(stream);
+}
+
+void mux_stream_use_spool(struct mux_stream *stream) {
+    assert(stream->len_bytes == 0);
+    stream->has_spool = true;
+}
+
+void mux_stream_init_earlier(struct mux_stream *stream, const uint8_t id[MUX_STREAM_ID_BYTES],
+                             const struct mux_stream_limits *limits,
+                             const struct mux_stream_extent *extent) {
+    assert(extent->base <= extent->len_bytes);
+    *stream = (struct mux_stream){.limits = *limits,
+                                  .lent_from = UINT64_MAX,
+                                  .written_from = UINT64_MAX,
+                                  .epoch = 1,
+                                  .wait_ns = limits->stall_ns,
+                                  .has_spool = true,
+                                  .is_earlier = true,
+                                  .is_final = true,
+                                  .base = extent->base,
+                                  .base_crc = extent->base_crc,
+                                  .safe = extent->base,
+                                  .position = extent->base,
+                                  .len_bytes = extent->len_bytes,
+                                  .spooled = extent->len_bytes,
+                                  .crc = extent->crc};
     memcpy(stream->id, id, MUX_STREAM_ID_BYTES);
     stream_sane(stream);
 }
@@ -70,18 +115,55 @@ void mux_stream_set_rate(struct mux_stream *stream, size_t bytes_per_10ms) {
 }
 
 uint64_t mux_stream_held_bytes(const struct mux_stream *stream) {
-    return stream->len_bytes - stream->base + stream->cut.len_bytes;
+    return stream->len_bytes - stream->safe + stream->cut.len_bytes;
+}
+
+uint64_t mux_stream_unspooled_bytes(const struct mux_stream *stream) {
+    uint64_t from = stream->spooled > stream->safe ? stream->spooled : stream->safe;
+    return stream->len_bytes - from + stream->cut.len_bytes;
+}
+
+/* Counts what its records cost. */
+static bool is_full(const struct mux_stream *stream) {
+    size_t records = stream->count + (stream->cut.len_bytes > 0);
+    uint64_t used = kept_bytes(stream) + records * MUX_STREAM_RECORD_COST_BYTES;
+    return used >= stream->limits.window_bytes;
+}
+
+static void drop_first(struct mux_stream *stream) {
+    stream->first = (stream->first + 1) % stream->records_max;
+    stream->count--;
+}
+
+/* Full: what the spool has leaves memory, the oldest first, but for what is in use. */
+static void trim(struct mux_stream *stream) {
+    while (stream->count > 0 && is_full(stream)) {
+        const struct mux_stream_record *record = record_at(stream, 0);
+        if (end_of(record) > stream->spooled || used_from(stream) <= record->offset)
+            return;
+        drop_first(stream);
+    }
 }
 
 void mux_stream_lend(struct mux_stream *stream, uint64_t from) {
     stream->lent_from = from;
+    trim(stream);
 }
 
-/* Counts what its records cost. */
+void mux_stream_writes(struct mux_stream *stream, uint64_t from) {
+    stream->written_from = from;
+    trim(stream);
+}
+
+void mux_stream_spooled(struct mux_stream *stream, uint64_t to) {
+    assert(stream->has_spool && to >= stream->spooled && to <= stream->len_bytes);
+    stream->spooled = to;
+    trim(stream);
+    stream_sane(stream);
+}
+
 bool mux_stream_has_room(const struct mux_stream *stream) {
-    size_t records = stream->count + (stream->cut.len_bytes > 0);
-    uint64_t used = kept_bytes(stream) + records * MUX_STREAM_RECORD_COST_BYTES;
-    return !stream->is_final && used < stream->limits.window_bytes &&
+    return !stream->is_final && !is_full(stream) &&
            stream->len_bytes < MUX_STREAM_BYTES_MAX - 2 * MUX_STREAM_ADD_MOST_BYTES;
 }
 
@@ -141,6 +223,7 @@ void mux_stream_filled(struct mux_stream *stream, size_t len_bytes, uint64_t now
     if (stream->cut.len_bytes == 0)
         stream->cut_ns = now_ns;
     mux_bundle_run_grow(&stream->cut, len_bytes, crc);
+    trim(stream);
     stream_sane(stream);
 }
 
@@ -219,12 +302,19 @@ static size_t find(const struct mux_stream *stream, uint64_t offset) {
     return low;
 }
 
-/* Does the end have our bytes up to there? What we have forgotten is not compared. */
+/*
+ * Does the end have our bytes up to there? What we have forgotten is not compared; what only the
+ * spool has is when it is read.
+ */
 static bool agrees(const struct mux_stream *stream, const struct mux_ack *ack) {
     if (ack->at < stream->base)
         return true;
     if (ack->at == stream->len_bytes)
         return ack->crc == stream->crc;
+    if (ack->at < mux_stream_memory_from(stream))
+        return ack->at > stream->base || ack->crc == stream->base_crc;
+    if (stream->is_earlier)
+        return true; /* the end has more than is left of it */
     size_t i = find(stream, ack->at);
     return i < stream->count && record_at(stream, i)->offset == ack->at &&
            record_at(stream, i)->crc == ack->crc;
@@ -238,27 +328,47 @@ static void bytes_of(const struct mux_stream *stream, const struct mux_stream_re
     spans[1] = mux_span(stream->ring.data, len - first);
 }
 
+/* It may begin at this record, before which all is safe. */
+static void move_base(struct mux_stream *stream, uint64_t to, uint32_t crc) {
+    if (to <= stream->base)
+        return;
+    stream->base = to;
+    stream->base_crc = crc;
+    stream->safe = stream->safe > to ? stream->safe : to;
+    if (stream->position < to) {
+        stream->position = to;
+        stream->must_compare = false;
+    }
+}
+
 static void forget(struct mux_stream *stream, uint64_t safe, uint64_t now_ns) {
-    if (safe > stream->base) {
+    safe = lesser(safe, stream->len_bytes);
+    if (safe > stream->safe) {
+        stream->safe = safe;
         stream->moved_ns = now_ns;
         stream->wait_ns = stream->limits.stall_ns;
     }
-    while (stream->count > 0 && end_of(record_at(stream, 0)) <= safe) {
-        const struct mux_stream_record *record = record_at(stream, 0);
-        stream->base = end_of(record);
-        stream->base_crc = crc_behind(record);
-        stream->first = (stream->first + 1) % stream->records_max;
-        stream->count--;
-    }
-    if (stream->position < stream->base)
-        stream->position = stream->base;
+    while (stream->count > 0 && end_of(record_at(stream, 0)) <= safe)
+        drop_first(stream);
+    if (stream->count > 0 && record_at(stream, 0)->offset <= safe)
+        move_base(stream, record_at(stream, 0)->offset, record_at(stream, 0)->crc);
+    else if (safe == stream->len_bytes)
+        move_base(stream, stream->len_bytes, stream->crc);
+    if (!stream->has_spool)
+        stream->safe = stream->base;
+    stream_sane(stream);
+}
+
+void mux_stream_rebase(struct mux_stream *stream, uint64_t to, uint32_t crc) {
+    assert(to <= stream->safe);
+    move_base(stream, to, crc);
     stream_sane(stream);
 }
 
 bool mux_stream_take_plain(struct mux_stream *stream, struct mux_span spans[2]) {
     if (stream->count == 0 && stream->cut.len_bytes > 0)
         close_cut(stream);
-    if (stream->count == 0)
+    if (stream->count == 0 || stream->base < mux_stream_memory_from(stream))
         return false;
     bytes_of(stream, record_at(stream, 0), spans);
     forget(stream, end_of(record_at(stream, 0)), 0);
@@ -273,10 +383,21 @@ static void probed(struct mux_stream *stream, const struct mux_ack *ack) {
         mux_stream_ask_anew(stream);
 }
 
-static void open_at(struct mux_stream *stream, uint64_t at, uint64_t now_ns) {
+static void open_at(struct mux_stream *stream, const struct mux_ack *ack, uint64_t now_ns) {
+    uint64_t at = lesser(ack->at, stream->len_bytes);
     stream->moved_ns = now_ns;
     stream->position = at > stream->base ? at : stream->base;
     set_state(stream, MUX_STREAM_OPEN);
+    stream->must_compare = at > stream->base && at < mux_stream_memory_from(stream);
+    stream->compare_crc = ack->crc;
+}
+
+/* All that was sent is safe: in what only the spool has that is a place whose CRC is known. */
+static void note_place(struct mux_stream *stream, const struct mux_ack *ack) {
+    bool is_place = stream->state == MUX_STREAM_OPEN && ack->epoch == stream->epoch &&
+                    ack->at == ack->safe && ack->at <= stream->position && !stream->must_compare;
+    if (is_place && ack->at < mux_stream_memory_from(stream))
+        move_base(stream, ack->at, ack->crc);
 }
 
 void mux_stream_acked(struct mux_stream *stream, const struct mux_ack *ack, uint64_t now_ns) {
@@ -294,7 +415,9 @@ void mux_stream_acked(struct mux_stream *stream, const struct mux_ack *ack, uint
         probed(stream, ack);
     forget(stream, ack->safe, now_ns);
     if (stream->state == MUX_STREAM_ASKING && ack->epoch == stream->epoch)
-        open_at(stream, ack->at, now_ns);
+        open_at(stream, ack, now_ns);
+    note_place(stream, ack);
+    stream_sane(stream);
 }
 
 /*
@@ -303,7 +426,7 @@ void mux_stream_acked(struct mux_stream *stream, const struct mux_ack *ack, uint
 
 /* Is something on its way of which nothing is heard? */
 static bool awaits_safe(const struct mux_stream *stream) {
-    return stream->state == MUX_STREAM_OPEN && stream->base < stream->position;
+    return stream->state == MUX_STREAM_OPEN && stream->safe < stream->position;
 }
 
 static uint64_t stalled_ns(const struct mux_stream *stream) {
@@ -369,19 +492,81 @@ static enum mux_stream_step give_where(struct mux_stream *stream, uint64_t now_n
     return MUX_STREAM_WHERE;
 }
 
-static enum mux_stream_step give_bundle(struct mux_stream *stream, uint64_t now_ns,
-                                        struct mux_stream_out *out) {
-    const struct mux_stream_record *record = record_at(stream, find(stream, stream->position));
+/* All but the spans. */
+static void give(struct mux_stream *stream, const struct mux_stream_record *record, uint64_t now_ns,
+                 struct mux_stream_out *out) {
     assert(record->offset == stream->position);
-    if (stream->position == stream->base)
+    if (stream->position <= stream->safe)
         stream->moved_ns = now_ns;
     stream->position = end_of(record);
     out->bundle =
         (struct mux_bundle){.epoch = stream->epoch, .offset = record->offset, .crc = record->crc};
     memcpy(out->bundle.stream, stream->id, MUX_STREAM_ID_BYTES);
     out->content = record->content;
+}
+
+static enum mux_stream_step give_bundle(struct mux_stream *stream, uint64_t now_ns,
+                                        struct mux_stream_out *out) {
+    const struct mux_stream_record *record = record_at(stream, find(stream, stream->position));
+    give(stream, record, now_ns, out);
     bytes_of(stream, record, out->spans);
     return MUX_STREAM_BUNDLE;
+}
+
+bool mux_stream_give_spooled(struct mux_stream *stream, const struct mux_spool_record *record,
+                             uint64_t now_ns, struct mux_stream_out *out) {
+    bool is_ours = record->offset == stream->position &&
+                   (!stream->must_compare || record->crc == stream->compare_crc);
+    stream->must_compare = false;
+    if (!is_ours) {
+        set_state(stream, MUX_STREAM_FORKED);
+        return false;
+    }
+    const struct mux_stream_record given = {
+        record->offset, record->crc, {record->content_len_bytes, record->content_crc}};
+    give(stream, &given, now_ns, out);
+    stream_sane(stream);
+    return true;
+}
+
+bool mux_stream_record(const struct mux_stream *stream, uint64_t from,
+                       struct mux_stream_record *record, struct mux_span spans[2]) {
+    size_t i = find(stream, from);
+    if (i == stream->count)
+        return false;
+    *record = *record_at(stream, i);
+    bytes_of(stream, record, spans);
+    return true;
+}
+
+void mux_stream_skip(struct mux_stream *stream, uint64_t to, uint32_t crc) {
+    assert(to <= mux_stream_memory_from(stream) && to >= stream->position);
+    stream->safe = stream->safe > to ? stream->safe : to;
+    move_base(stream, to, crc);
+    stream->base_crc = to == stream->base ? crc : stream->base_crc;
+    stream_sane(stream);
+}
+
+void mux_stream_rewind(struct mux_stream *stream) {
+    stream->position = stream->base;
+    stream->must_compare = false;
+}
+
+bool mux_stream_leap(struct mux_stream *stream, uint64_t to, uint32_t crc) {
+    if (stream->safe < stream->position)
+        return false;
+    mux_stream_skip(stream, to, crc);
+    mux_stream_ask_anew(stream);
+    return true;
+}
+
+bool mux_stream_part(struct mux_stream *stream, uint32_t crc) {
+    if (stream->safe < stream->position)
+        return false;
+    move_base(stream, stream->position, crc);
+    stream->base_crc = crc;
+    set_state(stream, MUX_STREAM_FORKED);
+    return true;
 }
 
 void mux_stream_where_queued(struct mux_stream *stream) {
@@ -415,5 +600,7 @@ enum mux_stream_step mux_stream_next(struct mux_stream *stream, bool is_idle, ui
         close_cut(stream);
     if (stream->position == stream->len_bytes)
         return MUX_STREAM_NOTHING;
+    if (stream->position < mux_stream_memory_from(stream))
+        return MUX_STREAM_SPOOLED;
     return give_bundle(stream, now_ns, out);
 }

@@ -11,6 +11,7 @@
 #define MUX_STREAM_H
 
 #include "mux/node/message.h"
+#include "mux/node/spool.h"
 
 /* A record is a single packet, or up to what the way up takes in 10 ms, within these limits. */
 #define MUX_STREAM_RECORD_LEAST_BYTES 3900
@@ -63,17 +64,25 @@ struct mux_stream {
     uint32_t epoch;
     uint64_t base; /* all before is forgotten */
     uint32_t base_crc;
+    uint64_t safe;     /* the end's sink has all before: that is base, or a place further on that
+                          only the spool knows */
+    bool has_spool;    /* memory may begin behind base */
+    uint64_t spooled;  /* all before is in the spool, or was safe before that */
+    bool is_earlier;   /* of an earlier life: no memory, and the spool may be torn */
+    bool must_compare; /* the record at position, with what the end has before it: */
+    uint32_t compare_crc;
     uint64_t position; /* the next offset to be sent */
     uint64_t len_bytes;
     uint32_t crc;              /* of all that was cut */
     struct mux_bundle_run cut; /* what stands behind it and is no record yet */
     uint64_t cut_ns;           /* when its first packet came */
     uint32_t record_most_bytes;
-    bool is_final;      /* nothing is added any more */
-    bool where_is_due;  /* to be given to the owner */
-    bool where_waits;   /* one that was given is still in the owner's queue */
-    uint64_t lent_from; /* what stands behind it is in the hands of who sends it */
-    bool is_probing;    /* asks while it is open: has the end all before `probe`? */
+    bool is_final;         /* nothing is added any more */
+    bool where_is_due;     /* to be given to the owner */
+    bool where_waits;      /* one that was given is still in the owner's queue */
+    uint64_t lent_from;    /* what stands behind it is in the hands of who sends it */
+    uint64_t written_from; /* and of who writes it to the spool */
+    bool is_probing;       /* asks while it is open: has the end all before `probe`? */
     uint64_t probe;
     uint64_t asked_ns; /* when `where` became due, or went */
     uint64_t moved_ns; /* when safe moved, or the oldest unsafe byte was sent */
@@ -91,6 +100,59 @@ struct mux_stream {
 void mux_stream_init(struct mux_stream *stream, const uint8_t id[MUX_STREAM_ID_BYTES],
                      const struct mux_stream_limits *limits, struct mux_room ring,
                      struct mux_stream_record *records);
+
+/*
+ * ---- with a spool ----
+ */
+
+/* Of a new one: from now on its owner has what is cut written to a spool. */
+void mux_stream_use_spool(struct mux_stream *stream);
+
+/* A stream of an earlier life as its spool has it: nothing is added. */
+struct mux_stream_extent {
+    uint64_t base, len_bytes;
+    uint32_t base_crc, crc; /* of all before each of them */
+};
+void mux_stream_init_earlier(struct mux_stream *stream, const uint8_t id[MUX_STREAM_ID_BYTES],
+                             const struct mux_stream_limits *limits,
+                             const struct mux_stream_extent *extent);
+
+/* The first record in memory that does not begin before this offset. False: there is none. */
+bool mux_stream_record(const struct mux_stream *stream, uint64_t from,
+                       struct mux_stream_record *record, struct mux_span spans[2]);
+
+/* Who writes it has memory from this offset on. UINT64_MAX: no more. */
+void mux_stream_writes(struct mux_stream *stream, uint64_t from);
+
+/* All before is in the spool: it may leave memory. */
+void mux_stream_spooled(struct mux_stream *stream, uint64_t to);
+
+/* Where memory begins: what stands before it is only in the spool. */
+uint64_t mux_stream_memory_from(const struct mux_stream *stream);
+
+/* What stands before it is in no file any more; `to` is a record's begin, and safe. */
+void mux_stream_rebase(struct mux_stream *stream, uint64_t to, uint32_t crc);
+
+/*
+ * What stands between its position and this record is not in the spool, or was sent as plain
+ * packets: it goes on there. mux_stream_leap() also asks anew; false: not before all is safe that
+ * it has sent.
+ */
+void mux_stream_skip(struct mux_stream *stream, uint64_t to, uint32_t crc);
+bool mux_stream_leap(struct mux_stream *stream, uint64_t to, uint32_t crc);
+
+/* It is to be sent from its base on. */
+void mux_stream_rewind(struct mux_stream *stream);
+
+/* What follows its position in the spool was written by another: it is to be forked. */
+bool mux_stream_part(struct mux_stream *stream, uint32_t crc);
+
+/* Bytes that are neither safe nor in the spool. */
+uint64_t mux_stream_unspooled_bytes(const struct mux_stream *stream);
+
+/*
+ * ---- for all ----
+ */
 
 /* What the way up took in the last 10 ms. */
 void mux_stream_set_rate(struct mux_stream *stream, size_t bytes_per_10ms);
@@ -152,7 +214,12 @@ void mux_stream_tick(struct mux_stream *stream, uint64_t now_ns);
 void mux_stream_where_queued(struct mux_stream *stream);
 void mux_stream_where_left(struct mux_stream *stream, uint64_t now_ns);
 
-enum mux_stream_step { MUX_STREAM_NOTHING, MUX_STREAM_WHERE, MUX_STREAM_BUNDLE };
+enum mux_stream_step {
+    MUX_STREAM_NOTHING,
+    MUX_STREAM_WHERE,
+    MUX_STREAM_BUNDLE,
+    MUX_STREAM_SPOOLED, /* the record at its position is to be read: mux_stream_give_spooled() */
+};
 
 /* What is to be sent. The spans are good until the record is safe. */
 struct mux_stream_out {
@@ -171,5 +238,12 @@ bool mux_stream_has_next(const struct mux_stream *stream);
  */
 enum mux_stream_step mux_stream_next(struct mux_stream *stream, bool is_idle, uint64_t now_ns,
                                      struct mux_stream_out *out);
+
+/*
+ * The record that the spool has at its position, as a bundle but for the spans. False: it is not
+ * what the end has before it, and the stream is forked.
+ */
+bool mux_stream_give_spooled(struct mux_stream *stream, const struct mux_spool_record *record,
+                             uint64_t now_ns, struct mux_stream_out *out);
 
 #endif

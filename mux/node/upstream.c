@@ -87,6 +87,16 @@ uint64_t mux_upstream_pending_bytes(const struct mux *mux) {
            mux_leaf_pending_bytes(mux) + mux_unbundle_pending_bytes(mux);
 }
 
+/* What is in batches on its way from a stream, or from one below, is kept there, too. */
+uint64_t mux_upstream_spooled_bytes(const struct mux *mux) {
+    const struct mux_stream *stream = &mux->leaf.stream;
+    if (!mux->leaf.spooler)
+        return 0;
+    uint64_t batches = mux->flight->gather.len_bytes + mux->fill->gather.len_bytes;
+    return mux_stream_held_bytes(stream) - mux_stream_unspooled_bytes(stream) +
+           (mux_has_stream(mux) ? batches : 0);
+}
+
 void mux_upstream_received(struct mux *mux, struct mux_buffer *buffer, struct mux_span bytes) {
     MUX_COUNT(&mux->counters, down_received_bytes, bytes.len);
     mux_beat_heard(mux);

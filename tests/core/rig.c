@@ -36,13 +36,17 @@ static bool is_unread(void *user, void *link_user) {
 const struct mux_editor *rig_editor;
 enum mux_taking (*rig_take)(void *user, const struct mux_packet *packet);
 
+struct mux_spool_limits rig_spool;
+const char *rig_identity = "0e1f";
+
 struct way {
     bool upstream_is_node, corrects, stamps;
     size_t window_bytes;
 };
 
 static int open_rig(struct way way) {
-    size_t memory_bytes = MUX_MEMORY_MIN_BYTES + MUX_WINDOW_MEMORY_BYTES(way.window_bytes);
+    size_t memory_bytes = MUX_MEMORY_MIN_BYTES + MUX_WINDOW_MEMORY_BYTES(way.window_bytes) +
+                          (rig_spool.most_bytes ? MUX_SPOOL_MEMORY_BYTES : 0);
     memory = malloc(memory_bytes);
     now_ns = 1;
     *rig_log = '\0';
@@ -54,9 +58,10 @@ static int open_rig(struct way way) {
         .input_bytes_max = RIG_INPUT_BYTES,
         .reference_least_bytes = 512,
         .gather_max = 1024,
-        .hello = {.version = MUX_HELLO_VERSION, .identity = "0e1f", .name = "rig"},
+        .hello = {.version = MUX_HELLO_VERSION, .name = "rig"},
         .upstream_is_node = way.upstream_is_node,
         .window_bytes = way.window_bytes,
+        .spool = rig_spool,
         .clock_correct = way.corrects,
         .clock_stamp = way.stamps,
         .node_grace_ns = 30 * SECOND_NS,
@@ -66,6 +71,7 @@ static int open_rig(struct way way) {
         .unread = is_unread,
         .log = say,
     };
+    snprintf(config.hello.identity, sizeof config.hello.identity, "%s", rig_identity);
     for (unsigned i = 0; i < RIG_INPUTS; i++)
         buffers[i] = (struct mux_buffer){malloc(RIG_INPUT_BYTES), RIG_INPUT_BYTES, 0, keep, NULL};
     mux = mux_create(&config);

@@ -28,6 +28,10 @@ extern const struct mux_editor *rig_editor; /* of the next mux that is opened; N
 /* Is shown what comes down for nodes, by the next mux that is opened; NULL: nobody is. */
 extern enum mux_taking (*rig_take)(void *user, const struct mux_packet *packet);
 
+/* Of the next mux that is opened, with bundles; most_bytes 0: no spool. And its identity. */
+extern struct mux_spool_limits rig_spool;
+extern const char *rig_identity;
+
 extern uint8_t *rig_up; /* everything that went up */
 extern size_t rig_up_bytes;
 

@@ -20,6 +20,7 @@ struct scripted_stream {
 struct scripted_end {
     struct scripted_stream *streams;
     unsigned count;
+    bool may_miss;                      /* what a leaf says is lost */
     unsigned duplicates, gaps, unknown; /* bundles that were not taken */
     void *user;
     /* Goes down. */

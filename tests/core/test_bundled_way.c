@@ -163,6 +163,7 @@ static bool pass(struct world *world) {
     message.len = 0;
     switch (mux_stream_next(&world->stream, true, 0, &out)) {
     case MUX_STREAM_NOTHING:
+    case MUX_STREAM_SPOOLED:
         return false;
     case MUX_STREAM_WHERE:
         message.len = mux_where_write(&out.where, mux_span(NULL, 0), message.data);
