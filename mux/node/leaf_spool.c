@@ -70,7 +70,7 @@ bool mux_spool_is_busy(const struct mux *mux) {
 }
 
 bool mux_spool_is_settled(const struct mux *mux) {
-    return mux->leaf.spooler && mux_spooler_is_settled(mux->leaf.spooler);
+    return !mux->leaf.spooler || mux_spooler_is_settled(mux->leaf.spooler);
 }
 
 uint64_t mux_leaf_spool_deadline_ns(const struct mux *mux) {

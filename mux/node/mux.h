@@ -434,7 +434,7 @@ void mux_spool_done(struct mux *mux, size_t bytes, const char *why);
 /* Is one underway? */
 bool mux_spool_is_busy(const struct mux *mux);
 
-/* All that is not acknowledged is in the spool, as safely as its limits ask for. */
+/* There is no spool; or all that is not acknowledged is in it, as safely as its limits ask for. */
 bool mux_spool_is_settled(const struct mux *mux);
 
 /* What a leaf holds. All 0: it is none. */

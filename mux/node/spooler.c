@@ -465,6 +465,9 @@ static void done_sync(struct mux_spooler *spooler, const char *why, uint64_t now
 }
 
 bool mux_spooler_is_settled(const struct mux_spooler *spooler) {
+    for (size_t i = 0; i < spooler->count; i++)
+        if (spooler->files[i].goes)
+            return false;
     return mux_stream_unspooled_bytes(spooler->own) == 0 && !is_sync_wanted(spooler) &&
            !spooler->is_busy;
 }

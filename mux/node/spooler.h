@@ -154,7 +154,10 @@ void mux_spooler_done(struct mux_spooler *spooler, size_t bytes, const char *why
 /* When mux_spooler_take() is to be asked again at the latest. */
 uint64_t mux_spooler_deadline(const struct mux_spooler *spooler);
 
-/* All of the own stream that is not safe is written, and synced if that was asked for. */
+/*
+ * All of the own stream that is not safe is written, and synced if that was asked for; what is not
+ * needed any more is removed.
+ */
 bool mux_spooler_is_settled(const struct mux_spooler *spooler);
 
 enum mux_spool_at {

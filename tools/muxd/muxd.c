@@ -149,6 +149,53 @@ static void stop_listening(void *user) {
 }
 
 /*
+ * ---- the spool ----
+ */
+
+static void do_spool(void *user, const struct mux_spool_op *op) {
+    struct muxd *muxd = user;
+    spool_disk_do(muxd->spool, op);
+}
+
+static void spool_done(void *user, size_t bytes, const char *why) {
+    struct muxd *muxd = user;
+    node_spool_done(muxd->node, bytes, why);
+}
+
+static bool spool_found(void *user, const struct mux_spool_head *head, uint64_t len_bytes) {
+    struct muxd *muxd = user;
+    return node_spool_found(muxd->node, head, len_bytes);
+}
+
+/* Before anything else: who has its folder already must not start. */
+static bool open_spool(struct muxd *muxd) {
+    const struct options *options = &muxd->options;
+    const struct spool_disk_config config = {options->spool, muxd, muxd_say, spool_done};
+    char why[256];
+    if (!options->spool)
+        return true;
+    muxd->spool = spool_disk_open(&config, why, sizeof why);
+    if (!muxd->spool)
+        log_text(&muxd->log, "muxd: --spool %.*s: %s\n", PATH_SHOWN_BYTES, options->spool, why);
+    return muxd->spool != NULL;
+}
+
+/* The node is there. */
+static bool start_spool(struct muxd *muxd) {
+    struct transport_failure failure;
+    char why[256];
+    if (!muxd->spool)
+        return true;
+    bool is_found = spool_disk_find(muxd->spool, spool_found, why, sizeof why);
+    if (is_found && spool_disk_start(muxd->spool, &muxd->loop, &failure))
+        return true;
+    if (is_found)
+        snprintf(why, sizeof why, "%s: %s", failure.operation, strerror(failure.error));
+    log_text(&muxd->log, "muxd: --spool %.*s: %s\n", PATH_SHOWN_BYTES, muxd->options.spool, why);
+    return false;
+}
+
+/*
  * ---- the screen: drawn after packets have come, and as time goes by ----
  */
 
@@ -191,6 +238,7 @@ static bool start_node(struct muxd *muxd) {
                 .segment_by = options->segment_by,
                 .upstream_is_node = options->upstream.is_node,
                 .window_bytes = options->window_bytes,
+                .spool = {options->spool ? options->spool_most_bytes : 0, options->spool_sync},
                 .node_grace_ns = options->node_grace_ns,
                 .clock_correct = options->clock_correct,
                 .clock_stamp = options->clock_stamp},
@@ -207,6 +255,7 @@ static bool start_node(struct muxd *muxd) {
         .open_upstream = muxd_open_upstream,
         .sink = muxd->summary ? show_packet : NULL,
         .show_link = muxd->summary ? show_link : NULL,
+        .spool = options->spool ? do_spool : NULL,
         .take = take,
         .upstream_waits = true,
         .stop_listening = stop_listening,
@@ -340,8 +389,9 @@ static bool start(struct muxd *muxd) {
     for (unsigned i = 0; i < muxd->options.listen_count; i++)
         muxd->stdin_taken |= muxd->options.listen[i].kind == ENDPOINT_STDIO;
     if (!(muxd_check_upstream(muxd) && check_stdin(muxd) && check_stats(muxd) &&
-          muxd_raise_descriptor_limit(muxd) && catch_signals(muxd) && muxd_start_stacks(muxd) &&
-          choose_screen(muxd) && start_node(muxd) && watch_signals(muxd)))
+          muxd_raise_descriptor_limit(muxd) && catch_signals(muxd) && open_spool(muxd) &&
+          muxd_start_stacks(muxd) && choose_screen(muxd) && start_node(muxd) && start_spool(muxd) &&
+          watch_signals(muxd)))
         return false;
     muxd_resolve_upstream(muxd);
     return open_control(muxd) && listen_everywhere(muxd);
@@ -354,6 +404,8 @@ static void leave_loop(struct muxd *muxd) {
         listeners_stop(muxd->listeners);
     if (muxd->signals.owners[SIGTERM].caught)
         signals_close(&muxd->signals);
+    if (muxd->spool)
+        spool_disk_close(muxd->spool);
     if (muxd->control)
         control_close(muxd->control);
     while (muxd->loop.orphans || (muxd->control && !control_is_closed(muxd->control)))

@@ -11,6 +11,7 @@
 #include "tools/node/node.h"
 #include "tools/node/orders.h"
 #include "tools/node/resolver.h"
+#include "tools/node/spool_disk.h"
 #include "tools/node/stacks.h"
 #include "tools/results/summary.h"
 
@@ -23,6 +24,7 @@ struct muxd {
     struct node *node;
     struct orders orders;
     struct listeners *listeners;
+    struct spool_disk *spool;        /* NULL: there is none */
     struct control *control;         /* NULL: it was not asked for */
     struct loop_client screen_draws; /* with a screen */
     uint64_t screen_draws_at_ns;

@@ -23,6 +23,8 @@
 /* Less would be acknowledged too slowly; more could not be read again in a sensible time. */
 #define WINDOW_LEAST_BYTES (UINT64_C(1) << 20)
 #define WINDOW_MOST_BYTES (UINT64_C(64) << 30)
+/* A file is an eighth of it, and takes a packet of any length at least when it is new. */
+#define SPOOL_LEAST_BYTES (UINT64_C(16) << 20)
 #define LINKS_MAX_DEFAULT 16384
 #define LINKS_MAX_MOST 1000000
 /* A second. A longer silence has no traffic whose latency could matter. */
@@ -250,6 +252,34 @@ static bool set_window(const struct option_row *row, void *target, const char *v
     return parse_window(row, value, &options->window_bytes);
 }
 
+static bool set_spool(const struct option_row *row, void *target, const char *value) {
+    struct options *options = target;
+    if (!*value)
+        return wrong(row->name, value, "a folder");
+    options->spool = value;
+    return true;
+}
+
+static bool set_spool_max(const struct option_row *row, void *target, const char *value) {
+    struct options *options = target;
+    if (quantity_bytes(value, &options->spool_most_bytes) &&
+        options->spool_most_bytes >= SPOOL_LEAST_BYTES)
+        return true;
+    return wrong(row->name, value, "a size of at least 16M, such as 10G");
+}
+
+static bool set_spool_sync(const struct option_row *row, void *target, const char *value) {
+    struct options *options = target;
+    static const char *const words[] = {[MUX_SPOOL_SYNC_NONE] = "none",
+                                        [MUX_SPOOL_SYNC_INTERVAL] = "interval",
+                                        [MUX_SPOOL_SYNC_ALWAYS] = "always"};
+    unsigned word;
+    if (!parse_word(row, value, words, 3, "none, interval or always", &word))
+        return false;
+    options->spool_sync = (enum mux_spool_sync)word;
+    return true;
+}
+
 /* Words with commas between. */
 static bool set_clock(const struct option_row *row, void *target, const char *value) {
     struct options *options = target;
@@ -353,6 +383,15 @@ static const struct option_row rows[] = {
      .help = "send bundles to a mux: upstream that takes them, and keep up to SIZE of them until "
              "the end of the tree has it; with any other upstream be that end; without it plain "
              "packets"},
+    {"spool", "DIR", .set = set_spool,
+     .help = "what --window has no room for, and what survives this muxd: files in this folder, "
+             "which it makes and no other muxd may use"},
+    {"spool-max", "SIZE", "1G", .set = set_spool_max,
+     .help = "most bytes in --spool, at least 16M; when it is full, too, the workers feel "
+             "back-pressure"},
+    {"spool-sync", "none|interval|always", "interval", .set = set_spool_sync,
+     .help = "what a power failure may take of the spool: all that the kernel has not written, "
+             "the last second, nothing"},
     {"clock", "WORD,...", .set = set_clock,
      .help =
          "correct: shift timestamps to the clock of a mux: upstream, and those of workers whose "
@@ -415,6 +454,12 @@ static bool consistent(const struct options *options) {
     if (options->listen_count == 0) {
         text_complain("muxd: where do workers connect? Give --listen ib0, --listen :7533 or "
                       "another endpoint (muxd --help lists them)");
+        return false;
+    }
+    if (options->spool && (!options->window_bytes || !options->upstream.is_node)) {
+        text_complain(
+            "muxd: --spool is for what a muxd above has not acknowledged: give --upstream "
+            "mux:HOST and --window SIZE, such as 64M");
         return false;
     }
     if (stdins > 1)

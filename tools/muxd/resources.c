@@ -36,6 +36,13 @@ bool muxd_raise_descriptor_limit(struct muxd *muxd) {
     return false;
 }
 
+/* What is not acknowledged is sent from the arena, wherever it lies. */
+static size_t window_memory_bytes(const struct options *options) {
+    size_t spool_bytes = options->spool ? MUX_SPOOL_MEMORY_BYTES : 0;
+    return options->upstream.is_node ? MUX_WINDOW_MEMORY_BYTES(options->window_bytes) + spool_bytes
+                                     : 0;
+}
+
 bool muxd_start_stacks(struct muxd *muxd) {
     const struct options *options = &muxd->options;
     const struct stacks_config config = {
@@ -45,8 +52,7 @@ bool muxd_start_stacks(struct muxd *muxd) {
         .io = options->io,
         .busy_poll_us = options->busy_poll_us,
         .memory_bytes = options->memory_bytes,
-        .owner_bytes =
-            options->upstream.is_node ? MUX_WINDOW_MEMORY_BYTES(options->window_bytes) : 0,
+        .owner_bytes = window_memory_bytes(options),
         .conns_max = mux_connections_max(options->links_max) + OTHER_CONNS,
         .kept = KEPT,
         .allow = &options->allow,

@@ -53,8 +53,15 @@ void node_upstream_clock(const struct node *node, struct mux_clock_stats *clock)
     mux_upstream_clock(node->mux, clock);
 }
 
+/* Bytes that are lost if it ends now. */
+static uint64_t unsent_bytes(const struct node *node) {
+    uint64_t pending = mux_upstream_pending_bytes(node->mux);
+    uint64_t spooled = mux_upstream_spooled_bytes(node->mux);
+    return pending > spooled ? pending - spooled : 0;
+}
+
 bool node_all_sent(const struct node *node) {
-    return mux_upstream_pending_bytes(node->mux) == 0 && mux_unframed_bytes(node->mux) == 0 &&
+    return unsent_bytes(node) == 0 && mux_unframed_bytes(node->mux) == 0 &&
            !node->upstream.unconfirmed && node->upstream.doubt != NODE_DOUBT_AT_THE_END &&
            node->upstream.state != NODE_UPSTREAM_FAILED && !node->cut && !node->input_failed;
 }
@@ -220,6 +227,27 @@ struct loop_handler *node_listening(struct node *node) {
     return &node->listening;
 }
 
+/* One operation at a time; what came of the last one may have brought the next. */
+static void work_spool(struct node *node) {
+    const struct mux_spool_op *op = node->config.spool ? mux_spool_take(node->mux) : NULL;
+    if (op)
+        node->config.spool(node->config.user, op);
+}
+
+void node_spool_done(struct node *node, size_t bytes, const char *why) {
+    mux_spool_done(node->mux, bytes, why);
+    node->events++;
+    node->has_work = true;
+}
+
+bool node_spool_found(struct node *node, const struct mux_spool_head *head, uint64_t len_bytes) {
+    return mux_spool_found(node->mux, head, len_bytes);
+}
+
+void node_leaf_stats(const struct node *node, struct mux_leaf_stats *stats) {
+    mux_leaf_stats(node->mux, stats);
+}
+
 /* All that can be done without new events. */
 static void work(struct node *node, uint64_t now_ns) {
     do {
@@ -227,10 +255,12 @@ static void work(struct node *node, uint64_t now_ns) {
         node_links_attend(node);
     } while (node_upstream_send(node));
     node_upstream_receive(node);
+    work_spool(node);
 }
 
 static void count_unsent(struct node *node) {
-    uint64_t bytes = mux_upstream_pending_bytes(node->mux) + mux_unframed_bytes(node->mux);
+    uint64_t bytes = unsent_bytes(node) + mux_unframed_bytes(node->mux);
+    uint64_t spooled_bytes = mux_upstream_spooled_bytes(node->mux);
     uint64_t down_bytes = mux_down_pending_bytes(node->mux);
     MUX_COUNT(node->counters, down_undelivered_bytes, down_bytes);
     if (down_bytes)
@@ -240,6 +270,11 @@ static void count_unsent(struct node *node) {
     if (bytes)
         node_log(node, "ending with %" PRIu64 " bytes not sent to %s", bytes,
                  node->config.upstream_text);
+    if (spooled_bytes)
+        node_log(node,
+                 "ending with %" PRIu64 " bytes in the spool that the end has not acknowledged: "
+                 "they are sent after the next start",
+                 spooled_bytes);
 }
 
 /* Every connection is closed and its last event awaited, so that no memory is in flight. */
@@ -247,7 +282,7 @@ static void leave(struct node *node) {
     stop_listening(node);
     node_links_close_all(node);
     node_upstream_close(node);
-    if (node->conn_count > 0 || !node_upstream_is_closed(node))
+    if (node->conn_count > 0 || !node_upstream_is_closed(node) || mux_spool_is_busy(node->mux))
         return;
     if (node->turned_away_unsaid)
         node_log(node, "%" PRIu64 " more connections were turned away", node->turned_away_unsaid);

@@ -62,6 +62,11 @@ struct node_config {
      * the packet's route; "": a message of this node's own. See mux_config.sink.
      */
     bool (*sink)(void *user, const char *segment, const struct mux_packet *packet);
+    /*
+     * With mux.spool: begins an operation on a file, whose outcome it tells by node_spool_done() in
+     * a later step. The operation and what it refers to stay until then.
+     */
+    void (*spool)(void *user, const struct mux_spool_op *op);
     /* NULL, or is shown what comes down for nodes: see mux_config.take. */
     enum mux_taking (*take)(void *user, const struct mux_packet *packet);
     /* With a sink: a worker came or left. */
@@ -183,6 +188,15 @@ const char *node_kick(struct node *node, struct mux_span segment);
 unsigned node_tell_nodes(struct node *node, struct mux_packet *packet, unsigned number,
                          unsigned *behind);
 
+/* Before the first step: a file that an earlier life has left, see mux_spool_found(). */
+bool node_spool_found(struct node *node, const struct mux_spool_head *head, uint64_t len_bytes);
+
+/* What came of the operation that is underway: see mux_spool_done(). */
+void node_spool_done(struct node *node, size_t bytes, const char *why);
+
+/* See mux_leaf_stats(). */
+void node_leaf_stats(const struct node *node, struct mux_leaf_stats *stats);
+
 /*
  * Nothing more comes of it: what it had to send is out or given up, each of its connections is
  * closed. It has left the loop.
@@ -201,7 +215,7 @@ void node_terminate(struct node *node, bool at_once);
  */
 void node_reopen_upstream(struct node *node);
 
-/* Did all that was received go out? Meaningful when it has ended. */
+/* Did all that was received go out, or is it in the spool? Meaningful when it has ended. */
 bool node_all_sent(const struct node *node);
 
 /* May a lost upstream not have read some of what was sent? */

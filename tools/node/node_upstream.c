@@ -505,10 +505,18 @@ static bool may_hear_of_reset(const struct node *node) {
            now_ns - up->finished_ns < CLOSE_WAIT_NS;
 }
 
+/* Nobody takes it now, but the spool has it. */
+static bool is_all_spooled(const struct node *node) {
+    return !node_reaches_upstream(node) &&
+           mux_upstream_spooled_bytes(node->mux) == mux_upstream_pending_bytes(node->mux);
+}
+
 bool node_upstream_flushed(struct node *node) {
     struct node_upstream *up = &node->upstream;
-    if (mux_upstream_pending_bytes(node->mux) || mux_busy(node->mux))
+    if (mux_busy(node->mux) || !mux_spool_is_settled(node->mux))
         return false;
+    if (mux_upstream_pending_bytes(node->mux))
+        return is_all_spooled(node);
     if (!node_upstream_is_connected(up))
         return true;
     if (up->up != NODE_UP_FINISHED) {
