@@ -25,6 +25,29 @@ static void ids_are_told_apart(void **state) {
     ids_close(&ids);
 }
 
+/* Is it found? */
+static bool finds(const char *regex, const char *text) {
+    char cause[PATTERN_WHY_BYTES];
+    struct pattern *pattern = pattern_compile(regex, cause);
+    assert_non_null(pattern);
+    enum pattern_result result = pattern_search(pattern, mux_span_text(text));
+    pattern_free(pattern);
+    return result == PATTERN_YES;
+}
+
+static void expressions_are_those_of_python(void **state) {
+    (void)state;
+    assert_true(finds("^\\w+$", "t\xc3\xa9st"));
+    assert_true(finds("^\\d$", "\xd9\xa3"));
+    assert_false(finds("t\\b", "t\xc3\xa9"));
+    assert_true(finds("a$", "a\n"));
+    assert_true(finds("a\\Z", "a"));
+    assert_false(finds("a\\Z", "a\n"));
+    assert_true(finds("^\\\\Z$", "\\Z"));
+    assert_true(finds("(?P<x>a)(?P=x)", "aa"));
+    assert_false(finds("a.b", "a\nb"));
+}
+
 static char why[SELECTION_WHY_BYTES];
 
 static bool takes(struct selection *selection, const char *id) {
@@ -121,6 +144,7 @@ static void divided(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ids_are_told_apart),
+        cmocka_unit_test(expressions_are_those_of_python),
         cmocka_unit_test(by_expressions),
         cmocka_unit_test(an_expression_that_never_ends),
         cmocka_unit_test(by_a_list),

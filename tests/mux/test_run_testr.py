@@ -107,6 +107,15 @@ class Hooks(Case):
         self.assertEqual(process.wait(PATIENCE), 130)
         self.assertEqual(self.read('log'), 'provision 3\ndispose one\n')
 
+    def test_a_suite_that_lists_nothing(self):
+        """Whoever runs it says which tests: else the sentence says what to do."""
+        self.write('.testr.conf', FILE.replace(' $LISTOPT', '').replace('instance_', 'x_'))
+        self.write('ids', 't.4\nt.1\n')
+        self.assertIn('give test_command $LISTOPT', self.run_mux(status=75))
+        self.assertIn('passed: 2 passed in ', self.run_mux('--load-list', 'ids'))
+        self.write('.testr.conf', FILE.replace(' $LISTOPT $IDOPTION', '').replace('instance_', 'x_'))
+        self.assertIn('has no command that lists its tests', self.run_mux('--load-list', 'ids', status=75))
+
     def test_hooks_that_fail(self):
         for old, new, words in (
                 ('echo one two;', 'echo one; exit 1;', 'instance_provision ended with exit status 1'),

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
@@ -33,17 +34,36 @@ static void explain(int error, size_t at, char why[PATTERN_WHY_BYTES]) {
     snprintf(why, PATTERN_WHY_BYTES, "at character %zu: %s", at + 1, (const char *)text);
 }
 
-struct pattern *pattern_compile(const char *text, char why[PATTERN_WHY_BYTES]) {
-    struct pattern *pattern = calloc(1, sizeof *pattern);
+/* Python's \Z is the very end, which PCRE2 calls \z. NULL: out of memory. */
+static char *as_pcre(const char *text) {
+    char *copy = strdup(text);
+    for (char *at = copy; at && (at = strchr(at, '\\')) && at[1]; at += 2)
+        if (at[1] == 'Z')
+            at[1] = 'z';
+    return copy;
+}
+
+/* \w, \d and \b know all letters and digits, as in python. */
+static pcre2_code *compile(const char *text, char why[PATTERN_WHY_BYTES]) {
     size_t at = 0;
     int error = 0;
+    char *copy = as_pcre(text);
+    if (!copy)
+        return NULL;
+    pcre2_code *code = pcre2_compile((PCRE2_SPTR)copy, PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP,
+                                     &error, &at, NULL);
+    free(copy);
+    if (!code)
+        explain(error, at, why);
+    return code;
+}
+
+struct pattern *pattern_compile(const char *text, char why[PATTERN_WHY_BYTES]) {
+    struct pattern *pattern = calloc(1, sizeof *pattern);
     snprintf(why, PATTERN_WHY_BYTES, "out of memory");
     if (!pattern)
         return NULL;
-    pattern->code =
-        pcre2_compile((PCRE2_SPTR)text, PCRE2_ZERO_TERMINATED, PCRE2_UTF, &error, &at, NULL);
-    if (!pattern->code)
-        explain(error, at, why);
+    pattern->code = compile(text, why);
     if (pattern->code && make_room(pattern, why)) {
         pcre2_jit_compile(pattern->code, PCRE2_JIT_COMPLETE); /* without it, it is slower */
         return pattern;

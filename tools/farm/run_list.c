@@ -45,11 +45,37 @@ static void take_arguments(struct run *run, uint64_t now_ns) {
         run_plan_make(run, now_ns);
 }
 
+/* A suite that cannot say which tests it has: whoever runs it has to, by a list. */
+static void take_chosen(struct run *run, uint64_t now_ns) {
+    const struct runner *runner = run->config.runner;
+    const struct ids *chosen = selection_list(run->config.selection);
+    char why[RUN_WHY_BYTES];
+    if (!chosen || runner->ids == RUNNER_IDS_ALL) {
+        snprintf(why, sizeof why,
+                 "%s has no command that lists its tests: %s, or --load-list and --failing say "
+                 "which tests run (where its command takes ids)",
+                 runner->path,
+                 strcmp(runner->name, "testr") == 0
+                     ? "give test_command $LISTOPT, and a test_list_option"
+                     : "give it \"list\"");
+        run_fail(run, why);
+        return;
+    }
+    for (uint32_t i = 0; i < chosen->count; i++)
+        add_id(run, ids_text(chosen, i));
+    if (!run->has_failed)
+        run_plan_make(run, now_ns);
+}
+
 void run_list_begin(struct run *run, unsigned slot, uint64_t now_ns) {
     char why[RUNNER_WHY_BYTES];
     struct run_command command = {.how = RUNNER_IDS_ALL};
     if (run->config.runner->lists == RUNNER_LISTS_ARGUMENTS) {
         take_arguments(run, now_ns);
+        return;
+    }
+    if (run->config.runner->lists == RUNNER_LISTS_NOTHING) {
+        take_chosen(run, now_ns);
         return;
     }
     run->slots[slot].began_ns = now_ns;

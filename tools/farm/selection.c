@@ -82,6 +82,10 @@ bool selection_among(struct selection *selection, const struct ids *ids) {
     return true;
 }
 
+const struct ids *selection_list(const struct selection *selection) {
+    return selection->list_count ? selection->lists[0] : NULL;
+}
+
 bool selection_divide(struct selection *selection, unsigned nodes, unsigned number, bool by_class,
                       char why[SELECTION_WHY_BYTES]) {
     if (nodes > RING_MOST_NODES) {

@@ -30,6 +30,9 @@ bool selection_exclude(struct selection *selection, const char *regex,
  * outlive the selection. False: too many lists. */
 bool selection_among(struct selection *selection, const struct ids *ids);
 
+/* The first of these. NULL: there is none. */
+const struct ids *selection_list(const struct selection *selection);
+
 /*
  * Only those that fall to this one of so many nodes: 1 <= number <= nodes. `by_class`: methods go
  * with their class. Same division as distributed-nose's. False: why.
