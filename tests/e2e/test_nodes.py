@@ -571,6 +571,21 @@ class Bundles(Case):
         end.serve(lambda end: b"t1" in end.content)
         self.assertEqual(self.ids(end.content), ["t0", "t1"])
 
+    def test_a_relay_that_is_cut_off(self):
+        """The first one is there and has no upstream: it sends the leaf to the second one."""
+        end, ports = End(self.upstream()), [free_port(), free_port()]
+        nowhere = ("--upstream", "mux:127.0.0.1:%d" % free_port())
+        above = ("--upstream", end.upstream.endpoint.replace("tcp:", "mux:"))
+        for port, upstream in zip(ports, (nowhere, above)):
+            self.muxd(*upstream, *self.WINDOW, listen=("127.0.0.1:%d" % port,))
+        leaf = self.muxd(*(word for port in ports for word in ("--upstream", "mux:127.0.0.1:%d" % port)),
+                         *self.WINDOW)
+        worker = self.socket(leaf.addresses[0])
+        worker.sendall(packet(test_id="t0", test_status="success"))
+        end.serve(lambda end: b"t0" in end.content)
+        self.assertEqual(self.ids(end.content), ["t0"])
+        leaf.wait_log("this node has no upstream")
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -114,6 +114,11 @@ const struct transport_address *dialer_taken(const struct dialer *dialer);
 /* Does the connection taken last go to the address that worked last? */
 bool dialer_is_home(const struct dialer *dialer);
 
+/* Has any address worked? */
+static inline bool dialer_has_home(const struct dialer *dialer) {
+    return dialer->home.len > 0;
+}
+
 /* Is the address that worked last known to have no listener: did the last attempt there find so? */
 static inline bool dialer_home_refused(const struct dialer *dialer) {
     return dialer->home_refused;

@@ -273,16 +273,21 @@ static void begin_close(struct node *node) {
     transport_close(up->conn);
 }
 
+/* Ended before the node there has answered: it takes none now, and another one may. */
+static bool is_refusal(const struct node *node) {
+    return node->config.upstream_addresses && !mux_upstream_accepted(node->mux) &&
+           (mux_upstream_takes_bundles(node->mux) || !dialer_has_home(&node->upstream.dialer));
+}
+
 static void lost(struct node *node, const char *operation, const char *why) {
     struct node_upstream *up = &node->upstream;
     if (up->state == NODE_UPSTREAM_CLOSING)
         return;
     NODE_COUNT(node, upstream_losses, 1);
     node_log(node, "upstream %s lost: %s: %s", node->config.upstream_text, operation, why);
-    bool is_refusal = !mux_upstream_accepted(node->mux);
+    enum node_upstream_next next = is_refusal(node) ? NODE_NEXT_ELSEWHERE : up->next;
     begin_close(node);
-    if (is_refusal && node->config.upstream_addresses)
-        node_upstream_set_next(up, NODE_NEXT_ELSEWHERE);
+    node_upstream_set_next(up, next);
 }
 
 void node_upstream_reject(struct node *node, const char *operation, const char *why) {
