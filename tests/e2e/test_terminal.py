@@ -224,11 +224,11 @@ class Screen:
         data = self.rest + data
         at = 0
         while at < len(data):
-            match = re.compile(rb"\x1b\[(\d*)([AJ])").match(data, at)
+            match = re.compile(rb"\x1b\[(\d*|\?2026)([AJKhl])").match(data, at)
             if match:
                 self.control(match)
                 at = match.end()
-            elif data[at] == 0x1b and len(data) - at < 8:
+            elif data[at] == 0x1b and len(data) - at < 10:
                 break
             else:
                 self.put(data[at])
@@ -237,9 +237,10 @@ class Screen:
 
     def control(self, match):
         if match[2] == b"A":
-            self.row = max(0, self.row - int(match[1]))
-        else:
+            self.row = max(0, self.row - int(match[1] or 1))
+        elif match[2] in b"JK":
             self.lines[self.row] = self.lines[self.row][:self.column]
+        if match[2] == b"J":
             self.lines[self.row + 1:] = [""] * (self.rows - self.row - 1)
 
     def put(self, byte):

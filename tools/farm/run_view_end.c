@@ -7,6 +7,7 @@
 /* Lines of one kind: more are in the store. */
 #define LINES_MOST 50
 #define SLOWER_MOST 5
+#define STOPPED_MOST 5
 
 /* A test became slower: by half, and by so much that a person notices. */
 #define SLOWER_LEAST_NS (RUN_VIEW_SECOND_NS / 2)
@@ -149,7 +150,8 @@ static void show_slower(struct end *end) {
     say_more(end, SLOWER_MOST, "slower");
 }
 
-static void show_never(struct end *end) {
+/* Those that the run's early end has left out come last: they are no fault. */
+static void show_never_of(struct end *end, bool is_stopped) {
     static const char *const causes[] = {
         [PLAN_CAUSE_NONE] = "",
         [PLAN_CAUSE_IGNORED] = "  its runner was given it and said nothing of it",
@@ -160,13 +162,18 @@ static void show_never(struct end *end) {
     char id[RUN_VIEW_ID_BYTES];
     for (uint32_t i = 0; i < end->totals.selected; i++) {
         struct plan_record record = plan_record(plan, i);
-        if (record.outcome != PLAN_NEVER || record.cause == PLAN_CAUSE_STOPPED ||
-            !has_lines_left(end, LINES_MOST))
+        if (record.outcome != PLAN_NEVER || (record.cause == PLAN_CAUSE_STOPPED) != is_stopped ||
+            !has_lines_left(end, is_stopped ? STOPPED_MOST : LINES_MOST))
             continue;
         id_of(end, i, id);
         screen_line(&end->view->screen, "never  %s%s", id, causes[record.cause]);
     }
-    say_more(end, LINES_MOST, "that never ran");
+    say_more(end, is_stopped ? STOPPED_MOST : LINES_MOST, "that never ran");
+}
+
+static void show_never(struct end *end) {
+    show_never_of(end, false);
+    show_never_of(end, true);
 }
 
 static void show_next(struct end *end) {
@@ -177,6 +184,8 @@ static void show_next(struct end *end) {
         screen_line(&end->view->screen,
                     "again: mux run --failing        texts: mux show %s --failures",
                     view->config.name);
+    if (end->totals.counts[PLAN_NEVER] > STOPPED_MOST)
+        screen_line(&end->view->screen, "list: mux show %s --never-ran", view->config.name);
 }
 
 void run_view_show_end(struct run_view *view, uint64_t now_ns) {
