@@ -235,7 +235,7 @@ static const char *why_nowhere(const struct attach *attach, const struct mux_pac
     if (!rest.len && begins_with(text, mux_span_text(VIEW_AGENT)))
         return "attach to one of its slots: put /SLOT behind the route";
     if (!rest.len && begins_with(text, mux_span_text(MUX_REPORT_NO_WORKER)))
-        return "there is a muxd or an agent, no worker: what you type goes nowhere";
+        return "there is a muxd or an agent, no worker: the route of a worker below it is longer";
     return NULL;
 }
 
