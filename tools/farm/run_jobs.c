@@ -179,9 +179,12 @@ static void server_began(struct run *run, unsigned slot) {
         run_set_slot(run, slot, RUN_SLOT_READY);
 }
 
-/* While one slot lists, the runners of the others start. */
+/* While one slot lists, the runners of others start: no more than a list of chosen tests can use.
+ */
 void run_jobs_prepare(struct run *run, uint64_t now_ns) {
-    for (unsigned i = 0; i < run->slot_count && serves(run) && !run->has_failed; i++)
+    const struct ids *chosen = selection_list(run->config.selection);
+    unsigned wanted = chosen && chosen->count < run->slot_count ? chosen->count : run->slot_count;
+    for (unsigned i = 0; i < wanted && serves(run) && !run->has_failed; i++)
         if (run->slots[i].state == RUN_SLOT_IDLE) {
             run->slots[i].began_ns = now_ns;
             start_server(run, i);
