@@ -168,6 +168,29 @@ class Runs(Case):
             self.ended(result, 2)
             self.assertIn(words, result.stderr.decode())
 
+    def test_isolation(self):
+        """Of tests that failed: which others make them fail, one or two together; which fail by themselves."""
+        self.write('test_i.py', 'import unittest\nseen = set()\nclass I(unittest.TestCase):\n'
+                   '    def test_a(self): seen.add("a")\n    def test_b(self): seen.add("b")\n    def test_c(self): pass\n'
+                   '    def test_d(self): pass\n    def test_e(self): self.assertFalse({"a", "b"} <= seen)\n'
+                   '    def test_f(self): self.assertNotIn("a", seen)\n    def test_g(self): self.fail("always")\n')
+        analyze = lambda *options: self.run_mux('--analyze-isolation', *options, keep=True)
+        self.ended(self.run_mux('-n', '1', keep=True), 1)
+        first = self.jobs_of('run ' + os.listdir(os.path.join(self.place, '.mux/runs'))[0].partition('-')[2])
+        order = ''.join(test[-1] for job in first['0/0'] for test in job)
+        e_fails, f_fails = order.index('e') > max(order.index('a'), order.index('b')), order.index('f') > order.index('a')
+        self.assertTrue(e_fails and f_fails, order)
+        result = analyze()
+        self.assertEqual(sorted(self.ended(result, 1).splitlines()), [
+            'test_i.I.test_e fails after test_i.I.test_%s and test_i.I.test_%s together, passes alone' % tuple(sorted('ab', key=order.index)),
+            'test_i.I.test_f fails after test_i.I.test_a, passes alone',
+            'test_i.I.test_g fails alone, too: no other test is to blame'])
+        self.assertIn('passes alone: it is searched among', result.stderr.decode())
+        self.write('test_i.py', self.read('test_i.py').replace('seen.add("a")', 'pass').replace('self.fail("always")', 'pass'))
+        self.assertRegex(self.ended(analyze('--exclude', '_e$'), 0), r'(?s)test_f passes alone, and behind all \d tests.*test_g passes alone, and behind')
+        self.assertIn('none of the 7 tests in the list failed', analyze('--include', '_a$').stderr.decode())
+        self.assertIn('does not go with --retry', analyze('--retry', '1').stderr.decode())
+
     def test_a_fixture_that_fails(self):
         """It fails the run, though every test passed."""
         self.write('test_good.py', GOOD + '    @classmethod\n    def tearDownClass(cls): raise ValueError("no end")\n')

@@ -150,6 +150,7 @@ void run_close(struct run *run) {
         free(run->slots[i].waiting);
     desk_close(run->desk);
     plan_free(run->plan);
+    run_isolate_free(run->isolate);
     ids_close(&run->ids);
     free(run->slots);
     free(run->needs);
@@ -204,8 +205,14 @@ static void look_at_plan(struct run *run, uint64_t now_ns) {
     run_jobs_give(run, now_ns);
     if (plan_starves(run->plan) && !has_usable_slot(run))
         plan_stop(run->plan, PLAN_WHY_NO_SLOTS);
-    if (plan_state(run->plan) == PLAN_OVER && run->state == RUN_WORKS)
+    if (plan_state(run->plan) != PLAN_OVER || run->state != RUN_WORKS)
+        return;
+    if (!run->isolate || !run_isolate_take(run)) {
         run_set_state(run, RUN_ENDS);
+        return;
+    }
+    run_plan_again(run);
+    run_jobs_give(run, now_ns);
 }
 
 /* Nothing runs: it is over. */
@@ -366,5 +373,7 @@ enum run_outcome run_outcome(const struct run *run, char why[RUN_WHY_BYTES]) {
         return RUN_INFRASTRUCTURE;
     if (!run->plan)
         return run->config.lists_only && run->selected_count ? RUN_PASSED : RUN_NOTHING;
+    if (run->isolate && plan_why(run->plan) == PLAN_WHY_DONE)
+        return run_isolate_outcome(run->isolate);
     return outcome_of_plan(&totals, plan_why(run->plan), why);
 }

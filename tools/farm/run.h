@@ -99,6 +99,8 @@ struct run_config {
     const struct past_jobs *replay;  /* PLAN_REPLAY: these; else NULL */
     const struct strings
         *instances;  /* slots take them in turn, for instance_execute; empty: none */
+    /* Search which tests of then make those fail that are selected, and pass alone; else NULL. */
+    const struct past_jobs *isolate;
     bool fresh;      /* runners do not stay alive between jobs */
     bool lists_only; /* it is over when the list is there */
     uint64_t timeout_ns, test_timeout_ns, idle_timeout_ns, grace_ns;
@@ -170,6 +172,10 @@ uint32_t run_selected_count(const struct run *run);
 unsigned run_slots(const struct run *run);
 void run_slot_route(const struct run *run, unsigned slot, char route[DESK_SLOT_ROUTE_BYTES]);
 void run_slot_status(const struct run *run, unsigned slot, struct run_slot_status *status);
+
+/* With `isolate`: a line for each test, what makes it fail. */
+void run_isolate_tell(const struct run *run, void (*line)(void *user, const char *line),
+                      void *user);
 
 /* When it is over. `why`: a clause, or "". */
 enum run_outcome run_outcome(const struct run *run, char why[RUN_WHY_BYTES]);

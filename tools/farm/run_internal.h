@@ -71,8 +71,9 @@ struct run {
     uint32_t selected_count;
     uint32_t *places; /* of an id in the plan; PLAN_NONE: it does not run here */
 
-    struct run_past *past; /* by id */
-    struct plan *plan;     /* NULL: not yet */
+    struct run_past *past;       /* by id */
+    struct plan *plan;           /* NULL: not yet */
+    struct run_isolate *isolate; /* NULL: not asked for, or not yet */
     struct texts texts;
     uint32_t strangers, strangers_failed, runners_failed;
     char why[RUN_WHY_BYTES];
@@ -92,6 +93,8 @@ void run_list_ended(struct run *run, const struct answer *answer, uint64_t now_n
 
 /* run_plan.c: the ids are there: selects and plans. */
 void run_plan_make(struct run *run, uint64_t now_ns);
+/* Another one in its place, which is over. */
+void run_plan_again(struct run *run);
 
 /* run_replay.c: is it one of the tests that are run again? */
 bool run_replay_takes(const struct run *run, struct mux_span id);
@@ -99,6 +102,18 @@ bool run_replay_takes(const struct run *run, struct mux_span id);
  * False: out of memory. */
 bool run_replay_fill(struct run *run, struct plan_config *config);
 void run_replay_free(struct plan_config *config);
+
+/*
+ * run_isolate.c: what was selected is searched; from then on everything is. False: out of memory.
+ * As run_replay_fill(), with the next probes. When a plan is over, take() says whether another one
+ * is to be made.
+ */
+bool run_isolate_begin(struct run *run);
+void run_isolate_free(struct run_isolate *isolate);
+uint32_t run_isolate_count(const struct run_isolate *isolate);
+bool run_isolate_fill(struct run *run, struct plan_config *config);
+bool run_isolate_take(struct run *run);
+enum run_outcome run_isolate_outcome(const struct run_isolate *isolate);
 
 /* run_jobs.c: what slots get, and what comes of it. */
 void run_jobs_prepare(struct run *run, uint64_t now_ns);

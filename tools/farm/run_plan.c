@@ -81,7 +81,8 @@ static void set_needs(struct run *run, struct plan_test *tests) {
         tests[i].tokens = need.tokens;
         tests[i].flags |= need.exclusive ? PLAN_EXCLUSIVE : 0;
     }
-    tell_needs(run, gave_up);
+    if (!run->plan) /* the first */
+        tell_needs(run, gave_up);
 }
 
 /*
@@ -102,26 +103,30 @@ static void describe(const struct run *run, struct plan_test *tests) {
     }
 }
 
-static bool make_plan(struct run *run) {
+/* False: out of memory. */
+static bool fill(struct run *run, struct plan_config *config) {
+    if (run->isolate)
+        return run_isolate_fill(run, config);
+    return !run->config.replay || run_replay_fill(run, config);
+}
+
+static struct plan *make_plan(struct run *run) {
     struct plan_test *tests = calloc(run->selected_count + 1, sizeof *tests);
     struct plan_config config = run->config.plan;
     bool serves = run->config.runner->can_serve && !run->config.fresh;
     config.job_cost_ns = serves ? SERVE_COST_NS : START_COST_NS;
+    struct plan *plan = NULL;
     if (!tests)
-        return false;
+        return NULL;
     describe(run, tests);
     set_groups(run, tests);
     set_needs(run, tests);
     config.tokens = needs_tokens(run->config.needs, &config.token_count);
-    if (!run->config.replay || run_replay_fill(run, &config)) {
-        if (!plan_fits(&config, run->selected_count))
-            run_fail(run, "so many runs of tests are too many for a plan");
-        else
-            run->plan = plan_new(&config, tests, run->selected_count);
-    }
+    if (fill(run, &config) && plan_fits(&config, run->selected_count))
+        plan = plan_new(&config, tests, run->selected_count);
     run_replay_free(&config);
     free(tests);
-    return run->plan != NULL;
+    return plan;
 }
 
 static bool add_slots(struct run *run) {
@@ -135,6 +140,10 @@ static bool add_slots(struct run *run) {
 static void explain_nothing(struct run *run) {
     if (run->ids.count == 0)
         snprintf(run->why, sizeof run->why, "the list of tests is empty");
+    else if (run->config.isolate)
+        snprintf(run->why, sizeof run->why,
+                 "none of the %u tests in the list failed in that run, of those that are selected",
+                 run->ids.count);
     else if (run->config.replay)
         snprintf(run->why, sizeof run->why,
                  "of %u tests in the list none is among the %u of the run that is to be replayed",
@@ -156,12 +165,29 @@ void run_plan_make(struct run *run, uint64_t now_ns) {
         run_set_state(run, RUN_ENDS);
         return;
     }
-    run->config.events->recall(run->config.user, &run->ids, run->past);
-    if (!make_plan(run) || !add_slots(run))
-        run_fail(run, "out of memory for the plan");
-    if (run->has_failed)
+    if (run->config.isolate && !run_isolate_begin(run)) {
+        run_fail(run, "out of memory for the tests that are searched");
         return;
+    }
+    run->config.events->recall(run->config.user, &run->ids, run->past);
+    run->plan = make_plan(run);
+    if (!run->plan || !add_slots(run)) {
+        run_fail(run, "out of memory for the plan, or more than 16000000 runs of tests");
+        return;
+    }
     run_set_state(run, RUN_WORKS);
     run->config.events->planned(run->config.user);
     run_jobs_give(run, now_ns);
+}
+
+void run_plan_again(struct run *run) {
+    struct plan *plan = make_plan(run);
+    if (!plan) {
+        run_fail(run, "out of memory for the plan");
+        return;
+    }
+    plan_free(run->plan);
+    run->plan = plan;
+    if (!add_slots(run))
+        run_fail(run, "out of memory for the plan");
 }

@@ -52,8 +52,8 @@ struct program {
     struct strings instances; /* of .testr.conf */
     struct selection *selection;
     struct needs *needs;
-    struct past_jobs replay;
-    struct grouping grouping; /* --dist, --group-regex */
+    struct past_jobs past_jobs; /* --replay, --analyze-isolation */
+    struct grouping grouping;   /* --dist, --group-regex */
     bool groups;
     struct plan_config plan;
     struct ids chosen, failing;    /* --load-list, --failing */
@@ -309,12 +309,14 @@ static bool add_lists(struct program *program) {
             return false;
         selection_among(program->selection, &program->chosen);
     }
-    if (options->only_failing) {
-        if (!run_past_failing(options, &program->failing))
+    if (options->only_failing || options->isolate) {
+        if (!run_past_failing(options, options->isolate ? options->isolate : "last",
+                              &program->failing))
             return false;
         selection_among(program->selection, &program->failing);
     }
-    return !options->replay || run_past_jobs(options, options->replay, &program->replay);
+    const char *past = options->isolate ? options->isolate : options->replay;
+    return !past || run_past_jobs(options, past, &program->past_jobs);
 }
 
 static bool choose_runner(struct program *program) {
@@ -375,7 +377,7 @@ static void write_source(const struct program *program, char *source) {
 
 static bool open_recorder(struct program *program) {
     char source[SOURCE_BYTES], why[STORE_WHY_BYTES];
-    if (program->options.keeps_nothing || program->options.lists) {
+    if (program->options.keeps_nothing || program->options.lists || program->options.isolate) {
         random_uuid(program->uuid); /* its jobs have the run's name all the same */
         return true;
     }
@@ -403,7 +405,8 @@ static bool open_run(struct program *program) {
         .plan = program->plan,
         .grouping = program->groups ? &program->grouping : NULL,
         .needs = program->needs,
-        .replay = options->replay ? &program->replay : NULL,
+        .replay = options->replay ? &program->past_jobs : NULL,
+        .isolate = options->isolate ? &program->past_jobs : NULL,
         .instances = &program->instances,
         .fresh = options->fresh || options->timeout_ns || options->idle_timeout_ns,
         .lists_only = options->lists,
@@ -442,7 +445,7 @@ static enum run_view_reader reader_of_environment(void) {
 }
 
 static bool open_view(struct program *program) {
-    if (program->options.lists)
+    if (program->options.lists || program->options.isolate)
         return true;
     const struct run_views_config config = {
         .loop = &program->crew.station.loop,
@@ -498,6 +501,11 @@ static void print_list(const struct program *program) {
     }
 }
 
+static void print_line(void *user, const char *line) {
+    (void)user;
+    puts(line);
+}
+
 static int exit_status(const struct program *program, enum run_outcome outcome) {
     static const int codes[] = {
         [RUN_PASSED] = EXIT_RUN_PASSED,           [RUN_FAILED] = EXIT_RUN_FAILED,
@@ -551,7 +559,8 @@ static int finish(struct program *program) {
         text_complain("mux run: stdout: %s", strerror(errno));
     if (program->options.lists && outcome == RUN_PASSED)
         print_list(program);
-    else if (program->options.lists && *why)
+    run_isolate_tell(program->run, print_line, NULL);
+    if ((program->options.lists || program->options.isolate) && *why)
         text_complain("mux run: %s", why);
     return status;
 }
@@ -568,7 +577,7 @@ static void free_program(struct program *program) {
     selection_close(program->selection);
     grouping_free(&program->grouping);
     needs_free(program->needs);
-    past_jobs_free(&program->replay);
+    past_jobs_free(&program->past_jobs);
     ids_close(&program->chosen);
     ids_close(&program->failing);
     strings_free(&program->instances);

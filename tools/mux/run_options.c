@@ -139,6 +139,12 @@ static bool set_random(const struct option_row *row, void *target, const char *v
            wrong(row, value, "expected a whole number");
 }
 
+static bool set_isolate(const struct option_row *row, void *target, const char *value) {
+    (void)row;
+    ((struct run_options *)target)->isolate = value ? value : "last";
+    return true;
+}
+
 static bool set_progress(const struct option_row *row, void *target, const char *value) {
     static const char *const names[] = {[RUN_VIEW_AUTO] = "auto",
                                         [RUN_VIEW_PLAIN] = "plain",
@@ -195,6 +201,10 @@ static const struct option_row rows[] = {
      .help = "the jobs of this run of the store again, slot by slot, each in its order (last: the "
              "last run)",
      .set = set_replay},
+    {"analyze-isolation", "[=RUN]",
+     .help = "which tests make those fail that failed in the last run (or in RUN) and pass alone; "
+             "nothing is kept",
+     .set = set_isolate},
     {"random", "[=SEED]", .help = "a random order", .set = set_random},
     {"repeat", "N", .help = "each test N times", .set = set_repeats},
     {"until-failure", .help = "again and again, until a test fails", .set = set_until_failure},
@@ -250,8 +260,16 @@ static bool check_nodes(struct run_options *options) {
 
 /* What was run says in which order. */
 static bool check_replay(const struct run_options *options) {
-    const char *other = NULL;
-    if (options->repeats > 1)
+    const char *option = options->isolate ? "--analyze-isolation" : "--replay", *other = NULL;
+    if (options->isolate && options->replay)
+        other = "--replay";
+    else if (options->isolate && options->retries)
+        other = "--retry";
+    else if (options->isolate && options->max_fail)
+        other = "--maxfail";
+    else if (options->isolate && options->until_failure)
+        other = "--until-failure";
+    else if (options->repeats > 1)
         other = "--repeat";
     else if (options->is_random)
         other = "--random";
@@ -259,10 +277,10 @@ static bool check_replay(const struct run_options *options) {
         other = "--group-regex";
     else if (strcmp(options->dist, "load") != 0)
         other = "--dist";
-    if (options->replay && other)
-        text_complain("mux run: --replay says itself what runs where: it does not go with %s",
-                      other);
-    return !options->replay || !other;
+    if (!other || (!options->replay && !options->isolate))
+        return true;
+    text_complain("mux run: %s says itself what runs where: it does not go with %s", option, other);
+    return false;
 }
 
 int run_options_parse(struct run_options *options, int argc, char **argv) {

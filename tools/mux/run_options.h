@@ -21,7 +21,7 @@ struct run_options {
     bool keeps_nothing;
     unsigned slots;
     bool slots_auto; /* unless the runner says how many */
-    const char *runner, *group_regex, *dist, *load_list, *replay;
+    const char *runner, *group_regex, *dist, *load_list, *replay, *isolate;
     struct run_texts include, exclude, masks, tags;
     bool fresh, lists, only_failing, until_failure, is_random, random_given, allows_empty;
     uint64_t seed;

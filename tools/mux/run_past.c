@@ -66,10 +66,10 @@ static bool add_failure(void *user, const struct store_result_row *row) {
     return ids_add(user, mux_span_text(row->test)) != IDS_NONE;
 }
 
-bool run_past_failing(const struct run_options *options, struct ids *ids) {
+bool run_past_failing(const struct run_options *options, const char *name, struct ids *ids) {
     char why[STORE_WHY_BYTES];
     struct store_run run;
-    struct store *store = store_place_find(&options->place, "mux run", "last", &run);
+    struct store *store = store_place_find(&options->place, "mux run", name, &run);
     bool is_fine =
         store && store_results(store, &run, STORE_FAILURES, UINT32_MAX, add_failure, ids, why);
     if (store && !is_fine)

@@ -9,11 +9,12 @@
 unsigned run_past_recall(const struct run_options *options, const struct ids *ids,
                          struct run_past *past);
 
-/* --failing: the tests that failed, or never ended, in the last run. False after a sentence on
- * stderr. */
-bool run_past_failing(const struct run_options *options, struct ids *ids);
+/* --failing: the tests that failed, or never ended, in this run. False after a sentence on stderr.
+ */
+bool run_past_failing(const struct run_options *options, const char *name, struct ids *ids);
 
-/* --replay: what the slots of that run did. False after a sentence on stderr. */
+/* --replay, --analyze-isolation: what the slots of that run did. False after a sentence on stderr.
+ */
 bool run_past_jobs(const struct run_options *options, const char *name, struct past_jobs *jobs);
 
 /* --load-list: a line each. False after a sentence on stderr. */
