@@ -181,6 +181,79 @@ static void tokens_come_back(void **state) {
 }
 
 /*
+ * ---- tries ----
+ */
+
+/* Of one of several runs of a test it is known which try it is; the other ones are first tries. */
+static void tries(void **state) {
+    (void)state;
+    struct plan_config config = {.dist = PLAN_EACH, .slots = 2, .retry = 1};
+    struct plan_job a, b;
+    struct plan *plan = plan_of(&config, five, 1, 2);
+    assert_string_equal(next(plan, &a), "0: 0");
+    a.tests = (const uint32_t[]){0};
+    assert_int_equal(plan_tries(plan, 0, 0), 0);
+    end_all(plan, &a, PLAN_FAIL);
+    assert_string_equal(next(plan, &b), "1: 0");
+    b.tests = (const uint32_t[]){0};
+    assert_int_equal(plan_tries(plan, 1, 0), 0);
+    assert_int_equal(plan_tries(plan, 0, 0), 0);
+    assert_string_equal(next(plan, &a), "0: 0");
+    assert_int_equal(plan_tries(plan, 0, 0), 1);
+    assert_int_equal(plan_tries(plan, 0, 7), 0);
+    end_all(plan, &b, PLAN_PASS);
+    end_all(plan, &a, PLAN_FAIL);
+    assert_int_equal(plan_record(plan, 0).outcome, PLAN_FAILED);
+    assert_int_equal(plan_state(plan), PLAN_OVER);
+    plan_free(plan);
+}
+
+/* One that runs again to tell a killer from a victim is no other try. */
+static void no_try(void **state) {
+    (void)state;
+    struct plan_blame blame;
+    struct plan_job job;
+    struct plan *plan = plan_of(&load, five, 1, 1);
+    assert_string_equal(next(plan, &job), "0: 0");
+    plan_test_started(plan, 0, 0, 0);
+    plan_job_ended(plan, 0, PLAN_END_DIED, 0, &blame);
+    assert_int_equal(blame.test, 0);
+    assert_string_equal(next(plan, &job), "0: 0");
+    job.tests = (const uint32_t[]){0};
+    assert_int_equal(plan_tries(plan, 0, 0), 0);
+    end_all(plan, &job, PLAN_PASS);
+    assert_int_equal(plan_record(plan, 0).outcome, PLAN_FAILED);
+    plan_free(plan);
+}
+
+/* A test may have more runs than others: each in a job of its own, and none beside another. */
+static void its_own_repeat(void **state) {
+    (void)state;
+    static const struct plan_test tests[] = {
+        {.duration_ns = MS, .group = "g", .group_len = 1},
+        {.duration_ns = MS, .flags = PLAN_EXCLUSIVE, .repeat = 3},
+        {.duration_ns = MS, .group = "g", .group_len = 1},
+    };
+    struct plan_job job;
+    struct plan *plan = plan_of(&load, tests, COUNT(tests), 2);
+    assert_int_equal(plan_totals(plan).runs, 5);
+    assert_string_equal(next(plan, &job), "0: 0 2");
+    assert_string_equal(next(plan, &(struct plan_job){0}), "");
+    job.tests = (const uint32_t[]){0, 2};
+    end_all(plan, &job, PLAN_PASS);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_string_equal(next(plan, &job), i % 2 ? "0: 1" : "1: 1");
+        job.tests = (const uint32_t[]){1};
+        assert_string_equal(next(plan, &(struct plan_job){0}), "");
+        end_all(plan, &job, i == 1 ? PLAN_FAIL : PLAN_PASS);
+    }
+    assert_int_equal(plan_state(plan), PLAN_OVER);
+    assert_int_equal(plan_record(plan, 1).passes, 2);
+    assert_int_equal(plan_record(plan, 1).outcome, PLAN_FAILED);
+    plan_free(plan);
+}
+
+/*
  * ---- order ----
  */
 
@@ -198,9 +271,15 @@ static void slowest_first(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(same_jobs),        cmocka_unit_test(fewer_slots),
-        cmocka_unit_test(more_slots),       cmocka_unit_test(tokens),
-        cmocka_unit_test(tokens_come_back), cmocka_unit_test(slowest_first),
+        cmocka_unit_test(same_jobs),
+        cmocka_unit_test(fewer_slots),
+        cmocka_unit_test(more_slots),
+        cmocka_unit_test(tokens),
+        cmocka_unit_test(tokens_come_back),
+        cmocka_unit_test(slowest_first),
+        cmocka_unit_test(tries),
+        cmocka_unit_test(no_try),
+        cmocka_unit_test(its_own_repeat),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -191,6 +191,60 @@ class Runs(Case):
         self.assertIn('none of the 7 tests in the list failed', analyze('--include', '_a$').stderr.decode())
         self.assertIn('does not go with --retry', analyze('--retry', '1').stderr.decode())
 
+    def test_tries_in_the_store(self):
+        """What failed in one slot and passed in another is not flaky; what passed when it was tried again is."""
+        self.write('test_t.py', 'import os, unittest\n'
+                   'def first(name):\n    try: return not os.close(os.open(name + os.environ["MUX_SLOT"], os.O_CREAT | os.O_EXCL))\n'
+                   '    except FileExistsError: return False\n'
+                   'class T(unittest.TestCase):\n'
+                   '    def test_slot(self): self.assertNotEqual(os.environ["MUX_SLOT"], "0")\n'
+                   '    def test_flaky(self): self.assertFalse(os.environ["MUX_SLOT"] == "1" and first("f"))\n'
+                   '    def test_twice(self): self.assertFalse(first("t"))\n')
+        def counts():
+            shown = subprocess.run([MUX, 'runs', '--json'], cwd=self.place, capture_output=True, timeout=PATIENCE).stdout
+            return {status: n for status, n in json.loads(shown.splitlines()[0])['counts'].items() if n}
+        output = self.ended(self.run_mux('--dist', 'each', '--retry', '1', '--exclude', 'twice', keep=True), 1)
+        self.assertIn('failed: 1 failed, 1 flaky', output)
+        self.assertEqual(counts(), {'fail': 1, 'retried': 2, 'success': 2, 'flaky': 1})
+        output = self.ended(self.run_mux('-n', '1', '--repeat', '2', '--include', 'twice', keep=True), 1)
+        self.assertEqual(counts(), {'fail': 1, 'success': 1})
+        self.assertRegex(self.ended(self.run_mux('--list', '--failing', keep=True), 0), 'test_twice')
+
+    def test_perf(self):
+        """Times as the runner's clock says them: alone, several times, and judged by earlier runs."""
+        self.write('emit.py', 'import json, subprocess, sys\n'
+                   'took = json.load(open("took"))\nlines = []\n'
+                   'for name in open(sys.argv[1]).read().split():\n'
+                   '    ms = took[name].pop(0)\n'
+                   '    for status, at in (("inprogress", 0), ("success" if ms else "fail", ms)):\n'
+                   '        lines.append(json.dumps({"test_id": name, "test_status": status, "timestamp": [1000, at * 1000000]}))\n'
+                   'json.dump(took, open("took", "w"))\n'
+                   'subprocess.run([%r, "encode"], input="\\n".join(lines).encode() + b"\\n", check=True)\n' % MUX)
+        self.write('own.ini', '[runner]\nlist = /usr/bin/printf a\\nb\\nc\n\nlists = lines\nrun = %s -W ignore emit.py $IDFILE\n' % PYTHON)
+
+        def perf(a, b, *options):
+            self.write('took', json.dumps({'a': a, 'b': b, 'c': [1]}))
+            return self.run_mux('--runner', './own.ini', '--perf', '^[ab]$', '--perf-runs', '3', *options, command=(), keep=True)
+        output = self.ended(perf([30, 10, 20], [7, 7, 7], '--perf-drift', '10'), 0)
+        self.assertRegex(output, r'(?m)^perf    a  median 20\.0 ms of 3 \(10\.0 ms to 30\.0 ms\); no earlier run to compare with$')
+        output = self.ended(perf([22, 21, 22], [7, 1, 8], '--perf-drift', '10'), 0)
+        self.assertRegex(output, r'(?m)^perf    a  median 22\.0 ms of 3 .*; 20\.0 ms in 1 run before: \+10\.0 %$')
+        output = self.ended(perf([24, 24, 24], [0, 0, 9], '--perf-drift', '10', '--retry', '0'), 1)
+        self.assertRegex(output, r'(?m)^SLOWER  a  median 24\.0 ms .*; 21\.0 ms in 2 runs before: \+14\.3 %, more than --perf-drift 10 allows$')
+        self.assertRegex(output, r'(?m)^perf    b  no median: it passed 1 time of 3$')
+        output = self.ended(perf([99, 99, 99], [7, 7, 7]), 0)
+        self.assertRegex(output, r'(?m)^perf    a  median 99\.0 ms .* in 3 runs before: \+\d+\.\d %$')
+        self.assertIn('in 3 runs', output)
+        output = self.ended(perf([999, 999, 999], [7, 7, 7], '--perf-drift', '10'), 1)
+        self.assertRegex(output, r'(?m)^run \w+ .*passed')
+        shown = subprocess.run([MUX, 'runs'], cwd=self.place, capture_output=True, timeout=PATIENCE).stdout.decode()
+        self.assertEqual(len(shown.splitlines()), 6, shown)
+        for options, words in ((['--perf', '('], '--perf (: at character'), (['--perf', 'a', '--perf-runs', '1'], 'expected a whole number, 2 to'),
+                               (['--perf-drift', '5'], 'for tests that --perf names'), (['--perf', 'a', '--replay', 'last'], 'does not go with')):
+            result = self.run_mux(*options)
+            self.ended(result, 2)
+            self.assertIn(words, result.stderr.decode())
+
     def test_a_fixture_that_fails(self):
         """It fails the run, though every test passed."""
         self.write('test_good.py', GOOD + '    @classmethod\n    def tearDownClass(cls): raise ValueError("no end")\n')

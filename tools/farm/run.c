@@ -179,6 +179,16 @@ void run_take(struct run *run, const char *segment, const struct mux_packet *pac
         run_jobs_batch_ended(run, (unsigned)slot, packet, now_ns);
 }
 
+unsigned run_tries(const struct run *run, const char *segment, const struct mux_packet *packet) {
+    if (!run->plan || !run->config.plan.retry || !packet->test_id.data)
+        return 0;
+    int slot = desk_slot_of(run->desk, segment, packet->route);
+    uint32_t number = ids_find(&run->ids, packet->test_id);
+    if (slot < 0 || number == IDS_NONE || run->places[number] == PLAN_NONE)
+        return 0;
+    return plan_tries(run->plan, (unsigned)slot, run->places[number]);
+}
+
 void run_lose(struct run *run, const char *segment, struct mux_span route) {
     desk_lose(run->desk, segment, route);
 }
@@ -293,6 +303,11 @@ uint32_t run_selected(const struct run *run, uint32_t index) {
 
 uint32_t run_selected_count(const struct run *run) {
     return run->selected_count;
+}
+
+bool run_is_perf(const struct run *run, uint32_t test) {
+    return run->config.perf &&
+           pattern_search(run->config.perf, ids_text(&run->ids, test)) == PATTERN_YES;
 }
 
 unsigned run_slots(const struct run *run) {

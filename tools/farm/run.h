@@ -60,6 +60,7 @@ struct run_ended {
     enum mux_status status;
     int slot;             /* -1: it came from none */
     uint64_t took_ns;     /* UINT64_MAX: nobody saw it begin */
+    uint64_t says_ns;     /* how long it took, as its runner says; UINT64_MAX: it does not */
     struct mux_span text; /* the tail of what it said; data NULL: nothing */
 };
 #define RUN_STRANGER UINT32_MAX
@@ -96,9 +97,11 @@ struct run_config {
     struct plan_config plan;         /* how; the run adds what it knows */
     const struct grouping *grouping; /* tests that stay together; NULL: as the runner says */
     struct needs *needs;             /* tokens, and who runs alone */
+    struct pattern *perf;            /* tests whose times are judged; NULL: none */
+    unsigned perf_runs;              /* ... run alone, so often */
     const struct past_jobs *replay;  /* PLAN_REPLAY: these; else NULL */
     const struct strings
-        *instances;  /* slots take them in turn, for instance_execute; empty: none */
+        *instances; /* slots take them in turn, for instance_execute; empty: none */
     /* Search which tests of then make those fail that are selected, and pass alone; else NULL. */
     const struct past_jobs *isolate;
     bool fresh;      /* runners do not stay alive between jobs */
@@ -119,6 +122,9 @@ void run_close(struct run *run);
 /* What came to the node's sink; the same `segment`. */
 void run_take(struct run *run, const char *segment, const struct mux_packet *packet,
               uint64_t now_ns);
+
+/* Before run_take(): how often the test that the packet is of was tried before; 0: it was not. */
+unsigned run_tries(const struct run *run, const char *segment, const struct mux_packet *packet);
 
 /* The link of this segment is gone. */
 void run_lose(struct run *run, const char *segment, struct mux_span route);
@@ -168,6 +174,9 @@ void run_totals(const struct run *run, struct run_totals *totals);
 const struct plan *run_plan(const struct run *run);
 uint32_t run_selected(const struct run *run, uint32_t index);
 uint32_t run_selected_count(const struct run *run);
+
+/* Of a number of run_ids(): `perf` of the config is found in it. */
+bool run_is_perf(const struct run *run, uint32_t test);
 
 unsigned run_slots(const struct run *run);
 void run_slot_route(const struct run *run, unsigned slot, char route[DESK_SLOT_ROUTE_BYTES]);

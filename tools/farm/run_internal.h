@@ -46,6 +46,7 @@ struct run_slot {
     uint32_t test;     /* that runs: a number of the ids */
     uint64_t began_ns; /* it, or the job */
     uint64_t heard_ns; /* when something came from it */
+    uint64_t stamp_ns; /* when it began by its runner's clock; 0: that does not say */
 };
 
 struct run {

@@ -283,6 +283,7 @@ static void tell_dead(struct run *run, unsigned slot, uint32_t number) {
         .status = MUX_STATUS_FAIL,
         .slot = (int)slot,
         .took_ns = at->dead_took_ns,
+        .says_ns = UINT64_MAX,
         .text = mux_span(at->death, at->death_len),
     };
     run->config.events->ended(run->config.user, &ended);

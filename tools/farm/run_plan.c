@@ -85,6 +85,16 @@ static void set_needs(struct run *run, struct plan_test *tests) {
         tell_needs(run, gave_up);
 }
 
+/* They run alone, so that nothing else is in their times, and so often. */
+static void set_perf(const struct run *run, struct plan_test *tests) {
+    for (uint32_t i = 0; run->config.perf && i < run->selected_count; i++) {
+        if (!run_is_perf(run, run->selected[i]))
+            continue;
+        tests[i].flags |= PLAN_EXCLUSIVE;
+        tests[i].repeat = run->config.perf_runs;
+    }
+}
+
 /*
  * ---- the plan ----
  */
@@ -121,8 +131,9 @@ static struct plan *make_plan(struct run *run) {
     describe(run, tests);
     set_groups(run, tests);
     set_needs(run, tests);
+    set_perf(run, tests);
     config.tokens = needs_tokens(run->config.needs, &config.token_count);
-    if (fill(run, &config) && plan_fits(&config, run->selected_count))
+    if (fill(run, &config) && plan_fits(&config, tests, run->selected_count))
         plan = plan_new(&config, tests, run->selected_count);
     run_replay_free(&config);
     free(tests);

@@ -31,6 +31,11 @@ static void keep_text(struct run *run, int slot, const struct mux_packet *packet
         texts_add(&run->texts, hash_of(run, slot, packet->test_id), packet->file_content);
 }
 
+static uint64_t stamp_of(const struct mux_packet *packet) {
+    int64_t ns = packet->has_timestamp ? mux_packet_time_ns(packet) : 0;
+    return ns > 0 ? (uint64_t)ns : 0;
+}
+
 static void begin(struct run *run, unsigned slot, uint32_t number, uint64_t now_ns) {
     run->slots[slot].has_test = true;
     run->slots[slot].test = number;
@@ -68,6 +73,9 @@ static uint64_t end_running(struct run_slot *at, uint32_t number, uint64_t now_n
 static void end_known(struct run *run, struct run_ended *ended, const struct mux_packet *packet,
                       uint64_t now_ns) {
     struct run_slot *at = &run->slots[ended->slot];
+    uint64_t stamp_ns = stamp_of(packet);
+    if (at->has_test && at->test == ended->test && at->stamp_ns && stamp_ns >= at->stamp_ns)
+        ended->says_ns = stamp_ns - at->stamp_ns;
     ended->took_ns = end_running(at, ended->test, now_ns);
     if (is_death(packet)) {
         note_death(at, ended);
@@ -126,6 +134,8 @@ static void take_test(struct run *run, int slot, const struct mux_packet *packet
     keep_text(run, slot, packet);
     if (packet->status == MUX_STATUS_INPROGRESS && is_ours)
         begin(run, (unsigned)slot, number, now_ns);
+    if (packet->status == MUX_STATUS_INPROGRESS && is_ours)
+        run->slots[slot].stamp_ns = stamp_of(packet);
     if (packet->status <= MUX_STATUS_INPROGRESS)
         return;
     if (slot < 0 && number != IDS_NONE && is_death(packet))
@@ -136,6 +146,7 @@ static void take_test(struct run *run, int slot, const struct mux_packet *packet
         .status = packet->status,
         .slot = slot,
         .took_ns = UINT64_MAX,
+        .says_ns = UINT64_MAX,
         .text = texts_take(&run->texts, hash_of(run, slot, packet->test_id)),
     };
     if (is_ours)

@@ -7,8 +7,10 @@
 #include "tools/mux/run_hooks.h"
 #include "tools/mux/run_options.h"
 #include "tools/mux/run_past.h"
+#include "tools/mux/run_perf.h"
 #include "tools/mux/run_views.h"
 #include "tools/store/live.h"
+#include "tools/store/marks.h"
 #include "tools/store/recorder.h"
 
 #include <errno.h>
@@ -52,6 +54,8 @@ struct program {
     struct strings instances; /* of .testr.conf */
     struct selection *selection;
     struct needs *needs;
+    struct pattern *perf_tests;
+    struct run_perf *perf;      /* NULL: no --perf */
     struct past_jobs past_jobs; /* --replay, --analyze-isolation */
     struct grouping grouping;   /* --dist, --group-regex */
     bool groups;
@@ -99,10 +103,21 @@ static void complain_of_store(struct program *program) {
     say(program, line);
 }
 
+/* What is another try of a test that failed says so in the store. */
+static void record(struct program *program, const char *segment, const struct mux_packet *packet) {
+    uint8_t tags[STORE_TRY_TAGS_BYTES];
+    struct mux_packet tagged = *packet;
+    unsigned tries = program->run ? run_tries(program->run, segment, packet) : 0;
+    if (tries)
+        store_mark_set_try(&tagged, tries + 1, tags);
+    if (!recorder_put(program->recorder, segment, &tagged))
+        complain_of_store(program);
+}
+
 static bool take(void *user, const char *segment, const struct mux_packet *packet) {
     struct program *program = user;
-    if (program->recorder && !recorder_put(program->recorder, segment, packet))
-        complain_of_store(program);
+    if (program->recorder)
+        record(program, segment, packet);
     if (program->run)
         run_take(program->run, segment, packet, now_of(program));
     return true;
@@ -159,6 +174,8 @@ static void planned(void *user) {
 
 static void ended(void *user, const struct run_ended *ended) {
     struct program *program = user;
+    if (program->perf && ended->test != RUN_STRANGER && run_is_perf(program->run, ended->test))
+        run_perf_take(program->perf, ended);
     if (run_views_are_open(&program->views))
         run_views_ended(&program->views, ended);
 }
@@ -342,6 +359,17 @@ static bool choose_needs(struct program *program) {
     return program->needs != NULL;
 }
 
+static bool choose_perf(struct program *program) {
+    char why[PATTERN_WHY_BYTES];
+    if (!program->options.perf)
+        return true;
+    program->perf_tests = pattern_compile(program->options.perf, why);
+    program->perf = run_perf_open(&program->options);
+    if (!program->perf_tests)
+        text_complain("mux run: --perf %s: %s", program->options.perf, why);
+    return program->perf_tests && program->perf;
+}
+
 static void configure_plan(struct program *program) {
     const struct run_options *options = &program->options;
     program->plan.slots = options->slots;
@@ -359,7 +387,8 @@ static bool choose(struct program *program) {
     program->selection = selection_open();
     configure_plan(program);
     return choose_runner(program) && choose_groups(program) && choose_needs(program) &&
-           program->selection && add_patterns(program) && add_lists(program);
+           choose_perf(program) && program->selection && add_patterns(program) &&
+           add_lists(program);
 }
 
 /*
@@ -405,6 +434,8 @@ static bool open_run(struct program *program) {
         .plan = program->plan,
         .grouping = program->groups ? &program->grouping : NULL,
         .needs = program->needs,
+        .perf = program->perf_tests,
+        .perf_runs = options->perf_runs,
         .replay = options->replay ? &program->past_jobs : NULL,
         .isolate = options->isolate ? &program->past_jobs : NULL,
         .instances = &program->instances,
@@ -551,6 +582,9 @@ static int finish(struct program *program) {
     if (run_state(program->run) != RUN_OVER)
         run_fail(program->run, "mux run was ended");
     enum run_outcome outcome = run_outcome(program->run, why);
+    if (program->perf && !run_perf_judge(program->perf, program->run, program->uuid) &&
+        outcome == RUN_PASSED)
+        outcome = RUN_FAILED;
     int status = exit_status(program, outcome);
     run_views_wipe(&program->views, now_of(program));
     if (!finish_store(program, outcome) && status == EXIT_RUN_PASSED)
@@ -560,6 +594,8 @@ static int finish(struct program *program) {
     if (program->options.lists && outcome == RUN_PASSED)
         print_list(program);
     run_isolate_tell(program->run, print_line, NULL);
+    if (program->perf && !program->options.lists)
+        run_perf_print(program->perf, program->run);
     if ((program->options.lists || program->options.isolate) && *why)
         text_complain("mux run: %s", why);
     return status;
@@ -577,6 +613,8 @@ static void free_program(struct program *program) {
     selection_close(program->selection);
     grouping_free(&program->grouping);
     needs_free(program->needs);
+    pattern_free(program->perf_tests);
+    run_perf_close(program->perf);
     past_jobs_free(&program->past_jobs);
     ids_close(&program->chosen);
     ids_close(&program->failing);

@@ -63,6 +63,7 @@ TEXT_SETTER(group_regex)
 TEXT_SETTER(dist)
 TEXT_SETTER(load_list)
 TEXT_SETTER(replay)
+TEXT_SETTER(perf)
 
 #define FLAG_SETTER(member)                                                                   \
     static bool set_##member(const struct option_row *row, void *target, const char *value) { \
@@ -91,6 +92,14 @@ NUMBER_SETTER(repeats, 1)
 NUMBER_SETTER(nodes, 1)
 NUMBER_SETTER(node_number, 1)
 NUMBER_SETTER(tail_lines, 0)
+NUMBER_SETTER(perf_drift, 1)
+
+/* Fewer have no median; as many as are looked at. */
+static bool set_perf_runs(const struct option_row *row, void *target, const char *value) {
+    struct run_options *options = target;
+    return (parse_number(value, 1000, &options->perf_runs) && options->perf_runs > 1) ||
+           wrong(row, value, "expected a whole number, 2 to 1000");
+}
 
 #define TIME_SETTER(member)                                                                   \
     static bool set_##member(const struct option_row *row, void *target, const char *value) { \
@@ -214,6 +223,15 @@ static const struct option_row rows[] = {
      .set = set_retries},
     {"maxfail", "N", .help = "ends when so many tests have failed", .set = set_max_fail},
 
+    {"perf", "REGEX", .group = "How fast tests are",
+     .help = "tests in whose id this is found run alone, several times; shows their median beside "
+             "that of earlier runs",
+     .set = set_perf},
+    {"perf-runs", "N", "5", .help = "how often each of them runs", .set = set_perf_runs},
+    {"perf-drift", "PERCENT",
+     .help = "one whose median is larger by more than that has failed: exit code 1",
+     .set = set_perf_drift},
+
     {"progress", "HOW", "auto", "What is seen",
      "auto: a picture on a terminal, else plain; plain: lines; quiet: the end alone; json: an "
      "object a line",
@@ -258,6 +276,18 @@ static bool check_nodes(struct run_options *options) {
     return false;
 }
 
+static bool check_perf(const struct run_options *options) {
+    if (!options->perf && options->perf_drift)
+        text_complain("mux run: --perf-drift is for tests that --perf names");
+    else if (options->perf && (options->replay || options->isolate))
+        text_complain("mux run: --perf does not go with --replay and --analyze-isolation");
+    else if (options->perf_drift && options->keeps_nothing)
+        text_complain("mux run: --perf-drift compares with runs in the store: not with --no-store");
+    else
+        return true;
+    return false;
+}
+
 /* What was run says in which order. */
 static bool check_replay(const struct run_options *options) {
     const char *option = options->isolate ? "--analyze-isolation" : "--replay", *other = NULL;
@@ -288,5 +318,6 @@ int run_options_parse(struct run_options *options, int argc, char **argv) {
     if (status != OPTION_GO_ON)
         return status;
     options->command = argv + optind;
-    return check_nodes(options) && check_replay(options) ? OPTION_GO_ON : OPTION_EXIT_USAGE;
+    return check_nodes(options) && check_perf(options) && check_replay(options) ? OPTION_GO_ON
+                                                                                : OPTION_EXIT_USAGE;
 }

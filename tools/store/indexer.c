@@ -18,6 +18,7 @@ enum {
     SQL_COUNT,
     SQL_ATTACHMENT,
     SQL_RUN,
+    SQL_TRY,
     SQL_COUNT_OF,
 };
 
@@ -26,6 +27,8 @@ static const char *const sql[SQL_COUNT_OF] = {
                   " ON CONFLICT(run, status) DO UPDATE SET n=n+excluded.n",
     [SQL_ATTACHMENT] = "INSERT INTO attachments(run, result, seq, name, mime, at, len)"
                        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    [SQL_TRY] = "INSERT INTO tries(run, test, n) VALUES(?1, ?2, 1)"
+                " ON CONFLICT(run, test) DO UPDATE SET n=n+1",
     [SQL_RUN] = "UPDATE runs SET raw_done=?2, raw_open=?3, damages=damages+?4, ended_us=?5,"
                 " verdict=coalesce(?6, verdict), source=iif(source='', ?7, source) WHERE id=?1",
 };
@@ -43,7 +46,8 @@ struct store_indexer {
     int64_t known;   /* what is before is in the index already: only `open` is to be filled */
     bool in_batch;   /* a transaction is open */
     bool is_over;
-    unsigned rows;                            /* of the batch */
+    bool is_marked; /* who runs it says so in the stream: its results say, too, what is a try */
+    unsigned rows;  /* of the batch */
     uint64_t counts[STORE_STATUSES], damages; /* of the batch */
     int64_t said_end_us;                      /* by a mark; 0: none */
     struct store_mark mark;                   /* of the batch; uuid "": none */
@@ -58,13 +62,15 @@ static bool failed(const struct store_indexer *indexer, const char *operation,
 /* Where the index ends. */
 static bool take_place(struct store_indexer *indexer, char why[STORE_WHY_BYTES]) {
     sqlite3_stmt *statement = NULL;
-    sqlite3_prepare_v2(indexer->store->database, "SELECT raw_done, raw_open FROM runs WHERE id=?1",
-                       -1, &statement, NULL);
+    sqlite3_prepare_v2(indexer->store->database,
+                       "SELECT raw_done, raw_open, verdict FROM runs WHERE id=?1", -1, &statement,
+                       NULL);
     sqlite3_bind_int64(statement, 1, indexer->run.id);
     bool is_there = sqlite3_step(statement) == SQLITE_ROW;
     if (is_there) {
         indexer->known = sqlite3_column_int64(statement, 0);
         indexer->at = indexer->fed = sqlite3_column_int64(statement, 1);
+        indexer->is_marked = sqlite3_column_int(statement, 2) != STORE_VERDICT_NONE;
     } else {
         failed(indexer, "find the run", why);
     }
@@ -263,6 +269,13 @@ static bool add_result(struct store_indexer *indexer, const struct open_test *te
     return result_rows_add(&indexer->results, &row) || failed(indexer, "add a result", why);
 }
 
+static bool add_try(struct store_indexer *indexer, const struct open_test *test,
+                    char why[STORE_WHY_BYTES]) {
+    sqlite3_bind_int64(indexer->statements[SQL_TRY], 1, indexer->run.id);
+    sqlite3_bind_int64(indexer->statements[SQL_TRY], 2, test->test);
+    return step(indexer, SQL_TRY, "note another try", why);
+}
+
 /* `at`: where its content stands in the file. */
 static bool add_attachment(struct store_indexer *indexer, struct open_test *test,
                            const struct mux_packet *packet, int64_t at, char why[STORE_WHY_BYTES]) {
@@ -299,6 +312,7 @@ static void take_mark(struct store_indexer *indexer, const struct mux_packet *pa
     if (*mark.source == '\0' && *indexer->mark.uuid)
         store_mark_set_source(&mark, indexer->mark.source);
     indexer->mark = mark;
+    indexer->is_marked = true;
     if (store_verdict_word(mark.verdict))
         indexer->said_end_us = mark.at_us;
 }
@@ -325,6 +339,8 @@ static bool take_packet(struct store_indexer *indexer, const struct mux_frame *f
     if (packet->status == MUX_STATUS_NONE)
         return true;
     bool is_fine = is_known || add_result(indexer, test, packet->status, time_of(packet), why);
+    if (is_fine && !is_known && store_mark_is_try(packet))
+        is_fine = add_try(indexer, test, why);
     open_tests_remove(&indexer->open, test);
     return is_fine;
 }
@@ -390,6 +406,7 @@ bool store_indexer_finish(struct store_indexer *indexer, char why[STORE_WHY_BYTE
     mux_framer_end(&indexer->framer);
     indexer->is_over = true;
     return take_frames(indexer, why) && begin_batch(indexer, why) && add_unended(indexer, why) &&
-           settle_batch(indexer, why) && store_settle(indexer->store, &indexer->run, why) &&
+           settle_batch(indexer, why) &&
+           store_settle(indexer->store, &indexer->run, indexer->is_marked, why) &&
            commit(indexer, why);
 }

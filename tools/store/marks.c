@@ -128,3 +128,28 @@ bool store_mark_read(const struct mux_packet *packet, struct store_mark *mark) {
     json_decref(object);
     return is_mark;
 }
+
+void store_mark_set_try(struct mux_packet *packet, unsigned try_number,
+                        uint8_t tags[STORE_TRY_TAGS_BYTES]) {
+    char tag[32];
+    size_t len = packet->has_tags ? packet->tags.len : 0;
+    snprintf(tag, sizeof tag, STORE_TRY_TAG "%u", try_number);
+    if (len > STORE_TRY_TAGS_BYTES)
+        return;
+    if (len)
+        memcpy(tags, packet->tags.data, len);
+    if (mux_tag_append(tags, STORE_TRY_TAGS_BYTES, &len, mux_span_text(tag)))
+        return;
+    packet->tags = mux_span(tags, len);
+    packet->tag_count = packet->has_tags ? packet->tag_count + 1 : 1;
+    packet->has_tags = true;
+}
+
+bool store_mark_is_try(const struct mux_packet *packet) {
+    const size_t prefix = sizeof STORE_TRY_TAG - 1;
+    struct mux_span tags = packet->tags, tag;
+    while (packet->has_tags && mux_tag_next(&tags, &tag))
+        if (tag.len > prefix && memcmp(tag.data, STORE_TRY_TAG, prefix) == 0)
+            return true;
+    return false;
+}

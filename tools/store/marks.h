@@ -34,6 +34,21 @@ size_t store_mark_encode(const struct store_mark *mark, uint8_t out[STORE_MARK_B
 /* False: it is no mark. */
 bool store_mark_read(const struct mux_packet *packet, struct store_mark *mark);
 
+/*
+ * A result that is a test's second, third... in its run, because it failed before: it has a tag
+ * "try-2". Without it several results of a test are as many runs of it, and each counts.
+ */
+#define STORE_TRY_TAG "try-"
+
+/* Of a packet's tags, with one more. */
+#define STORE_TRY_TAGS_BYTES 4096
+
+/* Adds the tag; `tags` has them then. Where they have no room the packet stays as it is. */
+void store_mark_set_try(struct mux_packet *packet, unsigned try_number,
+                        uint8_t tags[STORE_TRY_TAGS_BYTES]);
+
+bool store_mark_is_try(const struct mux_packet *packet);
+
 /* The run's id among the packet's tags: any packet may have it. */
 bool store_mark_uuid(const struct mux_packet *packet, char uuid[STORE_UUID_BYTES]);
 

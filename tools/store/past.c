@@ -18,7 +18,8 @@ struct wanted {
 struct outcome {
     int64_t key;
     enum mux_status last; /* MUX_STATUS_NONE: none has come */
-    bool was_bad;         /* one before the last was */
+    bool was_retried;     /* one was tried again */
+    bool is_bad;          /* one that counts is bad */
     int64_t took_us;
 };
 
@@ -124,14 +125,14 @@ static bool find_numbers(struct reading *reading, const struct mux_span *tests,
 static void add_outcome(const struct reading *reading, size_t test) {
     const struct outcome *outcome = &reading->outcome;
     struct store_past *past = &reading->past[test];
-    bool is_bad = store_is_bad(outcome->last);
+    bool is_bad = outcome->is_bad, is_flaky = outcome->was_retried && !is_bad;
     if (past->runs++ == 0) {
         past->last = outcome->last;
-        past->was_flaky = outcome->was_bad && !is_bad;
+        past->was_flaky = is_flaky;
         past->last_us = outcome->took_us;
     }
     past->bad_runs += is_bad;
-    past->flaky_runs += outcome->was_bad && !is_bad;
+    past->flaky_runs += is_flaky;
     if (outcome->took_us != STORE_NO_TIME)
         reading->took[test * STORE_PAST_RUNS + reading->tooks[test]++] = outcome->took_us;
 }
@@ -145,9 +146,13 @@ static void end_outcome(struct reading *reading, size_t from) {
     reading->outcome = (struct outcome){.last = MUX_STATUS_NONE};
 }
 
-/* In a run that is over it was seen already what was tried again. */
+/* The last one that is bad and was not tried again, or else the last one. */
 static void take_status(struct outcome *outcome, int status) {
-    outcome->was_bad |= status == STORE_STATUS_FLAKY;
+    bool is_bad = status < STORE_STATUS_FLAKY && store_is_bad((unsigned)status);
+    outcome->was_retried |= status >= STORE_STATUS_FLAKY;
+    if (outcome->is_bad && !is_bad)
+        return;
+    outcome->is_bad |= is_bad;
     if (status == STORE_STATUS_RETRIED)
         status = MUX_STATUS_FAIL;
     outcome->last = status == STORE_STATUS_FLAKY ? MUX_STATUS_SUCCESS : (enum mux_status)status;
@@ -159,7 +164,6 @@ static void take_result(struct reading *reading, sqlite3_stmt *statement) {
     if (outcome->last != MUX_STATUS_NONE && outcome->key != key)
         end_outcome(reading, reading->at);
     outcome->key = key;
-    outcome->was_bad |= store_is_bad(outcome->last);
     take_status(outcome, sqlite3_column_int(statement, 1));
     outcome->took_us = sqlite3_column_type(statement, 2) == SQLITE_NULL
                            ? STORE_NO_TIME

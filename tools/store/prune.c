@@ -55,10 +55,10 @@ static bool remove_rows(const struct store *store, int64_t run, char why[STORE_W
     snprintf(sql, sizeof sql,
              "BEGIN IMMEDIATE; DELETE FROM results WHERE run=%" PRId64
              "; DELETE FROM attachments WHERE run=%" PRId64
-             "; DELETE FROM bad_since WHERE run=%" PRId64
+             "; DELETE FROM bad_since WHERE run=%" PRId64 "; DELETE FROM tries WHERE run=%" PRId64
              "; DELETE FROM run_counts WHERE run=%" PRId64 "; DELETE FROM runs WHERE id=%" PRId64
              "; COMMIT",
-             run, run, run, run, run);
+             run, run, run, run, run, run);
     if (store_run_sql(store, sql, "remove a run", why))
         return true;
     sqlite3_exec(store->database, "ROLLBACK", NULL, NULL, NULL);

@@ -9,10 +9,21 @@ static const char retried[] =
     " AND (SELECT g.id>results.id AND g.status<>5 FROM results g"
     " WHERE g.run=results.run AND g.test=results.test ORDER BY g.id DESC LIMIT 1)";
 
-/* STORE_STATUS_FLAKY: the last one, when it passed. */
+/* Each further try takes one failure back, the first ones first. */
+static const char said[] =
+    "UPDATE results INDEXED BY results_bad SET status=9 WHERE run=?1 AND status IN (2,4,6)"
+    " AND (SELECT count(*) FROM results b WHERE b.run=results.run AND b.test=results.test"
+    " AND b.status IN (2,4,6) AND b.id<=results.id)"
+    " <=(SELECT n FROM tries t WHERE t.run=results.run AND t.test=results.test)"
+    " AND (SELECT g.id>results.id AND g.status<>5 FROM results g"
+    " WHERE g.run=results.run AND g.test=results.test ORDER BY g.id DESC LIMIT 1)";
+
+/* STORE_STATUS_FLAKY: the last one, when it passed, and no failure counts. */
 static const char flaky[] =
     "UPDATE results SET status=8 WHERE run=?1 AND status IN (3,7)"
     " AND test IN (SELECT test FROM results WHERE run=?1 AND status=9)"
+    " AND test NOT IN (SELECT test FROM results INDEXED BY results_bad"
+    " WHERE run=?1 AND status IN (2,4,6))"
     " AND id=(SELECT max(g.id) FROM results g WHERE g.run=results.run AND g.test=results.test)";
 
 static const char forget[] = "DELETE FROM run_counts WHERE run=?1";
@@ -31,9 +42,9 @@ static bool run_of(const struct store *store, const char *sql, int64_t run,
     return is_done;
 }
 
-bool store_settle(const struct store *store, const struct store_run *run,
+bool store_settle(const struct store *store, const struct store_run *run, bool is_said,
                   char why[STORE_WHY_BYTES]) {
-    if (!run_of(store, retried, run->id, why))
+    if (!run_of(store, is_said ? said : retried, run->id, why))
         return false;
     return sqlite3_changes(store->database) == 0 ||
            (run_of(store, flaky, run->id, why) && run_of(store, forget, run->id, why) &&

@@ -43,6 +43,7 @@ static const char first[] =
  * that was tried again is told from one that counts (query.h).
  * The third: runs come in the order in which they began, also those that were imported later.
  * The fourth and fifth: which of a run's failures are new, and since when the others are there.
+ * The sixth: how many results of a test are further tries, as who ran it says.
  */
 static const char *const steps[] = {
     first,
@@ -50,6 +51,8 @@ static const char *const steps[] = {
     "CREATE INDEX runs_begun ON runs(begun_us, id);",
     "ALTER TABLE runs ADD COLUMN new_bad INTEGER;",
     "CREATE TABLE bad_since(run INTEGER NOT NULL, test INTEGER NOT NULL, since INTEGER NOT NULL,"
+    " PRIMARY KEY(run, test)) STRICT, WITHOUT ROWID;",
+    "CREATE TABLE tries(run INTEGER NOT NULL, test INTEGER NOT NULL, n INTEGER NOT NULL,"
     " PRIMARY KEY(run, test)) STRICT, WITHOUT ROWID;",
 };
 

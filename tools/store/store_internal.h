@@ -39,9 +39,10 @@ bool store_run_sql(const struct store *store, const char *sql, const char *opera
 
 /*
  * In the transaction that ends a run, all of whose results are counted: tells results that were
- * tried again from those that count (query.h).
+ * tried again from those that count (query.h). `is_said`: its results have tags that say which are
+ * further tries. Otherwise each that comes behind a failure of the same test is taken for one.
  */
-bool store_settle(const struct store *store, const struct store_run *run,
+bool store_settle(const struct store *store, const struct store_run *run, bool is_said,
                   char why[STORE_WHY_BYTES]);
 
 /*

@@ -103,6 +103,14 @@ enum plan_reception plan_test_ended(struct plan *plan, unsigned number, uint32_t
     return reception;
 }
 
+/* What was final before is not tried again: it runs to tell a killer from a victim. */
+unsigned plan_tries(struct plan *plan, unsigned number, uint32_t test) {
+    uint32_t run = test < plan->subject_count ? find(plan, number, test) : PLAN_NONE;
+    if (run == PLAN_NONE || plan->config.retry == 0 || plan->subjects[test].is_final)
+        return 0;
+    return plan->runs[run].tries;
+}
+
 void plan_job_ended(struct plan *plan, unsigned number, enum plan_end how, uint64_t now_ns,
                     struct plan_blame *blame) {
     *blame = (struct plan_blame){.test = PLAN_NONE};

@@ -73,6 +73,7 @@ struct plan_test {
     uint64_t duration_ns; /* or PLAN_UNKNOWN_NS */
     uint32_t tokens;      /* bits: it needs one of each of these kinds */
     unsigned flags;
+    unsigned repeat; /* runs of it; 0: as the config says */
 };
 
 /* A job of an earlier run: tests replay_tests[first..first + count), at least one. */
@@ -194,7 +195,7 @@ enum plan_reception {
 struct plan;
 
 /* They are at most PLAN_MOST_RUNS runs. For a message: plan_new() asserts it. */
-bool plan_fits(const struct plan_config *config, size_t count);
+bool plan_fits(const struct plan_config *config, const struct plan_test *tests, size_t count);
 
 /*
  * The tests are numbered as they lie there. What the plan needs of
@@ -224,6 +225,12 @@ void plan_test_started(struct plan *plan, unsigned slot, uint32_t test, uint64_t
 /* A failure behind another verdict of the same job counts; another verdict behind one does not. */
 enum plan_reception plan_test_ended(struct plan *plan, unsigned slot, uint32_t test,
                                     enum plan_verdict verdict, uint64_t now_ns);
+
+/*
+ * How often this run of the test, which is in the slot's job, has failed before, within `retry`. 0:
+ * this is its first time, or it counts by itself.
+ */
+unsigned plan_tries(struct plan *plan, unsigned slot, uint32_t test);
 
 /* Nothing happens if the slot has no job. */
 void plan_job_ended(struct plan *plan, unsigned slot, enum plan_end how, uint64_t now_ns,

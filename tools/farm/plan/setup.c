@@ -44,19 +44,27 @@ static bool set_up_subjects(struct plan *plan, const struct plan_test *tests) {
     return guess_unknown(plan);
 }
 
-static uint64_t runs_wanted(const struct plan_config *config, size_t count) {
-    uint64_t wanted = 0;
-    if (config->dist == PLAN_REPLAY) {
-        for (size_t i = 0; i < config->replay_count; i++)
-            wanted += config->replay[i].count;
-        return wanted;
-    }
-    wanted = (uint64_t)count * (config->repeat > 0 ? config->repeat : 1);
-    return config->dist == PLAN_EACH && config->slots > 0 ? wanted * config->slots : wanted;
+/* With PLAN_EACH a round has a copy of each test for each share. */
+static uint64_t copies_wanted(const struct plan_config *config, const struct plan_test *test) {
+    uint64_t repeat = test->repeat > 0 ? test->repeat : config->repeat;
+    repeat = repeat > 0 ? repeat : 1;
+    return config->dist == PLAN_EACH && config->slots > 0 ? repeat * config->slots : repeat;
 }
 
-bool plan_fits(const struct plan_config *config, size_t count) {
-    return count <= PLAN_MOST_RUNS && runs_wanted(config, count) <= PLAN_MOST_RUNS;
+static uint64_t runs_wanted(const struct plan_config *config, const struct plan_test *tests,
+                            size_t count) {
+    uint64_t wanted = 0;
+    if (config->dist == PLAN_REPLAY)
+        for (size_t i = 0; i < config->replay_count; i++)
+            wanted += config->replay[i].count;
+    else
+        for (size_t i = 0; i < count; i++)
+            wanted += copies_wanted(config, &tests[i]);
+    return wanted;
+}
+
+bool plan_fits(const struct plan_config *config, const struct plan_test *tests, size_t count) {
+    return count <= PLAN_MOST_RUNS && runs_wanted(config, tests, count) <= PLAN_MOST_RUNS;
 }
 
 static void place_run(struct plan *plan, const struct plan_test *tests, struct plan_place *place,
@@ -112,18 +120,39 @@ static bool home_replayed(struct plan *plan, struct plan_place *places) {
     return true;
 }
 
-/* Copy by copy all tests; with PLAN_EACH a round has a copy for each home. */
-static void make_copies(struct plan *plan, const struct plan_test *tests, const uint32_t *group_of,
-                        uint32_t groups, const uint32_t *home_of, struct plan_place *places) {
+/* What make_copies() works on. */
+struct copying {
+    const struct plan_test *tests;
+    const uint32_t *group_of, *home_of;
+    uint32_t groups;
+    uint32_t *unit_of; /* of a group, in this copy; PLAN_NONE: it has no test in it so far */
+    struct plan_place *places;
+};
+
+static void make_copy(struct plan *plan, struct copying *copying, uint32_t copy, uint32_t test) {
+    uint32_t group = copying->group_of[test];
     bool each = plan->config.dist == PLAN_EACH;
-    for (uint32_t run = 0; run < plan->run_count; run++) {
-        uint32_t test = run % plan->subject_count, copy = run / plan->subject_count;
-        uint32_t unit = copy * groups + group_of[test];
-        plan->runs[run] = (struct plan_run){.test = test, .unit = unit};
-        places[unit].unit = unit;
-        places[unit].home = each ? copy % plan->home_count : home_of[group_of[test]];
-        places[unit].round = each ? copy / plan->home_count : copy;
-        place_run(plan, tests, &places[unit], run);
+    if (copying->unit_of[group] == PLAN_NONE)
+        copying->unit_of[group] = plan->unit_count++;
+    uint32_t unit = copying->unit_of[group];
+    struct plan_place *place = &copying->places[unit];
+    plan->runs[plan->run_count] = (struct plan_run){.test = test, .unit = unit};
+    place->unit = unit;
+    place->home = each ? copy % plan->home_count : copying->home_of[group];
+    place->round = each ? copy / plan->home_count : copy;
+    place_run(plan, copying->tests, place, plan->run_count++);
+}
+
+/* Copy by copy all tests that have so many. */
+static void make_copies(struct plan *plan, struct copying *copying) {
+    uint32_t wanted = plan->run_count;
+    plan->run_count = plan->unit_count = 0;
+    for (uint32_t copy = 0; plan->run_count < wanted; copy++) {
+        for (uint32_t group = 0; group < copying->groups; group++)
+            copying->unit_of[group] = PLAN_NONE;
+        for (uint32_t test = 0; test < plan->subject_count; test++)
+            if (copy < copies_wanted(&plan->config, &copying->tests[test]))
+                make_copy(plan, copying, copy, test);
     }
 }
 
@@ -160,25 +189,29 @@ static struct plan_place *place_replayed(struct plan *plan, const struct plan_te
     return places;
 }
 
-/* `of` has room for two numbers a test. */
+/* `of` has room for three numbers a test. */
 static struct plan_place *place_groups(struct plan *plan, const struct plan_test *tests,
                                        uint32_t *of) {
+    struct copying copying = {.tests = tests, .group_of = of};
     uint32_t *home_of = of + plan->subject_count;
-    uint32_t groups = plan_number_groups(tests, plan->subject_count, of);
+    copying.groups = plan_number_groups(tests, plan->subject_count, of);
+    copying.home_of = home_of;
+    copying.unit_of = home_of + plan->subject_count;
     plan->home_count = homes_wanted(plan);
-    if (groups == 0 || !plan_share_out(plan, tests, of, groups, home_of) ||
-        !set_up_units(plan, plan->run_count / plan->subject_count * groups))
+    /* There are no more units than runs. */
+    if (copying.groups == 0 || !plan_share_out(plan, tests, of, copying.groups, home_of) ||
+        !set_up_units(plan, plan->run_count))
         return NULL;
-    struct plan_place *places = calloc(plan->unit_count, sizeof *places);
-    if (places != NULL)
-        make_copies(plan, tests, of, groups, home_of, places);
-    return places;
+    copying.places = calloc(plan->unit_count, sizeof *copying.places);
+    if (copying.places != NULL)
+        make_copies(plan, &copying);
+    return copying.places;
 }
 
 static struct plan_place *place_units(struct plan *plan, const struct plan_test *tests) {
     if (plan->config.dist == PLAN_REPLAY)
         return place_replayed(plan, tests);
-    uint32_t *of = calloc(2, plan->subject_count * sizeof *of);
+    uint32_t *of = calloc(3, plan->subject_count * sizeof *of);
     struct plan_place *places = of == NULL ? NULL : place_groups(plan, tests, of);
     free(of);
     return places;
@@ -223,8 +256,8 @@ void plan_begin_round(struct plan *plan) {
 }
 
 bool plan_set_up(struct plan *plan, const struct plan_test *tests) {
-    assert(plan_fits(&plan->config, plan->subject_count));
-    plan->run_count = (uint32_t)runs_wanted(&plan->config, plan->subject_count);
+    assert(plan_fits(&plan->config, tests, plan->subject_count));
+    plan->run_count = (uint32_t)runs_wanted(&plan->config, tests, plan->subject_count);
     if (plan->run_count == 0)
         return true;
     plan->runs = calloc(plan->run_count, sizeof *plan->runs);
