@@ -214,11 +214,10 @@ static void show(struct mux *mux, const struct mux_packet *packet) {
 static void follow(struct mux *mux, const struct mux_packet *packet) {
     struct mux_unbundle *unbundle = mux->unbundle;
     struct mux_packet routed = *packet;
-    if (!packet->test_id.data) {
-        if (mux->output)
-            show(mux, packet);
+    if (mux->output && packet->file_name.data)
+        show(mux, packet);
+    if (!packet->test_id.data)
         return;
-    }
     mux_count_result(mux, packet);
     if (packet->status == MUX_STATUS_NONE)
         return;

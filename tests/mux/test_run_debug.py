@@ -1,6 +1,7 @@
 """mux run: debuggers in tests, driven by mux attach from a terminal, while other slots go on."""
+import fcntl
 import re
-import signal
+import termios
 
 from command import *
 
@@ -39,8 +40,10 @@ class Terminal:
     def __init__(self, case, *arguments, **keywords):
         self.case = case
         self.master, slave = pty.openpty()
+        termios.tcsetwinsize(slave, (24, 80))
         self.text = b''
         self.process = subprocess.Popen([MUX, *arguments], stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
+                                        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
                                         env=dict(os.environ, TERM='xterm'), **keywords)
         os.close(slave)
         case.addCleanup(os.close, self.master)
@@ -60,6 +63,11 @@ class Terminal:
         while words not in self.text:
             self.case.assertTrue(self.receive(), self.text)
         self.text = self.text[self.text.index(words) + len(words):]
+
+    def match(self, expression):
+        while not (found := re.search(expression, self.text)):
+            self.case.assertTrue(self.receive(), self.text)
+        return found
 
     def type(self, keys):
         os.write(self.master, keys)
@@ -129,6 +137,53 @@ class Debugging(Case):
             self.assertEqual(seen.count('WAIT '), seen.count('mux attach'))
             terminal.end(0)
             os.unlink(os.path.join(self.place, 'other may end'))
+
+    def test_post_mortem(self):
+        """With one slot on a terminal each failure is looked at there; its runner is told how it ended."""
+        self.write('test_f.py', FAILS)
+        for command in (('-m', 'unittest', 'discover'), ('-m', 'testtools.run', 'discover'),
+                        ('-m', 'pytest', '-p', 'no:cacheprovider')):
+            terminal = Terminal(self, 'run', '--no-store', '--pdb', '-n', '1', '--', PYTHON, *command,
+                                cwd=self.place)
+            terminal.until(b'WAIT ')
+            terminal.until(b'mux attach unix:')
+            terminal.until(b'(Pdb) ')
+            terminal.type(b'p 1000 + secret\r')
+            terminal.until(b'1042')
+            terminal.until(b'(Pdb) ')
+            terminal.type(b'c\r')
+            terminal.until(b'FAIL  test_f')
+            terminal.until(b'43')
+            terminal.until(b'failed: 1 failed, 1 passed in ')
+            terminal.end(1)
+
+    def test_detached(self):
+        """The key that detaches leads back to the view, which says how to attach."""
+        self.write('test_f.py', FAILS)
+        run = Terminal(self, 'run', '--no-store', '--pdb', '-n', '1', '--', PYTHON, '-m', 'unittest', 'discover', cwd=self.place)
+        run.until(b'(Pdb) ')
+        run.type(b'\x1d')
+        run.until(b'detached')
+        place = run.match(b'mux attach (unix:\\S+) (\\S+)\r')
+        terminal = Terminal(self, 'attach', place[1].decode(), place[2].decode())
+        terminal.until(b'(Pdb) ')
+        terminal.type(b'q\r')
+        run.until(b'failed: 1 failed, 1 passed in ')
+        run.end(1)
+
+    def test_pdb_where_nobody_is(self):
+        done = mux('run', '--no-store', '--pdb', '--', PYTHON, '-m', 'unittest')
+        self.assertEqual((done.returncode, done.stdout), (2, b''))
+        self.assertIn(b'--progress plain', done.stderr)
+        done = mux('run', '--no-store', '--pdb', '--progress', 'plain', '--runner', 'exec', '--', 'false')
+        self.assertEqual(done.returncode, 2)
+        self.assertIn(b'the runner exec has no debugger', done.stderr)
+        self.write('test_f.py', FAILS)
+        lines = Lines(self, '--pdb', '--progress', 'plain', '--', PYTHON, '-m', 'unittest', 'discover')
+        terminal = lines.attach()
+        terminal.until(b'(Pdb) ')
+        terminal.type(b'c\r')
+        self.assertIn('failed: 1 failed, 1 passed in ', lines.end(1))
 
 
 if __name__ == '__main__':

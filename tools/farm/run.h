@@ -105,6 +105,7 @@ struct run_config {
     /* Search which tests of then make those fail that are selected, and pass alone; else NULL. */
     const struct past_jobs *isolate;
     bool fresh;      /* runners do not stay alive between jobs */
+    bool debugs;     /* failing tests wait in a debugger: the runner can_debug */
     bool lists_only; /* it is over when the list is there */
     uint64_t timeout_ns, test_timeout_ns, idle_timeout_ns, grace_ns;
     const char *const *masks; /* NULL at the end */

@@ -124,6 +124,7 @@ struct run_command {
     enum runner_ids how;
     const uint32_t *tests; /* numbers of the plan's tests */
     uint32_t count;
+    bool has_terminal;
 };
 bool run_jobs_send(struct run *run, unsigned slot, struct run_command *command);
 void run_jobs_batch_ended(struct run *run, unsigned slot, const struct mux_packet *packet,

@@ -16,7 +16,7 @@
 #define STATUS_SIGNAL 128
 
 static bool serves(const struct run *run) {
-    return run->config.runner->can_serve && !run->config.fresh;
+    return run->config.runner->can_serve && !run->config.fresh && !run->config.debugs;
 }
 
 static const char *id_of(const struct run *run, uint32_t test) {
@@ -95,6 +95,7 @@ bool run_jobs_send(struct run *run, unsigned slot, struct run_command *command) 
     set_environment(run, object, slot);
     set_ids(run, object, command);
     json_object_set_new(object, "allow_empty", json_true());
+    json_object_set_new(object, "pty", json_boolean(command->has_terminal));
     struct run_slot *at = &run->slots[slot];
     at->job = ++run->last_job;
     at->is_stopped = at->is_limited = at->has_died = false;
@@ -125,11 +126,21 @@ static bool make_command(struct run *run, struct run_command *command, char why[
     return is_made;
 }
 
+/* A person debugs on a terminal. */
+static bool make_debugging(struct run *run, struct run_command *command,
+                           char why[RUNNER_WHY_BYTES]) {
+    command->how = RUNNER_IDS_FILE;
+    command->has_terminal = true;
+    return runner_debug_command(run->config.runner, &command->arguments, why);
+}
+
 static void give_job(struct run *run, const struct plan_job *job) {
     char why[RUNNER_WHY_BYTES];
     struct run_command command = {.tests = job->tests, .count = job->count};
     run_set_slot(run, job->slot, RUN_SLOT_WORKING);
-    if (!make_command(run, &command, why))
+    bool is_made =
+        run->config.debugs ? make_debugging(run, &command, why) : make_command(run, &command, why);
+    if (!is_made)
         run_fail(run, why);
     else if (!run_jobs_send(run, job->slot, &command))
         run_fail(run, "out of memory for a job");

@@ -123,7 +123,7 @@ static bool fill(struct run *run, struct plan_config *config) {
 static struct plan *make_plan(struct run *run) {
     struct plan_test *tests = calloc(run->selected_count + 1, sizeof *tests);
     struct plan_config config = run->config.plan;
-    bool serves = run->config.runner->can_serve && !run->config.fresh;
+    bool serves = run->config.runner->can_serve && !run->config.fresh && !run->config.debugs;
     config.job_cost_ns = serves ? SERVE_COST_NS : START_COST_NS;
     struct plan *plan = NULL;
     if (!tests)

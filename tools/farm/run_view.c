@@ -181,7 +181,8 @@ bool run_view_is_live(const struct run_view *view) {
 }
 
 void run_view_redraw(struct run_view *view, uint64_t now_ns) {
-    screen_redraw(&view->screen, now_ns);
+    if (!view->is_held)
+        screen_redraw(&view->screen, now_ns);
 }
 
 void run_view_resize(struct run_view *view, unsigned rows, unsigned columns, uint64_t now_ns) {
@@ -237,7 +238,16 @@ struct run_view *run_view_open(const struct run_view_config *config, const struc
     return view;
 }
 
+void run_view_hold(struct run_view *view, bool is_held, uint64_t now_ns) {
+    if (is_held)
+        screen_wipe(&view->screen, now_ns);
+    view->is_held = is_held;
+    screen_change(&view->screen);
+}
+
 uint64_t run_view_tick(struct run_view *view, uint64_t now_ns) {
+    if (view->is_held)
+        return UINT64_MAX;
     uint64_t screen_ns = screen_tick(&view->screen, now_ns);
     uint64_t json_ns = is_json(view) ? run_view_json_tick(view, now_ns) : UINT64_MAX;
     return screen_ns < json_ns ? screen_ns : json_ns;

@@ -46,6 +46,8 @@ struct run_view *run_view_open(const struct run_view_config *config, const struc
 void run_view_planned(struct run_view *view, uint64_t now_ns);
 void run_view_ended(struct run_view *view, const struct run_ended *ended, unsigned again);
 void run_view_waits(struct run_view *view, unsigned slot);
+/* Nothing is drawn while somebody else has the terminal; lines wait. */
+void run_view_hold(struct run_view *view, bool is_held, uint64_t now_ns);
 void run_view_say(struct run_view *view, const char *line);
 
 /* What somebody wants who has pressed a key. */

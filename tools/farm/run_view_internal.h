@@ -28,6 +28,7 @@ struct run_view {
     const struct run_seen *seen;
     struct screen screen;
     bool has_utf8;
+    bool is_held; /* somebody else has the terminal */
     enum run_view_part part;
     unsigned page;
     unsigned id_columns; /* of ids in the picture: it only grows */

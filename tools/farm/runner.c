@@ -50,9 +50,9 @@ struct runner *runner_new(const char *name, const char *path, char why[RUNNER_WH
 static void free_template(struct runner_template *template) {
     struct runner_words *words = &template->words;
     struct runner_shell *shell = &template->shell;
-    char *const texts[] = {words->list,    words->run,     words->serve,
-                           words->runners, shell->command, shell->list_text,
-                           shell->id_text, shell->id_list, shell->serve};
+    char *const texts[] = {words->list,    words->run,       words->serve,   words->runners,
+                           shell->command, shell->list_text, shell->id_text, shell->id_list,
+                           shell->serve,   words->debug,     shell->debug};
     struct strings *const lists[] = {&words->interpreter, &words->program, &words->after,
                                      &words->command};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
@@ -127,6 +127,16 @@ bool runner_serve_command(const struct runner *runner, struct strings *arguments
         return runner_wrong(why, "the runner %s has no command that stays alive", runner->name);
     return template->is_shell ? runner_shell_text(template->shell.serve, arguments, why)
                               : runner_words_command(runner, template->words.serve, arguments, why);
+}
+
+bool runner_debug_command(const struct runner *runner, struct strings *arguments,
+                          char why[RUNNER_WHY_BYTES]) {
+    const struct runner_template *template = runner->template;
+    *arguments = (struct strings){0};
+    if (!runner->can_debug)
+        return runner_wrong(why, "the runner %s has no command that debugs", runner->name);
+    return template->is_shell ? runner_shell_text(template->shell.debug, arguments, why)
+                              : runner_words_command(runner, template->words.debug, arguments, why);
 }
 
 bool runner_concurrency(struct mux_span output, unsigned *slots, char why[RUNNER_WHY_BYTES]) {

@@ -49,6 +49,7 @@ struct runner {
     enum runner_lists lists;
     enum runner_ids ids;      /* of a job with a process of its own */
     bool can_serve;           /* there is a command that stays alive: RUNNER_IDS_BATCHES */
+    bool can_debug;           /* there is one whose failing tests wait in a debugger */
     struct grouping grouping; /* what the file says of it */
     struct strings arguments; /* RUNNER_LISTS_ARGUMENTS: the ids */
 
@@ -101,6 +102,10 @@ bool runner_job_command(const struct runner *runner, const char *const *ids, siz
 
 /* The command that stays alive, if the runner can_serve. */
 bool runner_serve_command(const struct runner *runner, struct strings *arguments,
+                          char why[RUNNER_WHY_BYTES]);
+
+/* The command that debugs, on a terminal, with RUNNER_IDS_FILE, if the runner can_debug. */
+bool runner_debug_command(const struct runner *runner, struct strings *arguments,
                           char why[RUNNER_WHY_BYTES]);
 
 /*

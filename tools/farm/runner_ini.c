@@ -11,7 +11,7 @@
 #define BLANKS " \t\r\n\v\f"
 
 static const char *const section_keys[] = {
-    "words", "command", "list", "lists", "run", "serve", "group", "group_regex", NULL,
+    "words", "command", "list", "lists", "run", "serve", "debug", "group", "group_regex", NULL,
 };
 static const char *const other_section_keys[] = {"list", "run", "serve", NULL};
 
@@ -140,8 +140,8 @@ static bool check_key(const struct reading *reading, const struct ini_entry *ent
         return true;
     return wrong(reading, entry,
                  is_other ? "[" OTHER_SECTION "] has only list, run and serve"
-                          : "the keys are words, command, list, lists, run, serve, group "
-                            "and group_regex");
+                          : "the keys are words, command, list, lists, run, serve, debug, "
+                            "group and group_regex");
 }
 
 static bool check_keys(const struct reading *reading) {
@@ -204,6 +204,17 @@ static bool read_command(const struct reading *reading, const char *name, bool f
     return runner_keep(text, entry->value, reading->why);
 }
 
+/* Before `run`, which says how ids come to jobs. */
+static bool read_debug(const struct reading *reading) {
+    struct runner *runner = reading->runner;
+    const struct ini_entry *entry = ini_find(reading->ini, reading->section, "debug");
+    if (!read_command(reading, "debug", true, &runner->template->words.debug))
+        return false;
+    runner->can_debug = entry != NULL;
+    return !entry || runner->ids == RUNNER_IDS_FILE ||
+           wrong(reading, entry, "it has to get the ids by $IDFILE: its stdin is a terminal");
+}
+
 static bool check_commands(const struct reading *reading) {
     const struct runner_words *words = &reading->runner->template->words;
     struct runner *runner = reading->runner;
@@ -229,7 +240,7 @@ static bool read_all(struct reading *reading) {
     struct runner_words *words = &reading->runner->template->words;
     return check_keys(reading) && read_lists(reading) && read_group(reading) &&
            read_command(reading, "list", false, &words->list) &&
-           read_command(reading, "serve", false, &words->serve) &&
+           read_command(reading, "serve", false, &words->serve) && read_debug(reading) &&
            read_command(reading, "run", true, &words->run) && check_commands(reading);
 }
 

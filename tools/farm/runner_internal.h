@@ -7,8 +7,8 @@
 
 /* Commands of words: runner_words.c. */
 struct runner_words {
-    char *list, *run, *serve; /* NULL: there is none */
-    char *runners;            /* $RUNNERS: the folder of the INI file */
+    char *list, *run, *serve, *debug; /* NULL: there is none */
+    char *runners;                    /* $RUNNERS: the folder of the INI file */
     struct strings interpreter, program, after, command;
 };
 
@@ -19,6 +19,7 @@ struct runner_shell {
     char *id_text;   /* for $IDOPTION */
     char *id_list;   /* for $IDLIST in a list; NULL: empty */
     char *serve;     /* the whole text; NULL: there is none */
+    char *debug;     /* likewise */
 };
 
 struct runner_template {

@@ -170,7 +170,7 @@ static bool set_stestr(struct runner *runner, const char *runners, const char *t
     runner->template->is_shell = true;
     runner->lists = RUNNER_LISTS_SUBUNIT;
     runner->ids = RUNNER_IDS_FILE;
-    runner->can_serve = true;
+    runner->can_serve = runner->can_debug = true;
     if (asprintf(&shell->command,
                  "${PYTHON:-python3} -m stestr.subunit_runner.run discover -t \"%s\" \"%s\" "
                  "$LISTOPT $IDOPTION",
@@ -178,6 +178,10 @@ static bool set_stestr(struct runner *runner, const char *runners, const char *t
         asprintf(&shell->serve,
                  "exec ${PYTHON:-python3} \"%s/mux_unittest.py\" --serve -- discover -t \"%s\" "
                  "\"%s\"",
+                 runners, top_dir, test_path) < 0 ||
+        asprintf(&shell->debug,
+                 "exec ${PYTHON:-python3} \"%s/mux_unittest.py\" --pdb $IDFILE -- discover -t "
+                 "\"%s\" \"%s\"",
                  runners, top_dir, test_path) < 0)
         return runner_wrong(why, "out of memory");
     return runner_keep(&shell->list_text, "--list", why) &&

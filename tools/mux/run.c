@@ -3,6 +3,7 @@
 #include "tools/base/standard.h"
 #include "tools/base/text.h"
 #include "tools/mux/mux.h"
+#include "tools/mux/run_attach.h"
 #include "tools/mux/run_crew.h"
 #include "tools/mux/run_hooks.h"
 #include "tools/mux/run_options.h"
@@ -66,6 +67,10 @@ struct program {
     bool store_has_failed;
     struct run *run;
     struct run_views views; /* not open with --list */
+    struct run_attach attach;
+    bool was_attached; /* to this test, in this slot */
+    uint32_t attached;
+    unsigned attached_slot;
     char uuid[STORE_UUID_BYTES], name[NAME_DIGITS + 1], control[CREW_PATH_BYTES + 8];
     unsigned past_runs;
 };
@@ -172,8 +177,51 @@ static void planned(void *user) {
         run_views_planned(&program->views, program->past_runs, now_of(program));
 }
 
+/*
+ * ---- who waits at a debugger ----
+ */
+
+static void attach_ended(void *user, uint64_t now_ns) {
+    struct program *program = user;
+    struct run_slot_status status;
+    run_slot_status(program->run, program->attached_slot, &status);
+    run_views_lend(&program->views, false, now_ns);
+    if (status.prompt && status.has_test && status.test == program->attached)
+        run_views_waits(&program->views, program->attached_slot);
+}
+
+/* With one slot there is one to attach to: at once, unless it was left in the middle of its test.
+ */
+static void attach(struct program *program, unsigned slot) {
+    char route[DESK_SLOT_ROUTE_BYTES];
+    struct run_slot_status status;
+    struct transport_failure failure;
+    run_slot_status(program->run, slot, &status);
+    uint32_t test = status.has_test ? status.test : RUN_STRANGER;
+    if (!program->options.debugs || program->options.slots != 1 || !run_attach_can() ||
+        run_attach_runs(&program->attach) || (program->was_attached && program->attached == test))
+        return;
+    program->attached = test;
+    program->was_attached = true;
+    program->attached_slot = slot;
+    run_slot_route(program->run, slot, route);
+    run_views_lend(&program->views, true, now_of(program));
+    if (!run_attach_begin(&program->attach, program->control, route, &failure)) {
+        run_views_lend(&program->views, false, now_of(program));
+        text_complain("mux run: mux attach: %s: %s", failure.operation, strerror(failure.error));
+    }
+}
+
+/* Nothing more is debugged there. */
+static void leave(struct program *program, const struct run_ended *ended) {
+    if (run_attach_runs(&program->attach) && ended->test == program->attached)
+        run_attach_end(&program->attach);
+    program->was_attached = program->was_attached && ended->test != program->attached;
+}
+
 static void ended(void *user, const struct run_ended *ended) {
     struct program *program = user;
+    leave(program, ended);
     if (program->perf && ended->test != RUN_STRANGER && run_is_perf(program->run, ended->test))
         run_perf_take(program->perf, ended);
     if (run_views_are_open(&program->views))
@@ -182,8 +230,10 @@ static void ended(void *user, const struct run_ended *ended) {
 
 static void waits(void *user, unsigned slot) {
     struct program *program = user;
-    if (run_views_are_open(&program->views))
-        run_views_waits(&program->views, slot);
+    if (!run_views_are_open(&program->views))
+        return;
+    run_views_waits(&program->views, slot);
+    attach(program, slot);
 }
 
 static void over(void *user) {
@@ -346,9 +396,15 @@ static bool choose_runner(struct program *program) {
     };
     if (runner_folder(folder, sizeof folder))
         program->runner = runner_choose(&request, why);
-    if (!program->runner)
+    if (!program->runner) {
         text_complain("mux run: %s", why);
-    return program->runner != NULL;
+        return false;
+    }
+    if (program->options.debugs && !program->runner->can_debug)
+        text_complain("mux run: --pdb: the runner %s has no debugger: no \"debug\" in its INI file "
+                      "(docs/runners.md); unittest, testtools, pytest and stestr have",
+                      program->runner->name);
+    return !program->options.debugs || program->runner->can_debug;
 }
 
 static bool choose_needs(struct program *program) {
@@ -440,6 +496,7 @@ static bool open_run(struct program *program) {
         .isolate = options->isolate ? &program->past_jobs : NULL,
         .instances = &program->instances,
         .fresh = options->fresh || options->timeout_ns || options->idle_timeout_ns,
+        .debugs = options->debugs,
         .lists_only = options->lists,
         .timeout_ns = options->timeout_ns,
         .test_timeout_ns = options->test_timeout_ns,
@@ -514,6 +571,8 @@ static bool start(struct program *program) {
     };
     if (!crew_open(&program->crew, &config, "mux run"))
         return false;
+    program->attach = (struct run_attach){
+        .children = &program->crew.station.children, .user = program, .ended = attach_ended};
     catch_signals(program);
     return crew_start(&program->crew) && tell_where(program) && open_run(program) &&
            open_view(program);
@@ -577,6 +636,12 @@ static bool finish_store(struct program *program, enum run_outcome outcome) {
     return false;
 }
 
+static void take_terminal_back(struct program *program) {
+    run_attach_end(&program->attach);
+    while (run_attach_runs(&program->attach))
+        loop_step(&program->crew.station.loop);
+}
+
 static int finish(struct program *program) {
     char why[RUN_WHY_BYTES];
     if (run_state(program->run) != RUN_OVER)
@@ -586,6 +651,7 @@ static int finish(struct program *program) {
         outcome == RUN_PASSED)
         outcome = RUN_FAILED;
     int status = exit_status(program, outcome);
+    take_terminal_back(program);
     run_views_wipe(&program->views, now_of(program));
     if (!finish_store(program, outcome) && status == EXIT_RUN_PASSED)
         status = EXIT_RUN_INFRASTRUCTURE;

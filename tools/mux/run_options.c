@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define TIME_MOST_NS ((uint64_t)7 * 86400 * 1000000000)
 
@@ -23,6 +24,7 @@ static const char intro[] =
     "  mux run -- pytest tests            its words say which runner it is\n"
     "  mux run                            .stestr.conf, .testr.conf or pyproject.toml says it all\n"
     "  mux run --failing                  what failed last time\n"
+    "  mux run --failing --pdb -n 1       the same, each in pdb where it fails\n"
     "  mux run --list --exclude slow      what would run, an id a line\n";
 
 static const char outro[] =
@@ -73,6 +75,7 @@ TEXT_SETTER(perf)
     }
 FLAG_SETTER(keeps_nothing)
 FLAG_SETTER(fresh)
+FLAG_SETTER(debugs)
 FLAG_SETTER(lists)
 FLAG_SETTER(only_failing)
 FLAG_SETTER(until_failure)
@@ -175,6 +178,8 @@ static const struct option_row rows[] = {
      .set = set_runner},
     {"fresh", .help = "a new process for each job, where one could stay for all of a slot's",
      .set = set_fresh},
+    {"pdb", .help = "a test that fails waits in its debugger; with one slot the terminal is there",
+     .set = set_debugs},
     {"timeout", "TIME", .help = "how long a job may run", .set = set_timeout_ns},
     {"test-timeout", "TIME", .help = "how long a test may run", .set = set_test_timeout_ns},
     {"idle-timeout", "TIME", .help = "how long a running job may be silent",
@@ -313,11 +318,21 @@ static bool check_replay(const struct run_options *options) {
     return false;
 }
 
+/* Where nobody sees it, a test would wait for ever. */
+static bool check_debugging(const struct run_options *options) {
+    bool is_seen = isatty(STDOUT_FILENO) || options->progress == RUN_VIEW_PLAIN;
+    if (options->debugs && !is_seen)
+        text_complain("mux run: --pdb: tests would wait for a person, and stdout is no terminal: "
+                      "with --progress plain lines say how to attach");
+    return !options->debugs || is_seen;
+}
+
 int run_options_parse(struct run_options *options, int argc, char **argv) {
     int status = option_parse(&options_table, argc, argv, options);
     if (status != OPTION_GO_ON)
         return status;
     options->command = argv + optind;
-    return check_nodes(options) && check_perf(options) && check_replay(options) ? OPTION_GO_ON
-                                                                                : OPTION_EXIT_USAGE;
+    bool is_fine = check_nodes(options) && check_perf(options) && check_replay(options) &&
+                   check_debugging(options);
+    return is_fine ? OPTION_GO_ON : OPTION_EXIT_USAGE;
 }

@@ -80,6 +80,14 @@ void run_views_wipe(struct run_views *views, uint64_t now_ns) {
         run_view_wipe(views->own, now_ns);
 }
 
+void run_views_lend(struct run_views *views, bool is_lent, uint64_t now_ns) {
+    if (is_lent && views->keys.loop)
+        run_keys_end(&views->keys);
+    run_view_hold(views->own, is_lent, now_ns);
+    if (!is_lent && views->keys.loop)
+        run_keys_begin(&views->keys);
+}
+
 bool run_views_close(struct run_views *views, uint64_t now_ns) {
     if (!views->seen)
         return true;

@@ -44,6 +44,9 @@ void run_views_say(struct run_views *views, const char *line);
 /* Returns when it wants to be called again at the latest. */
 uint64_t run_views_tick(struct run_views *views, uint64_t now_ns);
 
+/* Somebody else has our terminal: nothing is drawn, and no key read, until it is ours again. */
+void run_views_lend(struct run_views *views, bool is_lent, uint64_t now_ns);
+
 /* Pictures go: something else is to be written. Nothing happens if it is not open. */
 void run_views_wipe(struct run_views *views, uint64_t now_ns);
 

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import types
 
 
 class _Keys(io.TextIOBase):
@@ -142,8 +143,11 @@ class Debugging:
         if is_main:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         sys.stdin, sys.stdout = self.streams().enter()
+        frame, error, *more = arguments
+        if isinstance(error, types.TracebackType):
+            error = relevant(error)
         try:
-            return interaction(*arguments)
+            return interaction(frame, error, *more)
         finally:
             sys.stdout.flush()
             self.streams().leave()
@@ -160,7 +164,7 @@ class Debugging:
         debugger = pdb.Pdb()
         debugger.message('%s failed:\n%s' % (name, text))
         debugger.reset()
-        debugger.interaction(None, relevant(error[2]))
+        debugger.interaction(None, error[2])
 
     def after_test(self):
         self._shown = None
