@@ -94,7 +94,7 @@ static bool send_record(struct mux *mux, struct mux_stream *stream,
         return true;
     }
     out.spans[0] = place->content;
-    out.spans[1] = mux_span(NULL, 0);
+    out.spans[1] = mux_span(place->content.data + place->content.len, 0);
     mux_leaf_send_bundle(mux, &out, &tap_of(mux, stream)->buffer);
     return true;
 }
