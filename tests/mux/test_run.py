@@ -133,6 +133,14 @@ class Runs(Case):
         self.ended(result, 2)
         self.assertIn('.mux.ini, line 2: db = 0: tests that need one could never run', result.stderr.decode())
 
+    def test_ids_with_a_line_end(self):
+        """A runner that stays alive takes them; one that takes an id a line would run other tests."""
+        commands = ('exit 0', 'echo a\nexit 0', 'exit 0 # "$IDLIST" \\ \u2603 ' + 4096 * 'x')
+        self.assertIn('3 passed', self.ended(self.run_mux('--runner', 'exec', command=commands), 0))
+        result = self.run_mux('--runner', 'exec', '--fresh', command=commands)
+        self.assertIn('2 passed', self.ended(result, 3))
+        self.assertIn("1 ids have a line's end in them: these tests do not run", result.stdout.decode() + result.stderr.decode())
+
     def jobs_of(self, run):
         """{slot: [(a new runner, tests of the job)...]}"""
         name = run[4:12]

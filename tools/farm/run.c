@@ -336,6 +336,7 @@ void run_totals(const struct run *run, struct run_totals *totals) {
     *totals = (struct run_totals){
         .listed = run->ids.count,
         .selected = run->selected_count,
+        .unfit = run->unfit_count,
         .strangers = run->strangers,
         .strangers_failed = run->strangers_failed,
         .runners_failed = run->runners_failed,
@@ -372,7 +373,7 @@ static enum run_outcome outcome_of_plan(const struct run_totals *totals, enum pl
         return RUN_INFRASTRUCTURE;
     if (ran == 0 && bad == 0)
         return RUN_NOTHING;
-    if (counts[PLAN_NEVER] && why == PLAN_WHY_DONE)
+    if ((counts[PLAN_NEVER] || totals->unfit) && why == PLAN_WHY_DONE)
         return RUN_INCOMPLETE;
     return bad ? RUN_FAILED : RUN_PASSED;
 }

@@ -150,6 +150,7 @@ void run_fail(struct run *run, const char *why);
 
 struct run_totals {
     uint32_t listed, selected;
+    uint32_t unfit;                       /* chosen, but their ids cannot be given to the runner */
     uint32_t counts[PLAN_OUTCOMES];       /* of the selected tests */
     uint32_t due, done;                   /* runs of tests */
     uint32_t strangers, strangers_failed; /* results that nobody announced */

@@ -70,7 +70,8 @@ struct run {
     uint8_t words[RUN_WORDS_BYTES]; /* what the lister said beside it: the tail */
     uint32_t *selected;             /* numbers of ids that run here, as the plan numbers them */
     uint32_t selected_count;
-    uint32_t *places; /* of an id in the plan; PLAN_NONE: it does not run here */
+    uint32_t unfit_count; /* chosen, and left out: their ids cannot be given to the runner */
+    uint32_t *places;     /* of an id in the plan; PLAN_NONE: it does not run here */
 
     struct run_past *past;       /* by id */
     struct plan *plan;           /* NULL: not yet */
@@ -115,6 +116,11 @@ uint32_t run_isolate_count(const struct run_isolate *isolate);
 bool run_isolate_fill(struct run *run, struct plan_config *config);
 bool run_isolate_take(struct run *run);
 enum run_outcome run_isolate_outcome(const struct run_isolate *isolate);
+
+/* Do its runners stay alive from job to job? */
+static inline bool run_serves(const struct run *run) {
+    return run->config.runner->can_serve && !run->config.fresh && !run->config.debugs;
+}
 
 /* run_jobs.c: what slots get, and what comes of it. */
 void run_jobs_prepare(struct run *run, uint64_t now_ns);

@@ -15,10 +15,6 @@
 #define STATUS_NOTHING_RAN 5
 #define STATUS_SIGNAL 128
 
-static bool serves(const struct run *run) {
-    return run->config.runner->can_serve && !run->config.fresh && !run->config.debugs;
-}
-
 static const char *id_of(const struct run *run, uint32_t test) {
     return (const char *)ids_text(&run->ids, run->selected[test]).data;
 }
@@ -195,7 +191,7 @@ static void server_began(struct run *run, unsigned slot) {
 void run_jobs_prepare(struct run *run, uint64_t now_ns) {
     const struct ids *chosen = selection_list(run->config.selection);
     unsigned wanted = chosen && chosen->count < run->slot_count ? chosen->count : run->slot_count;
-    for (unsigned i = 0; i < wanted && serves(run) && !run->has_failed; i++)
+    for (unsigned i = 0; i < wanted && run_serves(run) && !run->has_failed; i++)
         if (run->slots[i].state == RUN_SLOT_IDLE) {
             run->slots[i].began_ns = now_ns;
             start_server(run, i);
@@ -261,7 +257,7 @@ void run_jobs_give(struct run *run, uint64_t now_ns) {
     struct plan_job job;
     while (run->state == RUN_WORKS && !run->has_failed && plan_next(run->plan, now_ns, &job)) {
         run->slots[job.slot].began_ns = now_ns;
-        if (serves(run))
+        if (run_serves(run))
             give_batch(run, &job);
         else
             give_job(run, &job);

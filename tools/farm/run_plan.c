@@ -14,6 +14,24 @@
  * ---- what runs here ----
  */
 
+/* With a line's end in it, for a command that takes an id a line: other tests would run. */
+static bool is_unfit(const struct run *run, struct mux_span id) {
+    enum runner_ids how = run->config.runner->ids;
+    bool is_by_lines = !run_serves(run) && (how == RUNNER_IDS_FILE || how == RUNNER_IDS_STDIN);
+    return is_by_lines && (memchr(id.data, '\n', id.len) || memchr(id.data, '\r', id.len));
+}
+
+static void tell_selected(struct run *run, uint32_t gave_up) {
+    if (gave_up)
+        run_say(run, "%u ids were too much for a regular expression: these tests do not run",
+                gave_up);
+    if (run->unfit_count)
+        run_say(run,
+                "%u ids have a line's end in them: these tests do not run, for the runner %s takes "
+                "an id a line",
+                run->unfit_count, run->config.runner->name);
+}
+
 static bool select_tests(struct run *run) {
     uint32_t count = run->ids.count, gave_up = 0;
     run->selected = malloc((count + 1) * sizeof *run->selected);
@@ -26,13 +44,15 @@ static bool select_tests(struct run *run) {
         if (!run_replay_takes(run, ids_text(&run->ids, i)))
             result = SELECTION_NO;
         gave_up += result == SELECTION_FAILED;
+        if (result == SELECTION_YES && is_unfit(run, ids_text(&run->ids, i))) {
+            run->unfit_count++;
+            result = SELECTION_NO;
+        }
         run->places[i] = result == SELECTION_YES ? run->selected_count : PLAN_NONE;
         if (result == SELECTION_YES)
             run->selected[run->selected_count++] = i;
     }
-    if (gave_up)
-        run_say(run, "%u ids were too much for a regular expression: these tests do not run",
-                gave_up);
+    tell_selected(run, gave_up);
     return true;
 }
 
@@ -123,8 +143,7 @@ static bool fill(struct run *run, struct plan_config *config) {
 static struct plan *make_plan(struct run *run) {
     struct plan_test *tests = calloc(run->selected_count + 1, sizeof *tests);
     struct plan_config config = run->config.plan;
-    bool serves = run->config.runner->can_serve && !run->config.fresh && !run->config.debugs;
-    config.job_cost_ns = serves ? SERVE_COST_NS : START_COST_NS;
+    config.job_cost_ns = run_serves(run) ? SERVE_COST_NS : START_COST_NS;
     struct plan *plan = NULL;
     if (!tests)
         return NULL;
