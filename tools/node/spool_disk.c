@@ -187,6 +187,8 @@ static void *work(void *argument) {
         pthread_mutex_unlock(&disk->lock);
         carry_out(disk);
         pthread_mutex_lock(&disk->lock);
+        if (disk->state == DISK_ENDS)
+            break;
         disk->state = DISK_DONE;
         say_done(disk);
     }
