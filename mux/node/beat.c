@@ -145,8 +145,8 @@ static void watch_way_up(struct mux *mux) {
     }
 }
 
-const char *mux_beat_refuses(const struct mux *mux) {
-    return mux->beat.is_cut_off ? no_upstream : NULL;
+const char *mux_beat_refuses(const struct mux_link *link) {
+    return link->has_bundles && link->mux->beat.is_cut_off ? no_upstream : NULL;
 }
 
 /*

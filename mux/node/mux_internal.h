@@ -418,7 +418,6 @@ struct mux_unbundle {
     bool is_promised;              /* its item in an earlier batch says how long it is */
     uint8_t copy[SMALL_STORE_BYTES];
     char route[MUX_REPORT_ROUTE_MAX_BYTES + MUX_REPORT_ROUTE_MAX_BYTES];
-    unsigned mark_count;
 };
 
 /* What the owner is sending upstream. */
@@ -911,8 +910,8 @@ void mux_beat_sent(struct mux *mux);
 size_t mux_beat_take(struct mux *mux, uint8_t out[MUX_HELLO_PACKET_BYTES]);
 /* A packet from below. False: it is no beat of the node there. */
 bool mux_beat_handle(struct mux_link *link, const struct mux_packet *packet);
-/* NULL, or why no node with bundles is taken now. */
-const char *mux_beat_refuses(const struct mux *mux);
+/* NULL, or why the node at this link, which has said hello, is not taken now. */
+const char *mux_beat_refuses(const struct mux_link *link);
 void mux_beat_run(struct mux *mux);
 /* This node did not run: whoever was silent meanwhile is not judged by that. */
 void mux_beat_slept(struct mux *mux, uint64_t now_ns);

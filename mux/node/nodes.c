@@ -172,10 +172,9 @@ static void welcome(struct mux_link *link, bool asks_time) {
     struct mux_below_node *known = mux_below_find(mux, link->identity);
     struct mux_link *old = link_of(known), *last = NULL;
     unsigned connections = 0;
-    const char *why = mux_is_leaving(mux)                          ? "this node ends"
-                      : link->has_bundles && mux_beat_refuses(mux) ? mux_beat_refuses(mux)
-                      : old                                        ? why_not_the_same(link, old)
-                                                                   : NULL;
+    const char *why = mux_is_leaving(mux) ? "this node ends" : mux_beat_refuses(link);
+    if (!why && old)
+        why = why_not_the_same(link, old);
     if (old)
         last = last_connection(old, &connections);
     if (!why && connections >= CONNECTIONS_MAX)

@@ -58,7 +58,7 @@ void mux_spooler_begin(struct mux_spooler *spooler) {
  * ---- files ----
  */
 
-void mux_spooler_file_name(const struct mux_spool_file *file, char out[MUX_SPOOL_NAME_BYTES]) {
+static void file_name(const struct mux_spool_file *file, char out[MUX_SPOOL_NAME_BYTES]) {
     struct mux_spool_head head = file->head;
     memcpy(head.stream, file->named, sizeof head.stream);
     mux_spool_name(&head, out);
@@ -183,7 +183,7 @@ void mux_spooler_start(struct mux_spooler *spooler, enum mux_spool_work work, si
     spooler->is_busy = true;
     spooler->op = (struct mux_spool_op){.work = work};
     spooler->op_file = file;
-    mux_spooler_file_name(&spooler->files[file], spooler->op.name);
+    file_name(&spooler->files[file], spooler->op.name);
     spooler_sane(spooler);
 }
 

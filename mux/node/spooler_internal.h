@@ -12,7 +12,6 @@ static inline bool mux_spool_is_of(const struct mux_spool_file *file,
 /* spooler.c */
 __attribute__((format(printf, 2, 3))) void mux_spooler_say(struct mux_spooler *spooler,
                                                            const char *format, ...);
-void mux_spooler_file_name(const struct mux_spool_file *file, char out[MUX_SPOOL_NAME_BYTES]);
 /* The operation is this one, on this file. */
 void mux_spooler_start(struct mux_spooler *spooler, enum mux_spool_work work, size_t file);
 /* The file ends there. */

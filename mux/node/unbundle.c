@@ -108,11 +108,10 @@ static void note_stream(struct mux *mux, struct mux_end_stream *stream, uint64_t
     mux->unbundle->is_promised = more > 0;
 }
 
-/* Each mark and each item of a batch takes a place until what it stands for is safe. */
+/* Each item of a batch takes a place until what it stands for is safe. */
 static bool has_places(const struct mux *mux) {
     const struct mux_unbundle *unbundle = mux->unbundle;
-    unsigned marks = unbundle->mark_count + unbundle->of[0].count + unbundle->of[1].count;
-    return marks + 4 < MUX_BATCH_ITEMS;
+    return unbundle->of[0].count + unbundle->of[1].count + 4 < MUX_BATCH_ITEMS;
 }
 
 bool mux_unbundle_has_room(const struct mux *mux) {
@@ -420,8 +419,7 @@ void mux_unbundle_lose(struct mux_link *link) {
 /* Is something taken, and not acknowledged? */
 static bool owes_acks(const struct mux_unbundle *unbundle) {
     return unbundle->stream || unbundle->of[0].count || unbundle->of[1].count ||
-           unbundle->mark_count || !mux_list_empty(&unbundle->end.soon) ||
-           !mux_list_empty(&unbundle->end.late);
+           !mux_list_empty(&unbundle->end.soon) || !mux_list_empty(&unbundle->end.late);
 }
 
 /* Who hears of no acknowledgement sends it all to the next end, which may not have heard of it. */

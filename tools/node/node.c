@@ -244,10 +244,6 @@ bool node_spool_found(struct node *node, const struct mux_spool_head *head, uint
     return mux_spool_found(node->mux, head, len_bytes);
 }
 
-void node_leaf_stats(const struct node *node, struct mux_leaf_stats *stats) {
-    mux_leaf_stats(node->mux, stats);
-}
-
 /* All that can be done without new events. */
 static void work(struct node *node, uint64_t now_ns) {
     do {

@@ -194,9 +194,6 @@ bool node_spool_found(struct node *node, const struct mux_spool_head *head, uint
 /* What came of the operation that is underway: see mux_spool_done(). */
 void node_spool_done(struct node *node, size_t bytes, const char *why);
 
-/* See mux_leaf_stats(). */
-void node_leaf_stats(const struct node *node, struct mux_leaf_stats *stats);
-
 /*
  * Nothing more comes of it: what it had to send is out or given up, each of its connections is
  * closed. It has left the loop.

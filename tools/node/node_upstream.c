@@ -285,9 +285,9 @@ static void lost(struct node *node, const char *operation, const char *why) {
         return;
     NODE_COUNT(node, upstream_losses, 1);
     node_log(node, "upstream %s lost: %s: %s", node->config.upstream_text, operation, why);
-    enum node_upstream_next next = is_refusal(node) ? NODE_NEXT_ELSEWHERE : up->next;
     begin_close(node);
-    node_upstream_set_next(up, next);
+    if (is_refusal(node))
+        node_upstream_set_next(up, NODE_NEXT_ELSEWHERE);
 }
 
 void node_upstream_reject(struct node *node, const char *operation, const char *why) {
