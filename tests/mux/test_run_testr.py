@@ -1,6 +1,5 @@
 """mux run with .testr.conf and its hooks: instances are made, used by a slot each, and disposed of in every ending."""
 import signal
-import time
 
 from command import *
 
@@ -86,10 +85,7 @@ class Hooks(Case):
         process = subprocess.Popen([MUX, 'run', '--no-store', '--grace', '100ms'], cwd=self.place, stdin=subprocess.DEVNULL,
                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.addCleanup(process.stdout.close)
-        deadline = time.monotonic() + PATIENCE
-        while not os.path.exists(os.path.join(self.place, 'ran')):
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.01)
+        self.until(lambda: os.path.exists(os.path.join(self.place, 'ran')), 'the first test')
         process.send_signal(signal.SIGINT)
         self.assertEqual(process.wait(PATIENCE), 130)
         self.assertEqual(self.read('log'), LOG)
@@ -99,10 +95,7 @@ class Hooks(Case):
         process = subprocess.Popen([MUX, 'run', '--no-store'], cwd=self.place, stdin=subprocess.DEVNULL,
                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.addCleanup(process.stdout.close)
-        deadline = time.monotonic() + PATIENCE
-        while not os.path.exists(os.path.join(self.place, 'begun')):
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.01)
+        self.until(lambda: os.path.exists(os.path.join(self.place, 'begun')), 'the first instance')
         process.send_signal(signal.SIGTERM)
         self.assertEqual(process.wait(PATIENCE), 130)
         self.assertEqual(self.read('log'), 'provision 3\ndispose one\n')

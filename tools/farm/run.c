@@ -21,7 +21,8 @@ void run_set_state(struct run *run, enum run_state state) {
         run->config.events->over(run->config.user);
 }
 
-void run_set_ending(struct run *run, enum run_ending ending) {
+/* The one place where it changes how the run is ended early. */
+static void set_ending(struct run *run, enum run_ending ending) {
     assert(ending > run->ending && run->state != RUN_OVER);
     run->ending = ending;
     if (run->plan)
@@ -260,7 +261,7 @@ void run_interrupt(struct run *run, uint64_t now_ns) {
     if (run->state == RUN_OVER)
         return;
     if (run->ending < RUN_AT_ONCE)
-        run_set_ending(run, run->ending < RUN_GRACE && run->plan ? RUN_GRACE : RUN_AT_ONCE);
+        set_ending(run, run->ending < RUN_GRACE && run->plan ? RUN_GRACE : RUN_AT_ONCE);
     run->grace_ends_ns = run->ending == RUN_GRACE ? now_ns + run->config.grace_ns : now_ns;
 }
 
@@ -268,7 +269,7 @@ void run_interrupt(struct run *run, uint64_t now_ns) {
 void run_drain(struct run *run) {
     if (run->state == RUN_OVER || run->ending != RUN_GOES_ON)
         return;
-    run_set_ending(run, RUN_DRAINS);
+    set_ending(run, RUN_DRAINS);
     if (!run->plan)
         run->grace_ends_ns = 0;
 }

@@ -81,10 +81,9 @@ struct run {
     char why[RUN_WHY_BYTES];
 };
 
-/* The one place where a slot's state changes, where the run's does, and how it is ended early. */
+/* The one place where a slot's state changes, and where the run's does. */
 void run_set_slot(struct run *run, unsigned slot, enum run_slot_state state);
 void run_set_state(struct run *run, enum run_state state);
-void run_set_ending(struct run *run, enum run_ending ending);
 
 __attribute__((format(printf, 2, 3))) void run_say(struct run *run, const char *format, ...);
 
@@ -112,7 +111,6 @@ void run_replay_free(struct plan_config *config);
  */
 bool run_isolate_begin(struct run *run);
 void run_isolate_free(struct run_isolate *isolate);
-uint32_t run_isolate_count(const struct run_isolate *isolate);
 bool run_isolate_fill(struct run *run, struct plan_config *config);
 bool run_isolate_take(struct run *run);
 enum run_outcome run_isolate_outcome(const struct run_isolate *isolate);

@@ -105,10 +105,6 @@ void run_isolate_free(struct run_isolate *isolate) {
     free(isolate);
 }
 
-uint32_t run_isolate_count(const struct run_isolate *isolate) {
-    return isolate->count;
-}
-
 /* ---- plans ---- */
 
 static bool is_searched(const struct target *target) {

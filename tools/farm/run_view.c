@@ -185,11 +185,6 @@ void run_view_redraw(struct run_view *view, uint64_t now_ns) {
         screen_redraw(&view->screen, now_ns);
 }
 
-void run_view_resize(struct run_view *view, unsigned rows, unsigned columns, uint64_t now_ns) {
-    screen_resize(&view->screen, rows, columns);
-    screen_redraw(&view->screen, now_ns);
-}
-
 void run_view_wipe(struct run_view *view, uint64_t now_ns) {
     screen_wipe(&view->screen, now_ns);
 }
@@ -208,20 +203,13 @@ static bool speaks_utf8(void) {
     return false;
 }
 
-/* Who comes later sees how it stands. */
 static void open_screen(struct run_view *view, uint64_t now_ns) {
     const struct run_view_config *config = &view->config;
     const struct screen_config screen = {
         .draw = run_view_draw, .totals = say_totals, .totals_ns = TOTALS_NS, .user = view};
-    if (config->socket >= 0)
-        screen_open_remote(&view->screen, &screen, config->socket, config->rows, config->columns,
-                           now_ns);
-    else
-        screen_open(&view->screen, &screen, config->how != RUN_VIEW_AUTO, now_ns);
+    screen_open(&view->screen, &screen, config->how != RUN_VIEW_AUTO, now_ns);
     if (is_json(view))
         view->screen.outlet.patient = true; /* a program wants all of it */
-    if (view->seen->is_planned)
-        run_view_planned(view, now_ns);
 }
 
 struct run_view *run_view_open(const struct run_view_config *config, const struct run_seen *seen,
@@ -232,7 +220,7 @@ struct run_view *run_view_open(const struct run_view_config *config, const struc
     view->config = *config;
     view->seen = seen;
     view->run = seen->run;
-    view->has_utf8 = config->socket >= 0 ? config->is_wide : speaks_utf8();
+    view->has_utf8 = speaks_utf8();
     open_screen(view, now_ns);
     run_view_ci_begin(view);
     return view;

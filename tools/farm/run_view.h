@@ -24,16 +24,13 @@ enum run_view_reader { RUN_VIEW_PERSON, RUN_VIEW_GITHUB, RUN_VIEW_GITLAB };
 struct run_view_config {
     enum run_view_how how;
     enum run_view_reader reader;
-    unsigned tail_lines;    /* of a failure's text */
-    bool has_keys;          /* somebody may press some: what they do is shown */
-    const char *name;       /* of the run, as it is shown: "7c1e"; "" if it is not stored */
-    const char *uuid;       /* all of it */
-    const char *what;       /* "unittest" */
-    bool slowest_first;     /* the order, when something is known of the tests */
-    const char *control;    /* the control socket, for "mux attach"; NULL: none */
-    int socket;             /* a terminal elsewhere is behind it; -1: stdout */
-    unsigned rows, columns; /* of that one */
-    bool is_wide;           /* it knows UTF-8 */
+    unsigned tail_lines; /* of a failure's text */
+    bool has_keys;       /* somebody may press some: what they do is shown */
+    const char *name;    /* of the run, as it is shown: "7c1e"; "" if it is not stored */
+    const char *uuid;    /* all of it */
+    const char *what;    /* "unittest" */
+    bool slowest_first;  /* the order, when something is known of the tests */
+    const char *control; /* the control socket, for "mux attach"; NULL: none */
 };
 
 struct run_view;
@@ -63,7 +60,6 @@ bool run_view_is_live(const struct run_view *view);
 
 /* The terminal is another, or ours again: draws at once. */
 void run_view_redraw(struct run_view *view, uint64_t now_ns);
-void run_view_resize(struct run_view *view, unsigned rows, unsigned columns, uint64_t now_ns);
 
 /* The terminal is not ours for a while: the picture goes. */
 void run_view_wipe(struct run_view *view, uint64_t now_ns);

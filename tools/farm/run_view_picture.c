@@ -297,8 +297,7 @@ static void put_keys(struct picture *picture) {
     if (picture->columns < 60)
         snprintf(line, sizeof line, "  f s o d q%s", has_pages ? " n p" : "");
     else
-        snprintf(line, sizeof line, "  %sf failures  s slots  o one line  d drain  q quit%s", pages,
-                 view->config.socket >= 0 ? " the run  ^] leave" : "");
+        snprintf(line, sizeof line, "  %sf failures  s slots  o one line  d drain  q quit", pages);
     screen_frame_line_in(picture->frame, SCREEN_FAINT, line);
 }
 

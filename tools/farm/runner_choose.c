@@ -133,7 +133,8 @@ static int by_text(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-bool runner_names(const char *folder, struct strings *names, char why[RUNNER_WHY_BYTES]) {
+/* The names of the INI files in the folder, in order. False: why. */
+static bool list_names(const char *folder, struct strings *names, char why[RUNNER_WHY_BYTES]) {
     DIR *open = opendir(folder);
     const struct dirent *entry;
     bool is_fine = true;
@@ -360,7 +361,7 @@ static struct runner *by_directory(const struct runner_request *request,
 struct runner *runner_choose(const struct runner_request *request, char why[RUNNER_WHY_BYTES]) {
     struct strings names = {0};
     struct runner *runner = NULL;
-    if (runner_names(request->folder, &names, why))
+    if (list_names(request->folder, &names, why))
         runner = request->name         ? by_name(request, &names, why)
                  : request->command[0] ? by_command(request, &names, why)
                                        : by_directory(request, &names, why);

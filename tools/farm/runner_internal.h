@@ -46,9 +46,6 @@ char *runner_read_file(const char *path, size_t *len, char why[RUNNER_WHY_BYTES]
 /* The words behind #! of a program that is found by $PATH. Empty: it has none. */
 bool runner_shebang(const char *program, struct strings *words);
 
-/* The names of the INI files in the folder, in order. False: why. */
-bool runner_names(const char *folder, struct strings *names, char why[RUNNER_WHY_BYTES]);
-
 /* An empty runner of that name and file. NULL: out of memory, which `why` says. */
 struct runner *runner_new(const char *name, const char *path, char why[RUNNER_WHY_BYTES]);
 

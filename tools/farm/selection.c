@@ -143,12 +143,6 @@ struct mux_span selection_class(struct mux_span id) {
     return name < owner.len && isupper(owner.data[name]) ? owner : mux_span(NULL, 0);
 }
 
-struct mux_span selection_module(struct mux_span id) {
-    struct mux_span owner = selection_class(id);
-    size_t at = last_of(owner.data ? owner : without_parameters(id), '.');
-    return at ? mux_span(id.data, at - 1) : mux_span(NULL, 0);
-}
-
 /*
  * ---- is it taken? ----
  */

@@ -54,7 +54,4 @@ enum selection_result selection_takes(struct selection *selection, struct mux_sp
  */
 struct mux_span selection_class(struct mux_span id);
 
-/* The module: what is in front of its class, or of its last name. data NULL: it has none. */
-struct mux_span selection_module(struct mux_span id);
-
 #endif

@@ -61,13 +61,6 @@ void screen_open(struct screen *screen, const struct screen_config *config, bool
     screen->live = !plain && is_live();
 }
 
-void screen_open_remote(struct screen *screen, const struct screen_config *config, int socket,
-                        unsigned rows, unsigned columns, uint64_t now_ns) {
-    *screen = (struct screen){.config = *config, .drawn_ns = now_ns, .live = true};
-    outlet_open(&screen->outlet, socket);
-    screen_resize(screen, rows, columns);
-}
-
 /*
  * ---- lines that stay ----
  */
@@ -189,17 +182,17 @@ static unsigned within(unsigned size, unsigned usual, unsigned most) {
     return size == 0 ? usual : size < most ? size : most;
 }
 
-static void screen_size(const struct screen *screen, unsigned *rows, unsigned *columns) {
-    struct winsize size = {.ws_row = (uint16_t)screen->rows, .ws_col = (uint16_t)screen->columns};
-    if (!screen->rows && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0)
+static void screen_size(unsigned *rows, unsigned *columns) {
+    struct winsize size;
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0)
         size.ws_row = size.ws_col = 0;
     *rows = within(size.ws_row, 24, ROWS_MAX);
     *columns = within(size.ws_col, 80, COLUMNS_MAX);
 }
 
 /* A shell has put us in the background: what is drawn would be in its way. */
-static bool is_in_background(const struct screen *screen) {
-    pid_t front = screen->rows ? -1 : tcgetpgrp(STDOUT_FILENO);
+static bool is_in_background(void) {
+    pid_t front = tcgetpgrp(STDOUT_FILENO);
     return front > 0 && front != getpgrp();
 }
 
@@ -231,8 +224,8 @@ static void draw(struct screen *screen, bool picture, uint64_t now_ns) {
     static struct screen_frame frame;
     frame.len = 0;
     frame.lines = 0;
-    screen_size(screen, &frame.rows, &frame.columns);
-    picture = picture && !is_in_background(screen);
+    screen_size(&frame.rows, &frame.columns);
+    picture = picture && !is_in_background();
     if (!picture && !screen->drawn_lines && !screen->above_len) {
         screen->drawn_ns = now_ns;
         return;
@@ -273,11 +266,6 @@ uint64_t screen_tick(struct screen *screen, uint64_t now_ns) {
         draw(screen, true, now_ns);
     uint64_t next_ns = screen->drawn_ns + (screen->changed ? REDRAW_NS : SECOND_NS);
     return next_ns > now_ns ? next_ns : now_ns + REDRAW_NS; /* due, but nobody reads */
-}
-
-void screen_resize(struct screen *screen, unsigned rows, unsigned columns) {
-    screen->rows = rows ? rows : 1;
-    screen->columns = columns ? columns : 1;
 }
 
 void screen_redraw(struct screen *screen, uint64_t now_ns) {

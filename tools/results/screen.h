@@ -55,7 +55,6 @@ struct screen {
     struct outlet outlet;
     bool live; /* there is a picture */
     bool changed;
-    unsigned rows, columns; /* of a terminal elsewhere; 0: the outlet's is asked */
     unsigned drawn_lines;
     uint16_t drawn_columns[SCREEN_LINES_MAX]; /* how wide each of them is */
     uint64_t drawn_ns;
@@ -67,16 +66,6 @@ struct screen {
 /* On stdout. `plain`: no picture, wherever that is. */
 void screen_open(struct screen *screen, const struct screen_config *config, bool plain,
                  uint64_t now_ns);
-
-/*
- * On a terminal of so many rows and columns behind this socket, which stays the caller's: always
- * with a picture.
- */
-void screen_open_remote(struct screen *screen, const struct screen_config *config, int socket,
-                        unsigned rows, unsigned columns, uint64_t now_ns);
-
-/* That terminal has another size. */
-void screen_resize(struct screen *screen, unsigned rows, unsigned columns);
 
 /* At once: the size is another, a key was pressed, or the terminal is ours again. */
 void screen_redraw(struct screen *screen, uint64_t now_ns);

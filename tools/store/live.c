@@ -95,7 +95,9 @@ static int is_live_file(const struct dirent *entry) {
     return store_files_read(entry->d_name, STORE_FILES_LIVE, &run);
 }
 
-void store_live_each(const char *folder, store_live_seen *seen, void *user) {
+/* Each run that goes on, the newest first; false from the function ends it. */
+static void see_each(const char *folder, bool (*seen)(void *, const struct store_live *),
+                     void *user) {
     char path[PATH_MAX];
     struct dirent **files = NULL;
     bool goes_on = true;
@@ -130,6 +132,6 @@ static bool find(void *user, const struct store_live *live) {
 
 unsigned store_live_find(const char *folder, const char *name, struct store_live *live) {
     struct finding finding = {.name = name, .live = live};
-    store_live_each(folder, find, &finding);
+    see_each(folder, find, &finding);
     return finding.found;
 }

@@ -26,13 +26,9 @@ bool store_live_write(const char *folder, const struct store_run *run, const cha
 /* Before the run is given up. */
 void store_live_remove(const char *folder, const struct store_run *run);
 
-/* Tells each run that goes on, the newest first; false from the function ends it. */
-typedef bool store_live_seen(void *user, const struct store_live *live);
-void store_live_each(const char *folder, store_live_seen *seen, void *user);
-
 /*
  * The run that goes on and whose name begins so, or the newest one ("", "last"). Returns how many
- * there are: *live is the newest of them.
+ * there are: *live is the newest of them. For who comes back to a run.
  */
 unsigned store_live_find(const char *folder, const char *name, struct store_live *live);
 

@@ -13,18 +13,18 @@ enum { COST_PART = 8 };
 /* The guess counts as so many measured tests: the first that end are often the shortest. */
 enum { GUESS_WEIGHT = 8 };
 
-uint64_t plan_unknown_ns(const struct plan *plan) {
+static uint64_t unknown_ns(const struct plan *plan) {
     uint64_t tests = (uint64_t)plan->measured + GUESS_WEIGHT;
     return plan->measured_ns / tests + plan->guess_ns / tests * GUESS_WEIGHT;
 }
 
 uint64_t plan_expected_ns(const struct plan *plan, uint32_t test) {
     uint64_t ns = plan->subjects[test].expected_ns;
-    return ns == PLAN_UNKNOWN_NS ? plan_unknown_ns(plan) : ns;
+    return ns == PLAN_UNKNOWN_NS ? unknown_ns(plan) : ns;
 }
 
 uint64_t plan_waiting_ns(const struct plan *plan, uint64_t known_ns, uint32_t unknown) {
-    return known_ns + unknown * plan_unknown_ns(plan);
+    return known_ns + unknown * unknown_ns(plan);
 }
 
 uint64_t plan_unit_ns(const struct plan *plan, uint32_t number) {
@@ -62,10 +62,6 @@ void plan_learn_cost(struct plan *plan, const struct plan_slot *slot, uint64_t n
     if (cost_ns > plan->most_ns)
         cost_ns = plan->most_ns;
     plan->cost_ns = plan->cost_ns - plan->cost_ns / COST_PART + cost_ns / COST_PART;
-}
-
-uint64_t plan_job_cost_ns(const struct plan *plan) {
-    return plan->cost_ns;
 }
 
 static uint64_t greater(uint64_t a, uint64_t b) {

@@ -257,9 +257,6 @@ bool plan_slot_benched(const struct plan *plan, unsigned slot);
  */
 uint64_t plan_left_ns(const struct plan *plan, uint64_t now_ns);
 
-/* What a job costs beside its tests, as measured. */
-uint64_t plan_job_cost_ns(const struct plan *plan);
-
 struct plan_totals plan_totals(const struct plan *plan);
 struct plan_record plan_record(const struct plan *plan, uint32_t test);
 

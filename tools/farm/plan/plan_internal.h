@@ -206,7 +206,6 @@ void plan_settle(struct plan *plan, uint32_t slot, enum plan_end how, uint64_t n
                  struct plan_blame *blame);
 
 /* estimate.c: durations. */
-uint64_t plan_unknown_ns(const struct plan *plan);
 uint64_t plan_expected_ns(const struct plan *plan, uint32_t test);
 uint64_t plan_unit_ns(const struct plan *plan, uint32_t unit);
 uint64_t plan_waiting_ns(const struct plan *plan, uint64_t known_ns, uint32_t unknown);
