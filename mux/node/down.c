@@ -301,7 +301,9 @@ static const char *why_not(const struct mux_link *link) {
 
 const char *mux_down_obstacle(const struct mux *mux, struct mux_span route) {
     const struct mux_link *link = mux_link_find(mux, mux_route_first(route));
-    return link ? why_not(link) : "no link has its first segment";
+    return mux_string_check(route) ? "a route is UTF-8 without NUL"
+           : link                  ? why_not(link)
+                                   : "no link has its first segment";
 }
 
 bool mux_down_offer(struct mux_link *link, const struct mux_pieces *packet) {

@@ -477,8 +477,8 @@ bool mux_add_up(struct mux *mux, struct mux_link *link, const struct mux_packet 
 bool mux_add_down(struct mux *mux, const struct mux_packet *packet);
 
 /*
- * Why a packet with this route cannot be sent down, as a clause: no link has its first segment, or
- * that link takes nothing. NULL: it can, as far as this node knows.
+ * Why a packet with this route cannot be sent down, as a clause: it is not UTF-8, no link has its
+ * first segment, or that link takes nothing. NULL: it can, as far as this node knows.
  */
 const char *mux_down_obstacle(const struct mux *mux, struct mux_span route);
 

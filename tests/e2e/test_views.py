@@ -21,7 +21,7 @@ class Viewer:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
         self.sock.connect(path)
         self.sock.settimeout(PATIENCE)
-        self.sock.sendall(request.encode() + b"\n")
+        self.sock.sendall(os.fsencode(request) + b"\n")
         line = b""
         while not line.endswith(b"\n"):
             byte = self.sock.recv(1)
@@ -225,6 +225,7 @@ class Views(Case):
     def test_refused(self):
         self.controlled()
         for request, words in (("attach 0 9", "no link has its first segment"),
+                               ("attach 0 0/\udcff", "a route is UTF-8"),
                                ("attach 0 ", "attach to which route"),
                                ("attach 0", "expected a line with"),
                                ("tail", "expected a line with"),
