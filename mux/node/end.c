@@ -459,14 +459,21 @@ static struct mux_span parent_of(struct mux_span route) {
     return mux_span(route.data, route.len > 0 ? route.len - 1 : 0);
 }
 
-enum mux_end_way mux_end_way_down(const struct mux_end *end, struct mux_span route,
-                                  struct mux_span *path, struct mux_span *rest) {
+struct mux_end_stream *mux_end_find(const struct mux_end *end, struct mux_span route) {
     struct mux_span pin = route;
-    const struct mux_end_stream *stream = NULL;
     if (pin.len > MUX_ROUTE_PATH_MAX_BYTES)
         pin.len = MUX_ROUTE_PATH_MAX_BYTES;
-    for (; pin.len > 0 && !stream; pin = stream ? pin : parent_of(pin))
-        stream = begins_with(route, pin) ? find_pin(end, pin) : NULL;
+    for (; pin.len > 0; pin = parent_of(pin)) {
+        struct mux_end_stream *stream = begins_with(route, pin) ? find_pin(end, pin) : NULL;
+        if (stream)
+            return stream;
+    }
+    return NULL;
+}
+
+enum mux_end_way mux_end_way_down(const struct mux_end *end, struct mux_span route,
+                                  struct mux_span *path, struct mux_span *rest) {
+    const struct mux_end_stream *stream = mux_end_find(end, route);
     if (!stream)
         return MUX_END_WAY_OTHER;
     if (stream->life != MUX_END_LIVE || stream->known.is_final)

@@ -154,6 +154,9 @@ struct mux_end_verdict {
 };
 bool mux_end_verdict_next(struct mux_end *end, uint64_t now_ns, struct mux_end_verdict *verdict);
 
+/* The stream with the longest pin that begins the route. NULL: there is none. */
+struct mux_end_stream *mux_end_find(const struct mux_end *end, struct mux_span route);
+
 enum mux_end_way {
     MUX_END_WAY_OTHER, /* no pin begins the route: it is for a link of this node */
     MUX_END_WAY_DOWN,  /* by `path`, and then `rest` */

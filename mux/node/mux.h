@@ -400,6 +400,54 @@ bool mux_upstream_wants_receive(const struct mux *mux);
  */
 bool mux_upstream_leave(struct mux *mux);
 
+/*
+ * ---- the end of bundles: what its owner keeps beside a file, to go on after a crash ----
+ *
+ * journal.h has the records. Before a batch is written its record is; by mux_state_record() a
+ * journal begins anew, when nothing is on its way. Only the first and mux_upstream_holds() are for
+ * a mux that is no end.
+ */
+bool mux_is_end(const struct mux *mux);
+
+/* MUX_STREAM_ID_BYTES. */
+const uint8_t *mux_end_identity(const struct mux *mux);
+
+/* Is what mux_upstream_take() has given no batch, or one whose record was made before? */
+bool mux_flight_is_recorded(struct mux *mux);
+
+/*
+ * Its record, in `room`, which has MUX_JOURNAL_RECORD_HEAD_BYTES; data NULL: that is not enough,
+ * and nothing has changed. *output_bytes: the output's length before it by the records; then behind
+ * it.
+ */
+struct mux_span mux_flight_record(struct mux *mux, struct mux_room room, uint64_t *output_bytes);
+
+/* The record could not be kept: it will be made again. */
+void mux_flight_unrecord(struct mux *mux);
+
+/*
+ * What the records say that is to come in the output, and was not sent: so much shorter it is than
+ * they say.
+ */
+uint64_t mux_recorded_unsent_bytes(const struct mux *mux);
+
+/* A journal's first record: all streams, and the tests in progress. As above. */
+struct mux_span mux_state_record(struct mux *mux, struct mux_room room, uint64_t output_bytes);
+
+/* Nothing is taken from below: so all that is on its way will have been sent. */
+void mux_upstream_hold(struct mux *mux, bool holds);
+bool mux_upstream_holds(const struct mux *mux);
+
+/*
+ * At the start, what the journal and the output say: the end's id; each stream; then in order what
+ * began or ended a test. Then tests of workers that were connected to this node itself fail.
+ */
+void mux_restore_identity(struct mux *mux, const uint8_t id[MUX_STREAM_ID_BYTES]);
+bool mux_restore_stream(struct mux *mux, const uint8_t id[MUX_STREAM_ID_BYTES], struct mux_span pin,
+                        uint64_t at, uint32_t crc);
+void mux_restore_packet(struct mux *mux, const struct mux_packet *packet);
+void mux_restored(struct mux *mux, uint64_t next_segment);
+
 /* Bytes of packets that are to be sent up, those in flight included. */
 uint64_t mux_upstream_pending_bytes(const struct mux *mux);
 

@@ -9,6 +9,7 @@
 #include "mux/node/below.h"
 #include "mux/node/end.h"
 #include "mux/node/hello.h"
+#include "mux/node/journal.h"
 #include "mux/node/link_state.h"
 #include "mux/node/message.h"
 #include "mux/node/mux.h"
@@ -403,6 +404,7 @@ struct mux_batch_item {
 struct mux_batch_items {
     unsigned count;
     uint64_t noted_bytes; /* of the batch, which the items are about */
+    bool is_recorded;     /* in the owner's journal */
     struct mux_batch_item item[MUX_BATCH_ITEMS];
 };
 
@@ -418,6 +420,10 @@ struct mux_unbundle {
     bool is_promised;              /* its item in an earlier batch says how long it is */
     uint8_t copy[SMALL_STORE_BYTES];
     char route[MUX_REPORT_ROUTE_MAX_BYTES + MUX_REPORT_ROUTE_MAX_BYTES];
+    struct mux_progress_list orphans; /* of workers here, before the node was started again */
+    bool fails_orphans;
+    uint32_t numbers; /* of streams in the owner's journal */
+    bool is_held;     /* nothing is taken: see mux_upstream_hold() */
 };
 
 /* What the owner is sending upstream. */
@@ -880,6 +886,8 @@ uint64_t mux_unbundle_deadline_ns(const struct mux *mux);
  */
 enum mux_end_way mux_unbundle_way_down(struct mux *mux, const struct mux_packet *packet,
                                        struct mux_link **link, struct mux_pieces *pieces);
+/* How long the rest of the bundle at hand will be, with its pin. */
+uint64_t mux_unbundle_rest_bytes(const struct mux *mux);
 /* Of any mux: the batch that is filled is to be sent. */
 void mux_unbundle_seal(struct mux *mux);
 /* Of any mux: the one in flight was sent; the batch is empty again. */

@@ -25,10 +25,10 @@ static uint64_t earlier(uint64_t a, uint64_t b) {
     return a < b ? a : b;
 }
 
-static bool init_tests(struct mux *mux, unsigned streams_max) {
+static bool init_tests(struct mux *mux, unsigned lists_max) {
     const unsigned common_cells[MUX_PROGRESS_KINDS] = {[MUX_PROGRESS_NODE] =
                                                            mux_nodes_common_cells(mux)};
-    return mux_progress_init(&mux->unbundle->tests, streams_max, common_cells, mux->config.hash_key,
+    return mux_progress_init(&mux->unbundle->tests, lists_max, common_cells, mux->config.hash_key,
                              &mux->counters.value[MUX_COUNT_tests_untracked]);
 }
 
@@ -50,7 +50,10 @@ bool mux_unbundle_init(struct mux *mux) {
                                    MUX_STREAM_ID_BYTES);
     assert(fine);
     (void)fine;
-    return init_tests(mux, config.streams_max) && mux_end_init(&unbundle->end, &config, 0);
+    if (!init_tests(mux, config.streams_max + 1))
+        return false;
+    mux_progress_open(&unbundle->tests, &unbundle->orphans, MUX_PROGRESS_NODE);
+    return mux_end_init(&unbundle->end, &config, 0);
 }
 
 static void release(struct mux_unbundle *unbundle) {
@@ -65,6 +68,8 @@ void mux_unbundle_fini(struct mux *mux) {
     if (!mux->unbundle)
         return;
     release(mux->unbundle);
+    if (mux->unbundle->tests.cells)
+        mux_progress_close(&mux->unbundle->tests, &mux->unbundle->orphans);
     if (mux->unbundle->end.by_pin)
         mux_end_fini(&mux->unbundle->end);
     mux_progress_fini(&mux->unbundle->tests);
@@ -115,7 +120,7 @@ static bool has_places(const struct mux *mux) {
 }
 
 bool mux_unbundle_has_room(const struct mux *mux) {
-    return !mux->unbundle->stream && has_places(mux);
+    return !mux->unbundle->stream && !mux->unbundle->is_held && has_places(mux);
 }
 
 uint64_t mux_unbundle_pending_bytes(const struct mux *mux) {
@@ -449,34 +454,57 @@ static void send_acks(struct mux *mux) {
     }
 }
 
-static void put_verdict(struct mux *mux, const struct mux_end_verdict *verdict) {
-    const struct mux_end_stream *stream = verdict->stream;
+/* A test that has failed; test_id.data NULL: `unnamed` ones. */
+static void put_failure(struct mux *mux, const char *why, const struct mux_progress_name *test,
+                        uint64_t unnamed) {
     struct mux_packet packet;
     struct mux_pieces pieces;
     char text[192], while_what[64] = "while this test was in progress";
-    if (!verdict->test.test_id.data)
+    if (!test->test_id.data)
         snprintf(while_what, sizeof while_what, "and %" PRIu64 " more tests were in progress",
-                 verdict->unnamed);
-    if (verdict->is_final)
-        snprintf(text, sizeof text, "its node has ended %s\n", while_what);
-    else
-        snprintf(text, sizeof text, "its node was unreachable for %g s %s\n",
-                 (double)mux->config.node_grace_ns / 1e9, while_what);
-    struct mux_span route = verdict->test.test_id.data ? verdict->test.route : stream->pin;
-    mux_report_message_event(MUX_STATUS_FAIL, mux_span_text(text), verdict->test.test_id, route,
+                 unnamed);
+    snprintf(text, sizeof text, "%s %s\n", why, while_what);
+    mux_report_message_event(MUX_STATUS_FAIL, mux_span_text(text), test->test_id, test->route,
                              &packet);
     mux_clock_change_own(mux, &packet);
     enum mux_error error = mux_packet_gather(&packet, &pieces);
     assert(!error);
     (void)error;
     mux_up_add(mux, &pieces);
-    MUX_COUNT(&mux->counters, tests_failed, verdict->unnamed ? verdict->unnamed : 1);
+    MUX_COUNT(&mux->counters, tests_failed, unnamed ? unnamed : 1);
+}
+
+static void put_verdict(struct mux *mux, const struct mux_end_verdict *verdict) {
+    char why[64] = "its node has ended";
+    struct mux_progress_name test = verdict->test;
+    if (!test.test_id.data)
+        test.route = verdict->stream->pin;
+    if (!verdict->is_final)
+        snprintf(why, sizeof why, "its node was unreachable for %g s",
+                 (double)mux->config.node_grace_ns / 1e9);
+    put_failure(mux, why, &test, verdict->unnamed);
+}
+
+/* Rule 39: their workers' connections ended with the node. */
+static bool fail_orphan(struct mux *mux) {
+    struct mux_unbundle *unbundle = mux->unbundle;
+    struct mux_progress_name test = {.route = mux_span(NULL, 0)};
+    uint64_t unnamed = 0;
+    if (!mux_progress_take(&unbundle->tests, &unbundle->orphans, &test))
+        unnamed = mux_progress_take_unnamed(&unbundle->orphans);
+    if (!test.test_id.data && unnamed == 0)
+        return false;
+    put_failure(mux, "the node that its worker was connected to was started again", &test, unnamed);
+    return true;
 }
 
 /* Those that had to wait for room, in front of what links send. */
 static void put_verdicts(struct mux *mux) {
     struct mux_end_verdict verdict;
-    while (mux_up_has_room(mux) && mux_end_verdict_next(&mux->unbundle->end, mux->ran_ns, &verdict))
+    struct mux_unbundle *unbundle = mux->unbundle;
+    while (unbundle->fails_orphans && mux_up_has_room(mux))
+        unbundle->fails_orphans = fail_orphan(mux);
+    while (mux_up_has_room(mux) && mux_end_verdict_next(&unbundle->end, mux->ran_ns, &verdict))
         put_verdict(mux, &verdict);
 }
 
@@ -507,8 +535,8 @@ uint64_t mux_unbundle_deadline_ns(const struct mux *mux) {
  * ---- what becomes of it ----
  */
 
-/* How long the rest of the bundle at hand will be, with its pin. */
-static uint64_t rest_bytes(const struct mux_unbundle *unbundle) {
+uint64_t mux_unbundle_rest_bytes(const struct mux *mux) {
+    const struct mux_unbundle *unbundle = mux->unbundle;
     struct mux_span left = unbundle->left;
     struct mux_bundle_item item;
     struct mux_pieces damage[MUX_REPORT_DAMAGE_PACKETS];
@@ -532,7 +560,7 @@ void mux_unbundle_seal(struct mux *mux) {
     if (!unbundle)
         return;
     if (unbundle->stream)
-        note_stream(mux, unbundle->stream, rest_bytes(unbundle));
+        note_stream(mux, unbundle->stream, mux_unbundle_rest_bytes(mux));
     else
         note_plain(mux, mux->fill);
 }
@@ -540,7 +568,7 @@ void mux_unbundle_seal(struct mux *mux) {
 void mux_unbundle_clear(struct mux *mux, const struct mux_batch *batch) {
     struct mux_batch_items *items = mux->unbundle ? items_of(mux, batch) : NULL;
     if (items)
-        items->count = 0, items->noted_bytes = 0;
+        items->count = 0, items->noted_bytes = 0, items->is_recorded = false;
 }
 
 void mux_unbundle_sent(struct mux *mux) {

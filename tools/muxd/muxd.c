@@ -253,6 +253,9 @@ static bool start_node(struct muxd *muxd) {
         .upstream_addresses = muxd_upstream_is_place(options) ? muxd_upstream_addresses : NULL,
         .connect = muxd_connect_upstream,
         .open_upstream = muxd_open_upstream,
+        .record = muxd->has_journal ? muxd_record : NULL,
+        .sent = muxd->has_journal && options->syncs ? muxd_sent : NULL,
+        .rest = muxd->has_journal ? muxd_rest : NULL,
         .sink = muxd->summary ? show_packet : NULL,
         .show_link = muxd->summary ? show_link : NULL,
         .spool = options->spool ? do_spool : NULL,
@@ -268,6 +271,8 @@ static bool start_node(struct muxd *muxd) {
         log_text(&muxd->log, "muxd: out of memory for %u links\n", options->links_max);
         return false;
     }
+    if (!muxd_follow_journal(muxd))
+        return false;
     orders_open(&muxd->orders, muxd->node);
     muxd->log.suppressed_total =
         &node_core_counters(muxd->node)->value[MUX_COUNT_log_lines_suppressed];

@@ -5,6 +5,7 @@
 #include "tools/base/log.h"
 #include "tools/base/loop.h"
 #include "tools/base/signals.h"
+#include "tools/muxd/journal.h"
 #include "tools/muxd/options.h"
 #include "tools/node/control.h"
 #include "tools/node/listeners.h"
@@ -33,10 +34,12 @@ struct muxd {
     char upstream_text[PLACE_TEXT_BYTES];
     int upstream_file;         /* the file that is written to; -1: there is none */
     struct timer removed_look; /* at it */
-    bool serves;               /* something is listened on, or will be: the upstream is opened */
-    bool deaf;                 /* nothing could be listened on */
-    bool stdin_taken;          /* by --listen - */
-    bool has_terminal;         /* a controlling one, when it was started */
+    struct journal journal;    /* of it, if has_journal */
+    bool has_journal;
+    bool serves;       /* something is listened on, or will be: the upstream is opened */
+    bool deaf;         /* nothing could be listened on */
+    bool stdin_taken;  /* by --listen - */
+    bool has_terminal; /* a controlling one, when it was started */
 };
 
 /* One line for the log. `user` is the muxd. */
@@ -61,6 +64,14 @@ bool muxd_upstream_is_place(const struct options *options);
  * log.
  */
 bool muxd_check_upstream(struct muxd *muxd);
+
+/* The node is made: as an end that writes a file it goes on as its journal says. As above. */
+bool muxd_follow_journal(struct muxd *muxd);
+
+/* What struct node_config asks for. */
+bool muxd_record(void *user, char *why, size_t why_bytes);
+bool muxd_sent(void *user, char *why, size_t why_bytes);
+bool muxd_rest(void *user, char *why, size_t why_bytes);
 
 /* When the node has ended. */
 void muxd_stop_upstream(struct muxd *muxd);

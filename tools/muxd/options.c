@@ -296,6 +296,12 @@ static bool set_clock(const struct option_row *row, void *target, const char *va
     return true;
 }
 
+static bool set_sync(const struct option_row *row, void *target, const char *value) {
+    (void)row, (void)value;
+    ((struct options *)target)->syncs = true;
+    return true;
+}
+
 static bool set_trust(const struct option_row *row, void *target, const char *value) {
     (void)row, (void)value;
     ((struct options *)target)->trusts_network = true;
@@ -397,6 +403,10 @@ static const struct option_row rows[] = {
          "correct: shift timestamps to the clock of a mux: upstream, and those of workers whose "
          "clock is wrong; stamp: add a timestamp where there is none; without it they stay as "
          "they are"},
+
+    {"sync", .set = set_sync,
+     .help = "of an end of bundles that writes a file: acknowledge when the disk has it, so that a "
+             "power failure loses nothing either"},
 
     {"trust-network", .set = set_trust,
      .help =

@@ -25,6 +25,7 @@ struct options {
     enum mux_segment_by segment_by;
     uint64_t memory_bytes;
     uint64_t window_bytes; /* 0: no bundles */
+    bool syncs;            /* a file and its journal */
     const char *spool;     /* its folder; NULL: none */
     uint64_t spool_most_bytes;
     enum mux_spool_sync spool_sync;

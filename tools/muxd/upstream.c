@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Is the upstream one that is connected to? */
@@ -69,9 +70,54 @@ static void look_for_removed(struct timer *timer, uint64_t now_ns) {
     node_reopen_upstream(muxd->node);
 }
 
+/*
+ * ---- the journal beside it ----
+ */
+
+/* A pipe or a device cannot be followed after a crash. */
+static bool has_journal(const struct options *options) {
+    struct stat status;
+    return options->window_bytes > 0 && options->upstream_given &&
+           options->upstream.endpoint.kind == ENDPOINT_FILE &&
+           (stat(options->upstream.endpoint.name, &status) != 0 || S_ISREG(status.st_mode));
+}
+
+bool muxd_follow_journal(struct muxd *muxd) {
+    const struct options *options = &muxd->options;
+    char why[PATH_MAX + 256];
+    if (!muxd->has_journal)
+        return true;
+    bool fine = journal_init(&muxd->journal, node_core(muxd->node), options->upstream.endpoint.name,
+                             options->syncs, why, sizeof why) &&
+                journal_follow(&muxd->journal, why, sizeof why);
+    if (*why)
+        log_text(&muxd->log, "muxd: %s\n", why);
+    return fine;
+}
+
+bool muxd_record(void *user, char *why, size_t why_bytes) {
+    struct muxd *muxd = user;
+    return journal_record(&muxd->journal, why, why_bytes);
+}
+
+bool muxd_rest(void *user, char *why, size_t why_bytes) {
+    struct muxd *muxd = user;
+    return journal_rest(&muxd->journal, muxd->upstream_file, why, why_bytes);
+}
+
+bool muxd_sent(void *user, char *why, size_t why_bytes) {
+    struct muxd *muxd = user;
+    if (fdatasync(muxd->upstream_file) == 0)
+        return true;
+    snprintf(why, why_bytes, "fdatasync: %s", strerror(errno));
+    return false;
+}
+
 void muxd_stop_upstream(struct muxd *muxd) {
     loop_cancel(&muxd->loop, &muxd->removed_look);
     forget_file(muxd);
+    if (muxd->has_journal)
+        journal_close(&muxd->journal);
 }
 
 static struct transport_conn *open_file(struct muxd *muxd, struct loop_handler *handler, char *why,
@@ -79,7 +125,14 @@ static struct transport_conn *open_file(struct muxd *muxd, struct loop_handler *
     const char *path = muxd->options.upstream.endpoint.name;
     int fd = outfile_open(path, why, why_bytes);
     struct transport_conn *conn = NULL;
-    if (fd >= 0 && mend_file(muxd, fd, muxd->options.upstream.endpoint.text, why, why_bytes))
+    bool is_fine = fd >= 0;
+    if (is_fine && muxd->has_journal)
+        is_fine = journal_trim(&muxd->journal, fd, why, why_bytes);
+    if (is_fine)
+        is_fine = mend_file(muxd, fd, muxd->options.upstream.endpoint.text, why, why_bytes);
+    if (is_fine && muxd->has_journal)
+        is_fine = journal_begin(&muxd->journal, fd, why, why_bytes);
+    if (is_fine)
         conn = muxd_attach(muxd,
                            &(struct loop_descriptors){-1, fd, false, TRANSPORT_POOL_RESERVE, path},
                            handler, why, why_bytes);
@@ -94,6 +147,7 @@ bool muxd_check_upstream(struct muxd *muxd) {
     const struct options *options = &muxd->options;
     char why[256];
     muxd->upstream_file = -1;
+    muxd->has_journal = has_journal(options);
     muxd->removed_look.run = look_for_removed;
     place_text(&options->upstream, muxd->upstream_text);
     if (!options->upstream_given || options->upstream.endpoint.kind != ENDPOINT_FILE ||

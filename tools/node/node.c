@@ -41,6 +41,10 @@ void node_set_phase(struct node *node, enum node_phase phase) {
     node->phase = phase;
 }
 
+struct mux *node_core(struct node *node) {
+    return node->mux;
+}
+
 struct mux_counters *node_core_counters(struct node *node) {
     return node->counters;
 }

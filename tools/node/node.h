@@ -52,6 +52,15 @@ struct node_config {
     struct transport_conn *(*open_upstream)(void *user, struct loop_handler *handler, char *why,
                                             size_t why_bytes);
     /*
+     * Of an end of bundles that keeps a journal, else NULL; false after one sentence in `why`: the
+     * upstream is closed and opened again. `record`: keeps the record of the batch that is to be
+     * sent. `sent`: it was written; false ends the node. `rest`: while mux_upstream_holds() all
+     * was sent.
+     */
+    bool (*record)(void *user, char *why, size_t why_bytes);
+    bool (*sent)(void *user, char *why, size_t why_bytes);
+    bool (*rest)(void *user, char *why, size_t why_bytes);
+    /*
      * NULL, or hears that nothing more comes down by that file or pipe: whoever wrote there has
      * gone. What comes from below still goes up. Must not call the node.
      */
@@ -220,6 +229,9 @@ bool node_in_doubt(const struct node *node);
 
 /* How the upstream's clock stands to this node's: see mux_upstream_clock(). */
 void node_upstream_clock(const struct node *node, struct mux_clock_stats *clock);
+
+/* The core, for those who keep the journal of an end: see mux.h. */
+struct mux *node_core(struct node *node);
 
 /* The core's counters, and those that the node keeps of its connections. */
 struct mux_counters *node_core_counters(struct node *node);

@@ -384,6 +384,17 @@ static void note_end(struct node *node) {
     up->may_be_dead = up->may_be_dead || is_killed;
 }
 
+/* What the disk may not have must not be acknowledged, nor written again: who starts it anew sees.
+ */
+static bool is_kept(struct node *node) {
+    char why[256];
+    if (!node->config.sent || node->config.sent(node->config.user, why, sizeof why))
+        return true;
+    node_log(node, "upstream %s: %s: this node ends", node->config.upstream_text, why);
+    node_terminate(node, true);
+    return false;
+}
+
 static void mind_unsent(struct node_upstream *up, uint64_t now_ns) {
     bool is_late = now_ns - up->sending_since_ns >= LATE_SEND_NS;
     up->quick_sends = is_late ? 0 : up->quick_sends + 1;
@@ -399,7 +410,8 @@ static void sent(struct node *node, uint64_t now_ns) {
     node_upstream_set_up(up, NODE_UP_IDLE);
     up->has_sent = true;
     mind_unsent(up, now_ns);
-    mux_upstream_sent(node->mux);
+    if (is_kept(node))
+        mux_upstream_sent(node->mux);
 }
 
 static void handle_upstream(struct loop_handler *handler, const struct transport_event *event,
@@ -436,16 +448,50 @@ static void handle_upstream(struct loop_handler *handler, const struct transport
     }
 }
 
+/* With a journal one file is complete before another is opened. */
+static bool may_reopen(struct node *node) {
+    if (!node->config.record)
+        return true;
+    mux_upstream_hold(node->mux, true);
+    return mux_upstream_pending_bytes(node->mux) == 0;
+}
+
+static void journal_failed(struct node *node, const char *why) {
+    lost(node, "journal", why);
+}
+
+/* All is sent, and nothing more was taken until now. */
+static bool rest(struct node *node) {
+    char why[256];
+    if (!node->config.rest || !mux_upstream_holds(node->mux) ||
+        mux_upstream_pending_bytes(node->mux) > 0)
+        return false;
+    if (node->config.rest(node->config.user, why, sizeof why))
+        return true;
+    journal_failed(node, why);
+    return false;
+}
+
+static bool is_recorded(struct node *node) {
+    char why[256];
+    if (!node->config.record || node->config.record(node->config.user, why, sizeof why))
+        return true;
+    journal_failed(node, why);
+    return false;
+}
+
 bool node_upstream_send(struct node *node) {
     struct node_upstream *up = &node->upstream;
     if (!node_upstream_is_connected(up) || up->up == NODE_UP_SENDING)
         return false;
-    if (up->next == NODE_NEXT_REOPEN) {
+    if (up->next == NODE_NEXT_REOPEN && may_reopen(node)) {
         begin_close(node);
         return false;
     }
     const struct mux_gather *gather = mux_upstream_take(node->mux);
     if (!gather)
+        return rest(node);
+    if (!is_recorded(node))
         return false;
     node_upstream_set_up(up, NODE_UP_SENDING);
     up->sending_since_ns = node->now_ns;
