@@ -324,7 +324,7 @@ class Store(Case):
         self.load(run_stream(3, t1="fail"))
         with sqlite3.connect(os.path.join(self.store, "index.sqlite")) as database:
             database.executescript("DROP INDEX runs_begun; ALTER TABLE runs DROP COLUMN verdict;"
-                                   "ALTER TABLE runs DROP COLUMN new_bad; DROP TABLE bad_since; DROP TABLE tries; PRAGMA user_version=1")
+                                   "ALTER TABLE runs DROP COLUMN new_bad; ALTER TABLE runs DROP COLUMN exit_status; DROP TABLE bad_since; DROP TABLE tries; PRAGMA user_version=1")
         database.close()
         self.assertEqual([run["verdict"] for run in self.objects("runs")], [None])
         self.load(run_stream(2))

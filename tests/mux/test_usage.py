@@ -6,7 +6,7 @@ import select
 
 from command import *
 
-SUBCOMMANDS = ('run', 'cat', 'top', 'route', 'send', 'encode', 'ctl', 'exec', 'agent', 'tail', 'attach', 'load',
+SUBCOMMANDS = ('run', 'cat', 'top', 'route', 'send', 'encode', 'ctl', 'exec', 'agent', 'tail', 'attach', 'wait', 'load',
                'runs', 'show', 'last', 'failing', 'slowest', 'history', 'diff', 'store')
 STREAM = packet(test_id='t', test_status='success') * 20000  # more than all buffers hold
 JSON = b'{"test_id": "t"}\n' * 50000

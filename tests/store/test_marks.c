@@ -12,7 +12,10 @@ static const char uuid[] = "0b5f6f0e-5a1c-4c9e-8f3e-2f6a1f0c7d21";
 
 static void round_trip(const char *source, enum store_verdict verdict, const char *read_back) {
     uint8_t bytes[STORE_MARK_BYTES];
-    struct store_mark mark = {.verdict = verdict, .at_us = 1700000000123456}, found;
+    struct store_mark mark = {.verdict = verdict,
+                              .exit_status = verdict ? (int)verdict : STORE_NO_EXIT,
+                              .at_us = 1700000000123456},
+                      found;
     struct mux_packet packet;
     memcpy(mark.uuid, uuid, sizeof uuid);
     store_mark_set_source(&mark, source);
@@ -23,6 +26,7 @@ static void round_trip(const char *source, enum store_verdict verdict, const cha
     assert_string_equal(found.uuid, uuid);
     assert_string_equal(found.source, read_back);
     assert_int_equal(found.verdict, verdict);
+    assert_int_equal(found.exit_status, mark.exit_status);
     assert_int_equal(found.at_us, mark.at_us);
 }
 

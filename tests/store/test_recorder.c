@@ -43,7 +43,7 @@ static void record(enum store_verdict verdict) {
     for (int i = 0; i < 3; i++)
         assert_true(recorder_put(recorder, "3", &packet));
     if (verdict != STORE_VERDICT_NONE)
-        assert_true(recorder_verdict(recorder, verdict));
+        assert_true(recorder_verdict(recorder, verdict, 0));
     assert_true(recorder_finish(recorder, why));
 }
 
@@ -136,7 +136,7 @@ static void record_into_a_full_disk(void) {
     for (unsigned i = 0; is_fine && i < FULL_BYTES; i++)
         is_fine = recorder_put(recorder, "", &packet) && recorder_flush(recorder);
     bool is_said = recorder && !is_fine && errno == EFBIG && !recorder_flush(recorder) &&
-                   !recorder_verdict(recorder, STORE_VERDICT_PASSED) &&
+                   !recorder_verdict(recorder, STORE_VERDICT_PASSED, 0) &&
                    !recorder_finish(recorder, why) && strstr(why, "the run's file");
     _exit(is_said ? 0 : 1);
 }

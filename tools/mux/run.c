@@ -616,7 +616,7 @@ static bool end_recorder(struct program *program, char why[STORE_WHY_BYTES]) {
     return recorder_finish(recorder, why);
 }
 
-static bool finish_store(struct program *program, enum run_outcome outcome) {
+static bool finish_store(struct program *program, enum run_outcome outcome, int status) {
     static const enum store_verdict verdicts[] = {
         [RUN_PASSED] = STORE_VERDICT_PASSED,
         [RUN_FAILED] = STORE_VERDICT_FAILED,
@@ -628,7 +628,7 @@ static bool finish_store(struct program *program, enum run_outcome outcome) {
     char why[STORE_WHY_BYTES];
     if (!program->recorder)
         return true;
-    recorder_verdict(program->recorder, verdicts[outcome]);
+    recorder_verdict(program->recorder, verdicts[outcome], status);
     if (end_recorder(program, why))
         return true;
     text_complain("mux run: the store: %s", why);
@@ -652,7 +652,7 @@ static int finish(struct program *program) {
     int status = exit_status(program, outcome);
     take_terminal_back(program);
     run_views_wipe(&program->views, now_of(program));
-    if (!finish_store(program, outcome) && status == EXIT_RUN_PASSED)
+    if (!finish_store(program, outcome, status) && status == EXIT_RUN_PASSED)
         status = EXIT_RUN_INFRASTRUCTURE;
     if (!run_views_close(&program->views, now_of(program)) && errno != EPIPE)
         text_complain("mux run: stdout: %s", strerror(errno));
@@ -693,7 +693,7 @@ static int run_suite(struct program *program) {
         station_run(&program->crew.station);
         status = finish(program);
     } else if (program->recorder) {
-        recorder_verdict(program->recorder, STORE_VERDICT_INFRASTRUCTURE);
+        recorder_verdict(program->recorder, STORE_VERDICT_INFRASTRUCTURE, status);
     }
     run_hooks_hold();
     close_suite(program);

@@ -9,6 +9,7 @@
 #define STORE_PROGRAM "mux-store"
 
 #define STORE_SUBCOMMANDS(EACH)                  \
+    EACH(wait, "waits until a run has ended")    \
     EACH(load, "stores a stream as a run")       \
     EACH(runs, "lists the runs of the store")    \
     EACH(show, "shows a run of the store")       \

@@ -162,6 +162,11 @@ static json_t *time_json(int64_t us) {
     return us == STORE_NO_TIME ? json_null() : json_real((double)us / 1e6);
 }
 
+/* Of a number that is below 0 when it is not known. */
+static json_t *number_json(int64_t number) {
+    return number < 0 ? json_null() : json_integer(number);
+}
+
 /* NULL, when there is no memory, prints nothing. */
 static void print_json(json_t *object) {
     if (object)
@@ -190,10 +195,10 @@ void store_words_run_json(const struct store_run_row *row) {
     for (unsigned status = MUX_STATUS_INPROGRESS; status < STORE_STATUSES; status++)
         json_object_set_new(counts, store_words_status_key(status),
                             json_integer((json_int_t)row->counts[status]));
-    print_json(json_pack("{s:s, s:I, s:s, s:o, s:o, s:s?, s:o, s:o, s:I}", "run", row->run.uuid,
-                         "number", (json_int_t)row->run.id, "source", row->source, "begun",
-                         time_json(row->run.begun_us), "ended", time_json(row->ended_us), "verdict",
-                         store_verdict_word(row->verdict), "new",
-                         row->new_bad < 0 ? json_null() : json_integer(row->new_bad), "counts",
+    print_json(json_pack("{s:s, s:I, s:s, s:o, s:o, s:s?, s:o, s:o, s:o, s:I}", "run",
+                         row->run.uuid, "number", (json_int_t)row->run.id, "source", row->source,
+                         "begun", time_json(row->run.begun_us), "ended", time_json(row->ended_us),
+                         "verdict", store_verdict_word(row->verdict), "exit",
+                         number_json(row->exit_status), "new", number_json(row->new_bad), "counts",
                          counts, "damages", (json_int_t)row->damages));
 }

@@ -30,7 +30,8 @@ static const char *const sql[SQL_COUNT_OF] = {
     [SQL_TRY] = "INSERT INTO tries(run, test, n) VALUES(?1, ?2, 1)"
                 " ON CONFLICT(run, test) DO UPDATE SET n=n+1",
     [SQL_RUN] = "UPDATE runs SET raw_done=?2, raw_open=?3, damages=damages+?4, ended_us=?5,"
-                " verdict=coalesce(?6, verdict), source=iif(source='', ?7, source) WHERE id=?1",
+                " verdict=coalesce(?6, verdict), source=iif(source='', ?7, source),"
+                " exit_status=coalesce(?8, exit_status) WHERE id=?1",
 };
 
 struct store_indexer {
@@ -199,6 +200,9 @@ static void bind_mark(const struct store_indexer *indexer, sqlite3_stmt *stateme
     if (*mark->uuid)
         sqlite3_bind_int(statement, 6, (int)mark->verdict);
     sqlite3_bind_text(statement, 7, *mark->uuid ? mark->source : "", -1, SQLITE_STATIC);
+    sqlite3_bind_null(statement, 8);
+    if (*mark->uuid && mark->exit_status != STORE_NO_EXIT)
+        sqlite3_bind_int(statement, 8, mark->exit_status);
 }
 
 /* The rows and the offset that they reach to, at once. */

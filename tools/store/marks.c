@@ -8,6 +8,9 @@
 #define FILE_NAME "muxd.run"
 #define VERSION 1
 
+/* Of a process. */
+#define EXIT_STATUS_MOST 255
+
 /* "run-" and the UUID, in wire form: a byte says how long it is. */
 #define TAG_WIRE_BYTES (1 + sizeof STORE_MARK_TAG - 1 + STORE_UUID_BYTES - 1)
 
@@ -47,6 +50,8 @@ static size_t put_content(const struct store_mark *mark, char *out, size_t out_b
         json_put_member_text(&json, "source", mark->source);
     if (words[mark->verdict])
         json_put_member_text(&json, "verdict", words[mark->verdict]);
+    if (mark->exit_status != STORE_NO_EXIT)
+        json_put_member_number(&json, "exit", (uint64_t)mark->exit_status);
     json_put_close(&json, '}');
     return json_len(&json);
 }
@@ -103,6 +108,11 @@ bool store_mark_uuid(const struct mux_packet *packet, char uuid[STORE_UUID_BYTES
     return false;
 }
 
+static int exit_status_of(const json_t *number) {
+    json_int_t status = json_is_integer(number) ? json_integer_value(number) : STORE_NO_EXIT;
+    return status >= 0 && status <= EXIT_STATUS_MOST ? (int)status : STORE_NO_EXIT;
+}
+
 static enum store_verdict verdict_of(const char *word) {
     for (int verdict = 0; word && verdict < STORE_VERDICTS; verdict++)
         if (words[verdict] && strcmp(words[verdict], word) == 0)
@@ -112,7 +122,7 @@ static enum store_verdict verdict_of(const char *word) {
 
 bool store_mark_read(const struct mux_packet *packet, struct store_mark *mark) {
     const struct mux_span content = packet->file_content;
-    *mark = (struct store_mark){.verdict = STORE_VERDICT_UNSAID};
+    *mark = (struct store_mark){.verdict = STORE_VERDICT_UNSAID, .exit_status = STORE_NO_EXIT};
     if (packet->test_id.data || packet->status != MUX_STATUS_NONE ||
         !mux_span_equal(packet->file_name, mux_span_text(FILE_NAME)) ||
         !store_mark_uuid(packet, mark->uuid))
@@ -124,6 +134,7 @@ bool store_mark_read(const struct mux_packet *packet, struct store_mark *mark) {
     if (source)
         store_mark_set_source(mark, source);
     mark->verdict = verdict_of(json_string_value(json_object_get(object, "verdict")));
+    mark->exit_status = exit_status_of(json_object_get(object, "exit"));
     bool is_mark = json_is_object(object);
     json_decref(object);
     return is_mark;

@@ -23,6 +23,7 @@ struct store_mark {
     char source[STORE_MARK_SOURCE_BYTES]; /* ""; it does not say what is run */
     int64_t at_us;              /* since 1970: when it began or ended; 0: it does not say */
     enum store_verdict verdict; /* STORE_VERDICT_UNSAID: the run goes on */
+    int exit_status;            /* of who ran it; STORE_NO_EXIT: it does not say */
 };
 
 /* For people: what was run. Cut between characters where it is too long. */

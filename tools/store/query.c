@@ -90,7 +90,8 @@ static bool run_row(void *user, sqlite3_stmt *statement) {
                                 .ended_us = time_at(statement, 4),
                                 .damages = (uint64_t)sqlite3_column_int64(statement, 5),
                                 .verdict = verdict_at(statement, 6),
-                                .new_bad = sqlite3_column_int64(statement, 7)};
+                                .new_bad = sqlite3_column_int64(statement, 7),
+                                .exit_status = sqlite3_column_int(statement, 8)};
     take_run(statement, 0, &row.run);
     take_counts(asked->counts, &row);
     return asked->seen(asked->user, &row);
@@ -101,7 +102,7 @@ bool store_runs(struct store *store, int64_t run, unsigned most, store_run_seen 
     sqlite3_stmt *statement =
         prepared(store,
                  "SELECT id, uuid, begun_us, source, ended_us, damages, verdict, coalesce(new_bad, "
-                 "-1) FROM runs"
+                 "-1), coalesce(exit_status, -1) FROM runs"
                  " WHERE ?1=0 OR id=?1 ORDER BY begun_us DESC, id DESC LIMIT ?2",
                  why);
     if (!statement)

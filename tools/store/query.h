@@ -24,6 +24,7 @@ struct store_run_row {
     const char *source;
     int64_t ended_us; /* since 1970; STORE_NO_TIME: it has not ended, or nobody saw it */
     enum store_verdict verdict;
+    int exit_status; /* of who ran it; or STORE_NO_EXIT */
     int64_t new_bad; /* tests that are no good, and were in the run before of the same source; -1:
                         there is none */
     uint64_t counts[STORE_STATUSES];

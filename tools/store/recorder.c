@@ -46,13 +46,18 @@ static bool write_bytes(struct recorder *recorder, const uint8_t *bytes, size_t 
     return !recorder->error;
 }
 
-static bool write_mark(struct recorder *recorder, const char *source, enum store_verdict verdict,
-                       int64_t at_us) {
+static bool write_mark(struct recorder *recorder, struct store_mark *mark) {
     uint8_t bytes[STORE_MARK_BYTES];
-    struct store_mark mark = {.verdict = verdict, .at_us = at_us};
-    memcpy(mark.uuid, recorder->run.uuid, sizeof mark.uuid);
+    memcpy(mark->uuid, recorder->run.uuid, sizeof mark->uuid);
+    return write_bytes(recorder, bytes, store_mark_encode(mark, bytes));
+}
+
+static bool write_first_mark(struct recorder *recorder, const char *source) {
+    struct store_mark mark = {.verdict = STORE_VERDICT_UNSAID,
+                              .exit_status = STORE_NO_EXIT,
+                              .at_us = recorder->run.begun_us};
     store_mark_set_source(&mark, source);
-    return write_bytes(recorder, bytes, store_mark_encode(&mark, bytes));
+    return write_mark(recorder, &mark);
 }
 
 /*
@@ -68,8 +73,7 @@ static bool fill(struct recorder *recorder, const char *folder, const char *sour
     recorder->fd = store_begin(recorder->store, source, &recorder->run, why);
     if (recorder->fd < 0)
         return false;
-    write_mark(recorder, source, STORE_VERDICT_UNSAID,
-               recorder->run.begun_us); /* an error is told by the first flush */
+    write_first_mark(recorder, source); /* an error is told by the first flush */
     recorder->follower = follower_start(recorder->store, &recorder->run, why);
     return recorder->follower != NULL;
 }
@@ -123,8 +127,9 @@ static int64_t now_us(void) {
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-bool recorder_verdict(struct recorder *recorder, enum store_verdict verdict) {
-    return recorder_flush(recorder) && write_mark(recorder, "", verdict, now_us());
+bool recorder_verdict(struct recorder *recorder, enum store_verdict verdict, int exit_status) {
+    struct store_mark mark = {.verdict = verdict, .exit_status = exit_status, .at_us = now_us()};
+    return recorder_flush(recorder) && write_mark(recorder, &mark);
 }
 
 /* One that is larger than the buffer. */

@@ -32,10 +32,10 @@ bool recorder_put(struct recorder *recorder, const char *segment, const struct m
 bool recorder_flush(struct recorder *recorder);
 
 /*
- * How the run went, for who shows it, as the last of its stream. Without it a run that was finished
- * is shown as cut off.
+ * How the run went, for who shows it or waits for it, as the last of its stream; the owner ends
+ * with this exit status. Without it a run that was finished is shown as cut off.
  */
-bool recorder_verdict(struct recorder *recorder, enum store_verdict verdict);
+bool recorder_verdict(struct recorder *recorder, enum store_verdict verdict, int exit_status);
 
 /* The run is over: the index has all of it. Frees the recorder. False: why. */
 bool recorder_finish(struct recorder *recorder, char why[STORE_WHY_BYTES]);

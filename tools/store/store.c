@@ -44,6 +44,7 @@ static const char first[] =
  * The third: runs come in the order in which they began, also those that were imported later.
  * The fourth and fifth: which of a run's failures are new, and since when the others are there.
  * The sixth: how many results of a test are further tries, as who ran it says.
+ * The seventh: with which exit status who ran it has ended.
  */
 static const char *const steps[] = {
     first,
@@ -54,6 +55,7 @@ static const char *const steps[] = {
     " PRIMARY KEY(run, test)) STRICT, WITHOUT ROWID;",
     "CREATE TABLE tries(run INTEGER NOT NULL, test INTEGER NOT NULL, n INTEGER NOT NULL,"
     " PRIMARY KEY(run, test)) STRICT, WITHOUT ROWID;",
+    "ALTER TABLE runs ADD COLUMN exit_status INTEGER;",
 };
 
 /* An index of a higher one is refused. */

@@ -57,6 +57,9 @@ enum store_verdict {
     STORE_VERDICTS,
 };
 
+/* Of a run whose owner did not say with which exit status it ends. */
+#define STORE_NO_EXIT (-1)
+
 /* "passed", ... "nothing", "infrastructure", "interrupted"; NULL of the first two. Static. */
 const char *store_verdict_word(enum store_verdict verdict);
 
