@@ -521,13 +521,24 @@ void mux_spooler_done(struct mux_spooler *spooler, size_t bytes, const char *why
     spooler_sane(spooler);
 }
 
+/* Does a file wait to be removed, or to get another name? */
+static bool has_file_work(const struct mux_spooler *spooler) {
+    for (size_t i = 0; i < spooler->count; i++) {
+        const struct mux_spool_file *file = &spooler->files[i];
+        if (file->goes || !mux_spool_is_of(file, file->named))
+            return true;
+    }
+    return false;
+}
+
+/* What a disk has refused may be safe meanwhile: then there is nothing to try again. */
 uint64_t mux_spooler_deadline(const struct mux_spooler *spooler) {
     uint64_t at_ns = spooler->is_full ? UINT64_MAX : spooler->due_ns;
     if (spooler->is_busy)
         return UINT64_MAX;
     if (is_sync_wanted(spooler) && spooler->dirty_ns + MUX_SPOOL_SYNC_NS < at_ns)
         at_ns = spooler->dirty_ns + MUX_SPOOL_SYNC_NS;
-    if (*spooler->refused && spooler->retry_ns < at_ns)
+    if (*spooler->refused && spooler->retry_ns < at_ns && has_file_work(spooler))
         at_ns = spooler->retry_ns;
     return at_ns < spooler->retry_ns ? spooler->retry_ns : at_ns;
 }
