@@ -37,7 +37,7 @@ static void goes_down(void *user, struct mux_span bytes) {
  * ---- packets ----
  */
 
-static bool is_same(const struct mux_packet *a, const struct mux_packet *b) {
+bool bundles_is_same(const struct mux_packet *a, const struct mux_packet *b) {
     return a->status == b->status && a->runnable == b->runnable && a->eof == b->eof &&
            a->has_timestamp == b->has_timestamp && a->seconds == b->seconds &&
            a->nanoseconds == b->nanoseconds && mux_span_equal(a->test_id, b->test_id) &&
@@ -70,30 +70,38 @@ static void check_judged(const struct worker *worker) {
                   worker->index);
 }
 
+struct worker *bundles_worker_of(struct farm *farm, const struct mux_packet *packet) {
+    char id[64];
+    unsigned index;
+    snprintf(id, sizeof id, "%.*s", (int)packet->test_id.len, (const char *)packet->test_id.data);
+    return sscanf(id, "w%u.t", &index) == 1 && index < farm->plan.workers ? &farm->workers[index]
+                                                                          : NULL;
+}
+
+void bundles_take(struct farm *farm, struct worker *worker, const struct mux_packet *packet) {
+    struct mux_span whole;
+    struct mux_packet sent;
+    struct mux_span rest =
+        mux_span(worker->out.data + worker->came, worker->out.len - worker->came);
+    if (rest.len == 0 || !packet_at(rest, &whole, &sent) || !bundles_is_same(packet, &sent) ||
+        !ends_with(packet->route, sent.route))
+        farm_fail(farm, "%.*s came where another packet is next (at byte %zu)",
+                  (int)packet->test_id.len, (const char *)packet->test_id.data, worker->came);
+    worker->came += whole.len;
+    check_route(worker, packet);
+}
+
 static void comes(void *user, const struct scripted_stream *stream,
                   const struct mux_packet *packet) {
     struct farm *farm = farm_of(user);
-    struct mux_span whole;
-    struct mux_packet sent;
-    char id[64];
-    unsigned index;
+    struct worker *worker = bundles_worker_of(farm, packet);
     (void)stream;
-    snprintf(id, sizeof id, "%.*s", (int)packet->test_id.len, (const char *)packet->test_id.data);
-    if (sscanf(id, "w%u.t", &index) != 1)
+    if (!worker)
         return; /* a node's own */
-    struct worker *worker = &farm->workers[index];
-    if (is_text(packet->file_name, "muxd")) {
+    if (is_text(packet->file_name, "muxd"))
         check_judged(worker);
-        return;
-    }
-    struct mux_span rest =
-        mux_span(worker->out.data + worker->came, worker->out.len - worker->came);
-    if (rest.len == 0 || !packet_at(rest, &whole, &sent) || !is_same(packet, &sent) ||
-        !ends_with(packet->route, sent.route))
-        farm_fail(farm, "worker %u: %s came where another packet is next (at byte %zu)", index, id,
-                  worker->came);
-    worker->came += whole.len;
-    check_route(worker, packet);
+    else
+        bundles_take(farm, worker, packet);
 }
 
 /* Some of it is safe, and some of that is acknowledged. */
@@ -191,17 +199,22 @@ void bundles_tick(struct farm *farm) {
  * ---- at the end ----
  */
 
-static void check_worker(const struct farm *farm, const struct worker *worker) {
+void bundles_check_route(const struct farm *farm, const struct worker *worker) {
     const struct bytes *route = &worker->route;
-    if (worker->came != worker->out.len)
-        farm_fail(farm, "of worker %u %zu bytes of %zu came", worker->index, worker->came,
-                  worker->out.len);
     for (unsigned i = 0; i < worker->index; i++) {
         const struct bytes *other = &farm->workers[i].route;
-        if (route->len == other->len && memcmp(route->data, other->data, route->len) == 0)
+        if (route->len > 0 && route->len == other->len &&
+            memcmp(route->data, other->data, route->len) == 0)
             farm_fail(farm, "workers %u and %u are both at %.*s", i, worker->index, (int)route->len,
                       (const char *)route->data);
     }
+}
+
+static void check_worker(const struct farm *farm, const struct worker *worker) {
+    if (worker->came != worker->out.len)
+        farm_fail(farm, "of worker %u %zu bytes of %zu came", worker->index, worker->came,
+                  worker->out.len);
+    bundles_check_route(farm, worker);
 }
 
 void bundles_check(const struct farm *farm) {

@@ -16,6 +16,7 @@ _Static_assert(BUFFER_BYTES_LEAST << BUFFER_SIZES == MUX_INPUT_MAX_BYTES, "the l
 #define RESERVE_BUFFERS 4
 #define SPARE_LINKS 64
 #define OTHER_CONNS 2
+#define SPOOL_LEAST_BYTES ((uint64_t)400 << 10)
 #define MUX_MEMORY_BYTES ((size_t)13 << 20)
 
 #define TICK_LEAST_NS NS_PER_MS
@@ -77,11 +78,14 @@ void farm_owns(struct farm *farm, struct sim_end *end, enum owner_kind kind, uns
  * ---- a node's owner, as muxd.c in the daemon ----
  */
 
-static void say(void *user, const char *line) {
-    const struct place *place = user;
+void farm_say(const struct place *place, const char *line) {
     if (is_verbose)
         fprintf(stderr, "%.6f node %u: %s\n", (double)sim_now_ns(place->farm->sim) / 1e9,
                 place->index, line);
+}
+
+static void say(void *user, const char *line) {
+    farm_say(user, line);
 }
 
 static bool allowed(void *user, const struct transport_peer *peer) {
@@ -92,7 +96,7 @@ static bool allowed(void *user, const struct transport_peer *peer) {
 /* A link has its segment now. */
 static void show_link(void *user, const char *segment, const char *peer, bool came) {
     struct place *place = user;
-    if (!came)
+    if (!came || place->farm->plan.trees)
         return;
     unsigned number = (unsigned)strtoul(segment, NULL, 10);
     unsigned port = (unsigned)strtoul(strrchr(peer, ':') + 1, NULL, 10);
@@ -114,7 +118,9 @@ static unsigned upstream_addresses(void *user, struct transport_address *address
     const struct place *place = user;
     (void)why, (void)why_bytes;
     addresses[0] = place->parent ? place->parent->address : place->farm->sink.address;
-    return 1;
+    if (place->other)
+        addresses[1] = place->other->address;
+    return place->other ? 2 : 1;
 }
 
 static struct transport_conn *connect_upstream(void *user, const struct transport_address *address,
@@ -143,7 +149,8 @@ static int64_t wall_ahead_ns(void *user) {
 }
 
 static bool says_hello(const struct place *place) {
-    return (place->parent || place->farm->plan.bundles) && place->farm->plan.node_links;
+    bool root_says = place->farm->plan.bundles && !place->farm->plan.trees;
+    return (place->parent || root_says) && place->farm->plan.node_links;
 }
 
 static unsigned links_max(const struct farm *farm) {
@@ -159,7 +166,9 @@ static size_t whole_pages(size_t bytes) {
 }
 
 static size_t mux_bytes(const struct place *place) {
-    return MUX_MEMORY_BYTES + whole_pages(MUX_WINDOW_MEMORY_BYTES(place->farm->plan.window_bytes));
+    size_t spool_bytes = place->spool_bytes ? MUX_SPOOL_MEMORY_BYTES : 0;
+    return MUX_MEMORY_BYTES + whole_pages(spool_bytes) +
+           whole_pages(MUX_WINDOW_MEMORY_BYTES(place->farm->plan.window_bytes));
 }
 
 static void make_transport(struct place *place) {
@@ -191,6 +200,7 @@ static void make_node(struct place *place) {
                 .secret = {sim_random(farm->sim, UINT64_MAX), place->index},
                 .upstream_is_node = says_hello(place),
                 .window_bytes = farm->plan.window_bytes,
+                .spool = {.most_bytes = place->spool_bytes},
                 .node_grace_ns = farm->plan.node_grace_ns},
         .drain_timeout_ns = 10000 * NS_PER_MS,
         .upstream_retry = true,
@@ -204,7 +214,14 @@ static void make_node(struct place *place) {
         .stop_listening = stop_listening,
         .allowed = allowed,
         .wall_ahead_ns = wall_ahead_ns,
+        .spool = place->spool_bytes ? spools_do : NULL,
     };
+    if (trees_is_end(place)) {
+        config.upstream_addresses = NULL;
+        config.open_upstream = trees_open_output;
+        config.record = trees_record;
+        config.rest = trees_rest;
+    }
     snprintf(identity, sizeof identity, "%x",
              place->death_count * FARM_NODES_MAX + place->index + 1);
     snprintf(name, sizeof name, "node%u", place->index);
@@ -212,6 +229,8 @@ static void make_node(struct place *place) {
     place->node = node_create(&config);
     if (!place->node)
         farm_fail(farm, "node %u cannot be made", place->index);
+    if (farm->plan.trees)
+        trees_begin(place);
 }
 
 void farm_start_place(struct place *place) {
@@ -225,6 +244,17 @@ void farm_start_place(struct place *place) {
         loop_listen(&place->loop, &address, node_listening(place->node), &place->address, &failure);
     if (!place->listener)
         farm_fail(place->farm, "node %u cannot listen where it was before", place->index);
+}
+
+/* Of a tree: where else it goes, and its spool. */
+static void plan_place(struct place *place) {
+    struct farm *farm = place->farm;
+    if (!place->parent)
+        return;
+    if (sim_random(farm->sim, 2))
+        place->other = &farm->places[sim_random(farm->sim, place->index)];
+    if (sim_random(farm->sim, 2))
+        place->spool_bytes = SPOOL_LEAST_BYTES + sim_random(farm->sim, SPOOL_LEAST_BYTES);
 }
 
 static void make_place(struct farm *farm, unsigned index) {
@@ -246,6 +276,8 @@ static void make_place(struct farm *farm, unsigned index) {
                                                     : sim_random(farm->sim, farm->plan.levels - 1)];
         place->depth = place->parent->depth + 1;
     }
+    if (farm->plan.trees)
+        plan_place(place);
     farm_start_place(place);
     mortal_init(place);
 }
@@ -264,6 +296,7 @@ static struct farm *farm_open(uint64_t seed, const struct farm_options *options)
     struct sim_faults faults = sim_faultless;
     faults.early = (unsigned)sim_random(farm->sim, 2) * 300000;
     sim_set_faults(farm->sim, &faults);
+    disk_format();
     sink_init(farm);
     bundles_init(farm);
     for (unsigned i = 0; i < farm->plan.nodes; i++)
@@ -282,6 +315,8 @@ void farm_destroy_place(struct place *place) {
     const struct mux_counters *counters = node_core_counters(place->node);
     for (unsigned i = 0; i < MUX_COUNTER_COUNT; i++)
         place->farm->totals->value[i] += counters->value[i];
+    if (place->farm->plan.trees)
+        trees_bury(place);
     node_destroy(place->node);
     place->node = NULL;
     if (sim_lent(place->transport))
@@ -326,7 +361,7 @@ bool farm_step_place(struct place *place) {
 
 /* Every worker, node and the sink does its work. False: there was none. */
 static bool act(struct farm *farm) {
-    bool busy = sink_act(farm);
+    bool busy = farm->plan.trees ? trees_act(farm) : sink_act(farm);
     struct mux_list *link;
     for (unsigned i = 0; i < farm->plan.nodes; i++) {
         struct place *place = &farm->places[i];
@@ -337,6 +372,8 @@ static bool act(struct farm *farm) {
             if (!place->terminated)
                 farm_fail(farm, "node %u has ended by itself", i);
             end_place(place);
+        } else if (farm->plan.trees && disk_is_frozen(i)) {
+            mortal_kill(place);
         }
     }
     while ((link = mux_list_pop(&farm->runnable))) {
@@ -349,7 +386,7 @@ static bool act(struct farm *farm) {
 /* What a node says of its parent's clock is true, within the error that it gives. */
 static void check_clock(struct place *place) {
     struct mux_clock_stats clock;
-    if (place->ended || !says_hello(place))
+    if (place->ended || !says_hello(place) || place->farm->plan.trees)
         return;
     node_upstream_clock(place->node, &clock);
     if (clock.basis == MUX_CLOCK_UNKNOWN)
@@ -362,7 +399,10 @@ static void check_clock(struct place *place) {
 }
 
 static void tick(struct farm *farm) {
-    sink_tick(farm);
+    if (farm->plan.trees)
+        trees_tick(farm);
+    else
+        sink_tick(farm);
     for (unsigned i = 0; i < farm->plan.nodes; i++)
         check_clock(&farm->places[i]);
     for (unsigned i = 0; i < farm->plan.nodes; i++)
@@ -400,6 +440,10 @@ static bool is_through(const struct farm *farm, unsigned id, bool to_listener) {
 static bool is_quiet(const struct place *place) {
     if (place->ended || place->runs_again_ns)
         return false;
+    if (trees_is_end(place))
+        return !sim_due(place->transport) && trees_is_quiet(place);
+    if (place->farm->plan.trees && !trees_is_quiet(place))
+        return false;
     if (place->uplink_count == 0 || sim_due(place->transport) || sim_lent(place->transport))
         return false;
     for (unsigned i = 0; i + 1 < place->uplink_count; i++)
@@ -416,7 +460,8 @@ static bool is_quiet(const struct place *place) {
 
 /* Every queue is empty, and every worker has gone. */
 static bool drained(const struct farm *farm) {
-    if (!farm->sink.end || farm->sink.down_sent < farm->sink.down.len)
+    bool is_sunk = farm->sink.end && farm->sink.down_sent == farm->sink.down.len;
+    if (!farm->plan.trees && !is_sunk)
         return false;
     for (unsigned i = 0; i < farm->plan.nodes; i++)
         if (!is_quiet(&farm->places[i]))
@@ -436,6 +481,8 @@ static void cut_if_corrupted(struct farm *farm, unsigned id) {
  */
 static void heal(struct farm *farm) {
     farm->healed = true;
+    if (farm->plan.trees)
+        trees_heal(farm);
     farm->plan.worker_faults = farm->plan.node_faults = sim_faultless;
     for (unsigned i = 0; i < farm->plan.nodes; i++) {
         struct place *place = &farm->places[i];
@@ -514,18 +561,26 @@ static void terminate(struct farm *farm) {
     }
 }
 
+static void judge(struct farm *farm) {
+    farm->judged_ns = sim_now_ns(farm->sim) + farm->plan.node_grace_ns + JUDGE_MOST_NS;
+    run_until(farm, judgement_over, UINT64_MAX, "does not end");
+}
+
 uint64_t farm_run(uint64_t seed, const struct farm_options *options, struct mux_counters *totals) {
     is_verbose = options->verbose;
     struct farm *farm = farm_open(seed, options);
     farm->totals = totals;
     run_until(farm, active_over, UINT64_MAX, "does not end");
     heal(farm);
-    if (farm->plan.mortal && !farm->plan.bundles) {
-        farm->judged_ns = sim_now_ns(farm->sim) + farm->plan.node_grace_ns + JUDGE_MOST_NS;
-        run_until(farm, judgement_over, UINT64_MAX, "does not end");
-    }
-    run_until(farm, drained, sim_now_ns(farm->sim) + DRAIN_MOST_NS, "does not drain");
-    if (farm->plan.bundles)
+    if (farm->plan.mortal && !farm->plan.bundles)
+        judge(farm);
+    uint64_t drain_ns = DRAIN_MOST_NS + (farm->plan.trees ? 4 * farm->plan.node_grace_ns : 0);
+    run_until(farm, drained, sim_now_ns(farm->sim) + drain_ns, "does not drain");
+    if (farm->plan.trees)
+        judge(farm);
+    if (farm->plan.trees)
+        trees_check(farm);
+    else if (farm->plan.bundles)
         bundles_check(farm);
     else if (farm->plan.mortal)
         verdicts_check(farm);

@@ -10,6 +10,8 @@
 #include "mux/list.h"
 #include "mux/packet/packet.h"
 #include "tests/core/scripted_end.h"
+#include "tests/sim/disk.h"
+#include "tools/muxd/journal.h"
 #include "tools/node/node.h"
 #include "transport/sim/sim.h"
 
@@ -71,6 +73,8 @@ struct plan {
     bool mortal;         /* nodes are killed, ended, stopped and started again; few other faults */
     bool bundles;        /* a mortal farm whose nodes take bundles; leaves live: see bundles.c */
     size_t window_bytes; /* of such a node */
+    bool trees;          /* a farm with bundles whose root is an end with a journal: see trees.c */
+    unsigned full;       /* of its disks, at each write to a spool */
     bool loses; /* of such a farm: connections between nodes break and lose bytes in flight */
     unsigned faults_most;    /* of each of them */
     uint64_t fault_every_ns; /* in addition to the peace between faults */
@@ -90,6 +94,7 @@ struct place {
     struct farm *farm;
     unsigned index;
     struct place *parent; /* NULL: its upstream is the sink */
+    struct place *other;  /* NULL, or where it goes when its parent is not there */
     struct transport *transport;
     struct loop loop;
     struct transport_listener *listener; /* NULL: closed */
@@ -106,6 +111,9 @@ struct place {
     unsigned death_count;
     unsigned faults_left;
     uint64_t next_fault_ns;
+    uint64_t spool_bytes;                /* 0: it has none */
+    const struct mux_spool_op *spool_op; /* NULL: none is underway */
+    struct timer spool_timer;
     uint64_t runs_again_ns; /* when a stopped or a new node runs here; 0: one is running */
     unsigned uplinks[FARM_UPLINKS_MAX]; /* ids of connections */
     unsigned uplink_count;
@@ -138,6 +146,14 @@ struct worker {
     struct sim_end *end; /* NULL: not begun, or ended */
     unsigned id;         /* of its connection, once it has begun */
     bool begun, deaf, floods, lingers, finished, done;
+
+    /* of trees */
+    bool is_orphan, is_newly_orphaned; /* its node has ended */
+    bool outlasts;                     /* it waits for something to come down after the faults */
+    uint64_t read_before_healing;
+    size_t must;          /* of `out`, is in its node's spool */
+    struct bytes seen_at; /* its route at the end */
+
     unsigned packets_left;
     unsigned nest_left; /* unfinished packets inside each other: see worker.c */
     unsigned tests_begun, tests_done;
@@ -181,6 +197,20 @@ struct bundles {
     uint64_t beat_at_ns;
 };
 
+/* Of trees: the end's output. */
+struct tree {
+    struct journal journal;
+    struct disk_file *output;
+    int output_fd;
+    struct sim_end *reader; /* of the pipe that stands for it; NULL: it is not open */
+    unsigned output_id;
+    uint64_t output_taken; /* bytes of the pipe that are in the file */
+    bool is_ready, is_awake;
+    unsigned rotations;
+    size_t looked;    /* bytes of the output in which workers were looked for */
+    bool has_unnamed; /* tests have failed whose names were not known */
+};
+
 struct farm {
     uint64_t seed;
     struct sim *sim;
@@ -190,6 +220,7 @@ struct farm {
     struct mux_list runnable;
     struct sink sink;
     struct bundles bundles;
+    struct tree tree;
     struct owner *owners;
     unsigned owner_count;
     unsigned id_by_port[FARM_PORTS];
@@ -209,6 +240,7 @@ struct farm_options {
     bool verbose;
     bool mortal;  /* only such farms */
     bool bundles; /* only such farms */
+    bool trees;   /* only such farms */
 };
 uint64_t farm_run(uint64_t seed, const struct farm_options *options, struct mux_counters *totals);
 void farm_plan(struct farm *farm, const struct farm_options *options); /* plan.c */
@@ -217,6 +249,7 @@ void farm_destroy_place(struct place *place);
 bool farm_step_place(struct place *place); /* false: its node has ended */
 void farm_owns(struct farm *farm, struct sim_end *end, enum owner_kind kind, unsigned index);
 bool farm_likely(struct farm *farm, unsigned millionths);
+void farm_say(const struct place *place, const char *line); /* with -v */
 __attribute__((format(printf, 2, 3), noreturn)) void farm_fail(const struct farm *farm,
                                                                const char *format, ...);
 
@@ -238,6 +271,7 @@ void mortal_tick(struct place *place);
 void mortal_heal(struct place *place);
 /* The node has ended after TERM. */
 void mortal_ended(struct place *place);
+void mortal_kill(struct place *place);
 
 /* check_verdicts.c: for packets that reach the sink; and at the end, for every test's outcome. */
 void verdicts_see(struct farm *farm);
@@ -250,6 +284,41 @@ void bundles_tick(struct farm *farm);
 void bundles_check(const struct farm *farm);
 void bundles_fini(struct farm *farm);
 bool bundles_is_leaf(const struct place *place);
+struct worker *bundles_worker_of(struct farm *farm, const struct mux_packet *packet);
+bool bundles_is_same(const struct mux_packet *a,
+                     const struct mux_packet *b); /* but for the route */
+/* The next packet of this worker has reached the end. */
+void bundles_take(struct farm *farm, struct worker *worker, const struct mux_packet *packet);
+/* No other worker has its route. */
+void bundles_check_route(const struct farm *farm, const struct worker *worker);
+
+/*
+ * trees.c: the end's output; a node begins its life, loses its workers, dies, is no more; faults of
+ * the end (false: it is to be killed); at each step and tick; when all is quiet; at the end.
+ */
+bool trees_is_end(const struct place *place);
+struct transport_conn *trees_open_output(void *user, struct loop_handler *handler, char *why,
+                                         size_t why_bytes);
+bool trees_record(void *user, char *why, size_t why_bytes);
+bool trees_rest(void *user, char *why, size_t why_bytes);
+void trees_begin(struct place *place);
+void trees_orphan(struct place *place);
+void trees_die(struct place *place);
+void trees_bury(struct place *place);
+bool trees_strike_end(struct place *place);
+bool trees_act(struct farm *farm); /* false: it had nothing to do */
+void trees_tick(struct farm *farm);
+void trees_heal(struct farm *farm);
+bool trees_is_reached(const struct worker *worker);
+bool trees_is_quiet(const struct place *place);
+void trees_check(struct farm *farm);
+
+/* spools.c: an operation is asked for; the node dies in it; a new one finds the files; what is in
+ * them must come. */
+void spools_do(void *user, const struct mux_spool_op *op);
+void spools_tear(struct place *place);
+void spools_find(struct place *place);
+void spools_note(struct place *place);
 
 /* check.h: every node's output against its input. */
 void check_farm(struct farm *farm);

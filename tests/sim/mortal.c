@@ -50,11 +50,12 @@ static void delay_news_of_all(struct farm *farm) {
 }
 
 /* As kill -9 looks to others: the kernel closes all its connections. */
-static void kill_place(struct place *place) {
+void mortal_kill(struct place *place) {
     add_death(place);
+    trees_die(place);
     node_terminate(place->node, true);
     while (farm_step_place(place))
-        ;
+        spools_tear(place);
     farm_destroy_place(place);
     later(place, &place->runs_again_ns, DOWN_MOST_NS);
     delay_news_of_all(place->farm);
@@ -63,6 +64,8 @@ static void kill_place(struct place *place) {
 static void term_place(struct place *place) {
     add_death(place)->until_ns = UINT64_MAX;
     place->terminated = true;
+    if (place->farm->plan.trees)
+        trees_orphan(place);
     node_terminate(place->node, false);
     farm_step_place(place);
 }
@@ -76,7 +79,9 @@ void mortal_ended(struct place *place) {
 }
 
 static void stop_place(struct place *place) {
-    bool may_be_long = place->depth <= LONG_STOP_DEPTH && sim_random(place->farm->sim, 4) == 0;
+    bool may_be_long =
+        (place->farm->plan.trees ? trees_is_end(place) : place->depth <= LONG_STOP_DEPTH) &&
+        sim_random(place->farm->sim, 4) == 0;
     later(place, &place->runs_again_ns,
           may_be_long ? place->farm->plan.stop_most_ns : STOP_MOST_NS);
     sim_stop(place->transport, true);
@@ -90,13 +95,13 @@ static void run_again(struct place *place) {
     else
         sim_stop(place->transport, false);
     later(place, &place->next_fault_ns, place->farm->plan.fault_every_ns);
-    if (!place->farm->plan.bundles)
+    if (!place->farm->plan.bundles || place->farm->plan.nobody_is_given_up)
         place->next_fault_ns += PEACE_NS;
 }
 
 void mortal_init(struct place *place) {
     const struct plan *plan = &place->farm->plan;
-    if (!plan->mortal || (plan->bundles && bundles_is_leaf(place)))
+    if (!plan->mortal || (plan->bundles && !plan->trees && bundles_is_leaf(place)))
         return;
     place->faults_left = (unsigned)sim_random(place->farm->sim, plan->faults_most + 1);
     later(place, &place->next_fault_ns, plan->fault_every_ns);
@@ -105,8 +110,11 @@ void mortal_init(struct place *place) {
 static void strike(struct place *place) {
     place->faults_left--;
     uint64_t what = sim_random(place->farm->sim, 3);
-    if (what == 0)
-        kill_place(place);
+    if (trees_is_end(place) && sim_random(place->farm->sim, 2)) {
+        if (!trees_strike_end(place))
+            mortal_kill(place);
+    } else if (what == 0)
+        mortal_kill(place);
     else if (what == 1)
         term_place(place);
     else

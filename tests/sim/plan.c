@@ -126,8 +126,36 @@ static void plan_bundles(struct farm *farm, struct plan *plan) {
     plan_faults(farm, &plan->node_faults);
 }
 
+/* All nodes die, and what a leaf had in its spool comes all the same. */
+static void plan_trees(struct farm *farm, struct plan *plan) {
+    bool is_patient = roll(farm, 2) > 0;
+    plan_bundles(farm, plan);
+    plan->trees = true;
+    plan->levels = 2 + (unsigned)roll(farm, 3);
+    plan->nodes = plan->levels + (unsigned)roll(farm, 4);
+    plan->workers = 1 + (unsigned)roll(farm, 24);
+    plan->packets_most = 1 + (unsigned)roll(farm, 100);
+    plan->hang = rate(farm, 100000);
+    plan->down = rate(farm, MILLION);
+    plan->full = rate(farm, 300000);
+    if (!is_patient)
+        return;
+    plan->nobody_is_given_up = true;
+    plan->node_grace_ns = MORTAL_GRACE_NS;
+    plan->active_ns = (20000 + roll(farm, 180000)) * NS_PER_MS;
+    plan->fault_every_ns = (5000 + roll(farm, 30000)) * NS_PER_MS;
+    plan->node_faults.vanish = plan->node_faults.half_cut = 0;
+    plan->node_faults.cut = rate(farm, 20000);
+    plan->node_faults.corrupt = rate(farm, 10000);
+    plan->node_faults.refuse = rate(farm, 200000);
+}
+
 void farm_plan(struct farm *farm, const struct farm_options *options) {
     struct plan *plan = &farm->plan;
+    if (options->trees) {
+        plan_trees(farm, plan);
+        return;
+    }
     if (options->bundles) {
         plan_bundles(farm, plan);
         return;

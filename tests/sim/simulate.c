@@ -1,10 +1,11 @@
 /*
- * usage: simulate [-v] [-m | -b] [FIRST [COUNT]]
+ * usage: simulate [-v] [-m | -b | -t] [FIRST [COUNT]]
  *
  * Runs a farm (farm.h) with each of COUNT seeds from FIRST on; with SIM_SEED in the environment,
  * with that seed alone. Ends at the first that fails, and says how to run it again.
  *   -v  the nodes' log
  *   -b  only farms whose nodes take bundles
+ *   -t  only trees whose end writes a file, and in which all nodes die
  *   -m  only farms in which nodes are killed, ended, stopped and started again
  */
 #include "tests/sim/farm.h"
@@ -47,6 +48,7 @@ int main(int argc, char **argv) {
         options.verbose = options.verbose || strcmp(*arguments, "-v") == 0;
         options.mortal = options.mortal || strcmp(*arguments, "-m") == 0;
         options.bundles = options.bundles || strcmp(*arguments, "-b") == 0;
+        options.trees = options.trees || strcmp(*arguments, "-t") == 0;
     }
     uint64_t first = *arguments ? strtoull(*arguments++, NULL, 10) : 1;
     uint64_t count = *arguments ? strtoull(*arguments, NULL, 10) : 1;
@@ -59,9 +61,10 @@ int main(int argc, char **argv) {
     for (uint64_t seed = first; seed < first + count; seed++) {
         snprintf(again, sizeof again, "failed; again: SIM_SEED=%" PRIu64 " %s -v%s\n", seed,
                  argv[0],
-                 options.bundles  ? " -b"
-                 : options.mortal ? " -m"
-                                  : "");
+                 options.trees     ? " -t"
+                 : options.bundles ? " -b"
+                 : options.mortal  ? " -m"
+                                   : "");
         uint64_t digest = farm_run(seed, &options, &totals);
         if (seed % TWICE_OF == 0 && farm_run(seed, &options, &(struct mux_counters){0}) != digest) {
             fprintf(stderr, "seed %" PRIu64 " gave different results in two runs\n", seed);

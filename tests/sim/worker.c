@@ -33,11 +33,13 @@ static void ready(void *user) {
 
 void worker_init(struct worker *worker, struct farm *farm, unsigned index) {
     *worker = (struct worker){.farm = farm, .index = index};
-    unsigned relays = farm->plan.bundles ? farm->plan.levels - 1 : 0;
+    bool is_anywhere = farm->plan.trees && sim_random(farm->sim, 5) == 0;
+    unsigned relays = farm->plan.bundles && !is_anywhere ? farm->plan.levels - 1 : 0;
     worker->place = &farm->places[relays + sim_random(farm->sim, farm->plan.nodes - relays)];
     worker->start_ns = sim_now_ns(farm->sim) + sim_random(farm->sim, farm->plan.active_ns);
     worker->packets_left = 1 + (unsigned)sim_random(farm->sim, farm->plan.packets_most);
-    worker->deaf = sim_chance(farm->sim, farm->plan.deaf);
+    worker->outlasts = farm->plan.trees && sim_random(farm->sim, 10) == 0;
+    worker->deaf = sim_chance(farm->sim, farm->plan.deaf) && !worker->outlasts;
     worker->floods = farm->plan.flood && index == 0;
 }
 
@@ -46,6 +48,7 @@ void worker_fini(struct worker *worker) {
         free(worker->tests[i].route.data);
     free(worker->tests);
     free(worker->route.data);
+    free(worker->seen_at.data);
     free(worker->out.data);
     free(worker->chatter);
     free(worker->abandoned);
@@ -250,6 +253,8 @@ static void write_more(struct worker *worker) {
 
 static void begin(struct worker *worker) {
     worker->begun = true;
+    worker->is_orphan =
+        worker->farm->plan.trees && (!worker->place->listener || worker->place->terminated);
     worker->begun_ns = sim_now_ns(worker->farm->sim);
     worker->end = sim_connect(worker->farm->sim, &worker->place->address);
     worker->id = sim_end_id(worker->end);
@@ -306,6 +311,8 @@ static bool finish(struct worker *worker) {
     if (worker->lingers)
         linger(worker);
     if (sim_now_ns(worker->farm->sim) < worker->stall_until_ns)
+        return true;
+    if (worker->outlasts && !trees_is_reached(worker))
         return true;
     if (!worker->finished) {
         sim_finish(worker->end);

@@ -1,0 +1,427 @@
+/*
+ * Whole trees of production code: leaves, some with a spool, relays, and an end that writes a file
+ * with its journal. Every node is killed, ended, stopped and started again; connections between
+ * them break in any way; the output's disk refuses, tears and is rotated; packets go down. At the
+ * end the output is read once: every packet that a leaf had must be there once, in order, under one
+ * route a worker, no two workers under one; every test must have one end.
+ */
+#include "tests/sim/check.h"
+#include "tools/node/node_internal.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define OUTPUT "0/out"
+#define PROBE_BYTES 512
+
+/* A record or two of the journal: so far it is written before the end dies. */
+#define DIES_WITHIN_BYTES 4000
+
+/* Beside the window: a packet that was let in, and records that were cut and not sent. */
+#define WINDOW_MORE_BYTES (3 * MUX_STREAM_RECORD_MOST_BYTES)
+
+static struct tree *tree_of(const struct place *place) {
+    return &place->farm->tree;
+}
+
+bool trees_is_end(const struct place *place) {
+    return place->farm->plan.trees && !place->parent;
+}
+
+/*
+ * ---- the output ----
+ */
+
+/* What the end's kernel has taken is in the file. */
+static void sync_output(struct farm *farm) {
+    struct tree *tree = &farm->tree;
+    if (!tree->reader || disk_is_frozen(0))
+        return;
+    struct sim_stream stream = sim_stream(farm->sim, tree->output_id, false);
+    size_t len = (size_t)(stream.written - tree->output_taken);
+    disk_append(tree->output, stream.bytes + tree->output_taken, len);
+    tree->output_taken = stream.written;
+}
+
+static void ready(void *user) {
+    struct tree *tree = user;
+    tree->is_ready = true;
+}
+
+static void close_output(struct farm *farm) {
+    struct tree *tree = &farm->tree;
+    if (!tree->reader)
+        return;
+    sync_output(farm);
+    sim_close(tree->reader);
+    disk_close(tree->output_fd);
+    tree->reader = NULL;
+}
+
+struct transport_conn *trees_open_output(void *user, struct loop_handler *handler, char *why,
+                                         size_t why_bytes) {
+    struct place *place = user;
+    struct farm *farm = place->farm;
+    struct tree *tree = &farm->tree;
+    struct sim_end *ends[2];
+    struct transport_failure failure;
+    close_output(farm);
+    int fd = disk_open(OUTPUT, O_RDWR | O_CREAT | O_APPEND);
+    if (fd < 0 || !journal_trim(&tree->journal, fd, why, why_bytes) ||
+        !journal_begin(&tree->journal, fd, why, why_bytes)) {
+        snprintf(why, why_bytes, "it cannot be opened");
+        if (fd >= 0)
+            disk_close(fd);
+        return NULL;
+    }
+    tree->output = disk_find(OUTPUT);
+    tree->output_fd = fd;
+    tree->output_taken = 0;
+    tree->looked = tree->looked < tree->output->len ? tree->looked : tree->output->len;
+    sim_pair(farm->sim, true, ends);
+    tree->reader = ends[0];
+    tree->output_id = sim_end_id(ends[0]);
+    tree->is_ready = true;
+    sim_end_watch(tree->reader, ready, tree);
+    return loop_attach(&place->loop,
+                       &(struct loop_descriptors){-1, sim_descriptor(ends[1]), false,
+                                                  TRANSPORT_POOL_RESERVE, OUTPUT},
+                       handler, &failure);
+}
+
+bool trees_record(void *user, char *why, size_t why_bytes) {
+    struct place *place = user;
+    sync_output(place->farm);
+    return journal_record(&tree_of(place)->journal, why, why_bytes);
+}
+
+bool trees_rest(void *user, char *why, size_t why_bytes) {
+    struct place *place = user;
+    sync_output(place->farm);
+    return journal_rest(&tree_of(place)->journal, tree_of(place)->output_fd, why, why_bytes);
+}
+
+/* The disk takes what has come, unless it is slow now. */
+bool trees_act(struct farm *farm) {
+    struct tree *tree = &farm->tree;
+    uint8_t part[4096];
+    if (!tree->reader || !tree->is_ready || !tree->is_awake)
+        return false;
+    tree->is_ready = false;
+    while (sim_read(tree->reader, part, sizeof part) > 0)
+        ;
+    return true;
+}
+
+/*
+ * ---- the lives of nodes ----
+ */
+
+/* Before its first step. */
+void trees_begin(struct place *place) {
+    struct tree *tree = tree_of(place);
+    char why[512];
+    disk_freeze(place->index, false);
+    if (place->spool_bytes > 0)
+        spools_find(place);
+    if (place->parent)
+        return;
+    if (!journal_init(&tree->journal, node_core(place->node), OUTPUT, false, why, sizeof why) ||
+        !journal_follow(&tree->journal, why, sizeof why))
+        farm_fail(place->farm, "the end cannot go on: %s", why);
+    if (*why)
+        farm_say(place, why);
+}
+
+/* Its workers lose their connection, and it may not have what they wrote. */
+void trees_orphan(struct place *place) {
+    struct farm *farm = place->farm;
+    for (unsigned i = 0; i < farm->plan.workers; i++) {
+        struct worker *worker = &farm->workers[i];
+        worker->is_newly_orphaned = worker->place == place && worker->begun && !worker->is_orphan;
+        worker->is_orphan = worker->is_orphan || worker->is_newly_orphaned;
+    }
+    spools_note(place);
+}
+
+/* It writes nothing from now on. */
+void trees_die(struct place *place) {
+    if (!place->farm->plan.trees)
+        return;
+    if (trees_is_end(place))
+        sync_output(place->farm);
+    spools_tear(place);
+    disk_freeze(place->index, true);
+    trees_orphan(place);
+}
+
+/* Its node is no more. */
+void trees_bury(struct place *place) {
+    if (!trees_is_end(place))
+        return;
+    close_output(place->farm);
+    journal_close(&tree_of(place)->journal);
+}
+
+/*
+ * ---- faults of the end's disk ----
+ */
+
+static void rotate(struct place *place) {
+    struct tree *tree = tree_of(place);
+    struct disk_file *file = disk_find(OUTPUT);
+    char path[DISK_PATH_BYTES];
+    if (!file)
+        return;
+    sync_output(place->farm);
+    snprintf(path, sizeof path, "%s.%u", OUTPUT, ++tree->rotations);
+    disk_move(file, path);
+    tree->looked = 0;
+}
+
+/* False: it is to be killed. */
+bool trees_strike_end(struct place *place) {
+    struct tree *tree = tree_of(place);
+    switch (sim_random(place->farm->sim, 4)) {
+    case 0: /* the disk is full in the middle of a batch */
+        if (tree->reader) {
+            sync_output(place->farm);
+            sim_cut(place->farm->sim, tree->output_id);
+        }
+        return true;
+    case 1: /* it dies in the middle of a record */
+        disk_die_after(0, 1 + (size_t)sim_random(place->farm->sim, DIES_WITHIN_BYTES));
+        return true;
+    case 2:
+        rotate(place);
+        node_reopen_upstream(place->node);
+        return true;
+    default: /* killed between logrotate's rename and HUP */
+        rotate(place);
+        return false;
+    }
+}
+
+/*
+ * ---- packets ----
+ */
+
+static struct test *test_of(struct farm *farm, const struct worker *worker,
+                            const struct mux_packet *packet) {
+    char id[64];
+    unsigned index, number;
+    snprintf(id, sizeof id, "%.*s", (int)packet->test_id.len, (const char *)packet->test_id.data);
+    if (sscanf(id, "w%u.t%u", &index, &number) != 2 || number >= worker->tests_begun)
+        farm_fail(farm, "%s was never sent", id);
+    return &worker->tests[number];
+}
+
+/* A leaf that was cut off for the grace says itself what became of its workers. */
+static void take_verdict(struct farm *farm, const struct worker *worker,
+                         const struct mux_packet *packet) {
+    struct test *test = test_of(farm, worker, packet);
+    const char *has = test->is_judged ? "been before" : test->ended ? "ended" : "not begun";
+    bool is_wrong = farm->plan.nobody_is_given_up && (test->is_judged || test->ended);
+    if (is_wrong || !test->begun_ns)
+        farm_fail(farm, "%.*s, at node %u, is reported failed, but has %s: %.*s",
+                  (int)packet->test_id.len, (const char *)packet->test_id.data,
+                  worker->place->index, has, (int)packet->file_content.len,
+                  (const char *)packet->file_content.data);
+    test->is_judged = true;
+}
+
+static void note_status(struct farm *farm, const struct worker *worker,
+                        const struct mux_packet *packet) {
+    struct test *test = test_of(farm, worker, packet);
+    if (packet->status == MUX_STATUS_NONE)
+        return;
+    if (test->is_judged && farm->plan.nobody_is_given_up)
+        farm_fail(farm, "%.*s goes on after it was reported failed", (int)packet->test_id.len,
+                  (const char *)packet->test_id.data);
+    if (packet->status == MUX_STATUS_INPROGRESS)
+        test->begun_ns = 1;
+    else
+        test->ended++;
+}
+
+static bool holds(struct mux_span span, const char *text) {
+    return span.data && memmem(span.data, span.len, text, strlen(text));
+}
+
+static void take(struct farm *farm, const struct mux_packet *packet) {
+    struct worker *worker = bundles_worker_of(farm, packet);
+    bool is_own = is_text(packet->file_name, "muxd");
+    if (is_own && holds(packet->file_content, "have not come to this end"))
+        farm_fail(farm, "a hole: %.*s", (int)packet->file_content.len,
+                  (const char *)packet->file_content.data);
+    if (is_own && holds(packet->file_content, "more tests were in progress"))
+        farm->tree.has_unnamed = true;
+    if (!worker)
+        return;
+    if (is_own) {
+        take_verdict(farm, worker, packet);
+        return;
+    }
+    bundles_take(farm, worker, packet);
+    note_status(farm, worker, packet);
+}
+
+static void read_output(struct farm *farm, const char *path) {
+    const struct disk_file *file = disk_find(path);
+    struct mux_span whole;
+    struct mux_packet packet;
+    for (size_t at = 0; file && at < file->len; at += whole.len) {
+        struct mux_span rest = mux_span(file->bytes + at, file->len - at);
+        if (!packet_at(rest, &whole, &packet))
+            farm_fail(farm, "%s has damage at byte %zu of %zu", path, at, file->len);
+        take(farm, &packet);
+    }
+}
+
+/*
+ * ---- the way down ----
+ */
+
+/* Learns where workers are seen to be, of the whole packets that are new in the output. */
+static void look(struct farm *farm) {
+    struct tree *tree = &farm->tree;
+    struct mux_span whole;
+    struct mux_packet packet;
+    if (!tree->reader)
+        return;
+    sync_output(farm);
+    for (; tree->looked < tree->output->len; tree->looked += whole.len) {
+        struct mux_span rest =
+            mux_span(tree->output->bytes + tree->looked, tree->output->len - tree->looked);
+        if (!packet_at(rest, &whole, &packet))
+            return;
+        struct worker *worker = bundles_worker_of(farm, &packet);
+        if (!worker || worker->seen_at.len > 0)
+            continue;
+        memcpy(bytes_grow(&worker->seen_at, packet.route.len), packet.route.data, packet.route.len);
+        worker->seen_at.len = packet.route.len;
+    }
+}
+
+static void probe(struct farm *farm) {
+    struct worker *worker = &farm->workers[sim_random(farm->sim, farm->plan.workers)];
+    struct place *end = &farm->places[0];
+    char id[64];
+    if (end->ended || end->runs_again_ns || worker->seen_at.len == 0)
+        return;
+    snprintf(id, sizeof id, "d%u.w%u", farm->sink.sent_packets++, worker->index);
+    const struct mux_packet packet = {.runnable = true,
+                                      .test_id = mux_span_text(id),
+                                      .file_name = mux_span_text("stdin"),
+                                      .file_content = mux_span("x", 1),
+                                      .route = mux_span(worker->seen_at.data, worker->seen_at.len)};
+    node_add_down(end->node, &packet);
+}
+
+/* Of those that outlast the faults: has anything come down to it since? */
+bool trees_is_reached(const struct worker *worker) {
+    const struct farm *farm = worker->farm;
+    return farm->healed &&
+           sim_stream(farm->sim, worker->id, false).read > worker->read_before_healing;
+}
+
+void trees_heal(struct farm *farm) {
+    for (unsigned i = 0; i < farm->plan.workers; i++)
+        if (farm->workers[i].begun)
+            farm->workers[i].read_before_healing =
+                sim_stream(farm->sim, farm->workers[i].id, false).read;
+    disk_die_after(0, 0);
+}
+
+/* What came down was for this worker, and came once and in order. */
+static void check_down_of(struct farm *farm, const struct worker *worker) {
+    struct sim_stream stream = sim_stream(farm->sim, worker->id, false);
+    struct mux_span rest = mux_span(stream.bytes, (size_t)stream.read), whole;
+    struct mux_packet packet;
+    long last = -1;
+    for (; packet_at(rest, &whole, &packet);
+         rest = mux_span(rest.data + whole.len, rest.len - whole.len)) {
+        char id[64];
+        unsigned number, index;
+        snprintf(id, sizeof id, "%.*s", (int)packet.test_id.len, (const char *)packet.test_id.data);
+        if (sscanf(id, "d%u.w%u", &number, &index) != 2 || index != worker->index ||
+            (long)number <= last)
+            farm_fail(farm, "worker %u was sent %s after d%ld", worker->index, id, last);
+        last = number;
+    }
+}
+
+/*
+ * ---- time ----
+ */
+
+static void check_memory(const struct place *place) {
+    const struct plan *plan = &place->farm->plan;
+    struct mux_leaf_stats stats;
+    if (place->ended || trees_is_end(place))
+        return;
+    mux_leaf_stats(node_core(place->node), &stats);
+    if (stats.window_bytes > plan->window_bytes + 2 * plan->content_most + WINDOW_MORE_BYTES)
+        farm_fail(place->farm, "node %u holds %" PRIu64 " bytes", place->index, stats.window_bytes);
+    if (stats.spool_bytes > place->spool_bytes)
+        farm_fail(place->farm, "the spool of node %u has %" PRIu64 " bytes of %" PRIu64,
+                  place->index, stats.spool_bytes, place->spool_bytes);
+}
+
+void trees_tick(struct farm *farm) {
+    farm->tree.is_awake = !farm_likely(farm, farm->plan.lazy);
+    farm->tree.is_ready = true;
+    for (unsigned i = 0; i < farm->plan.nodes; i++)
+        check_memory(&farm->places[i]);
+    look(farm);
+    if (farm->healed || farm_likely(farm, farm->plan.down))
+        probe(farm);
+}
+
+/* Nothing of an earlier life waits either. */
+bool trees_is_quiet(const struct place *place) {
+    struct mux_leaf_stats stats;
+    mux_leaf_stats(place->node->mux, &stats);
+    return node_all_sent(place->node) && stats.earlier_streams == 0 && stats.unsafe_bytes == 0;
+}
+
+/*
+ * ---- at the end ----
+ */
+
+static void check_tests(struct farm *farm, const struct worker *worker) {
+    for (unsigned i = 0; i < worker->tests_begun; i++) {
+        const struct test *test = &worker->tests[i];
+        if (test->ended > 1)
+            farm_fail(farm, "w%u.t%u ends twice", worker->index, i);
+        if (test->begun_ns && !test->ended && !test->is_judged && !farm->tree.has_unnamed)
+            farm_fail(farm, "nobody reports the end of w%u.t%u", worker->index, i);
+    }
+}
+
+static void check_worker(struct farm *farm, const struct worker *worker) {
+    size_t least = worker->is_orphan ? worker->must : worker->out.len;
+    if (worker->came < least)
+        farm_fail(farm, "of worker %u at node %u %zu bytes of %zu came, its %s had %zu",
+                  worker->index, worker->place->index, worker->came, worker->out.len,
+                  worker->is_orphan ? "spool" : "leaf", least);
+    check_tests(farm, worker);
+    if (worker->begun)
+        check_down_of(farm, worker);
+}
+
+void trees_check(struct farm *farm) {
+    char path[DISK_PATH_BYTES];
+    sync_output(farm);
+    for (unsigned i = 1; i <= farm->tree.rotations; i++) {
+        snprintf(path, sizeof path, "%s.%u", OUTPUT, i);
+        read_output(farm, path);
+    }
+    read_output(farm, OUTPUT);
+    for (unsigned i = 0; i < farm->plan.workers; i++) {
+        check_worker(farm, &farm->workers[i]);
+        bundles_check_route(farm, &farm->workers[i]);
+    }
+}
