@@ -10,7 +10,7 @@
 
 /*
  * low[n % 2048] * high[n / 2048] is x^(8n), for n below 4 Mi, the largest packet; and the same for
- * x^(-8n). 32 KiB in all, built once.
+ * x^(-8n). 32 KiB in all.
  */
 #define POWER_LOW_COUNT 2048u
 #define POWER_HIGH_COUNT 2048u
@@ -29,16 +29,14 @@ struct powers {
     uint32_t high[POWER_HIGH_COUNT];
 };
 
-static struct powers forward, inverse;
-static uint32_t tables[4][256]; /* tables[n]: the CRC of a byte followed by n zero bytes */
+/* forward and inverse, of crc_tables.py; and tables[n]: the CRC of a byte followed by n zero bytes.
+   Computed by the build: programs start often, and most need few of them. */
+#include "crc_tables.h"
+
 static bool pclmul, avx;
 
 static uint32_t times_x(uint32_t a) {
     return a & 1 ? a >> 1 ^ POLYNOMIAL : a >> 1;
-}
-
-static uint32_t divided_by_x(uint32_t a) {
-    return a & ONE ? (a ^ POLYNOMIAL) << 1 | 1 : a << 1;
 }
 
 static uint32_t multiply_portable(uint32_t a, uint32_t b) {
@@ -113,36 +111,8 @@ static void clear_upper_halves(void) {
 }
 #endif
 
-static void build_powers(struct powers *powers, uint32_t (*step)(uint32_t)) {
-    uint32_t power = ONE;
-    for (unsigned i = 0; i < POWER_LOW_COUNT; i++) {
-        powers->low[i] = power;
-        for (int bit = 0; bit < 8; bit++)
-            power = step(power);
-    }
-    const uint32_t stride = power; /* x^(+-8 * 2048) */
-    power = ONE;
-    for (unsigned i = 0; i < POWER_HIGH_COUNT; i++) {
-        powers->high[i] = power;
-        power = multiply_portable(power, stride);
-    }
-}
-
-/* Runs before main(): the tables are constants that are too long to write down. */
-__attribute__((constructor)) static void build(void) {
-    for (uint32_t byte = 0; byte < 256; byte++) {
-        uint32_t crc = byte;
-        for (int bit = 0; bit < 8; bit++)
-            crc = times_x(crc);
-        tables[0][byte] = crc;
-    }
-    for (unsigned behind = 1; behind < 4; behind++)
-        for (uint32_t byte = 0; byte < 256; byte++) {
-            uint32_t crc = tables[behind - 1][byte];
-            tables[behind][byte] = crc >> 8 ^ tables[0][crc & 0xFF];
-        }
-    build_powers(&forward, times_x);
-    build_powers(&inverse, divided_by_x);
+/* Runs before main(). */
+__attribute__((constructor)) static void ask_cpu(void) {
     pclmul = cpu_has_pclmul();
     avx = cpu_has_avx();
 }

@@ -41,7 +41,7 @@ struct output_config {
     size_t tags_len;
     unsigned tag_count;
     bool adds_timestamps;
-    const regex_t *prompt; /* NULL: prompts are not looked for */
+    struct prompt_pattern *prompt; /* NULL: prompts are not looked for */
 };
 
 /* A file whose content comes: what is held of it, and its end if it is being cut. */

@@ -1,5 +1,19 @@
 #include "tools/agent/prompt.h"
 
+bool prompt_pattern_compile(struct prompt_pattern *pattern, char *why, size_t why_bytes) {
+    int error = regcomp(&pattern->compiled, pattern->text, REG_EXTENDED);
+    pattern->is_compiled = !error;
+    if (error)
+        regerror(error, &pattern->compiled, why, why_bytes);
+    return !error;
+}
+
+void prompt_pattern_free(struct prompt_pattern *pattern) {
+    if (pattern->is_compiled)
+        regfree(&pattern->compiled);
+    pattern->is_compiled = false;
+}
+
 void prompt_text(struct prompt *prompt, struct mux_span text, struct mux_span stream) {
     if (!prompt->pattern || !text.len)
         return;
@@ -51,13 +65,21 @@ static size_t plain_line(const struct prompt *prompt, char out[PROMPT_LINE_BYTES
     return len;
 }
 
+/* NULL: no memory is left for it. */
+static const regex_t *compiled(struct prompt_pattern *pattern) {
+    char why[128];
+    bool is_there = pattern->is_compiled || prompt_pattern_compile(pattern, why, sizeof why);
+    return is_there ? &pattern->compiled : NULL;
+}
+
 bool prompt_look(struct prompt *prompt) {
+    const regex_t *pattern = compiled(prompt->pattern);
     char line[PROMPT_LINE_BYTES + 1];
     regmatch_t at = {.rm_so = 0, .rm_eo = (regoff_t)plain_line(prompt, line)};
     const regoff_t end = at.rm_eo;
     bool found = false;
     /* the last match, if it is at the end */
-    while (at.rm_so <= end && regexec(prompt->pattern, line, 1, &at, REG_STARTEND) == 0) {
+    while (pattern && at.rm_so <= end && regexec(pattern, line, 1, &at, REG_STARTEND) == 0) {
         found = at.rm_eo == end && at.rm_eo > at.rm_so;
         prompt->shown_len = (size_t)(at.rm_eo - at.rm_so);
         memcpy(prompt->shown, line + at.rm_so, prompt->shown_len);

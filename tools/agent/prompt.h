@@ -24,8 +24,15 @@ enum prompt_state {
     PROMPT_GOES,  /* it is over, which waits for room */
 };
 
+/* How prompts end. Compiled when one may stand there first: most commands never show any. */
+struct prompt_pattern {
+    const char *text; /* the caller keeps it */
+    bool is_compiled;
+    regex_t compiled;
+};
+
 struct prompt {
-    const regex_t *pattern;
+    struct prompt_pattern *pattern; /* NULL: prompts are not looked for */
     enum prompt_state state;
     bool is_fresh;          /* text came since this was last cleared */
     bool goes_on;           /* a sign of life came, likewise */
@@ -36,6 +43,11 @@ struct prompt {
     size_t shown_len;
     char shown[PROMPT_LINE_BYTES]; /* what of the line is the prompt */
 };
+
+/* A pattern of a user's, compiled now. False: it is none, see `why`. */
+bool prompt_pattern_compile(struct prompt_pattern *pattern, char *why, size_t why_bytes);
+
+void prompt_pattern_free(struct prompt_pattern *pattern);
 
 /* Text came, of this file: a static string. */
 void prompt_text(struct prompt *prompt, struct mux_span text, struct mux_span stream);

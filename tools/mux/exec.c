@@ -464,4 +464,5 @@ static int run(int argc, char **argv) {
     return run_command(&exec);
 }
 
-const struct subcommand subcommand_exec = {"exec", "runs a command under control", run};
+const struct subcommand subcommand_exec = {"exec", "runs a command under control", run,
+                                           .is_short = true};

@@ -101,16 +101,11 @@ static bool set_tag(const struct option_row *row, void *target, const char *valu
 static bool set_prompt(const struct option_row *row, void *target, const char *value) {
     struct exec_options *options = target;
     char why[128];
-    if (options->output.prompt)
-        regfree(&options->prompt);
-    options->output.prompt = NULL;
-    int error = *value ? regcomp(&options->prompt, value, REG_EXTENDED) : 0;
-    if (error) {
-        regerror(error, &options->prompt, why, sizeof why);
-        return wrong(row, value, why);
-    }
+    prompt_pattern_free(&options->prompt);
+    options->prompt.text = value;
     options->output.prompt = *value ? &options->prompt : NULL;
-    return true;
+    return !*value || prompt_pattern_compile(&options->prompt, why, sizeof why) ||
+           wrong(row, value, why);
 }
 
 static bool set_timestamp(const struct option_row *row, void *target, const char *value) {
@@ -242,7 +237,8 @@ static bool find_place(struct exec_options *options) {
 }
 
 int exec_options_parse(struct exec_options *options, int argc, char **argv) {
-    set_prompt(NULL, options, PROMPT_USUAL);
+    options->prompt.text = PROMPT_USUAL;
+    options->output.prompt = &options->prompt;
     options->input = -1;
     int status = option_parse(&table, argc, argv, options);
     if (status != OPTION_GO_ON)

@@ -19,7 +19,7 @@ struct exec_options {
     uint64_t drain_timeout_ns;
     struct slot_limits limits;
     struct output_config output;
-    regex_t prompt;
+    struct prompt_pattern prompt;
 };
 
 /*

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -73,9 +74,19 @@ static void complain_unknown(const char *name) {
                   nearest ? "; did you mean mux " : "", nearest ? nearest : "", nearest ? "?" : "");
 }
 
+static const struct subcommand *find(const char *name) {
+    for (size_t i = 0; i < subcommands_count; i++)
+        if (strcmp(name, subcommands[i]->name) == 0)
+            return subcommands[i];
+    return NULL;
+}
+
 int main(int argc, char **argv) {
     const char *name = argc > 1 ? argv[1] : "";
+    const struct subcommand *subcommand = find(name);
     stacks_run_full(argv);
+    if (subcommand && subcommand->is_short)
+        mallopt(M_TOP_PAD, 0); /* fresh from the kernel: calloc() need not touch it */
     standard_descriptors_open();
     output_streams_open();
     signal(SIGPIPE, SIG_IGN);
@@ -87,9 +98,8 @@ int main(int argc, char **argv) {
         puts("mux " MUXD_VERSION);
         return end("mux", EXIT_FINE);
     }
-    for (size_t i = 0; i < subcommands_count; i++)
-        if (strcmp(name, subcommands[i]->name) == 0)
-            return run_subcommand(subcommands[i], argc - 1, argv + 1);
+    if (subcommand)
+        return run_subcommand(subcommand, argc - 1, argv + 1);
     if (*name)
         complain_unknown(name);
     else

@@ -26,6 +26,7 @@ struct subcommand {
     const char *name;
     const char *summary;               /* a line in `mux --help` */
     int (*run)(int argc, char **argv); /* main() flushes stdout after it */
+    bool is_short;                     /* starts often, and uses little of its tables */
 };
 
 /* What this program has: of mux or of mux-store. */

@@ -8,7 +8,7 @@
 #define TEXT_BYTES 512
 
 void dialer_init(struct dialer *dialer, const struct dialer_config *config) {
-    *dialer = (struct dialer){.config = *config};
+    dialer->config = *config;
 }
 
 static bool same(const struct transport_address *a, const struct transport_address *b) {

@@ -90,6 +90,7 @@ struct dialer {
     bool told_trying;
 };
 
+/* `dialer` is zero so far: its 39 KB are touched as they are needed. */
 void dialer_init(struct dialer *dialer, const struct dialer_config *config);
 
 /* Begins a round with these addresses (at least one, at most DIALER_ADDRESSES_MAX). */
