@@ -190,6 +190,10 @@ class Attach(Case):
         self.assertIn(b"detached", terminal.shown)
         self.assertTrue(terminal.is_restored())
         self.assertIsNone(worker.poll())
+        nameless = self.attach(route, rows=0, columns=0)  # of no size: its keys are not echoed twice, either
+        nameless.until("[size 24 80]")
+        nameless.type(b"\x1d")
+        self.assertEqual(nameless.wait(), 0)
         again = self.attach(route)
         again.until("[size 30 100]")
         again.type("q")
@@ -299,11 +303,12 @@ class Attach(Case):
         self.nowhere(routes[0] + "/1", "no job runs there")
         self.nowhere("0", "no worker", keys="x\n")
         self.nowhere(routes[0], "its slots are 0 to 1")
-        done = subprocess.run([MUX, "attach", "unix:" + self.path, "0/9"], input="x\n", capture_output=True,
-                              text=True, timeout=PATIENCE)
-        self.assertEqual(done.returncode, 1)
-        self.assertIn('no link has the segment "9"', done.stderr)
-        self.assertIn("there is no such route", done.stderr)
+        for route, keys, why in (("0/9", "x\n", 'no link has the segment "9"'), ("0/9", "", "there is no such route"),
+                                 (routes[0], "", "its slots are 0 to 1"), (routes[0] + "/1", "", "no job runs there")):
+            done = subprocess.run([MUX, "attach", "unix:" + self.path, route], input=keys, capture_output=True,
+                                  text=True, timeout=PATIENCE)  # without a terminal
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(why, done.stderr)
 
     def test_two_at_one(self):
         """The second one is told who writes; when the first goes, it writes."""

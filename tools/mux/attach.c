@@ -1,6 +1,7 @@
 /* mux attach: a terminal on one worker, through the nodes between. */
 #include "mux/packet/report.h"
 #include "mux/packet/route.h"
+#include "tools/agent/terminal.h"
 #include "tools/base/output.h"
 #include "tools/base/quantity.h"
 #include "tools/base/text.h"
@@ -131,11 +132,13 @@ static void send_file(struct attach *attach, const char *file, struct mux_span c
     attach->has_told_full = error;
 }
 
+/* Without a size (a pipe, a serial line) it is the usual one: the answer says whether the worker
+   has a terminal, and an agent without a job there says so. */
 static void send_window(struct attach *attach) {
     char json[64];
     struct winsize size;
     if (ioctl(STDIN_FILENO, TIOCGWINSZ, &size) < 0 || !size.ws_row || !size.ws_col)
-        return;
+        size = (struct winsize){.ws_row = TERMINAL_ROWS, .ws_col = TERMINAL_COLUMNS};
     snprintf(json, sizeof json, "{\"v\":1,\"rows\":%u,\"columns\":%u}", size.ws_row, size.ws_col);
     send_file(attach, VIEW_WINDOW_FILE, mux_span_text(json));
 }
