@@ -175,20 +175,31 @@ for i in 1 2 3 4 5; do setsid -f sh -c 'echo $$ >&2; while :; do sleep 0.01; don
         except OSError:
             return True
 
+    def small_cgroup(self, most_bytes):
+        """The folder of one with so much memory: v1's, or v2's."""
+        for mount, limits in (("/sys/fs/cgroup/memory", {"memory.limit_in_bytes": most_bytes}),
+                              ("/sys/fs/cgroup", {"memory.max": most_bytes, "memory.swap.max": 0})):
+            folder = os.path.join(mount, "muxd-test-%d" % os.getpid())
+            try:
+                if os.path.exists(os.path.join(mount, "cgroup.subtree_control")):
+                    with open(os.path.join(mount, "cgroup.subtree_control"), "w") as file:
+                        file.write("+memory")
+                os.mkdir(folder)
+                self.addCleanup(os.rmdir, folder)
+                for name, value in limits.items():
+                    if name != "memory.swap.max" or os.path.exists(os.path.join(folder, name)):
+                        with open(os.path.join(folder, name), "w") as file:
+                            file.write(str(value))
+                return folder
+            except OSError as error:
+                why = error
+        if os.environ.get("MUXD_CI"):
+            self.fail("no memory cgroup can be made here: %s" % why)
+        self.skipTest("no memory cgroup can be made here: %s" % why)
+
     def test_out_of_memory(self):
         """In a small cgroup, where there is one: the event says it, and so does the failure."""
-        memory = "/sys/fs/cgroup/memory"
-        if not os.access(os.path.join(memory, "cgroup.procs"), os.W_OK):
-            memory = None
-        folder = memory and os.path.join(memory, "muxd-test-%d" % os.getpid())
-        if not folder:
-            if os.environ.get("MUXD_CI"):
-                self.fail("no memory cgroup can be made here")
-            self.skipTest("no memory cgroup can be made here")
-        os.mkdir(folder)
-        self.addCleanup(os.rmdir, folder)
-        with open(os.path.join(folder, "memory.limit_in_bytes"), "w") as file:
-            file.write(str(60 << 20))
+        folder = self.small_cgroup(60 << 20)
         done = subprocess.run(["sh", "-c", "echo $$ > %s/cgroup.procs; exec \"$@\"" % folder, "sh", MUX, "exec", "--",
                                "/usr/bin/python3", "-c", WORKER + "x = b'x' * (200 << 20)"], stdin=subprocess.DEVNULL,
                               capture_output=True, timeout=PATIENCE)
