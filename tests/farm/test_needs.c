@@ -51,6 +51,41 @@ static void ids_and_tags(void **state) {
     needs_free(needs);
 }
 
+static struct need need_of_tag(struct needs *needs, const char *tag) {
+    struct need need = {0};
+    uint8_t tags[64];
+    size_t len = 0;
+    assert_int_equal(mux_tag_append(tags, sizeof tags, &len, mux_span_text(tag)), MUX_OK);
+    const struct mux_packet packet = {
+        .has_tags = true, .tag_count = 1, .tags = mux_span(tags, len)};
+    needs_of_tags(needs, &packet, &need);
+    return need;
+}
+
+/* What a runner knows itself needs no rule; what is one too many runs alone. */
+static void tags_of_runners(void **state) {
+    (void)state;
+    char tag[32];
+    unsigned kinds;
+    struct needs *needs = read_text("[tokens]\nport = 2\n");
+    assert_true(need_of_tag(needs, "mux.exclusive").exclusive);
+    assert_false(need_of_tag(needs, "mux.exclusively").exclusive);
+    assert_int_equal(need_of_tag(needs, "mux.lock:").tokens, 0);
+    assert_int_equal(need_of_tag(needs, "mux.lock:db").tokens, 2);
+    assert_int_equal(need_of_tag(needs, "mux.lock:port").tokens, 4);
+    assert_int_equal(need_of_tag(needs, "mux.lock:db").tokens, 2);
+    for (unsigned i = 3; i < 32; i++) {
+        sprintf(tag, "mux.lock:%u", i);
+        assert_int_equal(need_of_tag(needs, tag).tokens, UINT32_C(1) << i);
+    }
+    assert_true(need_of_tag(needs, "mux.lock:more").exclusive);
+    const uint32_t *counts = needs_tokens(needs, &kinds);
+    assert_int_equal(kinds, 32);
+    assert_int_equal(counts[0], 2);
+    assert_int_equal(counts[31], 1);
+    needs_free(needs);
+}
+
 static void wrong_files(void **state) {
     (void)state;
     static const struct {
@@ -121,11 +156,9 @@ static void an_expression_that_gives_up(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ids_and_tags),
-        cmocka_unit_test(wrong_files),
-        cmocka_unit_test(too_many),
-        cmocka_unit_test(no_file),
-        cmocka_unit_test(an_expression_that_gives_up),
+        cmocka_unit_test(ids_and_tags), cmocka_unit_test(tags_of_runners),
+        cmocka_unit_test(wrong_files),  cmocka_unit_test(too_many),
+        cmocka_unit_test(no_file),      cmocka_unit_test(an_expression_that_gives_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -299,9 +299,14 @@ class Runs(Case):
         self.write('CTestTestfile.cmake', 'add_test(good "true")\nadd_test(bad "false")\nadd_test(fails "false")\n'
                    'set_tests_properties(fails PROPERTIES WILL_FAIL "TRUE")\nadd_test(slow "sleep" "1000")\n'
                    'set_tests_properties(slow PROPERTIES TIMEOUT "0.1")\nadd_test(skips "sh" "-c" "exit 4")\n'
-                   'set_tests_properties(skips PROPERTIES SKIP_RETURN_CODE "4")\n')
+                   'set_tests_properties(skips PROPERTIES SKIP_RETURN_CODE "4")\n' +
+                   ''.join('add_test(%s "sh" "-c" "mkdir %s && sleep 0.1 && rmdir %s")\n'
+                           'set_tests_properties(%s PROPERTIES %s)\n' % (name, kind, kind, name, properties)
+                           for name, kind, properties in (
+                               ('serial1', 'serial', 'RUN_SERIAL "TRUE"'), ('serial2', 'serial', 'RUN_SERIAL "TRUE"'),
+                               ('locked1', 'locked', 'RESOURCE_LOCK "db"'), ('locked2', 'locked', 'RESOURCE_LOCK "db"'))))
         output = self.ended(self.run_mux(command=('ctest',)), 1)
-        self.assertIn('failed: 2 failed, 2 passed, 1 skipped', output)
+        self.assertIn('failed: 2 failed, 6 passed, 1 skipped', output)
         self.assertIn('Timeout', output)
 
     def test_history(self):

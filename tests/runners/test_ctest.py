@@ -46,6 +46,16 @@ class Ctest(rig.Case):
         self.assertEqual(self.list('ctest').listed(), ['setup'] + [name for name, *_ in self.TESTS])
         self.list('false', status=2)
 
+    def test_what_they_need(self):
+        """RUN_SERIAL and RESOURCE_LOCK hold between slots, and LABELS are tags."""
+        self.write('CTestTestfile.cmake', ''.join(
+            'add_test(%s true)\nset_tests_properties(%s PROPERTIES %s)\n' % (name, name, properties)
+            for name, properties in (('alone', 'RUN_SERIAL TRUE'), ('not', 'RUN_SERIAL FALSE'),
+                                     ('locks', 'RESOURCE_LOCK "db;port"'), ('labelled', 'LABELS "slow;net"'))))
+        self.assertEqual({event.id: set(event.tags or ()) for event in self.list('ctest').events if event.status == 'exists'},
+                         {'alone': {'mux.exclusive'}, 'not': set(), 'locks': {'mux.lock:db', 'mux.lock:port'},
+                          'labelled': {'slow', 'net'}})
+
     def test_usage(self):
         self.run_ids(['x'], status=2)
 

@@ -12,6 +12,10 @@
 #define EXCLUSIVE "exclusive"
 #define TAG "tag:"
 
+/* Tags by which a runner says itself what a test needs. In an INI file no name has a colon. */
+#define RUNNER_EXCLUSIVE "mux.exclusive"
+#define RUNNER_LOCK "mux.lock:"
+
 /* The name in [needs] that is no token. */
 #define EXCLUSIVE_KIND PLAN_MOST_TOKENS
 
@@ -213,12 +217,36 @@ bool needs_of_id(struct needs *needs, struct mux_span id, struct need *need) {
     return is_fine;
 }
 
+/* The token of which there is one: the tag is its name. When no more can be, the test runs alone.
+ */
+static unsigned kind_of_lock(struct needs *needs, struct mux_span tag) {
+    for (unsigned kind = 0; kind < needs->kinds; kind++)
+        if (mux_span_equal(tag, mux_span_text(needs->names[kind])))
+            return kind;
+    char *name = needs->kinds < PLAN_MOST_TOKENS ? strndup((const char *)tag.data, tag.len) : NULL;
+    if (!name)
+        return EXCLUSIVE_KIND;
+    needs->names[needs->kinds] = name;
+    needs->counts[needs->kinds] = 1;
+    return needs->kinds++;
+}
+
+static void add_of_runner(struct needs *needs, struct mux_span tag, struct need *need) {
+    size_t lock = strlen(RUNNER_LOCK);
+    if (mux_span_equal(tag, mux_span_text(RUNNER_EXCLUSIVE)))
+        add(needs, EXCLUSIVE_KIND, need);
+    else if (tag.len > lock && memcmp(tag.data, RUNNER_LOCK, lock) == 0)
+        add(needs, kind_of_lock(needs, tag), need);
+}
+
 void needs_of_tags(struct needs *needs, const struct mux_packet *packet, struct need *need) {
     struct mux_span tags = packet->tags, tag;
-    while (packet->has_tags && mux_tag_next(&tags, &tag))
+    while (packet->has_tags && mux_tag_next(&tags, &tag)) {
+        add_of_runner(needs, tag, need);
         for (size_t i = 0; i < needs->rule_count; i++)
             if (needs->rules[i].tag && mux_span_equal(tag, mux_span_text(needs->rules[i].tag)))
                 add(needs, needs->rules[i].kind, need);
+    }
 }
 
 const uint32_t *needs_tokens(const struct needs *needs, unsigned *kinds) {

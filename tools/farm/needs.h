@@ -42,7 +42,10 @@ void needs_free(struct needs *needs);
  */
 bool needs_of_id(struct needs *needs, struct mux_span id, struct need *need);
 
-/* Adds what the tags say that the list has for a test. */
+/*
+ * Adds what the tags say that the list has for a test. "mux.exclusive" and "mux.lock:NAME", of
+ * which there is one, need no rule.
+ */
 void needs_of_tags(struct needs *needs, const struct mux_packet *packet, struct need *need);
 
 /* How many there are of each kind, for plan_config. */

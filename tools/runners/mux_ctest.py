@@ -37,6 +37,20 @@ def portions(ids):
         yield portion
 
 
+def tags_of(properties):
+    """LABELS, and what `mux run` heeds by itself: between slots ctest, which runs in each, cannot."""
+    tags = set()
+    for one in properties:
+        name, value = one.get('name'), one.get('value')
+        if name == 'LABELS':
+            tags.update(value)
+        elif name == 'RUN_SERIAL' and value:
+            tags.add('mux.exclusive')
+        elif name == 'RESOURCE_LOCK':
+            tags.update('mux.lock:' + lock for lock in value)
+    return tags
+
+
 class Fixture:
     """A test that was not asked for."""
 
@@ -132,7 +146,7 @@ class Build:
             self._runner.end(2, '%s --show-only=json-v1 printed no list (status %d)' %
                              (' '.join(self._command), self._process.wait()))
         for test in tests:
-            self._runner.stream.event(test['name'], 'exists')
+            self._runner.stream.event(test['name'], 'exists', tags=tags_of(test.get('properties', ())))
 
     def run(self, ids):
         for portion in portions(ids):
