@@ -191,10 +191,10 @@ static void put_damage(struct mux *mux, struct mux_span bytes, enum mux_error wh
 static struct mux_span join(struct mux_unbundle *unbundle, struct mux_span front,
                             struct mux_span route) {
     char *out = unbundle->route;
-    if (!route.data)
-        return front;
     if (front.len == 0)
         return route;
+    if (!route.data)
+        return front;
     size_t room = sizeof unbundle->route - front.len - 1;
     size_t len = route.len < room ? route.len : room;
     memcpy(out, front.data, front.len);

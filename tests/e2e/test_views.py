@@ -205,10 +205,16 @@ class Views(Case):
         return got
 
     def test_through_nodes(self):
-        """Attached two nodes above: input comes down, output up; a route that ends in nothing is told."""
-        top = self.controlled()
+        """Attached two nodes above: input comes down, output up; a route that ends in nothing is told. Also in
+        bundles."""
+        for window in ("0", "1M"):
+            with self.subTest(window=window):
+                self.through_nodes("--window", window)
+
+    def through_nodes(self, *options):
+        top = self.controlled(*options)
         path = self.path
-        leaf = self.muxd("--upstream", "mux:" + top.addresses[0])
+        leaf = self.muxd("--upstream", "mux:" + top.addresses[0], *options)
         worker = self.socket(leaf.addresses[0])
         worker.sendall(b"hello\n")
         self.until(lambda: b"hello" in top.stream(), "the worker")
