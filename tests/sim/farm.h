@@ -114,6 +114,7 @@ struct place {
     uint64_t spool_bytes;                /* 0: it has none */
     const struct mux_spool_op *spool_op; /* NULL: none is underway */
     struct timer spool_timer;
+    uint64_t apart_ns;      /* when it was last stopped, ended, or had its upstream */
     uint64_t runs_again_ns; /* when a stopped or a new node runs here; 0: one is running */
     unsigned uplinks[FARM_UPLINKS_MAX]; /* ids of connections */
     unsigned uplink_count;
@@ -206,6 +207,7 @@ struct tree {
     unsigned output_id;
     uint64_t output_taken; /* bytes of the pipe that are in the file */
     bool is_ready, is_awake;
+    uint64_t slow_until_ns;
     unsigned rotations;
     size_t looked;    /* bytes of the output in which workers were looked for */
     bool has_unnamed; /* tests have failed whose names were not known */
@@ -310,6 +312,7 @@ bool trees_act(struct farm *farm); /* false: it had nothing to do */
 void trees_tick(struct farm *farm);
 void trees_heal(struct farm *farm);
 bool trees_is_reached(const struct worker *worker);
+bool trees_may_sleep(const struct place *place); /* for longer than the grace */
 bool trees_is_quiet(const struct place *place);
 void trees_check(struct farm *farm);
 

@@ -80,7 +80,7 @@ void mortal_ended(struct place *place) {
 
 static void stop_place(struct place *place) {
     bool may_be_long =
-        (place->farm->plan.trees ? trees_is_end(place) : place->depth <= LONG_STOP_DEPTH) &&
+        (place->farm->plan.trees ? trees_may_sleep(place) : place->depth <= LONG_STOP_DEPTH) &&
         sim_random(place->farm->sim, 4) == 0;
     later(place, &place->runs_again_ns,
           may_be_long ? place->farm->plan.stop_most_ns : STOP_MOST_NS);

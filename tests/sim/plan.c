@@ -136,12 +136,14 @@ static void plan_trees(struct farm *farm, struct plan *plan) {
     plan->workers = 1 + (unsigned)roll(farm, 24);
     plan->packets_most = 1 + (unsigned)roll(farm, 100);
     plan->hang = rate(farm, 100000);
+    plan->lazy = rate(farm, 20000);
     plan->down = rate(farm, MILLION);
     plan->full = rate(farm, 300000);
     if (!is_patient)
         return;
     plan->nobody_is_given_up = true;
     plan->node_grace_ns = MORTAL_GRACE_NS;
+    plan->stop_most_ns = 2 * MORTAL_GRACE_NS;
     plan->active_ns = (20000 + roll(farm, 180000)) * NS_PER_MS;
     plan->fault_every_ns = (5000 + roll(farm, 30000)) * NS_PER_MS;
     plan->node_faults.vanish = plan->node_faults.half_cut = 0;

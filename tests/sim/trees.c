@@ -14,7 +14,12 @@
 #include <string.h>
 
 #define OUTPUT "0/out"
-#define PROBE_BYTES 512
+
+/* The disk stands still. */
+#define SLOW_MOST_NS (3000 * NS_PER_MS)
+
+/* More than the cut-off of two seconds, and a link that has last words to say. */
+#define APART_MOST_NS (12000 * NS_PER_MS)
 
 /* A record or two of the journal: so far it is written before the end dies. */
 #define DIES_WITHIN_BYTES 4000
@@ -163,6 +168,22 @@ void trees_bury(struct place *place) {
         return;
     close_output(place->farm);
     journal_close(&tree_of(place)->journal);
+}
+
+/* Rule 43: who goes by it has the root as another way, and leaves it when it is silent. */
+bool trees_may_sleep(const struct place *place) {
+    const struct farm *farm = place->farm;
+    if (trees_is_end(place))
+        return true;
+    for (unsigned i = place->index + 1; i < farm->plan.nodes; i++) {
+        const struct place *below = &farm->places[i];
+        const struct place *way = below->parent == place  ? below->other
+                                  : below->other == place ? below->parent
+                                                          : &farm->places[0];
+        if (way != &farm->places[0])
+            return false;
+    }
+    return !bundles_is_leaf(place);
 }
 
 /*
@@ -370,11 +391,36 @@ static void check_memory(const struct place *place) {
                   place->index, stats.spool_bytes, place->spool_bytes);
 }
 
+static bool has_node_link(const struct mux *mux) {
+    struct mux_link_stats stats;
+    for (struct mux_link *link = NULL; (link = mux_link_next(mux, link));) {
+        mux_link_stats(link, &stats);
+        if (*stats.node_name && stats.standing == MUX_STANDING_OPEN)
+            return true;
+    }
+    return false;
+}
+
+/* Rule 42: nobody waits at a relay that has had no upstream for long. */
+static void check_apart(struct place *place) {
+    uint64_t now_ns = sim_now_ns(place->farm->sim);
+    bool is_well = !place->ended && !place->runs_again_ns && !place->terminated;
+    if (!is_well || !place->parent || mux_upstream_accepted(node_core(place->node)))
+        place->apart_ns = now_ns;
+    else if (now_ns - place->apart_ns > APART_MOST_NS && has_node_link(node_core(place->node)))
+        farm_fail(place->farm, "node %u keeps its nodes, and has no upstream", place->index);
+}
+
 void trees_tick(struct farm *farm) {
-    farm->tree.is_awake = !farm_likely(farm, farm->plan.lazy);
+    uint64_t now_ns = sim_now_ns(farm->sim);
+    if (farm_likely(farm, farm->plan.lazy))
+        farm->tree.slow_until_ns = now_ns + sim_random(farm->sim, SLOW_MOST_NS);
+    farm->tree.is_awake = farm->healed || now_ns >= farm->tree.slow_until_ns;
     farm->tree.is_ready = true;
     for (unsigned i = 0; i < farm->plan.nodes; i++)
         check_memory(&farm->places[i]);
+    for (unsigned i = 0; i < farm->plan.nodes; i++)
+        check_apart(&farm->places[i]);
     look(farm);
     if (farm->healed || farm_likely(farm, farm->plan.down))
         probe(farm);
