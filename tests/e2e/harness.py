@@ -141,9 +141,9 @@ class Muxd:
     """A running muxd. stdout is kept in a file unless it is given. links=None: its own --max-links."""
 
     def __init__(self, *options, listen=("127.0.0.1:0",), stdout=None, stdin=subprocess.DEVNULL,
-                 io_choice=IO, wrapper=(), links=LINKS, **keywords):
+                 io_choice=IO, wrapper=(), links=LINKS, program=MUXD, **keywords):
         self.out = tempfile.TemporaryFile()
-        argv = [*wrapper, MUXD, "--io", io_choice, *options]
+        argv = [*wrapper, program, "--io", io_choice, *options]
         if links and "--max-links" not in options:
             argv += ["--max-links", links]
         for endpoint in listen:

@@ -508,6 +508,11 @@ class End:
         self._ack(event, stream)
 
 
+# A muxd from before there were bundles, such as one that is built from the parent of the commit "mux: the
+# messages between leaf and end, and bundles, as bytes". A muxd without --window says the same hello.
+OLD = os.environ.get("OLD_MUXD", MUXD)
+
+
 class Bundles(Case):
     WINDOW = ("--window", "1M")
 
@@ -517,11 +522,11 @@ class Bundles(Case):
     def test_old_nodes_get_plain_packets(self):
         """Above a node with bundles, and below one."""
         supervisor = self.upstream()
-        top = self.muxd("--upstream", supervisor.endpoint)
+        top = self.muxd("--upstream", supervisor.endpoint, program=OLD)
         supervisor.accept()
         middle = self.muxd("--upstream", "mux:" + top.addresses[0], *self.WINDOW)
-        leaves = [self.muxd("--upstream", "mux:" + middle.addresses[0], *options)
-                  for options in (self.WINDOW, ())]
+        leaves = [self.muxd("--upstream", "mux:" + middle.addresses[0], *options, program=program)
+                  for program, options in ((MUXD, self.WINDOW), (OLD, ()))]
         for number, node in enumerate([middle, *leaves]):
             worker = self.socket(node.addresses[0])
             worker.sendall(packet(test_id="t%d" % number, test_status="success"))
@@ -531,6 +536,29 @@ class Bundles(Case):
         self.assertNotIn(b"muxd.bundle", stream)
         for node in [*leaves, middle]:
             self.assertEqual(node.end(), 0)
+
+    def test_an_old_relay(self):
+        """Between a leaf and an end that know of bundles, and beside a relay that does, too."""
+        path, count = os.path.join(self.folder(), "out"), 500
+        end = self.muxd("--upstream", "file:" + path, *self.WINDOW)
+        relays = [self.muxd("--upstream", "mux:" + end.addresses[0], *options, program=program)
+                  for program, options in ((OLD, ()), (MUXD, self.WINDOW))]
+        leaves = [self.muxd("--upstream", "mux:" + relay.addresses[0], *self.WINDOW) for relay in relays]
+        for number, leaf in enumerate(leaves):
+            worker = self.socket(leaf.addresses[0])
+            worker.sendall(b"".join(packet(test_id="w%d.t%d" % (number, test), test_status="success")
+                                    for test in range(count)))
+            self.finish(worker)
+        for node in [*leaves, *relays, end]:
+            self.assertEqual(node.end(), 0)
+        with open(path, "rb") as file:
+            stream = file.read()
+        ids = self.ids(stream)
+        for number in range(len(leaves)):
+            self.assertEqual([name for name in ids if name.startswith("w%d." % number)],
+                             ["w%d.t%d" % (number, test) for test in range(count)])
+        self.assertEqual(len(ids), len(leaves) * count)
+        self.assertNotIn(b"muxd.bundle", stream)
 
     def test_a_relay_is_killed(self):
         """Whatever it had: all comes, once and in order, under the same stream."""
