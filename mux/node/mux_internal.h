@@ -408,6 +408,9 @@ struct mux_batch_items {
     struct mux_batch_item item[MUX_BATCH_ITEMS];
 };
 
+/* Of a bundle and of a packet in it. */
+#define MUX_JOINED_ROUTE_BYTES (MUX_REPORT_ROUTE_MAX_BYTES + MUX_REPORT_ROUTE_MAX_BYTES)
+
 /* unbundle.c: of MUX_IS_END. */
 struct mux_unbundle {
     struct mux_end end;
@@ -419,7 +422,7 @@ struct mux_unbundle {
     struct mux_buffer *buffer;     /* it lies there; NULL: in `copy` */
     bool is_promised;              /* its item in an earlier batch says how long it is */
     uint8_t copy[SMALL_STORE_BYTES];
-    char route[MUX_REPORT_ROUTE_MAX_BYTES + MUX_REPORT_ROUTE_MAX_BYTES];
+    char route[MUX_JOINED_ROUTE_BYTES];
     struct mux_progress_list orphans; /* of workers here, before the node was started again */
     bool fails_orphans;
     uint32_t numbers; /* of streams in the owner's journal */
@@ -749,8 +752,13 @@ void mux_edit_end(struct mux_link *link);
 /* A test that was in progress has failed. */
 void mux_edit_failure(struct mux_link *link, struct mux_packet *packet);
 
+/* A route with these segments in front; one that nobody could remember is cut. */
+struct mux_span mux_join_routes(struct mux_span front, struct mux_span route,
+                                char out[MUX_JOINED_ROUTE_BYTES]);
+
 /* output.c: what goes up is shown to the owner, if it looks. */
 void mux_output_packet(struct mux_link *link, const struct mux_packet *packet);
+void mux_output_bundle(struct mux_link *link, const struct mux_packet *bundle);
 void mux_output_chatter(struct mux_link *link, struct mux_span bytes);
 void mux_output_message(struct mux *mux, enum mux_status status, const char *text);
 /* clock.c */

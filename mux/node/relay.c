@@ -62,6 +62,8 @@ static const char *pass(struct mux_link *link, const struct mux_frame *frame,
         return "it is too long";
     link->has_streams = true;
     MUX_COUNT(&link->mux->counters, messages_relayed, 1);
+    if (kind == MUX_MESSAGE_BUNDLE)
+        mux_output_bundle(link, packet);
     mux_up_pass(link, frame, &pieces, 1);
     return NULL;
 }

@@ -187,22 +187,6 @@ static void put_damage(struct mux *mux, struct mux_span bytes, enum mux_error wh
         MUX_COUNT(&mux->counters, log_lines_suppressed, 1);
 }
 
-/* A route with these segments in front; one that nobody could remember is cut. */
-static struct mux_span join(struct mux_unbundle *unbundle, struct mux_span front,
-                            struct mux_span route) {
-    char *out = unbundle->route;
-    if (front.len == 0)
-        return route;
-    if (!route.data)
-        return front;
-    size_t room = sizeof unbundle->route - front.len - 1;
-    size_t len = route.len < room ? route.len : room;
-    memcpy(out, front.data, front.len);
-    out[front.len] = '/';
-    memcpy(out + front.len + 1, route.data, len);
-    return mux_span(out, front.len + 1 + len);
-}
-
 /* Who looks at output sees it at the link that it has come by. */
 static void show(struct mux *mux, const struct mux_packet *packet) {
     const struct mux_room *path = &mux->unbundle->stream->path;
@@ -210,7 +194,8 @@ static void show(struct mux *mux, const struct mux_packet *packet) {
     struct mux_link *link = mux_link_find(mux, first);
     struct mux_packet shown = *packet;
     size_t cut = first.len < route.len ? first.len + 1 : first.len;
-    shown.route = join(mux->unbundle, mux_span(route.data + cut, route.len - cut), packet->route);
+    shown.route = mux_join_routes(mux_span(route.data + cut, route.len - cut), packet->route,
+                                  mux->unbundle->route);
     if (link)
         mux_output_packet(link, &shown);
 }
@@ -225,7 +210,7 @@ static void follow(struct mux *mux, const struct mux_packet *packet) {
     mux_count_result(mux, packet);
     if (packet->status == MUX_STATUS_NONE)
         return;
-    routed.route = join(unbundle, unbundle->stream->pin, packet->route);
+    routed.route = mux_join_routes(unbundle->stream->pin, packet->route, unbundle->route);
     mux_end_follow(&unbundle->end, unbundle->stream, &routed);
 }
 

@@ -228,6 +228,21 @@ class Views(Case):
         lost.send(b"anybody?\n")
         lost.until(lambda v: 'no link has the segment "7"' in v.text("0", "muxd"))
 
+    def test_in_the_middle(self):
+        """A node between sees into the bundles that it passes on; so it hears answers to its orders, too."""
+        window = ("--window", "1M")
+        top = self.muxd(*window)
+        middle = self.controlled("--upstream", "mux:" + top.addresses[0], *window)
+        leaf = self.muxd("--upstream", "mux:" + middle.addresses[0], *window)
+        worker = self.socket(leaf.addresses[0])
+        worker.sendall(packet(test_id="t", test_status="inprogress") + b"hello\n")
+        self.until(lambda: b"hello" in top.stream(), "the worker")
+        self.assertIn(b"0/0/0", top.stream())
+        viewer = self.viewer("tail 1000 *")
+        viewer.until(lambda v: v.text("0/0") == "hello\n")
+        worker.sendall(packet(test_id="t", file_name="stdout", file_bytes=b"printed\n"))
+        viewer.until(lambda v: v.text("0/0") == "hello\nprinted\n")
+
     def test_refused(self):
         self.controlled()
         for request, words in (("attach 0 9", "no link has its first segment"),
