@@ -5,7 +5,8 @@ usage: bench/keys.py [--rate PACKETS/S] [--presses N] BUILD_DIR
 How long a key press takes to a worker's stdin and back: from mux attach on a terminal, through two
 nodes, to a program with a terminal under mux exec, which answers each key; first alone, then while
 packets of 100 bytes go up through the same nodes, 50 in a write (5000 bytes, one of 16 workers after the
-other). Beside it, in turn, the same program on a terminal of its own, with nothing between.
+other). Beside it, in turn, the same program on a terminal of its own: with nothing between, and with four
+cat(1) each way, as many programs as there are with mux: what the machine itself takes to wake them.
 """
 import argparse
 import os
@@ -24,7 +25,8 @@ PAUSE = 0.005  # seconds between an answer and the next key
 WORKERS = 16
 WRITE = 50  # packets; bench-load's rate is in writes
 LOAD_LASTS = 3600  # seconds: it is ended when the last key is answered
-ECHO = ("import os, tty; tty.setraw(0); os.write(1, b'ready\\n')\n"
+CATS = 4  # mux attach, two nodes, mux exec
+ECHO = ("import os, tty; os.isatty(0) and tty.setraw(0); os.write(1, b'ready\\n')\n"
         "while True: os.write(1, os.read(0, 1).upper())\n")
 
 
@@ -79,6 +81,22 @@ class Bench:
         wait_for(ours, b"ready")
         return ours
 
+    def cats(self):
+        """The program behind other programs that do nothing; returns our side of the terminal."""
+        ours, its = pty.openpty()
+        tty.setraw(its)
+        source = its
+        for i in range(2 * CATS + 1):
+            command = ["/usr/bin/python3", "-c", ECHO] if i == CATS else ["cat"]
+            process = subprocess.Popen(command, stdin=source, stdout=its if i == 2 * CATS else subprocess.PIPE)
+            self.running.append(process)
+            if source != its:
+                source.close()
+            source = process.stdout
+        os.close(its)
+        wait_for(ours, b"ready")
+        return ours
+
     def run(self):
         self.node("--listen", self.top, "--control", self.control)
         port = self.node("--listen", "127.0.0.1:0", "--listen", self.leaf, "--upstream", "mux:" + self.top)
@@ -86,10 +104,10 @@ class Bench:
                    "/usr/bin/python3", "-c", ECHO, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         keys = self.terminal("attach", self.control, self.route())
         wait_for(keys, b"")
-        direct = self.direct()
-        self.measure(keys, direct, "alone")
+        ways = {"two nodes": keys, "cats": self.cats(), "direct": self.direct()}
+        self.measure(ways, "alone")
         load = self.load(port)
-        self.measure(keys, direct, f"{self.rate} packets/s go up")
+        self.measure(ways, f"{self.rate} packets/s go up")
         if load.poll() is not None:
             sys.exit("the load ended before the keys")
 
@@ -103,12 +121,11 @@ class Bench:
         time.sleep(0.5)
         return load
 
-    def measure(self, keys, direct, when):
-        taken = {"two nodes": [], "direct": []}
+    def measure(self, ways, when):
+        taken = {how: [] for how in ways}
         for i in range(self.presses):
-            key = b"abcdefgh"[i % 8:i % 8 + 1]
-            taken["two nodes"].append(self.press(keys, key))
-            taken["direct"].append(self.press(direct, key))
+            for how, terminal in ways.items():
+                taken[how].append(self.press(terminal, b"abcdefgh"[i % 8:i % 8 + 1]))
         for how, seconds in taken.items():
             milliseconds = sorted(second * 1e3 for second in seconds)
             print(f"{when}, {how}: p50 {statistics.median(milliseconds):.2f} ms, "
