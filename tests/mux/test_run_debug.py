@@ -1,6 +1,7 @@
 """mux run: debuggers in tests, driven by mux attach from a terminal, while other slots go on."""
 import fcntl
 import re
+import signal
 import termios
 
 from command import *
@@ -170,6 +171,69 @@ class Debugging(Case):
         terminal.type(b'q\r')
         run.until(b'failed: 1 failed, 1 passed in ')
         run.end(1)
+
+    def runner_pids(self):
+        """Of the processes that run in this test's folder, but for mux itself."""
+        found = []
+        for pid in filter(str.isdigit, os.listdir('/proc')):
+            try:
+                if os.readlink('/proc/%s/cwd' % pid) == self.place and \
+                        os.path.basename(os.readlink('/proc/%s/exe' % pid)).startswith('python'):
+                    found.append(int(pid))
+            except OSError:
+                pass
+        return found
+
+    def waiting(self, *arguments):
+        """A run without a terminal, two tests of which wait where they failed, and who is attached to them."""
+        self.write('test_f.py', FAILS.replace('def test_2(self): pass', 'def test_2(self): self.assertEqual(8, 9)'))
+        lines = Lines(self, '--pdb', '--progress', 'plain', '-n', '2', *arguments, '--', PYTHON, '-m', 'unittest', 'discover')
+        terminals = [lines.attach(), lines.attach()]
+        for terminal in terminals:
+            terminal.until(b'(Pdb) ')
+        return lines, terminals
+
+    def test_two_wait(self):
+        """Each has its own terminal; who of them goes on first does not matter."""
+        lines, terminals = self.waiting()
+        for terminal in terminals:
+            terminal.type(b'p self.id(), 1000 + 1\r')
+        self.assertEqual({terminal.match(rb'test_f\.F\.(test_\d)[^\r]* 1001\)')[1] for terminal in terminals},
+                         {b'test_1', b'test_2'})
+        terminals[0].type(b'\x03')  # a key like any other
+        terminals[0].until(b'(Pdb) ')
+        for terminal in reversed(terminals):
+            terminal.type(b'c\r')
+            lines.until('^FAIL ')
+        self.assertIn('failed: 2 failed in ', lines.end(1))
+
+    def test_interrupted(self):
+        """Ctrl-C while somebody is at a prompt: who is attached is told, and nothing is left."""
+        lines, terminals = self.waiting('--grace', '100ms')
+        self.assertNotEqual(self.runner_pids(), [])
+        lines.process.send_signal(signal.SIGINT)
+        lines.end(130)
+        for terminal in terminals:
+            terminal.until(b'mux attach: ')
+            terminal.process.wait(PATIENCE)
+            self.assertTrue(termios.tcgetattr(terminal.master)[3] & termios.ICANON)
+        self.until(lambda: not self.runner_pids(), 'the end of the runners')
+
+    def test_killed_while_it_waits(self):
+        """kill -9 of a runner at its prompt: its test runs again, alone, and the other still waits."""
+        lines, terminals = self.waiting()
+        terminals[0].type(b'import os; print("pid", os.getpid())\r')
+        pid = int(terminals[0].match(rb'pid (\d+)\r')[1])
+        os.kill(pid, signal.SIGKILL)
+        terminals[0].until(b'SIGKILL')
+        terminals[0].process.wait(PATIENCE)
+        terminals[1].process.kill()  # who looks may die, too
+        terminals[1].process.wait()
+        for terminal in (lines.attach(), Terminal(self, *terminals[1].process.args[1:])):
+            terminal.until(b'(Pdb) ')
+            terminal.type(b'q\r')
+            lines.until('^FAIL ')
+        self.assertIn('failed: 2 failed in ', lines.end(1))
 
     def test_pdb_where_nobody_is(self):
         done = mux('run', '--no-store', '--pdb', '--', PYTHON, '-m', 'unittest')
