@@ -1,0 +1,101 @@
+"""The mutations of the reliable protocol: one rule switched off at a time.
+
+Each is a rule, what is wrong without it, a source file, texts in it and what they become, and seeds
+of `simulate -t` that have seen it (test_mutations.py tries these first).
+"""
+
+from collections import namedtuple
+
+Mutation = namedtuple("Mutation", "rule what file changes seeds")
+
+STREAM, LEAF, KNOWN, END = ("mux/node/stream.c", "mux/node/leaf.c", "mux/node/known.c", "mux/node/end.c")
+UNBUNDLE, JOURNALED = "mux/node/unbundle.c", "mux/node/unbundle_journal.c"
+SPOOLER, RELAY, BEAT = "mux/node/spooler.c", "mux/node/relay.c", "mux/node/beat.c"
+
+# Not yet seen within forty seeds, and therefore not here: 9, 10, 11, 11b, 13, 14, 17, 19, 20, 21b, 22, 26, 31, 32b,
+# 33, 34 and 38, which needs clones.
+MUTATIONS = [
+    Mutation("5", "a stream goes on after a restart", "tests/sim/farm.c",
+             [("place->death_count * FARM_NODES_MAX + place->index + 1", "place->index + 1")], [3]),
+    Mutation("8", "a record that is not full is not closed", STREAM,
+             [("        flush = stream->cut_ns + MUX_STREAM_FLUSH_NS;", "        flush = UINT64_MAX;"),
+              ("if (stream->cut.len_bytes > 0 && now_ns >= stream->cut_ns + MUX_STREAM_FLUSH_NS)", "if (false)"),
+              ("stream->cut.len_bytes > 0 && is_idle)", "stream->cut.len_bytes > 0 && false)")], [1]),
+    Mutation("12", "the spool of an earlier life is not sent", "mux/node/leaf_spool.c",
+             [("    while (leaf->spooler && !leaf->has_earlier &&", "    while (false &&")], [1]),
+    Mutation("15", "where with an epoch that is too low is not answered", UNBUNDLE,
+             [("    send_ack(link, &got.ack, packet->route);\n    return NULL;",
+               "    if (got.found != MUX_END_WHERE_LATE)\n"
+               "        send_ack(link, &got.ack, packet->route);\n    return NULL;")], [16]),
+    Mutation("16", "after where the leaf goes on where it was", STREAM,
+             [("    stream->position = at > stream->base ? at : stream->base;\n", "    (void)at;\n")], [6]),
+    Mutation("18", "who has a new upstream does not ask those below", RELAY,
+             [("        if (link->has_bundles)\n            mux_down_offer(link, &ask);", "        (void)link, (void)ask;")], [33]),
+    Mutation("21", "a gap is passed over", KNOWN,
+             [("bundle->offset == known->at && bundle->crc == known->crc) {",
+               "bundle->offset >= known->at) {\n        known->at = bundle->offset;\n        known->crc = bundle->crc;")], [8]),
+    Mutation("23", "no pin: the route is the path", END,
+             [("    answer(end, &got);\n    if (got.found == MUX_END_WHERE_LATE)",
+               "    mux_prefix_init_path(&got.stream->prefix, path);\n"
+               "    answer(end, &got);\n    if (got.found == MUX_END_WHERE_LATE)")], [1]),
+    Mutation("23b", "pins are not kept in the journal", JOURNALED,
+             [("    return mux_end_restore(&mux->unbundle->end, id, pin, at, crc) != NULL;",
+               "    static unsigned number;\n    char other[16];\n    (void)pin;\n"
+               "    snprintf(other, sizeof other, \"r%u\", ++number);\n"
+               "    return mux_end_restore(&mux->unbundle->end, id, mux_span_text(other), at, crc) != NULL;"),
+              ("#include \"mux/node/mux_internal.h\"\n", "#include \"mux/node/mux_internal.h\"\n#include <stdio.h>\n")], [2]),
+    Mutation("24", "two streams get one pin", END,
+             [("find_pin(end, mux_span(pin, len)); n++", "false && find_pin(end, mux_span(pin, len)); n++")], [6]),
+    Mutation("25", "a stream that has ended is forgotten", END,
+             [("forget_idle(end, MUX_END_REMEMBERED_MOST_NS, now_ns)", "forget_idle(end, 0, now_ns)")], [1]),
+    Mutation("27", "the journal after the output", "tools/muxd/journal.c",
+             [("static bool append(struct journal *journal, struct mux_span record,",
+               "static bool append_now(struct journal *journal, struct mux_span record,"),
+              ("bool journal_record(struct journal *journal,",
+               "static bool append(struct journal *journal, struct mux_span record, char *why, size_t why_bytes) {\n"
+               "    static uint8_t last[1 << 20];\n    static size_t len;\n    static uint64_t first;\n"
+               "    bool fine = len == 0 || first != journal->begun_bytes + journal->first_bytes ||\n"
+               "                append_now(journal, mux_span(last, len), why, why_bytes);\n"
+               "    memcpy(last, record.data, record.len);\n    len = record.len;\n"
+               "    first = journal->begun_bytes + journal->first_bytes;\n    return fine;\n}\n\n"
+               "bool journal_record(struct journal *journal,")], [2]),
+    Mutation("29", "segments are given anew after a restart of the end", JOURNALED,
+             [("    if (mux->segments.next < next_segment)\n        mux->segments.next = next_segment;\n",
+               "    (void)next_segment;\n")], [20]),
+    Mutation("32", "a lost link is not told", RELAY,
+             [("    if (mux->unbundle)\n        mux_unbundle_lose(link);\n", ""),
+              ("    if (!link->has_bundles || !link->has_streams ||", "    if (true || !link->has_streams ||")], [3]),
+    Mutation("35", "who is lost is judged at once", END,
+             [("begins_with(path_of(stream), path))\n            set_life(end, stream, MUX_END_LOST, now_ns);",
+               "begins_with(path_of(stream), path))\n            set_life(end, stream, MUX_END_JUDGED, now_ns);")], [2]),
+    Mutation("36", "a stream of an earlier life ends, and nobody fails its tests", END,
+             [("    if (mux_known_is_done(&stream->known))\n        set_life(end, stream, MUX_END_JUDGED, now_ns);",
+               "    (void)end, (void)stream, (void)now_ns;")], [3]),
+    Mutation("37", "the grace runs while the end does not listen", END,
+             [("    if (elapsed_ns > MUX_END_TICK_NS)\n        elapsed_ns = MUX_END_TICK_NS;\n", ""),
+              ("    if (listens && end->has_listened)\n", "    if (listens || !end->has_listened)\n")], [2]),
+    Mutation("39", "a restarted end does not know which tests are in progress", JOURNALED,
+             [("    struct mux_end_stream *stream = mux_end_find(&unbundle->end, packet->route);\n    if (stream)",
+               "    struct mux_end_stream *stream = mux_end_find(&unbundle->end, packet->route);\n"
+               "    if (packet->test_id.data)\n        return;\n    if (stream)")], [45]),
+    Mutation("39b", "a new journal does not say which tests are in progress", JOURNALED,
+             [("add_streams(unbundle, &writer) && add_all_tests(mux, &writer)",
+               "add_streams(unbundle, &writer) && (true || add_all_tests(mux, &writer))")], [51]),
+    Mutation("39b inode", "a restart finds another file by the same name", "tools/muxd/journal_follow.c",
+             [("    return status->st_dev == head->device && status->st_ino == head->inode &&\n           S_ISREG",
+               "    return status->st_dev == head->device && head->inode &&\n           S_ISREG")], [2]),
+    Mutation("40", "the way down is not translated", END,
+             [("    *path = path_of(stream);\n    *rest =", "    *path = stream->pin;\n    *rest =")], [2]),
+    Mutation("41", "something goes down to a stream of an earlier life", END,
+             [("    if (stream->life != MUX_END_LIVE || stream->known.is_final)\n        return MUX_END_WAY_NONE;\n", "")], [6]),
+    Mutation("42", "a relay that is cut off keeps its links", BEAT,
+             [("        mux_link_break_off(MUX_LIST_ITEM(at, struct mux_link, beat_entry), no_upstream);",
+               "        (void)at;"),
+              ("    return link->has_bundles && link->mux->beat.is_cut_off ? no_upstream : NULL;",
+               "    return link->has_bundles && false ? no_upstream : NULL;")], [5]),
+    Mutation("43", "a silent upstream is kept", BEAT,
+             [("    else if (mux->ran_ns >= beat->heard_ns + silence_ns(mux))\n        mux_handshake_give_up",
+               "    else if (mux->ran_ns == 0)\n        mux_handshake_give_up"),
+              ("sooner(beat->heard_ns + silence_ns(mux), beat->sent_ns + interval_ns(mux))",
+               "beat->sent_ns + interval_ns(mux)")], [83]),
+]
