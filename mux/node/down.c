@@ -300,10 +300,17 @@ static const char *why_not(const struct mux_link *link) {
 }
 
 const char *mux_down_obstacle(const struct mux *mux, struct mux_span route) {
-    const struct mux_link *link = mux_link_find(mux, mux_route_first(route));
-    return mux_string_check(route) ? "a route is UTF-8 without NUL"
-           : link                  ? why_not(link)
-                                   : "no link has its first segment";
+    struct mux_span path, rest;
+    if (mux_string_check(route))
+        return "a route is UTF-8 without NUL";
+    enum mux_end_way way = mux->unbundle
+                               ? mux_end_way_down(&mux->unbundle->end, route, &path, &rest)
+                               : MUX_END_WAY_OTHER;
+    if (way == MUX_END_WAY_NONE)
+        return not_there;
+    const struct mux_link *link =
+        mux_link_find(mux, mux_route_first(way == MUX_END_WAY_DOWN ? path : route));
+    return link ? why_not(link) : "no link has its first segment";
 }
 
 bool mux_down_offer(struct mux_link *link, const struct mux_pieces *packet) {

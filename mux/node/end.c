@@ -204,7 +204,7 @@ void mux_end_tick(struct mux_end *end, bool listens, uint64_t now_ns) {
 
 bool mux_end_verdict_next(struct mux_end *end, uint64_t now_ns, struct mux_end_verdict *verdict) {
     *verdict = (struct mux_end_verdict){0};
-    while (!mux_list_empty(&end->judged)) {
+    if (!mux_list_empty(&end->judged)) {
         struct mux_end_stream *stream =
             MUX_LIST_ITEM(end->judged.next, struct mux_end_stream, of_life);
         verdict->stream = stream;
@@ -216,6 +216,8 @@ bool mux_end_verdict_next(struct mux_end *end, uint64_t now_ns, struct mux_end_v
             return true;
         mux_list_remove(&stream->of_life);
         see_idle(end, stream, now_ns);
+        verdict->is_over = true;
+        return true;
     }
     return false;
 }
@@ -469,6 +471,10 @@ struct mux_end_stream *mux_end_find(const struct mux_end *end, struct mux_span r
             return stream;
     }
     return NULL;
+}
+
+bool mux_end_has_pin(const struct mux_end *end, struct mux_span pin) {
+    return find_pin(end, pin) != NULL;
 }
 
 enum mux_end_way mux_end_way_down(const struct mux_end *end, struct mux_span route,

@@ -144,15 +144,19 @@ bool mux_end_ack_next(struct mux_end *end, uint64_t now_ns, struct mux_ack *ack,
 /* When mux_end_ack_next() or mux_end_tick() has something to do; UINT64_MAX: nothing waits. */
 uint64_t mux_end_deadline(const struct mux_end *end);
 
-/* A test that failed with its stream. test_id.data NULL: `unnamed` ones whose names are not known.
- */
+/* A test that failed with its stream. test_id.data NULL: `unnamed` ones whose names are not known;
+   or `is_over`: all of them were told. */
 struct mux_end_verdict {
     struct mux_end_stream *stream;
     struct mux_progress_name test; /* valid until the next call; its route begins with the pin */
     uint64_t unnamed;
     bool is_final; /* its leaf has ended; else it was lost for the grace */
+    bool is_over;
 };
 bool mux_end_verdict_next(struct mux_end *end, uint64_t now_ns, struct mux_end_verdict *verdict);
+
+/* Has a stream exactly this pin? */
+bool mux_end_has_pin(const struct mux_end *end, struct mux_span pin);
 
 /* The stream with the longest pin that begins the route. NULL: there is none. */
 struct mux_end_stream *mux_end_find(const struct mux_end *end, struct mux_span route);

@@ -255,6 +255,10 @@ void mux_link_break_off(struct mux_link *link, const char *why) {
     mux_link_activate(link);
 }
 
+bool mux_link_has_bundles(const struct mux_link *link) {
+    return link->has_bundles;
+}
+
 bool mux_link_turned_away(const struct mux_link *link) {
     return link->verdict == MUX_VERDICT_TURNED_AWAY;
 }

@@ -98,10 +98,11 @@ struct mux_config {
     void *user;
     /*
      * NULL, or the owner takes the packets: there is no upstream, and mux_upstream_take() returns
-     * NULL. `link` NULL: a message of this node's own. The packet's route is as it came from the
-     * link, without the link's segment. Everything in it was checked. Its spans are valid until the
-     * sink returns. False: not now. The packet is offered again after mux_sink_ready(); until then
-     * links wait, as for an upstream that takes nothing. Must not call the mux.
+     * NULL. The packet's route is as it came from the link, without the link's segment. `link`
+     * NULL: the route is whole; it is a message of this node's own, or came in a bundle, and then
+     * it is acknowledged by mux_sink_safe(). Everything in it was checked. Its spans are valid
+     * until the sink returns. False: not now. The packet is offered again after mux_sink_ready();
+     * until then links wait, as for an upstream that takes nothing. Must not call the mux.
      */
     bool (*sink)(void *user, struct mux_link *link, const struct mux_packet *packet);
     /* NULL, or edits what comes from links that are no nodes. Outlives the mux. Not with a sink,
@@ -122,7 +123,9 @@ struct mux_config {
     bool (*refuse)(void *user, struct mux_link *link, const struct mux_packet *packet);
     /*
      * NULL, or hears that a node below a node link has ended, is given up or has come another way.
-     * The route is without the link's segment and valid until this returns. Must not call the mux.
+     * The route is without the link's segment and valid until this returns. `link` NULL: it is
+     * whole, of a node that sends bundles: that has ended, or was unreachable for the grace. Must
+     * not call the mux.
      */
     void (*gone)(void *user, struct mux_link *link, struct mux_span route);
     /* NULL, or says whether our kernel has bytes of this link that were not received yet. */
@@ -264,6 +267,9 @@ const char *mux_link_close_reason(const struct mux_link *link);
  * is closed after that, though all that it sent is dealt with.
  */
 bool mux_link_has_last_words(const struct mux_link *link);
+
+/* Is it a node that sends bundles here? */
+bool mux_link_has_bundles(const struct mux_link *link);
 
 /* It is to be closed because all of config.links_max are taken. */
 bool mux_link_turned_away(const struct mux_link *link);
@@ -503,6 +509,12 @@ void mux_leaf_stats(const struct mux *mux, struct mux_leaf_stats *stats);
 
 /* The sink may take packets again: the next mux_run() offers them. */
 void mux_sink_ready(struct mux *mux);
+
+/*
+ * All that the sink has taken is kept: what came of it in bundles is acknowledged. To be called
+ * again and again by the owner of a sink with config.window_bytes.
+ */
+void mux_sink_safe(struct mux *mux);
 
 /*
  * Sends a packet up as if `link` had sent it: behind what of it is on its way already, with its

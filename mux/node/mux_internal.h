@@ -425,6 +425,9 @@ struct mux_unbundle {
     char route[MUX_JOINED_ROUTE_BYTES];
     struct mux_progress_list orphans; /* of workers here, before the node was started again */
     bool fails_orphans;
+    unsigned damage_given;          /* packets of the damage at hand that the sink has taken */
+    struct mux_end_verdict verdict; /* if has_verdict: the sink has not taken it yet */
+    bool has_verdict;
     uint32_t numbers; /* of streams in the owner's journal */
     bool is_held;     /* nothing is taken: see mux_upstream_hold() */
 };
@@ -728,6 +731,8 @@ static inline void mux_count_forwarded(struct mux *mux, unsigned packets, size_t
 }
 
 /* sink.c */
+/* Of a mux with one: does it take something? */
+bool mux_sink_takes(const struct mux *mux);
 /* Offers one packet, of which nothing is kept. False: not now. */
 bool mux_sink_offer(struct mux *mux, struct mux_link *link, const struct mux_packet *packet);
 /*
@@ -901,6 +906,20 @@ void mux_unbundle_seal(struct mux *mux);
 /* Of any mux: the one in flight was sent; the batch is empty again. */
 void mux_unbundle_sent(struct mux *mux);
 void mux_unbundle_clear(struct mux *mux, const struct mux_batch *batch);
+
+/* The route under its stream's pin, of the bundle at hand; valid until the next call. */
+struct mux_span mux_unbundle_route(struct mux_unbundle *unbundle, struct mux_span route);
+/* A packet of the bundle at hand was taken: its tests, and who looks at output. */
+void mux_unbundle_follow(struct mux *mux, const struct mux_packet *packet);
+void mux_unbundle_note_damage(struct mux *mux, struct mux_span bytes, enum mux_error why);
+
+/* unbundle_sink.c */
+/* Offers the bundle at hand to the sink. False: it does not take the next packet now. */
+bool mux_unbundle_give(struct mux *mux);
+/* The sink has taken all that is applied of the stream. */
+void mux_unbundle_note_given(struct mux *mux, struct mux_end_stream *stream);
+/* All that it has taken is safe. */
+void mux_unbundle_given_is_safe(struct mux *mux);
 
 /* relay.c */
 /* Is there room upwards for a message from below? None is taken while there is no upstream. */

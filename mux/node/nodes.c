@@ -111,10 +111,17 @@ static bool is_lost(const struct mux_link *link) {
            mux_progress_any(&link->tests);
 }
 
+/* One that has a stream here is there until that has ended or was lost for the grace. */
+static bool has_stream_here(const struct mux_link *link, struct mux_span route) {
+    const struct mux_unbundle *unbundle = link->mux->unbundle;
+    char full[MUX_REPORT_ROUTE_MAX_BYTES];
+    return unbundle && mux_end_has_pin(&unbundle->end, mux_link_full_route(link, route, full));
+}
+
 /* The owner hears that the node at this route, below the link, is no longer there. */
 static void tell_gone(struct mux_link *link, struct mux_span route) {
     const struct mux_config *config = &link->mux->config;
-    if (config->gone)
+    if (config->gone && !has_stream_here(link, route))
         config->gone(config->user, link, route);
 }
 

@@ -1,15 +1,15 @@
 /*
  * The role of a node that takes bundles: a relay of bundles, and a leaf for its own workers, while
  * its upstream takes them, too (rules 2 to 4 of the reliable protocol). A node or a program that
- * knows nothing of bundles is met by plain packets. A node whose upstream is a file or a program is
- * the end of the bundles below it. Before its upstream has answered, a node tells
- * those below that it takes bundles, and none of what they send is taken.
+ * knows nothing of bundles is met by plain packets. A node whose upstream is a file or a program,
+ * or that has a sink, is the end of the bundles below it. Before its upstream has answered, a node
+ * tells those below that it takes bundles, and none of what they send is taken.
  */
 #include "mux/node/mux_internal.h"
 
 void mux_role_init(struct mux *mux) {
     const struct mux_config *config = &mux->config;
-    if (config->window_bytes == 0 || config->sink)
+    if (config->window_bytes == 0)
         mux->role = MUX_IS_PLAIN;
     else
         mux->role = config->upstream_is_node ? MUX_IS_UNDECIDED : MUX_IS_END;

@@ -4,6 +4,10 @@
  */
 #include "mux/node/mux_internal.h"
 
+bool mux_sink_takes(const struct mux *mux) {
+    return mux->sink.state == MUX_SINK_TAKES && mux->sink.count == 0;
+}
+
 bool mux_sink_offer(struct mux *mux, struct mux_link *link, const struct mux_packet *packet) {
     if (mux->config.sink(mux->config.user, link, packet))
         return true;
@@ -85,6 +89,11 @@ void mux_sink_forget(struct mux_link *link) {
 void mux_sink_ready(struct mux *mux) {
     mux->is_due = mux->is_due || mux->sink.state == MUX_SINK_BLOCKED;
     mux->sink.state = MUX_SINK_TAKES;
+}
+
+void mux_sink_safe(struct mux *mux) {
+    if (mux->unbundle)
+        mux_unbundle_given_is_safe(mux);
 }
 
 /*

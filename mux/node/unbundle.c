@@ -100,6 +100,10 @@ static void note_plain(struct mux *mux, struct mux_batch *batch) {
 
 /* What went into the batch since then is of this stream, and `more` of it is to come. */
 static void note_stream(struct mux *mux, struct mux_end_stream *stream, uint64_t more) {
+    if (mux->config.sink) {
+        mux_unbundle_note_given(mux, stream);
+        return;
+    }
     struct mux_batch_items *items = items_of(mux, mux->fill);
     uint64_t bytes = mux->fill->gather.len_bytes - items->noted_bytes;
     bool is_promised = mux->unbundle->is_promised;
@@ -172,19 +176,27 @@ static void put_packet(struct mux *mux, const struct mux_bundle_item *item) {
     add_pieces(mux, &pieces, source_of(mux, item->bytes.len));
 }
 
-static void put_damage(struct mux *mux, struct mux_span bytes, enum mux_error why) {
+void mux_unbundle_note_damage(struct mux *mux, struct mux_span bytes, enum mux_error why) {
     struct mux_span pin = mux->unbundle->stream->pin;
-    struct mux_pieces packets[MUX_REPORT_DAMAGE_PACKETS];
-    unsigned count = mux_report_damage(bytes, why, pin, packets);
     MUX_COUNT(&mux->counters, damages, 1);
     MUX_COUNT(&mux->counters, damage_bytes, bytes.len);
-    for (unsigned i = 0; i < count; i++)
-        add_pieces(mux, &packets[i], source_of(mux, bytes.len));
     if (mux_limiter_allow(&mux->damage_lines, mux->ran_ns))
         mux_log(mux, "a bundle of the stream at %.*s has %zu bytes of damage: %s", (int)pin.len,
                 (const char *)pin.data, bytes.len, mux_error_text(why));
     else
         MUX_COUNT(&mux->counters, log_lines_suppressed, 1);
+}
+
+static void put_damage(struct mux *mux, struct mux_span bytes, enum mux_error why) {
+    struct mux_pieces packets[MUX_REPORT_DAMAGE_PACKETS];
+    unsigned count = mux_report_damage(bytes, why, mux->unbundle->stream->pin, packets);
+    for (unsigned i = 0; i < count; i++)
+        add_pieces(mux, &packets[i], source_of(mux, bytes.len));
+    mux_unbundle_note_damage(mux, bytes, why);
+}
+
+struct mux_span mux_unbundle_route(struct mux_unbundle *unbundle, struct mux_span route) {
+    return mux_join_routes(unbundle->stream->pin, route, unbundle->route);
 }
 
 /* Who looks at output sees it at the link that it has come by. */
@@ -200,7 +212,7 @@ static void show(struct mux *mux, const struct mux_packet *packet) {
         mux_output_packet(link, &shown);
 }
 
-static void follow(struct mux *mux, const struct mux_packet *packet) {
+void mux_unbundle_follow(struct mux *mux, const struct mux_packet *packet) {
     struct mux_unbundle *unbundle = mux->unbundle;
     struct mux_packet routed = *packet;
     if (mux->output && packet->file_name.data)
@@ -210,7 +222,7 @@ static void follow(struct mux *mux, const struct mux_packet *packet) {
     mux_count_result(mux, packet);
     if (packet->status == MUX_STATUS_NONE)
         return;
-    routed.route = mux_join_routes(unbundle->stream->pin, packet->route, unbundle->route);
+    routed.route = mux_unbundle_route(unbundle, packet->route);
     mux_end_follow(&unbundle->end, unbundle->stream, &routed);
 }
 
@@ -227,17 +239,17 @@ static bool put_packets(struct mux *mux) {
             put_damage(mux, item.bytes, error);
         } else {
             put_packet(mux, &item);
-            follow(mux, &item.packet);
+            mux_unbundle_follow(mux, &item.packet);
         }
     }
     return true;
 }
 
-/* Goes on with the bundle at hand. False: it needs another batch. */
+/* Goes on with the bundle at hand. False: it needs another batch, or the sink takes nothing. */
 static bool go_on(struct mux *mux) {
     struct mux_unbundle *unbundle = mux->unbundle;
     struct mux_end_stream *stream = unbundle->stream;
-    if (!put_packets(mux))
+    if (mux->config.sink ? !mux_unbundle_give(mux) : !put_packets(mux))
         return false;
     note_stream(mux, stream, 0);
     release(unbundle);
@@ -439,11 +451,26 @@ static void send_acks(struct mux *mux) {
     }
 }
 
-/* A test that has failed; test_id.data NULL: `unnamed` ones. */
-static void put_failure(struct mux *mux, const char *why, const struct mux_progress_name *test,
+static bool put_report(struct mux *mux, const struct mux_packet *packet) {
+    struct mux_pieces pieces;
+    if (mux->config.sink && !mux_sink_offer(mux, NULL, packet))
+        return false;
+    if (mux->config.sink) {
+        mux_count_forwarded(mux, 1, 0, 0);
+        return true;
+    }
+    enum mux_error error = mux_packet_gather(packet, &pieces);
+    assert(!error);
+    (void)error;
+    mux_up_add(mux, &pieces);
+    return true;
+}
+
+/* A test that has failed; test_id.data NULL: `unnamed` ones. False: the sink does not take it now.
+ */
+static bool put_failure(struct mux *mux, const char *why, const struct mux_progress_name *test,
                         uint64_t unnamed) {
     struct mux_packet packet;
-    struct mux_pieces pieces;
     char text[192], while_what[64] = "while this test was in progress";
     if (!test->test_id.data)
         snprintf(while_what, sizeof while_what, "and %" PRIu64 " more tests were in progress",
@@ -452,14 +479,19 @@ static void put_failure(struct mux *mux, const char *why, const struct mux_progr
     mux_report_message_event(MUX_STATUS_FAIL, mux_span_text(text), test->test_id, test->route,
                              &packet);
     mux_clock_change_own(mux, &packet);
-    enum mux_error error = mux_packet_gather(&packet, &pieces);
-    assert(!error);
-    (void)error;
-    mux_up_add(mux, &pieces);
+    if (!put_report(mux, &packet))
+        return false;
     MUX_COUNT(&mux->counters, tests_failed, unnamed ? unnamed : 1);
+    return true;
 }
 
-static void put_verdict(struct mux *mux, const struct mux_end_verdict *verdict) {
+/* The owner hears of a stream whose tests were all told. */
+static void tell_gone(struct mux *mux, const struct mux_end_verdict *verdict) {
+    if (mux->config.gone)
+        mux->config.gone(mux->config.user, NULL, verdict->stream->pin);
+}
+
+static bool put_verdict(struct mux *mux, const struct mux_end_verdict *verdict) {
     char why[64] = "its node has ended";
     struct mux_progress_name test = verdict->test;
     if (!test.test_id.data)
@@ -467,7 +499,7 @@ static void put_verdict(struct mux *mux, const struct mux_end_verdict *verdict) 
     if (!verdict->is_final)
         snprintf(why, sizeof why, "its node was unreachable for %g s",
                  (double)mux->config.node_grace_ns / 1e9);
-    put_failure(mux, why, &test, verdict->unnamed);
+    return put_failure(mux, why, &test, verdict->unnamed);
 }
 
 /* Rule 39: their workers' connections ended with the node. */
@@ -485,12 +517,17 @@ static bool fail_orphan(struct mux *mux) {
 
 /* Those that had to wait for room, in front of what links send. */
 static void put_verdicts(struct mux *mux) {
-    struct mux_end_verdict verdict;
     struct mux_unbundle *unbundle = mux->unbundle;
+    struct mux_end_verdict *verdict = &unbundle->verdict;
     while (unbundle->fails_orphans && mux_up_has_room(mux))
         unbundle->fails_orphans = fail_orphan(mux);
-    while (mux_up_has_room(mux) && mux_end_verdict_next(&unbundle->end, mux->ran_ns, &verdict))
-        put_verdict(mux, &verdict);
+    while (mux_up_has_room(mux)) {
+        if (!unbundle->has_verdict && !mux_end_verdict_next(&unbundle->end, mux->ran_ns, verdict))
+            return;
+        if (verdict->is_over)
+            tell_gone(mux, verdict);
+        unbundle->has_verdict = !verdict->is_over && !put_verdict(mux, verdict);
+    }
 }
 
 /* They may be finished now. */
@@ -503,8 +540,8 @@ void mux_unbundle_run(struct mux *mux) {
     struct mux_unbundle *unbundle = mux->unbundle;
     if (!unbundle)
         return;
-    if (unbundle->stream && !go_on(mux))
-        return;
+    if (unbundle->stream)
+        go_on(mux);
     mux_end_tick(&unbundle->end, mux_up_has_room(mux), mux->ran_ns);
     put_verdicts(mux);
     send_acks(mux);

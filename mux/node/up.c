@@ -8,7 +8,7 @@
 
 bool mux_up_has_room(const struct mux *mux) {
     if (mux->config.sink)
-        return mux->sink.state == MUX_SINK_TAKES && mux->sink.count == 0;
+        return mux_sink_takes(mux) && (!mux->unbundle || mux_unbundle_has_room(mux));
     if (mux_has_stream(mux))
         return mux_leaf_has_room(mux);
     if (mux->unbundle && !mux_unbundle_has_room(mux))

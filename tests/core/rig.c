@@ -34,6 +34,8 @@ static bool is_unread(void *user, void *link_user) {
 }
 
 const struct mux_editor *rig_editor;
+bool (*rig_sink)(void *user, struct mux_link *link, const struct mux_packet *packet);
+void (*rig_gone)(void *user, struct mux_link *link, struct mux_span route);
 enum mux_taking (*rig_take)(void *user, const struct mux_packet *packet);
 
 struct mux_spool_limits rig_spool;
@@ -67,7 +69,9 @@ static int open_rig(struct way way) {
         .node_grace_ns = 30 * SECOND_NS,
         .secret = {3, 4},
         .editor = rig_editor,
+        .sink = rig_sink,
         .take = rig_take,
+        .gone = rig_gone,
         .unread = is_unread,
         .log = say,
     };

@@ -25,8 +25,14 @@ extern bool rig_unread; /* the kernel still has bytes of a link whose connection
 
 extern const struct mux_editor *rig_editor; /* of the next mux that is opened; NULL: none */
 
+/* Hears of nodes that have gone, of the next mux that is opened; NULL: nobody does. */
+extern void (*rig_gone)(void *user, struct mux_link *link, struct mux_span route);
+
 /* Is shown what comes down for nodes, by the next mux that is opened; NULL: nobody is. */
 extern enum mux_taking (*rig_take)(void *user, const struct mux_packet *packet);
+
+/* Takes the packets of the next mux that is opened; NULL: they go up. */
+extern bool (*rig_sink)(void *user, struct mux_link *link, const struct mux_packet *packet);
 
 /* Of the next mux that is opened, with bundles; most_bytes 0: no spool. And its identity. */
 extern struct mux_spool_limits rig_spool;

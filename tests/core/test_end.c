@@ -76,7 +76,10 @@ static void make_safe(struct mux_end_stream *stream, uint64_t now_ns) {
 }
 
 static bool verdict(struct mux_end_verdict *got) {
-    return mux_end_verdict_next(&end, 0, got);
+    while (mux_end_verdict_next(&end, 0, got))
+        if (!got->is_over)
+            return true;
+    return false;
 }
 
 /* Ticks of 200 ms in which the end listens or does not; *now_ns moves. */

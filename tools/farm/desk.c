@@ -84,12 +84,17 @@ void desk_close(struct desk *desk) {
  * ---- who is there ----
  */
 
+/* False: there is no room for it. */
+static bool join(const char *segment, struct mux_span route, char *out, size_t room) {
+    int len = snprintf(out, room, "%s%s%.*s", segment, *segment && route.len ? "/" : "",
+                       (int)route.len, route.len ? (const char *)route.data : "");
+    return len < (int)room;
+}
+
 /* False: it is longer than any agent's. */
 static bool join_route(const char *segment, struct mux_span route,
                        char out[DESK_AGENT_ROUTE_BYTES]) {
-    int len = snprintf(out, DESK_AGENT_ROUTE_BYTES, "%s%s%.*s", segment, route.len ? "/" : "",
-                       (int)route.len, route.len ? (const char *)route.data : "");
-    return len < DESK_AGENT_ROUTE_BYTES;
+    return join(segment, route, out, DESK_AGENT_ROUTE_BYTES);
 }
 
 static bool is_at(const struct desk_agent *agent, const char *route) {
@@ -179,10 +184,9 @@ void desk_slot_route(const struct desk *desk, unsigned slot, char route[DESK_SLO
 
 int desk_slot_of(const struct desk *desk, const char *segment, struct mux_span route) {
     char text[DESK_SLOT_ROUTE_BYTES];
-    int len = snprintf(text, sizeof text, "%s/%.*s", segment, (int)route.len,
-                       route.len ? (const char *)route.data : "");
+    bool fits = join(segment, route, text, sizeof text);
     char *number = strrchr(text, '/'), *end;
-    if (len >= (int)sizeof text || number[1] < '0' || number[1] > '9')
+    if (!fits || !number || number[1] < '0' || number[1] > '9')
         return -1;
     unsigned long slot = strtoul(number + 1, &end, 10);
     *number = '\0';
@@ -344,6 +348,12 @@ static void put_place(const struct parcel *parcel, struct mux_packet *packet, ui
     packet->tags = mux_span(tags, len);
 }
 
+/* Is there a way to it now? What is sent meanwhile would be dropped. */
+static bool is_reached(const struct desk *desk, const char *route) {
+    return !node_down_obstacle(desk->config.node, mux_span_text(route));
+}
+
+/* False: not now. */
 static bool send_part(struct desk *desk, struct parcel *parcel) {
     static const char *const files[] = {
         [PARCEL_JOB] = MESSAGE_JOB_FILE, [PARCEL_INPUT] = "stdin", [PARCEL_ORDER] = ORDER_FILE};
@@ -360,7 +370,7 @@ static bool send_part(struct desk *desk, struct parcel *parcel) {
     packet.route = mux_span_text(route);
     if (parcel->kind == PARCEL_JOB)
         put_place(parcel, &packet, tags, sizeof tags);
-    if (!node_add_down(desk->config.node, &packet))
+    if (!is_reached(desk, route) || !node_add_down(desk->config.node, &packet))
         return false;
     parcel->at += len;
     return true;

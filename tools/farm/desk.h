@@ -46,8 +46,8 @@ struct desk *desk_open(const struct desk_config *config);
 void desk_close(struct desk *desk);
 
 /*
- * A packet that came up to the node's sink. True: it was a want or an answer, of which the events
- * tell.
+ * A packet that came up to the node's sink; `segment` "": its route is whole, here and below. True:
+ * it was a want or an answer, of which the events tell.
  */
 bool desk_take(struct desk *desk, const char *segment, const struct mux_packet *packet);
 

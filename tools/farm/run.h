@@ -127,7 +127,7 @@ void run_take(struct run *run, const char *segment, const struct mux_packet *pac
 /* Before run_take(): how often the test that the packet is of was tried before; 0: it was not. */
 unsigned run_tries(const struct run *run, const char *segment, const struct mux_packet *packet);
 
-/* The link of this segment is gone. */
+/* The link of this segment is gone, or the node at that route. */
 void run_lose(struct run *run, const char *segment, struct mux_span route);
 
 /* To be called in each step of the loop. Returns when it wants to be called again at the latest. */

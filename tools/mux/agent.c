@@ -195,10 +195,16 @@ static void catch_signals(struct program *program) {
     signals_catch(signals, SIGHUP, on_int, program);
 }
 
+/* What a node above takes in bundles is kept until the end of the tree has it. */
+static size_t window_bytes(const struct program *program) {
+    return program->place.is_node ? STATION_WINDOW_BYTES : 0;
+}
+
 static bool start_station(struct program *program) {
     struct stacks_config config = {
         .memory_bytes = MEMORY_BYTES,
         .receive_bytes = RECEIVE_BYTES,
+        .owner_bytes = MUX_WINDOW_MEMORY_BYTES(window_bytes(program)),
         .conns_max = 2 * program->slots + OTHER_CONNS,
     };
     return station_start(&program->station, &config);
@@ -206,7 +212,9 @@ static bool start_station(struct program *program) {
 
 static bool start_node(struct program *program, uint64_t *hash_key) {
     struct node_config config = {
-        .mux = {.links_max = 2 * program->slots},
+        .mux = {.links_max = 2 * program->slots,
+                .window_bytes = window_bytes(program),
+                .node_grace_ns = STATION_GRACE_NS},
         .drain_timeout_ns = program->drain_timeout_ns,
         .take = take,
     };

@@ -135,6 +135,12 @@ static void show_link(void *user, const char *segment, const char *peer, bool ca
         run_lose(program->run, segment, mux_span(NULL, 0));
 }
 
+static void gone(void *user, const char *segment, struct mux_span route) {
+    struct program *program = user;
+    if (program->run)
+        run_lose(program->run, segment, route);
+}
+
 static void say_word(void *user, const char *line) {
     char text[1024];
     snprintf(text, sizeof text, "  %s", line);
@@ -264,6 +270,7 @@ static void work(struct loop_client *client, uint64_t now_ns) {
     uint64_t run_ns = run_work(program->run, now_ns);
     if (program->recorder && !recorder_flush(program->recorder))
         complain_of_store(program);
+    crew_keep(&program->crew); /* also what the store has refused: the tests go on */
     if (run_views_are_open(&program->views))
         view_ns = run_views_tick(&program->views, now_ns);
     program->works_at_ns = run_ns < view_ns ? run_ns : view_ns;
@@ -565,6 +572,7 @@ static bool start(struct program *program) {
         .lease_ns = LEASE_NS,
         .sink = take,
         .show_link = show_link,
+        .gone = gone,
         .agent_ended = agent_ended,
         .user = program,
     };

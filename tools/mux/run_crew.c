@@ -63,6 +63,15 @@ static void show_link(void *user, const char *segment, const char *peer, bool ca
     crew->config.show_link(crew->config.user, segment, peer, came);
 }
 
+static void gone(void *user, const char *segment, struct mux_span route) {
+    struct crew *crew = crew_of(user);
+    crew->config.gone(crew->config.user, segment, route);
+}
+
+void crew_keep(struct crew *crew) {
+    node_sink_safe(crew->station.node);
+}
+
 /* The folder and the socket let this user in, nobody else. */
 static bool allowed(void *user, const struct transport_peer *peer) {
     (void)user, (void)peer;
@@ -71,9 +80,13 @@ static bool allowed(void *user, const struct transport_peer *peer) {
 
 static bool start_node(struct crew *crew) {
     struct node_config config = {
-        .mux = {.links_max = LINKS, .is_quiet = true},
+        .mux = {.links_max = LINKS,
+                .is_quiet = true,
+                .window_bytes = STATION_WINDOW_BYTES,
+                .node_grace_ns = STATION_GRACE_NS},
         .sink = sink,
         .show_link = show_link,
+        .gone = gone,
         .allowed = allowed,
     };
     const struct orders_config orders = {.loop = &crew->station.loop};

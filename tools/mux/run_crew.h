@@ -24,6 +24,7 @@ struct crew_config {
     /* See node_config; `user` is the crew's owner's. */
     bool (*sink)(void *user, const char *segment, const struct mux_packet *packet);
     void (*show_link)(void *user, const char *segment, const char *peer, bool came);
+    void (*gone)(void *user, const char *segment, struct mux_span route);
     /* `words`: the last lines that it wrote. */
     void (*agent_ended)(void *user, const char *why, struct mux_span words);
     void *user;
@@ -51,6 +52,9 @@ bool crew_open(struct crew *crew, const struct crew_config *config, const char *
 
 /* The node, its sockets, the agent. False after a sentence on stderr. */
 bool crew_start(struct crew *crew);
+
+/* All that came to the sink is kept: agents forget it. */
+void crew_keep(struct crew *crew);
 
 /* The agent ends: when its jobs have ended, or `at_once`. */
 void crew_dismiss(struct crew *crew, bool at_once);

@@ -237,7 +237,7 @@ static bool start_node(struct muxd *muxd) {
                 .links_max = options->links_max,
                 .segment_by = options->segment_by,
                 .upstream_is_node = options->upstream.is_node,
-                .window_bytes = options->window_bytes,
+                .window_bytes = muxd->summary ? 0 : options->window_bytes,
                 .spool = {options->spool ? options->spool_most_bytes : 0, options->spool_sync},
                 .node_grace_ns = options->node_grace_ns,
                 .clock_correct = options->clock_correct,

@@ -352,8 +352,11 @@ static bool refuses(void *user, struct mux_link *link, const struct mux_packet *
 
 static void goes(void *user, struct mux_link *link, struct mux_span route) {
     struct node *node = user;
+    const char *segment = link ? mux_link_segment(link) : "";
     if (node->gone)
-        node->gone(node->gone_user, mux_link_segment(link), route);
+        node->gone(node->gone_user, segment, route);
+    if (node->config.gone)
+        node->config.gone(node->config.user, segment, route);
 }
 
 void node_show_gone(struct node *node, node_gone *gone, void *user) {
@@ -370,6 +373,10 @@ void node_show_output(struct node *node, node_output *output, void *user) {
     node->output = output;
     node->output_user = user;
     mux_show_output(node->mux, output ? shows : NULL);
+}
+
+void node_sink_safe(struct node *node) {
+    mux_sink_safe(node->mux);
 }
 
 bool node_add_down(struct node *node, const struct mux_packet *packet) {

@@ -68,7 +68,8 @@ struct node_config {
 
     /*
      * When not NULL there is no upstream: packets go here. `segment` is the link's and is not in
-     * the packet's route; "": a message of this node's own. See mux_config.sink.
+     * the packet's route; "": the route is whole, of a message of this node's own, or of what came
+     * in a bundle. See mux_config.sink.
      */
     bool (*sink)(void *user, const char *segment, const struct mux_packet *packet);
     /*
@@ -78,8 +79,11 @@ struct node_config {
     void (*spool)(void *user, const struct mux_spool_op *op);
     /* NULL, or is shown what comes down for nodes: see mux_config.take. */
     enum mux_taking (*take)(void *user, const struct mux_packet *packet);
-    /* With a sink: a worker came or left. */
+    /* With a sink: a worker came or left. A node that sends bundles comes only: see `gone`. */
     void (*show_link)(void *user, const char *segment, const char *peer, bool came);
+
+    /* NULL, or hears what node_show_gone() tells, from the start. */
+    void (*gone)(void *user, const char *segment, struct mux_span route);
 
     /*
      * NULL, or the node takes no more connections: the owner closes its listeners. Perhaps
@@ -179,6 +183,9 @@ void node_show_gone(struct node *node, node_gone *gone, void *user);
  * come by that link, although a worker is there: a mux exec that is connected without "mux:".
  */
 void node_await_answer(struct node *node, struct mux_span route);
+
+/* See mux_sink_safe(). */
+void node_sink_safe(struct node *node);
 
 /* See mux_add_down() and mux_down_obstacle(). False: not now; again in a later step. */
 bool node_add_down(struct node *node, const struct mux_packet *packet);

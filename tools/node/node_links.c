@@ -123,8 +123,10 @@ void node_link_accepted(struct node *node, struct transport_conn *conn) {
     }
 }
 
+/* Whether what sends bundles is gone is not for its connection to say. */
 static void show(struct node *node, struct node_link *link, bool came) {
-    if (node->config.show_link && link->is_shown != came)
+    bool is_said = came || !mux_link_has_bundles(link->link);
+    if (node->config.show_link && link->is_shown != came && is_said)
         node->config.show_link(node->config.user, mux_link_segment(link->link),
                                link->conn ? link->conn->peer->text : "", came);
     link->is_shown = came;

@@ -15,6 +15,13 @@
 #include "tools/node/resolver.h"
 #include "tools/node/stacks.h"
 
+/*
+ * Of a program that keeps what is not acknowledged, or acknowledges: as muxd's --window, which a
+ * machine's agent fills in a second at a gigabit, and its --node-grace by default.
+ */
+#define STATION_WINDOW_BYTES ((size_t)8 << 20)
+#define STATION_GRACE_NS UINT64_C(30000000000)
+
 /* Lies in its owner, zeroed. */
 struct station {
     const char *program;       /* "mux exec" */

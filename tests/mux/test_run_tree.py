@@ -1,0 +1,98 @@
+"""mux run with an agent elsewhere: by a muxd that is killed in the middle."""
+from command import *
+
+PYTHON = '/usr/bin/python3'
+MUXD = os.environ['MUXD']
+
+# The list comes when all slots are there. Every fifth test waits until it may go on. Who runs a test
+# notes it.
+WAITING = '''
+import os, time, unittest
+while not os.path.exists("crew"):
+    time.sleep(0.02)
+class T(unittest.TestCase):
+    pass
+def run(number):
+    with open("ran", "a") as file:
+        file.write("%d %s\\n" % (number, os.environ["MUX_SLOT"]))
+    while number % 5 == 0 and not os.path.exists("go"):
+        time.sleep(0.02)
+for number in range(40):
+    setattr(T, "test_%02d" % number, lambda self, number=number: run(number))
+'''
+
+
+class Tree(Case):
+    def setUp(self):
+        self.place = self.folder()
+        self.write('test_waiting.py', WAITING)
+        os.mkdir(os.path.join(self.place, 'tmp'))
+        self.environment = {**os.environ, 'TMPDIR': os.path.join(self.place, 'tmp')}
+
+    def write(self, name, text):
+        with open(os.path.join(self.place, name), 'w') as file:
+            file.write(text)
+
+    def start_run(self, *options):
+        """A run with one slot of its own; the socket for others."""
+        run = self.start('run', '-n', '1', *options, '--', PYTHON, '-m', 'unittest', 'discover',
+                         cwd=self.place, env=self.environment, stdin=subprocess.DEVNULL)
+        found = []
+
+        def is_there():
+            found[:] = [os.path.join(folder, name) for folder, _, names in
+                        os.walk(os.path.join(self.place, 'tmp')) for name in names if name == 'mux.node']
+            return found
+        self.until(is_there, 'the socket of the run')
+        self.until(lambda: b'"segment":"0"' in self.ctl(found[0], 'links', '--json').stdout, 'its own agent')
+        return run, found[0]
+
+    def ctl(self, node, *words):
+        return mux('ctl', 'unix:' + os.path.join(os.path.dirname(node), 'mux.control'), *words)
+
+    def start_muxd(self, node, path):
+        muxd = subprocess.Popen([MUXD, '--listen', 'unix:' + path, '--upstream', 'mux:unix:' + node,
+                                 '--window', '1M'], stderr=subprocess.DEVNULL)
+        self.addCleanup(muxd.wait)
+        self.addCleanup(muxd.kill)
+        self.until(lambda: os.path.exists(path), 'muxd')
+        return muxd
+
+    def ran(self):
+        """Which test ran in which slot, in order."""
+        try:
+            with open(os.path.join(self.place, 'ran')) as file:
+                return [tuple(map(int, line.split())) for line in file]
+        except FileNotFoundError:
+            return []
+
+    def waiting_slots(self):
+        last = dict((slot, number) for number, slot in self.ran())
+        return {slot for slot, number in last.items() if number % 5 == 0}
+
+    def test_a_muxd_between_is_killed(self):
+        """Nothing of what the agent had said is lost or counted twice, and no test fails."""
+        run, node = self.start_run()
+        path = os.path.join(self.place, 'muxd')
+        muxd = self.start_muxd(node, path)
+        self.start('agent', '--to', 'mux:unix:' + path, '--slots', '2',
+                   cwd=self.place, env=self.environment)
+        self.until(lambda: self.ctl(node, 'undrain', '1/0').returncode == 0, 'the agent')
+        self.write('crew', '')
+        self.until(lambda: len(self.waiting_slots()) == 3, 'a test in each slot')
+        muxd.kill()
+        muxd.wait()
+        self.write('go', '')  # what the slots say now waits in the agent
+        self.until(lambda: len(self.ran()) > 25, 'tests while there is no way to the run')
+        os.unlink(path)
+        self.start_muxd(node, path)
+        output, errors = run.communicate(timeout=PATIENCE)
+        self.assertEqual(run.returncode, 0, output + errors)
+        self.assertIn(b'40 passed', output)
+        self.assertEqual(sorted(number for number, _ in self.ran()), list(range(40)))
+        shown = self.fine(mux('show', '--tests', cwd=self.place, env=self.environment)).decode()
+        self.assertEqual(shown.count('test_waiting.T.test_'), 40, shown)
+
+
+if __name__ == '__main__':
+    unittest.main()
