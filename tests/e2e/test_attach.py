@@ -408,7 +408,7 @@ class Attach(Case):
                 (("attach", nobody, "0"), 1, "is muxd running, with --control " + nobody),
                 (("tail", "localhost"), 2, "expected the socket of muxd's --control"),
                 (("tail",), 2, "expected a socket and perhaps a pattern"),
-                (("attach", nobody), 2, "expected a socket and a route"),
+                (("attach", nobody), 2, "expected a run, or a socket and a route"),
                 (("attach", nobody, ""), 2, "the route is empty"),
                 (("attach", "--last", "1T", nobody, "0"), 2, "expected a size"),
                 (("attach", "unix:" + self.path, "7/0"), 1, "no link has its first segment"),

@@ -1,38 +1,11 @@
 """mux run on a terminal, as a person sees it: tmux is the terminal."""
-import re
-
-from command import *
+from tmux import *
 
 # A test that ends when there is a file "go".
 WAITS = 'until [ -e go ]; do sleep 0.05; done; : %s'
 
 
-class Screen(Case):
-    def setUp(self):
-        self.place = self.folder()
-        self.tmux('new-session', '-d', '-x', '100', '-y', '30', 'exec bash --norc')
-        self.addCleanup(self.tmux, 'kill-server')
-
-    def tmux(self, *words):
-        env = dict(os.environ, TERM='xterm', LC_ALL='C.UTF-8', PS1='$ ')
-        env.pop('NO_COLOR', None)
-        return subprocess.run(['tmux', '-u', '-S', os.path.join(self.place, 'tmux'), '-f', '/dev/null', *words],
-                              cwd=self.place, env=env, stdout=subprocess.PIPE, check=True, timeout=PATIENCE).stdout.decode()
-
-    def seen(self):
-        return self.tmux('capture-pane', '-p')
-
-    def until(self, pattern, absent=False):
-        """What is seen when it has this, or has it no more."""
-        deadline = time.monotonic() + PATIENCE
-        while bool(re.search(pattern, text := self.seen(), re.M)) == absent:
-            self.assertLess(time.monotonic(), deadline, '%s: %s' % (pattern, text))
-            time.sleep(0.05)
-        return text
-
-    def keys(self, *keys):
-        self.tmux('send-keys', *keys)
-
+class Screen(Terminal):
     def start(self, *tests, slots=4, options=()):
         words = [MUX, 'run', '-n', str(slots), *options, '--runner', 'exec', '--', *tests]
         with open(os.path.join(self.place, 'suite'), 'w') as file:
@@ -66,7 +39,7 @@ class Screen(Case):
         self.until('^  drains: ')
         self.go()
         text = self.until('^ended: 130')
-        self.assertIn('1neverran', re.sub(r'\s', '', text))
+        self.assertIn('interrupted:1failed,', re.sub(r'\s', '', text))  # a slow machine's job may have had the fifth, too
         self.keys('echo "x"', 'Enter')  # the terminal is as it was: with an echo
         self.until(r'^.*[#$] echo "x"\nx$')
 

@@ -35,12 +35,15 @@ static void test_found(void **state) {
     for (int i = 0; i < 3; i++) {
         fds[i] = begin(*state, i + 1, &runs[i]);
         assert_int_equal(store_live_find(stores_folder(), runs[i].uuid, &live), 0);
-        assert_true(store_live_write(stores_folder(), &runs[i], i ? "unix:/a \"b\"" : "", why));
+        live = (struct store_live){.run = runs[i], .control = "unix:/a \"b\"", .screen = "unix:/s"};
+        *live.control = i ? *live.control : '\0';
+        assert_true(store_live_write(stores_folder(), &live, why));
     }
     assert_int_equal(store_live_find(stores_folder(), "last", &live), 1);
     assert_string_equal(live.run.uuid, runs[2].uuid);
     assert_int_equal(live.run.begun_us, 3);
     assert_string_equal(live.control, "unix:/a \"b\"");
+    assert_string_equal(live.screen, "unix:/s");
     assert_int_equal(live.pid, getpid());
     assert_int_equal(store_live_find(stores_folder(), "0000000", &live), 3);
     assert_int_equal(store_live_find(stores_folder(), "00000001-", &live), 1);
@@ -58,7 +61,8 @@ static void test_killed(void **state) {
     struct store_run run;
     struct store_live live;
     int fd = begin(*state, 7, &run);
-    assert_true(store_live_write(stores_folder(), &run, "unix:/a", why));
+    live = (struct store_live){.run = run, .control = "unix:/a"};
+    assert_true(store_live_write(stores_folder(), &live, why));
     close(fd);
     assert_true(has_file(&run));
     assert_int_equal(store_live_find(stores_folder(), "last", &live), 0);

@@ -27,6 +27,11 @@ void log_open(struct log *log, const char *program) {
     log->suppressed_total = NULL;
 }
 
+void log_reopen(struct log *log) {
+    outlet_close(&log->outlet);
+    outlet_open(&log->outlet, STDERR_FILENO);
+}
+
 static void write_rest(struct timer *timer, uint64_t now_ns) {
     struct log *log = LOOP_OWNER(timer, struct log, timer);
     if (!outlet_flush(&log->outlet))

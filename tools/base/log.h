@@ -18,6 +18,9 @@ struct log {
 
 void log_open(struct log *log, const char *program);
 
+/* Stderr is another file now. Waits a moment for the reader of the old one. */
+void log_reopen(struct log *log);
+
 /* From now on a timer of this loop writes the lines that could not be written at once. */
 void log_join(struct log *log, struct loop *loop);
 

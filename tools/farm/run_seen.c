@@ -24,6 +24,7 @@ void run_seen_close(struct run_seen *seen) {
 void run_seen_planned(struct run_seen *seen, unsigned past_runs, uint64_t now_ns) {
     struct run_totals totals;
     run_totals(seen->run, &totals);
+    seen->is_planned = true;
     seen->planned_ns = now_ns;
     seen->past_runs = past_runs;
     free(seen->took_ns);

@@ -25,6 +25,7 @@ struct run_seen_failure {
 
 struct run_seen {
     const struct run *run;
+    bool is_planned;
     unsigned past_runs; /* that the order was made from; 0: there were none */
     uint64_t begun_ns, planned_ns;
     uint64_t busy_ns;                 /* of all tests */

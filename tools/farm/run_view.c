@@ -13,6 +13,10 @@
 /* Between two lines with totals, when lines are all there is. */
 #define TOTALS_NS (30 * SECOND_NS)
 
+/* Failures that are told to who comes in the middle. */
+#define CAUGHT_UP_MOST 20
+_Static_assert(CAUGHT_UP_MOST <= RUN_SEEN_FAILURES_MAX, "so many are kept");
+
 static bool is_json(const struct run_view *view) {
     return view->config.how == RUN_VIEW_JSON;
 }
@@ -154,7 +158,7 @@ static bool is_of_escape(struct run_view *view, char key) {
     return was_escape || view->has_escape;
 }
 
-enum run_view_wish run_view_key(struct run_view *view, char key, uint64_t now_ns) {
+enum run_view_wish run_view_key(struct run_view *view, char key) {
     enum run_view_wish wish = RUN_VIEW_NOTHING;
     if (is_of_escape(view, key))
         return wish;
@@ -172,7 +176,7 @@ enum run_view_wish run_view_key(struct run_view *view, char key, uint64_t now_ns
         wish = RUN_VIEW_DRAIN;
     else if (key == 'q' || key == '\003')
         wish = RUN_VIEW_QUIT;
-    screen_redraw(&view->screen, now_ns);
+    view->is_stale = true;
     return wish;
 }
 
@@ -185,6 +189,11 @@ void run_view_redraw(struct run_view *view, uint64_t now_ns) {
         screen_redraw(&view->screen, now_ns);
 }
 
+void run_view_resize(struct run_view *view, unsigned rows, unsigned columns, uint64_t now_ns) {
+    screen_resize(&view->screen, rows, columns);
+    run_view_redraw(view, now_ns);
+}
+
 void run_view_wipe(struct run_view *view, uint64_t now_ns) {
     screen_wipe(&view->screen, now_ns);
 }
@@ -193,7 +202,7 @@ void run_view_wipe(struct run_view *view, uint64_t now_ns) {
  * ---- life ----
  */
 
-static bool speaks_utf8(void) {
+bool run_view_speaks_utf8(void) {
     static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
         const char *value = getenv(names[i]);
@@ -207,9 +216,39 @@ static void open_screen(struct run_view *view, uint64_t now_ns) {
     const struct run_view_config *config = &view->config;
     const struct screen_config screen = {
         .draw = run_view_draw, .totals = say_totals, .totals_ns = TOTALS_NS, .user = view};
-    screen_open(&view->screen, &screen, config->how != RUN_VIEW_AUTO, now_ns);
+    const struct run_view_remote *remote = config->remote;
+    if (remote)
+        screen_open_remote(&view->screen, &screen, remote->socket, remote->rows, remote->columns,
+                           now_ns);
+    else
+        screen_open(&view->screen, &screen, config->how != RUN_VIEW_AUTO, now_ns);
     if (is_json(view))
         view->screen.outlet.patient = true; /* a program wants all of it */
+}
+
+static void show_past_failure(struct run_view *view, const struct run_seen_failure *failure) {
+    char took[RUN_VIEW_TIME_BYTES] = "";
+    if (failure->took_ns != UINT64_MAX)
+        run_view_time_text(failure->took_ns, took);
+    screen_line_in(&view->screen, SCREEN_BAD, "%s %s%s%s", word_of(failure->status), failure->id,
+                   *took ? "  " : "", took);
+}
+
+/* For who comes in the middle: what has failed, and who waits for a person. */
+static void catch_up(struct run_view *view, uint64_t now_ns) {
+    const struct run_seen *seen = view->seen;
+    uint64_t first = seen->failures > CAUGHT_UP_MOST ? seen->failures - CAUGHT_UP_MOST : 0;
+    run_view_planned(view, now_ns);
+    if (first)
+        screen_line(&view->screen, "... and %" PRIu64 " that failed before these", first);
+    for (uint64_t i = first; i < seen->failures; i++)
+        show_past_failure(view, &seen->failure[i % RUN_SEEN_FAILURES_MAX]);
+    for (unsigned i = 0; i < run_slots(view->run); i++) {
+        struct run_slot_status status;
+        run_slot_status(view->run, i, &status);
+        if (status.prompt)
+            run_view_waits(view, i);
+    }
 }
 
 struct run_view *run_view_open(const struct run_view_config *config, const struct run_seen *seen,
@@ -220,9 +259,13 @@ struct run_view *run_view_open(const struct run_view_config *config, const struc
     view->config = *config;
     view->seen = seen;
     view->run = seen->run;
-    view->has_utf8 = speaks_utf8();
+    view->is_remote = config->remote;
+    view->has_utf8 = config->remote ? config->remote->is_wide : run_view_speaks_utf8();
     open_screen(view, now_ns);
+    view->config.remote = NULL;
     run_view_ci_begin(view);
+    if (seen->is_planned)
+        catch_up(view, now_ns);
     return view;
 }
 
@@ -236,6 +279,9 @@ void run_view_hold(struct run_view *view, bool is_held, uint64_t now_ns) {
 uint64_t run_view_tick(struct run_view *view, uint64_t now_ns) {
     if (view->is_held)
         return UINT64_MAX;
+    if (view->is_stale)
+        screen_redraw(&view->screen, now_ns);
+    view->is_stale = false;
     uint64_t screen_ns = screen_tick(&view->screen, now_ns);
     uint64_t json_ns = is_json(view) ? run_view_json_tick(view, now_ns) : UINT64_MAX;
     return screen_ns < json_ns ? screen_ns : json_ns;

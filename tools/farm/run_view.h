@@ -21,6 +21,16 @@ enum run_view_how {
 /* Who reads the lines, and makes more of them: see run_view_ci.c. */
 enum run_view_reader { RUN_VIEW_PERSON, RUN_VIEW_GITHUB, RUN_VIEW_GITLAB };
 
+/* Does this process's terminal know UTF-8? */
+bool run_view_speaks_utf8(void);
+
+/* A terminal elsewhere. */
+struct run_view_remote {
+    int socket;
+    unsigned rows, columns; /* rows 0: lines, no picture */
+    bool is_wide;           /* it knows UTF-8 */
+};
+
 struct run_view_config {
     enum run_view_how how;
     enum run_view_reader reader;
@@ -31,11 +41,15 @@ struct run_view_config {
     const char *what;    /* "unittest" */
     bool slowest_first;  /* the order, when something is known of the tests */
     const char *control; /* the control socket, for "mux attach"; NULL: none */
+    const struct run_view_remote *remote; /* read by run_view_open(); NULL: stdout */
 };
 
 struct run_view;
 
-/* The run and what is seen of it outlive it. NULL: out of memory. */
+/*
+ * The run and what is seen of it outlive it. Who comes in the middle of it is shown how it stands.
+ * NULL: out of memory.
+ */
 struct run_view *run_view_open(const struct run_view_config *config, const struct run_seen *seen,
                                uint64_t now_ns);
 
@@ -47,19 +61,22 @@ void run_view_waits(struct run_view *view, unsigned slot);
 void run_view_hold(struct run_view *view, bool is_held, uint64_t now_ns);
 void run_view_say(struct run_view *view, const char *line);
 
-/* What somebody wants who has pressed a key. */
+/* What somebody wants who has pressed a key. The next tick shows what it did. */
 enum run_view_wish {
     RUN_VIEW_NOTHING, /* the picture has changed, if at all */
     RUN_VIEW_DRAIN,
     RUN_VIEW_QUIT,
 };
-enum run_view_wish run_view_key(struct run_view *view, char key, uint64_t now_ns);
+enum run_view_wish run_view_key(struct run_view *view, char key);
 
 /* There is a picture: keys make sense. */
 bool run_view_is_live(const struct run_view *view);
 
 /* The terminal is another, or ours again: draws at once. */
 void run_view_redraw(struct run_view *view, uint64_t now_ns);
+
+/* Of a remote one. */
+void run_view_resize(struct run_view *view, unsigned rows, unsigned columns, uint64_t now_ns);
 
 /* The terminal is not ours for a while: the picture goes. */
 void run_view_wipe(struct run_view *view, uint64_t now_ns);

@@ -28,7 +28,9 @@ struct run_view {
     const struct run_seen *seen;
     struct screen screen;
     bool has_utf8;
-    bool is_held; /* somebody else has the terminal */
+    bool is_remote; /* config.remote was used up */
+    bool is_held;   /* somebody else has the terminal */
+    bool is_stale;  /* a key was pressed: the next tick draws */
     enum run_view_part part;
     unsigned page;
     unsigned id_columns; /* of ids in the picture: it only grows */

@@ -297,7 +297,8 @@ static void put_keys(struct picture *picture) {
     if (picture->columns < 60)
         snprintf(line, sizeof line, "  f s o d q%s", has_pages ? " n p" : "");
     else
-        snprintf(line, sizeof line, "  %sf failures  s slots  o one line  d drain  q quit", pages);
+        snprintf(line, sizeof line, "  %sf failures  s slots  o one line  d drain  q quit%s", pages,
+                 view->is_remote ? " the run  ^] leave" : "");
     screen_frame_line_in(picture->frame, SCREEN_FAINT, line);
 }
 

@@ -7,6 +7,7 @@
 #include "tools/base/text.h"
 #include "tools/mux/mux.h"
 #include "tools/mux/terminal_mode.h"
+#include "tools/mux/terminal_signals.h"
 #include "tools/mux/viewer.h"
 #include "tools/node/route_glob.h"
 #include "tools/node/view.h"
@@ -14,7 +15,6 @@
 #include <errno.h>
 #include <getopt.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -34,7 +34,12 @@
 #define WAITING_BYTES 16384
 
 static const char intro[] =
-    "usage: mux attach [--last SIZE] unix:PATH ROUTE\n"
+    "usage: mux attach [OPTION...] [RUN]|unix:PATH ROUTE\n"
+    "\n"
+    "RUN, a run of the store that goes on: the beginning of its name, or last (without RUN, too).\n"
+    "Comes back to it: shows what mux run shows, and takes the same keys. Ctrl-] leaves it, as "
+    "does\n"
+    "the end of the terminal, and it goes on. Several may look, and each may press keys.\n"
     "\n"
     "Shows what the worker at ROUTE prints and sends it what is typed, through a muxd above it "
     "(its\n"
@@ -44,15 +49,17 @@ static const char intro[] =
     "terminal.\n"
     "Ctrl-] detaches. Of several that are attached the first one writes, the others look.\n"
     "\n"
+    "  mux attach 7c1e\n"
     "  mux attach unix:/run/muxd.ctl 3/0\n";
 
 static const char outro[] =
-    "Exit codes: 0 detached, or the command has ended; 1 nobody answers there, there is no such\n"
-    "route, or muxd has ended the view: stderr says why; 2 wrong usage; 128 + N ended by signal "
-    "N.\n";
+    "Exit codes: 0 detached, or the command or the run has ended (mux wait says how); 1 nobody\n"
+    "answers there, there is no such route or run, or muxd has ended the view: stderr says why; 2\n"
+    "wrong usage; 128 + N ended by signal N.\n";
 
 struct attach {
     const char *route;
+    const char *store; /* of RUN; NULL: the nearest */
     uint64_t last_bytes;
     struct viewer viewer;
     bool is_raw;        /* the worker has a terminal, and so every key goes down */
@@ -66,8 +73,6 @@ struct attach {
     size_t waiting_len;
 };
 
-static volatile sig_atomic_t got_signal, got_resize, got_continue;
-
 static bool set_last(const struct option_row *row, void *target, const char *value) {
     struct attach *attach = target;
     if (quantity_bytes(value, &attach->last_bytes) && attach->last_bytes <= LAST_MOST_BYTES)
@@ -76,9 +81,17 @@ static bool set_last(const struct option_row *row, void *target, const char *val
     return false;
 }
 
+static bool set_store(const struct option_row *row, void *target, const char *value) {
+    (void)row;
+    ((struct attach *)target)->store = value;
+    return true;
+}
+
 static const struct option_row rows[] = {
-    {"last", "SIZE", "4K", NULL, "begin with the last bytes of its output; muxd keeps 64K",
-     .set = set_last},
+    {"store", "DIR", .set = set_store,
+     .help = "of RUN: the store's folder; without it the nearest .mux, from here upwards"},
+    {"last", "SIZE", "4K", NULL,
+     "of ROUTE: begin with the last bytes of its output; muxd keeps 64K", .set = set_last},
     {"help", .end = option_help, .help = OPTION_HELP_TEXT},
 };
 
@@ -287,36 +300,12 @@ static void take_packet(void *user, const struct mux_packet *packet) {
  * ---- signals ----
  */
 
-static void on_signal(int number) {
-    if (number == SIGWINCH)
-        got_resize = 1;
-    else if (number == SIGCONT)
-        got_continue = 1;
-    else
-        got_signal = number;
-}
-
-/* They are blocked but in ppoll(), so that none is missed. */
-static void catch_signals(sigset_t *before) {
-    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGWINCH, SIGCONT};
-    struct sigaction action = {.sa_handler = on_signal};
-    sigset_t blocked;
-    sigemptyset(&blocked);
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-        sigaddset(&blocked, numbers[i]);
-        sigaction(numbers[i], &action, NULL);
-    }
-    sigprocmask(SIG_BLOCK, &blocked, before);
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        sigdelset(before, numbers[i]);
-}
-
 static void take_signals(struct attach *attach) {
-    if (got_resize && attach->viewer.writes)
+    if (terminal_signals.resized && attach->viewer.writes)
         send_window(attach);
-    if (got_continue)
+    if (terminal_signals.continued)
         terminal_mode_set(attach->is_raw ? TERMINAL_MODE_RAW : TERMINAL_MODE_LINES);
-    got_resize = got_continue = 0;
+    terminal_signals.resized = terminal_signals.continued = 0;
 }
 
 /*
@@ -358,18 +347,41 @@ static void greet(struct attach *attach) {
 static int stay(struct attach *attach) {
     sigset_t signals;
     bool is_fine = true;
-    catch_signals(&signals);
+    terminal_signals_catch(&signals);
     if (terminal_mode_has())
         terminal_mode_set(TERMINAL_MODE_LINES);
     greet(attach);
     if (attach->viewer.writes)
         send_window(attach);
-    while (is_fine && !attach->is_over && !got_signal)
+    while (is_fine && !attach->is_over && !terminal_signals.ender)
         is_fine = step(attach, &signals);
     terminal_mode_set(TERMINAL_MODE_OWN);
-    if (is_fine && !got_signal && !attach->is_nowhere)
+    if (is_fine && !terminal_signals.ender && !attach->is_nowhere)
         say(attach, "detached");
-    return got_signal ? 128 + got_signal : is_fine && !attach->is_nowhere ? EXIT_FINE : EXIT_FAILED;
+    return terminal_signals.ender           ? 128 + terminal_signals.ender
+           : is_fine && !attach->is_nowhere ? EXIT_FINE
+                                            : EXIT_FAILED;
+}
+
+/* A run is another program's, which reads the store. NULL: the last one. */
+static int attach_to_run(const struct attach *attach, const char *name) {
+    const char *arguments[6] = {"mux", RUN_PROGRAM_ATTACH};
+    unsigned count = 2;
+    if (attach->store) {
+        arguments[count++] = "--store";
+        arguments[count++] = attach->store;
+    }
+    if (name)
+        arguments[count++] = name;
+    arguments[count] = NULL;
+    program_run_beside(RUN_PROGRAM, (char *const *)arguments);
+    text_complain("mux attach: the program " RUN_PROGRAM " is not there: it is installed with mux");
+    return EXIT_FAILED;
+}
+
+/* Its form says what the argument is. */
+static bool is_of_run(int argc, char *const *argv) {
+    return argc == 0 || (argc == 1 && strncmp(argv[0], "unix:", 5) != 0);
 }
 
 static int run(int argc, char **argv) {
@@ -377,9 +389,11 @@ static int run(int argc, char **argv) {
     int status = option_parse(&options, argc, argv, &attach);
     if (status != OPTION_GO_ON)
         return status;
-    if (argc - optind != 2) {
-        text_complain("mux attach: expected a socket and a route: mux attach unix:PATH ROUTE "
-                      "(mux attach --help)");
+    if (is_of_run(argc - optind, argv + optind))
+        return attach_to_run(&attach, argv[optind]);
+    if (argc - optind != 2 || attach.store) {
+        text_complain("mux attach: expected a run, or a socket and a route: mux attach unix:PATH "
+                      "ROUTE (mux attach --help)");
         return EXIT_USAGE;
     }
     if (!*argv[optind + 1]) {

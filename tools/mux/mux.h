@@ -22,6 +22,9 @@ enum {
 #define RUN_PROGRAM "mux-run"
 #define RUN_SUMMARY "runs a test suite"
 
+/* Of that program: what mux attach RUN runs. */
+#define RUN_PROGRAM_ATTACH "attach"
+
 struct subcommand {
     const char *name;
     const char *summary;               /* a line in `mux --help` */

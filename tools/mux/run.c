@@ -5,6 +5,7 @@
 #include "tools/mux/mux.h"
 #include "tools/mux/run_attach.h"
 #include "tools/mux/run_crew.h"
+#include "tools/mux/run_detach.h"
 #include "tools/mux/run_hooks.h"
 #include "tools/mux/run_options.h"
 #include "tools/mux/run_past.h"
@@ -68,6 +69,7 @@ struct program {
     struct run *run;
     struct run_views views; /* not open with --list */
     struct run_attach attach;
+    struct run_detach detach;
     bool was_attached; /* to this test, in this slot */
     uint32_t attached;
     unsigned attached_slot;
@@ -521,14 +523,43 @@ static bool open_run(struct program *program) {
     return program->run != NULL;
 }
 
+/* A view for who comes by mux attach. Without one the run goes on all the same. */
+static void open_screen(struct program *program, struct store_live *live) {
+    const char *operation;
+    if (run_views_let_in(&program->views, program->crew.screen_path, &operation))
+        snprintf(live->screen, sizeof live->screen, "unix:%s", program->crew.screen_path);
+    else
+        text_complain("mux run: %s: %s: %s: nobody can attach to this run",
+                      program->crew.screen_path, operation, strerror(errno));
+}
+
 /* Others find its sockets in the store: an error is told, and the run goes on without. */
-static bool tell_where(struct program *program) {
+static void tell_where(struct program *program) {
     char why[STORE_WHY_BYTES];
-    snprintf(program->control, sizeof program->control, "unix:%s", program->crew.control_path);
-    if (program->recorder &&
-        !store_live_write(program->folder, recorder_run(program->recorder), program->control, why))
+    struct store_live live;
+    if (!program->recorder)
+        return;
+    live = (struct store_live){.run = *recorder_run(program->recorder)};
+    snprintf(live.control, sizeof live.control, "%s", program->control);
+    open_screen(program, &live);
+    if (!store_live_write(program->folder, &live, why))
         text_complain("mux run: %s: mux attach does not find this run", why);
-    return true;
+}
+
+/* For who waits for it, if it goes on by itself. */
+static void tell_started(struct program *program) {
+    const char *folder = program->options.place.folder;
+    char text[2 * STORE_PATH_BYTES + 256], store[STORE_PATH_BYTES + 16] = "";
+    if (!program->options.detaches)
+        return;
+    if (folder)
+        snprintf(store, sizeof store, "--store %s ", folder);
+    snprintf(text, sizeof text,
+             "run %s goes on by itself (process %ld)\n"
+             "see it: mux attach %s%s        its end: mux wait %s%s\n",
+             program->name, (long)getpid(), store, program->name, store, program->name);
+    run_detach_started(&program->detach, text);
+    log_reopen(&program->crew.station.log);
 }
 
 /* As these set it where a job of theirs runs. */
@@ -540,12 +571,13 @@ static enum run_view_reader reader_of_environment(void) {
 }
 
 static bool open_view(struct program *program) {
+    snprintf(program->control, sizeof program->control, "unix:%s", program->crew.control_path);
     if (program->options.lists || program->options.isolate)
         return true;
     const struct run_views_config config = {
         .loop = &program->crew.station.loop,
         .signals = &program->crew.station.signals,
-        .own = {.how = program->options.progress,
+        .own = {.how = program->options.detaches ? RUN_VIEW_QUIET : program->options.progress,
                 .reader = reader_of_environment(),
                 .tail_lines = program->options.tail_lines,
                 .name = program->name,
@@ -581,8 +613,11 @@ static bool start(struct program *program) {
     program->attach = (struct run_attach){
         .children = &program->crew.station.children, .user = program, .ended = attach_ended};
     catch_signals(program);
-    return crew_start(&program->crew) && tell_where(program) && open_run(program) &&
-           open_view(program);
+    if (!crew_start(&program->crew) || !open_run(program) || !open_view(program))
+        return false;
+    tell_where(program);
+    tell_started(program);
+    return true;
 }
 
 /*
@@ -730,7 +765,10 @@ static int run(int argc, char **argv) {
     int status = run_options_parse(&program.options, argc, argv);
     if (status != OPTION_GO_ON)
         return status;
-    status = choose(&program) ? run_on_instances(&program) : EXIT_USAGE;
+    if (!choose(&program))
+        status = EXIT_USAGE;
+    else if (!program.options.detaches || run_detach_begin(&program.detach, &status))
+        status = run_on_instances(&program);
     free_program(&program);
     return status;
 }

@@ -44,6 +44,8 @@ static bool make_folder(struct crew *crew) {
              crew->folder.path);
     snprintf(crew->control_path, sizeof crew->control_path, "%s/" FOLDER_FILE_PREFIX "control",
              crew->folder.path);
+    snprintf(crew->screen_path, sizeof crew->screen_path, "%s/" FOLDER_FILE_PREFIX "screen",
+             crew->folder.path);
     return true;
 }
 

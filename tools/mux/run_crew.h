@@ -34,7 +34,7 @@ struct crew {
     struct crew_config config;
     struct station station;
     struct folder folder;
-    char node_path[CREW_PATH_BYTES], control_path[CREW_PATH_BYTES];
+    char node_path[CREW_PATH_BYTES], control_path[CREW_PATH_BYTES], screen_path[CREW_PATH_BYTES];
     uint64_t hash_key; /* random and secret */
     struct transport_listener *listener;
     struct orders orders;

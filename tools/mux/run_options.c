@@ -76,6 +76,7 @@ TEXT_SETTER(perf)
 FLAG_SETTER(keeps_nothing)
 FLAG_SETTER(fresh)
 FLAG_SETTER(debugs)
+FLAG_SETTER(detaches)
 FLAG_SETTER(lists)
 FLAG_SETTER(only_failing)
 FLAG_SETTER(until_failure)
@@ -180,6 +181,11 @@ static const struct option_row rows[] = {
      .set = set_fresh},
     {"pdb", .help = "a test that fails waits in its debugger; with one slot the terminal is there",
      .set = set_debugs},
+    {"detach",
+     .help =
+         "goes on by itself, whatever becomes of this terminal: mux attach comes back to it, mux "
+         "wait waits for its end",
+     .set = set_detaches},
     {"timeout", "TIME", .help = "how long a job may run", .set = set_timeout_ns},
     {"test-timeout", "TIME", .help = "how long a test may run", .set = set_test_timeout_ns},
     {"idle-timeout", "TIME", .help = "how long a running job may be silent",
@@ -320,11 +326,27 @@ static bool check_replay(const struct run_options *options) {
 
 /* Where nobody sees it, a test would wait for ever. */
 static bool check_debugging(const struct run_options *options) {
-    bool is_seen = isatty(STDOUT_FILENO) || options->progress == RUN_VIEW_PLAIN;
+    bool is_seen = isatty(STDOUT_FILENO) || options->progress == RUN_VIEW_PLAIN ||
+                   options->detaches; /* who attaches sees it */
     if (options->debugs && !is_seen)
         text_complain("mux run: --pdb: tests would wait for a person, and stdout is no terminal: "
                       "with --progress plain lines say how to attach");
     return !options->debugs || is_seen;
+}
+
+/* Nobody could come back to a run that is not in the store, or would see what it prints. */
+static bool check_detaching(const struct run_options *options) {
+    const char *other = options->keeps_nothing               ? "--no-store"
+                        : options->lists                     ? "--list"
+                        : options->isolate                   ? "--analyze-isolation"
+                        : options->progress == RUN_VIEW_JSON ? "--progress json"
+                                                             : NULL;
+    if (options->detaches && other)
+        text_complain(
+            "mux run: --detach: the run goes on by itself, and mux attach comes back to it: "
+            "not with %s",
+            other);
+    return !options->detaches || !other;
 }
 
 int run_options_parse(struct run_options *options, int argc, char **argv) {
@@ -333,6 +355,6 @@ int run_options_parse(struct run_options *options, int argc, char **argv) {
         return status;
     options->command = argv + optind;
     bool is_fine = check_nodes(options) && check_perf(options) && check_replay(options) &&
-                   check_debugging(options);
+                   check_debugging(options) && check_detaching(options);
     return is_fine ? OPTION_GO_ON : OPTION_EXIT_USAGE;
 }

@@ -23,7 +23,8 @@ struct run_options {
     bool slots_auto; /* unless the runner says how many */
     const char *runner, *group_regex, *dist, *load_list, *replay, *isolate, *perf;
     struct run_texts include, exclude, masks, tags;
-    bool debugs, fresh, lists, only_failing, until_failure, is_random, random_given, allows_empty;
+    bool detaches, debugs, fresh, lists, only_failing, until_failure, is_random, random_given,
+        allows_empty;
     uint64_t seed;
     unsigned max_fail, retries, repeats; /* 0: no limit; none; once */
     unsigned nodes, node_number;         /* nodes 0: this one alone; numbers begin with 1 */

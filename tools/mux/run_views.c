@@ -10,7 +10,7 @@
 
 static void pressed(void *user, char key, uint64_t now_ns) {
     struct run_views *views = user;
-    enum run_view_wish wish = run_view_key(views->own, key, now_ns);
+    enum run_view_wish wish = run_view_key(views->own, key);
     if (wish != RUN_VIEW_NOTHING)
         views->config.wish(views->config.user, wish, now_ns);
 }
@@ -65,6 +65,7 @@ bool run_views_open(struct run_views *views, const struct run_views_config *conf
                     const struct run *run) {
     uint64_t now_ns = loop_now_ns(config->loop);
     views->config = *config;
+    run_viewers_init(&views->viewers);
     views->config.own.has_keys = run_keys_has_terminal();
     views->seen = run_seen_open(run, now_ns);
     if (!views->seen)
@@ -73,6 +74,18 @@ bool run_views_open(struct run_views *views, const struct run_views_config *conf
     if (views->own && run_view_is_live(views->own))
         watch_terminal(views, now_ns);
     return views->own != NULL;
+}
+
+bool run_views_let_in(struct run_views *views, const char *path, const char **operation) {
+    const struct run_viewers_config config = {
+        .loop = views->config.loop,
+        .path = path,
+        .view = views->config.own,
+        .seen = views->seen,
+        .wish = views->config.wish,
+        .user = views->config.user,
+    };
+    return run_viewers_open(&views->viewers, &config, operation);
 }
 
 void run_views_wipe(struct run_views *views, uint64_t now_ns) {
@@ -95,6 +108,7 @@ bool run_views_close(struct run_views *views, uint64_t now_ns) {
         run_keys_end(&views->keys);
     bool is_written = run_view_finish(views->own, now_ns);
     int error = errno;
+    run_viewers_close(&views->viewers, now_ns);
     run_seen_close(views->seen);
     views->seen = NULL;
     errno = error;
@@ -105,24 +119,44 @@ bool run_views_close(struct run_views *views, uint64_t now_ns) {
  * ---- what the run tells ----
  */
 
+/* Of all views, the own one stands in front of the others: see run_viewers_next(). */
+enum { OWN = -2 };
+
+static struct run_view *next_view(const struct run_views *views, int *place) {
+    if (*place > OWN)
+        return run_viewers_next(&views->viewers, place);
+    *place = OWN + 1;
+    return views->own;
+}
+
 void run_views_planned(struct run_views *views, unsigned past_runs, uint64_t now_ns) {
+    struct run_view *view;
     run_seen_planned(views->seen, past_runs, now_ns);
-    run_view_planned(views->own, now_ns);
+    for (int place = OWN; (view = next_view(views, &place));)
+        run_view_planned(view, now_ns);
 }
 
 void run_views_ended(struct run_views *views, const struct run_ended *ended) {
+    struct run_view *view;
     unsigned again = run_seen_ended(views->seen, ended);
-    run_view_ended(views->own, ended, again);
+    for (int place = OWN; (view = next_view(views, &place));)
+        run_view_ended(view, ended, again);
 }
 
 void run_views_waits(struct run_views *views, unsigned slot) {
-    run_view_waits(views->own, slot);
+    struct run_view *view;
+    for (int place = OWN; (view = next_view(views, &place));)
+        run_view_waits(view, slot);
 }
 
 void run_views_say(struct run_views *views, const char *line) {
-    run_view_say(views->own, line);
+    struct run_view *view;
+    for (int place = OWN; (view = next_view(views, &place));)
+        run_view_say(view, line);
 }
 
 uint64_t run_views_tick(struct run_views *views, uint64_t now_ns) {
-    return run_view_tick(views->own, now_ns);
+    uint64_t own_ns = run_view_tick(views->own, now_ns);
+    uint64_t others_ns = run_viewers_tick(&views->viewers, now_ns);
+    return own_ns < others_ns ? own_ns : others_ns;
 }

@@ -1,6 +1,6 @@
 /*
  * All who see a run while it goes on: the terminal or the file that mux run was started with, its
- * keys and stops included.
+ * keys and stops included, and who comes later (run_viewers.h).
  *
  * One thread, on the loop. Blocks only where tools/farm/run_view.h says so.
  */
@@ -10,6 +10,7 @@
 #include "tools/base/signals.h"
 #include "tools/farm/run_view.h"
 #include "tools/mux/run_keys.h"
+#include "tools/mux/run_viewers.h"
 
 struct run_views_config {
     struct loop *loop;
@@ -26,11 +27,15 @@ struct run_views {
     struct run_seen *seen; /* NULL: it is not open */
     struct run_view *own;
     struct run_keys keys;
+    struct run_viewers viewers;
 };
 
 /* The run outlives it. False: out of memory. */
 bool run_views_open(struct run_views *views, const struct run_views_config *config,
                     const struct run *run);
+
+/* From now on others may come, by the socket of this path. False: the operation, and errno. */
+bool run_views_let_in(struct run_views *views, const char *path, const char **operation);
 
 static inline bool run_views_are_open(const struct run_views *views) {
     return views->seen != NULL;

@@ -1,6 +1,6 @@
 /* What the program mux-run has. */
 #include "tools/mux/mux.h"
 
-extern const struct subcommand subcommand_run;
-const struct subcommand *const subcommands[] = {&subcommand_run};
-const size_t subcommands_count = 1;
+extern const struct subcommand subcommand_run, subcommand_attach_run;
+const struct subcommand *const subcommands[] = {&subcommand_run, &subcommand_attach_run};
+const size_t subcommands_count = sizeof subcommands / sizeof *subcommands;

@@ -46,7 +46,7 @@ struct screen_frame {
     char bytes[FRAME_BYTES];
 };
 
-static bool is_live(void) {
+bool screen_can_draw(void) {
     const char *term = getenv("TERM"), *no_color = getenv("NO_COLOR");
     return isatty(STDOUT_FILENO) && term && *term && strcmp(term, "dumb") != 0 &&
            !(no_color && *no_color);
@@ -58,7 +58,15 @@ void screen_open(struct screen *screen, const struct screen_config *config, bool
     outlet_open(&screen->outlet, STDOUT_FILENO);
     /* a pager or a file gets all of it: a node's summary is for terminals only */
     screen->outlet.patient = !isatty(STDOUT_FILENO);
-    screen->live = !plain && is_live();
+    screen->live = !plain && screen_can_draw();
+}
+
+void screen_open_remote(struct screen *screen, const struct screen_config *config, int socket,
+                        unsigned rows, unsigned columns, uint64_t now_ns) {
+    *screen =
+        (struct screen){.config = *config, .drawn_ns = now_ns, .live = rows > 0, .is_remote = true};
+    outlet_open(&screen->outlet, socket);
+    screen_resize(screen, rows, columns);
 }
 
 /*
@@ -182,17 +190,17 @@ static unsigned within(unsigned size, unsigned usual, unsigned most) {
     return size == 0 ? usual : size < most ? size : most;
 }
 
-static void screen_size(unsigned *rows, unsigned *columns) {
-    struct winsize size;
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0)
+static void screen_size(const struct screen *screen, unsigned *rows, unsigned *columns) {
+    struct winsize size = {.ws_row = (uint16_t)screen->rows, .ws_col = (uint16_t)screen->columns};
+    if (!screen->is_remote && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0)
         size.ws_row = size.ws_col = 0;
     *rows = within(size.ws_row, 24, ROWS_MAX);
     *columns = within(size.ws_col, 80, COLUMNS_MAX);
 }
 
 /* A shell has put us in the background: what is drawn would be in its way. */
-static bool is_in_background(void) {
-    pid_t front = tcgetpgrp(STDOUT_FILENO);
+static bool is_in_background(const struct screen *screen) {
+    pid_t front = screen->is_remote ? -1 : tcgetpgrp(STDOUT_FILENO);
     return front > 0 && front != getpgrp();
 }
 
@@ -224,8 +232,8 @@ static void draw(struct screen *screen, bool picture, uint64_t now_ns) {
     static struct screen_frame frame;
     frame.len = 0;
     frame.lines = 0;
-    screen_size(&frame.rows, &frame.columns);
-    picture = picture && !is_in_background();
+    screen_size(screen, &frame.rows, &frame.columns);
+    picture = picture && !is_in_background(screen);
     if (!picture && !screen->drawn_lines && !screen->above_len) {
         screen->drawn_ns = now_ns;
         return;
@@ -268,13 +276,19 @@ uint64_t screen_tick(struct screen *screen, uint64_t now_ns) {
     return next_ns > now_ns ? next_ns : now_ns + REDRAW_NS; /* due, but nobody reads */
 }
 
+void screen_resize(struct screen *screen, unsigned rows, unsigned columns) {
+    screen->rows = rows;
+    screen->columns = columns;
+}
+
 void screen_redraw(struct screen *screen, uint64_t now_ns) {
     if (screen->live)
         draw(screen, true, now_ns);
 }
 
 void screen_wipe(struct screen *screen, uint64_t now_ns) {
-    outlet_drain(&screen->outlet);
+    if (!screen->is_remote)
+        outlet_drain(&screen->outlet);
     if (screen->live)
         draw(screen, false, now_ns); /* so that there is room for the last lines */
 }
@@ -282,7 +296,10 @@ void screen_wipe(struct screen *screen, uint64_t now_ns) {
 bool screen_close(struct screen *screen, uint64_t now_ns) {
     if (screen->live)
         draw(screen, false, now_ns);
-    outlet_close(&screen->outlet);
+    if (screen->is_remote)
+        outlet_flush(&screen->outlet);
+    else
+        outlet_close(&screen->outlet);
     errno = screen->outlet.error;
     return !screen->outlet.failed;
 }

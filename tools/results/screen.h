@@ -55,6 +55,8 @@ struct screen {
     struct outlet outlet;
     bool live; /* there is a picture */
     bool changed;
+    bool is_remote;
+    unsigned rows, columns; /* of a remote one; 0: it has none */
     unsigned drawn_lines;
     uint16_t drawn_columns[SCREEN_LINES_MAX]; /* how wide each of them is */
     uint64_t drawn_ns;
@@ -66,6 +68,19 @@ struct screen {
 /* On stdout. `plain`: no picture, wherever that is. */
 void screen_open(struct screen *screen, const struct screen_config *config, bool plain,
                  uint64_t now_ns);
+
+/*
+ * On a terminal of so many rows and columns behind this socket, which stays the caller's. 0 rows:
+ * no picture. Who reads there is never waited for, at the end neither.
+ */
+void screen_open_remote(struct screen *screen, const struct screen_config *config, int socket,
+                        unsigned rows, unsigned columns, uint64_t now_ns);
+
+/* That terminal has another size. */
+void screen_resize(struct screen *screen, unsigned rows, unsigned columns);
+
+/* Can there be a picture on stdout? */
+bool screen_can_draw(void);
 
 /* At once: the size is another, a key was pressed, or the terminal is ours again. */
 void screen_redraw(struct screen *screen, uint64_t now_ns);

@@ -17,7 +17,7 @@
 
 #define VERSION 1
 
-#define CONTENT_BYTES (JSON_GROWTH * STORE_LIVE_PLACE_BYTES + 128)
+#define CONTENT_BYTES (2 * JSON_GROWTH * STORE_LIVE_PLACE_BYTES + 128)
 
 /* Who owns a run holds the lock of its stream. */
 static bool is_owned(const char *folder, const struct store_run *run) {
@@ -34,14 +34,16 @@ static bool is_owned(const char *folder, const struct store_run *run) {
  * ---- who owns it ----
  */
 
-static size_t put_content(const char *control, char out[CONTENT_BYTES]) {
+static size_t put_content(const struct store_live *live, char out[CONTENT_BYTES]) {
     struct json json;
     json_put_start(&json, out, CONTENT_BYTES);
     json_put_open(&json, '{');
     json_put_member_number(&json, "v", VERSION);
     json_put_member_number(&json, "pid", (uint64_t)getpid());
-    if (*control)
-        json_put_member_text(&json, "control", control);
+    if (*live->control)
+        json_put_member_text(&json, "control", live->control);
+    if (*live->screen)
+        json_put_member_text(&json, "screen", live->screen);
     json_put_close(&json, '}');
     json_put_line_end(&json);
     return json_len(&json);
@@ -53,13 +55,13 @@ static bool failed(const char *path, char why[STORE_WHY_BYTES]) {
 }
 
 /* It gets its name when it is whole. */
-bool store_live_write(const char *folder, const struct store_run *run, const char *control,
+bool store_live_write(const char *folder, const struct store_live *live,
                       char why[STORE_WHY_BYTES]) {
     char path[PATH_MAX], early[PATH_MAX], content[CONTENT_BYTES];
-    store_files_path(folder, run, STORE_FILES_LIVE, path);
-    store_files_path(folder, run, STORE_FILES_LIVE ".new", early);
+    store_files_path(folder, &live->run, STORE_FILES_LIVE, path);
+    store_files_path(folder, &live->run, STORE_FILES_LIVE ".new", early);
     int fd = open(early, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    bool is_fine = fd >= 0 && output_write(fd, content, put_content(control, content)) &&
+    bool is_fine = fd >= 0 && output_write(fd, content, put_content(live, content)) &&
                    rename(early, path) == 0;
     if (!is_fine)
         failed(path, why);
@@ -83,8 +85,10 @@ static bool read_file(const char *folder, struct store_live *live) {
     store_files_path(folder, &live->run, STORE_FILES_LIVE, path);
     json_t *content = json_load_file(path, 0, NULL);
     const char *control = json_string_value(json_object_get(content, "control"));
+    const char *screen = json_string_value(json_object_get(content, "screen"));
     live->pid = (long)json_integer_value(json_object_get(content, "pid"));
     snprintf(live->control, sizeof live->control, "%s", control ? control : "");
+    snprintf(live->screen, sizeof live->screen, "%s", screen ? screen : "");
     bool is_fine = json_integer_value(json_object_get(content, "v")) == VERSION;
     json_decref(content);
     return is_fine;

@@ -17,18 +17,18 @@ struct store_live {
     struct store_run run; /* without its number in the index */
     long pid;
     char control[STORE_LIVE_PLACE_BYTES]; /* the control socket of its node; "": none */
+    char screen[STORE_LIVE_PLACE_BYTES];  /* where who comes back to it is shown it; "": nowhere */
 };
 
-/* `run` is owned by this process. False: why. */
-bool store_live_write(const char *folder, const struct store_run *run, const char *control,
-                      char why[STORE_WHY_BYTES]);
+/* `live->run` is owned by this process, whose pid is taken. False: why. */
+bool store_live_write(const char *folder, const struct store_live *live, char why[STORE_WHY_BYTES]);
 
 /* Before the run is given up. */
 void store_live_remove(const char *folder, const struct store_run *run);
 
 /*
  * The run that goes on and whose name begins so, or the newest one ("", "last"). Returns how many
- * there are: *live is the newest of them. For who comes back to a run.
+ * there are: *live is the newest of them.
  */
 unsigned store_live_find(const char *folder, const char *name, struct store_live *live);
 
