@@ -114,7 +114,7 @@ struct place {
     uint64_t spool_bytes;                /* 0: it has none */
     const struct mux_spool_op *spool_op; /* NULL: none is underway */
     struct timer spool_timer;
-    uint64_t apart_ns;      /* when it was last stopped, ended, or had its upstream */
+    uint64_t apart_ns;      /* when it last was ended, had its upstream, or nobody below */
     uint64_t runs_again_ns; /* when a stopped or a new node runs here; 0: one is running */
     unsigned uplinks[FARM_UPLINKS_MAX]; /* ids of connections */
     unsigned uplink_count;

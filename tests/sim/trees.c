@@ -401,13 +401,17 @@ static bool has_node_link(const struct mux *mux) {
     return false;
 }
 
-/* Rule 42: nobody waits at a relay that has had no upstream for long. */
+/*
+ * Rule 42: nobody waits for long at a relay without an upstream. One that has an upstream between
+ * two ticks only begins to count anew: so the links must have been there all the time, too.
+ */
 static void check_apart(struct place *place) {
     uint64_t now_ns = sim_now_ns(place->farm->sim);
     bool is_well = !place->ended && !place->runs_again_ns && !place->terminated;
-    if (!is_well || !place->parent || mux_upstream_accepted(node_core(place->node)))
+    if (!is_well || !place->parent || mux_upstream_accepted(node_core(place->node)) ||
+        !has_node_link(node_core(place->node)))
         place->apart_ns = now_ns;
-    else if (now_ns - place->apart_ns > APART_MOST_NS && has_node_link(node_core(place->node)))
+    else if (now_ns - place->apart_ns > APART_MOST_NS)
         farm_fail(place->farm, "node %u keeps its nodes, and has no upstream", place->index);
 }
 
