@@ -126,6 +126,17 @@ class Pages(unittest.TestCase):
         self.assertEqual(set(re.findall(r'LINE\("([a-z]+)"\)', code)),
                          set(re.findall(r"(?:^|, )\*([a-z]+)\*", keys, re.M)))
 
+    def test_promise(self):
+        """README and muxd-protocol(7) promise the same in the same words."""
+        with open(os.path.join(TOP, "README.md"), encoding="utf-8") as file:
+            readme = " ".join(file.read().split())
+        page = " ".join(sections(source("muxd-protocol.7"))["BUNDLES"].split())
+        for first, last in (("Every packet that a leaf has", "away for less than the grace."),
+                            ("Not promised: A plain worker's", "contradicting results too.")):
+            said = readme[readme.index(first):readme.index(last)] + last
+            self.assertGreater(len(said), 200)
+            self.assertIn(said, page)
+
     def test_scdoc_accepts_them(self):
         if not shutil.which("scdoc"):
             self.assertFalse(os.environ.get("MUXD_CI"), "scdoc is missing")
