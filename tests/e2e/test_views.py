@@ -207,9 +207,9 @@ class Views(Case):
     def test_through_nodes(self):
         """Attached two nodes above: input comes down, output up; a route that ends in nothing is told. Also in
         bundles."""
-        for window in ("0", "1M"):
-            with self.subTest(window=window):
-                self.through_nodes("--window", window)
+        for options in ((), ("--window", "1M")):
+            with self.subTest(options=options):
+                self.through_nodes(*options)
 
     def through_nodes(self, *options):
         top = self.controlled(*options)
