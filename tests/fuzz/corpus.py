@@ -29,7 +29,7 @@ INPUT_MAX_BYTES = 2048  # long enough for a few packets, short enough to be fast
 SLOW_SECONDS = 10       # an input that takes longer is a finding
 MEMORY_MB = 2048
 REPLAY_SECONDS = 100
-SPARE_SECONDS = 120     # for the start and end of a fuzzer, beside the time of fuzzing
+SPARE_SECONDS = 600     # for the start and end of a fuzzer, beside the time of fuzzing
 ENVIRONMENT = {**os.environ, 'UBSAN_OPTIONS': 'halt_on_error=1:print_stacktrace=1'}
 
 
