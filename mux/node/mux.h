@@ -410,10 +410,9 @@ bool mux_upstream_leave(struct mux *mux);
  * ---- the end of bundles: what its owner keeps beside a file, to go on after a crash ----
  *
  * journal.h has the records. Before a batch is written its record is; by mux_state_record() a
- * journal begins anew, when nothing is on its way. Only the first and mux_upstream_holds() are for
- * a mux that is no end.
+ * journal begins anew, when nothing is on its way. Only mux_upstream_holds() is for a mux that is
+ * no end, too.
  */
-bool mux_is_end(const struct mux *mux);
 
 /* MUX_STREAM_ID_BYTES. */
 const uint8_t *mux_end_identity(const struct mux *mux);

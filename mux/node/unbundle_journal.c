@@ -4,10 +4,6 @@
  */
 #include "mux/node/mux_internal.h"
 
-bool mux_is_end(const struct mux *mux) {
-    return mux->unbundle != NULL;
-}
-
 const uint8_t *mux_end_identity(const struct mux *mux) {
     return mux->unbundle->end.config.id;
 }

@@ -21,7 +21,7 @@ void run_set_state(struct run *run, enum run_state state) {
         run->config.events->over(run->config.user);
 }
 
-/* The one place where it changes how the run is ended early. */
+/* The one function that changes how the run is ended early. */
 static void set_ending(struct run *run, enum run_ending ending) {
     assert(ending > run->ending && run->state != RUN_OVER);
     run->ending = ending;

@@ -13,25 +13,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A file's bytes. */
-struct mapping {
-    struct mux_span bytes;
-};
-
-static bool map(int fd, size_t len, struct mapping *mapping) {
-    *mapping = (struct mapping){.bytes = mux_span("", 0)};
+/* A file's bytes, until unmap(). False: errno says why. */
+static bool map(int fd, size_t len, struct mux_span *bytes) {
+    *bytes = mux_span("", 0);
     if (len == 0)
         return true;
     void *at = mmap(NULL, len, PROT_READ, MAP_PRIVATE, fd, 0);
     if (at == MAP_FAILED)
         return false;
-    mapping->bytes = mux_span(at, len);
+    *bytes = mux_span(at, len);
     return true;
 }
 
-static void unmap(struct mapping *mapping) {
-    if (mapping->bytes.len > 0)
-        munmap((void *)(uintptr_t)mapping->bytes.data, mapping->bytes.len);
+static void unmap(struct mux_span bytes) {
+    if (bytes.len > 0)
+        munmap((void *)(uintptr_t)bytes.data, bytes.len);
 }
 
 /*
@@ -165,12 +161,12 @@ static size_t read_packets(struct mux *mux, struct mux_span bytes, size_t from) 
 
 /* What stays of the output. */
 static uint64_t length_to_keep(const struct mux_journal_follower *follower,
-                               const struct mapping *output) {
+                               struct mux_span output) {
     if (follower->fate == MUX_JOURNAL_CUT)
         return follower->keep_bytes;
     if (follower->fate == MUX_JOURNAL_PLAIN)
-        return read_packets(NULL, output->bytes, (size_t)follower->keep_bytes);
-    return output->bytes.len;
+        return read_packets(NULL, output, (size_t)follower->keep_bytes);
+    return output.len;
 }
 
 static void say_fate(enum mux_journal_fate fate, const char *path, char *why, size_t why_bytes) {
@@ -186,28 +182,26 @@ static void say_fate(enum mux_journal_fate fate, const char *path, char *why, si
 /* With all that is known: the output is cut, and gives the tests that are in progress. */
 static bool restore(struct mux *mux, struct mux_span file, const struct mux_journal_head *head,
                     const struct mux_journal_follower *follower, const struct streams *streams,
-                    int output, struct mapping *mapping, struct journal_followed *followed) {
+                    int output, struct mux_span bytes, struct journal_followed *followed) {
     uint64_t begun_bytes;
-    followed->output_bytes = length_to_keep(follower, mapping);
-    if (followed->output_bytes < mapping->bytes.len &&
-        ftruncate(output, (off_t)followed->output_bytes) != 0)
+    followed->output_bytes = length_to_keep(follower, bytes);
+    if (followed->output_bytes < bytes.len && ftruncate(output, (off_t)followed->output_bytes) != 0)
         return false;
     mux_restore_identity(mux, head->end);
     if (!restore_streams(mux, streams))
         return false;
     restore_first_tests(mux, file, &begun_bytes);
     if (begun_bytes < followed->output_bytes)
-        read_packets(mux, mux_span(mapping->bytes.data, (size_t)followed->output_bytes),
+        read_packets(mux, mux_span(bytes.data, (size_t)followed->output_bytes),
                      (size_t)begun_bytes);
     mux_restored(mux, follower->next_segment);
     return true;
 }
 
 /* Where the records end: what follows was torn. */
-static uint64_t records_end(const struct mux_journal_follower *follower, struct mux_span file) {
+static uint64_t records_end(struct mux_span file) {
     struct mux_journal_reader reader;
     struct mux_journal_record record;
-    (void)follower;
     mux_journal_reader_init(&reader, file);
     while (mux_journal_next(&reader, &record) == MUX_JOURNAL_RECORD)
         ;
@@ -220,24 +214,24 @@ static bool follow(struct mux *mux, const char *output_path, const char *path, s
     struct mux_journal_follower follower;
     struct mux_journal_item item;
     struct streams streams = {0};
-    struct mapping mapping;
+    struct mux_span bytes;
     struct stat status = {0};
     int output = open_output(output_path, head);
     bool is_there = output >= 0 && fstat(output, &status) == 0;
-    bool fine = map(output, is_there ? (size_t)status.st_size : 0, &mapping);
+    bool fine = map(output, is_there ? (size_t)status.st_size : 0, &bytes);
     mux_journal_follow(&follower, file, is_there, (uint64_t)status.st_size);
     while (fine && mux_journal_follow_next(&follower, &item))
         fine = note(&streams, &item);
-    fine = fine && restore(mux, file, head, &follower, &streams, output, &mapping, followed);
+    fine = fine && restore(mux, file, head, &follower, &streams, output, bytes, followed);
     if (!fine)
         snprintf(why, why_bytes, "%s: it cannot be followed: %s", path, strerror(errno));
     else
         say_fate(follower.fate, path, why, why_bytes);
     followed->device = head->device;
     followed->inode = head->inode;
-    followed->bytes = records_end(&follower, file);
+    followed->bytes = records_end(file);
     followed->is_usable = fine;
-    unmap(&mapping);
+    unmap(bytes);
     if (output >= 0)
         close(output);
     free(streams.all);
@@ -258,15 +252,15 @@ static bool put_aside(const char *path, const char *what, char *why, size_t why_
 bool journal_follow_file(struct mux *mux, const char *output_path, const char *path,
                          struct journal_followed *followed, char *why, size_t why_bytes) {
     struct mux_journal_head head;
-    struct mapping file;
+    struct mux_span file;
     struct stat status;
     if (fstat(followed->fd, &status) != 0 || !map(followed->fd, (size_t)status.st_size, &file)) {
         snprintf(why, why_bytes, "%s: read: %s", path, strerror(errno));
         return false;
     }
-    const char *what = mux_journal_head_read(file.bytes, &head);
+    const char *what = mux_journal_head_read(file, &head);
     bool fine = what ? put_aside(path, what, why, why_bytes)
-                     : follow(mux, output_path, path, file.bytes, &head, followed, why, why_bytes);
-    unmap(&file);
+                     : follow(mux, output_path, path, file, &head, followed, why, why_bytes);
+    unmap(file);
     return fine;
 }
