@@ -16,7 +16,8 @@ _Static_assert(BUFFER_BYTES_LEAST << BUFFER_SIZES == MUX_INPUT_MAX_BYTES, "the l
 #define RESERVE_BUFFERS 4
 #define SPARE_LINKS 64
 #define OTHER_CONNS 2
-#define SPOOL_LEAST_BYTES ((uint64_t)400 << 10)
+#define SPOOL_LEAST_BYTES ((uint64_t)8 << 10) /* as small as makes sense, so that it fills */
+#define SPOOL_SIZES 7                         /* each twice the one before */
 #define MUX_MEMORY_BYTES ((size_t)13 << 20)
 
 #define TICK_LEAST_NS NS_PER_MS
@@ -123,6 +124,14 @@ static unsigned upstream_addresses(void *user, struct transport_address *address
     return place->other ? 2 : 1;
 }
 
+/* NULL: it is the sink's. */
+static struct place *place_at(struct farm *farm, const struct transport_address *address) {
+    for (unsigned i = 0; i < farm->plan.nodes; i++)
+        if (farm->places[i].address.in4.sin_port == address->in4.sin_port)
+            return &farm->places[i];
+    return NULL;
+}
+
 static struct transport_conn *connect_upstream(void *user, const struct transport_address *address,
                                                void *conn_user, struct transport_failure *failure) {
     struct place *place = user;
@@ -135,6 +144,9 @@ static struct transport_conn *connect_upstream(void *user, const struct transpor
     if (place->uplink_count == FARM_UPLINKS_MAX)
         farm_fail(farm, "node %u: connects too often", place->index);
     place->uplinks[place->uplink_count++] = sim_end_id(end);
+    if (farm->plan.node_buffer_bytes)
+        sim_end_set_buffers(end, farm->plan.node_buffer_bytes);
+    place->above = place_at(farm, address);
     farm_owns(farm, end, OWNER_PLACE, place->index);
     sim_end_set_faults(end, &farm->plan.node_faults);
     return conn;
@@ -254,7 +266,7 @@ static void plan_place(struct place *place) {
     if (sim_random(farm->sim, 2))
         place->other = &farm->places[sim_random(farm->sim, place->index)];
     if (sim_random(farm->sim, 2))
-        place->spool_bytes = SPOOL_LEAST_BYTES + sim_random(farm->sim, SPOOL_LEAST_BYTES);
+        place->spool_bytes = SPOOL_LEAST_BYTES << sim_random(farm->sim, SPOOL_SIZES);
 }
 
 static void make_place(struct farm *farm, unsigned index) {

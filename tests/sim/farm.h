@@ -75,6 +75,7 @@ struct plan {
     size_t window_bytes; /* of such a node */
     bool trees;          /* a farm with bundles whose root is an end with a journal: see trees.c */
     unsigned full;       /* of its disks, at each write to a spool */
+    size_t node_buffer_bytes, output_buffer_bytes; /* of kernels; 0: the simulator's */
     bool loses; /* of such a farm: connections between nodes break and lose bytes in flight */
     unsigned faults_most;    /* of each of them */
     uint64_t fault_every_ns; /* in addition to the peace between faults */
@@ -95,6 +96,7 @@ struct place {
     unsigned index;
     struct place *parent; /* NULL: its upstream is the sink */
     struct place *other;  /* NULL, or where it goes when its parent is not there */
+    struct place *above;  /* where it has tried to go last */
     struct transport *transport;
     struct loop loop;
     struct transport_listener *listener; /* NULL: closed */
@@ -115,6 +117,7 @@ struct place {
     const struct mux_spool_op *spool_op; /* NULL: none is underway */
     struct timer spool_timer;
     uint64_t apart_ns;      /* when it last was ended, had its upstream, or nobody below */
+    uint64_t asleep_ns;     /* since then it has waited at one that is stopped; 0: it does not */
     uint64_t runs_again_ns; /* when a stopped or a new node runs here; 0: one is running */
     unsigned uplinks[FARM_UPLINKS_MAX]; /* ids of connections */
     unsigned uplink_count;
@@ -207,7 +210,7 @@ struct tree {
     unsigned output_id;
     uint64_t output_taken; /* bytes of the pipe that are in the file */
     bool is_ready, is_awake;
-    uint64_t slow_until_ns;
+    uint64_t slow_until_ns, doomed_ns; /* it dies while it is slow; 0: it does not */
     unsigned rotations;
     size_t looked;    /* bytes of the output in which workers were looked for */
     bool has_unnamed; /* tests have failed whose names were not known */

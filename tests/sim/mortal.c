@@ -107,13 +107,29 @@ void mortal_init(struct place *place) {
     later(place, &place->next_fault_ns, plan->fault_every_ns);
 }
 
+/* With one of those below it, which then has nobody who could say that it is lost. */
+static void kill_with_child(struct place *place) {
+    struct farm *farm = place->farm;
+    unsigned first = (unsigned)sim_random(farm->sim, farm->plan.nodes);
+    mortal_kill(place);
+    for (unsigned i = 0; i < farm->plan.nodes; i++) {
+        struct place *below = &farm->places[(first + i) % farm->plan.nodes];
+        if (below->above != place || below->ended || below->runs_again_ns || below->terminated)
+            continue;
+        mortal_kill(below);
+        return;
+    }
+}
+
 static void strike(struct place *place) {
     place->faults_left--;
     uint64_t what = sim_random(place->farm->sim, 3);
     if (trees_is_end(place) && sim_random(place->farm->sim, 2)) {
         if (!trees_strike_end(place))
             mortal_kill(place);
-    } else if (what == 0)
+    } else if (what == 0 && place->farm->plan.trees && sim_random(place->farm->sim, 3) == 0)
+        kill_with_child(place);
+    else if (what == 0)
         mortal_kill(place);
     else if (what == 1)
         term_place(place);

@@ -139,6 +139,10 @@ static void plan_trees(struct farm *farm, struct plan *plan) {
     plan->lazy = rate(farm, 20000);
     plan->down = rate(farm, MILLION);
     plan->full = rate(farm, 300000);
+    plan->node_buffer_bytes = (size_t)1 << (12 + roll(farm, 5));
+    plan->output_buffer_bytes = (size_t)1 << (9 + roll(farm, 8));
+    plan->node_faults.strand = rate(farm, 50000);
+    plan->node_faults.strand_most_ns = (1 + roll(farm, 10)) * 1000 * NS_PER_MS;
     if (!is_patient)
         return;
     plan->nobody_is_given_up = true;

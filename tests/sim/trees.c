@@ -5,6 +5,7 @@
  * end the output is read once: every packet that a leaf had must be there once, in order, under one
  * route a worker, no two workers under one; every test must have one end.
  */
+#include "mux/packet/report.h"
 #include "tests/sim/check.h"
 #include "tools/node/node_internal.h"
 #include <errno.h>
@@ -24,8 +25,14 @@
 /* A record or two of the journal: so far it is written before the end dies. */
 #define DIES_WITHIN_BYTES 4000
 
-/* Beside the window: a packet that was let in, and records that were cut and not sent. */
-#define WINDOW_MORE_BYTES (3 * MUX_STREAM_RECORD_MOST_BYTES)
+/* Beside the window: a packet that was let in, and a few reports of the node's own. */
+#define WINDOW_MORE_BYTES 2048
+
+/* With so much of a hello one can see that it is one. */
+#define HELLO_BEGUN_BYTES 48
+
+/* Beside a quarter of the grace: hellos, and what is still to be read. */
+#define ASLEEP_MORE_NS (5000 * NS_PER_MS)
 
 static struct tree *tree_of(const struct place *place) {
     return &place->farm->tree;
@@ -86,6 +93,7 @@ struct transport_conn *trees_open_output(void *user, struct loop_handler *handle
     tree->output_taken = 0;
     tree->looked = tree->looked < tree->output->len ? tree->looked : tree->output->len;
     sim_pair(farm->sim, true, ends);
+    sim_end_set_buffers(ends[0], farm->plan.output_buffer_bytes);
     tree->reader = ends[0];
     tree->output_id = sim_end_id(ends[0]);
     tree->is_ready = true;
@@ -205,7 +213,7 @@ static void rotate(struct place *place) {
 /* False: it is to be killed. */
 bool trees_strike_end(struct place *place) {
     struct tree *tree = tree_of(place);
-    switch (sim_random(place->farm->sim, 4)) {
+    switch (sim_random(place->farm->sim, 5)) {
     case 0: /* the disk is full in the middle of a batch */
         if (tree->reader) {
             sync_output(place->farm);
@@ -215,7 +223,11 @@ bool trees_strike_end(struct place *place) {
     case 1: /* it dies in the middle of a record */
         disk_die_after(0, 1 + (size_t)sim_random(place->farm->sim, DIES_WITHIN_BYTES));
         return true;
-    case 2:
+    case 2: /* it dies while the disk takes nothing: what it has applied is not safe */
+        tree->doomed_ns = tree->slow_until_ns =
+            sim_now_ns(place->farm->sim) + sim_random(place->farm->sim, SLOW_MOST_NS);
+        return true;
+    case 3:
         rotate(place);
         node_reopen_upstream(place->node);
         return true;
@@ -271,12 +283,30 @@ static bool holds(struct mux_span span, const char *text) {
     return span.data && memmem(span.data, span.len, text, strlen(text));
 }
 
+/*
+ * Of workers that were cut off in a packet, and hellos, before which a node is not known as one:
+ * what else is damaged between nodes leaves no trace.
+ */
+static void check_damage(const struct farm *farm, struct mux_span bytes) {
+    if (bytes.len < HELLO_BEGUN_BYTES || holds(bytes, "muxd.hello") || holds(bytes, "identity="))
+        return;
+    for (unsigned i = 0; i < farm->plan.workers; i++) {
+        const struct worker *worker = &farm->workers[i];
+        if (worker->is_orphan && worker->out.len - worker->came > bytes.len &&
+            memcmp(worker->out.data + worker->came, bytes.data, bytes.len) == 0)
+            return;
+    }
+    farm_fail(farm, "%zu bytes of damage that no worker has written", bytes.len);
+}
+
 static void take(struct farm *farm, const struct mux_packet *packet) {
     struct worker *worker = bundles_worker_of(farm, packet);
     bool is_own = is_text(packet->file_name, "muxd");
     if (is_own && holds(packet->file_content, "have not come to this end"))
         farm_fail(farm, "a hole: %.*s", (int)packet->file_content.len,
                   (const char *)packet->file_content.data);
+    if (is_text(packet->file_name, "Packet data") && is_text(packet->test_id, MUX_REPORT_PARSER_ID))
+        check_damage(farm, packet->file_content);
     if (is_own && holds(packet->file_content, "more tests were in progress"))
         farm->tree.has_unnamed = true;
     if (!worker)
@@ -384,8 +414,9 @@ static void check_memory(const struct place *place) {
     if (place->ended || trees_is_end(place))
         return;
     mux_leaf_stats(node_core(place->node), &stats);
-    if (stats.window_bytes > plan->window_bytes + 2 * plan->content_most + WINDOW_MORE_BYTES)
-        farm_fail(place->farm, "node %u holds %" PRIu64 " bytes", place->index, stats.window_bytes);
+    if (stats.window_bytes > plan->window_bytes + plan->content_most + WINDOW_MORE_BYTES)
+        farm_fail(place->farm, "node %u holds %" PRIu64 " bytes of %zu", place->index,
+                  stats.window_bytes, plan->window_bytes);
     if (stats.spool_bytes > place->spool_bytes)
         farm_fail(place->farm, "the spool of node %u has %" PRIu64 " bytes of %" PRIu64,
                   place->index, stats.spool_bytes, place->spool_bytes);
@@ -415,16 +446,51 @@ static void check_apart(struct place *place) {
         farm_fail(place->farm, "node %u keeps its nodes, and has no upstream", place->index);
 }
 
+/* Rule 43: nobody waits for long at one that is stopped. */
+static void check_asleep(struct place *place) {
+    uint64_t now_ns = sim_now_ns(place->farm->sim);
+    const struct place *above = place->above;
+    bool is_well = !place->ended && !place->runs_again_ns && !place->terminated;
+    bool is_asleep = above && !above->ended && above->runs_again_ns;
+    if (!is_well || !is_asleep || !mux_upstream_accepted(node_core(place->node)))
+        place->asleep_ns = 0;
+    else if (place->asleep_ns == 0)
+        place->asleep_ns = now_ns;
+    else if (now_ns - place->asleep_ns > place->farm->plan.node_grace_ns / 4 + ASLEEP_MORE_NS)
+        farm_fail(place->farm, "node %u waits at node %u, which is stopped", place->index,
+                  above->index);
+}
+
+/* Nobody has damaged a spool. */
+static void check_spool(const struct place *place) {
+    if (!place->ended && node_core_counters(place->node)->value[MUX_COUNT_spool_lost_bytes] > 0)
+        farm_fail(place->farm, "the spool of node %u has a hole", place->index);
+}
+
+static void doom(struct farm *farm) {
+    struct place *place = &farm->places[0];
+    bool is_due = farm->tree.doomed_ns && sim_now_ns(farm->sim) >= farm->tree.doomed_ns;
+    if (!is_due)
+        return;
+    farm->tree.doomed_ns = 0;
+    if (!place->ended && !place->runs_again_ns && !place->terminated && !farm->healed)
+        mortal_kill(place);
+}
+
 void trees_tick(struct farm *farm) {
     uint64_t now_ns = sim_now_ns(farm->sim);
+    doom(farm);
     if (farm_likely(farm, farm->plan.lazy))
         farm->tree.slow_until_ns = now_ns + sim_random(farm->sim, SLOW_MOST_NS);
     farm->tree.is_awake = farm->healed || now_ns >= farm->tree.slow_until_ns;
     farm->tree.is_ready = true;
     for (unsigned i = 0; i < farm->plan.nodes; i++)
         check_memory(&farm->places[i]);
-    for (unsigned i = 0; i < farm->plan.nodes; i++)
+    for (unsigned i = 0; i < farm->plan.nodes; i++) {
         check_apart(&farm->places[i]);
+        check_asleep(&farm->places[i]);
+        check_spool(&farm->places[i]);
+    }
     look(farm);
     if (farm->healed || farm_likely(farm, farm->plan.down))
         probe(farm);

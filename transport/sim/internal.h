@@ -94,6 +94,8 @@ struct wire {
     bool tcp;
     bool pipe;
     enum sim_fate fate;
+    bool is_stranded; /* and has vanished, but for what is under way to the end that accepted */
+    size_t buffer_bytes;
     const struct sim_faults *faults; /* NULL: the world's */
     struct channel channels[2];
     struct sim_end ends[2];
@@ -120,6 +122,9 @@ struct sim_end *sim_wire_open_end(struct wire *wire, unsigned index, bool reads,
 /* The delay of a journey that begins now. */
 uint64_t sim_wire_delay_ns(struct wire *wire);
 const struct sim_faults *sim_wire_faults(const struct wire *wire);
+
+/* Is this direction moving in spite of how the connection broke? */
+bool sim_channel_is_stranded(const struct channel *channel);
 
 /* Free bytes of the writer's kernel buffer. */
 size_t sim_channel_space_bytes(const struct channel *channel);

@@ -33,7 +33,10 @@ struct sim_faults {
     unsigned cut;     /* at each journey: both ends get an error, what was under way is lost */
     unsigned vanish;  /* at each journey: as cut, but neither end notices before the keepalive */
     unsigned half_cut; /* at each journey: as cut, but only one end notices before the keepalive */
-    unsigned refuse;   /* at each connect() */
+    unsigned strand;   /* at each journey: as cut, but the end that accepted gets all that was under
+                          way to it, late, and then the end of the stream */
+    uint64_t strand_most_ns;
+    unsigned refuse; /* at each connect() */
 };
 
 /* No faults but the time a journey takes. */
@@ -43,6 +46,9 @@ struct sim *sim_create(uint64_t seed, const struct sim_faults *faults);
 
 /* Every transport has been finished, every end and listener closed before. */
 void sim_destroy(struct sim *sim);
+
+/* The kernels' buffers of this connection, of each direction and at each of its ends. */
+void sim_end_set_buffers(struct sim_end *end, size_t bytes);
 
 /* For every connection without faults of its own, from now on. */
 void sim_set_faults(struct sim *sim, const struct sim_faults *faults);

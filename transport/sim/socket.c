@@ -22,6 +22,10 @@ void sim_end_set_faults(struct sim_end *end, const struct sim_faults *faults) {
     end->wire->faults = faults;
 }
 
+void sim_end_set_buffers(struct sim_end *end, size_t bytes) {
+    end->wire->buffer_bytes = bytes;
+}
+
 void sim_limit_ends(struct sim *sim, unsigned most) {
     sim->ends_most = most;
 }
@@ -127,7 +131,8 @@ static void news(struct sim_timer *timer) {
         end->connecting = false;
         end->error = end->coming_error;
         for (unsigned i = 0; i < 2; i++)
-            sim_timer_stop(end->wire->sim, &end->wire->channels[i].deliver);
+            if (!sim_channel_is_stranded(&end->wire->channels[i]))
+                sim_timer_stop(end->wire->sim, &end->wire->channels[i].deliver);
     }
     sim_end_ready(end);
 }
@@ -219,6 +224,8 @@ void sim_finish(struct sim_end *end) {
 static void tell_other(struct sim_end *end) {
     struct sim_end *other = sim_end_other(end);
     bool reset = end->in && sim_end_has_bytes(end);
+    if (end->out && sim_channel_is_stranded(end->out))
+        sim_finish(end);
     if (end->wire->fate != SIM_WHOLE)
         return;
     if (end->wire->pipe && !end->out)

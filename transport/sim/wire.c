@@ -6,21 +6,20 @@
  * A kernel's buffers for one direction: bytes sent and not acknowledged, bytes received and not
  * read.
  */
-#define KERNEL_SEND_BYTES 65536
-#define KERNEL_RECEIVE_BYTES 65536
+#define KERNEL_BYTES 65536
 
 /* The time after which a vanished peer is noticed: keepalive and user timeout. */
 #define KEEPALIVE_NS 30000000000u
 
 /* Kinds of events in the digest, beside those of socket.c. */
-enum { NOTE_ARRIVED = 100, NOTE_CORRUPTED, NOTE_CUT, NOTE_VANISHED, NOTE_FAILED };
+enum { NOTE_ARRIVED = 100, NOTE_CORRUPTED, NOTE_CUT, NOTE_VANISHED, NOTE_FAILED, NOTE_STRANDED };
 
 static void deliver(struct sim_timer *timer);
 static void acknowledge(struct sim_timer *timer);
 
 struct wire *sim_wire_new(struct sim *sim) {
     struct wire *wire = sim_alloc(NULL, sizeof *wire);
-    *wire = (struct wire){.sim = sim, .id = sim->wire_count};
+    *wire = (struct wire){.sim = sim, .id = sim->wire_count, .buffer_bytes = KERNEL_BYTES};
     sim->wires = sim_alloc(sim->wires, (sim->wire_count + 1) * sizeof(struct wire *));
     sim->wires[sim->wire_count++] = wire;
     sim->wires_open++;
@@ -121,14 +120,34 @@ void sim_vanish(struct sim *sim, unsigned id) {
         break_wire(sim->wires[id], SIM_VANISHED);
 }
 
-static bool is_broken(const struct wire *wire) {
+bool sim_channel_is_stranded(const struct channel *channel) {
+    return channel->wire->is_stranded && channel->from == 0;
+}
+
+/* What was under way comes late; the end that connected has no way to know of it. */
+static void strand(struct wire *wire) {
+    struct channel *channel = &wire->channels[0];
+    uint64_t late_ns = sim_wire_faults(wire)->strand_most_ns;
+    sim_note(wire->sim, NOTE_STRANDED, wire->id);
+    wire->fate = SIM_VANISHED;
+    wire->is_stranded = true;
+    stop_moving(wire);
+    sim_end_fails(&wire->ends[0], ECONNRESET, sim_wire_delay_ns(wire));
+    sim_timer_set(wire->sim, &channel->deliver,
+                  wire->sim->now_ns + 1 + sim_random(wire->sim, late_ns + 1));
+}
+
+static bool is_broken(const struct channel *channel) {
+    const struct wire *wire = channel->wire;
+    if (sim_channel_is_stranded(channel))
+        return wire->ends[1].error;
     return wire->fate != SIM_WHOLE || wire->ends[0].error || wire->ends[1].error;
 }
 
 /* The number of bytes that could arrive now. */
 static size_t movable(const struct channel *channel) {
     uint64_t under_way = channel->written - channel->arrived;
-    uint64_t window = KERNEL_RECEIVE_BYTES - (channel->arrived - channel->read);
+    uint64_t window = channel->wire->buffer_bytes - (channel->arrived - channel->read);
     return (size_t)(under_way < window ? under_way : window);
 }
 
@@ -138,7 +157,7 @@ static bool fin_comes(const struct channel *channel) {
 
 void sim_channel_kick(struct channel *channel) {
     struct sim *sim = channel->wire->sim;
-    if (channel->deliver.place || is_broken(channel->wire))
+    if (channel->deliver.place || is_broken(channel))
         return;
     if (movable(channel) > 0 || fin_comes(channel))
         sim_timer_set(sim, &channel->deliver, sim->now_ns + sim_wire_delay_ns(channel->wire));
@@ -171,12 +190,16 @@ static void arrive(struct channel *channel, size_t len) {
 /* True: the journey ended badly. */
 static bool breaks(struct wire *wire) {
     const struct sim_faults *faults = sim_wire_faults(wire);
+    if (wire->is_stranded)
+        return false;
     if (sim_chance(wire->sim, faults->cut))
         break_wire(wire, SIM_CUT);
     else if (sim_chance(wire->sim, faults->vanish))
         break_wire(wire, SIM_VANISHED);
     else if (sim_chance(wire->sim, faults->half_cut))
         half_cut(wire);
+    else if (wire->tcp && sim_chance(wire->sim, faults->strand))
+        strand(wire);
     return wire->fate != SIM_WHOLE;
 }
 
@@ -223,7 +246,7 @@ static void append(struct channel *channel, const uint8_t *data, size_t len) {
 }
 
 size_t sim_channel_space_bytes(const struct channel *channel) {
-    return KERNEL_SEND_BYTES - (size_t)(channel->written - channel->acked);
+    return channel->wire->buffer_bytes - (size_t)(channel->written - channel->acked);
 }
 
 ssize_t sim_channel_write(struct channel *channel, const uint8_t *data, size_t len) {
