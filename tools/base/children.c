@@ -5,7 +5,6 @@
 #include <linux/sched.h>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -25,10 +24,6 @@
 #else
 #define IS_SANITIZED 0
 #endif
-
-/* execvpe() copies the arguments to its stack for a script without "#!". Little of it is touched.
- */
-#define STACK_BYTES ((size_t)8 << 20)
 
 static struct child_end end_of(int status, const struct rusage *usage) {
     struct child_end end = {.exited = WIFEXITED(status), .usage = *usage};
@@ -203,27 +198,30 @@ static pid_t clone_copied(struct becoming *becoming) {
 
 #if defined(__x86_64__) && !IS_SANITIZED
 
+/* Below the stack pointer a function may keep something without moving it. */
+#define RED_ZONE_BYTES 128
+
 /*
- * Until it has called exec() the child runs in our memory, on a stack of its own, and we stand
- * still, as with vfork(): a copy of our page tables would take longer than all else here.
+ * Until it has called exec() the child runs in our memory and on our stack, below what is ours of
+ * it, and we stand still, as with vfork(): a copy of our page tables, and a stack of its own, would
+ * take longer than all else here.
  */
-static pid_t clone_shared(struct becoming *becoming, void *stack) {
+static pid_t clone_shared(struct becoming *becoming) {
     struct clone_args arguments = clone_arguments(becoming);
     long result = SYS_clone3;
     arguments.flags |= CLONE_VM | CLONE_VFORK;
-    arguments.stack = (uintptr_t)stack;
-    arguments.stack_size = STACK_BYTES;
     __asm__ volatile("syscall\n\t"
                      "test %%rax, %%rax\n\t"
                      "jnz 1f\n\t"
-                     "xor %%ebp, %%ebp\n\t"
+                     "sub %[red_zone], %%rsp\n\t"
+                     "and $-16, %%rsp\n\t"
                      "mov %[becoming], %%rdi\n\t"
                      "call *%[run]\n\t"
                      "ud2\n"
                      "1:"
                      : "+a"(result)
-                     : "D"(&arguments),
-                       "S"(sizeof arguments), [run] "r"(run_child), [becoming] "r"(becoming)
+                     : "D"(&arguments), "S"(sizeof arguments), [run] "r"(run_child),
+                       [becoming] "r"(becoming), [red_zone] "i"(RED_ZONE_BYTES)
                      : "rcx", "r11", "memory", "cc");
     errno = result < 0 ? (int)-result : 0;
     return result < 0 ? -1 : (pid_t)result;
@@ -231,15 +229,8 @@ static pid_t clone_shared(struct becoming *becoming, void *stack) {
 
 /* A sandbox may know no clone3(). */
 static pid_t clone_child(struct becoming *becoming) {
-    void *stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-    if (stack == MAP_FAILED)
-        return clone_copied(becoming);
-    pid_t pid = clone_shared(becoming, stack);
-    int error = errno;
-    munmap(stack, STACK_BYTES);
-    errno = error;
-    return pid < 0 && (error == ENOSYS || error == EPERM) ? clone_copied(becoming) : pid;
+    pid_t pid = clone_shared(becoming);
+    return pid < 0 && (errno == ENOSYS || errno == EPERM) ? clone_copied(becoming) : pid;
 }
 
 #else
