@@ -19,22 +19,36 @@ static const char *const mounts[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}
 #define REMOVE_TRIES 100
 #define REMOVE_WAIT_NS 1000000
 
-/* Our place in the hierarchy "0:" (v2), or in that of a controller (v1). False: there is none. */
-static bool find_place(const char *controllers, char *place, size_t place_bytes) {
-    char line[GROUP_PATH_BYTES];
-    bool found = false;
-    FILE *file = fopen("/proc/self/cgroup", "re");
-    while (file && !found && fgets(line, sizeof line, file)) {
-        char *names = strchr(line, ':'), *path = names ? strchr(names + 1, ':') : NULL;
-        if (!path)
-            continue;
-        *path = '\0';
-        found = strcmp(names + 1, controllers) == 0 && (*controllers || line[0] == '0');
-        snprintf(place, place_bytes, "%.*s", (int)strcspn(path + 1, "\n"), path + 1);
+/* Ours in the hierarchies of cgroups; NULL: there is none. */
+struct places {
+    char text[GROUP_PATH_BYTES]; /* of /proc/self/cgroup; a longer one is not understood */
+    const char *unified;         /* v2: "0::PLACE" */
+    const char *memory;          /* v1: "N:memory:PLACE" */
+};
+
+static void read_line(struct places *places, char *line) {
+    char *controllers = strchr(line, ':'),
+         *place = controllers ? strchr(controllers + 1, ':') : NULL;
+    if (!place)
+        return;
+    *place++ = '\0';
+    if (strcmp(line, "0:") == 0)
+        places->unified = place;
+    if (strcmp(controllers, ":memory") == 0)
+        places->memory = place;
+}
+
+static void find_places(struct places *places) {
+    int fd = open("/proc/self/cgroup", O_RDONLY | O_CLOEXEC);
+    ssize_t len = fd < 0 ? 0 : read(fd, places->text, sizeof places->text - 1);
+    places->text[len > 0 ? len : 0] = '\0';
+    places->unified = places->memory = NULL;
+    for (char *line = places->text, *end; (end = strchr(line, '\n')); line = end + 1) {
+        *end = '\0';
+        read_line(places, line);
     }
-    if (file)
-        fclose(file);
-    return found;
+    if (fd >= 0)
+        close(fd);
 }
 
 /* The line "oom_kill N". */
@@ -112,16 +126,17 @@ static bool open_at(struct group *group, const char *mount, const char *place) {
 }
 
 void group_open(struct group *group) {
-    char place[GROUP_PATH_BYTES / 2], path[GROUP_PATH_BYTES];
+    struct places places;
+    char path[GROUP_PATH_BYTES + 64];
     *group = (struct group){0};
     snprintf(group->name, sizeof group->name, NAME_PREFIX "%d", (int)getpid());
+    find_places(&places);
     bool opened = false;
-    if (find_place("", place, sizeof place))
-        for (size_t i = 0; i < sizeof mounts / sizeof *mounts && !opened; i++)
-            opened = open_at(group, mounts[i], place);
-    if (group->counts_kills || !find_place("memory", place, sizeof place))
+    for (size_t i = 0; i < sizeof mounts / sizeof *mounts && places.unified && !opened; i++)
+        opened = open_at(group, mounts[i], places.unified);
+    if (group->counts_kills || !places.memory)
         return;
-    snprintf(path, sizeof path, "/sys/fs/cgroup/memory%s/memory.oom_control", place);
+    snprintf(path, sizeof path, "/sys/fs/cgroup/memory%s/memory.oom_control", places.memory);
     counts_at(group, path);
 }
 
