@@ -190,21 +190,23 @@ static void unmap_behind(struct mux_room room, size_t mapped) {
 /*
  * At a multiple of HUGE_PAGE_BYTES, and in pages of that size where the kernel has them: what
  * streams through the arena touches hundreds of KiB in each round, which would be that many faults
- * at first and more than the TLB holds later. Pages that are not touched cost nothing.
+ * at first and more than the TLB holds later. Pages that are not touched cost nothing. Who saves
+ * memory wants no such pages, wherever it is.
  */
 static bool map_arena(struct stacks *stacks, const struct stacks_config *config, char *why,
                       size_t why_bytes) {
     size_t len = config->memory_bytes + config->owner_bytes;
-    size_t mapped = len + HUGE_PAGE_BYTES;
+    size_t align_bytes = config->saves_memory ? 0 : HUGE_PAGE_BYTES, mapped = len + align_bytes;
     uint8_t *all = mmap(NULL, mapped, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (all == MAP_FAILED) {
         snprintf(why, why_bytes, "cannot map %zu bytes of memory: %s", len, strerror(errno));
         return false;
     }
-    size_t before = HUGE_PAGE_BYTES - (uintptr_t)all % HUGE_PAGE_BYTES;
+    size_t before = align_bytes ? align_bytes - (uintptr_t)all % align_bytes : 0;
     stacks->arena = (struct mux_room){all + before, len};
-    munmap(all, before);
+    if (before)
+        munmap(all, before);
     unmap_behind(stacks->arena, mapped - before);
     /* optional: may fail */
     madvise(stacks->arena.data, len, config->saves_memory ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
