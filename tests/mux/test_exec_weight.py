@@ -1,5 +1,7 @@
 """mux exec stands beside each command: it stays small, and says nothing while all is well."""
+import glob
 import re
+import resource
 
 from execution import *
 
@@ -41,6 +43,18 @@ class Weight(ExecCase):
                 self.assertLessEqual(peak, MOST_BYTES, (to, count))
                 process.terminate()
                 process.wait(PATIENCE)
+
+    @unittest.skipIf(is_sanitized(), "with a sanitizer it needs terabytes of addresses")
+    def test_no_memory(self):
+        """The command starts while mux gets its memory. When there is none it is ended, and this is said."""
+        for most_bytes in range(20 << 20, 200 << 20, 4 << 20):
+            process = self.start("exec", "--", "sleep", "1000", preexec_fn=lambda: resource.setrlimit(
+                resource.RLIMIT_AS, (most_bytes, most_bytes)))
+            said = process.communicate(timeout=PATIENCE)[1]
+            if b"cannot map" in said:
+                break
+        self.assertEqual((process.returncode, said.count(b"\n")), (1, 1), said)
+        self.assertEqual(glob.glob("/sys/fs/cgroup/**/mux-exec-%d" % process.pid, recursive=True), [])
 
     def test_silence(self):
         self.execute("--to", self.node(), "--as-test", "t", "--", "true", status=0)

@@ -462,22 +462,23 @@ static void look(struct timer *timer, uint64_t now_ns) {
  * ---- the start ----
  */
 
-/* [0]: we read or write, [1]: the command does. */
-struct ends {
-    int input[2], out[2], err[2];
-    char terminal[TERMINAL_PATH_BYTES]; /* "": these are pipes */
-};
-
 static void close_ends(int ends[2]) {
     for (int i = 0; i < 2; i++)
         if (ends[i] >= 0)
             close(ends[i]);
 }
 
-static void close_all(struct ends *ends) {
+static void close_all(struct slot_ends *ends) {
     close_ends(ends->input);
     close_ends(ends->out);
     close_ends(ends->err);
+}
+
+/* That of the loop, which may not be there yet. */
+static uint64_t clock_now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 * NS_PER_MS + (uint64_t)now.tv_nsec;
 }
 
 static bool make_pipe(int ends[2], bool we_write) {
@@ -489,7 +490,7 @@ static bool make_pipe(int ends[2], bool we_write) {
     return true;
 }
 
-static bool start_command(struct slot *slot, const struct ends *ends,
+static void start_command(struct slot *slot, const struct slot_ends *ends,
                           struct transport_failure *failure) {
     const struct slot_config *config = &slot->config;
     const struct child_config child = {
@@ -503,7 +504,7 @@ static bool start_command(struct slot *slot, const struct ends *ends,
         .kill_group = true,
         .ended = command_ended,
     };
-    return child_start(config->children, &slot->child, &child, failure);
+    child_start(config->children, &slot->child, &child, failure);
 }
 
 /* NULL with *failure. The connection owns the descriptor when it is made. */
@@ -557,7 +558,8 @@ static bool adopt_all(struct slot *slot, struct node_adoption *out, struct node_
     return adopted;
 }
 
-static bool open_streams(struct slot *slot, struct ends *ends, struct transport_failure *failure) {
+static bool open_streams(struct slot *slot, struct slot_ends *ends,
+                         struct transport_failure *failure) {
     bool is_piped = slot->config.input < 0 || slot->config.has_terminal;
     slot->out.slot = slot->err.slot = slot;
     struct node_adoption out = {
@@ -575,7 +577,8 @@ static bool open_streams(struct slot *slot, struct ends *ends, struct transport_
 }
 
 /* What is typed goes by a descriptor of its own: that this ends does not end the output. */
-static bool make_terminal(struct slot *slot, struct ends *ends, struct transport_failure *failure) {
+static bool make_terminal(struct slot *slot, struct slot_ends *ends,
+                          struct transport_failure *failure) {
     struct terminal terminal;
     if (!terminal_open(&terminal, failure))
         return false;
@@ -590,7 +593,8 @@ static bool make_terminal(struct slot *slot, struct ends *ends, struct transport
     return false;
 }
 
-static bool make_pipes(struct slot *slot, struct ends *ends, struct transport_failure *failure) {
+static bool make_pipes(struct slot *slot, struct slot_ends *ends,
+                       struct transport_failure *failure) {
     if (slot->config.has_terminal)
         return make_terminal(slot, ends, failure);
     if ((slot->config.input >= 0 || make_pipe(ends->input, true)) && make_pipe(ends->out, false) &&
@@ -609,30 +613,38 @@ static void give_up(struct slot *slot, const struct transport_failure *failure) 
     stop_step(slot, SLOT_STOP_KILL);
 }
 
-static void report_failure(struct slot *slot) {
-    group_close(&slot->group);
-    set_state(slot, SLOT_REPORTING);
-}
-
 void slot_start(struct slot *slot, const struct slot_config *config) {
-    struct ends ends = {{-1, -1}, {-1, -1}, {-1, -1}, ""};
-    struct transport_failure failure;
     slot->config = *config;
     slot->terminal = -1;
+    slot->ends = (struct slot_ends){{-1, -1}, {-1, -1}, {-1, -1}, ""};
+    group_open(&slot->group);
+    slot->begun_ns = clock_now_ns();
+    if (make_pipes(slot, &slot->ends, &slot->failure))
+        start_command(slot, &slot->ends, &slot->failure);
+}
+
+void slot_follow(struct slot *slot, struct node *node) {
+    struct transport_failure failure;
+    slot->config.node = node;
     slot->looks.run = look;
     slot->escalate.run = escalate;
     slot->silence.run = silent;
     slot->reports = (struct loop_client){.deadline_ns = reports_deadline_ns, .work = report};
-    group_open(&slot->group);
-    bool started =
-        make_pipes(slot, &ends, &slot->failure) && start_command(slot, &ends, &slot->failure);
-    if (started && !open_streams(slot, &ends, &failure))
+    if (slot_has_started(slot) && !open_streams(slot, &slot->ends, &failure))
         give_up(slot, &failure);
-    close_all(&ends);
-    slot->begun_ns = slot->ended_ns = slot->output_ns = loop_now_ns(config->loop);
-    loop_join(config->loop, &slot->reports);
-    if (started)
-        look_at_limits(slot, slot->begun_ns);
-    else
-        report_failure(slot);
+    close_all(&slot->ends);
+    slot->ended_ns = slot->output_ns = slot->begun_ns;
+    loop_join(slot->config.loop, &slot->reports);
+    if (slot_has_started(slot)) {
+        look_at_limits(slot, loop_now_ns(slot->config.loop));
+        return;
+    }
+    group_close(&slot->group);
+    set_state(slot, SLOT_REPORTING);
+}
+
+void slot_abandon(struct slot *slot) {
+    group_kill(&slot->group);
+    orphans_kill();
+    group_close(&slot->group);
 }

@@ -36,11 +36,10 @@
 
 /* What mux does, one after the other. */
 enum phase {
-    PHASE_ANNOUNCE, /* --as-test: the test begins */
-    PHASE_RUN,      /* the command runs, until all of it is on its way up */
-    PHASE_LAST,     /* --as-test: it has failed, and this was its last output */
-    PHASE_VERDICT,  /* --as-test: the test ends */
-    PHASE_LEAVE,    /* what is on its way up goes out */
+    PHASE_RUN,     /* the command runs, until all of it is on its way up */
+    PHASE_LAST,    /* --as-test: it has failed, and this was its last output */
+    PHASE_VERDICT, /* --as-test: the test ends */
+    PHASE_LEAVE,   /* what is on its way up goes out */
 };
 
 struct exec {
@@ -49,6 +48,7 @@ struct exec {
     struct loop_client works;
     struct output output;
     struct slot slot;
+    struct timespec begun;
     struct terminal_window window; /* that is to be said upwards; rows 0: none */
     struct order_answer answer;    /* to an order, likewise */
     bool has_answer;
@@ -119,8 +119,7 @@ static const char *obey(struct exec *exec, const struct order *order) {
     if (order->verb != ORDER_STOP)
         return "one command runs here, and no jobs are taken";
     if (exec->phase != PHASE_RUN)
-        return exec->phase == PHASE_ANNOUNCE ? "the command has not begun"
-                                             : "the command has ended";
+        return "the command has ended";
     slot_stop(&exec->slot, "an order from above");
     return NULL;
 }
@@ -206,7 +205,6 @@ static void down_ended(void *user) {
 
 static void start_command(struct exec *exec) {
     const struct slot_config config = {
-        .node = exec->station.node,
         .loop = &exec->station.loop,
         .children = &exec->station.children,
         .output = &exec->output,
@@ -219,11 +217,9 @@ static void start_command(struct exec *exec) {
         .user = exec,
         .ended = slot_ended,
     };
-    exec->phase = PHASE_RUN;
+    clock_gettime(CLOCK_REALTIME, &exec->begun);
     slot_start(&exec->slot, &config);
     complain_of_start(exec);
-    if (exec->is_left)
-        cut_off(exec, left);
 }
 
 /* Many programs exit with 0 on TERM: one that had to be stopped has not done what it was to do. */
@@ -233,21 +229,27 @@ static bool command_succeeded(const struct exec *exec) {
 }
 
 /* Of the test that the command is. False: not now. */
-static bool send_packet(struct exec *exec, struct mux_packet *packet) {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
+static bool send_packet_of(struct exec *exec, struct timespec time, struct mux_packet *packet) {
     packet->runnable = true;
     packet->has_timestamp = true;
-    packet->seconds = (uint32_t)now.tv_sec;
-    packet->nanoseconds = (uint32_t)now.tv_nsec;
+    packet->seconds = (uint32_t)time.tv_sec;
+    packet->nanoseconds = (uint32_t)time.tv_nsec;
     packet->test_id = mux_span_text(exec->options.as_test);
     output_complete(&exec->output, packet);
     return node_add_up(exec->station.node, NULL, packet);
 }
 
-static bool announce(struct exec *exec) {
+static bool send_packet(struct exec *exec, struct mux_packet *packet) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return send_packet_of(exec, now, packet);
+}
+
+/* Before anything of the command is read. */
+static void announce(struct exec *exec) {
     struct mux_packet packet = {.status = MUX_STATUS_INPROGRESS};
-    return !exec->options.as_test || send_packet(exec, &packet);
+    bool is_queued = !exec->options.as_test || send_packet_of(exec, exec->begun, &packet);
+    assert(is_queued); /* the first packet has room */
 }
 
 static bool send_last_output(struct exec *exec) {
@@ -305,8 +307,6 @@ static void work(struct loop_client *client, uint64_t now_ns) {
         exec->window.rows = 0;
     if (exec->has_answer && send_answer(exec))
         exec->has_answer = false;
-    if (exec->phase == PHASE_ANNOUNCE && announce(exec))
-        start_command(exec);
     if (exec->phase == PHASE_LAST && send_last_output(exec))
         exec->phase = PHASE_VERDICT;
     if (exec->phase == PHASE_VERDICT && send_verdict(exec))
@@ -390,7 +390,14 @@ static bool start(struct exec *exec) {
     if (!station_open(&exec->station, "mux exec", place))
         return false;
     catch_signals(exec);
-    return start_station(exec) && start_node(exec);
+    start_command(exec);
+    if (!start_station(exec) || !start_node(exec)) {
+        slot_abandon(&exec->slot);
+        return false;
+    }
+    announce(exec);
+    slot_follow(&exec->slot, exec->station.node);
+    return true;
 }
 
 /*
@@ -448,7 +455,7 @@ static int run_command(struct exec *exec) {
         end_command(exec);
         status = exit_status(exec);
     }
-    station_close(&exec->station);
+    station_leave(&exec->station);
     return status;
 }
 

@@ -107,6 +107,10 @@ static void destroy_node(void *user) {
         node_destroy(station->node);
 }
 
+void station_leave(struct station *station) {
+    log_close(&station->log);
+}
+
 void station_close(struct station *station) {
     if (station->loop.transport)
         signals_close(&station->signals);

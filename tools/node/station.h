@@ -57,6 +57,9 @@ void station_run(struct station *station);
 /* Did all that it had to say go out? When it has ended. */
 bool station_all_sent(const struct station *station);
 
+/* The process is about to end, which gives all back at once: one by one takes longer. */
+void station_leave(struct station *station);
+
 /* Also when one of the above has failed. */
 void station_close(struct station *station);
 
