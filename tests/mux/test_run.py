@@ -315,11 +315,34 @@ class Runs(Case):
         self.assertIn('1 failed, ', self.ended(self.run_mux(keep=True), 1))
         output = self.ended(self.run_mux('--failing', keep=True), 1)
         self.assertRegex(output, r'1 tests? \(unittest\)')
-        self.assertRegex(output, r'(?m)^FAIL   test_plain.T.test_b  as in the last run')
+        self.assertRegex(output, r'(?m)^FAIL   test_plain.T.test_b  since run [0-9a-f]{8}, \d+ s ago')
         self.write('test_plain.py', PLAIN.replace('(1, 2)', '(1, 1)'))
-        self.assertRegex(self.ended(self.run_mux('--failing', keep=True), 0), 'passed: 1 passed')
+        self.assertRegex(self.ended(self.run_mux('--failing', keep=True, command=()), 0), 'passed: 1 passed')
         runs = subprocess.run([MUX, 'runs'], cwd=self.place, capture_output=True, timeout=PATIENCE)
         self.assertEqual(len(runs.stdout.splitlines()), 4, runs.stdout.decode())
+
+    def test_alone(self):
+        """mux alone says how the last run went and what can be done next, and that works."""
+        def alone(folder=self.place):
+            return subprocess.run([MUX], cwd=folder, capture_output=True, timeout=PATIENCE)
+        result = alone()
+        self.assertEqual(result.returncode, 2)
+        self.assertIn(b'To begin:', result.stderr)
+        self.write('test_plain.py', PLAIN)
+        self.ended(self.run_mux(keep=True), 1)
+        output = self.ended(alone(), 0)
+        self.assertRegex(output, r'(?m)^FAIL    test_plain.T.test_b  ')
+        self.assertNotIn('Traceback', output)
+        self.assertRegex(output, r'(?m)^again: mux run --failing        texts: mux show [0-9a-f]{8} --failures$')
+        os.mkdir(os.path.join(self.place, 'below'))
+        self.assertIn('again, in %s: mux run --failing' % os.path.realpath(self.place),
+                      self.ended(alone(os.path.join(self.place, 'below')), 0))
+        self.write('test_plain.py', PLAIN.replace('(1, 2)', '(1, 1)'))
+        self.ended(self.run_mux('--failing', command=(), keep=True), 0)
+        self.assertIn('\nagain: mux run  ', self.ended(alone(), 0))
+        result = self.run_mux(command=(), keep=True)
+        self.ended(result, 0)
+        self.assertIn('the command of the last run: %s -m unittest discover' % PYTHON, result.stderr.decode())
 
     def test_a_debugger_waits(self):
         """The view says how to reach it, and what is typed there reaches it."""

@@ -51,6 +51,7 @@ struct run_past {
     uint64_t usual_ns; /* 0: not known */
     unsigned runs;     /* that had it, of the last few */
     bool has_failed;   /* in the last of them */
+    const char *since; /* "since run 51aa, 2 days ago", its owner's; NULL: nobody can say */
 };
 
 /* How a test ended. */

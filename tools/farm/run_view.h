@@ -38,6 +38,7 @@ struct run_view_config {
     bool has_keys;       /* somebody may press some: what they do is shown */
     const char *name;    /* of the run, as it is shown: "7c1e"; "" if it is not stored */
     const char *uuid;    /* all of it */
+    const char *place;   /* in the commands that are said: "--store DIR ", or "" */
     const char *what;    /* "unittest" */
     bool slowest_first;  /* the order, when something is known of the tests */
     const char *control; /* the control socket, for "mux attach"; NULL: none */

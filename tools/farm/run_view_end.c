@@ -109,7 +109,9 @@ static void show_first(struct end *end, const char *why, uint64_t now_ns) {
 
 static const char *past_of(const struct end *end, uint32_t index) {
     const struct run_past *past = run_past_of(end->view->run, run_selected(end->view->run, index));
-    return past->runs == 0 ? "" : past->has_failed ? "  as in the last run" : "  new";
+    if (past->runs == 0)
+        return "";
+    return !past->has_failed ? "new" : past->since ? past->since : "as in the last run";
 }
 
 static void show_outcomes(struct end *end, enum plan_outcome outcome, const char *word,
@@ -119,9 +121,9 @@ static void show_outcomes(struct end *end, enum plan_outcome outcome, const char
     for (uint32_t i = 0; i < end->totals.selected; i++) {
         if (plan_record(plan, i).outcome != outcome || !has_lines_left(end, LINES_MOST))
             continue;
+        const char *past = has_past ? past_of(end, i) : "";
         id_of(end, i, id);
-        screen_line(&end->view->screen, "%-6s %s%s%s", word, id, has_past ? past_of(end, i) : "",
-                    words);
+        screen_line(&end->view->screen, "%-6s %s%s%s%s", word, id, *past ? "  " : "", past, words);
     }
     say_more(end, LINES_MOST, word);
 }
@@ -182,10 +184,11 @@ static void show_next(struct end *end) {
         return;
     if (end->outcome == RUN_FAILED || end->outcome == RUN_INCOMPLETE)
         screen_line(&end->view->screen,
-                    "again: mux run --failing        texts: mux show %s --failures",
-                    view->config.name);
+                    "again: mux run %s--failing        texts: mux show %s%s --failures",
+                    view->config.place, view->config.place, view->config.name);
     if (end->totals.counts[PLAN_NEVER] > STOPPED_MOST)
-        screen_line(&end->view->screen, "list: mux show %s --never-ran", view->config.name);
+        screen_line(&end->view->screen, "list: mux show %s%s --never-ran", view->config.place,
+                    view->config.name);
 }
 
 void run_view_show_end(struct run_view *view, uint64_t now_ns) {

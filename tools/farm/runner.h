@@ -67,6 +67,7 @@ struct runner_request {
     const char *name;           /* --runner: a name, or the path of an INI file; NULL: not given */
     const char *directory;      /* where .stestr.conf and its like are looked for */
     const char *folder;         /* of the runners' INI files: runner_folder() */
+    bool *is_unsaid;            /* set if neither command, name nor a file says it; NULL is fine */
 };
 
 /*

@@ -207,6 +207,8 @@ static struct runner *no_configuration(const struct runner_request *request,
                                        const struct strings *names, char *why) {
     char all[NAMES_BYTES];
     put_names(names, all, sizeof all);
+    if (request->is_unsaid)
+        *request->is_unsaid = true;
     runner_wrong(why,
                  "there is no command behind \"--\", and neither .stestr.conf, .testr.conf nor "
                  "[tool.stestr] of pyproject.toml in %s: give a command, such as -- python3 -m "

@@ -3,7 +3,10 @@
 #include "tools/base/text.h"
 #include "tools/base/usage.h"
 #include "tools/mux/mux.h"
+#include "tools/mux/store_folder.h"
+#include "tools/mux/store_subcommands.h"
 #include "tools/results/tail.h"
+#include "tools/store/store.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -51,7 +54,18 @@ static void print_help(FILE *out) {
           out);
     for (size_t i = 0; i < subcommands_count; i++)
         fprintf(out, "  %-8s %s\n", subcommands[i]->name, subcommands[i]->summary);
-    fputs("\nmux SUBCOMMAND --help explains each; mux --version says which mux this is.\n", out);
+    fputs("\nmux SUBCOMMAND --help explains each; mux --version says which mux this is. To begin:\n"
+          "mux run -- COMMAND, where COMMAND runs a test suite: then mux alone says how it went.\n",
+          out);
+}
+
+/* How the last run went, where runs are kept. Returns where none are. */
+static void show_last(char *program) {
+    static char subcommand[] = "last", option[] = "--short";
+    char folder[PATH_MAX + sizeof STORE_FOLDER];
+    char *const arguments[] = {program, subcommand, option, NULL};
+    if (store_folder_find(folder, sizeof folder))
+        program_run_beside(STORE_PROGRAM, arguments);
 }
 
 /* Output that could not be written is an error, whatever the subcommand returned. */
@@ -100,9 +114,12 @@ int main(int argc, char **argv) {
     }
     if (subcommand)
         return run_subcommand(subcommand, argc - 1, argv + 1);
-    if (*name)
+    if (*name) {
         complain_unknown(name);
-    else
-        print_help(stderr);
+        return EXIT_USAGE;
+    }
+    if (argc == 1)
+        show_last(argv[0]);
+    print_help(stderr);
     return EXIT_USAGE;
 }

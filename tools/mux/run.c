@@ -3,6 +3,7 @@
 #include "tools/base/standard.h"
 #include "tools/base/text.h"
 #include "tools/mux/mux.h"
+#include "tools/mux/run_again.h"
 #include "tools/mux/run_attach.h"
 #include "tools/mux/run_crew.h"
 #include "tools/mux/run_detach.h"
@@ -52,6 +53,7 @@ struct program {
     struct crew crew;
     struct loop_client works;
     uint64_t works_at_ns;
+    struct run_again again;
     struct runner *runner;
     struct strings instances; /* of .testr.conf */
     struct selection *selection;
@@ -62,9 +64,10 @@ struct program {
     struct grouping grouping;   /* --dist, --group-regex */
     bool groups;
     struct plan_config plan;
-    struct ids chosen, failing;    /* --load-list, --failing */
-    struct recorder *recorder;     /* NULL: nothing is kept */
-    char folder[STORE_PATH_BYTES]; /* the store's */
+    struct ids chosen, failing;              /* --load-list, --failing */
+    struct recorder *recorder;               /* NULL: nothing is kept */
+    char folder[STORE_PATH_BYTES];           /* the store's */
+    char place_words[STORE_PATH_BYTES + 16]; /* "--store DIR ", if it was given */
     bool store_has_failed;
     struct run *run;
     struct run_views views; /* not open with --list */
@@ -75,6 +78,7 @@ struct program {
     unsigned attached_slot;
     char uuid[STORE_UUID_BYTES], name[NAME_DIGITS + 1], control[CREW_PATH_BYTES + 8];
     unsigned past_runs;
+    struct strings past_words;
 };
 
 static void set_phase(struct program *program, enum phase phase) {
@@ -176,7 +180,7 @@ static void announce(struct program *program, const struct ids *ids) {
 static void recall(void *user, const struct ids *ids, struct run_past *past) {
     struct program *program = user;
     announce(program, ids);
-    program->past_runs = run_past_recall(&program->options, ids, past);
+    program->past_runs = run_past_recall(&program->options, ids, past, &program->past_words);
 }
 
 static void planned(void *user) {
@@ -396,19 +400,9 @@ static bool add_lists(struct program *program) {
 }
 
 static bool choose_runner(struct program *program) {
-    char folder[PATH_MAX], why[RUNNER_WHY_BYTES] = "the path to the runners is too long";
-    const struct runner_request request = {
-        .command = (const char *const *)program->options.command,
-        .name = program->options.runner,
-        .directory = ".",
-        .folder = folder,
-    };
-    if (runner_folder(folder, sizeof folder))
-        program->runner = runner_choose(&request, why);
-    if (!program->runner) {
-        text_complain("mux run: %s", why);
+    program->runner = run_again_choose(&program->again, &program->options);
+    if (!program->runner)
         return false;
-    }
     if (program->options.debugs && !program->runner->can_debug)
         text_complain("mux run: --pdb: the runner %s has no debugger: no \"debug\" in its INI file "
                       "(docs/runners.md); unittest, testtools, pytest and stestr have",
@@ -477,6 +471,9 @@ static bool open_recorder(struct program *program) {
     }
     write_source(program, source);
     store_place_folder(&program->options.place, program->folder, sizeof program->folder);
+    if (program->options.place.folder)
+        snprintf(program->place_words, sizeof program->place_words, "--store %s ",
+                 program->options.place.folder);
     program->recorder = recorder_open(program->folder, source, why);
     if (!program->recorder) {
         text_complain("mux run: the store: %s (--no-store runs without one)", why);
@@ -484,6 +481,7 @@ static bool open_recorder(struct program *program) {
     }
     snprintf(program->uuid, sizeof program->uuid, "%s", recorder_run(program->recorder)->uuid);
     snprintf(program->name, sizeof program->name, "%.*s", NAME_DIGITS, program->uuid);
+    run_again_keep(&program->options, program->folder);
     return true;
 }
 
@@ -548,12 +546,10 @@ static void tell_where(struct program *program) {
 
 /* For who waits for it, if it goes on by itself. */
 static void tell_started(struct program *program) {
-    const char *folder = program->options.place.folder;
-    char text[2 * STORE_PATH_BYTES + 256], store[STORE_PATH_BYTES + 16] = "";
+    const char *store = program->place_words;
+    char text[2 * STORE_PATH_BYTES + 256];
     if (!program->options.detaches)
         return;
-    if (folder)
-        snprintf(store, sizeof store, "--store %s ", folder);
     snprintf(text, sizeof text,
              "run %s goes on by itself (process %ld)\n"
              "see it: mux attach %s%s        its end: mux wait %s%s\n",
@@ -582,6 +578,7 @@ static bool open_view(struct program *program) {
                 .tail_lines = program->options.tail_lines,
                 .name = program->name,
                 .uuid = program->uuid,
+                .place = program->place_words,
                 .what = program->runner->name,
                 .slowest_first = program->plan.dist == PLAN_LOAD && !program->plan.random,
                 .control = program->control},
@@ -727,7 +724,9 @@ static void free_program(struct program *program) {
     ids_close(&program->chosen);
     ids_close(&program->failing);
     strings_free(&program->instances);
+    strings_free(&program->past_words);
     runner_free(program->runner);
+    run_again_free(&program->again);
 }
 
 static int run_suite(struct program *program) {

@@ -22,7 +22,8 @@ static const char intro[] =
     "\n"
     "  mux run -n auto -- python3 -m unittest discover\n"
     "  mux run -- pytest tests            its words say which runner it is\n"
-    "  mux run                            .stestr.conf, .testr.conf or pyproject.toml says it all\n"
+    "  mux run                            .stestr.conf, .testr.conf, pyproject.toml says it all;\n"
+    "                                     else it is the command of the last run here\n"
     "  mux run --failing                  what failed last time\n"
     "  mux run --failing --pdb -n 1       the same, each in pdb where it fails\n"
     "  mux run --list --exclude slow      what would run, an id a line\n";

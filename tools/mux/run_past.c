@@ -2,6 +2,7 @@
 
 #include "tools/base/random.h"
 #include "tools/base/text.h"
+#include "tools/mux/store_words.h"
 #include "tools/store/past.h"
 #include "tools/store/query.h"
 
@@ -10,6 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+/* So many of the newest runs say since when tests fail, with so many failures of each: nobody reads
+ * more. */
+#define RUNS_DATED 5
+#define DATED_MOST 1000
 
 /*
  * ---- times and failures ----
@@ -42,8 +48,51 @@ static unsigned take(struct store *store, const struct ids *ids, struct mux_span
     return runs;
 }
 
+/* Since when tests fail, by the failures of the newest runs. */
+struct dating {
+    struct store *store;
+    const struct ids *ids;
+    struct run_past *past;
+    struct strings *words;
+    uint32_t left; /* tests that have failed, and of which it is not known */
+};
+
+static bool date(void *user, const struct store_result_row *row) {
+    struct dating *dating = user;
+    uint32_t test = ids_find(dating->ids, mux_span_text(row->test));
+    struct run_past *past = test == IDS_NONE ? NULL : &dating->past[test];
+    const struct store_run *since = row->since.id ? &row->since : &row->run;
+    char text[64];
+    if (!past || !past->has_failed || past->since || !*since->uuid)
+        return true;
+    snprintf(text, sizeof text, "since run %.*s, %s", STORE_WORDS_RUN_DIGITS, since->uuid,
+             store_words_age(since->begun_us));
+    if (!strings_add(dating->words, text))
+        return false;
+    past->since = dating->words->all[dating->words->count - 1];
+    return --dating->left > 0;
+}
+
+static bool date_by_run(void *user, const struct store_run_row *row) {
+    char why[STORE_WHY_BYTES];
+    struct dating *dating = user;
+    return store_results(dating->store, &row->run, STORE_FAILURES, DATED_MOST, date, dating, why) &&
+           dating->left > 0;
+}
+
+/* For people: what cannot be read is left out. */
+static void date_failures(struct store *store, const struct ids *ids, struct run_past *past,
+                          struct strings *words) {
+    char why[STORE_WHY_BYTES];
+    struct dating dating = {.store = store, .ids = ids, .past = past, .words = words};
+    for (uint32_t i = 0; i < ids->count; i++)
+        dating.left += past[i].has_failed;
+    if (dating.left)
+        store_runs(store, 0, RUNS_DATED, date_by_run, &dating, why);
+}
+
 unsigned run_past_recall(const struct run_options *options, const struct ids *ids,
-                         struct run_past *past) {
+                         struct run_past *past, struct strings *words) {
     char folder[STORE_PATH_BYTES], why[STORE_WHY_BYTES];
     unsigned runs = 0;
     store_place_folder(&options->place, folder, sizeof folder);
@@ -52,6 +101,8 @@ unsigned run_past_recall(const struct run_options *options, const struct ids *id
     struct store_past *stored = calloc(ids->count + 1, sizeof *stored);
     if (store && spans && stored)
         runs = take(store, ids, spans, stored, past);
+    if (runs)
+        date_failures(store, ids, past, words);
     free(spans);
     free(stored);
     store_close(store);

@@ -5,9 +5,12 @@
 #include "tools/farm/run.h"
 #include "tools/mux/run_options.h"
 
-/* Fills `past` for all ids. Returns of how many runs, at most, something is known; 0: nothing. */
+/*
+ * Fills `past` for all ids; `words` has texts of it, and outlives it. Returns of how many runs, at
+ * most, something is known; 0: nothing.
+ */
 unsigned run_past_recall(const struct run_options *options, const struct ids *ids,
-                         struct run_past *past);
+                         struct run_past *past, struct strings *words);
 
 /* --failing: the tests that failed, or never ended, in this run. False after a sentence on stderr.
  */

@@ -2,6 +2,7 @@
 #include "tools/base/text.h"
 #include "tools/mux/mux.h"
 #include "tools/mux/show_more.h"
+#include "tools/mux/show_next.h"
 #include "tools/mux/store_place.h"
 #include "tools/mux/store_subcommands.h"
 #include "tools/mux/store_words.h"
@@ -16,6 +17,9 @@
 
 #define SLOWEST_SHOWN 20
 
+/* Of failures, where it is to be short. */
+#define SHORT_SHOWN 10
+
 enum show_what {
     SHOW_OVERVIEW, /* how it went, and the failures */
     SHOW_FAILURES,
@@ -29,6 +33,8 @@ struct show {
     struct store_place place;
     enum show_what what;
     bool ids;               /* --list: test ids alone */
+    bool is_short;          /* --short: no texts, few lines, and what can be done next */
+    unsigned results;       /* that were printed */
     const char *attachment; /* its bytes in place of all else; NULL: none */
     uint64_t found;         /* files of that name */
     bool is_unread;         /* one of them could not be read */
@@ -71,6 +77,12 @@ static bool set_never_ran(const struct option_row *row, void *show, const char *
 static bool set_list(const struct option_row *row, void *show, const char *value) {
     (void)row, (void)value;
     ((struct show *)show)->ids = true;
+    return true;
+}
+
+static bool set_short(const struct option_row *row, void *show, const char *value) {
+    (void)row, (void)value;
+    ((struct show *)show)->is_short = true;
     return true;
 }
 
@@ -187,8 +199,12 @@ static void past_of(const struct show *show, const struct store_result_row *row,
 
 static bool print_result(void *user, const struct store_result_row *row) {
     char past[128];
-    const struct show *show = user;
+    struct show *show = user;
     bool is_failure = show->what == SHOW_OVERVIEW || show->what == SHOW_FAILURES;
+    if (show->is_short && show->results++ == SHORT_SHOWN) {
+        puts("and more");
+        return false;
+    }
     if (show->ids) {
         puts(row->test);
         return true;
@@ -199,7 +215,7 @@ static bool print_result(void *user, const struct store_result_row *row) {
     }
     past_of(show, row, past, sizeof past);
     store_words_result(row, past);
-    if (is_failure)
+    if (is_failure && !show->is_short)
         print_texts(show, row->id);
     return true;
 }
@@ -221,6 +237,14 @@ static bool print_head(void *user, const struct store_run_row *row) {
     return true;
 }
 
+static bool print_next(void *user, const struct store_run_row *row) {
+    char folder[STORE_PATH_BYTES];
+    const struct show *show = user;
+    store_place_folder(&show->place, folder, sizeof folder);
+    show_next(folder, row);
+    return true;
+}
+
 static bool print_all(struct show *show, char why[STORE_WHY_BYTES]) {
     static const enum store_which which[] = {STORE_FAILURES, STORE_FAILURES, STORE_SLOWEST,
                                              STORE_ALL};
@@ -234,7 +258,10 @@ static bool print_all(struct show *show, char why[STORE_WHY_BYTES]) {
     if (show->what == SHOW_OVERVIEW &&
         !store_runs(show->store, show->run.id, 1, print_head, show, why))
         return false;
-    return store_results(show->store, &show->run, which[show->what], most, print_result, show, why);
+    return store_results(show->store, &show->run, which[show->what], most, print_result, show,
+                         why) &&
+           (!show->is_short || show->place.json ||
+            store_runs(show->store, show->run.id, 1, print_next, show, why));
 }
 
 static int show_run(struct show *show, const char *name) {
@@ -312,6 +339,15 @@ static const struct option_row short_rows[] = {
     {"help", .end = option_help, .help = OPTION_HELP_TEXT},
 };
 
+static const struct option_row last_rows[] = {
+    {"short", .set = set_short,
+     .help = "without texts, and what can be done next; mux alone does that, where runs are kept"},
+    STORE_PLACE_FOLDER_ROW,
+    STORE_PLACE_JSON_ROW,
+    STORE_PLACE_PAGER_ROW,
+    {"help", .end = option_help, .help = OPTION_HELP_TEXT},
+};
+
 static const struct option_row failing_rows[] = {
     {"list", .set = set_list, .help = "test ids alone, one a line"},
     STORE_PLACE_FOLDER_ROW,
@@ -331,7 +367,7 @@ static const struct option_table show_options = {
 static const struct option_table last_options = {
     "mux last", NULL,
     "usage: mux last [OPTION...]\n\nShows the last run, as mux show does.\n\n  mux last\n",
-    EXIT_TEXT, ROWS(short_rows)};
+    EXIT_TEXT, ROWS(last_rows)};
 
 static const struct option_table failing_options = {
     "mux failing", NULL,

@@ -2,10 +2,7 @@
 #include "tools/base/text.h"
 #include "tools/mux/mux.h"
 #include "tools/mux/pager.h"
-
-#include <limits.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include "tools/mux/store_folder.h"
 
 bool store_place_set_folder(const struct option_row *row, void *place, const char *value) {
     (void)row;
@@ -30,30 +27,9 @@ void store_place_page(const struct store_place *place) {
         pager_start();
 }
 
-/* Cuts the last part of an absolute path; false: it has none. */
-static bool go_up(char *path) {
-    char *slash = strrchr(path, '/');
-    if (!slash || path[1] == '\0')
-        return false;
-    slash[slash == path ? 1 : 0] = '\0';
-    return true;
-}
-
-/* As git looks for its folder. */
 void store_place_folder(const struct store_place *place, char *out, size_t out_bytes) {
-    char here[PATH_MAX];
-    struct stat about;
-    snprintf(out, out_bytes, "%s", place->folder ? place->folder : STORE_FOLDER);
-    if (place->folder || !getcwd(here, sizeof here))
-        return;
-    do {
-        char path[PATH_MAX + sizeof STORE_FOLDER + 1];
-        snprintf(path, sizeof path, "%s/%s", here[1] ? here : "", STORE_FOLDER);
-        if (stat(path, &about) == 0 && S_ISDIR(about.st_mode)) {
-            snprintf(out, out_bytes, "%s", path);
-            return;
-        }
-    } while (go_up(here));
+    if (place->folder || !store_folder_find(out, out_bytes))
+        snprintf(out, out_bytes, "%s", place->folder ? place->folder : STORE_FOLDER);
 }
 
 int store_place_failed(const char *program, const char *why) {
