@@ -240,6 +240,16 @@ class Runs(Case):
         output = self.ended(perf([24, 24, 24], [0, 0, 9], '--perf-drift', '10', '--retry', '0'), 1)
         self.assertRegex(output, r'(?m)^SLOWER  a  median 24\.0 ms .*; 21\.0 ms in 2 runs before: \+14\.3 %, more than --perf-drift 10 allows$')
         self.assertRegex(output, r'(?m)^perf    b  no median: it passed 1 time of 3$')
+        def shown(*words):
+            return self.ended(subprocess.run([MUX, *words], cwd=self.place, capture_output=True, timeout=PATIENCE), 0)
+        self.assertEqual(shown('show', '--perf'), 'a  median 24.0 ms of 3 (24.0 ms to 24.0 ms); 21.0 ms in 2 runs before: +14.3 %\n')
+        self.assertRegex(shown('show', '--perf', 'last~2'), r'\Aa  median 20\.0 ms of 3 \(10\.0 ms to 30\.0 ms\); no earlier run to compare with\nb  ')
+        row = json.loads(shown('show', '--perf', '--json'))
+        self.assertEqual([row[key] for key in ('test_id', 'passed', 'median_s', 'least_s', 'before_s', 'runs_before')],
+                         ['a', 3, 0.024, 0.024, 0.021, 2])
+        lines = shown('history', 'a').splitlines()
+        self.assertRegex(lines[2], r'  ok  +20 ms  #+  +median of 3, 10 ms to 30 ms$')
+        self.assertRegex(lines[3], r'^9 results: 9 passed; median 22 ms, .*; 21 ms in 2 runs before: \+14\.3 %$')
         output = self.ended(perf([99, 99, 99], [7, 7, 7]), 0)
         self.assertRegex(output, r'(?m)^perf    a  median 99\.0 ms .* in 3 runs before: \+\d+\.\d %$')
         self.assertIn('in 3 runs', output)

@@ -1,6 +1,7 @@
 /* mux history: a test in all runs of the store. */
 #include "tools/base/text.h"
 #include "tools/mux/mux.h"
+#include "tools/mux/perf_times.h"
 #include "tools/mux/store_place.h"
 #include "tools/mux/store_subcommands.h"
 #include "tools/mux/store_words.h"
@@ -38,7 +39,9 @@ struct row {
     char run[STORE_UUID_BYTES];
     unsigned status;
     int64_t run_begun_us, took_us;
-    char *route; /* NULL: out of memory */
+    char *route;      /* NULL: out of memory, or several */
+    unsigned results; /* of a run in which it passed several times: took_us is their median */
+    int64_t least_us, most_us; /* of those */
 };
 
 struct rows {
@@ -89,7 +92,8 @@ static bool add_row(void *user, const struct store_result_row *result) {
     *row = (struct row){.status = result->status,
                         .run_begun_us = result->run.begun_us,
                         .took_us = result->took_us,
-                        .route = strdup(result->route)};
+                        .route = strdup(result->route),
+                        .results = 1};
     snprintf(row->run, sizeof row->run, "%s", result->run.uuid);
     return true;
 }
@@ -105,19 +109,64 @@ static void print_row(const struct row *row, int64_t longest_us) {
     int width = row->took_us > 0 && longest_us > 0
                     ? (int)((double)BAR_WIDTH * (double)row->took_us / (double)longest_us + 0.5)
                     : 0;
+    const char *bar = "####################";
     printf("%.*s  %-11s  %-6s  %8s  %.*s", STORE_WORDS_RUN_DIGITS, row->run,
            store_words_age(row->run_begun_us), store_words_status(row->status),
-           store_words_took(row->took_us), width, "####################");
+           store_words_took(row->took_us), width, bar);
     if (row->route && *row->route) {
         printf("%*s  ", BAR_WIDTH - width, "");
         store_words_text(row->route);
     }
+    if (row->results > 1)
+        printf("%*s  median of %u, %s to %s", BAR_WIDTH - width, "", row->results,
+               store_words_took(row->least_us), store_words_took(row->most_us));
     putchar('\n');
 }
 
 static int by_time(const void *x, const void *y) {
     const int64_t *a = x, *b = y;
     return *a < *b ? -1 : *a > *b;
+}
+
+/* How many rows from here on are those of one run in which it passed each time. */
+static size_t passes_from(const struct rows *list, size_t from) {
+    size_t to = from;
+    bool has_passed = true;
+    for (; to < list->count && strcmp(list->of[to].run, list->of[from].run) == 0; to++)
+        has_passed = has_passed && list->of[to].status == MUX_STATUS_SUCCESS &&
+                     list->of[to].took_us != STORE_NO_TIME;
+    return has_passed ? to - from : 1;
+}
+
+static int by_took(const void *x, const void *y) {
+    const struct row *a = x, *b = y;
+    return a->took_us < b->took_us ? -1 : a->took_us > b->took_us;
+}
+
+/* One row for several of a run, whose routes are freed. */
+static struct row merged(struct row *of, size_t count) {
+    struct row row = of[0];
+    qsort(of, count, sizeof *of, by_took);
+    for (size_t i = 0; i < count; i++)
+        free(of[i].route);
+    row.route = NULL;
+    row.results = (unsigned)count;
+    row.least_us = of[0].took_us;
+    row.most_us = of[count - 1].took_us;
+    row.took_us = of[count / 2].took_us;
+    if (count % 2 == 0)
+        row.took_us = (row.took_us + of[count / 2 - 1].took_us) / 2;
+    return row;
+}
+
+/* Of runs in which it passed several times (mux run --perf, --repeat) people see the median. */
+static void merge_runs(struct rows *list) {
+    size_t kept = 0;
+    for (size_t i = 0, len; i < list->count; i += len) {
+        len = passes_from(list, i);
+        list->of[kept++] = len > 1 ? merged(&list->of[i], len) : list->of[i];
+    }
+    list->count = kept;
 }
 
 /* The times that are known, in order. Returns their number. */
@@ -153,17 +202,35 @@ static void print_times(const struct rows *list, const int64_t *times, size_t co
 static void print_sum(const struct rows *list, const int64_t *times, size_t count) {
     struct store_run_row sum = {0};
     char counts[256];
-    for (size_t i = 0; i < list->count; i++)
-        sum.counts[list->of[i].status]++;
+    size_t results = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        sum.counts[list->of[i].status] += list->of[i].results;
+        results += list->of[i].results;
+    }
     store_words_counts(&sum, counts, sizeof counts);
-    printf("%zu results: %s", list->count, counts);
+    printf("%zu results: %s", results, counts);
     if (count)
         print_times(list, times, count);
-    putchar('\n');
 }
 
-static void print_rows(struct history *history, const char *test) {
+/* What mux run --perf compares: the newest median with earlier ones. */
+static void print_drift(const struct rows *list, struct store *store, const char *test) {
+    char why[STORE_WHY_BYTES];
+    const struct row *newest = list->of;
+    struct perf_times *before = newest->results > 1 ? malloc(sizeof *before) : NULL;
+    if (!before)
+        return;
+    perf_times_clear(before);
+    if (perf_times_compare(before, store, test, newest->run_begun_us, why) && before->before_us > 0)
+        printf("; %s in %u run%s before: %+.1f %%", store_words_took(before->before_us),
+               before->runs_before, before->runs_before == 1 ? "" : "s",
+               100 * ((double)newest->took_us / (double)before->before_us - 1));
+    free(before);
+}
+
+static void print_rows(struct history *history, struct store *store, const char *test) {
     struct rows *list = &history->rows;
+    merge_runs(list);
     int64_t *times = calloc(list->count + 1, sizeof *times);
     size_t count = times ? sorted_times(list, times) : 0;
     if (strcmp(test, history->word) != 0) {
@@ -173,6 +240,8 @@ static void print_rows(struct history *history, const char *test) {
     for (size_t i = 0; i < list->count; i++)
         print_row(&list->of[i], count ? times[count - 1] : 0);
     print_sum(list, times, count);
+    print_drift(list, store, test);
+    putchar('\n');
     free(times);
 }
 
@@ -184,7 +253,7 @@ static bool show_test(struct history *history, struct store *store, const char *
         is_fine = snprintf(why, STORE_WHY_BYTES, "out of memory") < 0;
     *found += history->rows.count > 0;
     if (is_fine && history->rows.count && !history->place.json)
-        print_rows(history, test);
+        print_rows(history, store, test);
     forget_rows(&history->rows);
     return is_fine;
 }

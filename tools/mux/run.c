@@ -686,7 +686,8 @@ static int finish(struct program *program) {
     if (run_state(program->run) != RUN_OVER)
         run_fail(program->run, "mux run was ended");
     enum run_outcome outcome = run_outcome(program->run, why);
-    if (program->perf && !run_perf_judge(program->perf, program->run, program->uuid) &&
+    int64_t begun_us = program->recorder ? recorder_run(program->recorder)->begun_us : INT64_MAX;
+    if (program->perf && !run_perf_judge(program->perf, program->run, begun_us) &&
         outcome == RUN_PASSED)
         outcome = RUN_FAILED;
     int status = exit_status(program, outcome);

@@ -21,9 +21,9 @@ void run_perf_take(struct run_perf *perf, const struct run_ended *ended);
 
 /*
  * Looks up earlier runs, which blocks for the disk. True: nothing drifted by more than the options
- * allow. Without a store nothing is known of earlier runs.
+ * allow. Without a store nothing is known of earlier runs: those that began before this time.
  */
-bool run_perf_judge(struct run_perf *perf, const struct run *run, const char *uuid);
+bool run_perf_judge(struct run_perf *perf, const struct run *run, int64_t begun_us);
 
 /* A line for each test, on stdout. */
 void run_perf_print(const struct run_perf *perf, const struct run *run);

@@ -3,6 +3,7 @@
 #include "tools/mux/mux.h"
 #include "tools/mux/show_more.h"
 #include "tools/mux/show_next.h"
+#include "tools/mux/show_perf.h"
 #include "tools/mux/store_place.h"
 #include "tools/mux/store_subcommands.h"
 #include "tools/mux/store_words.h"
@@ -27,6 +28,7 @@ enum show_what {
     SHOW_TESTS,
     SHOW_SLOTS,
     SHOW_NEVER_RAN,
+    SHOW_PERF,
 };
 
 struct show {
@@ -71,6 +73,12 @@ static bool set_slots(const struct option_row *row, void *show, const char *valu
 static bool set_never_ran(const struct option_row *row, void *show, const char *value) {
     (void)row, (void)value;
     ((struct show *)show)->what = SHOW_NEVER_RAN;
+    return true;
+}
+
+static bool set_perf(const struct option_row *row, void *show, const char *value) {
+    (void)row, (void)value;
+    ((struct show *)show)->what = SHOW_PERF;
     return true;
 }
 
@@ -252,6 +260,8 @@ static bool print_all(struct show *show, char why[STORE_WHY_BYTES]) {
         return show_slots(show->store, &show->run, show->place.json, why);
     if (show->what == SHOW_NEVER_RAN)
         return show->stream >= 0 && show_never_ran(show->stream, show->place.json, why);
+    if (show->what == SHOW_PERF)
+        return show_perf(show->store, &show->run, show->place.json, why);
     unsigned most = show->what == SHOW_SLOWEST ? SLOWEST_SHOWN : INT32_MAX;
     if (show->attachment)
         return write_attachment(show, which[show->what], most, why);
@@ -321,6 +331,9 @@ static const struct option_row show_rows[] = {
     {"slots", .set = set_slots,
      .help = "each slot: its results, the time that they took, the share of the run that it was "
              "idle"},
+    {"perf", .set = set_perf,
+     .help = "tests that ran several times (mux run --perf): median and spread, and the change "
+             "against earlier runs"},
     {"never-ran", .set = set_never_ran,
      .help = "tests that were announced and have no result: ids, one a line"},
     {"attachment", "NAME", .set = set_attachment,
