@@ -135,7 +135,7 @@ class Example(Case):
         self.values = Values()
         self.above = self.upstream()
         self.mid = self.muxd("--upstream", "mux:127.0.0.1:%d" % self.above.port,
-                             "--drain-timeout", "3600", "--node-grace", "3600")
+                             "--window", "0", "--drain-timeout", "3600", "--node-grace", "3600")
         self.streams = {"top": Stream(self.above.accept())}
         self.events = {
             "the worker connects": lambda: self.connect("worker"),

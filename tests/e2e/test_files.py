@@ -107,7 +107,7 @@ class Append(Case):
     def test_half_packet_of_another_writer(self):
         """The file is opened again after a loss, and its end checked again."""
         path = os.path.join(self.folder(), "run.subunit")
-        muxd = self.muxd("--upstream", "file:" + path)
+        muxd = self.muxd("--upstream", "file:" + path, "--window", "0")
         worker = self.socket(muxd.addresses[0])
         worker.sendall(packet(test_id="one"))
         self.until(lambda: size(path), "the first packet")

@@ -9,6 +9,11 @@ from harness import *
 
 
 class Nodes(Case):
+    """Nodes that send each other plain packets."""
+
+    def muxd(self, *options, **keywords):
+        return super().muxd(*options, "--window", "0", **keywords)
+
     def tree(self, *options):
         supervisor = self.upstream()
         top = self.muxd("--upstream", supervisor.endpoint, *options)
@@ -511,6 +516,7 @@ class End:
 # A muxd from before there were bundles, such as one that is built from the parent of the commit "mux: the
 # messages between leaf and end, and bundles, as bytes". A muxd without --window says the same hello.
 OLD = os.environ.get("OLD_MUXD", MUXD)
+PLAIN = () if "OLD_MUXD" in os.environ else ("--window", "0")
 
 
 class Bundles(Case):
@@ -522,11 +528,11 @@ class Bundles(Case):
     def test_old_nodes_get_plain_packets(self):
         """Above a node with bundles, and below one."""
         supervisor = self.upstream()
-        top = self.muxd("--upstream", supervisor.endpoint, program=OLD)
+        top = self.muxd("--upstream", supervisor.endpoint, *PLAIN, program=OLD)
         supervisor.accept()
         middle = self.muxd("--upstream", "mux:" + top.addresses[0], *self.WINDOW)
         leaves = [self.muxd("--upstream", "mux:" + middle.addresses[0], *options, program=program)
-                  for program, options in ((MUXD, self.WINDOW), (OLD, ()))]
+                  for program, options in ((MUXD, self.WINDOW), (OLD, PLAIN))]
         for number, node in enumerate([middle, *leaves]):
             worker = self.socket(node.addresses[0])
             worker.sendall(packet(test_id="t%d" % number, test_status="success"))
@@ -542,7 +548,7 @@ class Bundles(Case):
         path, count = os.path.join(self.folder(), "out"), 500
         end = self.muxd("--upstream", "file:" + path, *self.WINDOW)
         relays = [self.muxd("--upstream", "mux:" + end.addresses[0], *options, program=program)
-                  for program, options in ((OLD, ()), (MUXD, self.WINDOW))]
+                  for program, options in ((OLD, PLAIN), (MUXD, self.WINDOW))]
         leaves = [self.muxd("--upstream", "mux:" + relay.addresses[0], *self.WINDOW) for relay in relays]
         for number, leaf in enumerate(leaves):
             worker = self.socket(leaf.addresses[0])

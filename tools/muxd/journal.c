@@ -19,6 +19,17 @@ static bool fails(char *why, size_t why_bytes, const char *path, const char *wha
     return false;
 }
 
+bool journal_is_possible(const char *output_path, char *why, size_t why_bytes) {
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s.journal.try", output_path);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return fails(why, why_bytes, path, "no journal can be made here");
+    close(fd);
+    unlink(path);
+    return true;
+}
+
 bool journal_init(struct journal *journal, struct mux *mux, const char *output_path, bool syncs,
                   char *why, size_t why_bytes) {
     *journal = (struct journal){.mux = mux, .output_path = output_path, .syncs = syncs, .fd = -1};

@@ -28,6 +28,9 @@ struct journal {
     size_t room_bytes;
 };
 
+/* Can there be one beside that output? Its folder may be read-only, or its name too long. */
+bool journal_is_possible(const char *output_path, char *why, size_t why_bytes);
+
 /* Nothing is taken until an output is opened. `syncs`: nothing counts before the disk has it. */
 bool journal_init(struct journal *journal, struct mux *mux, const char *output_path, bool syncs,
                   char *why, size_t why_bytes);

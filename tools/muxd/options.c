@@ -23,6 +23,8 @@
 /* Less would be acknowledged too slowly; more could not be read again in a sensible time. */
 #define WINDOW_LEAST_BYTES (UINT64_C(1) << 20)
 #define WINDOW_MOST_BYTES (UINT64_C(64) << 30)
+/* 13 ms at 10 Gbit/s; some engines pin or reserve all of it. */
+#define WINDOW_DEFAULT "16M"
 /* A file is an eighth of it, and takes a packet of any length at least when it is new. */
 #define SPOOL_LEAST_BYTES (UINT64_C(16) << 20)
 #define LINKS_MAX_DEFAULT 16384
@@ -62,8 +64,9 @@ static bool parse_size(const struct option_row *row, const char *value, uint64_t
 }
 
 static bool parse_window(const struct option_row *row, const char *value, uint64_t *out) {
-    if (!quantity_bytes(value, out) || *out < WINDOW_LEAST_BYTES || *out > WINDOW_MOST_BYTES)
-        return wrong(row->name, value, "a size from 1M to 64G, such as 64M");
+    if (!quantity_bytes(value, out) || (*out > 0 && *out < WINDOW_LEAST_BYTES) ||
+        *out > WINDOW_MOST_BYTES)
+        return wrong(row->name, value, "0, or a size from 1M to 64G, such as 256M");
     return true;
 }
 
@@ -385,10 +388,10 @@ static const struct option_row rows[] = {
     {"node-grace", "SECONDS", TEXT_OF(NODE_GRACE_DEFAULT_S), .set = set_node_grace,
      .help = "how long muxd waits for a lost node before it reports the node's tests in progress "
              "as failed"},
-    {"window", "SIZE", .set = set_window,
-     .help = "send bundles to a mux: upstream that takes them, and keep up to SIZE of them until "
-             "the end of the tree has it; with any other upstream be that end; without it plain "
-             "packets"},
+    {"window", "SIZE", WINDOW_DEFAULT, .set = set_window,
+     .help = "keep up to SIZE of what this node's workers sent, in bundles, until the end of the "
+             "tree has it; with an upstream that is no node be that end; 0: plain packets, which "
+             "are lost with a node"},
     {"spool", "DIR", .set = set_spool,
      .help = "what --window has no room for, and what survives this muxd: files in this folder, "
              "which it makes and no other muxd may use"},
@@ -469,7 +472,7 @@ static bool consistent(const struct options *options) {
     if (options->spool && (!options->window_bytes || !options->upstream.is_node)) {
         text_complain(
             "muxd: --spool is for what a muxd above has not acknowledged: give --upstream "
-            "mux:HOST and --window SIZE, such as 64M");
+            "mux:HOST, and no --window 0");
         return false;
     }
     if (stdins > 1)

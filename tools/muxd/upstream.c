@@ -82,6 +82,19 @@ static bool has_journal(const struct options *options) {
            (stat(options->upstream.endpoint.name, &status) != 0 || S_ISREG(status.st_mode));
 }
 
+/* Without one nothing is acknowledged: then nodes below send plain packets. */
+static bool check_journal(struct muxd *muxd) {
+    struct options *options = &muxd->options;
+    char why[PATH_MAX + 256];
+    if (!muxd->has_journal || journal_is_possible(options->upstream.endpoint.name, why, sizeof why))
+        return true;
+    log_text(&muxd->log, "muxd: %s%s\n", why,
+             options->syncs ? ", which --sync needs" : ": nodes below send plain packets");
+    muxd->has_journal = false;
+    options->window_bytes = 0;
+    return !options->syncs;
+}
+
 bool muxd_follow_journal(struct muxd *muxd) {
     const struct options *options = &muxd->options;
     char why[PATH_MAX + 256];
@@ -150,9 +163,10 @@ bool muxd_check_upstream(struct muxd *muxd) {
     muxd->has_journal = has_journal(options);
     muxd->removed_look.run = look_for_removed;
     place_text(&options->upstream, muxd->upstream_text);
-    if (!options->upstream_given || options->upstream.endpoint.kind != ENDPOINT_FILE ||
-        outfile_check(options->upstream.endpoint.name, why, sizeof why))
+    if (!options->upstream_given || options->upstream.endpoint.kind != ENDPOINT_FILE)
         return true;
+    if (outfile_check(options->upstream.endpoint.name, why, sizeof why))
+        return check_journal(muxd);
     log_text(&muxd->log, "muxd: --upstream %s: %s\n", options->upstream.endpoint.text, why);
     return false;
 }
