@@ -197,6 +197,24 @@ static bool is_same(const struct journal *journal, const struct stat *output) {
            output->st_ino == journal->inode;
 }
 
+int journal_unfinished(struct journal *journal) {
+    const struct mux_journal_head head = {.device = journal->device, .inode = journal->inode};
+    struct stat status;
+    bool has_name = stat(journal->output_path, &status) == 0 && is_same(journal, &status);
+    journal->moves = false;
+    if (journal->fd < 0 || has_name || mux_recorded_unsent_bytes(journal->mux) == 0)
+        return -1;
+    int output = journal_open_named(journal->output_path, &head);
+    journal->moves = output >= 0;
+    return output;
+}
+
+bool journal_moves(struct journal *journal) {
+    bool moves = journal->moves;
+    journal->moves = false;
+    return moves;
+}
+
 bool journal_trim(struct journal *journal, int output, char *why, size_t why_bytes) {
     struct stat status;
     if (fstat(output, &status) != 0)
@@ -216,7 +234,7 @@ bool journal_begin(struct journal *journal, int output, char *why, size_t why_by
                    (uint64_t)status.st_size == expected_bytes(journal);
     if (!goes_on && mux_upstream_pending_bytes(journal->mux) == 0)
         return begin_anew(journal, &status, why, why_bytes);
-    mux_upstream_hold(journal->mux, !goes_on); /* till it can begin anew */
+    mux_upstream_hold(journal->mux, !goes_on || journal->moves); /* till it can begin anew */
     return true;
 }
 

@@ -24,6 +24,7 @@ struct journal {
     uint64_t output_bytes;       /* behind the last record, by the records */
     dev_t device;                /* of the output */
     ino_t inode;
+    bool moves;    /* what is written to has another name by now: see journal_unfinished() */
     uint8_t *room; /* for records */
     size_t room_bytes;
 };
@@ -39,6 +40,15 @@ void journal_close(struct journal *journal);
 /* At the start: follows what is there, and cuts off the output's last, half bundle. `why` may say
    something also after true. */
 bool journal_follow(struct journal *journal, char *why, size_t why_bytes);
+
+/*
+ * The output is to be opened again, and there may be another file by its name: then a batch that
+ * was written in part is finished where it was begun (rule 39b). Returns a descriptor of that file,
+ * which is the caller's, or -1: open the output by its name. When all is written journal_moves() is
+ * true once, and the output is to be opened once more.
+ */
+int journal_unfinished(struct journal *journal);
+bool journal_moves(struct journal *journal);
 
 /* The output was opened (again), and is not mended: cuts off a packet that was written in part. */
 bool journal_trim(struct journal *journal, int output, char *why, size_t why_bytes);

@@ -59,13 +59,12 @@ static bool find_beside(const char *output_path, const struct mux_journal_head *
     return is_found;
 }
 
-/* -1: it is not there. */
-static int open_output(const char *output_path, const struct mux_journal_head *head) {
+int journal_open_named(const char *output_path, const struct mux_journal_head *head) {
     char found[PATH_MAX];
     struct stat status;
     if (stat(output_path, &status) == 0 && is_it(&status, head))
-        return open(output_path, O_RDWR | O_CLOEXEC);
-    return find_beside(output_path, head, found) ? open(found, O_RDWR | O_CLOEXEC) : -1;
+        return open(output_path, O_RDWR | O_APPEND | O_CLOEXEC);
+    return find_beside(output_path, head, found) ? open(found, O_RDWR | O_APPEND | O_CLOEXEC) : -1;
 }
 
 /*
@@ -216,7 +215,7 @@ static bool follow(struct mux *mux, const char *output_path, const char *path, s
     struct streams streams = {0};
     struct mux_span bytes;
     struct stat status = {0};
-    int output = open_output(output_path, head);
+    int output = journal_open_named(output_path, head);
     bool is_there = output >= 0 && fstat(output, &status) == 0;
     bool fine = map(output, is_there ? (size_t)status.st_size : 0, &bytes);
     mux_journal_follow(&follower, file, is_there, (uint64_t)status.st_size);

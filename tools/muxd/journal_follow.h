@@ -16,6 +16,13 @@ struct journal_followed {
 };
 
 /*
+ * Opens the output with the device and inode of this head to append to it: it has the name, or
+ * another one beside it. -1: there is none.
+ */
+struct mux_journal_head;
+int journal_open_named(const char *output_path, const struct mux_journal_head *head);
+
+/*
  * Restores the streams and the tests in progress, and cuts off half a bundle at the output's end.
  * False after a sentence in `why`, which may also say something after true.
  */

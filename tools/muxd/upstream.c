@@ -115,7 +115,10 @@ bool muxd_record(void *user, char *why, size_t why_bytes) {
 
 bool muxd_rest(void *user, char *why, size_t why_bytes) {
     struct muxd *muxd = user;
-    return journal_rest(&muxd->journal, muxd->upstream_file, why, why_bytes);
+    if (!journal_moves(&muxd->journal))
+        return journal_rest(&muxd->journal, muxd->upstream_file, why, why_bytes);
+    node_reopen_upstream(muxd->node);
+    return true;
 }
 
 bool muxd_sent(void *user, char *why, size_t why_bytes) {
@@ -136,8 +139,10 @@ void muxd_stop_upstream(struct muxd *muxd) {
 static struct transport_conn *open_file(struct muxd *muxd, struct loop_handler *handler, char *why,
                                         size_t why_bytes) {
     const char *path = muxd->options.upstream.endpoint.name;
-    int fd = outfile_open(path, why, why_bytes);
+    int fd = muxd->has_journal ? journal_unfinished(&muxd->journal) : -1;
     struct transport_conn *conn = NULL;
+    if (fd < 0)
+        fd = outfile_open(path, why, why_bytes);
     bool is_fine = fd >= 0;
     if (is_fine && muxd->has_journal)
         is_fine = journal_trim(&muxd->journal, fd, why, why_bytes);
