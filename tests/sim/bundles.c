@@ -78,13 +78,36 @@ struct worker *bundles_worker_of(struct farm *farm, const struct mux_packet *pac
                                                                           : NULL;
 }
 
+static void miss(struct worker *worker, size_t len) {
+    worker->came += len;
+    if (worker->place->rotten_packets == 0)
+        farm_fail(worker->farm, "of worker %u more packets have not come than went bad",
+                  worker->index);
+    worker->place->rotten_packets--;
+}
+
+/* The rest of what must come has gone bad, and no more of it than that. */
+void bundles_miss(struct worker *worker) {
+    struct mux_span whole;
+    struct mux_packet sent;
+    while (worker->came < worker->must &&
+           packet_at(mux_span(worker->out.data + worker->came, worker->out.len - worker->came),
+                     &whole, &sent))
+        miss(worker, whole.len);
+}
+
 void bundles_take(struct farm *farm, struct worker *worker, const struct mux_packet *packet) {
     struct mux_span whole;
     struct mux_packet sent;
     struct mux_span rest =
         mux_span(worker->out.data + worker->came, worker->out.len - worker->came);
-    if (rest.len == 0 || !packet_at(rest, &whole, &sent) || !bundles_is_same(packet, &sent) ||
-        !ends_with(packet->route, sent.route))
+    bool is_there = packet_at(rest, &whole, &sent);
+    while (worker->may_miss && is_there && !bundles_is_same(packet, &sent)) {
+        miss(worker, whole.len);
+        rest = mux_span(rest.data + whole.len, rest.len - whole.len);
+        is_there = packet_at(rest, &whole, &sent);
+    }
+    if (!is_there || !bundles_is_same(packet, &sent) || !ends_with(packet->route, sent.route))
         farm_fail(farm, "%.*s came where another packet is next (at byte %zu)",
                   (int)packet->test_id.len, (const char *)packet->test_id.data, worker->came);
     worker->came += whole.len;

@@ -172,6 +172,10 @@ int disk_open(const char *path, int flags, ...) {
     return file ? new_descriptor(file, flags & O_APPEND) : fail(ENOENT);
 }
 
+struct disk_file *disk_file_of(int fd) {
+    return descriptor_of(fd)->file;
+}
+
 int disk_close(int fd) {
     *descriptor_of(fd) = (struct descriptor){0};
     return 0;

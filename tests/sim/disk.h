@@ -50,6 +50,7 @@ void disk_die_after(unsigned folder, size_t bytes);
 /* As the system calls, errno included. */
 int disk_open(const char *path, int flags, ...);
 int disk_close(int fd);
+struct disk_file *disk_file_of(int fd);
 ssize_t disk_write(int fd, const void *bytes, size_t len);
 int disk_ftruncate(int fd, off_t len);
 off_t disk_lseek(int fd, off_t at, int whence);

@@ -30,6 +30,9 @@ _Static_assert(BUFFER_BYTES_LEAST << BUFFER_SIZES == MUX_INPUT_MAX_BYTES, "the l
 /* The time beside the grace that nodes need to notice a lost node, and to report it. */
 #define JUDGE_MOST_NS (30000 * NS_PER_MS)
 
+/* After it what was said is through. */
+#define STILL_NS (3000 * NS_PER_MS)
+
 /* A farm that takes more steps is in an endless loop. */
 #define STEPS_MOST 20000000
 
@@ -267,6 +270,7 @@ static void plan_place(struct place *place) {
         place->other = &farm->places[sim_random(farm->sim, place->index)];
     if (sim_random(farm->sim, 2))
         place->spool_bytes = SPOOL_LEAST_BYTES << sim_random(farm->sim, SPOOL_SIZES);
+    place->rots = place->spool_bytes > 0 && sim_chance(farm->sim, farm->plan.rot);
 }
 
 static void make_place(struct farm *farm, unsigned index) {
@@ -578,6 +582,24 @@ static void judge(struct farm *farm) {
     run_until(farm, judgement_over, UINT64_MAX, "does not end");
 }
 
+static void be_still(struct farm *farm) {
+    farm->tree.is_still = true;
+    farm->judged_ns = sim_now_ns(farm->sim) + STILL_NS;
+    run_until(farm, judgement_over, UINT64_MAX, "does not end");
+}
+
+static void check_answers(struct farm *farm) {
+    uint64_t before;
+    do {
+        before = trees_answers(farm);
+        be_still(farm);
+    } while (trees_answers(farm) != before);
+    trees_answer(farm);
+    be_still(farm);
+    if (trees_answers(farm) != before)
+        farm_fail(farm, "an acknowledgement for nobody was answered");
+}
+
 uint64_t farm_run(uint64_t seed, const struct farm_options *options, struct mux_counters *totals) {
     is_verbose = options->verbose;
     struct farm *farm = farm_open(seed, options);
@@ -590,9 +612,10 @@ uint64_t farm_run(uint64_t seed, const struct farm_options *options, struct mux_
     run_until(farm, drained, sim_now_ns(farm->sim) + drain_ns, "does not drain");
     if (farm->plan.trees)
         judge(farm);
-    if (farm->plan.trees)
+    if (farm->plan.trees) {
+        check_answers(farm);
         trees_check(farm);
-    else if (farm->plan.bundles)
+    } else if (farm->plan.bundles)
         bundles_check(farm);
     else if (farm->plan.mortal)
         verdicts_check(farm);

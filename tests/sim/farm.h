@@ -75,6 +75,7 @@ struct plan {
     size_t window_bytes; /* of such a node */
     bool trees;          /* a farm with bundles whose root is an end with a journal: see trees.c */
     unsigned full;       /* of its disks, at each write to a spool */
+    unsigned rot;        /* of a spool: see strikes.c */
     size_t node_buffer_bytes, output_buffer_bytes; /* of kernels; 0: the simulator's */
     bool loses; /* of such a farm: connections between nodes break and lose bytes in flight */
     unsigned faults_most;    /* of each of them */
@@ -113,7 +114,9 @@ struct place {
     unsigned death_count;
     unsigned faults_left;
     uint64_t next_fault_ns;
-    uint64_t spool_bytes;                /* 0: it has none */
+    uint64_t spool_bytes;    /* 0: it has none */
+    bool rots, is_rotten;    /* killed when much is in its spool, which then goes bad */
+    unsigned rotten_packets; /* of workers, that were in its spool, and went bad there */
     const struct mux_spool_op *spool_op; /* NULL: none is underway */
     struct timer spool_timer;
     uint64_t apart_ns;      /* when it last was ended, had its upstream, or nobody below */
@@ -156,6 +159,7 @@ struct worker {
     bool outlasts;                     /* it waits for something to come down after the faults */
     uint64_t read_before_healing;
     size_t must;          /* of `out`, is in its node's spool */
+    bool may_miss;        /* the spool has gone bad */
     struct bytes seen_at; /* its route at the end */
 
     unsigned packets_left;
@@ -201,6 +205,18 @@ struct bundles {
     uint64_t beat_at_ns;
 };
 
+/*
+ * Faults that belong together: what a relay sends up stands still; a node below it comes anew, and
+ * says so; then the relay dies, or the node and the relay's connection.
+ */
+enum gang_stage { GANG_NONE, GANG_CLOGGED, GANG_ANEW, GANG_CUT };
+struct gang {
+    enum gang_stage stage;
+    struct place *relay, *below;
+    bool kills_below;
+    uint64_t next_ns;
+};
+
 /* Of trees: the end's output. */
 struct tree {
     struct journal journal;
@@ -210,7 +226,12 @@ struct tree {
     unsigned output_id;
     uint64_t output_taken; /* bytes of the pipe that are in the file */
     bool is_ready, is_awake;
-    uint64_t slow_until_ns, doomed_ns; /* it dies while it is slow; 0: it does not */
+    uint64_t slow_until_ns;
+    bool is_doomed;     /* it dies while it is slow, */
+    uint64_t doomed_ns; /* and then, when it has taken something; 0: it has nothing yet */
+    struct gang gang;
+    bool is_still;   /* nothing is sent down */
+    bool has_rotten; /* a spool has gone bad */
     unsigned rotations;
     size_t looked;    /* bytes of the output in which workers were looked for */
     bool has_unnamed; /* tests have failed whose names were not known */
@@ -294,13 +315,17 @@ bool bundles_is_same(const struct mux_packet *a,
                      const struct mux_packet *b); /* but for the route */
 /* The next packet of this worker has reached the end. */
 void bundles_take(struct farm *farm, struct worker *worker, const struct mux_packet *packet);
+void bundles_miss(struct worker *worker);
 /* No other worker has its route. */
 void bundles_check_route(const struct farm *farm, const struct worker *worker);
 
 /*
- * trees.c: the end's output; a node begins its life, loses its workers, dies, is no more; faults of
- * the end (false: it is to be killed); at each step and tick; when all is quiet; at the end.
+ * trees.c: the end's output; a node begins its life, loses its workers, dies, is no more; at each
+ * step and tick; when all is quiet; at the end.
  */
+#define TREES_OUTPUT "0/out"
+void trees_sync_output(struct farm *farm); /* what the end's kernel has taken is in the file */
+bool trees_is_well(const struct place *place);
 bool trees_is_end(const struct place *place);
 struct transport_conn *trees_open_output(void *user, struct loop_handler *handler, char *why,
                                          size_t why_bytes);
@@ -310,21 +335,31 @@ void trees_begin(struct place *place);
 void trees_orphan(struct place *place);
 void trees_die(struct place *place);
 void trees_bury(struct place *place);
-bool trees_strike_end(struct place *place);
 bool trees_act(struct farm *farm); /* false: it had nothing to do */
 void trees_tick(struct farm *farm);
 void trees_heal(struct farm *farm);
+void trees_answer(struct farm *farm);
+uint64_t trees_answers(const struct farm *farm);
 bool trees_is_reached(const struct worker *worker);
 bool trees_may_sleep(const struct place *place); /* for longer than the grace */
 bool trees_is_quiet(const struct place *place);
 void trees_check(struct farm *farm);
 
+/*
+ * strikes.c: a fault of the end (false: it is to be killed), and of several that belong together
+ * (false: not here); those that have begun, at each tick.
+ */
+bool trees_strike_end(struct place *place);
+bool trees_begin_gang(struct place *relay);
+void trees_strike(struct farm *farm);
+
 /* spools.c: an operation is asked for; the node dies in it; a new one finds the files; what is in
- * them must come. */
+ * them must come; a byte in them goes bad. */
 void spools_do(void *user, const struct mux_spool_op *op);
 void spools_tear(struct place *place);
 void spools_find(struct place *place);
 void spools_note(struct place *place);
+void spools_rot(struct place *place);
 
 /* check.h: every node's output against its input. */
 void check_farm(struct farm *farm);

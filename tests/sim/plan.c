@@ -138,6 +138,8 @@ static void plan_trees(struct farm *farm, struct plan *plan) {
     plan->hang = rate(farm, 100000);
     plan->lazy = rate(farm, 20000);
     plan->down = rate(farm, MILLION);
+    plan->down_most = (size_t)1 << roll(farm, 14);
+    plan->rot = (unsigned)roll(farm, MILLION);
     plan->full = rate(farm, 300000);
     plan->node_buffer_bytes = (size_t)1 << (12 + roll(farm, 5));
     plan->output_buffer_bytes = (size_t)1 << (9 + roll(farm, 8));

@@ -155,21 +155,32 @@ static void note_packet(struct farm *farm, const struct mux_packet *packet) {
     }
 }
 
-static void note_file(struct farm *farm, const struct disk_file *file) {
+typedef void on_packet(struct farm *farm, const struct mux_packet *packet);
+
+/* Returns how many packets of workers are in it. */
+static unsigned read_packets(struct farm *farm, const struct disk_file *file,
+                             on_packet *packet_is) {
     struct mux_spool_head head;
     struct mux_spool_reader reader;
     struct mux_spool_item item;
     struct mux_bundle_item packet;
+    unsigned count = 0;
     if (mux_spool_head_read(mux_span(file->bytes, file->len), &head))
-        return;
+        return 0;
     mux_spool_reader_init(&reader, &head);
     for (;;) {
         struct mux_span rest =
             mux_span(file->bytes + reader.position, file->len - (size_t)reader.position);
-        if (mux_spool_next(&reader, rest, true, &item) != MUX_SPOOL_RECORD)
-            return;
-        while (item.content.len > 0 && !mux_bundle_next(&item.content, &packet))
-            note_packet(farm, &packet.packet);
+        enum mux_spool_found found = mux_spool_next(&reader, rest, true, &item);
+        if (found == MUX_SPOOL_HOLE && !farm->tree.has_rotten)
+            farm_fail(farm, "%s has a hole that nobody has made", file->path);
+        if (found != MUX_SPOOL_RECORD && found != MUX_SPOOL_HOLE)
+            return count;
+        while (found == MUX_SPOOL_RECORD && item.content.len > 0 &&
+               !mux_bundle_next(&item.content, &packet)) {
+            count += bundles_worker_of(farm, &packet.packet) != NULL;
+            packet_is(farm, &packet.packet);
+        }
     }
 }
 
@@ -178,5 +189,28 @@ void spools_note(struct place *place) {
     unsigned count = disk_list(place->index, files);
     for (unsigned i = 0; i < count; i++)
         if (!strstr(files[i]->path, ".bad"))
-            note_file(place->farm, files[i]);
+            read_packets(place->farm, files[i], note_packet);
+}
+
+/* Whoever has something in the spool may miss it. */
+static void may_miss(struct farm *farm, const struct mux_packet *packet) {
+    struct worker *worker = bundles_worker_of(farm, packet);
+    if (worker)
+        worker->may_miss = true;
+}
+
+void spools_rot(struct place *place) {
+    static struct disk_file *files[DISK_FILES];
+    struct farm *farm = place->farm;
+    unsigned count = disk_list(place->index, files);
+    if (count == 0)
+        return;
+    struct disk_file *file = files[sim_random(farm->sim, count)];
+    if (strstr(file->path, ".bad") || file->len == 0)
+        return;
+    unsigned before = read_packets(farm, file, may_miss);
+    file->bytes[sim_random(farm->sim, file->len)] ^= (uint8_t)(1u << sim_random(farm->sim, 8));
+    farm->tree.has_rotten = true;
+    place->rotten_packets += before - read_packets(farm, file, may_miss);
+    farm_say(place, "a byte of its spool goes bad");
 }

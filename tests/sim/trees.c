@@ -14,16 +14,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#define OUTPUT "0/out"
-
 /* The disk stands still. */
 #define SLOW_MOST_NS (3000 * NS_PER_MS)
 
+#define PROBES_MOST 8
+
 /* More than the cut-off of two seconds, and a link that has last words to say. */
 #define APART_MOST_NS (12000 * NS_PER_MS)
-
-/* A record or two of the journal: so far it is written before the end dies. */
-#define DIES_WITHIN_BYTES 4000
 
 /* Beside the window: a packet that was let in, and a few reports of the node's own. */
 #define WINDOW_MORE_BYTES 2048
@@ -38,6 +35,10 @@ static struct tree *tree_of(const struct place *place) {
     return &place->farm->tree;
 }
 
+bool trees_is_well(const struct place *place) {
+    return !place->ended && !place->runs_again_ns && !place->terminated;
+}
+
 bool trees_is_end(const struct place *place) {
     return place->farm->plan.trees && !place->parent;
 }
@@ -47,7 +48,7 @@ bool trees_is_end(const struct place *place) {
  */
 
 /* What the end's kernel has taken is in the file. */
-static void sync_output(struct farm *farm) {
+void trees_sync_output(struct farm *farm) {
     struct tree *tree = &farm->tree;
     if (!tree->reader || disk_is_frozen(0))
         return;
@@ -66,7 +67,7 @@ static void close_output(struct farm *farm) {
     struct tree *tree = &farm->tree;
     if (!tree->reader)
         return;
-    sync_output(farm);
+    trees_sync_output(farm);
     sim_close(tree->reader);
     disk_close(tree->output_fd);
     tree->reader = NULL;
@@ -80,7 +81,9 @@ struct transport_conn *trees_open_output(void *user, struct loop_handler *handle
     struct sim_end *ends[2];
     struct transport_failure failure;
     close_output(farm);
-    int fd = disk_open(OUTPUT, O_RDWR | O_CREAT | O_APPEND);
+    int fd = journal_unfinished(&tree->journal);
+    if (fd < 0)
+        fd = disk_open(TREES_OUTPUT, O_RDWR | O_CREAT | O_APPEND);
     if (fd < 0 || !journal_trim(&tree->journal, fd, why, why_bytes) ||
         !journal_begin(&tree->journal, fd, why, why_bytes)) {
         snprintf(why, why_bytes, "it cannot be opened");
@@ -88,7 +91,7 @@ struct transport_conn *trees_open_output(void *user, struct loop_handler *handle
             disk_close(fd);
         return NULL;
     }
-    tree->output = disk_find(OUTPUT);
+    tree->output = disk_file_of(fd);
     tree->output_fd = fd;
     tree->output_taken = 0;
     tree->looked = tree->looked < tree->output->len ? tree->looked : tree->output->len;
@@ -100,19 +103,23 @@ struct transport_conn *trees_open_output(void *user, struct loop_handler *handle
     sim_end_watch(tree->reader, ready, tree);
     return loop_attach(&place->loop,
                        &(struct loop_descriptors){-1, sim_descriptor(ends[1]), false,
-                                                  TRANSPORT_POOL_RESERVE, OUTPUT},
+                                                  TRANSPORT_POOL_RESERVE, TREES_OUTPUT},
                        handler, &failure);
 }
 
 bool trees_record(void *user, char *why, size_t why_bytes) {
     struct place *place = user;
-    sync_output(place->farm);
+    trees_sync_output(place->farm);
     return journal_record(&tree_of(place)->journal, why, why_bytes);
 }
 
 bool trees_rest(void *user, char *why, size_t why_bytes) {
     struct place *place = user;
-    sync_output(place->farm);
+    trees_sync_output(place->farm);
+    if (journal_moves(&tree_of(place)->journal)) {
+        node_reopen_upstream(place->node);
+        return true;
+    }
     return journal_rest(&tree_of(place)->journal, tree_of(place)->output_fd, why, why_bytes);
 }
 
@@ -137,11 +144,15 @@ void trees_begin(struct place *place) {
     struct tree *tree = tree_of(place);
     char why[512];
     disk_freeze(place->index, false);
+    if (place->is_rotten)
+        spools_rot(place);
+    place->is_rotten = false;
     if (place->spool_bytes > 0)
         spools_find(place);
     if (place->parent)
         return;
-    if (!journal_init(&tree->journal, node_core(place->node), OUTPUT, false, why, sizeof why) ||
+    if (!journal_init(&tree->journal, node_core(place->node), TREES_OUTPUT, false, why,
+                      sizeof why) ||
         !journal_follow(&tree->journal, why, sizeof why))
         farm_fail(place->farm, "the end cannot go on: %s", why);
     if (*why)
@@ -164,7 +175,7 @@ void trees_die(struct place *place) {
     if (!place->farm->plan.trees)
         return;
     if (trees_is_end(place))
-        sync_output(place->farm);
+        trees_sync_output(place->farm);
     spools_tear(place);
     disk_freeze(place->index, true);
     trees_orphan(place);
@@ -195,49 +206,6 @@ bool trees_may_sleep(const struct place *place) {
 }
 
 /*
- * ---- faults of the end's disk ----
- */
-
-static void rotate(struct place *place) {
-    struct tree *tree = tree_of(place);
-    struct disk_file *file = disk_find(OUTPUT);
-    char path[DISK_PATH_BYTES];
-    if (!file)
-        return;
-    sync_output(place->farm);
-    snprintf(path, sizeof path, "%s.%u", OUTPUT, ++tree->rotations);
-    disk_move(file, path);
-    tree->looked = 0;
-}
-
-/* False: it is to be killed. */
-bool trees_strike_end(struct place *place) {
-    struct tree *tree = tree_of(place);
-    switch (sim_random(place->farm->sim, 5)) {
-    case 0: /* the disk is full in the middle of a batch */
-        if (tree->reader) {
-            sync_output(place->farm);
-            sim_cut(place->farm->sim, tree->output_id);
-        }
-        return true;
-    case 1: /* it dies in the middle of a record */
-        disk_die_after(0, 1 + (size_t)sim_random(place->farm->sim, DIES_WITHIN_BYTES));
-        return true;
-    case 2: /* it dies while the disk takes nothing: what it has applied is not safe */
-        tree->doomed_ns = tree->slow_until_ns =
-            sim_now_ns(place->farm->sim) + sim_random(place->farm->sim, SLOW_MOST_NS);
-        return true;
-    case 3:
-        rotate(place);
-        node_reopen_upstream(place->node);
-        return true;
-    default: /* killed between logrotate's rename and HUP */
-        rotate(place);
-        return false;
-    }
-}
-
-/*
  * ---- packets ----
  */
 
@@ -257,7 +225,7 @@ static void take_verdict(struct farm *farm, const struct worker *worker,
     struct test *test = test_of(farm, worker, packet);
     const char *has = test->is_judged ? "been before" : test->ended ? "ended" : "not begun";
     bool is_wrong = farm->plan.nobody_is_given_up && (test->is_judged || test->ended);
-    if (is_wrong || !test->begun_ns)
+    if (is_wrong || (!test->begun_ns && !worker->may_miss))
         farm_fail(farm, "%.*s, at node %u, is reported failed, but has %s: %.*s",
                   (int)packet->test_id.len, (const char *)packet->test_id.data,
                   worker->place->index, has, (int)packet->file_content.len,
@@ -292,8 +260,9 @@ static void check_damage(const struct farm *farm, struct mux_span bytes) {
         return;
     for (unsigned i = 0; i < farm->plan.workers; i++) {
         const struct worker *worker = &farm->workers[i];
-        if (worker->is_orphan && worker->out.len - worker->came > bytes.len &&
-            memcmp(worker->out.data + worker->came, bytes.data, bytes.len) == 0)
+        bool is_next = worker->out.len - worker->came > bytes.len &&
+                       memcmp(worker->out.data + worker->came, bytes.data, bytes.len) == 0;
+        if (worker->is_orphan && (is_next || worker->may_miss))
             return;
     }
     farm_fail(farm, "%zu bytes of damage that no worker has written", bytes.len);
@@ -302,7 +271,8 @@ static void check_damage(const struct farm *farm, struct mux_span bytes) {
 static void take(struct farm *farm, const struct mux_packet *packet) {
     struct worker *worker = bundles_worker_of(farm, packet);
     bool is_own = is_text(packet->file_name, "muxd");
-    if (is_own && holds(packet->file_content, "have not come to this end"))
+    bool is_hole = is_own && holds(packet->file_content, "have not come to this end");
+    if (is_hole && !farm->tree.has_rotten)
         farm_fail(farm, "a hole: %.*s", (int)packet->file_content.len,
                   (const char *)packet->file_content.data);
     if (is_text(packet->file_name, "Packet data") && is_text(packet->test_id, MUX_REPORT_PARSER_ID))
@@ -342,7 +312,7 @@ static void look(struct farm *farm) {
     struct mux_packet packet;
     if (!tree->reader)
         return;
-    sync_output(farm);
+    trees_sync_output(farm);
     for (; tree->looked < tree->output->len; tree->looked += whole.len) {
         struct mux_span rest =
             mux_span(tree->output->bytes + tree->looked, tree->output->len - tree->looked);
@@ -356,9 +326,17 @@ static void look(struct farm *farm) {
     }
 }
 
+/* As in the daemon, the end's process runs when it gets something to send. */
+static void send_down(struct farm *farm, const struct mux_packet *packet) {
+    node_add_down(farm->places[0].node, packet);
+    farm_step_place(&farm->places[0]);
+}
+
 static void probe(struct farm *farm) {
     struct worker *worker = &farm->workers[sim_random(farm->sim, farm->plan.workers)];
     struct place *end = &farm->places[0];
+    static const uint8_t content[1 << 14];
+    size_t len = 1 + (farm->healed ? 0 : (size_t)sim_random(farm->sim, farm->plan.down_most));
     char id[64];
     if (end->ended || end->runs_again_ns || worker->seen_at.len == 0)
         return;
@@ -366,9 +344,9 @@ static void probe(struct farm *farm) {
     const struct mux_packet packet = {.runnable = true,
                                       .test_id = mux_span_text(id),
                                       .file_name = mux_span_text("stdin"),
-                                      .file_content = mux_span("x", 1),
+                                      .file_content = mux_span(content, len),
                                       .route = mux_span(worker->seen_at.data, worker->seen_at.len)};
-    node_add_down(end->node, &packet);
+    send_down(farm, &packet);
 }
 
 /* Of those that outlast the faults: has anything come down to it since? */
@@ -438,8 +416,7 @@ static bool has_node_link(const struct mux *mux) {
  */
 static void check_apart(struct place *place) {
     uint64_t now_ns = sim_now_ns(place->farm->sim);
-    bool is_well = !place->ended && !place->runs_again_ns && !place->terminated;
-    if (!is_well || !place->parent || mux_upstream_accepted(node_core(place->node)) ||
+    if (!trees_is_well(place) || !place->parent || mux_upstream_accepted(node_core(place->node)) ||
         !has_node_link(node_core(place->node)))
         place->apart_ns = now_ns;
     else if (now_ns - place->apart_ns > APART_MOST_NS)
@@ -450,9 +427,8 @@ static void check_apart(struct place *place) {
 static void check_asleep(struct place *place) {
     uint64_t now_ns = sim_now_ns(place->farm->sim);
     const struct place *above = place->above;
-    bool is_well = !place->ended && !place->runs_again_ns && !place->terminated;
     bool is_asleep = above && !above->ended && above->runs_again_ns;
-    if (!is_well || !is_asleep || !mux_upstream_accepted(node_core(place->node)))
+    if (!trees_is_well(place) || !is_asleep || !mux_upstream_accepted(node_core(place->node)))
         place->asleep_ns = 0;
     else if (place->asleep_ns == 0)
         place->asleep_ns = now_ns;
@@ -463,23 +439,15 @@ static void check_asleep(struct place *place) {
 
 /* Nobody has damaged a spool. */
 static void check_spool(const struct place *place) {
-    if (!place->ended && node_core_counters(place->node)->value[MUX_COUNT_spool_lost_bytes] > 0)
+    bool has_hole =
+        !place->ended && node_core_counters(place->node)->value[MUX_COUNT_spool_lost_bytes] > 0;
+    if (has_hole && !place->farm->tree.has_rotten)
         farm_fail(place->farm, "the spool of node %u has a hole", place->index);
-}
-
-static void doom(struct farm *farm) {
-    struct place *place = &farm->places[0];
-    bool is_due = farm->tree.doomed_ns && sim_now_ns(farm->sim) >= farm->tree.doomed_ns;
-    if (!is_due)
-        return;
-    farm->tree.doomed_ns = 0;
-    if (!place->ended && !place->runs_again_ns && !place->terminated && !farm->healed)
-        mortal_kill(place);
 }
 
 void trees_tick(struct farm *farm) {
     uint64_t now_ns = sim_now_ns(farm->sim);
-    doom(farm);
+    trees_strike(farm);
     if (farm_likely(farm, farm->plan.lazy))
         farm->tree.slow_until_ns = now_ns + sim_random(farm->sim, SLOW_MOST_NS);
     farm->tree.is_awake = farm->healed || now_ns >= farm->tree.slow_until_ns;
@@ -492,7 +460,12 @@ void trees_tick(struct farm *farm) {
         check_spool(&farm->places[i]);
     }
     look(farm);
-    if (farm->healed || farm_likely(farm, farm->plan.down))
+    unsigned probes = farm->tree.is_still ? 0
+                      : farm->healed      ? 1
+                      : farm_likely(farm, farm->plan.down)
+                          ? 1 + (unsigned)sim_random(farm->sim, PROBES_MOST)
+                          : 0;
+    for (unsigned i = 0; i < probes; i++)
         probe(farm);
 }
 
@@ -501,6 +474,40 @@ bool trees_is_quiet(const struct place *place) {
     struct mux_leaf_stats stats;
     mux_leaf_stats(place->node->mux, &stats);
     return node_all_sent(place->node) && stats.earlier_streams == 0 && stats.unsafe_bytes == 0;
+}
+
+/*
+ * ---- acknowledgements for nobody ----
+ */
+
+/* To the node of each worker, and to the worker itself: nobody answers, nobody gets it (rule 34).
+ */
+void trees_answer(struct farm *farm) {
+    const struct mux_ack ack = {.epoch = 7, .stream = "nobody's stream"};
+    uint8_t out[MUX_MESSAGE_PACKET_BYTES];
+    struct mux_packet packet;
+    struct mux_span whole;
+    size_t len = mux_ack_write(&ack, mux_span_text("r"), out);
+    if (!packet_at(mux_span(out, len), &whole, &packet))
+        farm_fail(farm, "an acknowledgement cannot be read");
+    for (unsigned i = 0; i < farm->plan.workers; i++) {
+        const struct bytes *at = &farm->workers[i].seen_at;
+        packet.route = mux_span(at->data, at->len);
+        for (; packet.route.len > 0; packet.route.len -= packet.route.len > 0) {
+            if (packet.route.len == at->len || at->data[packet.route.len] == '/')
+                send_down(farm, &packet);
+        }
+    }
+}
+
+/* How often nodes have said something of streams. */
+uint64_t trees_answers(const struct farm *farm) {
+    uint64_t count = 0;
+    for (unsigned i = 0; i < farm->plan.nodes; i++) {
+        const uint64_t *value = node_core_counters(farm->places[i].node)->value;
+        count += value[MUX_COUNT_messages_relayed] + value[MUX_COUNT_acks_sent];
+    }
+    return count;
 }
 
 /*
@@ -517,8 +524,10 @@ static void check_tests(struct farm *farm, const struct worker *worker) {
     }
 }
 
-static void check_worker(struct farm *farm, const struct worker *worker) {
+static void check_worker(struct farm *farm, struct worker *worker) {
     size_t least = worker->is_orphan ? worker->must : worker->out.len;
+    if (worker->may_miss)
+        bundles_miss(worker);
     if (worker->came < least)
         farm_fail(farm, "of worker %u at node %u %zu bytes of %zu came, its %s had %zu",
                   worker->index, worker->place->index, worker->came, worker->out.len,
@@ -530,12 +539,12 @@ static void check_worker(struct farm *farm, const struct worker *worker) {
 
 void trees_check(struct farm *farm) {
     char path[DISK_PATH_BYTES];
-    sync_output(farm);
+    trees_sync_output(farm);
     for (unsigned i = 1; i <= farm->tree.rotations; i++) {
-        snprintf(path, sizeof path, "%s.%u", OUTPUT, i);
+        snprintf(path, sizeof path, "%s.%u", TREES_OUTPUT, i);
         read_output(farm, path);
     }
-    read_output(farm, OUTPUT);
+    read_output(farm, TREES_OUTPUT);
     for (unsigned i = 0; i < farm->plan.workers; i++) {
         check_worker(farm, &farm->workers[i]);
         bundles_check_route(farm, &farm->workers[i]);

@@ -63,6 +63,7 @@ struct channel {
     uint64_t written, arrived, read;
     uint64_t acked, ack_under_way;
     bool fin_written, fin_arrived;
+    bool is_full; /* until the next journey: see sim_clog() */
     struct sim_corruption *corruptions;
     unsigned corruption_count;
     struct sim_timer deliver, ack;

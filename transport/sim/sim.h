@@ -169,6 +169,12 @@ void sim_cut(struct sim *sim, unsigned id);
 void sim_vanish(struct sim *sim, unsigned id);
 
 /*
+ * What the end that connected has sent stands still for this time; without `takes` its kernel takes
+ * nothing more meanwhile.
+ */
+void sim_clog(struct sim *sim, unsigned id, uint64_t for_ns, bool takes);
+
+/*
  * A number for attach() or watch(). An attached end belongs to the transport from then on, unless
  * borrowed; a watched one stays its owner's, which reads it with sim_read().
  */

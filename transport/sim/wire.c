@@ -144,6 +144,15 @@ static bool is_broken(const struct channel *channel) {
     return wire->fate != SIM_WHOLE || wire->ends[0].error || wire->ends[1].error;
 }
 
+void sim_clog(struct sim *sim, unsigned id, uint64_t for_ns, bool takes) {
+    struct channel *channel = &sim->wires[id]->channels[0];
+    if (is_broken(channel) || channel->wire->ends[0].closed)
+        return;
+    channel->is_full = !takes;
+    sim_timer_stop(sim, &channel->deliver);
+    sim_timer_set(sim, &channel->deliver, sim->now_ns + 1 + for_ns);
+}
+
 /* The number of bytes that could arrive now. */
 static size_t movable(const struct channel *channel) {
     uint64_t under_way = channel->written - channel->arrived;
@@ -208,6 +217,9 @@ static void deliver(struct sim_timer *timer) {
     struct wire *wire = channel->wire;
     struct sim_end *from = &wire->ends[channel->from], *to = &wire->ends[!channel->from];
     size_t len = movable(channel);
+    if (channel->is_full)
+        sim_end_ready(from);
+    channel->is_full = false;
     if (breaks(wire))
         return;
     if (to->closed) { /* the reader has gone */
@@ -246,7 +258,8 @@ static void append(struct channel *channel, const uint8_t *data, size_t len) {
 }
 
 size_t sim_channel_space_bytes(const struct channel *channel) {
-    return channel->wire->buffer_bytes - (size_t)(channel->written - channel->acked);
+    size_t used = (size_t)(channel->written - channel->acked);
+    return channel->is_full ? 0 : channel->wire->buffer_bytes - used;
 }
 
 ssize_t sim_channel_write(struct channel *channel, const uint8_t *data, size_t len) {
