@@ -50,18 +50,38 @@ static void expressions(void **state) {
 }
 
 static void wrong_expressions(void **state) {
-    static const char *const wrong[] = {"",        "(",        "(a",      "a)",           "[a",
-                                        "*",       "a**",      "a{2}{3}", "a{",           "a{3,2}",
-                                        "a{1000}", "[[:no:]]", "\\",      "\\1",          "[b-a]",
-                                        "[[.a.]]", "()",       "|",       "(a{255}){255}"};
-    char why[MASK_WHY_BYTES];
+    static const char *const wrong[] = {"",
+                                        "(",
+                                        "(a",
+                                        "a)",
+                                        "[a",
+                                        "*",
+                                        "a**",
+                                        "a{2}{3}",
+                                        "a{",
+                                        "a{3,2}",
+                                        "a{1000}",
+                                        "[[:no:]]",
+                                        "\\",
+                                        "\\1",
+                                        "[b-a]",
+                                        "[[.a.]]",
+                                        "()",
+                                        "|",
+                                        "(a{255}){255}",
+                                        "a{6",
+                                        "a{6,",
+                                        "a{6,7"};
+    char beyond[64], why[MASK_WHY_BYTES];
     (void)state;
     for (size_t i = 0; i < COUNT(wrong); i++) {
         struct mask *mask = calloc(1, sizeof *mask);
         *why = '\0';
-        if (mask_add(mask, wrong[i], why))
+        snprintf(beyond, sizeof beyond, "%s%cBEYOND", wrong[i], '\0');
+        if (mask_add(mask, beyond, why))
             fail_msg("%s is taken", wrong[i]);
         assert_true(*why);
+        assert_null(strstr(why, "BEYOND"));
         free(mask);
     }
     char deep[200] = "";

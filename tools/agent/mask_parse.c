@@ -245,7 +245,7 @@ static bool read_count(struct parser *parser, unsigned *least, unsigned *most) {
             return false;
         at += more;
     }
-    parser->at = at + 1;
+    parser->at = at + (*at == '}');
     return *at == '}' && *least <= REPEAT_MAX && *least <= *most &&
            (*most <= REPEAT_MAX || *most == UINT32_MAX);
 }
