@@ -19,7 +19,7 @@ static void forward(struct mux_edit *edit, const struct mux_pieces *pieces, unsi
 void mux_edit_give(struct mux_edit *edit, const struct mux_packet *packet) {
     struct mux_packet routed = *packet;
     struct mux_pieces pieces[2];
-    char route[MUX_REPORT_ROUTE_MAX_BYTES];
+    uint8_t route[MUX_REPORT_ROUTE_MAX_BYTES];
     mux_output_packet(edit->link, packet);
     routed.route = mux_link_full_route(edit->link, packet->route, route);
     if (!mux_packet_gather(&routed, &pieces[0]) &&

@@ -422,7 +422,7 @@ struct mux_unbundle {
     struct mux_buffer *buffer;     /* it lies there; NULL: in `copy` */
     bool is_promised;              /* its item in an earlier batch says how long it is */
     uint8_t copy[SMALL_STORE_BYTES];
-    char route[MUX_JOINED_ROUTE_BYTES];
+    uint8_t route[MUX_JOINED_ROUTE_BYTES];
     struct mux_progress_list orphans; /* of workers here, before the node was started again */
     bool fails_orphans;
     unsigned damage_given;          /* packets of the damage at hand that the sink has taken */
@@ -631,7 +631,7 @@ void mux_link_forget(struct mux_link *link);
 struct mux_span mux_link_route(const struct mux_link *link);
 /* A test's route with its link's segment in front. */
 struct mux_span mux_link_full_route(const struct mux_link *link, struct mux_span route,
-                                    char out[MUX_REPORT_ROUTE_MAX_BYTES]);
+                                    uint8_t out[MUX_REPORT_ROUTE_MAX_BYTES]);
 /* Its first frame was taken: a hello can no longer come. */
 void mux_link_has_frame(struct mux_link *link);
 /* Takes one frame of a connection that has no place yet. */
@@ -756,10 +756,6 @@ size_t mux_edit_damage(struct mux_link *link, const struct mux_frame *frame, enu
 void mux_edit_end(struct mux_link *link);
 /* A test that was in progress has failed. */
 void mux_edit_failure(struct mux_link *link, struct mux_packet *packet);
-
-/* A route with these segments in front; one that nobody could remember is cut. */
-struct mux_span mux_join_routes(struct mux_span front, struct mux_span route,
-                                char out[MUX_JOINED_ROUTE_BYTES]);
 
 /* output.c: what goes up is shown to the owner, if it looks. */
 void mux_output_packet(struct mux_link *link, const struct mux_packet *packet);

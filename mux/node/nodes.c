@@ -114,7 +114,7 @@ static bool is_lost(const struct mux_link *link) {
 /* One that has a stream here is there until that has ended or was lost for the grace. */
 static bool has_stream_here(const struct mux_link *link, struct mux_span route) {
     const struct mux_unbundle *unbundle = link->mux->unbundle;
-    char full[MUX_REPORT_ROUTE_MAX_BYTES];
+    uint8_t full[MUX_REPORT_ROUTE_MAX_BYTES];
     return unbundle && mux_end_has_pin(&unbundle->end, mux_link_full_route(link, route, full));
 }
 

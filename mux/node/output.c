@@ -22,20 +22,6 @@ void mux_output_packet(struct mux_link *link, const struct mux_packet *packet) {
         show(link->mux, link, packet);
 }
 
-struct mux_span mux_join_routes(struct mux_span front, struct mux_span route,
-                                char out[MUX_JOINED_ROUTE_BYTES]) {
-    if (front.len == 0)
-        return route;
-    if (!route.data)
-        return front;
-    size_t room = MUX_JOINED_ROUTE_BYTES - front.len - 1;
-    size_t len = route.len < room ? route.len : room;
-    memcpy(out, front.data, front.len);
-    out[front.len] = '/';
-    memcpy(out + front.len + 1, route.data, len);
-    return mux_span(out, front.len + 1 + len);
-}
-
 static bool has_file(struct mux_span packet) {
     return packet.data[2] & MUX_FLAG_FILE;
 }
@@ -43,7 +29,7 @@ static bool has_file(struct mux_span packet) {
 /* Of a bundle that goes on as it is: only packets with a file are read. */
 void mux_output_bundle(struct mux_link *link, const struct mux_packet *bundle) {
     struct mux_span left = bundle->file_content;
-    char route[MUX_JOINED_ROUTE_BYTES];
+    uint8_t route[MUX_JOINED_ROUTE_BYTES];
     uint32_t length, header_bytes;
     if (!link->mux->output)
         return;
@@ -53,7 +39,8 @@ void mux_output_bundle(struct mux_link *link, const struct mux_packet *bundle) {
         left = mux_span(left.data + length, left.len - length);
         if (!has_file(bytes) || mux_packet_parse(bytes, &packet, NULL))
             continue;
-        packet.route = mux_join_routes(bundle->route, packet.route, route);
+        packet.route =
+            mux_route_join(bundle->route, packet.route, (struct mux_room){route, sizeof route});
         show(link->mux, link, &packet);
     }
 }

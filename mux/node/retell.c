@@ -15,7 +15,7 @@ void mux_retell_begin(struct mux *mux) {
 
 /* `link` NULL: a test of this node's owner. */
 static void tell(struct mux *mux, struct mux_link *link, const struct mux_progress_name *name) {
-    char route[MUX_REPORT_ROUTE_MAX_BYTES];
+    uint8_t route[MUX_REPORT_ROUTE_MAX_BYTES];
     struct mux_pieces pieces;
     struct mux_packet packet = {
         .status = MUX_STATUS_INPROGRESS,

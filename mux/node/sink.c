@@ -104,7 +104,7 @@ void mux_sink_safe(struct mux *mux) {
 static bool add_to_batch(struct mux *mux, struct mux_link *link, const struct mux_packet *packet) {
     struct mux_packet routed = *packet;
     struct mux_pieces pieces;
-    char route[MUX_REPORT_ROUTE_MAX_BYTES];
+    uint8_t route[MUX_REPORT_ROUTE_MAX_BYTES];
     if (packet->route.len > MUX_PROGRESS_ROUTE_BYTES)
         return false;
     if (link)

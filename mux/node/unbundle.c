@@ -195,8 +195,12 @@ static void put_damage(struct mux *mux, struct mux_span bytes, enum mux_error wh
     mux_unbundle_note_damage(mux, bytes, why);
 }
 
+static struct mux_room room_of_route(struct mux_unbundle *unbundle) {
+    return (struct mux_room){unbundle->route, sizeof unbundle->route};
+}
+
 struct mux_span mux_unbundle_route(struct mux_unbundle *unbundle, struct mux_span route) {
-    return mux_join_routes(unbundle->stream->pin, route, unbundle->route);
+    return mux_route_join(unbundle->stream->pin, route, room_of_route(unbundle));
 }
 
 /* Who looks at output sees it at the link that it has come by. */
@@ -206,8 +210,8 @@ static void show(struct mux *mux, const struct mux_packet *packet) {
     struct mux_link *link = mux_link_find(mux, first);
     struct mux_packet shown = *packet;
     size_t cut = first.len < route.len ? first.len + 1 : first.len;
-    shown.route = mux_join_routes(mux_span(route.data + cut, route.len - cut), packet->route,
-                                  mux->unbundle->route);
+    shown.route = mux_route_join(mux_span(route.data + cut, route.len - cut), packet->route,
+                                 room_of_route(mux->unbundle));
     if (link)
         mux_output_packet(link, &shown);
 }
@@ -403,7 +407,7 @@ static const char *take_lost(struct mux *mux, const struct mux_packet *packet,
 const char *mux_unbundle_take(struct mux_link *link, const struct mux_frame *frame,
                               enum mux_message_kind kind) {
     const struct mux_packet *packet = &frame->packet;
-    char route[MUX_REPORT_ROUTE_MAX_BYTES];
+    uint8_t route[MUX_REPORT_ROUTE_MAX_BYTES];
     link->has_streams = true;
     if (kind == MUX_MESSAGE_BUNDLE)
         return take_bundle(link, frame);

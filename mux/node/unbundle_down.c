@@ -7,17 +7,14 @@
 /* The path without its first segment, which names the link, and the rest. False: too long. */
 static bool join(struct mux_unbundle *unbundle, struct mux_span path, struct mux_span first,
                  struct mux_span rest, struct mux_span *route) {
-    char *out = unbundle->route;
+    const struct mux_room out = {unbundle->route, sizeof unbundle->route};
     size_t len = first.len < path.len ? path.len - first.len - 1 : 0;
-    if (len + 1 + rest.len > sizeof unbundle->route)
+    const struct mux_span front = mux_span(path.data + path.len - len, len);
+    if (!rest.len)
+        rest = mux_span(NULL, 0);
+    if (mux_route_joined_bytes(front, rest) > out.len)
         return false;
-    memcpy(out, path.data + path.len - len, len);
-    if (len > 0 && rest.len > 0)
-        out[len++] = '/';
-    if (rest.len > 0)
-        memcpy(out + len, rest.data, rest.len);
-    len += rest.len;
-    *route = mux_span(len > 0 ? out : NULL, len);
+    *route = mux_route_join(front, rest, out);
     return true;
 }
 

@@ -89,7 +89,7 @@ static bool add_streams(struct mux_unbundle *unbundle, struct mux_journal_writer
 static bool add_tests(struct mux_progress *progress, struct mux_progress_list *list,
                       const struct mux_link *link, struct mux_journal_writer *writer) {
     struct mux_progress_name name;
-    char route[MUX_REPORT_ROUTE_MAX_BYTES];
+    uint8_t route[MUX_REPORT_ROUTE_MAX_BYTES];
     mux_progress_walk(list);
     while (mux_progress_walk_next(progress, list, &name)) {
         struct mux_span whole = link ? mux_link_full_route(link, name.route, route) : name.route;

@@ -330,13 +330,10 @@ struct mux_span mux_link_route(const struct mux_link *link) {
 }
 
 struct mux_span mux_link_full_route(const struct mux_link *link, struct mux_span route,
-                                    char out[MUX_REPORT_ROUTE_MAX_BYTES]) {
-    if (link->is_bare)
-        return route;
-    int len = snprintf(out, MUX_REPORT_ROUTE_MAX_BYTES, "%s%s%.*s", link->segment,
-                       route.data ? "/" : "", (int)route.len, (const char *)route.data);
-    assert(len < MUX_REPORT_ROUTE_MAX_BYTES);
-    return mux_span(out, (size_t)len);
+                                    uint8_t out[MUX_REPORT_ROUTE_MAX_BYTES]) {
+    struct mux_span front = mux_link_route(link);
+    assert(mux_route_joined_bytes(front, route) < MUX_REPORT_ROUTE_MAX_BYTES);
+    return mux_route_join(front, route, (struct mux_room){out, MUX_REPORT_ROUTE_MAX_BYTES});
 }
 
 #define MESSAGE_BYTES (REASON_BYTES + PEER_TEXT_BYTES + 96)
@@ -382,7 +379,7 @@ static bool forward_failure(struct mux_link *link, const char *what, struct mux_
 
 /* The route of a test's report. The sink knows the link, and an edited packet gets its segment. */
 static struct mux_span report_route(const struct mux_link *link, struct mux_span route,
-                                    char out[MUX_REPORT_ROUTE_MAX_BYTES]) {
+                                    uint8_t out[MUX_REPORT_ROUTE_MAX_BYTES]) {
     return link->mux->config.sink || is_edited(link) ? route
                                                      : mux_link_full_route(link, route, out);
 }
@@ -410,7 +407,7 @@ static enum mux_link_step fail_test(struct mux_link *link) {
     struct mux *mux = link->mux;
     struct mux_progress_name name;
     uint64_t age_ns;
-    char route[MUX_REPORT_ROUTE_MAX_BYTES];
+    uint8_t route[MUX_REPORT_ROUTE_MAX_BYTES];
     if (!mux_progress_oldest(&mux->tests, &link->tests, &name, &age_ns))
         return fail_unnamed(link);
     if (!forward_failure(link, "while this test was in progress", name.test_id,

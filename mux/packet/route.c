@@ -35,6 +35,22 @@ enum mux_error mux_prefix_init_path(struct mux_prefix *prefix, struct mux_span p
     return error;
 }
 
+struct mux_span mux_route_join(struct mux_span front, struct mux_span route, struct mux_room out) {
+    struct mux_room left = out;
+    if (front.len == 0)
+        return route;
+    if (!route.data)
+        return front;
+    const struct mux_span parts[] = {front, mux_span_text("/"), route};
+    for (unsigned i = 0; i < sizeof parts / sizeof *parts; i++) {
+        size_t len = parts[i].len < left.len ? parts[i].len : left.len;
+        if (len)
+            memcpy(left.data, parts[i].data, len);
+        left = (struct mux_room){left.data + len, left.len - len};
+    }
+    return mux_span(out.data, out.len - left.len);
+}
+
 struct mux_span mux_route_first(struct mux_span route) {
     const uint8_t *slash = route.len ? memchr(route.data, '/', route.len) : NULL;
     return slash ? mux_span(route.data, (size_t)(slash - route.data)) : route;

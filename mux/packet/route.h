@@ -93,6 +93,16 @@ void mux_strip(struct mux_span bytes, const struct mux_packet *packet,
                const struct mux_layout *layout, struct mux_span *segment,
                struct mux_pieces *pieces);
 
+/*
+ * A route as it is further up: no route becomes "front", "" becomes "front/", "r" becomes
+ * "front/r"; an empty front changes nothing. Where both are there they are written to `out`, and
+ * what has no room is cut: mux_route_joined_bytes() says whether that is so.
+ */
+static inline size_t mux_route_joined_bytes(struct mux_span front, struct mux_span route) {
+    return front.len + (front.len > 0 && route.data) + route.len;
+}
+struct mux_span mux_route_join(struct mux_span front, struct mux_span route, struct mux_room out);
+
 /* The first segment of a route (all of it if there is no '/'). */
 struct mux_span mux_route_first(struct mux_span route);
 

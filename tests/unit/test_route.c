@@ -315,6 +315,31 @@ static void first_segments(void **state) {
     assert_null(mux_route_first(ABSENT).data);
 }
 
+static void assert_joined(const char *front, struct mux_span route, size_t room,
+                          const char *expected) {
+    uint8_t *out = malloc(room ? room : 1); /* a sanitizer sees what goes beyond it */
+    struct mux_span joined =
+        mux_route_join(mux_span_text(front), route, (struct mux_room){out, room});
+    assert_true(mux_span_equal(joined, mux_span_text(expected)));
+    size_t whole = mux_route_joined_bytes(mux_span_text(front), route);
+    assert_true(joined.len == whole || (joined.len == room && whole > room));
+    free(out);
+}
+
+static void segments_in_front(void **state) {
+    (void)state;
+    assert_joined("a/b", mux_span_text("c/d"), 7, "a/b/c/d");
+    assert_joined("a", mux_span_text(""), 2, "a/");
+    assert_joined("a", ABSENT, 0, "a");
+    assert_joined("", mux_span_text("c"), 0, "c");
+    assert_null(mux_route_join(mux_span_text(""), ABSENT, (struct mux_room){0}).data);
+    for (size_t room = 0; room < 7; room++) {
+        char cut[8] = "a/b/c/d";
+        cut[room] = '\0';
+        assert_joined("a/b", mux_span_text("c/d"), room, cut);
+    }
+}
+
 /* ---- a wrong CRC stays wrong ---- */
 
 static bool still_wrong(const struct mux_pieces *pieces, const struct wire *right) {
@@ -639,6 +664,7 @@ int main(void) {
         cmocka_unit_test(strip_shrinks_numbers),
         cmocka_unit_test(strip_without_route),
         cmocka_unit_test(first_segments),
+        cmocka_unit_test(segments_in_front),
         cmocka_unit_test(split_all_fields),
         cmocka_unit_test(split_little_content),
         cmocka_unit_test(nothing_to_split),

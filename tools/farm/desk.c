@@ -2,6 +2,7 @@
 
 #include "mux/hash.h"
 #include "mux/list.h"
+#include "mux/packet/route.h"
 #include "tools/node/order.h"
 #include "tools/node/want.h"
 
@@ -84,11 +85,16 @@ void desk_close(struct desk *desk) {
  * ---- who is there ----
  */
 
-/* False: there is no room for it. */
+/* As a text. False: there is no room for it. */
 static bool join(const char *segment, struct mux_span route, char *out, size_t room) {
-    int len = snprintf(out, room, "%s%s%.*s", segment, *segment && route.len ? "/" : "",
-                       (int)route.len, route.len ? (const char *)route.data : "");
-    return len < (int)room;
+    const struct mux_span front = mux_span_text(segment), none = mux_span(NULL, 0);
+    uint8_t joined[DESK_SLOT_ROUTE_BYTES];
+    struct mux_span whole =
+        mux_route_join(front, route.len ? route : none, (struct mux_room){joined, sizeof joined});
+    if (whole.len >= room)
+        return false;
+    snprintf(out, room, "%.*s", (int)whole.len, whole.len ? (const char *)whole.data : "");
+    return true;
 }
 
 /* False: it is longer than any agent's. */

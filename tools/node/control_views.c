@@ -4,6 +4,7 @@
  * one that came first and is still there.
  */
 #include "mux/packet/report.h"
+#include "mux/packet/route.h"
 #include "tools/node/control_internal.h"
 #include "tools/node/node_internal.h"
 #include "tools/node/route_glob.h"
@@ -238,19 +239,13 @@ static void show_to(struct control_client *client, const struct mux_packet *pack
     wake(client);
 }
 
-/* With the segment in front; {NULL, 0} with *fits false: it is too long. */
-static struct mux_span full_route(const char *segment, struct mux_span route,
-                                  char out[ROUTE_MOST_BYTES], bool *fits) {
-    size_t segment_len = strlen(segment);
-    *fits = segment_len + 1 + route.len <= ROUTE_MOST_BYTES;
-    if (!*fits || segment_len == 0)
-        return route;
-    memcpy(out, segment, segment_len);
-    if (!route.data)
-        return mux_span(out, segment_len);
-    out[segment_len] = '/';
-    memcpy(out + segment_len + 1, route.data, route.len);
-    return mux_span(out, segment_len + 1 + route.len);
+/* With the segment in front. False: it is too long. */
+static bool full_route(const char *segment, struct mux_span *route, uint8_t out[ROUTE_MOST_BYTES]) {
+    struct mux_span front = mux_span_text(segment);
+    if (mux_route_joined_bytes(front, *route) > ROUTE_MOST_BYTES)
+        return false;
+    *route = mux_route_join(front, *route, (struct mux_room){out, ROUTE_MOST_BYTES});
+    return true;
 }
 
 /* Messages between nodes, which are no output; and what only the control socket itself may say. */
@@ -267,10 +262,8 @@ static bool is_of_nodes(const struct mux_packet *packet) {
 static void show(void *user, const char *segment, const struct mux_packet *packet) {
     struct control *control = user;
     struct mux_packet routed = *packet;
-    char route[ROUTE_MOST_BYTES];
-    bool fits;
-    routed.route = full_route(segment, packet->route, route, &fits);
-    if (!fits)
+    uint8_t route[ROUTE_MOST_BYTES];
+    if (!full_route(segment, &routed.route, route))
         return;
     if (is_of_nodes(packet)) {
         control_hear(control, &routed);
@@ -286,11 +279,9 @@ static void show(void *user, const char *segment, const struct mux_packet *packe
 
 /* A node further down has ended. */
 static void forget(void *user, const char *segment, struct mux_span route) {
-    char full[ROUTE_MOST_BYTES];
-    bool fits;
-    struct mux_span whole = full_route(segment, route, full, &fits);
-    if (fits)
-        control_forget(user, whole);
+    uint8_t full[ROUTE_MOST_BYTES];
+    if (full_route(segment, &route, full))
+        control_forget(user, route);
 }
 
 /*

@@ -1,5 +1,6 @@
 #include "mux/hash.h"
 #include "mux/packet/report.h"
+#include "mux/packet/route.h"
 #include "tools/base/random.h"
 #include "tools/base/text.h"
 #include "tools/results/attachment.h"
@@ -233,12 +234,10 @@ void summary_packet(struct summary *summary, const struct mux_packet *packet, ui
 
 void summary_link_packet(struct summary *summary, const char *segment,
                          const struct mux_packet *packet, uint64_t now_ns) {
-    char route[LINK_ROUTE_BYTES];
+    uint8_t route[LINK_ROUTE_BYTES];
     struct mux_packet routed = *packet;
-    int len = snprintf(route, sizeof route, "%s%s%.*s", segment, packet->route.data ? "/" : "",
-                       (int)packet->route.len, (const char *)packet->route.data);
-    if (*segment)
-        routed.route = mux_span(route, (size_t)len < sizeof route ? (size_t)len : sizeof route - 1);
+    routed.route = mux_route_join(mux_span_text(segment), packet->route,
+                                  (struct mux_room){route, sizeof route});
     summary_packet(summary, &routed, now_ns);
 }
 
