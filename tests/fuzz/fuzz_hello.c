@@ -1,6 +1,7 @@
 /*
- * The hello of node links, and the words about time: any content is refused with a reason, or gives
- * a word that can be written again and reads back unchanged.
+ * The words between nodes: hello, path, notice, goodbye, and those about time. Any content is
+ * refused (a hello with a reason), or gives a word that can be written again and reads back
+ * unchanged.
  *
  * Input: mode, the content or the whole packet.
  */
@@ -52,7 +53,43 @@ static void check_time(const struct mux_packet *packet) {
            again.error_ns == word.error_ns);
 }
 
-static void check(const struct mux_packet *packet) {
+static void check_path(const struct mux_packet *packet) {
+    char path[MUX_PATH_BYTES], again[MUX_PATH_BYTES];
+    uint8_t out[MUX_HELLO_PACKET_BYTES];
+    struct mux_packet written;
+    if (!mux_path_read(packet, path))
+        return;
+    assert(memchr(path, '\0', sizeof path));
+    struct mux_span bytes = mux_span(out, mux_path_write(path, out));
+    assert(mux_packet_parse(bytes, &written, NULL) == MUX_OK);
+    assert(mux_path_read(&written, again) && strcmp(path, again) == 0);
+}
+
+static void check_notice(const struct mux_packet *packet) {
+    struct mux_notice notice, again;
+    uint8_t out[MUX_HELLO_PACKET_BYTES];
+    struct mux_packet written;
+    if (!mux_notice_read(packet, &notice))
+        return;
+    assert(memchr(notice.identity, '\0', sizeof notice.identity) && *notice.identity);
+    struct mux_span bytes = mux_span(out, mux_notice_write(&notice, mux_span_text("3/0"), out));
+    assert(mux_packet_parse(bytes, &written, NULL) == MUX_OK && mux_notice_is(&written));
+    assert(mux_notice_read(&written, &again));
+    assert(again.here == notice.here && strcmp(again.identity, notice.identity) == 0);
+}
+
+static void check_goodbye(const struct mux_packet *packet) {
+    uint8_t out[MUX_HELLO_PACKET_BYTES];
+    uint32_t nodes, again;
+    struct mux_packet written;
+    if (!mux_goodbye_is(packet, &nodes))
+        return;
+    struct mux_span bytes = mux_span(out, mux_goodbye_write(nodes, out));
+    assert(mux_packet_parse(bytes, &written, NULL) == MUX_OK);
+    assert(mux_goodbye_is(&written, &again) && again == nodes);
+}
+
+static void check_hello(const struct mux_packet *packet) {
     struct mux_hello hello, made;
     const char *why = mux_hello_read(packet, &hello);
     assert(!why || *why);
@@ -71,17 +108,29 @@ static void check(const struct mux_packet *packet) {
     check_written(&made);
 }
 
+static const struct {
+    const char *file;
+    void (*check)(const struct mux_packet *packet);
+} words[] = {
+    {"muxd.hello", check_hello}, {"muxd.time", check_time},       {"muxd.path", check_path},
+    {"muxd.node", check_notice}, {"muxd.goodbye", check_goodbye},
+};
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct script script = {mux_span(data, size)};
     uint8_t mode = script_byte(&script);
     uint8_t *copy = copy_of(script.rest);
     struct mux_span bytes = mux_span(copy, script.rest.len);
-    struct mux_packet packet = {.file_name = mux_span_text("muxd.hello"), .file_content = bytes};
-    if (!(mode & MODE_PACKET) ||
-        (mux_packet_parse(bytes, &packet, NULL) == MUX_OK && mux_hello_is(&packet)))
-        check(&packet);
-    if (!(mode & MODE_PACKET) || mux_time_is(&packet))
-        check_time(&packet);
+    struct mux_packet packet = {.file_content = bytes};
+    if (!(mode & MODE_PACKET))
+        for (unsigned i = 0; i < sizeof words / sizeof *words; i++) {
+            packet.file_name = mux_span_text(words[i].file);
+            words[i].check(&packet);
+        }
+    else if (mux_packet_parse(bytes, &packet, NULL) == MUX_OK)
+        for (unsigned i = 0; i < sizeof words / sizeof *words; i++)
+            if (mux_span_equal(packet.file_name, mux_span_text(words[i].file)))
+                words[i].check(&packet);
     free(copy);
     return 0;
 }

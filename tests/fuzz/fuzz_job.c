@@ -1,19 +1,34 @@
 /*
- * What an agent reads and writes: any job, want or order is refused in words, or is read and keeps
- * its promises; what was put together of parts is what was cut into them; wants and answers that
- * were written are read back.
+ * What an agent reads and writes: any job, want, order, answer or window is refused (in words), or
+ * is read and keeps its promises; a job that was read becomes the arguments of a mux exec; what was
+ * put together of parts is what was cut into them; wants and answers that were written are read
+ * back; any expression masks the same bytes wherever the pieces end.
  *
- * Input: mode, then a message, or packets as a supervisor's.
+ * Input: mode, then a message, packets as a supervisor's, or an expression and a text.
  */
 #include "tests/fuzz/fuzz.h"
 
+#include "tools/agent/invocation.h"
+#include "tools/agent/mask.h"
 #include "tools/agent/parts.h"
+#include "tools/agent/terminal.h"
 #include "tools/node/order.h"
 #include "tools/node/want.h"
 
 #include <stdlib.h>
 
-enum mode { MODE_JOB, MODE_WANT, MODE_ORDER, MODE_PARTS, MODE_WRITE, MODE_ORDER_ANSWER, MODES };
+enum mode {
+    MODE_JOB,
+    MODE_WANT,
+    MODE_ORDER,
+    MODE_PARTS,
+    MODE_WRITE,
+    MODE_ORDER_ANSWER,
+    MODE_ANSWER,
+    MODE_WINDOW,
+    MODE_MASK,
+    MODES
+};
 
 #define SECOND_NS UINT64_C(1000000000)
 
@@ -47,6 +62,24 @@ static void check_job(const struct job *job) {
     check_limit(job->limits.grace_ms);
 }
 
+/* Where its own arguments end, the job's command begins: nothing that a job says is taken for an
+ * option of mux. */
+static void check_invocation(const struct job *job) {
+    static const char *const base[] = {"PATH=/bin", "HOME=/", NULL};
+    struct invocation made = {0};
+    assert(invocation_make(&made, job, "mux", base, job->has_ids ? "/tmp/ids" : NULL));
+    const struct invocation_list *arguments = &made.arguments, *environment = &made.environment;
+    assert(strcmp(arguments->strings[0], "mux") == 0);
+    check_strings((const char *const *)arguments->strings, arguments->count);
+    check_strings((const char *const *)environment->strings, environment->count);
+    size_t at = 0;
+    while (strcmp(arguments->strings[at], "--") != 0)
+        at++;
+    assert(strcmp(arguments->strings[at + 1], job->command[0]) == 0 ||
+           strchr(job->command[0], '$'));
+    invocation_free(&made);
+}
+
 static void read_job(struct mux_span text) {
     struct job job;
     char why[READ_WHY_BYTES] = "";
@@ -56,6 +89,7 @@ static void read_job(struct mux_span text) {
     if (!is_fine)
         return;
     check_job(&job);
+    check_invocation(&job);
     job_free(&job);
 }
 
@@ -109,6 +143,32 @@ static void read_order_answer(struct mux_span text) {
     assert(order_answer_parse(packet.file_content, &again, why));
     assert(again.state == answer.state && again.verb == answer.verb &&
            again.draining == answer.draining && !*again.id == !*answer.id);
+}
+
+/* What became of a job, from an agent that may be anybody. */
+static void read_answer(struct mux_span text) {
+    struct answer answer;
+    json_t *tree;
+    char why[READ_WHY_BYTES] = "";
+    if (answer_parse(text, &answer, &tree, why)) {
+        assert(answer.run && answer.name && answer.state <= ANSWER_REPEATED);
+        assert(answer.status >= -1 && answer.status <= 255 && answer.signal >= 0 &&
+               answer.signal <= 255);
+    } else {
+        assert(*why);
+    }
+    json_decref(tree);
+}
+
+static void read_window(struct mux_span text) {
+    struct terminal_window window, again;
+    char written[TERMINAL_WINDOW_BYTES];
+    if (!terminal_window_parse(text, &window))
+        return;
+    assert(window.rows && window.columns);
+    size_t len = terminal_window_write(window, written);
+    assert(len < sizeof written && terminal_window_parse(mux_span(written, len), &again));
+    assert(again.rows == window.rows && again.columns == window.columns);
 }
 
 /*
@@ -189,6 +249,57 @@ static void check_answer(struct script script) {
     json_decref(tree);
 }
 
+/*
+ * ---- masks ----
+ */
+
+/* In pieces of this length; the last may be shorter. */
+static void mask_in_pieces(const struct mask *mask, struct mux_span text, size_t piece_bytes,
+                           uint8_t *out) {
+    static struct mask_stream stream;
+    static uint8_t front[MASK_HELD_BYTES];
+    size_t front_len, held = 0, done = 0;
+    memset(&stream, 0, sizeof stream);
+    for (size_t at = 0; at < text.len; at += piece_bytes) {
+        size_t len = text.len - at < piece_bytes ? text.len - at : piece_bytes;
+        uint8_t *piece = copy_of(mux_span(text.data + at, len));
+        size_t decided = mask_run(mask, &stream, piece, len, front, &front_len);
+        assert(decided <= len && front_len <= held);
+        memcpy(out + done, front, front_len);
+        memcpy(out + done + front_len, piece, decided);
+        done += front_len + decided;
+        held += len - front_len - decided;
+        assert(held <= MASK_HELD_BYTES);
+        free(piece);
+    }
+    front_len = mask_end(mask, &stream, front);
+    assert(front_len == held && done + held == text.len);
+    memcpy(out + done, front, front_len);
+}
+
+/* Two expressions, the length of a piece, the text. */
+static void check_mask(struct script script) {
+    static struct mask mask;
+    char expression[64], why[MASK_WHY_BYTES];
+    memset(&mask, 0, sizeof mask);
+    for (unsigned i = 0; i < 2; i++) {
+        *why = '\0';
+        char *exact = strdup(text_of(&script, expression, sizeof expression));
+        assert(mask_add(&mask, exact, why) || *why);
+        free(exact);
+    }
+    size_t piece_bytes = script_byte(&script) % 32 + 1;
+    struct mux_span text = script.rest;
+    uint8_t *whole = malloc(text.len + 1), *pieces = malloc(text.len + 1);
+    mask_in_pieces(&mask, text, text.len + 1, whole);
+    mask_in_pieces(&mask, text, piece_bytes, pieces);
+    assert(memcmp(whole, pieces, text.len) == 0);
+    for (size_t i = 0; i < text.len; i++)
+        assert(whole[i] == text.data[i] || whole[i] == '*');
+    free(whole);
+    free(pieces);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct script script = {mux_span(data, size)};
     enum mode mode = script_byte(&script) % MODES;
@@ -204,6 +315,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         check_parts((struct script){bytes});
     else if (mode == MODE_ORDER_ANSWER)
         read_order_answer(bytes);
+    else if (mode == MODE_ANSWER)
+        read_answer(bytes);
+    else if (mode == MODE_WINDOW)
+        read_window(bytes);
+    else if (mode == MODE_MASK)
+        check_mask((struct script){bytes});
     else
         check_answer((struct script){bytes});
     free(copy);
