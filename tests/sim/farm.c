@@ -1,4 +1,4 @@
-#include "tests/sim/farm.h"
+#include "tests/sim/faults.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -307,6 +307,7 @@ static struct farm *farm_open(uint64_t seed, const struct farm_options *options)
     assert(farm);
     farm->seed = seed;
     farm->sim = sim_create(seed, &sim_faultless);
+    faults_begin(farm, options->verbose);
     mux_list_init(&farm->runnable);
     farm_plan(farm, options);
     struct sim_faults faults = sim_faultless;

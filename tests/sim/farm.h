@@ -267,6 +267,7 @@ struct farm_options {
     bool mortal;  /* only such farms */
     bool bundles; /* only such farms */
     bool trees;   /* only such farms */
+    bool shrinks; /* of a seed that fails, its faults */
 };
 uint64_t farm_run(uint64_t seed, const struct farm_options *options, struct mux_counters *totals);
 void farm_plan(struct farm *farm, const struct farm_options *options); /* plan.c */

@@ -123,6 +123,10 @@ static void kill_with_child(struct place *place) {
 
 static void strike(struct place *place) {
     place->faults_left--;
+    if (!sim_fault_happens(place->farm->sim, "fault of node", place->index)) {
+        later(place, &place->next_fault_ns, place->farm->plan.fault_every_ns);
+        return;
+    }
     uint64_t what = sim_random(place->farm->sim, 3);
     if (trees_is_end(place) && sim_random(place->farm->sim, 2)) {
         if (!trees_strike_end(place))

@@ -87,7 +87,8 @@ static void done(struct timer *timer, uint64_t now_ns) {
     struct place *place = LOOP_OWNER(timer, struct place, spool_timer);
     const struct mux_spool_op *op = place->spool_op;
     struct farm *farm = place->farm;
-    bool is_full = op->work == MUX_SPOOL_WRITE && farm_likely(farm, farm->plan.full);
+    bool is_full = op->work == MUX_SPOOL_WRITE && farm_likely(farm, farm->plan.full) &&
+                   sim_fault_happens(farm->sim, "full disk of node", place->index);
     size_t most = is_full ? (size_t)sim_random(farm->sim, op->bytes.len_bytes) : SIZE_MAX;
     size_t bytes = carry_out(place, op, most);
     (void)now_ns;

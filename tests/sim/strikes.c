@@ -159,6 +159,8 @@ static void rot(struct place *place) {
     if (stats.unsafe_bytes - stats.window_bytes < ROT_LEAST_BYTES)
         return;
     place->rots = false;
+    if (!sim_fault_happens(place->farm->sim, "rot in the spool of node", place->index))
+        return;
     place->is_rotten = true;
     mortal_kill(place);
 }

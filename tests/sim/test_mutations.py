@@ -1,9 +1,10 @@
 #!/usr/bin/python3
-"""test_mutations.py BUILD [--all | RULE...] [--most SEEDS]
+"""test_mutations.py BUILD [--all | --fewest | RULE...] [--most SEEDS]
 
 Switches one rule of the reliable protocol off (mutations.py), builds nothing but the simulator with
 that, and lets it play trees until it fails. A mutation that no seed sees fails the test. A run
-without rules takes every EVERY-th, and which ones changes with the commit.
+without rules takes every EVERY-th, and which ones changes with the commit. With --fewest the
+simulator has to find the fewest faults with which a mutation fails, and fails with them again.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import zlib
 from mutations import MUTATIONS
 
 EVERY = 8
+FEWEST_OF = "10"  # it fails soon
 PATIENCE_SECONDS = 300
 
 
@@ -85,8 +87,8 @@ def seen(program, mutation, most):
     return fails(program, 1, most)
 
 
-def try_one(build, mutation, most, folder):
-    """What the simulator says of it; None: nothing."""
+def make(build, mutation, folder):
+    """The simulator with this rule off."""
     entry = build.entry(mutation.file)
     source = os.path.join(folder, os.path.basename(mutation.file))
     with open(build.source(entry)) as file:
@@ -94,8 +96,24 @@ def try_one(build, mutation, most, folder):
     with open(source, "w") as file:
         file.write(text)
     build.compile(entry, source, source + ".o")
-    build.simulate(entry, source + ".o", os.path.join(folder, "simulate"))
-    return seen(os.path.join(folder, "simulate"), mutation, most)
+    program = os.path.join(folder, "simulate")
+    build.simulate(entry, source + ".o", program)
+    return program
+
+
+def find_fewest(build, most):
+    mutation = next(mutation for mutation in MUTATIONS if mutation.rule == FEWEST_OF)
+    with tempfile.TemporaryDirectory() as folder:
+        program = make(build, mutation, folder)
+        seed = re.search(r"SIM_SEED=(\d+)", seen(program, mutation, most)).group(1)
+        run = subprocess.run([program, "-s", "-t", seed], capture_output=True, text=True, timeout=PATIENCE_SECONDS)
+        found = re.search(r"of its (\d+) faults, .* --faults (\S+)$", run.stderr, re.MULTILINE)
+        if run.returncode == 0 or not found:
+            sys.exit("no fewest faults are named: " + run.stderr)
+        print(found.group(0))
+        faults = found.group(2).strip('"')
+        if subprocess.run([program, "-t", "--faults", faults, seed], stderr=subprocess.DEVNULL).returncode == 0:
+            sys.exit("it does not fail with these")
 
 
 def chosen(rules, is_all, build):
@@ -114,13 +132,17 @@ def main():
     parser.add_argument("build")
     parser.add_argument("rules", nargs="*")
     parser.add_argument("--all", action="store_true")
+    parser.add_argument("--fewest", action="store_true")
     parser.add_argument("--most", type=int, default=2000)
     options = parser.parse_args()
     build = Build(options.build)
+    if options.fewest:
+        find_fewest(build, options.most)
+        return
     survivors = []
     for mutation in chosen(options.rules, options.all, build):
         with tempfile.TemporaryDirectory() as folder:
-            said = try_one(build, mutation, options.most, folder)
+            said = seen(make(build, mutation, folder), mutation, options.most)
         lines = (said or "not seen").splitlines()
         what = next((line for line in lines if line.startswith("seed ")), lines[0])
         seed = re.search(r"SIM_SEED=(\d+)", said or "")

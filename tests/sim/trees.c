@@ -448,7 +448,7 @@ static void check_spool(const struct place *place) {
 void trees_tick(struct farm *farm) {
     uint64_t now_ns = sim_now_ns(farm->sim);
     trees_strike(farm);
-    if (farm_likely(farm, farm->plan.lazy))
+    if (farm_likely(farm, farm->plan.lazy) && sim_fault_happens(farm->sim, "slow disk of node", 0))
         farm->tree.slow_until_ns = now_ns + sim_random(farm->sim, SLOW_MOST_NS);
     farm->tree.is_awake = farm->healed || now_ns >= farm->tree.slow_until_ns;
     farm->tree.is_ready = true;

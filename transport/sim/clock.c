@@ -49,6 +49,15 @@ bool sim_chance(struct sim *sim, unsigned millionths) {
     return millionths > 0 && sim_random(sim, MILLION) < millionths;
 }
 
+void sim_watch_faults(struct sim *sim, sim_fault *happens, void *user) {
+    sim->fault_happens = happens;
+    sim->fault_user = user;
+}
+
+bool sim_fault_happens(struct sim *sim, const char *what, unsigned id) {
+    return !sim->fault_happens || sim->fault_happens(sim->fault_user, what, id);
+}
+
 struct sim *sim_create(uint64_t seed, const struct sim_faults *faults) {
     struct sim *sim = sim_alloc(NULL, sizeof *sim);
     *sim = (struct sim){.now_ns = 1, /* a deadline of 0 means at once */

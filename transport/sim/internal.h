@@ -27,6 +27,8 @@ struct sim {
     uint64_t digest;
     bool poll_waits;
     struct sim_faults faults;
+    sim_fault *fault_happens; /* NULL: all do */
+    void *fault_user;
     struct sim_timer **heap; /* from 1 */
     unsigned heap_count;
     unsigned heap_most;
@@ -119,6 +121,9 @@ void sim_wire_left(struct wire *wire);
 
 /* Opens an end; `reads`, `writes`: its directions. */
 struct sim_end *sim_wire_open_end(struct wire *wire, unsigned index, bool reads, bool writes);
+
+/* Does this fault of the connection, with this chance, happen now? */
+bool sim_wire_strikes(struct wire *wire, unsigned millionths, const char *what);
 
 /* The delay of a journey that begins now. */
 uint64_t sim_wire_delay_ns(struct wire *wire);

@@ -64,6 +64,14 @@ uint64_t sim_random(struct sim *sim, uint64_t below);
 /* True in `millionths` of a million cases. */
 bool sim_chance(struct sim *sim, unsigned millionths);
 
+/*
+ * Somebody is asked at each fault of the network, and at each that others say: false: it does not
+ * happen. `id`: of the connection, or of what they have.
+ */
+typedef bool sim_fault(void *user, const char *what, unsigned id);
+void sim_watch_faults(struct sim *sim, sim_fault *happens, void *user);
+bool sim_fault_happens(struct sim *sim, const char *what, unsigned id);
+
 /* A digest of every read, write, connect and end so far, with the time and the bytes. */
 uint64_t sim_digest(const struct sim *sim);
 

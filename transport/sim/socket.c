@@ -107,7 +107,8 @@ static void connect_done(struct sim_end *end) {
     struct wire *wire = end->wire;
     struct sim *sim = wire->sim;
     struct sim_listener *listener = find_listener(sim, &end->peer);
-    bool refused = !listener || sim_chance(sim, sim_wire_faults(wire)->refuse);
+    bool refused =
+        !listener || sim_wire_strikes(wire, sim_wire_faults(wire)->refuse, "refused connection");
     sim_note(sim, refused ? NOTE_REFUSED : NOTE_CONNECTED, wire->id);
     end->connecting = false;
     if (refused) {

@@ -65,6 +65,10 @@ const struct sim_faults *sim_wire_faults(const struct wire *wire) {
     return wire->faults ? wire->faults : &wire->sim->faults;
 }
 
+bool sim_wire_strikes(struct wire *wire, unsigned millionths, const char *what) {
+    return sim_chance(wire->sim, millionths) && sim_fault_happens(wire->sim, what, wire->id);
+}
+
 uint64_t sim_wire_delay_ns(struct wire *wire) {
     const struct sim_faults *faults = sim_wire_faults(wire);
     uint64_t span_ns = faults->delay_most_ns - faults->delay_least_ns;
@@ -186,7 +190,7 @@ static void corrupt(struct channel *channel, size_t len) {
 
 static void arrive(struct channel *channel, size_t len) {
     struct sim *sim = channel->wire->sim;
-    if (sim_chance(sim, sim_wire_faults(channel->wire)->corrupt))
+    if (sim_wire_strikes(channel->wire, sim_wire_faults(channel->wire)->corrupt, "flipped bit on"))
         corrupt(channel, len);
     channel->arrived += len;
     sim_note(sim, NOTE_ARRIVED, channel->arrived);
@@ -201,13 +205,13 @@ static bool breaks(struct wire *wire) {
     const struct sim_faults *faults = sim_wire_faults(wire);
     if (wire->is_stranded)
         return false;
-    if (sim_chance(wire->sim, faults->cut))
+    if (sim_wire_strikes(wire, faults->cut, "cut of"))
         break_wire(wire, SIM_CUT);
-    else if (sim_chance(wire->sim, faults->vanish))
+    else if (sim_wire_strikes(wire, faults->vanish, "end without notice of"))
         break_wire(wire, SIM_VANISHED);
-    else if (sim_chance(wire->sim, faults->half_cut))
+    else if (sim_wire_strikes(wire, faults->half_cut, "cut that one end sees of"))
         half_cut(wire);
-    else if (wire->tcp && sim_chance(wire->sim, faults->strand))
+    else if (wire->tcp && sim_wire_strikes(wire, faults->strand, "late delivery on"))
         strand(wire);
     return wire->fate != SIM_WHOLE;
 }
