@@ -76,8 +76,43 @@ class Runs(Case):
         self.assertEqual(listed('--load-list', 'ids'), everything[:1])
         parts = [listed('--nodes', '2', '--node-number', str(i)) for i in (1, 2)]
         self.assertEqual(sorted(parts[0] + parts[1]), everything)
+        self.assertEqual(listed('--nodes', '2', '--node-number', '1', '--distributed-disabled'), everything)
+        by_class = subprocess.run([MUX, 'run', '--list', '--', PYTHON, '-m', 'unittest', 'discover'], cwd=self.place,
+                                  capture_output=True, timeout=PATIENCE,
+                                  env=dict(os.environ, NOSE_NODES='2', NOSE_NODE_NUMBER='1', NOSE_HASH_BY_CLASS='1'))
+        self.assertEqual(self.ended(by_class, 0), ''.join(
+            line + '\n' for line in listed('--nodes', '2', '--node-number', '1', '--hash-by-class')))
         self.assertIn('of 7 tests in the list none was selected',
                       self.run_mux('--list', '--include', 'nothing').stderr.decode())
+
+    def test_lists_of_expressions(self):
+        self.write('test_good.py', GOOD)
+        self.write('in', '# all\n\n _1 # one\n_3\n')
+        self.write('out', '_3\n')
+        self.assertEqual(self.ended(self.run_mux('--list', '--include-list', 'in'), 0),
+                         'test_good.G.test_1\ntest_good.G.test_3\n')
+        self.assertEqual(self.ended(self.run_mux('--list', '--include-list', 'in', '--exclude-list', 'out'), 0),
+                         'test_good.G.test_1\n')
+        self.write('in', '_1\n(\n')
+        result = self.run_mux('--list', '--include-list', 'in')
+        self.ended(result, 2)
+        self.assertIn("mux run: in:2: '(': ", result.stderr.decode())
+        self.assertIn('mux run: none: No such file', self.run_mux('--exclude-list', 'none').stderr.decode())
+
+    def test_groups_of_tags(self):
+        """--dist group: what has the same tag mux.group:NAME runs in one slot, one after the other."""
+        events = ''.join(json.dumps({'test_id': 'g%d' % i, 'test_status': 'exists', 'test_tags': ['mux.group:%d' % (i % 2)]})
+                         + '\n' for i in range(8))
+        self.write('list.subunit', '')
+        with open(os.path.join(self.place, 'list.subunit'), 'wb') as file:
+            file.write(subprocess.run([MUX, 'encode'], input=events.encode(), capture_output=True, check=True).stdout)
+        self.write('emit.py', 'import json, os, subprocess, sys\n'
+                   'ids = open(sys.argv[1]).read().split()\nopen("jobs", "a").write(" ".join(ids) + "\\n")\n'
+                   'lines = [json.dumps({"test_id": i, "test_status": s}) for i in ids for s in ("inprogress", "success")]\n'
+                   'subprocess.run([%r, "encode"], input="\\n".join(lines).encode() + b"\\n", check=True)\n' % MUX)
+        self.write('own.ini', '[runner]\nlist = /bin/cat list.subunit\nrun = %s emit.py $IDFILE\n' % PYTHON)
+        self.assertIn('8 passed', self.ended(self.run_mux('--runner', './own.ini', '--dist', 'group', command=()), 0))
+        self.assertEqual(sorted(self.read('jobs').split('\n')), ['', 'g0 g2 g4 g6', 'g1 g3 g5 g7'])
 
     def test_nothing_ran(self):
         self.write('test_none.py', '')

@@ -45,6 +45,18 @@ class Lists(Case):
         tags = [(event.id, event.tags) for event in self.list('-W', 'ignore').events if event.status == 'exists']
         self.assertEqual(tags, [('test_a.py::test_one', ['db', 'slow']), ('test_a.py::test_two', ['slow'])])
 
+    def test_groups_of_xdist(self):
+        self.write('test_a.py', '''
+            import pytest
+            @pytest.mark.xdist_group("b")
+            @pytest.mark.xdist_group(name="a")
+            def test_one(): pass
+            @pytest.mark.xdist_group
+            def test_two(): pass
+        ''')
+        tags = [event.tags for event in self.list('-W', 'ignore').events if event.status == 'exists']
+        self.assertEqual(tags, [['mux.group:a_b', 'xdist_group'], ['mux.group:default', 'xdist_group']])
+
     def test_what_cannot_be_collected(self):
         self.write('t/test_bad.py', 'import not_there')
         self.write('t/test_skipped.py', 'import pytest\npytest.importorskip("neither")')

@@ -2,6 +2,10 @@
 
 #include "tools/farm/selection.h"
 
+#include <string.h>
+
+#define TAG_PREFIX "mux.group:"
+
 static const char *const words[] = {
     [GROUPING_NONE] = "none",
     [GROUPING_CLASS] = "class",
@@ -69,12 +73,24 @@ static struct mux_span by_scope(struct mux_span name) {
     return end < name.len ? mux_span(name.data, end) : before_last_dot(name);
 }
 
+bool grouping_of_tags(const struct mux_packet *packet, struct mux_span *group) {
+    struct mux_span tags = packet->tags, tag;
+    size_t prefix = strlen(TAG_PREFIX);
+    while (packet->has_tags && mux_tag_next(&tags, &tag))
+        if (tag.len > prefix && memcmp(tag.data, TAG_PREFIX, prefix) == 0) {
+            *group = mux_span(tag.data + prefix, tag.len - prefix);
+            return true;
+        }
+    return false;
+}
+
 enum pattern_result grouping_of(const struct grouping *grouping, struct mux_span id,
                                 struct mux_span *group) {
     struct mux_span name = without_parameters(id), found = {NULL, 0};
     enum pattern_result result = PATTERN_YES;
     switch (grouping->by) {
     case GROUPING_NONE:
+    case GROUPING_TAG:
         break;
     case GROUPING_REGEX:
         result = pattern_match(grouping->pattern, id, &found);

@@ -135,6 +135,7 @@ struct run *run_open(const struct run_config *config) {
     run->config = *config;
     run->grace_ends_ns = UINT64_MAX;
     ids_open(&run->ids, config->hash_key);
+    ids_open(&run->groups, config->hash_key);
     run->desk = desk_open(&(struct desk_config){
         .node = config->node, .run = config->uuid, .events = &events, .user = run});
     if (!run->desk) {
@@ -153,8 +154,10 @@ void run_close(struct run *run) {
     plan_free(run->plan);
     run_isolate_free(run->isolate);
     ids_close(&run->ids);
+    ids_close(&run->groups);
     free(run->slots);
     free(run->needs);
+    free(run->group_of);
     free(run->lines);
     free(run->selected);
     free(run->places);

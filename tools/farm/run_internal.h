@@ -64,6 +64,9 @@ struct run {
     struct ids ids;
     struct need *needs; /* by id: what its tags say; NULL: the list had none that mean something */
     uint32_t needs_room;
+    struct ids groups;  /* names that tags say, of GROUPING_TAG */
+    uint32_t *group_of; /* by id: number + 1 in `groups`; 0: none. NULL: no tag says one */
+    uint32_t group_room;
     char *lines; /* of a list that is text */
     size_t lines_len, lines_room;
     size_t words_len;

@@ -29,12 +29,31 @@ static void keep_need(struct run *run, uint32_t number, struct need need) {
     run->needs[number].exclusive |= need.exclusive;
 }
 
+static void keep_group(struct run *run, uint32_t number, struct mux_span group) {
+    if (number >= run->group_room) {
+        uint32_t room = run->ids.count + run->ids.count / 2;
+        uint32_t *more = realloc(run->group_of, room * sizeof *more);
+        if (!more) {
+            run_fail(run, "out of memory for the groups of tests");
+            return;
+        }
+        memset(more + run->group_room, 0, (room - run->group_room) * sizeof *more);
+        run->group_of = more;
+        run->group_room = room;
+    }
+    run->group_of[number] = ids_add(&run->groups, group) + 1; /* IDS_NONE: it has none */
+}
+
 static void add_test(struct run *run, const struct mux_packet *packet) {
     struct need need = {0};
     uint32_t number = add_id(run, packet->test_id);
     needs_of_tags(run->config.needs, packet, &need);
     if (number != IDS_NONE && (need.tokens || need.exclusive))
         keep_need(run, number, need);
+    struct mux_span group;
+    bool groups = run->config.grouping && run->config.grouping->by == GROUPING_TAG;
+    if (number != IDS_NONE && groups && grouping_of_tags(packet, &group))
+        keep_group(run, number, group);
 }
 
 /* The words of the user's command are the ids. */

@@ -60,6 +60,19 @@ static bool select_tests(struct run *run) {
  * ---- what stays together ----
  */
 
+/* By the list's tags. */
+static void set_tagged_groups(const struct run *run, struct plan_test *tests) {
+    for (uint32_t i = 0; i < run->selected_count; i++) {
+        uint32_t number = run->selected[i];
+        uint32_t group = number < run->group_room ? run->group_of[number] : 0;
+        if (!group)
+            continue;
+        struct mux_span name = ids_text(&run->groups, group - 1);
+        tests[i].group = (const char *)name.data;
+        tests[i].group_len = name.len;
+    }
+}
+
 /* The names lie in the ids, which stay as they are from now on. */
 static void set_groups(struct run *run, struct plan_test *tests) {
     const struct grouping *grouping =
@@ -148,6 +161,7 @@ static struct plan *make_plan(struct run *run) {
     if (!tests)
         return NULL;
     describe(run, tests);
+    set_tagged_groups(run, tests);
     set_groups(run, tests);
     set_needs(run, tests);
     set_perf(run, tests);

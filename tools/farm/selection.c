@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Far more than anybody writes on a command line. */
-#define PATTERNS_MAX 256
+/* Far more than a file of them has; each is tried on each id. */
+#define PATTERNS_MAX 100000
 #define LISTS_MAX 4
 
 /* What distributed-nose hashes of a class: python's str() of it. */
@@ -16,8 +16,8 @@
 #define CLASS_END "'>"
 
 struct patterns {
-    struct pattern *patterns[PATTERNS_MAX];
-    unsigned count;
+    struct pattern **patterns;
+    unsigned count, room;
 };
 
 struct selection {
@@ -38,6 +38,19 @@ struct selection *selection_open(void) {
 static void free_patterns(struct patterns *patterns) {
     for (unsigned i = 0; i < patterns->count; i++)
         pattern_free(patterns->patterns[i]);
+    free(patterns->patterns);
+}
+
+static bool make_room(struct patterns *patterns) {
+    if (patterns->count < patterns->room)
+        return true;
+    unsigned room = 2 * patterns->room + 16;
+    struct pattern **more = realloc(patterns->patterns, room * sizeof *more);
+    if (!more)
+        return false;
+    patterns->patterns = more;
+    patterns->room = room;
+    return true;
 }
 
 void selection_close(struct selection *selection) {
@@ -55,6 +68,8 @@ static bool add(struct patterns *patterns, const char *regex, char why[SELECTION
     struct pattern *pattern = NULL;
     if (patterns->count == PATTERNS_MAX)
         snprintf(cause, sizeof cause, "there are %d already", PATTERNS_MAX);
+    else if (!make_room(patterns))
+        snprintf(cause, sizeof cause, "out of memory");
     else
         pattern = pattern_compile(regex, cause);
     if (!pattern) {

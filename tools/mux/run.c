@@ -326,11 +326,12 @@ static bool choose_dist(struct program *program) {
         enum plan_dist dist;
         enum grouping_by by;
     } ways[] = {
-        {"load", PLAN_LOAD, GROUPING_NONE},   {"each", PLAN_EACH, GROUPING_NONE},
-        {"hash", PLAN_HASH, GROUPING_NONE},   {"worksteal", PLAN_STEAL, GROUPING_NONE},
-        {"scope", PLAN_LOAD, GROUPING_SCOPE}, {"loadscope", PLAN_LOAD, GROUPING_SCOPE},
-        {"file", PLAN_LOAD, GROUPING_FILE},   {"loadfile", PLAN_LOAD, GROUPING_FILE},
-        {"class", PLAN_LOAD, GROUPING_CLASS},
+        {"load", PLAN_LOAD, GROUPING_NONE},     {"each", PLAN_EACH, GROUPING_NONE},
+        {"hash", PLAN_HASH, GROUPING_NONE},     {"worksteal", PLAN_STEAL, GROUPING_NONE},
+        {"scope", PLAN_LOAD, GROUPING_SCOPE},   {"loadscope", PLAN_LOAD, GROUPING_SCOPE},
+        {"file", PLAN_LOAD, GROUPING_FILE},     {"loadfile", PLAN_LOAD, GROUPING_FILE},
+        {"class", PLAN_LOAD, GROUPING_CLASS},   {"group", PLAN_LOAD, GROUPING_TAG},
+        {"loadgroup", PLAN_LOAD, GROUPING_TAG},
     };
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
         if (strcmp(program->options.dist, ways[i].word) == 0) {
@@ -339,8 +340,9 @@ static bool choose_dist(struct program *program) {
             program->groups = ways[i].by != GROUPING_NONE;
             return true;
         }
-    text_complain("mux run: --dist %s: expected load, worksteal, scope, file, class, each or hash",
-                  program->options.dist);
+    text_complain(
+        "mux run: --dist %s: expected load, worksteal, scope, file, class, group, each or hash",
+        program->options.dist);
     return false;
 }
 
@@ -358,6 +360,15 @@ static bool choose_groups(struct program *program) {
     return false;
 }
 
+/* Files of expressions, as stestr has them. */
+static bool add_pattern_files(struct program *program, char why[SELECTION_WHY_BYTES]) {
+    const struct run_options *options = &program->options;
+    return (!options->include_list ||
+            run_past_patterns(options->include_list, program->selection, selection_include, why)) &&
+           (!options->exclude_list ||
+            run_past_patterns(options->exclude_list, program->selection, selection_exclude, why));
+}
+
 static bool add_patterns(struct program *program) {
     char why[SELECTION_WHY_BYTES];
     const struct run_options *options = &program->options;
@@ -371,8 +382,13 @@ static bool add_patterns(struct program *program) {
             text_complain("mux run: --exclude %s", why);
             return false;
         }
-    if (options->nodes < 2 || selection_divide(program->selection, options->nodes,
-                                               options->node_number, options->hash_by_class, why))
+    if (!add_pattern_files(program, why)) {
+        text_complain("mux run: %s", why);
+        return false;
+    }
+    if (options->nodes < 2 || options->is_undivided ||
+        selection_divide(program->selection, options->nodes, options->node_number,
+                         options->hash_by_class, why))
         return true;
     text_complain("mux run: --nodes: %s", why);
     return false;

@@ -67,6 +67,8 @@ TEXT_SETTER(dist)
 TEXT_SETTER(load_list)
 TEXT_SETTER(replay)
 TEXT_SETTER(perf)
+TEXT_SETTER(include_list)
+TEXT_SETTER(exclude_list)
 
 #define FLAG_SETTER(member)                                                                   \
     static bool set_##member(const struct option_row *row, void *target, const char *value) { \
@@ -82,6 +84,7 @@ FLAG_SETTER(lists)
 FLAG_SETTER(only_failing)
 FLAG_SETTER(until_failure)
 FLAG_SETTER(hash_by_class)
+FLAG_SETTER(is_undivided)
 FLAG_SETTER(allows_empty)
 
 #define NUMBER_SETTER(member, least)                                                          \
@@ -204,6 +207,9 @@ static const struct option_row rows[] = {
      .set = add_include},
     {"exclude", "REGEX", .help = "no tests in whose id this is found; more than once",
      .set = add_exclude},
+    {"include-list", "FILE", .set = set_include_list,
+     .help = "as --include, for each expression in FILE: one a line, # begins a comment"},
+    {"exclude-list", "FILE", .set = set_exclude_list, .help = "as --exclude, likewise"},
     {"load-list", "FILE", .help = "only tests whose ids this file has, a line each; - is stdin",
      .set = set_load_list},
     {"failing", .help = "only what failed, or never ran, in the last run", .set = set_only_failing},
@@ -211,10 +217,13 @@ static const struct option_row rows[] = {
      .set = set_nodes},
     {"node-number", "I", .help = "which of them this is: 1 to N", .set = set_node_number},
     {"hash-by-class", .help = "--nodes divides by class, not by test", .set = set_hash_by_class},
+    {"distributed-disabled", .help = "whatever --nodes and NOSE_NODES say, all of it runs here",
+     .set = set_is_undivided},
 
     {"dist", "HOW", "load", "In which order",
-     "load, worksteal: as slots get free; scope, file, group: tests of one class, file, group stay "
-     "together; each: every slot runs all; hash: a test always runs in the same slot",
+     "load, worksteal: as slots get free; scope, file, class, group: tests of one class or "
+     "module, file, class, group stay together (pytest's xdist_group; docs/runners.md); each: "
+     "every slot runs all; hash: a test always runs in the same slot",
      .set = set_dist},
     {"group-regex", "REGEX", .help = "tests for which this matches the same text stay together",
      .set = set_group_regex},
@@ -275,6 +284,10 @@ static bool take_environment(const char *name, unsigned *number) {
 }
 
 static bool check_nodes(struct run_options *options) {
+    const char *by_class = getenv("NOSE_HASH_BY_CLASS");
+    options->hash_by_class |= by_class && *by_class;
+    if (options->is_undivided)
+        return true;
     if (!take_environment("NOSE_NODES", &options->nodes) ||
         !take_environment("NOSE_NODE_NUMBER", &options->node_number))
         return false;

@@ -21,14 +21,15 @@ struct run_options {
     bool keeps_nothing;
     unsigned slots;
     bool slots_auto; /* unless the runner says how many */
-    const char *runner, *group_regex, *dist, *load_list, *replay, *isolate, *perf;
+    const char *runner, *group_regex, *dist, *load_list, *replay, *isolate, *perf, *include_list,
+        *exclude_list;
     struct run_texts include, exclude, masks, tags;
     bool detaches, debugs, fresh, lists, only_failing, until_failure, is_random, random_given,
         allows_empty;
     uint64_t seed;
     unsigned max_fail, retries, repeats; /* 0: no limit; none; once */
     unsigned nodes, node_number;         /* nodes 0: this one alone; numbers begin with 1 */
-    bool hash_by_class;
+    bool hash_by_class, is_undivided;
     uint64_t timeout_ns, test_timeout_ns, idle_timeout_ns, grace_ns; /* 0: none; of grace 5 s */
     unsigned perf_runs, perf_drift; /* percent; 0: nothing is judged */
     unsigned tail_lines;

@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define BLANKS " \t\r\n"
+
 /* So many of the newest runs say since when tests fail, with so many failures of each: nobody reads
  * more. */
 #define RUNS_DATED 5
@@ -171,6 +173,39 @@ bool run_past_load_list(const char *path, struct ids *ids) {
     bool is_fine = file && read_lines(file, ids);
     if (!is_fine)
         text_complain("mux run: --load-list %s: %s", path, strerror(errno));
+    if (file)
+        fclose(file);
+    return is_fine;
+}
+
+/* As stestr: what is behind a # is a comment, and blanks around an expression are none of it. */
+static char *expression_of(char *line) {
+    line[strcspn(line, "#")] = '\0';
+    char *begin = line + strspn(line, BLANKS), *end = begin + strlen(begin);
+    while (end > begin && strchr(BLANKS, end[-1]))
+        *--end = '\0';
+    return begin;
+}
+
+bool run_past_patterns(const char *path, struct selection *selection,
+                       bool (*add)(struct selection *selection, const char *regex, char *why),
+                       char why[SELECTION_WHY_BYTES]) {
+    char *line = NULL, cause[SELECTION_WHY_BYTES];
+    size_t room = 0;
+    unsigned number = 0;
+    FILE *file = fopen(path, "re");
+    bool is_fine = file != NULL;
+    while (is_fine && getline(&line, &room, file) >= 0) {
+        const char *expression = expression_of(line);
+        number++;
+        is_fine = !*expression || add(selection, expression, cause);
+    }
+    if (!file || ferror(file))
+        snprintf(why, SELECTION_WHY_BYTES, "%.256s: %s", path, strerror(errno));
+    else if (!is_fine)
+        snprintf(why, SELECTION_WHY_BYTES, "%.128s:%u: %.320s", path, number, cause);
+    is_fine = is_fine && !ferror(file);
+    free(line);
     if (file)
         fclose(file);
     return is_fine;

@@ -3,6 +3,7 @@
 #define TOOLS_MUX_RUN_PAST_H
 
 #include "tools/farm/run.h"
+#include "tools/farm/selection.h"
 #include "tools/mux/run_options.h"
 
 /*
@@ -22,5 +23,10 @@ bool run_past_jobs(const struct run_options *options, const char *name, struct p
 
 /* --load-list: a line each. False after a sentence on stderr. */
 bool run_past_load_list(const char *path, struct ids *ids);
+
+/* --include-list, --exclude-list: gives each expression of the file to `add`. False: why. */
+bool run_past_patterns(const char *path, struct selection *selection,
+                       bool (*add)(struct selection *selection, const char *regex, char *why),
+                       char why[SELECTION_WHY_BYTES]);
 
 #endif

@@ -108,7 +108,7 @@ class Plugin:
             self._by_id.setdefault(mux_subunit.clean(item.nodeid), []).append(item)
         if self.runner.mode == 'list':
             for item in session.items:
-                self.stream.event(item.nodeid, 'exists', tags={mark.name for mark in item.iter_markers()})
+                self.stream.event(item.nodeid, 'exists', tags={mark.name for mark in item.iter_markers()} | group_of(item))
             for name in self.not_collected:
                 self.stream.event(name, 'exists')
 
@@ -239,6 +239,12 @@ class Plugin:
 
 def shared_depth(one, other):
     return sum(a is b for a, b in zip(one.listchain(), other.listchain()))
+
+
+def group_of(item):
+    """As xdist's loadgroup has it: all groups of a test together are one."""
+    names = {str(mark.args[0] if mark.args else mark.kwargs.get('name', 'default')) for mark in item.iter_markers('xdist_group')}
+    return {'mux.group:' + '_'.join(sorted(names))} if names else set()
 
 
 def skip_reason(report):
