@@ -226,6 +226,28 @@ static void no_try(void **state) {
     plan_free(plan);
 }
 
+/* Its last try died: it failed for good, and what runs to tell a killer from a victim is no try. */
+static void no_try_behind_the_last(void **state) {
+    (void)state;
+    struct plan_config config = {.dist = PLAN_LOAD, .slots = 1, .retry = 1};
+    struct plan_blame blame;
+    struct plan_job job;
+    struct plan *plan = plan_of(&config, five, 1, 1);
+    assert_string_equal(next(plan, &job), "0: 0");
+    job.tests = (const uint32_t[]){0};
+    end_all(plan, &job, PLAN_FAIL);
+    assert_string_equal(next(plan, &job), "0: 0");
+    assert_int_equal(plan_tries(plan, 0, 0), 1);
+    plan_test_started(plan, 0, 0, 0);
+    plan_job_ended(plan, 0, PLAN_END_DIED, 0, &blame);
+    assert_string_equal(next(plan, &job), "0: 0");
+    job.tests = (const uint32_t[]){0};
+    assert_int_equal(plan_tries(plan, 0, 0), 0);
+    end_all(plan, &job, PLAN_PASS);
+    assert_int_equal(plan_record(plan, 0).outcome, PLAN_FAILED);
+    plan_free(plan);
+}
+
 /* A test may have more runs than others: each in a job of its own, and none beside another. */
 static void its_own_repeat(void **state) {
     (void)state;
@@ -269,6 +291,21 @@ static void slowest_first(void **state) {
     plan_free(plan);
 }
 
+/* With repeat all tests have run once before one runs again, be it slower than others. */
+static void round_by_round(void **state) {
+    (void)state;
+    static const struct plan_config config = {.dist = PLAN_LOAD, .slots = 1, .repeat = 3};
+    struct plan_job job;
+    struct plan *plan = plan_of(&config, five, 2, 1);
+    for (uint32_t i = 0; i < 6; i++) {
+        assert_string_equal(next(plan, &job), i % 2 ? "0: 1" : "0: 0");
+        job.tests = (const uint32_t[]){i % 2};
+        end_all(plan, &job, PLAN_PASS);
+    }
+    assert_int_equal(plan_state(plan), PLAN_OVER);
+    plan_free(plan);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_jobs),
@@ -279,6 +316,8 @@ int main(void) {
         cmocka_unit_test(slowest_first),
         cmocka_unit_test(tries),
         cmocka_unit_test(no_try),
+        cmocka_unit_test(no_try_behind_the_last),
+        cmocka_unit_test(round_by_round),
         cmocka_unit_test(its_own_repeat),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
