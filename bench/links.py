@@ -114,8 +114,8 @@ class Local(Lines):
                 time.sleep(0.005)
         return True
 
-    def stop(self):
-        for number, patience in ((signal.SIGTERM, 5), (signal.SIGKILL, 5)):
+    def stop(self, patience=5):
+        for number in (signal.SIGTERM, signal.SIGKILL):
             if self.usage is None:
                 os.kill(self.pid, number)
                 self.wait(patience)

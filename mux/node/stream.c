@@ -1,9 +1,11 @@
 #include "mux/node/stream.h"
 #include "mux/packet/crc.h"
 
+/* The i-th of those that are in memory. No division: it happens for each packet. */
 static struct mux_stream_record *record_at(const struct mux_stream *stream, size_t i) {
-    assert(i < stream->count);
-    return &stream->records[(stream->first + i) % stream->records_max];
+    assert(i < stream->count && stream->first < stream->records_max);
+    size_t at = stream->first + i;
+    return &stream->records[at < stream->records_max ? at : at - stream->records_max];
 }
 
 static uint64_t end_of(const struct mux_stream_record *record) {
@@ -18,8 +20,12 @@ static uint64_t lesser(uint64_t a, uint64_t b) {
     return a < b ? a : b;
 }
 
+static inline uint64_t memory_from(const struct mux_stream *stream) {
+    return stream->count > 0 ? stream->records[stream->first].offset : stream->len_bytes;
+}
+
 uint64_t mux_stream_memory_from(const struct mux_stream *stream) {
-    return stream->count > 0 ? record_at(stream, 0)->offset : stream->len_bytes;
+    return memory_from(stream);
 }
 
 /* Somebody sends or writes from memory behind it. */
@@ -30,16 +36,16 @@ static uint64_t used_from(const struct mux_stream *stream) {
 /* From the oldest byte whose memory is in use. */
 static uint64_t kept_bytes(const struct mux_stream *stream) {
     uint64_t end = stream->len_bytes + stream->cut.len_bytes;
-    return end - lesser(used_from(stream), mux_stream_memory_from(stream));
+    return end - lesser(used_from(stream), memory_from(stream));
 }
 
 static void stream_sane(const struct mux_stream *stream) {
     assert(stream->base <= stream->position && stream->position <= stream->len_bytes);
     assert(kept_bytes(stream) <= stream->ring.len);
-    uint64_t memory_from = mux_stream_memory_from(stream);
+    uint64_t from = memory_from(stream);
     assert(stream->base <= stream->safe && stream->safe <= stream->len_bytes);
-    assert(stream->base <= memory_from && (stream->has_spool || stream->base == memory_from));
-    assert(stream->base == memory_from || memory_from <= stream->spooled);
+    assert(stream->base <= from && (stream->has_spool || stream->base == from));
+    assert(stream->base == from || from <= stream->spooled);
     assert(!stream->must_compare || stream->state == MUX_STREAM_OPEN);
     assert(stream->epoch != MUX_STREAM_EPOCH_NONE);
     assert(!stream->is_probing || stream->state == MUX_STREAM_OPEN);
@@ -131,15 +137,14 @@ static bool is_full(const struct mux_stream *stream) {
 }
 
 static void drop_first(struct mux_stream *stream) {
-    stream->first = (stream->first + 1) % stream->records_max;
+    stream->first = stream->first + 1 < stream->records_max ? stream->first + 1 : 0;
     stream->count--;
 }
 
 /* Full: what the spool has leaves memory, the oldest first, but for what is in use. */
 static void trim(struct mux_stream *stream) {
-    while (stream->count > 0 && is_full(stream)) {
-        const struct mux_stream_record *record = record_at(stream, 0);
-        if (end_of(record) > stream->spooled || used_from(stream) <= record->offset)
+    while (memory_from(stream) < lesser(stream->spooled, used_from(stream))) {
+        if (end_of(record_at(stream, 0)) > stream->spooled || !is_full(stream))
             return;
         drop_first(stream);
     }
@@ -224,7 +229,6 @@ void mux_stream_filled(struct mux_stream *stream, size_t len_bytes, uint64_t now
         stream->cut_ns = now_ns;
     mux_bundle_run_grow(&stream->cut, len_bytes, crc);
     trim(stream);
-    stream_sane(stream);
 }
 
 void mux_stream_add(struct mux_stream *stream, const struct mux_pieces *packet, uint64_t now_ns) {
@@ -311,7 +315,7 @@ static bool agrees(const struct mux_stream *stream, const struct mux_ack *ack) {
         return true;
     if (ack->at == stream->len_bytes)
         return ack->crc == stream->crc;
-    if (ack->at < mux_stream_memory_from(stream))
+    if (ack->at < memory_from(stream))
         return ack->at > stream->base || ack->crc == stream->base_crc;
     if (stream->is_earlier)
         return true; /* the end has more than is left of it */
@@ -368,7 +372,7 @@ void mux_stream_rebase(struct mux_stream *stream, uint64_t to, uint32_t crc) {
 bool mux_stream_take_plain(struct mux_stream *stream, struct mux_span spans[2]) {
     if (stream->count == 0 && stream->cut.len_bytes > 0)
         close_cut(stream);
-    if (stream->count == 0 || stream->base < mux_stream_memory_from(stream))
+    if (stream->count == 0 || stream->base < memory_from(stream))
         return false;
     bytes_of(stream, record_at(stream, 0), spans);
     forget(stream, end_of(record_at(stream, 0)), 0);
@@ -388,7 +392,7 @@ static void open_at(struct mux_stream *stream, const struct mux_ack *ack, uint64
     stream->moved_ns = now_ns;
     stream->position = at > stream->base ? at : stream->base;
     set_state(stream, MUX_STREAM_OPEN);
-    stream->must_compare = at > stream->base && at < mux_stream_memory_from(stream);
+    stream->must_compare = at > stream->base && at < memory_from(stream);
     stream->compare_crc = ack->crc;
 }
 
@@ -396,7 +400,7 @@ static void open_at(struct mux_stream *stream, const struct mux_ack *ack, uint64
 static void note_place(struct mux_stream *stream, const struct mux_ack *ack) {
     bool is_place = stream->state == MUX_STREAM_OPEN && ack->epoch == stream->epoch &&
                     ack->at == ack->safe && ack->at <= stream->position && !stream->must_compare;
-    if (is_place && ack->at < mux_stream_memory_from(stream))
+    if (is_place && ack->at < memory_from(stream))
         move_base(stream, ack->at, ack->crc);
 }
 
@@ -540,7 +544,7 @@ bool mux_stream_record(const struct mux_stream *stream, uint64_t from,
 }
 
 void mux_stream_skip(struct mux_stream *stream, uint64_t to, uint32_t crc) {
-    assert(to <= mux_stream_memory_from(stream) && to >= stream->position);
+    assert(to <= memory_from(stream) && to >= stream->position);
     stream->safe = stream->safe > to ? stream->safe : to;
     move_base(stream, to, crc);
     stream->base_crc = to == stream->base ? crc : stream->base_crc;
@@ -600,7 +604,7 @@ enum mux_stream_step mux_stream_next(struct mux_stream *stream, bool is_idle, ui
         close_cut(stream);
     if (stream->position == stream->len_bytes)
         return MUX_STREAM_NOTHING;
-    if (stream->position < mux_stream_memory_from(stream))
+    if (stream->position < memory_from(stream))
         return MUX_STREAM_SPOOLED;
     return give_bundle(stream, now_ns, out);
 }

@@ -36,13 +36,17 @@ enum mux_error mux_bundle_split(const struct mux_prefix *prefix, const struct mu
     return mux_split_within(MUX_BUNDLE_CONTENT_MAX_BYTES, prefix, packet, first, last);
 }
 
+/*
+ * The CRC of the whole packet is that of its bytes before the stored CRC, fed these four: inverted,
+ * with them in it, times x^32, and inverted again. Both products of the sum are made at once.
+ */
 void mux_bundle_run_grow(struct mux_bundle_run *run, size_t len_bytes,
                          const uint8_t stored[MUX_CRC_BYTES]) {
-    struct mux_span crc = mux_span(stored, MUX_CRC_BYTES);
-    uint32_t len = (uint32_t)len_bytes;
+    uint32_t crc = mux_packet_crc(mux_span(stored, MUX_CRC_BYTES));
+    uint32_t fed = ~crc ^ __builtin_bswap32(crc);
     assert(len_bytes <= MUX_BUNDLE_CONTENT_MAX_BYTES - run->len_bytes);
-    run->crc = mux_crc_concat(run->crc, mux_crc(mux_packet_crc(crc), crc), len);
-    run->len_bytes += len;
+    run->crc = ~mux_crc_place(run->crc, (int32_t)len_bytes, fed, MUX_CRC_BYTES);
+    run->len_bytes += (uint32_t)len_bytes;
 }
 
 void mux_bundle_run_add(struct mux_bundle_run *run, struct mux_span packet) {
