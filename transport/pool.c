@@ -5,6 +5,17 @@
 /* Receives in a row that would have fitted a small buffer, before a connection returns to these. */
 #define SHORT_RECEIVES_MAX 8
 
+/*
+ * A turn, and all turns of a round. What a connection sends in its turn is still in the cache, its
+ * window is open, and few pacing timers expire: 64 KiB from 16 workers cost a third more when each
+ * has a single buffer of 1 MiB at a time than with turns of 8 MiB, which are 5 ms here.
+ */
+#define TURN_NS 10000000u
+#define ROUND_NS 1000000000u
+
+/* One that fills less of a large buffer has emptied its socket: others have more. */
+#define TURN_LEAST_PART 4
+
 static void release(struct mux_buffer *buffer) {
     struct pool *pool = buffer->owner;
     assert(pool->lent > 0);
@@ -120,6 +131,12 @@ struct pool *pool_after(struct pool *pool, size_t len, unsigned *short_receives)
         return pool;
     *short_receives = 0;
     return pool->smaller;
+}
+
+uint64_t pool_turn_ns(const struct pool *pool, size_t len, unsigned open) {
+    if (!pool->smaller || len < pool->buffer_bytes / TURN_LEAST_PART)
+        return 0;
+    return open <= ROUND_NS / TURN_NS ? TURN_NS : ROUND_NS / open;
 }
 
 void pool_keep(struct pool *pool, struct mux_buffer *buffer) {

@@ -73,6 +73,13 @@ struct mux_buffer *pool_take(struct pool *pool);
  */
 struct pool *pool_after(struct pool *pool, size_t len, unsigned *short_receives);
 
+/*
+ * The turn of a connection that has received `len` bytes into a buffer of `pool`: how long it comes
+ * before all others that wait for large buffers. 0: it has none, or has emptied its socket. `open`
+ * connections with a turn each take a second at most, so none waits much longer than that.
+ */
+uint64_t pool_turn_ns(const struct pool *pool, size_t len, unsigned open);
+
 /* A buffer's id in its pool. */
 static inline unsigned pool_id(const struct pool *pool, const struct mux_buffer *buffer) {
     return (unsigned)(buffer - pool->buffers);

@@ -222,6 +222,39 @@ static void large_buffers_are_waited_for(void **state) {
     world_close(world);
 }
 
+/*
+ * Peers whose sockets are always full, as little is received in a step, have turns with the large
+ * buffers. Each turn ends.
+ */
+static void turns_with_large_buffers_end(void **state) {
+    struct world *world = world_open(
+        state,
+        (struct world_options){.buffer_bytes = 4096, .large_buffers = 2, .large_bytes = 8192});
+    struct end *streams[3][2], *other[2];
+    for (unsigned i = 0; i < 3; i++)
+        carrier_pair(world, streams[i]);
+    carrier_pair(world, other);
+    if (!has_large(world)) {
+        world_close(world);
+        skip();
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        end_send(streams[i][1], UINT64_MAX, SEND_MOST_BYTES, SEND_MOST_BYTES);
+        end_receive(streams[i][0], true);
+    }
+    WAIT(world, streams[0][0]->in_buffer_bytes == 8192);
+    end_send(other[1], 1000000, SEND_MOST_BYTES, SEND_MOST_BYTES);
+    end_receive(other[0], true);
+    WAIT(world, other[0]->in_bytes == 1000000);
+    for (unsigned i = 0; i < 3; i++) {
+        uint64_t before = streams[i][0]->in_bytes;
+        WAIT(world, streams[i][0]->in_bytes > before + 100000);
+        assert_received_prefix(streams[i][0], streams[i][1]);
+    }
+    assert_received_all(other[0], other[1]);
+    world_close(world);
+}
+
 int run_stream_tests(struct setup *setup) {
     const struct CMUnitTest tests[] = {
         TEST(both_ways_at_once, setup),
@@ -237,6 +270,7 @@ int run_stream_tests(struct setup *setup) {
         TEST(room_needs_no_buffer, setup),
         TEST(much_comes_into_large_buffers, setup),
         TEST(large_buffers_are_waited_for, setup),
+        TEST(turns_with_large_buffers_end, setup),
     };
     return RUN_TESTS(tests, setup);
 }

@@ -100,6 +100,7 @@ bool uring_buffers_make(struct transport *transport, const struct transport_conf
         return false;
     for (unsigned i = 0; i < TRANSPORT_POOLS; i++) {
         struct pool *pool = &transport->pools.of[i];
+        mux_list_init(&transport->rings[i].in_turn);
         mux_list_init(&transport->rings[i].told);
         if (pool->count > POOL_BUFFERS_MAX) {
             *failure =
@@ -153,21 +154,56 @@ static void grow(struct transport *transport, struct pool *pool) {
     fill(transport, pool);
 }
 
-/* A connection whose wait was reported has waited longer. */
+void uring_buffers_wait(struct transport *transport, struct uring_receive *receive) {
+    bool in_turn = receive->turn_until_ns > 0;
+    mux_list_append(in_turn ? &ring_of(transport, receive->pool)->in_turn : &receive->pool->waiting,
+                    &receive->waiting);
+}
+
+static struct uring_conn *waiting_conn(struct mux_list *link) {
+    return MUX_LIST_ITEM(link, struct uring_conn, receive.waiting);
+}
+
+/* Connections whose turn is over wait like the others. */
+static void end_turns(struct transport *transport, struct uring_buffer_ring *ring,
+                      struct pool *pool) {
+    uint64_t now_ns = mux_list_empty(&ring->in_turn) ? 0 : uring_now_ns(transport);
+    while (!mux_list_empty(&ring->in_turn)) {
+        struct mux_list *link = ring->in_turn.next;
+        struct uring_receive *receive = &waiting_conn(link)->receive;
+        if (receive->turn_until_ns > now_ns)
+            return;
+        receive->turn_until_ns = 0;
+        mux_list_append(receive->told ? &ring->told : &pool->waiting, link);
+    }
+}
+
+/* A connection whose wait was reported has waited longer than one whose was not. */
 static struct mux_list *first_waiting(struct uring_buffer_ring *ring, struct pool *pool) {
-    struct mux_list *queue = mux_list_empty(&ring->told) ? &pool->waiting : &ring->told;
-    return mux_list_empty(queue) ? NULL : queue->next;
+    struct mux_list *queues[] = {&ring->in_turn, &ring->told, &pool->waiting};
+    for (unsigned i = 0; i < sizeof queues / sizeof *queues; i++)
+        if (!mux_list_empty(queues[i]))
+            return queues[i]->next;
+    return NULL;
+}
+
+static void tell(struct uring_conn *conn, struct uring_events *out) {
+    conn->receive.told = true;
+    if (conn->receive.wanted && !conn->lost && !conn->closing)
+        uring_event(out, TRANSPORT_STARVED)->conn = &conn->head;
 }
 
 /* No buffer is free: reports STARVED for the connections that have begun to wait. */
 static void tell_starved(struct uring_buffer_ring *ring, struct pool *pool,
                          struct uring_events *out) {
-    while (out->count < out->most && !mux_list_empty(&pool->waiting)) {
-        struct mux_list *link = mux_list_pop(&pool->waiting);
-        struct uring_conn *conn = MUX_LIST_ITEM(link, struct uring_conn, receive.waiting);
+    struct mux_list *link;
+    for (link = ring->in_turn.next; link != &ring->in_turn && out->count < out->most;
+         link = link->next)
+        if (!waiting_conn(link)->receive.told)
+            tell(waiting_conn(link), out);
+    while (out->count < out->most && (link = mux_list_pop(&pool->waiting))) {
         mux_list_append(&ring->told, link);
-        if (conn->receive.wanted && !conn->lost && !conn->closing)
-            uring_event(out, TRANSPORT_STARVED)->conn = &conn->head;
+        tell(waiting_conn(link), out);
     }
 }
 
@@ -175,18 +211,19 @@ static void tell_starved(struct uring_buffer_ring *ring, struct pool *pool,
  * Arming more requests than there are buffers would bring them back with ENOBUFS, again and again
  * for thousands of connections; so each round serves as many as there are buffers. A multishot
  * request of the first connection could take all buffers, in every turn; so while buffers are
- * scarce each connection gets one.
+ * scarce a request gets one. The connection is served again before others until its turn is over.
  */
 static bool serve(struct transport *transport, struct pool *pool, struct uring_events *out) {
     struct uring_buffer_ring *ring = ring_of(transport, pool);
     struct mux_list *link;
     if (ring->too_few)
         grow(transport, pool);
+    end_turns(transport, ring, pool);
     for (unsigned left = ring->count; left > 0 && (link = first_waiting(ring, pool)); left--) {
-        struct uring_conn *conn = MUX_LIST_ITEM(link, struct uring_conn, receive.waiting);
+        struct uring_conn *conn = waiting_conn(link);
         if (!uring_receive_arm(conn, ring->scarce))
             return true;
-        mux_list_remove(link);
+        uring_receive_leave(&conn->receive);
     }
     if (ring->count == 0)
         tell_starved(ring, pool, out);

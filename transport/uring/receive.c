@@ -37,6 +37,7 @@ static bool drained(struct uring_conn *conn) {
 
 void uring_receive_leave(struct uring_receive *receive) {
     mux_list_remove(&receive->waiting);
+    receive->told = false;
 }
 
 /*
@@ -113,7 +114,7 @@ bool uring_receive_advance(struct uring_conn *conn, struct uring_events *out) {
     }
     if (mux_list_empty(&receive->waiting)) { /* otherwise it keeps its place in the queue */
         receive->pool = receive->next_pool;
-        mux_list_append(&receive->pool->waiting, &receive->waiting);
+        uring_buffers_wait(conn->transport, receive);
     }
     return true;
 }
@@ -128,6 +129,16 @@ static void choose_pool(struct uring_conn *conn, size_t len) {
         uring_conn_wake(conn);
 }
 
+/* The first large buffer begins its turn, which ends early when little comes. */
+static void take_turn(struct uring_conn *conn, size_t len) {
+    struct uring_receive *receive = &conn->receive;
+    uint64_t turn_ns = pool_turn_ns(receive->pool, len, conns_open(&conn->transport->conns));
+    if (turn_ns == 0)
+        receive->turn_until_ns = 0;
+    else if (receive->turn_until_ns == 0)
+        receive->turn_until_ns = uring_now_ns(conn->transport) + turn_ns;
+}
+
 static void deliver(struct uring_conn *conn, struct mux_buffer *buffer, size_t len,
                     struct uring_events *out) {
     struct uring_receive *receive = &conn->receive;
@@ -137,6 +148,7 @@ static void deliver(struct uring_conn *conn, struct mux_buffer *buffer, size_t l
     if (buffer) {
         pool_lend(receive->pool, buffer);
         event->bytes = mux_span(buffer->data, len);
+        take_turn(conn, len);
         choose_pool(conn, len);
     } else {
         event->bytes = mux_span(receive->room.data, len);

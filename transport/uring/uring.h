@@ -71,8 +71,8 @@ struct uring_buffer_ring {
     bool too_few;    /* a request found none in it although there were free ones */
     bool scarce;     /* a request found no buffer, and not every waiting connection has had its turn
                         since */
-    struct mux_list
-        told; /* connections whose STARVED was reported; before those in pool->waiting */
+    struct mux_list in_turn; /* connections that wait, but whose turn lasts: before all others */
+    struct mux_list told;    /* whose STARVED was reported: before those in pool->waiting */
 };
 
 enum uring_receive_how {
@@ -88,7 +88,9 @@ struct uring_receive {
     struct pool *pool;       /* of the request in flight, or of the wait for a buffer */
     struct pool *next_pool;  /* of the next request: see pool_after() */
     unsigned short_receives; /* likewise */
-    struct mux_list waiting; /* for a buffer, in pool->waiting or ring->told */
+    struct mux_list waiting; /* for a buffer, in pool->waiting or the ring's in_turn or told */
+    bool told;               /* of this wait, STARVED was reported */
+    uint64_t turn_until_ns;  /* with large buffers: pool_turn_ns(); 0: it waits for its turn */
     struct mux_room room;    /* receive_into(); data NULL: none */
     bool is_device;
     bool is_master; /* the controlling side of a terminal */
@@ -258,6 +260,9 @@ void uring_buffer_back(struct pool *pool, struct mux_buffer *buffer);
 
 /* A request found no buffer. */
 void uring_buffers_scarce(struct transport *transport, const struct pool *pool);
+
+/* Puts it into the queue of its pool: before all others while its turn lasts. */
+void uring_buffers_wait(struct transport *transport, struct uring_receive *receive);
 
 /* The group by which a request names a pool. */
 uint16_t uring_buffers_group(const struct transport *transport, const struct pool *pool);
