@@ -420,7 +420,8 @@ class Runs(Case):
         process.send_signal(signal.SIGINT)
         output = process.communicate(timeout=PATIENCE)[0].decode()
         self.assertEqual(process.returncode, 130, output)
-        self.assertIn('interrupted', output)
+        self.assertRegex(output, r'(?m)^FAIL  test_slow.S.test_s  .*\n      .*SIGTERM')
+        self.assertRegex(output, r'(?m)^run interrupted: 1 failed in ')
 
     def test_wrong_usage(self):
         for options, words in ((['--slots', '0'], 'expected 1 to 512, or auto'),

@@ -212,7 +212,7 @@ class Debugging(Case):
         lines, terminals = self.waiting('--grace', '100ms')
         self.assertNotEqual(self.runner_pids(), [])
         lines.process.send_signal(signal.SIGINT)
-        lines.end(130)
+        self.assertIn('interrupted: 2 failed in ', lines.end(130))
         for terminal in terminals:
             terminal.until(b'mux attach: ')
             terminal.process.wait(PATIENCE)

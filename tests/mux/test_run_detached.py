@@ -166,7 +166,7 @@ class Attach(Detached, Terminal):
         self.until('0 of 1')
         self.keys('q')
         text = self.until('^attach: 0')
-        self.assertRegex(text, r'(?m)^run \w+ interrupted: 1 never ran in ')
+        self.assertRegex(text, r'(?m)^run \w+ interrupted: 1 failed in ')
         output = lines.communicate(timeout=PATIENCE)
         self.assertIn(b'interrupted: no new tests', output[0])
         self.assertRegex(output[0], rb'(?m)^run \w+ interrupted: 1 never ran in ')

@@ -296,10 +296,13 @@ static void tell_dead(struct run *run, unsigned slot, uint32_t number) {
     run->config.events->ended(run->config.user, &ended);
 }
 
-/* A test that went over a limit has failed; that its runner died is no riddle. */
-static void end_limited(struct run *run, unsigned slot, uint64_t now_ns) {
+/*
+ * A test that went over a limit, or did not end within the grace of an interrupted run, has failed;
+ * that its runner died is no riddle.
+ */
+static void end_stopped(struct run *run, unsigned slot, uint64_t now_ns) {
     const struct run_slot *at = &run->slots[slot];
-    if (!at->has_died || !at->is_limited || at->is_stopped)
+    if (!at->has_died || (!at->is_limited && !at->is_stopped))
         return;
     plan_test_ended(run->plan, slot, run->places[at->dead_test], PLAN_FAIL, now_ns);
     tell_dead(run, slot, at->dead_test);
@@ -360,7 +363,7 @@ static void end_work(struct run *run, unsigned slot, const struct answer *answer
     struct plan_blame blame = {.test = PLAN_NONE};
     enum plan_end how = how_of(at, answer);
     bool restarts = has_successor(at);
-    end_limited(run, slot, now_ns);
+    end_stopped(run, slot, now_ns);
     if (!restarts)
         plan_job_ended(run->plan, slot, how, now_ns, &blame);
     note_end(at, answer);
