@@ -169,7 +169,7 @@ class Attach(Detached, Terminal):
         self.assertRegex(text, r'(?m)^run \w+ interrupted: 1 failed in ')
         output = lines.communicate(timeout=PATIENCE)
         self.assertIn(b'interrupted: no new tests', output[0])
-        self.assertRegex(output[0], rb'(?m)^run \w+ interrupted: 1 never ran in ')
+        self.assertRegex(output[0], rb'(?m)^run \w+ interrupted: 1 failed in ')
         self.assertNotIn(b'\033', output[0])
         self.assertEqual(self.wait_for(), 130)
 

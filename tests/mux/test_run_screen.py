@@ -54,7 +54,7 @@ class Screen(Terminal):
         self.keys('fg', 'Enter')
         self.until(r'^  1 +.*: two ')
         self.keys('q')
-        self.until('^run .* interrupted: 2 never ran ')
+        self.until('^run .* interrupted: 2 failed ')
 
     def test_background(self):
         """A shell's background job draws nothing, and gets no key."""
