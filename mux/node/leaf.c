@@ -50,6 +50,7 @@ struct mux_stream_limits mux_leaf_limits(const struct mux *mux) {
     uint64_t stall_ns = mux_stall_ns(mux);
     return (struct mux_stream_limits){
         .window_bytes = mux->config.window_bytes,
+        .saves_memory = mux->config.window_saves_memory,
         .stall_ns = stall_ns,
         .wait_most_ns = limited(grace_ns / 2, stall_ns, UINT64_MAX),
     };

@@ -89,6 +89,8 @@ struct mux_config {
     bool upstream_is_node;  /* it is sent hello and goodbye */
     size_t window_bytes;    /* 0: this node takes no bundles. Else of its own packets so many bytes
                                are kept until the end of the tree has them */
+    bool window_saves_memory;      /* touches no more memory than window_bytes, if packets are not
+                                      large, and takes less at a time */
     struct mux_spool_limits spool; /* most_bytes 0: there is none. Else the owner carries out
                                       mux_spool_take(); with window_bytes only */
     bool is_quiet;                 /* it is not logged that all is well */

@@ -42,6 +42,7 @@ static uint64_t kept_bytes(const struct mux_stream *stream) {
 static void stream_sane(const struct mux_stream *stream) {
     assert(stream->base <= stream->position && stream->position <= stream->len_bytes);
     assert(kept_bytes(stream) <= stream->ring.len);
+    assert(stream->add_at <= stream->ring.len);
     uint64_t from = memory_from(stream);
     assert(stream->base <= stream->safe && stream->safe <= stream->len_bytes);
     assert(stream->base <= from && (stream->has_spool || stream->base == from));
@@ -66,15 +67,19 @@ void mux_stream_init(struct mux_stream *stream, const uint8_t id[MUX_STREAM_ID_B
                      struct mux_stream_record *records) {
     assert(ring.len >= MUX_STREAM_RING_BYTES(limits->window_bytes));
     assert(limits->stall_ns > 0 && limits->stall_ns <= limits->wait_most_ns);
-    *stream = (struct mux_stream){.limits = *limits,
-                                  .lent_from = UINT64_MAX,
-                                  .written_from = UINT64_MAX,
-                                  .epoch = 1,
-                                  .record_most_bytes = MUX_STREAM_RECORD_LEAST_BYTES,
-                                  .wait_ns = limits->stall_ns,
-                                  .ring = ring,
-                                  .records = records,
-                                  .records_max = MUX_STREAM_RECORDS(limits->window_bytes)};
+    *stream = (struct mux_stream){
+        .limits = *limits,
+        .lent_from = UINT64_MAX,
+        .written_from = UINT64_MAX,
+        .epoch = 1,
+        .record_most_bytes = MUX_STREAM_RECORD_LEAST_BYTES,
+        .wait_ns = limits->stall_ns,
+        .ring = ring,
+        .round_bytes =
+            limits->saves_memory ? limits->window_bytes + MUX_STREAM_ADD_USUAL_BYTES : ring.len,
+        .beside_from = UINT64_MAX,
+        .records = records,
+        .records_max = MUX_STREAM_RECORDS(limits->window_bytes)};
     memcpy(stream->id, id, MUX_STREAM_ID_BYTES);
     stream_sane(stream);
 }
@@ -150,14 +155,25 @@ static void trim(struct mux_stream *stream) {
     }
 }
 
+/* An empty ring is filled from its front again: that is in the cache. */
+static void begin_round(struct mux_stream *stream) {
+    if (kept_bytes(stream) > 0)
+        return;
+    stream->round_from = stream->len_bytes;
+    stream->beside_from = UINT64_MAX;
+    stream->add_at = 0;
+}
+
 void mux_stream_lend(struct mux_stream *stream, uint64_t from) {
     stream->lent_from = from;
     trim(stream);
+    begin_round(stream);
 }
 
 void mux_stream_writes(struct mux_stream *stream, uint64_t from) {
     stream->written_from = from;
     trim(stream);
+    begin_round(stream);
 }
 
 void mux_stream_spooled(struct mux_stream *stream, uint64_t to) {
@@ -167,15 +183,28 @@ void mux_stream_spooled(struct mux_stream *stream, uint64_t to) {
     stream_sane(stream);
 }
 
+static bool is_beside(const struct mux_stream *stream) {
+    return stream->beside_from != UINT64_MAX;
+}
+
 bool mux_stream_has_room(const struct mux_stream *stream) {
-    return !stream->is_final && !is_full(stream) &&
+    return !stream->is_final && !is_full(stream) && !is_beside(stream) &&
            stream->len_bytes < MUX_STREAM_BYTES_MAX - 2 * MUX_STREAM_ADD_MOST_BYTES;
+}
+
+static bool fits_in_round(const struct mux_stream *stream, size_t len_bytes) {
+    return !is_beside(stream) && kept_bytes(stream) + len_bytes <= stream->round_bytes;
+}
+
+static bool fits_beside(const struct mux_stream *stream, size_t len_bytes) {
+    size_t at = is_beside(stream) ? stream->add_at : stream->round_bytes;
+    return len_bytes <= stream->ring.len - at;
 }
 
 bool mux_stream_fits(const struct mux_stream *stream, size_t len_bytes) {
     return !stream->is_final && stream->count + 2 <= stream->records_max &&
            len_bytes <= MUX_BUNDLE_CONTENT_MAX_BYTES &&
-           kept_bytes(stream) + len_bytes <= stream->ring.len;
+           (fits_in_round(stream, len_bytes) || fits_beside(stream, len_bytes));
 }
 
 static void close_cut(struct mux_stream *stream) {
@@ -189,33 +218,49 @@ static void close_cut(struct mux_stream *stream) {
     stream_sane(stream);
 }
 
+/* Where the part that is filled now ends; it goes on at the front, if it is the round one. */
+static size_t part_end(const struct mux_stream *stream) {
+    return is_beside(stream) ? stream->ring.len : stream->round_bytes;
+}
+
 /* A place in the ring so many bytes behind this one. No division: it happens for each packet. */
 static size_t behind(const struct mux_stream *stream, size_t at, size_t len) {
     at += len;
-    return at < stream->ring.len ? at : at - stream->ring.len;
+    return is_beside(stream) || at < stream->round_bytes ? at : at - stream->round_bytes;
 }
 
 /* Copies bytes to this place; returns the one behind them. */
 static size_t copy_in(struct mux_stream *stream, size_t at, struct mux_span bytes) {
-    size_t left = stream->ring.len - at;
+    size_t left = part_end(stream) - at;
     size_t first = bytes.len < left ? bytes.len : left;
     memcpy(stream->ring.data + at, bytes.data, first);
     memcpy(stream->ring.data, bytes.data + first, bytes.len - first);
     return behind(stream, at, bytes.len);
 }
 
-/* A packet's last bytes, which may lie at both ends of the ring, in front of this place. */
+/* A packet's last bytes, which may lie at both ends of the round part, in front of this place. */
 static void stored_crc(const struct mux_stream *stream, size_t at, uint8_t crc[MUX_CRC_BYTES]) {
     if (at >= MUX_CRC_BYTES) {
         memcpy(crc, stream->ring.data + at - MUX_CRC_BYTES, MUX_CRC_BYTES);
         return;
     }
-    memcpy(crc, stream->ring.data + stream->ring.len - (MUX_CRC_BYTES - at), MUX_CRC_BYTES - at);
-    memcpy(crc + (MUX_CRC_BYTES - at), stream->ring.data, at);
+    size_t first = MUX_CRC_BYTES - at;
+    memcpy(crc, stream->ring.data + stream->round_bytes - first, first);
+    memcpy(crc + first, stream->ring.data, at);
 }
 
 struct mux_room mux_stream_room(const struct mux_stream *stream) {
-    return (struct mux_room){stream->ring.data + stream->add_at, stream->ring.len - stream->add_at};
+    size_t len = part_end(stream) - stream->add_at;
+    size_t free_bytes = is_beside(stream) ? len : stream->round_bytes - kept_bytes(stream);
+    return (struct mux_room){stream->ring.data + stream->add_at, lesser(len, free_bytes)};
+}
+
+/* What does not fit in the round part lies behind it, in a record of its own. */
+static void step_beside(struct mux_stream *stream) {
+    if (stream->cut.len_bytes > 0)
+        close_cut(stream);
+    stream->beside_from = stream->len_bytes;
+    stream->add_at = stream->round_bytes;
 }
 
 void mux_stream_filled(struct mux_stream *stream, size_t len_bytes, uint64_t now_ns) {
@@ -232,8 +277,10 @@ void mux_stream_filled(struct mux_stream *stream, size_t len_bytes, uint64_t now
 }
 
 void mux_stream_add(struct mux_stream *stream, const struct mux_pieces *packet, uint64_t now_ns) {
-    size_t at = stream->add_at;
     assert(mux_stream_fits(stream, packet->len_bytes));
+    if (!is_beside(stream) && !fits_in_round(stream, packet->len_bytes))
+        step_beside(stream);
+    size_t at = stream->add_at;
     for (size_t i = 0; i < packet->count; i++)
         at = copy_in(stream, at, packet->piece[i]);
     mux_stream_filled(stream, packet->len_bytes, now_ns);
@@ -326,7 +373,11 @@ static bool agrees(const struct mux_stream *stream, const struct mux_ack *ack) {
 
 static void bytes_of(const struct mux_stream *stream, const struct mux_stream_record *record,
                      struct mux_span spans[2]) {
-    size_t at = (size_t)(record->offset % stream->ring.len), behind = stream->ring.len - at;
+    bool lies_beside = record->offset >= stream->beside_from;
+    uint64_t round = (record->offset - stream->round_from) % stream->round_bytes;
+    size_t at = lies_beside ? stream->round_bytes + (size_t)(record->offset - stream->beside_from)
+                            : (size_t)round;
+    size_t behind = (lies_beside ? stream->ring.len : stream->round_bytes) - at;
     size_t len = record->content.len_bytes, first = len < behind ? len : behind;
     spans[0] = mux_span(stream->ring.data + at, first);
     spans[1] = mux_span(stream->ring.data, len - first);
@@ -360,6 +411,7 @@ static void forget(struct mux_stream *stream, uint64_t safe, uint64_t now_ns) {
         move_base(stream, stream->len_bytes, stream->crc);
     if (!stream->has_spool)
         stream->safe = stream->base;
+    begin_round(stream);
     stream_sane(stream);
 }
 

@@ -45,6 +45,8 @@ struct mux_stream_limits {
     size_t window_bytes; /* packets are taken while less than that is not safe */
     uint64_t stall_ns;   /* the first wait for an answer or for progress */
     uint64_t wait_most_ns;
+    bool saves_memory; /* small packets touch little more of the ring than the window; behind a
+                          large one nothing is taken until all is safe */
 };
 
 /* What may be added at once when there is room: all that a frame becomes, with some of the owner.
@@ -52,8 +54,12 @@ struct mux_stream_limits {
 #define MUX_STREAM_ADD_MOST_BYTES (MUX_PACKET_MAX_BYTES + ((size_t)1 << 20))
 #define MUX_STREAM_ADD_MOST_PACKETS 24
 
+/* More than that is added at once by large packets only. */
+#define MUX_STREAM_ADD_USUAL_BYTES ((size_t)128 << 10)
+
 /* The ring of bytes, and that of records, for a window. */
-#define MUX_STREAM_RING_BYTES(window) ((window) + MUX_STREAM_ADD_MOST_BYTES)
+#define MUX_STREAM_RING_BYTES(window) \
+    ((window) + MUX_STREAM_ADD_USUAL_BYTES + MUX_STREAM_ADD_MOST_BYTES)
 #define MUX_STREAM_RECORDS(window) \
     ((window) / MUX_STREAM_RECORD_COST_BYTES + MUX_STREAM_ADD_MOST_PACKETS + 2)
 
@@ -87,8 +93,11 @@ struct mux_stream {
     uint64_t asked_ns; /* when `where` became due, or went */
     uint64_t moved_ns; /* when safe moved, or the oldest unsafe byte was sent */
     uint64_t wait_ns;
-    struct mux_room ring; /* the byte at an offset is at offset % ring.len */
-    size_t add_at;        /* where the next packet goes in it */
+    struct mux_room ring;
+    size_t round_bytes;   /* so much of it is filled round and round */
+    uint64_t round_from;  /* the byte at this offset is at its front */
+    uint64_t beside_from; /* from this offset on bytes lie behind that part; UINT64_MAX: none do */
+    size_t add_at;        /* where the next packet goes in the ring */
     struct mux_stream_record *records;
     size_t records_max, first, count;
 };

@@ -108,6 +108,61 @@ static void test_cuts(void **state) {
                 out.content.len_bytes <= MUX_STREAM_RECORD_MOST_BYTES);
 }
 
+/* All that was sent is safe. */
+static void acknowledge(struct mux_stream *stream) {
+    struct mux_ack ack = ack_of(stream, stream->position, stream->position, 0);
+    ack.crc = stream->crc;
+    mux_stream_acked(stream, &ack, 0);
+}
+
+/* The next bundle is this packet alone. */
+static void assert_next(struct mux_stream *stream, struct mux_span packet) {
+    static uint8_t got[MUX_PACKET_MAX_BYTES];
+    assert_int_equal(mux_stream_next(stream, true, 0, &out), MUX_STREAM_BUNDLE);
+    assert_int_equal(out.spans[0].len + out.spans[1].len, packet.len);
+    memcpy(got, out.spans[0].data, out.spans[0].len);
+    memcpy(got + out.spans[0].len, out.spans[1].data, out.spans[1].len);
+    assert_same_field(mux_span(got, packet.len), packet);
+}
+
+/*
+ * Where memory is saved small packets go round a small part of the ring. A large one lies behind
+ * it, and then nothing is taken until all is safe.
+ */
+static void test_saves_memory(void **state) {
+    (void)state;
+    const struct mux_stream_limits small = {WINDOW_BYTES, STALL_NS, WAIT_MOST_NS, true};
+    const size_t round_bytes = WINDOW_BYTES + MUX_STREAM_ADD_USUAL_BYTES;
+    struct mux_stream stream;
+    memset(ring, 0x55, sizeof ring);
+    mux_stream_init(&stream, id, &small, (struct mux_room){ring, sizeof ring}, records);
+    add_span(&stream, packet_of(100, 0), 0);
+    open_stream(&stream);
+    assert_next(&stream, packet_of(100, 0));
+    for (unsigned i = 1; i < 2000; i++) { /* one is always kept: it is never empty */
+        assert_true(mux_stream_has_room(&stream));
+        struct mux_ack ack = ack_of(&stream, stream.position, stream.position, stream.crc);
+        add_span(&stream, packet_of(i, i), 0);
+        assert_next(&stream, packet_of(i, i));
+        mux_stream_acked(&stream, &ack, 0);
+    }
+    assert_true(ring[round_bytes] == 0x55 && ring[round_bytes - 1] != 0x55);
+    add_span(&stream, packet_of(300000, 1), 0);
+    assert_false(mux_stream_has_room(&stream));
+    assert_true(mux_stream_fits(&stream, 1000));
+    add_span(&stream, packet_of(100, 2), 0);
+    assert_next(&stream, packet_of(300000, 1));
+    assert_next(&stream, packet_of(100, 2));
+    assert_true(ring[round_bytes] != 0x55);
+    assert_false(mux_stream_has_room(&stream));
+    acknowledge(&stream);
+    assert_true(mux_stream_has_room(&stream) && mux_stream_held_bytes(&stream) == 0);
+    memset(ring, 0x55, sizeof ring);
+    add_span(&stream, packet_of(100, 3), 0);
+    assert_next(&stream, packet_of(100, 3));
+    assert_true(ring[0] != 0x55 && ring[round_bytes] == 0x55);
+}
+
 /* Rules 9, 10: the window fills, and what is safe, not what is applied, empties it. */
 static void test_window(void **state) {
     (void)state;
@@ -602,7 +657,7 @@ int main(void) {
         cmocka_unit_test(test_higher_epoch), cmocka_unit_test(test_asks_again),
         cmocka_unit_test(test_stall),        cmocka_unit_test(test_final),
         cmocka_unit_test(test_fork),         cmocka_unit_test(test_known),
-        cmocka_unit_test(test_seeds),
+        cmocka_unit_test(test_saves_memory), cmocka_unit_test(test_seeds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -453,6 +453,50 @@ class Agents(Case):
         self.assertNotEqual(first, second)
         self.assertEqual(told(6, self.driver.events), [second])
 
+    def test_command_below_a_killed_node(self):
+        """mux exec keeps what the end does not have: what is with a node when that is killed goes again, under the
+        same route; and who exits with 0 knows that the end has all."""
+        self.tree("--slots", "1", levels=1)
+        self.node()
+        go, results = os.path.join(self.place, "go"), os.path.join(self.place, "results")
+        with open(results, "wb") as file:
+            file.write(b"".join(packet(test_id="r%d" % number, test_status="success") for number in range(50)))
+        command = [MUX, "exec", "--to", self.endpoint, "--as-test", "whole"]
+        process = subprocess.Popen([*command, "--", "sh", "-c", 'while ! [ -e "$0" ]; do sleep 0.01; done; cat "$1"; '
+                                    'touch "$0.done"; while [ -e "$0" ]; do sleep 0.01; done', go, results],
+                                   stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        self.driver.wait(lambda events: [event for event in events if event["test_id"] == "whole"], "the test")
+        self.nodes[-1].process.send_signal(signal.SIGSTOP)
+        open(go, "w").close()
+        self.until(lambda: os.path.exists(go + ".done"), "the results")
+        self.nodes[-1].close()
+        self.replace_last_node()
+        os.unlink(go)
+        self.assertEqual(process.wait(PATIENCE), 0)
+        self.driver.wait(lambda events: [event for event in events if event["test_id"] == "whole"][1:], "its verdict")
+        told = [(event["test_id"], event["status"], event["route"]) for event in self.driver.events if event["test_id"]]
+        route = told[0][2]
+        self.assertEqual(told, [("whole", 2, route), *(("r%d" % number, 3, route) for number in range(50)),
+                                ("whole", 3, route)])
+
+    def test_command_below_a_stopped_node(self):
+        """What nobody has acknowledged when --drain-timeout is over has perhaps not arrived: 75, and it is said."""
+        self.tree("--slots", "1", levels=1)
+        node, go = self.nodes[-1].process, os.path.join(self.place, "go")
+        process = subprocess.Popen([MUX, "exec", "--to", self.endpoint, "--as-test", "t", "--drain-timeout", "0.1", "--",
+                                    "sh", "-c", 'while ! [ -e "$0" ]; do sleep 0.01; done', go],
+                                   stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(process.kill)
+        self.driver.wait(lambda events: [event for event in events if event["test_id"] == "t"], "the test")
+        node.send_signal(signal.SIGSTOP)
+        self.addCleanup(node.send_signal, signal.SIGCONT)
+        open(go, "w").close()
+        self.assertEqual(process.wait(PATIENCE), 75)
+        self.assertIn("not sent", process.stderr.read())
+        process.stderr.close()
+
     def test_lease(self):
         """When the node is away for too long, its jobs end; when it is back, it hears so."""
         route = self.tree("--slots", "1", "--lease", "1", levels=2)

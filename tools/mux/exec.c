@@ -30,6 +30,12 @@
 #define MEMORY_BYTES ((size_t)24 << 20)
 #define RECEIVE_BYTES ((size_t)2 << 20)
 
+/*
+ * Of what a node above takes in bundles so much is kept until the end of the tree has it. With less
+ * the end would acknowledge too late for the next to be sent.
+ */
+#define WINDOW_BYTES ((size_t)384 << 10)
+
 /* stdout, stderr, the upstream and its attempts. */
 #define LINKS 2
 #define CONNS_MAX (DIALER_ATTEMPTS_MAX + 8)
@@ -339,9 +345,14 @@ static void on_signal(void *user, int number, uint64_t now_ns) {
  * ---- the start ----
  */
 
+static size_t window_bytes(const struct exec *exec) {
+    return exec->options.has_place && exec->options.place.is_node ? WINDOW_BYTES : 0;
+}
+
 static bool start_station(struct exec *exec) {
     struct stacks_config config = {
         .memory_bytes = MEMORY_BYTES,
+        .owner_bytes = MUX_WINDOW_MEMORY_BYTES(window_bytes(exec)),
         .saves_memory = true,
         .receive_bytes = RECEIVE_BYTES,
         .conns_max = CONNS_MAX,
@@ -355,7 +366,9 @@ static bool start_node(struct exec *exec) {
                 .editor = &exec->output.editor,
                 .input_refusal = trusts_upstream(exec) ? NULL : network_refusal,
                 .is_quiet = true,
-                .node_grace_ns = 0},
+                .window_bytes = window_bytes(exec),
+                .window_saves_memory = true,
+                .node_grace_ns = STATION_GRACE_NS},
         .drain_timeout_ns = exec->options.drain_timeout_ns,
         .take = take,
         .open_upstream = open_stdout,
