@@ -223,6 +223,7 @@ class Control(Case):
         wrong, = (json.loads(line) for line in asking)
         self.assertEqual(list(self.flat(status)), self.keys("status"))
         self.assertEqual([list(link) for link in links["links"]], [self.keys("a link")])
+        self.assertEqual(list(links["kept"]), self.keys("what is kept"))
         self.assertEqual(list(counters["muxd_received_bytes_total"]), self.keys("a counter"))
         self.assertEqual(list(view), self.keys("a view"))
         self.assertEqual(list(wrong), ["error"])

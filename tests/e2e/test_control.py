@@ -156,6 +156,28 @@ class Control(Case):
         self.wait_answer(asker, "status", lambda answer: answer["held_up_by"] == [])
         self.assertEqual(muxd.end(), 0, muxd.log)
 
+    def test_what_a_leaf_keeps(self):
+        """Of a node that the end does not answer: how much is not acknowledged, for how long, and what is in the spool."""
+        end = self.muxd("--upstream", "file:" + os.path.join(self.folder(), "out"))
+        leaf = self.controlled("--upstream", "mux:" + end.addresses[0], "--spool", self.folder())
+        leaf.wait_log("is node ")
+        asker = self.asker()
+        nothing = {"window_bytes": 0, "window_max_bytes": 16 << 20, "unacknowledged_bytes": 0, "oldest_age_s": 0,
+                   "spool_bytes": 0, "earlier_streams": 0, "spool_refusal": None}
+        self.assertEqual(asker.ask("links")["kept"], nothing)
+        self.assertNotIn("kept:", self.ctl("links").stdout)
+        end.process.send_signal(signal.SIGSTOP)
+        self.addCleanup(end.process.send_signal, signal.SIGCONT)
+        sent = packet(test_id="t", test_status="success")
+        self.socket(leaf.addresses[0]).sendall(sent)
+        kept = self.wait_answer(asker, "links", lambda answer: answer["kept"]["spool_bytes"] > len(sent) and
+                                answer["kept"]["window_bytes"] == 0)["kept"]
+        self.assertGreater(kept["unacknowledged_bytes"], len(sent))
+        self.assertIn("that the end has not acknowledged, for ", self.ctl("links").stdout)
+        self.assertIn("\nspool: ", self.ctl("links").stdout)
+        end.process.send_signal(signal.SIGCONT)
+        self.wait_answer(asker, "links", lambda answer: answer["kept"]["unacknowledged_bytes"] == 0)
+
     def test_output_for_people(self):
         muxd = self.controlled()
         worker = muxd.connect()
@@ -246,7 +268,8 @@ class Control(Case):
         self.assertIn("uptime_s", asker.answer())
         self.assertIn("links", asker.answer())
         self.assertIn("muxd_links_open", asker.answer())
-        self.assertEqual(asker.answer(), {"links": [], "draining": []})
+        links = asker.answer()
+        self.assertEqual((links["links"], links["draining"]), ([], []))
         self.assertEqual(asker.file.read(), b"")
 
     def test_wrong_requests(self):

@@ -266,6 +266,25 @@ static void print_drains(const json_t *routes) {
         putchar('\n');
 }
 
+/* Nothing of a node that keeps nothing. */
+static void print_kept(const json_t *kept) {
+    char window[32], most[32], unsafe[32], age[32], spool[32];
+    const char *refusal = string_of(kept, "spool_refusal");
+    double streams = number_of(kept, "earlier_streams");
+    bytes_text(number_of(kept, "window_bytes"), window);
+    bytes_text(number_of(kept, "window_max_bytes"), most);
+    bytes_text(number_of(kept, "unacknowledged_bytes"), unsafe);
+    age_text(number_of(kept, "oldest_age_s"), age);
+    bytes_text(number_of(kept, "spool_bytes"), spool);
+    if (number_of(kept, "unacknowledged_bytes") > 0)
+        printf("kept: %s that the end has not acknowledged, for %s; window: %s of %s\n", unsafe,
+               age, window, most);
+    if (number_of(kept, "spool_bytes") > 0 || *refusal)
+        printf("spool: %s, with %.0f %s of earlier lives%s%s\n", spool, streams,
+               streams == 1 ? "stream" : "streams", *refusal ? "; it takes nothing: " : "",
+               refusal);
+}
+
 void ctl_print_links(const json_t *answer, const json_t *before, double seconds, unsigned rows) {
     const json_t *links = json_object_get(answer, "links");
     size_t count = json_array_size(links);
@@ -283,6 +302,7 @@ void ctl_print_links(const json_t *answer, const json_t *before, double seconds,
         print_link(sorted[i], index, seconds);
     if (shown < count)
         printf("and %zu more\n", count - shown);
+    print_kept(json_object_get(answer, "kept"));
     print_drains(json_object_get(answer, "draining"));
     json_decref(index);
     free(sorted);

@@ -106,6 +106,23 @@ static bool has_link(const void *user, struct mux_span segment) {
     return mux_link_find(user, segment) != NULL;
 }
 
+/* What a leaf keeps until the end of the tree has it. */
+static void put_kept(struct json *json, const struct node *node) {
+    struct mux_leaf_stats stats;
+    mux_leaf_stats(node->mux, &stats);
+    json_put_key(json, "kept");
+    json_put_open(json, '{');
+    json_put_member_number(json, "window_bytes", stats.window_bytes);
+    json_put_member_number(json, "window_max_bytes", node->config.mux.window_bytes);
+    json_put_member_number(json, "unacknowledged_bytes", stats.unsafe_bytes);
+    put_seconds(json, "oldest_age_s", stats.oldest_age_ns);
+    json_put_member_number(json, "spool_bytes", stats.spool_bytes);
+    json_put_member_number(json, "earlier_streams", stats.earlier_streams);
+    put_name(json, "spool_refusal",
+             *stats.spool_refusal ? mux_span_text(stats.spool_refusal) : mux_span(NULL, 0));
+    json_put_close(json, '}');
+}
+
 /* The routes below that take no jobs, behind the links. True: that was all. */
 static bool go_on_drains(struct control_answer *answer, struct json *json) {
     while (json_room(json) >= CONTROL_ITEM_BYTES) {
@@ -135,6 +152,7 @@ static bool go_on_links(struct control_answer *answer, const struct node *node, 
     if (!answer->has_begun) {
         drains_sweep(answer->drains, has_link, node->mux);
         json_put_open(json, '{');
+        put_kept(json, node);
         json_put_key(json, "links");
         json_put_open(json, '[');
         answer->has_begun = true;
