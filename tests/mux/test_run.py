@@ -205,7 +205,7 @@ class Runs(Case):
             self.assertIn(line, output)
         self.write('test_many.py', GOOD)
         self.assertIn('of 3 tests in the list none is among the 29 of the run', self.ended(self.run_mux('--replay', 'last', keep=True), 4))
-        for options, words in ((['--replay', '99'], 'there is none of this name'), (['--replay', 'last', '--dist', 'each'], 'does not go with --dist'),
+        for options, words in ((['--replay', 'none'], 'there is none of this name'), (['--replay', 'last', '--dist', 'each'], 'does not go with --dist'),
                                (['--replay', 'last', '--repeat', '2'], 'does not go with --repeat')):
             result = self.run_mux(*options, keep=True)
             self.ended(result, 2)
