@@ -201,7 +201,8 @@ class Debugging(Case):
         self.assertEqual({terminal.match(rb'test_f\.F\.(test_\d)[^\r]* 1001\)')[1] for terminal in terminals},
                          {b'test_1', b'test_2'})
         terminals[0].type(b'\x03')  # a key like any other
-        terminals[0].until(b'(Pdb) ')
+        terminals[0].until(b'--KeyboardInterrupt--')
+        terminals[0].until(b'(Pdb) ')  # what is typed before may be lost: python begins a new line
         for terminal in reversed(terminals):
             terminal.type(b'c\r')
             lines.until('^FAIL ')
