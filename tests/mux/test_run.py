@@ -360,7 +360,7 @@ class Runs(Case):
         self.assertIn('1 failed, ', self.ended(self.run_mux(keep=True), 1))
         output = self.ended(self.run_mux('--failing', keep=True), 1)
         self.assertRegex(output, r'1 tests? \(unittest\)')
-        self.assertRegex(output, r'(?m)^FAIL   test_plain.T.test_b  since run [0-9a-f]{8}, \d+ s ago')
+        self.assertRegex(output, r'(?m)^FAIL   test_plain.T.test_b  since run [0-9a-f]{8}, \d+ (s|min) ago')
         self.write('test_plain.py', PLAIN.replace('(1, 2)', '(1, 1)'))
         self.assertRegex(self.ended(self.run_mux('--failing', keep=True, command=()), 0), 'passed: 1 passed')
         runs = subprocess.run([MUX, 'runs'], cwd=self.place, capture_output=True, timeout=PATIENCE)
