@@ -134,14 +134,14 @@ class Clock(Case):
         self.assertEqual(self.notes, [])
 
     def test_tree(self):
-        """Three nodes whose clocks differ: at the root all is in the root's time."""
+        """Three nodes without bundles whose clocks differ: at the root all is in the root's time."""
         upstream = self.upstream()
         folder = self.folder()
-        root = self.muxd("--upstream", upstream.endpoint, "--clock", "correct")
+        root = self.muxd("--upstream", upstream.endpoint, "--clock", "correct", "--window", "0")
         upstream.accept()
-        middle = self.muxd("--upstream", "mux:" + root.addresses[0], "--clock", "correct",
+        middle = self.muxd("--upstream", "mux:" + root.addresses[0], "--clock", "correct", "--window", "0",
                            "--control", "unix:%s/middle" % folder, env=self.skewed(HOUR_S))
-        leaf = self.muxd("--upstream", "mux:" + middle.addresses[0], "--clock", "correct",
+        leaf = self.muxd("--upstream", "mux:" + middle.addresses[0], "--clock", "correct", "--window", "0",
                          "--control", "unix:%s/leaf" % folder, env=self.skewed(-2 * HOUR_S))
         errors_s = 0
         for name, ahead_s in ("middle", -HOUR_S), ("leaf", 3 * HOUR_S):
