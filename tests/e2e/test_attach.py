@@ -299,6 +299,8 @@ class Attach(Case):
             return routes
         self.until(has_come, "the agent")
         self.nowhere("0/9", "there is no such route")
+        for empty in ("0//1", "/0", "0/"):
+            self.nowhere(empty, "a segment of the route is empty")
         self.nowhere(routes[0] + "/7", "there is no such route")
         self.nowhere(routes[0] + "/1", "no job runs there")
         self.nowhere("0", "no worker", keys="x\n")

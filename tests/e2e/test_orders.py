@@ -77,12 +77,12 @@ class Tree(Case):
         self.agents[route] = agent
         return route
 
-    def exec(self, *command, options=(), to=None):
+    def exec(self, *command, options=(), to=None, stderr=subprocess.DEVNULL):
         """A mux exec below the lower node: the process, and its command's route."""
         mark = "here%d" % len(self.driver.events)
         process = subprocess.Popen([MUX, "exec", "--to", to or "mux:unix:" + self.path("lower"), *options,
                                     "--", "sh", "-c", "echo %s; %s" % (mark, command[0])],
-                                   stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                                   stdin=subprocess.DEVNULL, stderr=stderr)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
         return process, self.driver.wait(lambda events: next(
@@ -156,12 +156,12 @@ class Orders(Tree):
         route = self.agent("--slots", "2")
         self.order("drain", route + "/1")
         self.seen(lambda drains: drains == [route + "/1"], "draining")
-        self.assertIn("an order: drain slot 1\n", self.agents[route].log())
+        self.assertIn("an order for slot 1: drain\n", self.agents[route].log())
         after = len(self.driver.events)
         self.order("drain", route)
         self.assertIn("its agent drains", self.refused("undrain", route + "/1"))
         self.order("undrain", route)
-        self.assertIn("an order: undrain all slots\n", self.agents[route].log())
+        self.assertIn("an order for all slots: undrain\n", self.agents[route].log())
         self.driver.want(lambda want: want["room"] == 4, after)
         self.seen(lambda drains: drains == [], "draining")
 
@@ -189,9 +189,14 @@ class Orders(Tree):
             self.assertEqual(self.driver.answer(route)["status"], 0)
 
     def test_drain_this_node(self):
-        """The one whose socket it is, and so all nodes below."""
+        """The one whose socket it is, and so all nodes below. A command goes on, and mux exec says nothing of it."""
         self.tree()
         route = self.agent("--slots", "1")
+        command, at = self.exec("exec sleep 1000", stderr=subprocess.PIPE)
+        self.order("drain", ".")
+        self.order("undrain", ".")
+        self.order("stop", at)
+        self.assertEqual(command.communicate(timeout=PATIENCE)[1], b"")
         self.assertEqual(self.order("drain", "."), ".: takes no new jobs\n")
         self.seen(lambda drains: sorted(drains) == sorted([self.below, route]), "draining")
         self.assertFalse(json.loads(self.ctl("status", "--json").stdout)["takes_jobs"])
@@ -284,6 +289,9 @@ class Orders(Tree):
                 (("drain", command + "/1"), "nothing is below a command"),
                 (("kick", "."), "this muxd has none to itself: the node above it can"),
                 (("drain", route + "/0/1"), "the route is too long"),
+                (("drain", route.replace("/", "//")), "a segment of the route is empty"),
+                (("kick", "/" + route), "a segment of the route is empty"),
+                (("stop", route + "/"), "a segment of the route is empty"),
                 (("stop", self.below + "/" + "7" * 900), "no link has its first segment")):
             said = self.refused(*words)
             self.assertIn(why, said)

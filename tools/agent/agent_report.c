@@ -83,11 +83,11 @@ void agent_answer_order(struct agent *agent, int slot, const struct order *order
     order_answer_make(&answer->order, order, draining, why);
     if (slot >= 0)
         memcpy(answer->slot, agent->slots[slot].segment, sizeof answer->slot);
-    node_log(agent->config.node, "an order: %s %s%s%s%s", order_verb_name(order->verb),
+    node_log(agent->config.node, "an order for %s%s: %s%s%s",
              slot >= 0                ? "slot "
              : slot == AGENT_ANY_SLOT ? "all slots"
                                       : "an unknown slot",
-             answer->slot, why ? ": refused: " : "", why ? why : "");
+             answer->slot, order_verb_name(order->verb), why ? ": refused: " : "", why ? why : "");
 }
 
 static bool send_job_answer(struct agent *agent, const struct agent_answer *answer) {

@@ -138,6 +138,8 @@ static enum mux_taking take_order(struct exec *exec, const struct mux_packet *pa
     if (exec->has_answer)
         return MUX_TAKES_LATER;
     bool is_read = order_parse(packet->file_content, &order, text);
+    if (is_read && order.is_from_above)
+        return MUX_TAKES; /* the nodes above drain: they ask for no answer, and nobody for jobs */
     if (packet->route.data)
         why = "nothing is below a command";
     else if (is_read)

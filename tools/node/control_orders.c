@@ -108,6 +108,10 @@ bool control_ask_order(struct control_client *client, const char *line) {
         control_refuse(client, "an order needs a route of 1 to 1000 bytes, or . for this node");
         return true;
     }
+    if (!route_is_whole(mux_span_text(order->route))) {
+        control_refuse(client, ROUTE_NOT_WHOLE);
+        return true;
+    }
     log_order(client);
     give(client);
     return true;

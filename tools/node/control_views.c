@@ -150,6 +150,8 @@ static bool make_view(struct control_client *client, struct mux_span route, bool
 static const char *why_not(const struct control_client *client, struct mux_span route) {
     if (route.len == 0)
         return "attach to which route? attach LAST ROUTE";
+    if (!route_is_whole(route))
+        return ROUTE_NOT_WHOLE;
     return node_down_obstacle(client->control->config.node, route);
 }
 

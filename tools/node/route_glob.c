@@ -45,6 +45,16 @@ bool route_glob_matches(struct mux_span pattern, struct mux_span route) {
     return true;
 }
 
+bool route_is_whole(struct mux_span route) {
+    while (route.data) {
+        struct mux_span segment = mux_route_first(route);
+        if (segment.len == 0)
+            return false;
+        route = after(route, segment);
+    }
+    return true;
+}
+
 bool route_leads_to(struct mux_span above, struct mux_span route) {
     if (above.len == 0)
         return true;

@@ -13,6 +13,10 @@
  */
 bool route_glob_matches(struct mux_span pattern, struct mux_span route);
 
+/* Has it no empty segment? Nothing below a muxd has one: what goes there would only be dropped. */
+bool route_is_whole(struct mux_span route);
+#define ROUTE_NOT_WHOLE "a segment of the route is empty: expected a route such as 3/0"
+
 /* Is `above` the route itself, or that of a node on the way to it? An empty one is this node. */
 bool route_leads_to(struct mux_span above, struct mux_span route);
 
