@@ -319,8 +319,9 @@ static void look(struct farm *farm) {
         if (!packet_at(rest, &whole, &packet))
             return;
         struct worker *worker = bundles_worker_of(farm, &packet);
-        if (!worker || worker->seen_at.len > 0)
+        if (!worker)
             continue;
+        worker->seen_at.len = 0; /* where it was seen before may have been cut off again (27) */
         memcpy(bytes_grow(&worker->seen_at, packet.route.len), packet.route.data, packet.route.len);
         worker->seen_at.len = packet.route.len;
     }
