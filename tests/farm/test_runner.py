@@ -34,7 +34,7 @@ except ImportError as error:
 # The enums of runner.h and grouping.h.
 LISTS_NOTHING, LISTS_SUBUNIT, LISTS_LINES, LISTS_ARGUMENTS = range(4)
 IDS_FILE, IDS_LIST, IDS_STDIN, IDS_WRITTEN, IDS_ALL, IDS_BATCHES = range(6)
-GROUP_NONE, GROUP_REGEX, GROUP_CLASS, GROUP_FILE, GROUP_SCOPE = range(5)
+GROUP_NONE, GROUP_REGEX, GROUP_CLASS, GROUP_FILE, GROUP_TAG, GROUP_SCOPE = range(6)
 
 IDS = ['pkg.mod.Class.test_a', 'pkg.mod.Class.test_b', 'pkg.mod.Other.test_a', 'plain', 'test_x']
 
