@@ -6,9 +6,8 @@
 #define SHORT_RECEIVES_MAX 8
 
 /*
- * A turn, and all turns of a round. What a connection sends in its turn is still in the cache, its
- * window is open, and few pacing timers expire: 64 KiB from 16 workers cost a third more when each
- * has a single buffer of 1 MiB at a time than with turns of 8 MiB, which are 5 ms here.
+ * A turn, and all turns of a round. 64 KiB from 16 workers cost a fifth more when each has a single
+ * buffer of 1 MiB at a time (bench/RESULTS.md).
  */
 #define TURN_NS 10000000u
 #define ROUND_NS 1000000000u

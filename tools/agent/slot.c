@@ -2,6 +2,7 @@
 #include "tools/agent/exit_event.h"
 #include "tools/agent/orphans.h"
 #include "tools/agent/prompt_event.h"
+#include "tools/base/wall.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -474,13 +475,6 @@ static void close_all(struct slot_ends *ends) {
     close_ends(ends->err);
 }
 
-/* That of the loop, which may not be there yet. */
-static uint64_t clock_now_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 * NS_PER_MS + (uint64_t)now.tv_nsec;
-}
-
 static bool make_pipe(int ends[2], bool we_write) {
     int fds[2];
     if (pipe2(fds, O_CLOEXEC) < 0)
@@ -618,7 +612,7 @@ void slot_start(struct slot *slot, const struct slot_config *config) {
     slot->terminal = -1;
     slot->ends = (struct slot_ends){{-1, -1}, {-1, -1}, {-1, -1}, ""};
     group_open(&slot->group);
-    slot->begun_ns = clock_now_ns();
+    slot->begun_ns = wall_loop_ns(); /* the loop may not be there yet */
     if (make_pipes(slot, &slot->ends, &slot->failure))
         start_command(slot, &slot->ends, &slot->failure);
 }

@@ -1,6 +1,7 @@
 #include "tools/base/outlet.h"
 
 #include "tools/base/output.h"
+#include "tools/base/wall.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +13,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 /* The end: a reader that is alive takes something within the pause, most take all in the wait. */
@@ -126,19 +126,13 @@ bool outlet_write(struct outlet *outlet, const char *text, size_t len) {
     return true;
 }
 
-static int64_t clock_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 /* False: the reader has had its time. */
 static bool wait_for_reader(const struct outlet *outlet, int64_t end_ns) {
-    return clock_ns() < end_ns && wait_for_room(outlet, LAST_PAUSE_MS);
+    return (int64_t)wall_loop_ns() < end_ns && wait_for_room(outlet, LAST_PAUSE_MS);
 }
 
 bool outlet_drain(struct outlet *outlet) {
-    int64_t end_ns = clock_ns() + LAST_WAIT_NS;
+    int64_t end_ns = (int64_t)wall_loop_ns() + LAST_WAIT_NS;
     bool empty;
     while (!(empty = outlet_flush(outlet)) && wait_for_reader(outlet, end_ns))
         ;

@@ -14,6 +14,10 @@ static int64_t read_ns(clockid_t id) {
     return (int64_t)now.tv_sec * NS_PER_SECOND + now.tv_nsec;
 }
 
+uint64_t wall_loop_ns(void) {
+    return (uint64_t)read_ns(CLOCK_MONOTONIC);
+}
+
 int64_t wall_ahead_ns(void *unused) {
     int64_t ahead_ns = 0, quickest_ns = INT64_MAX;
     (void)unused;

@@ -1,8 +1,11 @@
-/* The time of day. */
+/* The clocks of a process: that of the loop, also where no loop is yet, and the time of day. */
 #ifndef TOOLS_BASE_WALL_H
 #define TOOLS_BASE_WALL_H
 
 #include <stdint.h>
+
+/* CLOCK_MONOTONIC, as loop_now_ns() has it. */
+uint64_t wall_loop_ns(void);
 
 /*
  * What is to be added to the clock of the loop (CLOCK_MONOTONIC) to get the time of day,

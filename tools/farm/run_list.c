@@ -13,17 +13,25 @@ static uint32_t add_id(struct run *run, struct mux_span id) {
     return number;
 }
 
+/* Room for all ids in an array by id; what is new is zero. NULL: the run has failed. */
+static void *grown(struct run *run, void *all, uint32_t *room, size_t item_bytes) {
+    uint32_t more = run->ids.count + run->ids.count / 2;
+    char *items = realloc(all, more * item_bytes);
+    if (!items) {
+        run_fail(run, "out of memory for what the tests' tags say");
+        return NULL;
+    }
+    memset(items + *room * item_bytes, 0, (more - *room) * item_bytes);
+    *room = more;
+    return items;
+}
+
 static void keep_need(struct run *run, uint32_t number, struct need need) {
     if (number >= run->needs_room) {
-        uint32_t room = run->ids.count + run->ids.count / 2;
-        struct need *needs = realloc(run->needs, room * sizeof *needs);
-        if (!needs) {
-            run_fail(run, "out of memory for what tests need");
+        struct need *needs = grown(run, run->needs, &run->needs_room, sizeof *needs);
+        if (!needs)
             return;
-        }
-        memset(needs + run->needs_room, 0, (room - run->needs_room) * sizeof *needs);
         run->needs = needs;
-        run->needs_room = room;
     }
     run->needs[number].tokens |= need.tokens;
     run->needs[number].exclusive |= need.exclusive;
@@ -31,15 +39,10 @@ static void keep_need(struct run *run, uint32_t number, struct need need) {
 
 static void keep_group(struct run *run, uint32_t number, struct mux_span group) {
     if (number >= run->group_room) {
-        uint32_t room = run->ids.count + run->ids.count / 2;
-        uint32_t *more = realloc(run->group_of, room * sizeof *more);
-        if (!more) {
-            run_fail(run, "out of memory for the groups of tests");
+        uint32_t *more = grown(run, run->group_of, &run->group_room, sizeof *more);
+        if (!more)
             return;
-        }
-        memset(more + run->group_room, 0, (room - run->group_room) * sizeof *more);
         run->group_of = more;
-        run->group_room = room;
     }
     run->group_of[number] = ids_add(&run->groups, group) + 1; /* IDS_NONE: it has none */
 }

@@ -1,6 +1,7 @@
 /* mux ctl: asks a running muxd how it stands, and gives orders to places below it. */
 #include "tools/base/output.h"
 #include "tools/base/text.h"
+#include "tools/base/wall.h"
 #include "tools/mux/control_place.h"
 #include "tools/mux/ctl_words.h"
 #include "tools/mux/mux.h"
@@ -12,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
 /* The longest that a muxd takes, with its newline. */
@@ -87,9 +87,7 @@ static const struct option_table options = {
 };
 
 static double clock_s(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+    return (double)wall_loop_ns() / 1e9;
 }
 
 /*

@@ -1,5 +1,6 @@
 /* mux top: sums a run up while it happens. */
 #include "tools/base/text.h"
+#include "tools/base/wall.h"
 #include "tools/mux/mux.h"
 #include "tools/results/input.h"
 #include "tools/results/summary.h"
@@ -7,7 +8,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 /* How often the summary is redrawn while nothing comes. */
@@ -57,19 +57,13 @@ static const struct option_table options = {
     .count = sizeof rows / sizeof *rows,
 };
 
-static uint64_t clock_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 static bool show_bytes(void *user, struct mux_span bytes) {
     struct top *top = user;
     struct mux_packet packet;
     enum mux_error error = mux_packet_parse(bytes, &packet, NULL);
     assert(!error);
     (void)error;
-    summary_packet(top->summary, &packet, clock_ns());
+    summary_packet(top->summary, &packet, wall_loop_ns());
     return true;
 }
 
@@ -77,14 +71,14 @@ static bool show_frame(void *user, const struct mux_frame *frame) {
     struct top *top = user;
     if (frame->kind != MUX_FRAME_PACKET)
         return input_report(frame, mux_span(NULL, 0), show_bytes, top);
-    summary_packet(top->summary, &frame->packet, clock_ns());
-    summary_tick(top->summary, clock_ns());
+    summary_packet(top->summary, &frame->packet, wall_loop_ns());
+    summary_tick(top->summary, wall_loop_ns());
     return true;
 }
 
 static bool tick(void *user) {
     struct top *top = user;
-    summary_tick(top->summary, clock_ns());
+    summary_tick(top->summary, wall_loop_ns());
     return true;
 }
 
@@ -101,7 +95,7 @@ static int exit_code(const struct top *top) {
  * file) would break, too.
  */
 static bool finish(struct top *top) {
-    if (summary_finish(top->summary, clock_ns()))
+    if (summary_finish(top->summary, wall_loop_ns()))
         return true;
     if (errno != EPIPE)
         text_complain("mux top: stdout: %s", strerror(errno));
@@ -122,7 +116,7 @@ static int run(int argc, char **argv) {
     int fd = open_input(&subcommand_top, path);
     if (fd < 0)
         return EXIT_FAILED;
-    top.summary = summary_create(clock_ns());
+    top.summary = summary_create(wall_loop_ns());
     if (!top.summary)
         abort(); /* out of memory */
     struct input_handler handler = {show_frame, tick, TICK_MS, &top, top.raw, &seen};
