@@ -103,10 +103,10 @@ void mux_clock_ask_by_hello(struct mux *mux) {
 }
 
 /* An answer has come. */
-static void take_reading(struct mux *mux, int64_t said_ns) {
+static void take_reading(struct mux *mux, int64_t said_ns, uint64_t said_error_ns) {
     struct mux_clock *clock = &mux->clock;
     enum mux_reading reading =
-        mux_offset_read(&clock->upstream, clock->asked_ns, mux->ran_ns, said_ns);
+        mux_offset_read(&clock->upstream, clock->asked_ns, mux->ran_ns, said_ns, said_error_ns);
     MUX_COUNT(&mux->counters, clock_readings, 1);
     if (reading != MUX_READING_STEPPED)
         return;
@@ -135,7 +135,7 @@ void mux_clock_meet(struct mux *mux, const struct mux_hello *answer, bool is_oth
     if (is_other || !tells)
         clock->upstream.is_known = false;
     if (tells) {
-        take_reading(mux, answer->time_ns);
+        take_reading(mux, answer->time_ns, answer->within_ns);
         clock->asks_left = ROUND_ASKS - 1;
         set_ask(clock, MUX_ASK_DUE);
     }
@@ -146,6 +146,15 @@ void mux_clock_meet(struct mux *mux, const struct mux_hello *answer, bool is_oth
 /* What is known of the clock stays known, for it goes on. */
 void mux_clock_part(struct mux *mux) {
     set_ask(&mux->clock, MUX_ASK_NOBODY);
+}
+
+void mux_clock_ask_anew(struct mux *mux) {
+    struct mux_clock *clock = &mux->clock;
+    if (clock->ask == MUX_ASK_NOBODY)
+        return;
+    clock->asks_left = ROUND_ASKS;
+    if (clock->ask == MUX_ASK_RESTS)
+        set_ask(clock, MUX_ASK_DUE);
 }
 
 /* What the upstream shows of this node. */
@@ -183,12 +192,41 @@ bool mux_clock_handle(struct mux *mux, const struct mux_packet *packet) {
     if (clock->ask != MUX_ASK_SENT || !mux_time_read(packet, &word) || !word.time_ns ||
         word.ask != clock->ask_number)
         return true; /* late, or nonsense: it says nothing */
-    take_reading(mux, word.time_ns);
+    take_reading(mux, word.time_ns, word.within_ns);
     if (--clock->asks_left > 0)
         set_ask(clock, MUX_ASK_DUE);
     else
         rest(mux);
     return true;
+}
+
+/* The upstream's time of day, or ours when nobody says what its is: distance to our clock. */
+static int64_t target_ns(const struct mux *mux) {
+    const struct mux_clock *clock = &mux->clock;
+    bool is_upstream = mux->config.clock_correct && clock->upstream.is_known;
+    return is_upstream ? clock->upstream.ahead_ns : clock->wall_ns;
+}
+
+/* Is the node at the link told the upstream's time? */
+static bool is_told_upstreams(const struct mux_link *link) {
+    const struct mux *mux = link->mux;
+    return link->has_bundles && mux->config.clock_correct && mux->clock.upstream.is_known;
+}
+
+int64_t mux_clock_told_ns(const struct mux_link *link, uint64_t *within_ns) {
+    const struct mux *mux = link->mux;
+    const struct mux_offset *upstream = &mux->clock.upstream;
+    *within_ns = 0;
+    if (!is_told_upstreams(link))
+        return mux_clock_now_ns(mux);
+    *within_ns = mux_offset_error_ns(upstream, mux->ran_ns);
+    return (int64_t)mux->ran_ns + upstream->ahead_ns;
+}
+
+const char *mux_clock_refuses(const struct mux_link *link) {
+    return link->has_bundles && mux_clock_waits(link->mux)
+               ? "no upstream has told this node the time yet"
+               : NULL;
 }
 
 bool mux_clock_answer(struct mux_link *link, const struct mux_packet *packet) {
@@ -200,9 +238,12 @@ bool mux_clock_answer(struct mux_link *link, const struct mux_packet *packet) {
     if (!mux_time_read(packet, &word))
         return true;
     link->clock.has_told = word.has_ahead;
-    link->clock.told_ahead_ns = word.ahead_ns;
+    link->clock.told_ahead_ns = word.ahead_ns; /* of the time that it is told */
+    if (is_told_upstreams(link))
+        link->clock.told_ahead_ns += target_ns(mux) - mux->clock.wall_ns;
     link->clock.told_error_ns = word.error_ns;
-    const struct mux_time_word answer = {.ask = word.ask, .time_ns = mux_clock_now_ns(mux)};
+    struct mux_time_word answer = {.ask = word.ask};
+    answer.time_ns = mux_clock_told_ns(link, &answer.within_ns);
     /* an answer that has to wait behind others is worth nothing */
     if (!answer.time_ns || link->down.bytes >= MUX_HELLO_PACKET_BYTES)
         return true;
@@ -408,13 +449,6 @@ void mux_clock_link_stats(const struct mux_link *link, struct mux_clock_stats *s
 /*
  * ---- timestamps ----
  */
-
-/* The upstream's time of day, or ours when nobody says what its is: distance to our clock. */
-static int64_t target_ns(const struct mux *mux) {
-    const struct mux_clock *clock = &mux->clock;
-    bool is_upstream = mux->config.clock_correct && clock->upstream.is_known;
-    return is_upstream ? clock->upstream.ahead_ns : clock->wall_ns;
-}
 
 /* What is to be added to a timestamp of this link. */
 static int64_t shift_ns(const struct mux_link *link) {

@@ -66,6 +66,12 @@ static size_t add_number(char *out, size_t at, const char *key, int64_t number) 
     return add_line(out, at, key, text, true);
 }
 
+/* An answer's time. */
+static size_t add_time(char *out, size_t at, int64_t time_ns, uint64_t within_ns) {
+    at = add_number(out, at, "time", time_ns);
+    return within_ns ? add_number(out, at, "within", (int64_t)within_ns) : at;
+}
+
 size_t mux_hello_write(const struct mux_hello *hello, uint8_t out[MUX_HELLO_PACKET_BYTES]) {
     char content[CONTENT_BYTES];
     size_t len = (size_t)snprintf(content, sizeof content, "version=%" PRIu32 "\n", hello->version);
@@ -77,7 +83,7 @@ size_t mux_hello_write(const struct mux_hello *hello, uint8_t out[MUX_HELLO_PACK
     if (hello->takes_bundles)
         len = add_number(content, len, "bundles", 1);
     if (hello->time_ns)
-        len = add_number(content, len, "time", hello->time_ns);
+        len = add_time(content, len, hello->time_ns, hello->within_ns);
     else
         len = add_line(content, len, "time", "", hello->asks_time);
     assert(len < sizeof content);
@@ -109,7 +115,7 @@ size_t mux_time_write(const struct mux_time_word *word, uint8_t out[MUX_HELLO_PA
     char content[CONTENT_BYTES];
     size_t len = add_number(content, 0, "ask", word->ask);
     if (word->time_ns)
-        len = add_number(content, len, "time", word->time_ns);
+        len = add_time(content, len, word->time_ns, word->within_ns);
     if (word->has_ahead) {
         len = add_number(content, len, "ahead", word->ahead_ns);
         len = add_number(content, len, "error", (int64_t)word->error_ns);
@@ -212,7 +218,18 @@ static bool read_path(struct mux_span text, char out[MUX_PATH_BYTES]) {
     return true;
 }
 
-enum hello_line { VERSION, IDENTITY, NAME, PROOF, SECRET, PATH, BUNDLES, TIME, HELLO_LINES };
+enum hello_line {
+    VERSION,
+    IDENTITY,
+    NAME,
+    PROOF,
+    SECRET,
+    PATH,
+    BUNDLES,
+    TIME,
+    WITHIN,
+    HELLO_LINES
+};
 
 /* The lines that not every hello has. */
 static bool read_optional(const struct mux_line *lines, struct mux_hello *hello) {
@@ -223,10 +240,17 @@ static bool read_optional(const struct mux_line *lines, struct mux_hello *hello)
     return !lines[PATH].value.data || read_path(lines[PATH].value, hello->path);
 }
 
+/* The most that a time may be wrong by; nothing without the line. */
+static bool read_within(struct mux_span text, uint64_t *within_ns) {
+    return !text.data || mux_lines_number(text, MUX_TIME_MOST_NS, within_ns);
+}
+
 /* Nothing in a question, a time in an answer. */
-static bool read_hello_time(struct mux_span text, struct mux_hello *hello) {
+static bool read_hello_time(const struct mux_line *lines, struct mux_hello *hello) {
+    const struct mux_span text = lines[TIME].value;
     hello->asks_time = text.data && text.len == 0;
-    return text.len == 0 || read_time(text, &hello->time_ns);
+    return (text.len == 0 || read_time(text, &hello->time_ns)) &&
+           read_within(lines[WITHIN].value, &hello->within_ns);
 }
 
 /* Versions above 1 are to be spoken to as 1. */
@@ -243,6 +267,7 @@ const char *mux_hello_read(const struct mux_packet *packet, struct mux_hello *he
         [NAME] = MUX_LINE("name"),       [PROOF] = MUX_LINE("proof"),
         [SECRET] = MUX_LINE("secret"),   [PATH] = MUX_LINE("path"),
         [BUNDLES] = MUX_LINE("bundles"), [TIME] = MUX_LINE("time"),
+        [WITHIN] = MUX_LINE("within"),
     };
     *hello = (struct mux_hello){0};
     if (!read_lines(packet, lines, HELLO_LINES))
@@ -261,8 +286,7 @@ const char *mux_hello_read(const struct mux_packet *packet, struct mux_hello *he
         return "its hello is malformed: its proof, secret or path is none";
     if (!read_bundles(lines[BUNDLES].value, hello))
         return "its hello is malformed: its bundles is no number";
-    return read_hello_time(lines[TIME].value, hello) ? NULL
-                                                     : "its hello is malformed: its time is none";
+    return read_hello_time(lines, hello) ? NULL : "its hello is malformed: its time is none";
 }
 
 bool mux_path_read(const struct mux_packet *packet, char path[MUX_PATH_BYTES]) {
@@ -275,7 +299,7 @@ bool mux_time_is(const struct mux_packet *packet) {
     return is_file(packet, time_file) && !packet->route.data;
 }
 
-enum time_line { TIME_ASK, TIME_TIME, TIME_AHEAD, TIME_ERROR, TIME_LINES };
+enum time_line { TIME_ASK, TIME_TIME, TIME_WITHIN, TIME_AHEAD, TIME_ERROR, TIME_LINES };
 
 /* Both lines or none. */
 static bool read_ahead(const struct mux_line *lines, struct mux_time_word *word) {
@@ -294,12 +318,15 @@ static bool read_ahead(const struct mux_line *lines, struct mux_time_word *word)
 bool mux_time_read(const struct mux_packet *packet, struct mux_time_word *word) {
     struct mux_line lines[TIME_LINES] = {[TIME_ASK] = MUX_LINE("ask"),
                                          [TIME_TIME] = MUX_LINE("time"),
+                                         [TIME_WITHIN] = MUX_LINE("within"),
                                          [TIME_AHEAD] = MUX_LINE("ahead"),
                                          [TIME_ERROR] = MUX_LINE("error")};
     *word = (struct mux_time_word){0};
     if (!read_lines(packet, lines, TIME_LINES) || !read_number(lines[TIME_ASK].value, &word->ask))
         return false;
     if (lines[TIME_TIME].value.data && !read_time(lines[TIME_TIME].value, &word->time_ns))
+        return false;
+    if (!read_within(lines[TIME_WITHIN].value, &word->within_ns))
         return false;
     return read_ahead(lines, word);
 }

@@ -16,6 +16,7 @@
  * both say it.
  *   time    in the lower node's hello: the line alone asks for the upper one's time of day, which
  * stands in the answer: nanoseconds since 1970.
+ *   within  in an answer: nanoseconds, the most that `time` may be wrong by. Without it: nothing.
  *
  * path    file "muxd.path", downwards: the same as in an answer, when it has changed.
  *
@@ -30,7 +31,7 @@
  *   error   the most that `ahead` may be wrong by; both lines or none
  *
  * time    file "muxd.time", downwards: the answer.
- *   ask, time
+ *   ask, time, within
  *
  * goodbye file "muxd.goodbye", the last packet of a node that ends in order.
  *   nodes   how many nodes below it go on without it; none when the line is missing
@@ -66,7 +67,8 @@ struct mux_hello {
     char path[MUX_PATH_BYTES];         /* identities with a comma after each but the last */
     bool takes_bundles;
     bool asks_time;
-    int64_t time_ns; /* 0: none */
+    int64_t time_ns;    /* 0: none */
+    uint64_t within_ns; /* the time is wrong by at most this */
 };
 
 /* Sets version, identity and name; characters that a name must not have become '_'. */
@@ -94,6 +96,7 @@ bool mux_path_read(const struct mux_packet *packet, char path[MUX_PATH_BYTES]);
 struct mux_time_word {
     uint32_t ask;
     int64_t time_ns; /* 0: it is a question */
+    uint64_t within_ns;
     bool has_ahead;
     int64_t ahead_ns;
     uint64_t error_ns;

@@ -791,6 +791,15 @@ size_t mux_clock_take(struct mux *mux, uint8_t out[MUX_HELLO_PACKET_BYTES]);
 bool mux_clock_handle(struct mux *mux, const struct mux_packet *packet);
 /* A question of a node below. False: it is none. */
 bool mux_clock_answer(struct mux_link *link, const struct mux_packet *packet);
+/*
+ * The time that this node tells the node at the link, and how wrong that may be; 0: none. Nobody on
+ * the way shifts what stands in bundles: who sends them is told the time to which this node shifts.
+ */
+int64_t mux_clock_told_ns(const struct mux_link *link, uint64_t *within_ns);
+/* The time that the upstream tells may be another one now. */
+void mux_clock_ask_anew(struct mux *mux);
+/* NULL, or why the node at this link, which asks for the time, is not taken now. */
+const char *mux_clock_refuses(const struct mux_link *link);
 void mux_clock_run(struct mux *mux);
 uint64_t mux_clock_deadline_ns(const struct mux *mux);
 /* The time of day; 0: not known. */

@@ -82,7 +82,8 @@ static bool answer(struct mux_link *link, bool asks_time) {
     uint8_t out[MUX_HELLO_PACKET_BYTES];
     mux_handshake_fill_answer(mux, &hello);
     mux_node_secret(mux, link->identity, hello.secret);
-    hello.time_ns = asks_time ? mux_clock_now_ns(mux) : 0;
+    if (asks_time)
+        hello.time_ns = mux_clock_told_ns(link, &hello.within_ns);
     struct mux_span bytes = mux_span(out, mux_hello_write(&hello, out));
     return mux_down_queue(
         link, &(struct mux_pieces){.piece = {bytes}, .count = 1, .len_bytes = bytes.len});
@@ -180,6 +181,8 @@ static void welcome(struct mux_link *link, bool asks_time) {
     struct mux_link *old = link_of(known), *last = NULL;
     unsigned connections = 0;
     const char *why = mux_is_leaving(mux) ? "this node ends" : mux_beat_refuses(link);
+    if (!why && asks_time)
+        why = mux_clock_refuses(link);
     if (!why && old)
         why = why_not_the_same(link, old);
     if (old)

@@ -18,12 +18,12 @@ static bool agree(const struct mux_offset *a, uint64_t a_error_ns, const struct 
 }
 
 enum mux_reading mux_offset_read(struct mux_offset *offset, uint64_t asked_ns, uint64_t answered_ns,
-                                 int64_t said_ns) {
+                                 int64_t said_ns, uint64_t said_error_ns) {
     assert(asked_ns <= answered_ns && said_ns >= 0);
     uint64_t half_ns = (answered_ns - asked_ns) / 2;
     const struct mux_offset read = {.is_known = true,
                                     .ahead_ns = said_ns - (int64_t)(asked_ns + half_ns),
-                                    .error_ns = answered_ns - asked_ns - half_ns,
+                                    .error_ns = answered_ns - asked_ns - half_ns + said_error_ns,
                                     .read_ns = answered_ns};
     uint64_t before_ns = offset->is_known ? mux_offset_error_ns(offset, answered_ns) : UINT64_MAX;
     bool is_step = offset->is_known && !agree(offset, before_ns, &read);

@@ -31,9 +31,12 @@ enum mux_reading {
     MUX_READING_STEPPED, /* both cannot be true: the peer's clock was set. The new one is taken */
 };
 
-/* Question and answer by this node's clock; the time that the peer said in between. */
+/*
+ * Question and answer by this node's clock; the time that the peer said in between, and the most
+ * that it may be wrong by, as the peer says.
+ */
 enum mux_reading mux_offset_read(struct mux_offset *offset, uint64_t asked_ns, uint64_t answered_ns,
-                                 int64_t said_ns);
+                                 int64_t said_ns, uint64_t said_error_ns);
 
 /* The largest error by now. Of a known offset. */
 uint64_t mux_offset_error_ns(const struct mux_offset *offset, uint64_t now_ns);

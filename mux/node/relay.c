@@ -136,8 +136,10 @@ static void take_own(struct mux *mux, const struct mux_packet *packet, enum mux_
         return;
     }
     mux_leaf_asked(mux, &ask);
-    if (!ask.has_stream)
-        mux_relay_ask_below(mux);
+    if (ask.has_stream)
+        return;
+    mux_clock_ask_anew(mux);
+    mux_relay_ask_below(mux);
 }
 
 /* One for nobody is dropped: answers are never answered (rule 34). */

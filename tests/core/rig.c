@@ -112,6 +112,12 @@ int rig_open_correcting_below_node(void **state) {
     return open_rig((struct way){.upstream_is_node = true, .corrects = true});
 }
 
+int rig_open_correcting_with_bundles(void **state) {
+    (void)state;
+    return open_rig(
+        (struct way){.upstream_is_node = true, .corrects = true, .window_bytes = RIG_WINDOW_BYTES});
+}
+
 int rig_open_stamping(void **state) {
     (void)state;
     return open_rig((struct way){.stamps = true});

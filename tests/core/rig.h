@@ -45,9 +45,10 @@ int rig_open(void **state);
 int rig_open_below_node(void **state);   /* its upstream is a node */
 int rig_open_with_bundles(void **state); /* and it takes bundles */
 int rig_open_as_end(void **state);       /* it takes bundles, and its upstream is no node */
-/* Timestamps are corrected, or added; the second has an upstream that is a node. */
+/* Timestamps are corrected, or added; the second and third have an upstream that is a node. */
 int rig_open_correcting(void **state);
 int rig_open_correcting_below_node(void **state);
+int rig_open_correcting_with_bundles(void **state);
 int rig_open_stamping(void **state);
 int rig_close(void **state);
 #define RIG_TEST(name) cmocka_unit_test_setup_teardown(name, rig_open, rig_close)

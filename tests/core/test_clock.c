@@ -2,6 +2,7 @@
 #include "tests/core/rig.h"
 
 #include "mux/node/hello.h"
+#include "mux/node/message.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -34,6 +35,10 @@ static int open_correcting(void **state) {
 
 static int open_correcting_below_node(void **state) {
     return ready(rig_open_correcting_below_node(state));
+}
+
+static int open_correcting_with_bundles(void **state) {
+    return ready(rig_open_correcting_with_bundles(state));
 }
 
 static int open_stamping(void **state) {
@@ -91,7 +96,7 @@ static void give_down_word(const char *file, const char *content) {
 
 static void answer_hello(const char *identity, int64_t time_ns) {
     char content[128];
-    snprintf(content, sizeof content, "version=1\nidentity=%s\nname=top\n", identity);
+    snprintf(content, sizeof content, "version=1\nidentity=%s\nname=top\nbundles=1\n", identity);
     if (time_ns)
         snprintf(content + strlen(content), 40, "time=%" PRId64 "\n", time_ns);
     give_down_word("muxd.hello", content);
@@ -345,6 +350,97 @@ static void skewed_workers(void **state) {
     assert_true(notes >= 2);
 }
 
+/*
+ * ---- the time that nodes below are told ----
+ */
+
+static void answer_all_questions(int64_t ahead_ns) {
+    struct mux_time_word word;
+    while (takes_question(&word)) {
+        answer_question(&word, ahead_ns, MS_NS, MS_NS);
+        mux_run(mux, now_ns);
+    }
+}
+
+/* A node below asks with its hello. False: it is refused. */
+static bool is_told(struct mux_link *link, const char *identity, bool takes_bundles,
+                    struct mux_hello *answer) {
+    char content[128];
+    struct mux_packet packet = {.file_name = mux_span_text("muxd.hello")};
+    snprintf(content, sizeof content, "version=1\nidentity=%s\nname=leaf\ntime=\n%s", identity,
+             takes_bundles ? "bundles=1\n" : "");
+    packet.file_content = mux_span_text(content);
+    rig_give_packet(link, &packet);
+    size_t len = rig_read_down(link);
+    return !mux_packet_parse(mux_span(rig_down, len), &packet, NULL) && mux_hello_is(&packet) &&
+           !mux_hello_read(&packet, answer);
+}
+
+static struct mux_time_word ask_from_below(struct mux_link *link, const char *content) {
+    struct mux_time_word word;
+    struct mux_packet packet = {.file_name = mux_span_text("muxd.time"),
+                                .file_content = mux_span_text(content)};
+    rig_give_packet(link, &packet);
+    size_t len = rig_read_down(link);
+    assert_int_equal(mux_packet_parse(mux_span(rig_down, len), &packet, NULL), MUX_OK);
+    assert_true(mux_time_is(&packet) && mux_time_read(&packet, &word));
+    return word;
+}
+
+/* A node with bundles is told the root's time, which nobody on the way can shift to. */
+static void tells_the_time_it_shifts_to(void **state) {
+    (void)state;
+    struct mux_hello answer;
+    struct mux_link_stats stats;
+    now_ns = 50 * SECOND_NS;
+    assert_false(is_told(rig_connect(), "a0", true, &answer)); /* it is not known yet */
+    meet("f00d", HOUR_NS);
+    answer_all_questions(HOUR_NS);
+    struct mux_link *with = rig_connect(), *without = rig_connect();
+    assert_true(is_told(with, "a1", true, &answer));
+    assert_true(answer.time_ns == wall_ns() + HOUR_NS && answer.within_ns == MS_NS);
+    assert_true(is_told(without, "a2", false, &answer));
+    assert_true(answer.time_ns == wall_ns() && answer.within_ns == 0);
+    struct mux_time_word word = ask_from_below(with, "ask=3\nahead=-5000\nerror=70\n");
+    assert_true(word.time_ns == wall_ns() + HOUR_NS && word.within_ns >= MS_NS);
+    mux_link_stats(with, &stats); /* of our own clock */
+    assert_true(stats.clock.ahead_ns == HOUR_NS - 5000 && stats.clock.error_ns == 70);
+    word = ask_from_below(without, "ask=3\nahead=-5000\nerror=70\n");
+    assert_true(word.time_ns == wall_ns() && word.within_ns == 0);
+    mux_link_stats(without, &stats);
+    assert_true(stats.clock.ahead_ns == -5000);
+}
+
+/* What the upstream says may be wrong, and is asked for anew when there may be another root. */
+static void the_upstreams_error_counts(void **state) {
+    (void)state;
+    struct mux_time_word word;
+    struct mux_clock_stats stats;
+    mux_upstream_connected(mux, true);
+    mux_run(mux, now_ns);
+    assert_non_null(mux_upstream_take(mux));
+    mux_upstream_sent(mux);
+    char content[160];
+    snprintf(content, sizeof content,
+             "version=1\nidentity=f00d\nname=top\nbundles=1\ntime=%" PRId64 "\nwithin=%" PRId64
+             "\n",
+             wall_ns() + HOUR_NS, 7 * MS_NS);
+    give_down_word("muxd.hello", content);
+    mux_upstream_clock(mux, &stats);
+    assert_true(stats.ahead_ns == HOUR_NS && stats.error_ns == 7 * MS_NS);
+    answer_all_questions(HOUR_NS);
+    mux_upstream_clock(mux, &stats);
+    assert_true(stats.error_ns < 2 * MS_NS);
+    rig_give_down(mux_ask_write(&(struct mux_ask){0}, mux_span(NULL, 0), packet_bytes));
+    for (unsigned i = 0; i < 4; i++) {
+        assert_true(takes_question(&word));
+        answer_question(&word, -HOUR_NS, MS_NS, MS_NS);
+        mux_run(mux, now_ns);
+    }
+    assert_false(takes_question(&word));
+    assert_true(upstream_ahead_ns() == -HOUR_NS);
+}
+
 /* The packet that says so is under the link's route, and comes though the worker ends at once. */
 static void says_what_is_estimated(void **state) {
     (void)state;
@@ -498,6 +594,8 @@ int main(void) {
         TEST(tells_nodes_below, open_plain),
         TEST(tells_only_who_asks, open_plain),
         TEST(shifted_to_the_upstream, open_correcting_below_node),
+        TEST(tells_the_time_it_shifts_to, open_correcting_with_bundles),
+        TEST(the_upstreams_error_counts, open_correcting_with_bundles),
         TEST(skewed_workers, open_correcting),
         TEST(says_what_is_estimated, open_correcting),
         TEST(between_tests, open_correcting),

@@ -19,7 +19,7 @@ static enum mux_reading read_over(struct mux_offset *offset, uint64_t *now_ns, i
     uint64_t asked_ns = *now_ns;
     int64_t said_ns = (int64_t)(asked_ns + there_ns) + ahead_ns;
     *now_ns = asked_ns + there_ns + back_ns;
-    return mux_offset_read(offset, asked_ns, *now_ns, said_ns);
+    return mux_offset_read(offset, asked_ns, *now_ns, said_ns, 0);
 }
 
 static bool is_within(const struct mux_offset *offset, int64_t ahead_ns, uint64_t now_ns) {

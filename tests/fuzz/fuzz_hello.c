@@ -23,7 +23,8 @@ static void check_written(const struct mux_hello *hello) {
     assert(mux_hello_read(&packet, &again) == NULL);
     assert(again.version == hello->version && strcmp(again.identity, hello->identity) == 0 &&
            strcmp(again.name, hello->name) == 0 && again.asks_time == hello->asks_time &&
-           again.takes_bundles == hello->takes_bundles && again.time_ns == hello->time_ns);
+           again.takes_bundles == hello->takes_bundles && again.time_ns == hello->time_ns &&
+           (!hello->time_ns || again.within_ns == hello->within_ns));
 }
 
 /* The number of lines that begin with `start`. */
@@ -50,7 +51,7 @@ static void check_time(const struct mux_packet *packet) {
     assert(mux_time_read(&written, &again));
     assert(again.ask == word.ask && again.time_ns == word.time_ns &&
            again.has_ahead == word.has_ahead && again.ahead_ns == word.ahead_ns &&
-           again.error_ns == word.error_ns);
+           again.error_ns == word.error_ns && (!word.time_ns || again.within_ns == word.within_ns));
 }
 
 static void check_path(const struct mux_packet *packet) {
