@@ -121,9 +121,35 @@ class Runs(Case):
 
     def test_a_lister_that_fails(self):
         self.write('test_bad.py', 'import no_such_module')
-        output = self.ended(self.run_mux(), 4)
+        output = self.ended(self.run_mux(), 75)
         self.assertIn('the tests cannot be listed', output)
         self.assertIn('no_such_module', output)
+        self.write('own.ini', "[runner]\nlist = /bin/sh -c 'kill -9 $$'\nrun = /bin/true $IDFILE\n")
+        output = self.ended(self.run_mux('--runner', './own.ini', command=()), 75)
+        self.assertIn('the list command was ended by signal 9 (SIGKILL); no test', output)
+
+    def test_a_list_that_repeats_itself(self):
+        self.write('own.ini', '[runner]\nlist = /usr/bin/printf a\\nb\\na\nlists = lines\nrun = /bin/true $IDFILE\n')
+        output = self.ended(self.run_mux('--runner', './own.ini', command=()), 4)
+        self.assertIn('the list repeats ids (1 in all): each is one test here', output)
+        self.assertIn(' 2 never ran in ', output)
+
+    def test_a_runner_that_runs_others(self):
+        """What it was not given counts when it failed; and what has no times gets them."""
+        self.write('run.py', 'import sys, time\nfrom subunit.v2 import StreamResultToBytes\n'
+                   'out = StreamResultToBytes(sys.stdout.buffer)\n'
+                   'for name, how in (("a", "success"), ("b", "success"), ("c", "success"), ("d", sys.argv[1])):\n'
+                   '    out.status(test_id=name, test_status="inprogress")\n    sys.stdout.flush()\n'
+                   '    time.sleep(0.2 if name == "a" else 0)\n'
+                   '    out.status(test_id=name, test_status=how)\n    sys.stdout.flush()\n')
+        own = '[runner]\nlist = /usr/bin/printf a\\nb\nlists = lines\nrun = %s run.py %s $IDFILE\n'
+        for how, status in (('success', 0), ('fail', 1)):
+            self.write('own.ini', own % (PYTHON, how))
+            output = self.ended(self.run_mux('-n', '1', '--runner', './own.ini', command=(), keep=True), status)
+            self.assertRegex(output, r'(?m)^note   \d results? of tests that the runner was not given: not counted$')
+            self.assertEqual('\nFAIL   d  not in the list\n' in output, status == 1, output)
+        shown = subprocess.run([MUX, 'slowest'], cwd=self.place, capture_output=True, timeout=PATIENCE).stdout.decode()
+        self.assertRegex(shown, r'(?m)^ok      a  0\.\d+ s  0/0$')
 
     def test_a_test_that_kills_its_runner(self):
         """The rest runs all the same, and it is named."""
@@ -174,7 +200,7 @@ class Runs(Case):
         self.assertIn('3 passed', self.ended(self.run_mux('--runner', 'exec', command=commands), 0))
         result = self.run_mux('--runner', 'exec', '--fresh', command=commands)
         self.assertIn('2 passed', self.ended(result, 3))
-        self.assertIn("1 ids have a line's end in them: these tests do not run", result.stdout.decode() + result.stderr.decode())
+        self.assertIn("1 test is left out: a line's end is in its id, and the runner exec takes an id a line", result.stdout.decode() + result.stderr.decode())
 
     def jobs_of(self, run):
         """{slot: [(a new runner, tests of the job)...]}"""
@@ -314,6 +340,10 @@ class Runs(Case):
         self.write('own.ini', own % '/bin/false')
         output = self.ended(self.run_mux('--runner', './own.ini', command=()), 1)
         self.assertIn('its runner ended with exit status 1 and said nothing of it', output)
+        self.write('own.ini', own.replace('printf a\\nb\\n', 'seq 90') % "/bin/sh -c 'echo boom >&2; kill -9 $$'")
+        output = self.ended(self.run_mux('--runner', './own.ini', command=()), 75)
+        self.assertRegex(output, r'(?m)^slot .: the runner was ended by signal 9 \(SIGKILL\), between tests; it said:\n  boom$')
+        self.assertIn(': runner after runner ended and no test did; ', output)
 
     def test_a_timeout(self):
         self.write('test_good.py', GOOD)
@@ -337,7 +367,7 @@ class Runs(Case):
         self.assertIn('not ok 1 b', output)
         self.assertIn('it planned 2 and ran 1', output)
         os.chmod(os.path.join(self.place, 'good.t'), 0o644)
-        self.assertIn('good.t is not executable: chmod +x good.t', self.ended(self.run_mux('--runner', 'tap', command=('good.t',)), 4))
+        self.assertIn('good.t is not executable: chmod +x good.t', self.ended(self.run_mux('--runner', 'tap', command=('good.t',)), 75))
 
     @unittest.skipUnless(shutil.which('ctest'), 'cmake is not installed')
     def test_ctest(self):

@@ -237,7 +237,7 @@ class Store(Case):
     def test_slowest(self):
         self.load(b"".join(timed("t%d" % i, i * 0.5) for i in range(6)))
         self.assertEqual([(row["test_id"], row["took_s"]) for row in self.objects("slowest")],
-                         [("t5", 2.5), ("t4", 2.0), ("t3", 1.5), ("t2", 1.0)])
+                         [("t5", 2.5), ("t4", 2.0), ("t3", 1.5), ("t2", 1.0), ("t1", 0.5)])
 
     def test_history(self):
         """By the end of an id, by a pattern; how long a test takes, and since when it is slower."""

@@ -176,11 +176,12 @@ void run_take(struct run *run, const char *segment, const struct mux_packet *pac
         run->slots[slot].heard_ns = now_ns;
     if (slot >= 0 && run->slots[slot].state == RUN_SLOT_LISTING)
         run_list_take(run, packet);
-    if (!run->plan)
+    if (run->plan)
+        run_results_take(run, slot, packet, now_ns);
+    if (slot < 0 || !packet->file_name.data || packet->test_id.data)
         return;
-    run_results_take(run, slot, packet, now_ns);
-    if (slot >= 0 && packet->file_name.data && !packet->test_id.data)
-        run_jobs_batch_ended(run, (unsigned)slot, packet, now_ns);
+    run_jobs_said(&run->slots[slot], packet);
+    run_jobs_batch_ended(run, (unsigned)slot, packet, now_ns);
 }
 
 unsigned run_tries(const struct run *run, const char *segment, const struct mux_packet *packet) {

@@ -25,7 +25,10 @@ enum run_slot_state {
 #define RUN_PROMPT_BYTES 64
 
 /* Why a test failed with its runner, as far as it is kept. */
-#define RUN_DEATH_BYTES 256
+#define RUN_DEATH_BYTES 512
+
+/* The last that a job's programs printed outside of tests, as far as a sentence needs it. */
+#define RUN_SAID_BYTES 256
 
 struct run_slot {
     enum run_slot_state state;
@@ -42,6 +45,8 @@ struct run_slot {
     char prompt[RUN_PROMPT_BYTES]; /* that its program waits at; "": none */
     size_t death_len;
     uint8_t death[RUN_DEATH_BYTES]; /* what was said of it */
+    size_t said_len;
+    uint8_t said[RUN_SAID_BYTES];
     bool has_test;
     uint32_t test;     /* that runs: a number of the ids */
     uint64_t began_ns; /* it, or the job */
@@ -73,6 +78,7 @@ struct run {
     uint8_t words[RUN_WORDS_BYTES]; /* what the lister said beside it: the tail */
     uint32_t *selected;             /* numbers of ids that run here, as the plan numbers them */
     uint32_t selected_count;
+    uint32_t repeated;    /* lines of the list with an id that it has already */
     uint32_t unfit_count; /* chosen, and left out: their ids cannot be given to the runner */
     uint32_t *places;     /* of an id in the plan; PLAN_NONE: it does not run here */
 
@@ -141,6 +147,9 @@ void run_jobs_slot_left(struct run *run, unsigned slot, uint64_t now_ns);
 void run_jobs_stop_all(struct run *run);
 /* Tells runners that wait for a batch to end. True: none is left. */
 bool run_jobs_close(struct run *run);
+
+/* What its programs print outside of tests. */
+void run_jobs_said(struct run_slot *at, const struct mux_packet *packet);
 
 /* run_results.c: what tests say. */
 void run_results_take(struct run *run, int slot, const struct mux_packet *packet, uint64_t now_ns);

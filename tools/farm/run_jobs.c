@@ -1,4 +1,5 @@
 /* What slots get, and what becomes of it: jobs with ids, or runners that stay alive and batches. */
+#include "tools/base/text.h"
 #include "tools/farm/run_internal.h"
 
 #include <assert.h>
@@ -14,6 +15,9 @@
 #define STATUS_TESTS_FAILED 4
 #define STATUS_NOTHING_RAN 5
 #define STATUS_SIGNAL 128
+
+/* Of what a runner said that ended between tests. */
+#define SAID_LINES 5
 
 static const char *id_of(const struct run *run, uint32_t test) {
     return (const char *)ids_text(&run->ids, run->selected[test]).data;
@@ -98,7 +102,7 @@ bool run_jobs_send(struct run *run, unsigned slot, struct run_command *command) 
     at->failed = 0;
     *at->prompt = '\0';
     at->batch = 0;
-    at->death_len = 0;
+    at->death_len = at->said_len = 0;
     at->dead_took_ns = UINT64_MAX;
     bool is_sent = object && desk_send_job(run->desk, slot, at->job, object);
     json_decref(object);
@@ -319,38 +323,48 @@ static void tell_killer(struct run *run, unsigned slot, const struct plan_blame 
                 id_of(run, blame->test));
 }
 
-/* No test was in progress: how the runner ended is all that is known. */
+static void say_word(void *user, const char *line) {
+    run_say(user, "  %s", line);
+}
+
+/* No test was in progress: how the runner ended is all that is known, and what it printed. */
 static void note_end(struct run_slot *at, const struct answer *answer) {
-    int len;
+    char fate[ANSWER_FATE_BYTES];
     if (at->has_died || answer->state == ANSWER_REFUSED)
         return;
-    if (answer->status >= 0)
-        len =
-            snprintf((char *)at->death, RUN_DEATH_BYTES,
-                     "its runner ended with exit status %d and said nothing of it", answer->status);
-    else
-        len = snprintf((char *)at->death, RUN_DEATH_BYTES,
-                       "its runner was ended by signal %d and said nothing of it", answer->signal);
+    answer_fate(answer, fate);
+    int len = snprintf((char *)at->death, RUN_DEATH_BYTES, "its runner %s%s%.*s", fate,
+                       at->said_len ? "; it said:\n" : " and said nothing of it", (int)at->said_len,
+                       at->said);
     at->death_len = (size_t)len < RUN_DEATH_BYTES ? (size_t)len : RUN_DEATH_BYTES - 1;
 }
 
 static void tell_end(struct run *run, unsigned slot, const struct answer *answer, enum plan_end how,
                      const struct plan_blame *blame) {
+    const struct run_slot *at = &run->slots[slot];
     bool is_bad = how == PLAN_END_DIED || how == PLAN_END_REFUSED;
+    char fate[ANSWER_FATE_BYTES];
     tell_killer(run, slot, blame);
     if (!is_bad || blame->test != PLAN_NONE)
         return;
     if (how == PLAN_END_DIED && !blame->again && !blame->ignored)
         run->runners_failed++;
+    answer_fate(answer, fate);
     if (answer->why)
         run_say(run, "slot %u: its job %s: %s", slot,
                 how == PLAN_END_REFUSED ? "could not begin" : "ended", answer->why);
-    else if (answer->status >= 0)
-        run_say(run, "slot %u: the runner ended with exit status %d, between tests", slot,
-                answer->status);
     else
-        run_say(run, "slot %u: the runner was ended by signal %d, between tests", slot,
-                answer->signal);
+        run_say(run, "slot %u: the runner %s, between tests%s", slot, fate,
+                at->said_len ? "; it said:" : "");
+    if (how == PLAN_END_DIED)
+        text_show_tail(mux_span(at->said, at->said_len), SAID_LINES, say_word, run);
+}
+
+void run_jobs_said(struct run_slot *at, const struct mux_packet *packet) {
+    if (mux_span_equal(packet->file_name, mux_span_text("stdout")) ||
+        mux_span_equal(packet->file_name, mux_span_text("stderr")))
+        text_keep_tail((struct mux_room){at->said, sizeof at->said}, &at->said_len,
+                       packet->file_content);
 }
 
 /* One that waits, and a successor has it: the plan's job is not over. */

@@ -7,7 +7,8 @@
 #include <string.h>
 
 static uint32_t add_id(struct run *run, struct mux_span id) {
-    uint32_t number = ids_add(&run->ids, id);
+    uint32_t before = run->ids.count, number = ids_add(&run->ids, id);
+    run->repeated += run->ids.count == before;
     if (number == IDS_NONE && !run->has_failed)
         run_fail(run, "there is no memory for so many tests");
     return number;
@@ -89,6 +90,20 @@ static void take_chosen(struct run *run, uint64_t now_ns) {
         run_plan_make(run, now_ns);
 }
 
+/* What a list has brought whose slot was lost: the next one says it all again. */
+static void forget(struct run *run) {
+    ids_close(&run->ids);
+    ids_close(&run->groups);
+    ids_open(&run->ids, run->config.hash_key);
+    ids_open(&run->groups, run->config.hash_key);
+    for (uint32_t i = 0; i < run->needs_room; i++)
+        run->needs[i] = (struct need){0};
+    for (uint32_t i = 0; i < run->group_room; i++)
+        run->group_of[i] = 0;
+    run->repeated = 0;
+    run->lines_len = run->words_len = 0;
+}
+
 void run_list_begin(struct run *run, unsigned slot, uint64_t now_ns) {
     char why[RUNNER_WHY_BYTES];
     struct run_command command = {.how = RUNNER_IDS_ALL};
@@ -100,6 +115,7 @@ void run_list_begin(struct run *run, unsigned slot, uint64_t now_ns) {
         take_chosen(run, now_ns);
         return;
     }
+    forget(run);
     run->slots[slot].began_ns = now_ns;
     run_set_slot(run, slot, RUN_SLOT_LISTING);
     run_set_state(run, RUN_LISTS);
@@ -177,24 +193,17 @@ static void say_word(void *user, const char *line) {
     run_say(user, "  %s", line);
 }
 
-static void explain_end(struct run *run, const struct answer *answer) {
-    const char *cannot = "the tests cannot be listed: the list command";
-    if (answer->why)
-        snprintf(run->why, sizeof run->why, "%s: %s", cannot, answer->why);
-    else if (answer->status >= 0)
-        snprintf(run->why, sizeof run->why, "%s ended with exit status %d", cannot, answer->status);
-    else
-        snprintf(run->why, sizeof run->why, "%s was ended by signal %d (SIG%s)", cannot,
-                 answer->signal, sigabbrev_np(answer->signal));
-}
-
 /* What the lister said itself is what helps. */
 static void refuse(struct run *run, const struct answer *answer) {
-    explain_end(run, answer);
-    run_say(run, "%s", run->why);
-    if (run->words_len)
+    char why[RUN_WHY_BYTES], fate[ANSWER_FATE_BYTES];
+    answer_fate(answer, fate);
+    snprintf(why, sizeof why, "the tests cannot be listed: the list command%s %s",
+             answer->why ? ":" : "", answer->why ? answer->why : fate);
+    if (run->words_len) {
+        run_say(run, "the list command said:");
         text_show_tail(mux_span(run->words, run->words_len), 20, say_word, run);
-    run_set_state(run, RUN_ENDS);
+    }
+    run_fail(run, why);
 }
 
 void run_list_ended(struct run *run, const struct answer *answer, uint64_t now_ns) {

@@ -25,11 +25,14 @@ static void tell_selected(struct run *run, uint32_t gave_up) {
     if (gave_up)
         run_say(run, "%u ids were too much for a regular expression: these tests do not run",
                 gave_up);
+    if (run->repeated)
+        run_say(run, "the list repeats ids (%u in all): each is one test here", run->repeated);
     if (run->unfit_count)
-        run_say(run,
-                "%u ids have a line's end in them: these tests do not run, for the runner %s takes "
-                "an id a line",
-                run->unfit_count, run->config.runner->name);
+        run_say(
+            run,
+            "%u test%s left out: a line's end is in %s id, and the runner %s takes an id a line",
+            run->unfit_count, run->unfit_count == 1 ? " is" : "s are",
+            run->unfit_count == 1 ? "its" : "each", run->config.runner->name);
 }
 
 static bool select_tests(struct run *run) {

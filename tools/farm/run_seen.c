@@ -27,6 +27,9 @@ void run_seen_planned(struct run_seen *seen, unsigned past_runs, uint64_t now_ns
     seen->is_planned = true;
     seen->planned_ns = now_ns;
     seen->past_runs = past_runs;
+    seen->known = 0;
+    for (uint32_t i = 0; i < totals.selected; i++)
+        seen->known += run_past_of(seen->run, run_selected(seen->run, i))->usual_ns > 0;
     free(seen->took_ns);
     seen->took_ns = calloc(totals.listed + 1, sizeof *seen->took_ns);
 }
@@ -46,8 +49,10 @@ static void note_failure(struct run_seen *seen, const struct run_ended *ended) {
     struct mux_span id = ended->id;
     if (id.len > most)
         id = mux_span(id.data + id.len - most, most);
-    *failure = (struct run_seen_failure){
-        .status = ended->status, .took_ns = ended->took_ns, .slot = ended->slot};
+    *failure = (struct run_seen_failure){.status = ended->status,
+                                         .took_ns = ended->took_ns,
+                                         .slot = ended->slot,
+                                         .is_stranger = ended->test == RUN_STRANGER};
     text_clean(id, false, failure->id, sizeof failure->id);
 }
 
@@ -72,6 +77,21 @@ unsigned run_seen_ended(struct run_seen *seen, const struct run_ended *ended) {
     seen->failed++;
     note_failure(seen, ended);
     return ended->text.len ? note_text(seen, ended->text) : 0;
+}
+
+const struct run_seen_failure *run_seen_failure(const struct run_seen *seen, uint64_t index) {
+    uint64_t kept = seen->failures < RUN_SEEN_FAILURES_MAX ? seen->failures : RUN_SEEN_FAILURES_MAX;
+    return index < kept ? &seen->failure[(seen->failures - kept + index) % RUN_SEEN_FAILURES_MAX]
+                        : NULL;
+}
+
+/* Half of the tests are known from earlier runs, or a quarter of this one is over. */
+uint64_t run_seen_left_ns(const struct run_seen *seen, uint64_t now_ns) {
+    struct run_totals totals;
+    run_totals(seen->run, &totals);
+    bool is_known = seen->known >= totals.selected - seen->known ||
+                    totals.done >= (totals.due - totals.done) / 3;
+    return is_known ? plan_left_ns(run_plan(seen->run), now_ns) : UINT64_MAX;
 }
 
 bool run_seen_is_new(const struct run *run, uint32_t test) {

@@ -18,6 +18,7 @@ struct run_seen_failure {
     enum mux_status status;
     uint64_t took_ns; /* UINT64_MAX: not known */
     int slot;         /* -1: none */
+    bool is_stranger; /* nobody announced it */
 };
 
 /* Texts that are told apart; later ones are taken for new. */
@@ -27,6 +28,7 @@ struct run_seen {
     const struct run *run;
     bool is_planned;
     unsigned past_runs; /* that the order was made from; 0: there were none */
+    uint32_t known;     /* tests of which they know the time */
     uint64_t begun_ns, planned_ns;
     uint64_t busy_ns;                 /* of all tests */
     uint64_t passed, failed, skipped; /* results, as they come */
@@ -49,6 +51,12 @@ void run_seen_planned(struct run_seen *seen, unsigned past_runs, uint64_t now_ns
 
 /* Returns how often this text of a failure came before. */
 unsigned run_seen_ended(struct run_seen *seen, const struct run_ended *ended);
+
+/* Those that are kept, the oldest first; NULL: there are no more. */
+const struct run_seen_failure *run_seen_failure(const struct run_seen *seen, uint64_t index);
+
+/* How long the run still takes; UINT64_MAX: too few tests are known for a guess. */
+uint64_t run_seen_left_ns(const struct run_seen *seen, uint64_t now_ns);
 
 /* The test is not as in earlier runs: it was well in the last of them. */
 bool run_seen_is_new(const struct run *run, uint32_t test);

@@ -103,10 +103,10 @@ static void show_planned(struct run_view *view, uint64_t now_ns) {
     char tests[RUN_VIEW_COUNT_BYTES], about[RUN_VIEW_TIME_BYTES], order[64] = "";
     struct run_totals totals;
     run_totals(view->run, &totals);
-    uint64_t left_ns = plan_left_ns(run_plan(view->run), now_ns);
+    uint64_t left_ns = run_seen_left_ns(view->seen, now_ns);
     run_view_count_text(totals.selected, tests);
     run_view_clock_text(left_ns, about);
-    if (left_ns != UINT64_MAX && view->seen->past_runs)
+    if (left_ns != UINT64_MAX)
         snprintf(order, sizeof order, "%s; about %s",
                  view->config.slowest_first ? ", slowest first" : "", about);
     screen_line(&view->screen, "run%s%s: %s test%s (%s), %u slot%s%s",

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 /* Lines of one kind: more are in the store. */
 #define LINES_MOST 50
@@ -75,6 +76,7 @@ static void counts_text(const struct end *end, char *out, size_t out_bytes) {
     len = add(out, out_bytes, len, counts[PLAN_PASSED], "passed");
     len = add(out, out_bytes, len, counts[PLAN_SKIPPED], "skipped");
     len = add(out, out_bytes, len, counts[PLAN_NEVER], "never ran");
+    len = add(out, out_bytes, len, end->totals.unfit, "left out");
     add(out, out_bytes, len, end->totals.runners_failed, "runners ended badly");
 }
 
@@ -126,6 +128,30 @@ static void show_outcomes(struct end *end, enum plan_outcome outcome, const char
         screen_line(&end->view->screen, "%-6s %s%s%s%s", word, id, *past ? "  " : "", past, words);
     }
     say_more(end, LINES_MOST, word);
+}
+
+static bool is_shown(const struct run_seen *seen, uint64_t index) {
+    const struct run_seen_failure *failure = run_seen_failure(seen, index);
+    for (uint64_t i = 0; i < index; i++)
+        if (run_seen_failure(seen, i)->is_stranger &&
+            strcmp(run_seen_failure(seen, i)->id, failure->id) == 0)
+            return true;
+    return false;
+}
+
+/* A fixture of a class, a test that its runner was not asked for: each once. */
+static void show_strangers(struct end *end) {
+    const struct run_seen *seen = end->view->seen;
+    const struct run_seen_failure *failure;
+    uint32_t well = end->totals.strangers - end->totals.strangers_failed;
+    for (uint64_t i = 0; (failure = run_seen_failure(seen, i)) != NULL; i++)
+        if (failure->is_stranger && !is_shown(seen, i) && has_lines_left(end, LINES_MOST))
+            screen_line(&end->view->screen, "FAIL   %s  not in the list", failure->id);
+    say_more(end, LINES_MOST, "not in the list");
+    if (well)
+        screen_line(&end->view->screen,
+                    "note   %u result%s of tests that the runner was not given: not counted", well,
+                    well == 1 ? "" : "s");
 }
 
 static bool is_slower(const struct end *end, uint32_t index, uint64_t *took_ns,
@@ -205,6 +231,7 @@ void run_view_show_end(struct run_view *view, uint64_t now_ns) {
     if (!run_plan(view->run))
         return;
     show_outcomes(&end, PLAN_FAILED, "FAIL", "", true);
+    show_strangers(&end);
     show_outcomes(&end, PLAN_KILLER, "KILLER", "  its runner died under it, twice", false);
     show_never(&end);
     show_outcomes(&end, PLAN_FLAKY, "flaky", "  failed, then passed", false);

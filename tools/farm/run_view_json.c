@@ -59,7 +59,7 @@ static void end(struct run_view *view, struct object *object) {
 }
 
 static uint64_t left_of(const struct run_view *view, uint64_t now_ns) {
-    return view->seen->past_runs ? plan_left_ns(run_plan(view->run), now_ns) : UINT64_MAX;
+    return run_seen_left_ns(view->seen, now_ns);
 }
 
 /*

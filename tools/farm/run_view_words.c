@@ -58,8 +58,8 @@ void run_view_id_text(struct mux_span id, unsigned columns, char *out, size_t ou
 
 void run_view_left_text(const struct run_view *view, uint64_t now_ns, char *out, size_t out_bytes) {
     char left[RUN_VIEW_TIME_BYTES];
-    uint64_t left_ns = plan_left_ns(run_plan(view->run), now_ns);
-    bool is_known = left_ns && left_ns != UINT64_MAX && view->seen->past_runs;
+    uint64_t left_ns = run_seen_left_ns(view->seen, now_ns);
+    bool is_known = left_ns && left_ns != UINT64_MAX;
     run_view_clock_text(left_ns, left);
     snprintf(out, out_bytes, "about %s left", is_known ? left : "?");
 }

@@ -2,6 +2,7 @@
 #include "tools/base/random.h"
 #include "tools/base/standard.h"
 #include "tools/base/text.h"
+#include "tools/base/wall.h"
 #include "tools/mux/mux.h"
 #include "tools/mux/run_again.h"
 #include "tools/mux/run_attach.h"
@@ -114,13 +115,18 @@ static void complain_of_store(struct program *program) {
     say(program, line);
 }
 
-/* What is another try of a test that failed says so in the store. */
+/*
+ * What is another try of a test that failed says so in the store; what has no time gets that of its
+ * arrival, for the store takes from it how long tests run.
+ */
 static void record(struct program *program, const char *segment, const struct mux_packet *packet) {
     uint8_t tags[STORE_TRY_TAGS_BYTES];
     struct mux_packet tagged = *packet;
     unsigned tries = program->run ? run_tries(program->run, segment, packet) : 0;
     if (tries)
         store_mark_set_try(&tagged, tries + 1, tags);
+    if (!packet->has_timestamp && packet->test_id.data)
+        mux_packet_set_time_ns(&tagged, (int64_t)now_of(program) + wall_ahead_ns(NULL));
     if (!recorder_put(program->recorder, segment, &tagged))
         complain_of_store(program);
 }

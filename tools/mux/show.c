@@ -326,7 +326,7 @@ static const struct option_row show_rows[] = {
     {"failures", .set = set_failures,
      .help = "tests that failed or did not end, since when, and the end of "
              "their texts"},
-    {"slowest", .set = set_slowest, .help = "the 20 slowest tests of a second or more"},
+    {"slowest", .set = set_slowest, .help = "the 20 slowest tests"},
     {"tests", .set = set_tests, .help = "every test, by name"},
     {"slots", .set = set_slots,
      .help = "each slot: its results, the time that they took, the share of the run that it was "

@@ -3,6 +3,7 @@
 #include "tools/node/write.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 
 static void put_fate(struct json *json, const struct answer *answer) {
@@ -12,6 +13,20 @@ static void put_fate(struct json *json, const struct answer *answer) {
     }
     json_put_member_number(json, "signal", (uint64_t)answer->signal);
     json_put_member_text(json, "signal_name", sigabbrev_np(answer->signal));
+}
+
+/* mux exec says of a signal that ended its command what a shell says. */
+#define STATUS_SIGNAL 128
+
+void answer_fate(const struct answer *answer, char fate[ANSWER_FATE_BYTES]) {
+    int number = answer->status < 0 ? answer->signal : answer->status - STATUS_SIGNAL;
+    const char *name = number > 0 ? sigabbrev_np(number) : NULL;
+    if (name)
+        snprintf(fate, ANSWER_FATE_BYTES, "was ended by signal %d (SIG%s)", number, name);
+    else if (answer->status < 0)
+        snprintf(fate, ANSWER_FATE_BYTES, "was ended by signal %d", number);
+    else
+        snprintf(fate, ANSWER_FATE_BYTES, "ended with exit status %d", answer->status);
 }
 
 static const char *const names[] = {

@@ -36,6 +36,10 @@ struct answer {
     const char *why; /* a clause for people; NULL: none */
 };
 
+/* Of one that ended: "ended with exit status 3", "was ended by signal 9 (SIGKILL)". */
+#define ANSWER_FATE_BYTES 64
+void answer_fate(const struct answer *answer, char fate[ANSWER_FATE_BYTES]);
+
 /* The packet refers to the message; its route is the slot. */
 void answer_put(struct answer_message *message, const struct answer *answer,
                 struct mux_packet *packet);

@@ -144,9 +144,16 @@ static const char *const results_sql[] = {
                       " WHERE r.run=?1 ORDER BY o.name, r.begun_us, r.id LIMIT ?2",
 };
 
+/* What the index of slow results does not have: all results of the run are looked at. */
+static const char fast_sql[] =
+    "SELECT " RESULT_COLUMNS " FROM (SELECT * FROM results WHERE run=?1 AND took_us>0"
+    " AND took_us<1000000 ORDER BY took_us DESC LIMIT ?2) r" RESULT_NAMES
+    " ORDER BY r.took_us DESC";
+
 struct results_asked {
     store_result_seen *seen;
     void *user;
+    unsigned count;
 };
 
 static unsigned status_at(sqlite3_stmt *statement, int column) {
@@ -164,21 +171,30 @@ static bool result_row(void *user, sqlite3_stmt *statement) {
         .begun_us = time_at(statement, 7),
         .took_us = time_at(statement, 8),
     };
+    asked->count++;
     take_run(statement, 0, &row.run);
     if (sqlite3_column_count(statement) > SINCE_COLUMN)
         take_run(statement, SINCE_COLUMN, &row.since);
     return asked->seen(asked->user, &row);
 }
 
-bool store_results(struct store *store, const struct store_run *run, enum store_which which,
-                   unsigned most, store_result_seen *seen, void *user, char why[STORE_WHY_BYTES]) {
-    sqlite3_stmt *statement = prepared(store, results_sql[which], why);
-    struct results_asked asked = {seen, user};
+static bool ask_results(struct store *store, const char *sql, const struct store_run *run,
+                        unsigned most, struct results_asked *asked, char why[STORE_WHY_BYTES]) {
+    sqlite3_stmt *statement = prepared(store, sql, why);
     if (!statement)
         return false;
     sqlite3_bind_int64(statement, 1, run->id);
     sqlite3_bind_int64(statement, 2, most);
-    return each(store, statement, result_row, &asked, why);
+    return each(store, statement, result_row, asked, why);
+}
+
+bool store_results(struct store *store, const struct store_run *run, enum store_which which,
+                   unsigned most, store_result_seen *seen, void *user, char why[STORE_WHY_BYTES]) {
+    struct results_asked asked = {seen, user, 0};
+    if (!ask_results(store, results_sql[which], run, most, &asked, why))
+        return false;
+    return which != STORE_SLOWEST || asked.count >= most ||
+           ask_results(store, fast_sql, run, most - asked.count, &asked, why);
 }
 
 struct tests_asked {
@@ -207,7 +223,7 @@ bool store_history(struct store *store, const char *test, unsigned most, store_r
                  " WHERE t.hash=?1 AND t.name=?2 AND r.run=u.id AND r.test=t.id"
                  " ORDER BY u.begun_us DESC, u.id DESC, r.id DESC LIMIT ?3",
                  why);
-    struct results_asked asked = {seen, user};
+    struct results_asked asked = {seen, user, 0};
     if (!statement)
         return false;
     sqlite3_bind_int64(statement, 1, (int64_t)names_key_of(mux_span_text(test)).a);

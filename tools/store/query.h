@@ -71,7 +71,7 @@ struct store_slot_row {
 
 enum store_which {
     STORE_FAILURES, /* as they came */
-    STORE_SLOWEST,  /* that took a second or more; the slowest first */
+    STORE_SLOWEST,  /* of those that took any time; the slowest first */
     STORE_ALL,      /* by name */
     STORE_BY_SLOT,  /* route by route, each in the order in which its tests began: the jobs */
 };
