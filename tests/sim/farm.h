@@ -347,11 +347,10 @@ bool trees_is_quiet(const struct place *place);
 void trees_check(struct farm *farm);
 
 /*
- * strikes.c: a fault of the end (false: it is to be killed), and of several that belong together
- * (false: not here); those that have begun, at each tick.
+ * strikes.c: a fault of the end (false: it is to be killed); and at each tick, those that take
+ * their time, or belong together.
  */
 bool trees_strike_end(struct place *place);
-bool trees_begin_gang(struct place *relay);
 void trees_strike(struct farm *farm);
 
 /* spools.c: an operation is asked for; the node dies in it; a new one finds the files; what is in

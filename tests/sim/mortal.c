@@ -131,10 +131,7 @@ static void strike(struct place *place) {
     if (trees_is_end(place) && sim_random(place->farm->sim, 2)) {
         if (!trees_strike_end(place))
             mortal_kill(place);
-    } else if (place->farm->plan.trees && sim_random(place->farm->sim, 3) == 0 &&
-               trees_begin_gang(place))
-        return;
-    else if (what == 0 && place->farm->plan.trees && sim_random(place->farm->sim, 2))
+    } else if (what == 0 && place->farm->plan.trees && sim_random(place->farm->sim, 2))
         kill_with_child(place);
     else if (what == 0)
         mortal_kill(place);

@@ -92,29 +92,42 @@ static void doom(struct farm *farm) {
     mortal_kill(place);
 }
 
-bool trees_begin_gang(struct place *relay) {
-    struct farm *farm = relay->farm;
-    struct gang *gang = &farm->tree.gang;
-    unsigned first = (unsigned)sim_random(farm->sim, farm->plan.nodes);
-    if (gang->stage != GANG_NONE || !relay->parent ||
-        !mux_upstream_accepted(node_core(relay->node)))
-        return false;
-    for (unsigned i = 0; i < farm->plan.nodes; i++) {
-        struct place *below = &farm->places[(first + i) % farm->plan.nodes];
-        if (below->above != relay || !trees_is_well(below) ||
-            !mux_upstream_accepted(node_core(below->node)))
-            continue;
-        *gang =
-            (struct gang){.stage = GANG_CLOGGED,
-                          .relay = relay,
-                          .below = below,
-                          .kills_below = sim_random(farm->sim, 2),
-                          .next_ns = sim_now_ns(farm->sim) + sim_random(farm->sim, GANG_ANEW_NS)};
-        sim_clog(farm->sim, relay->uplinks[relay->uplink_count - 1], GANG_CLOG_NS,
-                 !gang->kills_below);
-        return true;
+/* A test of one of its workers is in progress: somebody has to say what becomes of it. */
+static bool has_tests(const struct place *place) {
+    const struct farm *farm = place->farm;
+    for (unsigned i = 0; i < farm->plan.workers; i++) {
+        const struct worker *worker = &farm->workers[i];
+        bool is_there = worker->place == place && worker->begun && !worker->done;
+        if (is_there && worker->tests_begun > worker->tests_done)
+            return true;
     }
     return false;
+}
+
+static bool may_gang(const struct place *below) {
+    const struct place *relay = below->above;
+    return relay && relay->parent && trees_is_well(below) && trees_is_well(relay) &&
+           has_tests(below) && mux_upstream_accepted(node_core(below->node)) &&
+           mux_upstream_accepted(node_core(relay->node));
+}
+
+/* One that dies has no spool, of which the rest would come by itself. */
+static void begin_gang(struct farm *farm) {
+    struct gang *gang = &farm->tree.gang;
+    uint64_t now_ns = sim_now_ns(farm->sim);
+    struct place *below = &farm->places[sim_random(farm->sim, farm->plan.nodes)];
+    if (farm->healed || now_ns < gang->next_ns || !may_gang(below))
+        return;
+    gang->next_ns = now_ns + GANG_CLOG_NS + sim_random(farm->sim, farm->plan.active_ns);
+    if (!sim_fault_happens(farm->sim, "gang of faults on node", below->index))
+        return;
+    *gang = (struct gang){.stage = GANG_CLOGGED,
+                          .relay = below->above,
+                          .below = below,
+                          .kills_below = below->spool_bytes == 0 && sim_random(farm->sim, 4),
+                          .next_ns = now_ns + sim_random(farm->sim, GANG_ANEW_NS)};
+    sim_clog(farm->sim, gang->relay->uplinks[gang->relay->uplink_count - 1], GANG_CLOG_NS,
+             !gang->kills_below);
 }
 
 static void cut_uplink(const struct place *place) {
@@ -124,6 +137,8 @@ static void cut_uplink(const struct place *place) {
 static void run_gang(struct farm *farm) {
     struct gang *gang = &farm->tree.gang;
     uint64_t now_ns = sim_now_ns(farm->sim);
+    if (gang->stage == GANG_NONE)
+        begin_gang(farm);
     if (gang->stage == GANG_NONE || now_ns < gang->next_ns)
         return;
     if (farm->healed || !trees_is_well(gang->relay) || !trees_is_well(gang->below)) {
@@ -148,6 +163,8 @@ static void run_gang(struct farm *farm) {
         gang->stage = GANG_NONE;
         mortal_kill(gang->below);
     }
+    if (gang->stage == GANG_NONE)
+        gang->next_ns = now_ns + GANG_CLOG_NS + sim_random(farm->sim, farm->plan.active_ns / 2);
 }
 
 /* A node dies when it has some records in its spool that are not safe, and one of them goes bad. */
