@@ -238,7 +238,7 @@ static void make_node(struct place *place) {
         config.rest = trees_rest;
     }
     snprintf(identity, sizeof identity, "%x",
-             place->death_count * FARM_NODES_MAX + place->index + 1);
+             place->death_count * FARM_NODES_MAX + scenes_identity(place) + 1);
     snprintf(name, sizeof name, "node%u", place->index);
     mux_hello_init(&config.mux.hello, identity, name);
     place->node = node_create(&config);
@@ -294,6 +294,7 @@ static void make_place(struct farm *farm, unsigned index) {
     }
     if (farm->plan.trees)
         plan_place(place);
+    scenes_place(place);
     farm_start_place(place);
     mortal_init(place);
 }
@@ -322,6 +323,7 @@ static struct farm *farm_open(uint64_t seed, const struct farm_options *options)
     assert(farm->workers);
     for (unsigned i = 0; i < farm->plan.workers; i++)
         worker_init(&farm->workers[i], farm, i);
+    scenes_begin(farm);
     farm->tick_ns = sim_now_ns(farm->sim);
     farm->tick_step_ns = farm->plan.mortal ? MORTAL_TICK_NS : TICK_LEAST_NS;
     return farm;

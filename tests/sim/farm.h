@@ -46,6 +46,9 @@ struct range {
     uint64_t from, to;
 };
 
+/* Of scenes.c. */
+enum scene { SCENE_NONE, SCENE_TWINS, SCENE_BIRTH, SCENE_FULL, SCENE_LATE, SCENES };
+
 /* A farm's shape and behaviour, all from the seed. */
 struct plan {
     unsigned levels;
@@ -77,6 +80,7 @@ struct plan {
     unsigned full;       /* of its disks, at each write to a spool */
     unsigned rot;        /* of a spool: see strikes.c */
     size_t node_buffer_bytes, output_buffer_bytes; /* of kernels; 0: the simulator's */
+    enum scene scene;
     bool loses; /* of such a farm: connections between nodes break and lose bytes in flight */
     unsigned faults_most;    /* of each of them */
     uint64_t fault_every_ns; /* in addition to the peace between faults */
@@ -217,6 +221,11 @@ struct gang {
     uint64_t next_ns;
 };
 
+struct scene_state {
+    unsigned stage;
+    uint64_t next_ns;
+};
+
 /* Of trees: the end's output. */
 struct tree {
     struct journal journal;
@@ -230,6 +239,7 @@ struct tree {
     bool is_doomed;     /* it dies while it is slow, */
     uint64_t doomed_ns; /* and then, when it has taken something; 0: it has nothing yet */
     struct gang gang;
+    struct scene_state scene;
     bool is_still;   /* nothing is sent down */
     bool has_rotten; /* a spool has gone bad */
     unsigned rotations;
@@ -267,6 +277,7 @@ struct farm_options {
     bool mortal;  /* only such farms */
     bool bundles; /* only such farms */
     bool trees;   /* only such farms */
+    bool scenes;  /* only such trees: see scenes.c */
     bool shrinks; /* of a seed that fails, its faults */
 };
 uint64_t farm_run(uint64_t seed, const struct farm_options *options, struct mux_counters *totals);
@@ -339,6 +350,7 @@ void trees_bury(struct place *place);
 bool trees_act(struct farm *farm); /* false: it had nothing to do */
 void trees_tick(struct farm *farm);
 void trees_heal(struct farm *farm);
+void trees_probe(struct farm *farm, const struct worker *worker, size_t len);
 void trees_answer(struct farm *farm);
 uint64_t trees_answers(const struct farm *farm);
 bool trees_is_reached(const struct worker *worker);
@@ -352,6 +364,18 @@ void trees_check(struct farm *farm);
  */
 bool trees_strike_end(struct place *place);
 void trees_strike(struct farm *farm);
+void trees_doom(struct farm *farm); /* the end: it dies when it has something that is not safe */
+
+/*
+ * scenes.c: a farm's plan; a place's and a worker's part in it; whose identity a place has; when
+ * all is there; at each tick.
+ */
+void scenes_plan(struct farm *farm);
+void scenes_place(struct place *place);
+void scenes_worker(struct worker *worker);
+unsigned scenes_identity(const struct place *place);
+void scenes_begin(struct farm *farm);
+void scenes_tick(struct farm *farm);
 
 /* spools.c: an operation is asked for; the node dies in it; a new one finds the files; what is in
  * them must come; a byte in them goes bad. */

@@ -162,6 +162,8 @@ void farm_plan(struct farm *farm, const struct farm_options *options) {
     struct plan *plan = &farm->plan;
     if (options->trees) {
         plan_trees(farm, plan);
+        if (options->scenes)
+            scenes_plan(farm);
         return;
     }
     if (options->bundles) {

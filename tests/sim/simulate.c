@@ -1,5 +1,5 @@
 /*
- * usage: simulate [-s] [-v] [-m | -b | -t] [--faults LIST] [FIRST [COUNT]]
+ * usage: simulate [-s] [-v] [-m | -b | -t | -d] [--faults LIST] [FIRST [COUNT]]
  *
  * Runs a farm (farm.h) with each of COUNT seeds from FIRST on; with SIM_SEED in the environment,
  * with that seed alone. Ends at the first that fails, and says how to run it again.
@@ -8,6 +8,7 @@
  *   --faults LIST  only these faults happen: numbers and ranges, as 3,17,40-42
  *   -b  only farms whose nodes take bundles
  *   -t  only trees whose end writes a file, and in which all nodes die
+ *   -d  only scenes: such trees, each with a fault that is rare otherwise (scenes.c)
  *   -m  only farms in which nodes are killed, ended, stopped and started again
  */
 #include "tests/sim/faults.h"
@@ -27,7 +28,11 @@ static struct farm_options options;
 
 /* The options of a farm's kind. */
 static const char *kind(void) {
-    return options.trees ? "-t" : options.bundles ? "-b" : options.mortal ? "-m" : "-v";
+    return options.scenes    ? "-d"
+           : options.trees   ? "-t"
+           : options.bundles ? "-b"
+           : options.mortal  ? "-m"
+                             : "-v";
 }
 
 /* An assertion, a farm_fail(), or a sanitizer: see below. Another process looks for fewer faults.
@@ -83,7 +88,8 @@ int main(int argc, char **argv) {
         options.verbose = options.verbose || strcmp(*arguments, "-v") == 0;
         options.mortal = options.mortal || strcmp(*arguments, "-m") == 0;
         options.bundles = options.bundles || strcmp(*arguments, "-b") == 0;
-        options.trees = options.trees || strcmp(*arguments, "-t") == 0;
+        options.scenes = options.scenes || strcmp(*arguments, "-d") == 0;
+        options.trees = options.trees || options.scenes || strcmp(*arguments, "-t") == 0;
     }
     uint64_t first = *arguments ? strtoull(*arguments++, NULL, 10) : 1;
     uint64_t count = *arguments ? strtoull(*arguments, NULL, 10) : 1;

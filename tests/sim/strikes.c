@@ -38,6 +38,13 @@ static void rotate(struct place *place) {
     tree->looked = 0;
 }
 
+void trees_doom(struct farm *farm) {
+    struct tree *tree = &farm->tree;
+    tree->is_doomed = true;
+    tree->doomed_ns = 0;
+    tree->slow_until_ns = sim_now_ns(farm->sim) + DOOM_MOST_NS;
+}
+
 /* False: it is to be killed. */
 bool trees_strike_end(struct place *place) {
     struct tree *tree = &place->farm->tree;
@@ -52,9 +59,7 @@ bool trees_strike_end(struct place *place) {
         disk_die_after(0, 1 + (size_t)sim_random(place->farm->sim, DIES_WITHIN_BYTES));
         return true;
     case 2: /* it dies while the disk takes nothing: what it has applied is not safe */
-        tree->is_doomed = true;
-        tree->doomed_ns = 0;
-        tree->slow_until_ns = sim_now_ns(place->farm->sim) + DOOM_MOST_NS;
+        trees_doom(place->farm);
         return true;
     case 3:
         rotate(place);
@@ -126,7 +131,7 @@ static void begin_gang(struct farm *farm) {
                           .below = below,
                           .kills_below = below->spool_bytes == 0 && sim_random(farm->sim, 4),
                           .next_ns = now_ns + sim_random(farm->sim, GANG_ANEW_NS)};
-    sim_clog(farm->sim, gang->relay->uplinks[gang->relay->uplink_count - 1], GANG_CLOG_NS,
+    sim_clog(farm->sim, gang->relay->uplinks[gang->relay->uplink_count - 1], true, GANG_CLOG_NS,
              !gang->kills_below);
 }
 
@@ -186,5 +191,8 @@ void trees_strike(struct farm *farm) {
     for (unsigned i = 0; i < farm->plan.nodes; i++)
         rot(&farm->places[i]);
     doom(farm);
-    run_gang(farm);
+    if (farm->plan.scene)
+        scenes_tick(farm);
+    else
+        run_gang(farm);
 }

@@ -69,10 +69,10 @@ def mutate(text, mutation):
     return text
 
 
-def fails(program, first, count):
+def fails(program, kind, first, count):
     """What it says, or None."""
     try:
-        run = subprocess.run([program, "-t", str(first), str(count)], capture_output=True, text=True,
+        run = subprocess.run([program, kind, str(first), str(count)], capture_output=True, text=True,
                              timeout=PATIENCE_SECONDS)
     except subprocess.TimeoutExpired:
         return "it does not come to an end"
@@ -81,10 +81,10 @@ def fails(program, first, count):
 
 def seen(program, mutation, most):
     for seed in mutation.seeds:
-        said = fails(program, seed, 1)
+        said = fails(program, mutation.kind, seed, 1)
         if said:
             return said
-    return fails(program, 1, most)
+    return fails(program, mutation.kind, 1, most)
 
 
 def make(build, mutation, folder):

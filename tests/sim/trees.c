@@ -333,11 +333,9 @@ static void send_down(struct farm *farm, const struct mux_packet *packet) {
     farm_step_place(&farm->places[0]);
 }
 
-static void probe(struct farm *farm) {
-    struct worker *worker = &farm->workers[sim_random(farm->sim, farm->plan.workers)];
-    struct place *end = &farm->places[0];
+void trees_probe(struct farm *farm, const struct worker *worker, size_t len) {
+    const struct place *end = &farm->places[0];
     static const uint8_t content[1 << 14];
-    size_t len = 1 + (farm->healed ? 0 : (size_t)sim_random(farm->sim, farm->plan.down_most));
     char id[64];
     if (end->ended || end->runs_again_ns || worker->seen_at.len == 0)
         return;
@@ -348,6 +346,12 @@ static void probe(struct farm *farm) {
                                       .file_content = mux_span(content, len),
                                       .route = mux_span(worker->seen_at.data, worker->seen_at.len)};
     send_down(farm, &packet);
+}
+
+static void probe(struct farm *farm) {
+    const struct worker *worker = &farm->workers[sim_random(farm->sim, farm->plan.workers)];
+    size_t len = 1 + (farm->healed ? 0 : (size_t)sim_random(farm->sim, farm->plan.down_most));
+    trees_probe(farm, worker, len);
 }
 
 /* Of those that outlast the faults: has anything come down to it since? */
@@ -534,7 +538,7 @@ static void check_worker(struct farm *farm, struct worker *worker) {
                   worker->index, worker->place->index, worker->came, worker->out.len,
                   worker->is_orphan ? "spool" : "leaf", least);
     check_tests(farm, worker);
-    if (worker->begun)
+    if (worker->begun && farm->plan.scene != SCENE_TWINS) /* one's way is the other's at first */
         check_down_of(farm, worker);
 }
 

@@ -41,6 +41,7 @@ void worker_init(struct worker *worker, struct farm *farm, unsigned index) {
     worker->outlasts = farm->plan.trees && sim_random(farm->sim, 10) == 0;
     worker->deaf = sim_chance(farm->sim, farm->plan.deaf) && !worker->outlasts;
     worker->floods = farm->plan.flood && index == 0;
+    scenes_worker(worker);
 }
 
 void worker_fini(struct worker *worker) {

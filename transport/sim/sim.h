@@ -176,11 +176,15 @@ void sim_listener_watch(struct sim_listener *listener, void (*ready)(void *user)
 void sim_cut(struct sim *sim, unsigned id);
 void sim_vanish(struct sim *sim, unsigned id);
 
-/*
- * What the end that connected has sent stands still for this time; without `takes` its kernel takes
- * nothing more meanwhile.
+/* As sim_cut(), but the end that accepted gets all that was under way to it, at most so much later.
  */
-void sim_clog(struct sim *sim, unsigned id, uint64_t for_ns, bool takes);
+void sim_strand(struct sim *sim, unsigned id, uint64_t most_ns);
+
+/*
+ * What was written in this direction stands still for this time; without `takes` its writer's
+ * kernel takes nothing more meanwhile.
+ */
+void sim_clog(struct sim *sim, unsigned id, bool to_listener, uint64_t for_ns, bool takes);
 
 /*
  * A number for attach() or watch(). An attached end belongs to the transport from then on, unless

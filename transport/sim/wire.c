@@ -129,9 +129,8 @@ bool sim_channel_is_stranded(const struct channel *channel) {
 }
 
 /* What was under way comes late; the end that connected has no way to know of it. */
-static void strand(struct wire *wire) {
+static void strand(struct wire *wire, uint64_t late_ns) {
     struct channel *channel = &wire->channels[0];
-    uint64_t late_ns = sim_wire_faults(wire)->strand_most_ns;
     sim_note(wire->sim, NOTE_STRANDED, wire->id);
     wire->fate = SIM_VANISHED;
     wire->is_stranded = true;
@@ -141,6 +140,11 @@ static void strand(struct wire *wire) {
                   wire->sim->now_ns + 1 + sim_random(wire->sim, late_ns + 1));
 }
 
+void sim_strand(struct sim *sim, unsigned id, uint64_t most_ns) {
+    if (sim->wires[id]->fate == SIM_WHOLE)
+        strand(sim->wires[id], most_ns);
+}
+
 static bool is_broken(const struct channel *channel) {
     const struct wire *wire = channel->wire;
     if (sim_channel_is_stranded(channel))
@@ -148,9 +152,9 @@ static bool is_broken(const struct channel *channel) {
     return wire->fate != SIM_WHOLE || wire->ends[0].error || wire->ends[1].error;
 }
 
-void sim_clog(struct sim *sim, unsigned id, uint64_t for_ns, bool takes) {
-    struct channel *channel = &sim->wires[id]->channels[0];
-    if (is_broken(channel) || channel->wire->ends[0].closed)
+void sim_clog(struct sim *sim, unsigned id, bool to_listener, uint64_t for_ns, bool takes) {
+    struct channel *channel = &sim->wires[id]->channels[!to_listener];
+    if (is_broken(channel) || channel->wire->ends[!to_listener].closed)
         return;
     channel->is_full = !takes;
     sim_timer_stop(sim, &channel->deliver);
@@ -212,7 +216,7 @@ static bool breaks(struct wire *wire) {
     else if (sim_wire_strikes(wire, faults->half_cut, "cut that one end sees of"))
         half_cut(wire);
     else if (wire->tcp && sim_wire_strikes(wire, faults->strand, "late delivery on"))
-        strand(wire);
+        strand(wire, faults->strand_most_ns);
     return wire->fate != SIM_WHOLE;
 }
 

@@ -1,0 +1,180 @@
+/*
+ * Scenes: what random faults bring about too rarely is brought about here, each for a rule or two
+ * of the reliable protocol. A scene is a tree as in trees.c with a shape and an hour of its own:
+ *
+ *      end 0  <-  relay 1  <-  leaf 2        leaf 3 below 0 or 1
+ *
+ * In the left one of its faults is what it is about; the seed decides when, and all else.
+ */
+#include "tests/sim/farm.h"
+#include "tools/node/node_internal.h"
+
+/* Workers of scenes begin within it, so that there is something to lose. */
+#define BEGIN_MOST_NS (1500 * NS_PER_MS)
+
+#define EARLY_MOST_NS (200 * NS_PER_MS)
+
+/* The end is back before its relay looks for another. */
+#define BIRTH_AWAY_NS (1000 * NS_PER_MS)
+
+/* The way down of the relay stands still, and somebody types. */
+#define FULL_WAIT_MOST_NS (800 * NS_PER_MS)
+#define FULL_NS (5000 * NS_PER_MS)
+#define FULL_CUT_NS (300 * NS_PER_MS)
+#define TYPED_AT_ONCE 8
+#define TYPED_BYTES ((size_t)1 << 14)
+
+/* What the relay sends stands still, its leaf comes anew, the relay dies. */
+#define LATE_WAIT_MOST_NS (1000 * NS_PER_MS)
+#define LATE_CLOG_NS (7000 * NS_PER_MS)
+#define LATE_KILL_NS (1500 * NS_PER_MS)
+
+void scenes_plan(struct farm *farm) {
+    struct plan *plan = &farm->plan;
+    plan->scene = 1 + (enum scene)(farm->seed % (SCENES - 1));
+    plan->levels = 3;
+    plan->nodes = 4;
+    plan->workers = 4 + (unsigned)sim_random(farm->sim, 12);
+    plan->rot = plan->lazy = plan->full = 0;
+    plan->faults_most = 0;
+    plan->packets_most = 300;
+    plan->rest = 1000000;
+    plan->stall = 0;
+    plan->hang = plan->scene == SCENE_LATE ? 100000 : 0;
+    plan->node_faults = (struct sim_faults){
+        .delay_least_ns = 1000, .delay_most_ns = 2000 + sim_random(farm->sim, 3 * NS_PER_MS)};
+    plan->nobody_is_given_up = plan->scene != SCENE_TWINS;
+    plan->node_grace_ns = 60000 * NS_PER_MS;
+    plan->active_ns = plan->scene == SCENE_LATE ? 120000 * NS_PER_MS : 20000 * NS_PER_MS;
+}
+
+void scenes_place(struct place *place) {
+    struct place *places = place->farm->places;
+    switch (place->farm->plan.scene) {
+    case SCENE_NONE:
+        return;
+    case SCENE_TWINS:
+    case SCENE_LATE:
+        place->parent = place->index == 3 ? &places[0] : place->parent;
+        break;
+    default:
+        break;
+    }
+    bool has_other = place->farm->plan.scene == SCENE_LATE && place->index == 2;
+    place->other = has_other ? &places[3] : NULL;
+}
+
+unsigned scenes_identity(const struct place *place) {
+    bool is_twin = place->farm->plan.scene == SCENE_TWINS && place->index == 3;
+    return is_twin ? 2 : place->index;
+}
+
+void scenes_worker(struct worker *worker) {
+    const struct farm *farm = worker->farm;
+    if (farm->plan.scene == SCENE_NONE)
+        return;
+    bool is_early = farm->plan.scene == SCENE_TWINS ||
+                    (farm->plan.scene == SCENE_BIRTH && worker->place->index != 2);
+    uint64_t most_ns = is_early ? EARLY_MOST_NS : BEGIN_MOST_NS;
+    worker->start_ns = sim_now_ns(farm->sim) + sim_random(farm->sim, most_ns);
+}
+
+/* A worker there has been seen at the end, and lives. */
+static const struct worker *worker_at(const struct farm *farm, unsigned index) {
+    for (unsigned i = 0; i < farm->plan.workers; i++) {
+        const struct worker *worker = &farm->workers[i];
+        if (worker->place->index == index && worker->seen_at.len > 0 && !worker->done)
+            return worker;
+    }
+    return NULL;
+}
+
+static unsigned uplink_of(const struct place *place) {
+    return place->uplinks[place->uplink_count - 1];
+}
+
+/* False: not yet, or it has happened. */
+static bool comes(struct farm *farm, unsigned stage, uint64_t within_ns) {
+    struct scene_state *state = &farm->tree.scene;
+    uint64_t now_ns = sim_now_ns(farm->sim);
+    if (state->stage != stage || now_ns < state->next_ns)
+        return false;
+    state->stage++;
+    state->next_ns = now_ns + within_ns;
+    return true;
+}
+
+/*
+ * ---- rules 17 and 19: what goes down is lost, the connections are well ----
+ */
+
+static void type(struct farm *farm, const struct worker *worker) {
+    for (unsigned i = 0; i < TYPED_AT_ONCE; i++)
+        trees_probe(farm, worker, i % 2 ? 1 : TYPED_BYTES);
+}
+
+static void play_full(struct farm *farm) {
+    struct place *places = farm->places;
+    const struct worker *worker = worker_at(farm, 2);
+    struct scene_state *state = &farm->tree.scene;
+    if (worker && comes(farm, 0, sim_random(farm->sim, FULL_WAIT_MOST_NS)))
+        return;
+    if (comes(farm, 1, FULL_CUT_NS))
+        sim_clog(farm->sim, uplink_of(&places[1]), false, FULL_NS, true);
+    if (comes(farm, 2, FULL_NS - FULL_CUT_NS) && sim_random(farm->sim, 2))
+        sim_cut(farm->sim, uplink_of(&places[2]));
+    comes(farm, 3, 0);
+    if ((state->stage == 2 || state->stage == 3) && worker)
+        type(farm, worker);
+}
+
+/*
+ * ---- rule 14: what an old connection brings comes late ----
+ */
+
+static void play_late(struct farm *farm) {
+    struct place *places = farm->places;
+    if (worker_at(farm, 2) && comes(farm, 0, sim_random(farm->sim, LATE_WAIT_MOST_NS)))
+        return;
+    if (comes(farm, 1, sim_random(farm->sim, 100 * NS_PER_MS)))
+        sim_clog(farm->sim, uplink_of(&places[1]), true, LATE_CLOG_NS, true);
+    if (comes(farm, 2, 200 * NS_PER_MS + sim_random(farm->sim, LATE_KILL_NS)))
+        sim_cut(farm->sim, uplink_of(&places[2]));
+    if (comes(farm, 3, 0)) {
+        sim_strand(farm->sim, uplink_of(&places[1]), LATE_CLOG_NS);
+        mortal_kill(&places[1]);
+    }
+}
+
+/*
+ * ---- rule 20: an end dies that has opened a stream, and has nothing of it in its journal ----
+ */
+
+static void play_birth(struct farm *farm) {
+    struct place *end = &farm->places[0];
+    if (end->ended && comes(farm, 0, 0))
+        end->runs_again_ns = sim_now_ns(farm->sim) + BIRTH_AWAY_NS;
+}
+
+void scenes_begin(struct farm *farm) {
+    if (farm->plan.scene == SCENE_BIRTH)
+        trees_doom(farm);
+}
+
+void scenes_tick(struct farm *farm) {
+    if (farm->healed)
+        return;
+    switch (farm->plan.scene) {
+    case SCENE_BIRTH:
+        play_birth(farm);
+        break;
+    case SCENE_FULL:
+        play_full(farm);
+        break;
+    case SCENE_LATE:
+        play_late(farm);
+        break;
+    default:
+        break;
+    }
+}
