@@ -335,11 +335,13 @@ static void hand_over(struct mux_link *link, const struct mux_packet *packet,
     MUX_COUNT(&link->mux->counters, down_forwarded_packets, 1);
 }
 
-/* Shows it to the owner, if it is for nodes. False: it goes its way. */
+/* Shows it to the owner, if it is for nodes or for one job. False: it goes its way. */
 static bool show(struct mux *mux, const struct mux_packet *packet, enum mux_taking *taking) {
-    if (!mux->config.take || !mux_report_is_own_file(packet->file_name))
+    bool is_shown = packet->test_id.data || mux_report_is_own_file(packet->file_name);
+    if (!mux->config.take || !is_shown || mux->down.was_shown)
         return false;
     *taking = mux->config.take(mux->config.user, packet);
+    mux->down.was_shown = *taking == MUX_TAKES_NOT;
     MUX_COUNT(&mux->counters, down_own_packets, *taking == MUX_TAKES);
     if (*taking == MUX_TAKES_LATER)
         mux->down.wait_until_ns = UINT64_MAX;
@@ -464,8 +466,10 @@ static bool step(struct mux *mux, uint64_t now_ns) {
     struct mux_down *down = &mux->down;
     struct mux_frame *frame = &down->frame;
     bool waits = mux_down_waits(down);
-    if (!waits)
+    if (!waits) {
         mux_framer_next(&down->framer, frame);
+        down->was_shown = false;
+    }
     switch (frame->kind) {
     case MUX_FRAME_NONE:
         return next_input(mux);

@@ -112,8 +112,9 @@ struct mux_config {
     const struct mux_editor *editor;
     /*
      * NULL, or the owner is shown each packet from the upstream that is for nodes (its file is
-     * "muxd" or begins with "muxd."), with the route as it came. Its spans are valid until this
-     * returns. Must not call the mux but to ask about links and obstacles.
+     * "muxd" or begins with "muxd."), or has a test id, as input for one job has; with the route as
+     * it came. Its spans are valid until this returns. Must not call the mux but to ask about links
+     * and obstacles.
      */
     enum mux_taking (*take)(void *user, const struct mux_packet *packet);
     /*
@@ -130,6 +131,12 @@ struct mux_config {
      * not call the mux.
      */
     void (*gone)(void *user, struct mux_link *link, struct mux_span route);
+    /*
+     * NULL, or hears that a node which sends bundles has said where it is: packets that were sent
+     * down to it before may be lost. The route is whole, and valid until this returns. Perhaps
+     * repeatedly. Must not call the mux.
+     */
+    void (*came)(void *user, struct mux_span route);
     /* NULL, or says whether our kernel has bytes of this link that were not received yet. */
     bool (*unread)(void *user, void *link_user);
     /*

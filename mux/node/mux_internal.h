@@ -320,6 +320,7 @@ struct mux_down {
     struct mux_block *free_blocks;
     size_t block_count, free_count;
     struct mux_frame frame; /* the packet at hand */
+    bool was_shown;         /* to the owner, who lets it go its way */
     bool has_refused;       /* input for the bare link: that was said upwards */
     bool starved;           /* a packet waited DOWN_WAIT_NS for memory; none came back since */
     uint64_t wait_until_ns;

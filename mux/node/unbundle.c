@@ -370,6 +370,8 @@ static const char *take_where(struct mux_link *link, const struct mux_packet *pa
         say_opened(mux, path, &where);
     if (got.hole.to > got.hole.from)
         pass_hole(mux, got.stream, &got.hole);
+    if (mux->config.came && got.found != MUX_END_WHERE_LATE)
+        mux->config.came(mux->config.user, got.stream->pin);
     send_ack(link, &got.ack, packet->route);
     return NULL;
 }

@@ -223,6 +223,34 @@ static void the_owner_takes(void **state) {
     assert_true(rig_read_down(link) > 0);
 }
 
+/* What is for one job, and goes its way, is shown once however long it waits for room. */
+static void the_owner_is_shown_input_once(void **state) {
+    (void)state;
+    static uint8_t input[10000];
+    struct mux_link *link;
+    const struct mux_packet packet = {.test_id = mux_span_text("18"),
+                                      .file_name = mux_span_text("stdin"),
+                                      .file_content = mux_span(input, sizeof input),
+                                      .route = mux_span_text("0")};
+    size_t len;
+    connect_links(&link, 1);
+    taking = MUX_TAKES_NOT;
+    give_down(60000, 0);
+    unsigned before = shown;
+    mux_link_take(link); /* in flight, and not sent */
+    assert_int_equal(mux_packet_encode(&packet, packet_bytes, sizeof packet_bytes, &len), MUX_OK);
+    rig_give_down(len);
+    for (unsigned i = 0; i < 5; i++)
+        rig_run(now_ns + 1000);
+    assert_false(mux_upstream_wants_receive(mux)); /* it waits */
+    assert_int_equal(shown, before + 1);
+    mux_link_sent(link);
+    rig_run(now_ns);
+    assert_int_equal(rig_counter(MUX_COUNT_down_forwarded_packets), 2);
+    rig_give_down(len);
+    assert_int_equal(shown, before + 2);
+}
+
 /* The way down waits, without a limit, and is shown the packet again. */
 static void the_owner_takes_later(void **state) {
     (void)state;
@@ -251,7 +279,7 @@ int main(void) {
         RIG_TEST(an_answer_to_a_key_does_not_wait), RIG_TEST(a_link_goes_deaf),
         RIG_TEST(one_packet_each_gets_through),     RIG_TEST(no_memory),
         RIG_TEST(a_packet_that_never_fits),         TAKER_TEST(the_owner_takes),
-        TAKER_TEST(the_owner_takes_later),
+        TAKER_TEST(the_owner_takes_later),          TAKER_TEST(the_owner_is_shown_input_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

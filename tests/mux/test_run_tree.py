@@ -1,4 +1,7 @@
 """mux run with an agent elsewhere: by a muxd that is killed in the middle."""
+import random
+import signal
+
 from command import *
 
 PYTHON = '/usr/bin/python3'
@@ -92,6 +95,76 @@ class Tree(Case):
         self.assertEqual(sorted(number for number, _ in self.ran()), list(range(40)))
         shown = self.fine(mux('show', '--tests', cwd=self.place, env=self.environment)).decode()
         self.assertEqual(shown.count('test_waiting.T.test_'), 40, shown)
+
+    def sent_down(self, node, segment):
+        """Bytes that the run has sent there and that the peer's kernel has."""
+        for link in json.loads(self.fine(self.ctl(node, 'links', '--json')))['links']:
+            if link['segment'] == segment:
+                return link['sent_down_bytes']
+        return 0
+
+    def lose_way_down(self, *options):
+        """A muxd is killed with what it was sent and had not read: the run sends it again."""
+        run, node = self.start_run(*options)
+        path = os.path.join(self.place, 'muxd')
+        muxd = self.start_muxd(node, path)
+        self.start('agent', '--to', 'mux:unix:' + path, '--slots', '2', cwd=self.place, env=self.environment)
+        self.until(lambda: self.ctl(node, 'undrain', '1/0').returncode == 0, 'the agent')
+        if not options:
+            self.until(lambda: self.begun() == 3, 'the list, and a runner in each other slot')
+        muxd.send_signal(signal.SIGSTOP)
+        before = self.sent_down(node, '1')
+        self.write('crew', '')
+        self.until(lambda: self.sent_down(node, '1') >= before + 2 * 60, 'something for both slots')
+        muxd.kill()
+        muxd.wait()
+        self.write('go', '')
+        os.unlink(path)
+        self.start_muxd(node, path)
+        output, errors = run.communicate(timeout=PATIENCE)
+        self.assertEqual(run.returncode, 0, output + errors)
+        self.assertIn(b'40 passed', output)
+        self.assertEqual(sorted(number for number, _ in self.ran()), list(range(40)))
+        self.assertEqual({slot for _, slot in self.ran()}, {0, 1, 2})
+
+    def begun(self):
+        """Jobs that have begun, as far as the run keeps it."""
+        count = 0
+        for folder, _, names in os.walk(os.path.join(self.place, '.mux')):
+            for name in names:
+                with open(os.path.join(folder, name), 'rb') as file:
+                    count += file.read().count(b'"state":"begun"')
+        return count
+
+    def test_batches_are_lost_on_the_way_down(self):
+        self.lose_way_down()
+
+    def test_jobs_are_lost_on_the_way_down(self):
+        self.lose_way_down('--fresh')
+
+    def test_a_muxd_between_is_killed_again_and_again(self):
+        """At any moment, with whatever is on its way then."""
+        dice = random.Random(18)
+        self.write('go', '')
+        run, node = self.start_run('--fresh')
+        path = os.path.join(self.place, 'muxd')
+        muxd = self.start_muxd(node, path)
+        self.start('agent', '--to', 'mux:unix:' + path, '--slots', '2', cwd=self.place, env=self.environment)
+        self.until(lambda: self.ctl(node, 'undrain', '1/0').returncode == 0, 'the agent')
+        self.write('crew', '')
+        for _ in range(10):
+            if run.poll() is not None:
+                break
+            time.sleep(dice.uniform(0, 0.2))
+            muxd.kill()
+            muxd.wait()
+            os.unlink(path)
+            muxd = self.start_muxd(node, path)
+            self.until(lambda: run.poll() is not None or self.ctl(node, 'undrain', '1/0').returncode == 0, 'the agent')
+        output, errors = run.communicate(timeout=PATIENCE)
+        self.assertEqual(run.returncode, 0, output + errors)
+        self.assertIn(b'40 passed', output)
+        self.assertEqual(sorted(number for number, _ in self.ran()), list(range(40)))
 
 
 if __name__ == '__main__':

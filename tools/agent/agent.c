@@ -85,6 +85,8 @@ static void begin(struct agent *agent, struct agent_slot *slot, const struct job
     struct transport_failure failure;
     memcpy(slot->run, job->run, sizeof slot->run);
     memcpy(slot->name, job->name, sizeof slot->name);
+    slot->input_bytes = slot->stops = 0;
+    slot->has_input_ended = false;
     *slot->why = '\0';
     if (!start_keeper(agent, slot, job, &failure)) {
         drop_ids(slot);
@@ -193,6 +195,8 @@ enum mux_taking agent_take(struct agent *agent, const struct mux_packet *packet)
         return agent_take_job(agent, packet);
     if (mux_span_equal(packet->file_name, mux_span_text(ORDER_FILE)))
         return agent_take_order(agent, packet);
+    if (mux_span_equal(packet->file_name, mux_span_text("stdin")))
+        return agent_take_input(agent, packet);
     if (mux_span_equal(packet->file_name, mux_span_text(VIEW_WINDOW_FILE)))
         return take_window(agent, packet);
     return MUX_TAKES_NOT;

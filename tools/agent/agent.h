@@ -48,6 +48,9 @@ struct agent_slot {
     char segment[AGENT_SEGMENT_BYTES];
     struct keeper keeper;
     char run[ANSWER_NAME_BYTES], name[ANSWER_NAME_BYTES]; /* of its job */
+    uint64_t input_bytes; /* for it that came, in packets with its name */
+    bool has_input_ended;
+    uint64_t stops;           /* orders to end it that came so */
     char why[READ_WHY_BYTES]; /* the agent ends its job: a clause; "": it does not */
     char *ids_path;           /* NULL: the job has no file */
 };

@@ -61,6 +61,10 @@ struct want agent_want_of(const struct agent *agent);
 
 /* agent_jobs.c */
 enum mux_taking agent_take_job(struct agent *agent, const struct mux_packet *packet);
+/* Input; with a test id it is for the job of that name. */
+enum mux_taking agent_take_input(struct agent *agent, const struct mux_packet *packet);
+/* Is a packet with a test id for the job of this slot, and how much of the same came before? */
+bool agent_is_for_job(const struct agent_slot *slot, const struct mux_packet *packet, uint64_t *at);
 /* Which slot a route names. */
 int agent_slot_of(const struct agent *agent, struct mux_span route);
 /* The oldest job that waits and that this slot may run. NULL: there is none. */
@@ -70,6 +74,8 @@ void agent_free_job(struct agent *agent, struct agent_job *job);
 void agent_forget_job(struct agent *agent, const struct job *job);
 /* Those that wait go back to the driver. `slot` AGENT_ANY_SLOT: all. */
 void agent_give_back_all(struct agent *agent, int slot, const char *why);
+/* The one of this name, if it waits. */
+void agent_give_back_job(struct agent *agent, struct mux_span name, const char *why);
 
 /* agent_orders.c */
 enum mux_taking agent_take_order(struct agent *agent, const struct mux_packet *packet);

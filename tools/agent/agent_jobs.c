@@ -65,6 +65,17 @@ void agent_give_back_all(struct agent *agent, int slot, const char *why) {
     agent->want_is_due = true;
 }
 
+void agent_give_back_job(struct agent *agent, struct mux_span name, const char *why) {
+    for (struct mux_list *at = agent->ahead.next; at != &agent->ahead; at = at->next) {
+        struct agent_job *job = MUX_LIST_ITEM(at, struct agent_job, entry);
+        if (!mux_span_equal(name, mux_span_text(job->job.name)))
+            continue;
+        give_back(agent, job, why);
+        agent->want_is_due = true;
+        return;
+    }
+}
+
 /* The oldest job that this slot may run. */
 struct agent_job *agent_job_for(const struct agent *agent, int slot) {
     for (struct mux_list *at = agent->ahead.next; at != &agent->ahead; at = at->next) {
@@ -172,4 +183,31 @@ enum mux_taking agent_take_job(struct agent *agent, const struct mux_packet *pac
     else if (part.outcome == PARTS_REFUSED)
         agent_answer_job(agent, ANSWER_REFUSED, "", part.name, part.why);
     return MUX_TAKES;
+}
+
+/*
+ * ---- what comes for a job that runs ----
+ */
+
+bool agent_is_for_job(const struct agent_slot *slot, const struct mux_packet *packet,
+                      uint64_t *at) {
+    return slot->state == AGENT_SLOT_BUSY &&
+           mux_span_equal(packet->test_id, mux_span_text(slot->name)) && parts_at(packet, at);
+}
+
+/*
+ * A driver sends again what may have been lost on its way. What came twice, or behind something
+ * that is missing still, is not passed on.
+ */
+enum mux_taking agent_take_input(struct agent *agent, const struct mux_packet *packet) {
+    int index = agent_slot_of(agent, packet->route);
+    uint64_t at;
+    if (!packet->test_id.data || index < 0)
+        return MUX_TAKES_NOT;
+    struct agent_slot *slot = &agent->slots[index];
+    if (!agent_is_for_job(slot, packet, &at) || at != slot->input_bytes || slot->has_input_ended)
+        return MUX_TAKES;
+    slot->input_bytes += packet->file_content.len;
+    slot->has_input_ended = packet->eof;
+    return MUX_TAKES_NOT;
 }

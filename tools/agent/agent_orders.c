@@ -15,6 +15,8 @@ static void set_draining(struct agent *agent, int slot, const struct order *orde
         agent_give_back_all(agent, slot, why);
 }
 
+static const char stopped[] = "it was stopped by an order";
+
 static const char *stop(struct agent *agent, int slot) {
     if (slot == AGENT_ANY_SLOT) {
         while (agent->life < AGENT_STOPS)
@@ -23,7 +25,7 @@ static const char *stop(struct agent *agent, int slot) {
     }
     if (agent->slots[slot].state != AGENT_SLOT_BUSY)
         return "the slot has no job";
-    agent_stop_slot(&agent->slots[slot], "it was stopped by an order");
+    agent_stop_slot(&agent->slots[slot], stopped);
     return NULL;
 }
 
@@ -59,6 +61,22 @@ static bool is_draining(const struct agent *agent, int slot) {
     return !agent_takes_jobs(agent) || (slot >= 0 && agent->slots[slot].draining);
 }
 
+/* A stop for one job, by its name: it may come twice, before that has begun, or when it is over. */
+static bool is_past(struct agent *agent, int index, const struct mux_packet *packet) {
+    uint64_t at;
+    if (!packet->test_id.data || index < 0)
+        return false;
+    struct agent_slot *slot = &agent->slots[index];
+    if (!agent_is_for_job(slot, packet, &at)) {
+        agent_give_back_job(agent, packet->test_id, stopped);
+        return true;
+    }
+    if (at < slot->stops)
+        return true;
+    slot->stops = at + 1;
+    return false;
+}
+
 enum mux_taking agent_take_order(struct agent *agent, const struct mux_packet *packet) {
     char text[READ_WHY_BYTES], line[READ_WHY_BYTES];
     int slot = agent_slot_of(agent, packet->route);
@@ -66,6 +84,8 @@ enum mux_taking agent_take_order(struct agent *agent, const struct mux_packet *p
     const char *why = NULL;
     if (!agent_has_room_to_answer(agent))
         return MUX_TAKES_LATER;
+    if (is_past(agent, slot, packet))
+        return MUX_TAKES;
     if (!order_parse(packet->file_content, &order, text))
         why = text;
     else if (slot == AGENT_NO_SLOT)

@@ -58,18 +58,17 @@ static bool take_name(const struct mux_packet *packet, char *name) {
     return *name != '\0';
 }
 
-static bool take_digits(struct mux_span digits, size_t *number) {
+static bool take_digits(struct mux_span digits, uint64_t *number) {
     *number = 0;
     for (size_t i = 0; i < digits.len; i++) {
-        if (digits.data[i] < '0' || digits.data[i] > '9' || *number > JOB_MOST_BYTES)
+        if (digits.data[i] < '0' || digits.data[i] > '9' || *number > JOB_BYTES_MOST)
             return false;
         *number = *number * 10 + (digits.data[i] - '0');
     }
     return digits.len > 0;
 }
 
-/* Where this part belongs: 0 without the tag. */
-static bool take_at(const struct mux_packet *packet, size_t *at) {
+bool parts_at(const struct mux_packet *packet, uint64_t *at) {
     const struct mux_span prefix = mux_span_text(AT_TAG);
     struct mux_span tags = packet->tags, tag;
     *at = 0;
@@ -90,11 +89,11 @@ static void refuse(struct parts *parts, struct parts_job *job, struct parts_resu
 }
 
 /* Something is wrong with a part; the rest of the job is dropped quietly. */
-static void refuse_gap(struct parts *parts, struct parts_job *job, size_t at,
+static void refuse_gap(struct parts *parts, struct parts_job *job, uint64_t at,
                        struct parts_result *result) {
     read_wrong(result->why,
                "a part is missing: %zu bytes of it have come, and the next part begins "
-               "at %zu",
+               "at %" PRIu64,
                job->len, at);
     refuse(parts, job, result);
 }
@@ -115,7 +114,7 @@ static void finish(struct parts *parts, struct parts_job *job, struct parts_resu
 
 /* What came twice (a connection was lost in between) is skipped. */
 static void add(struct parts *parts, struct parts_job *job, const struct mux_packet *packet,
-                size_t at, struct parts_result *result) {
+                uint64_t at, struct parts_result *result) {
     struct mux_span content = packet->file_content;
     if (at > job->len) {
         refuse_gap(parts, job, at, result);
@@ -134,7 +133,7 @@ static void add(struct parts *parts, struct parts_job *job, const struct mux_pac
         finish(parts, job, result);
 }
 
-static struct parts_job *begin(struct parts *parts, size_t at, struct parts_result *result) {
+static struct parts_job *begin(struct parts *parts, uint64_t at, struct parts_result *result) {
     struct parts_job *job = find(parts, "");
     if (at > 0 || !job) {
         if (at > 0)
@@ -148,7 +147,7 @@ static struct parts_job *begin(struct parts *parts, size_t at, struct parts_resu
     return job;
 }
 
-static void take_part(struct parts *parts, const struct mux_packet *packet, size_t at,
+static void take_part(struct parts *parts, const struct mux_packet *packet, uint64_t at,
                       uint64_t now_ns, struct parts_result *result) {
     struct parts_job *job = find(parts, result->name);
     if (job && at == 0)
@@ -166,7 +165,7 @@ static void take_part(struct parts *parts, const struct mux_packet *packet, size
 
 void parts_take(struct parts *parts, const struct mux_packet *packet, uint64_t now_ns,
                 struct parts_result *result) {
-    size_t at;
+    uint64_t at;
     *result = (struct parts_result){.outcome = PARTS_MORE};
     free(parts->whole);
     parts->whole = NULL;
@@ -175,7 +174,7 @@ void parts_take(struct parts *parts, const struct mux_packet *packet, uint64_t n
         result->outcome = PARTS_REFUSED;
         read_wrong(result->why, "its test id, the job's name, is not of 1 to %d bytes",
                    ANSWER_NAME_BYTES - 1);
-    } else if (!take_at(packet, &at)) {
+    } else if (!parts_at(packet, &at)) {
         result->outcome = PARTS_REFUSED;
         read_wrong(result->why, "its tag " AT_TAG " is no number of bytes");
     } else if (has_name) {

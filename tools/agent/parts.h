@@ -44,6 +44,12 @@ struct parts_result {
     char why[READ_WHY_BYTES];     /* REFUSED: a sentence */
 };
 
+/*
+ * Where a packet with a job's name belongs: so much of the same came before; 0 without the tag.
+ * False: the tag is no number.
+ */
+bool parts_at(const struct mux_packet *packet, uint64_t *at);
+
 /* A packet with the file "muxd.job". */
 void parts_take(struct parts *parts, const struct mux_packet *packet, uint64_t now_ns,
                 struct parts_result *result);

@@ -28,6 +28,10 @@ struct desk_agent {
 struct desk_slot {
     unsigned agent;
     bool drains;
+    uint64_t job; /* that was sent last; 0: none */
+    uint64_t input_bytes;
+    unsigned stops;      /* orders to end it */
+    struct parcel *sent; /* nothing shows yet that the agent has it; the oldest first */
 };
 
 /* What is sent to a slot. */
@@ -36,12 +40,15 @@ enum parcel_kind {
     PARCEL_INPUT,
     PARCEL_ORDER,
 };
+#define ALL_PARCELS (1u << PARCEL_JOB | 1u << PARCEL_INPUT | 1u << PARCEL_ORDER)
 
 struct parcel {
-    struct mux_list entry;
+    struct mux_list entry; /* in desk.parcels, until it was sent */
+    struct parcel *next;   /* that was sent */
     enum parcel_kind kind;
     unsigned slot;
-    bool is_end; /* of the input */
+    bool is_end;     /* of the input */
+    uint64_t behind; /* bytes of the job's input, or orders, that go before it */
     char name[NAME_BYTES];
     size_t len, at;
     uint8_t bytes[];
@@ -71,11 +78,26 @@ static void free_parcel(struct parcel *parcel) {
     free(parcel);
 }
 
+/* The agent has these. */
+static void forget_sent(struct desk_slot *slot, unsigned kinds) {
+    for (struct parcel **at = &slot->sent; *at;) {
+        struct parcel *parcel = *at;
+        if (!(kinds & 1u << parcel->kind)) {
+            at = &parcel->next;
+            continue;
+        }
+        *at = parcel->next;
+        free_parcel(parcel);
+    }
+}
+
 void desk_close(struct desk *desk) {
     if (!desk)
         return;
     while (!mux_list_empty(&desk->parcels))
         free_parcel(MUX_LIST_ITEM(desk->parcels.next, struct parcel, entry));
+    for (unsigned i = 0; i < desk->slot_count; i++)
+        forget_sent(&desk->slots[i], ALL_PARCELS);
     free(desk->agents);
     free(desk->slots);
     free(desk);
@@ -155,6 +177,8 @@ static void drop_parcels(struct desk *desk, unsigned first, unsigned count) {
         if (parcel->slot - first < count)
             free_parcel(parcel);
     }
+    for (unsigned i = 0; i < count; i++)
+        forget_sent(&desk->slots[first + i], ALL_PARCELS);
 }
 
 static void lose_agent(struct desk *desk, struct desk_agent *agent) {
@@ -165,17 +189,20 @@ static void lose_agent(struct desk *desk, struct desk_agent *agent) {
         desk->config.events->slot_left(desk->config.user, first + i);
 }
 
+/* Is it there, at this route or below it? */
+static bool is_below(const struct desk_agent *agent, const char *route) {
+    size_t len = strlen(route);
+    return agent->is_there && strncmp(agent->route, route, len) == 0 &&
+           (agent->route[len] == '\0' || agent->route[len] == '/');
+}
+
 void desk_lose(struct desk *desk, const char *segment, struct mux_span route) {
     char lost[DESK_AGENT_ROUTE_BYTES];
     if (!join_route(segment, route, lost))
         return;
-    size_t len = strlen(lost);
-    for (unsigned i = 0; i < desk->agent_count; i++) {
-        struct desk_agent *agent = &desk->agents[i];
-        if (agent->is_there && strncmp(agent->route, lost, len) == 0 &&
-            (agent->route[len] == '\0' || agent->route[len] == '/'))
-            lose_agent(desk, agent);
-    }
+    for (unsigned i = 0; i < desk->agent_count; i++)
+        if (is_below(&desk->agents[i], lost))
+            lose_agent(desk, &desk->agents[i]);
 }
 
 unsigned desk_slots(const struct desk *desk) {
@@ -253,6 +280,16 @@ static bool take_number(const char *text, uint64_t *number) {
     return *text >= '0' && *text <= '9' && !*end;
 }
 
+/* What shows that the agent has it. `index` -1: it is not known. */
+static void note_answer(struct desk *desk, int index, uint64_t job, const struct answer *answer) {
+    bool is_over = answer->state == ANSWER_ENDED || answer->state == ANSWER_REFUSED;
+    unsigned slot = index < 0 ? 0 : (unsigned)index;
+    while (index < 0 && slot < desk->slot_count && desk->slots[slot].job != job)
+        slot++;
+    if (slot < desk->slot_count && desk->slots[slot].job == job)
+        forget_sent(&desk->slots[slot], is_over ? ALL_PARCELS : 1u << PARCEL_JOB);
+}
+
 /* A job that was refused has no slot in its answer: its route is the agent's. */
 static void take_answer(struct desk *desk, const char *segment, const struct mux_packet *packet) {
     char why[READ_WHY_BYTES];
@@ -261,12 +298,14 @@ static void take_answer(struct desk *desk, const char *segment, const struct mux
     uint64_t job;
     bool is_fine = answer_parse(packet->file_content, &answer, &tree, why);
     int slot = desk_slot_of(desk, segment, packet->route);
-    if (!is_fine)
+    if (!is_fine) {
         node_log(desk->config.node, "link %s: an answer to a job that cannot be read: %s", segment,
                  why);
-    else if (strcmp(answer.run, desk->config.run) == 0 && take_number(answer.name, &job))
+    } else if (strcmp(answer.run, desk->config.run) == 0 && take_number(answer.name, &job)) {
+        note_answer(desk, slot, job, &answer);
         desk->config.events->answered(desk->config.user, slot < 0 ? UINT32_MAX : (unsigned)slot,
                                       job, &answer);
+    }
     json_decref(tree);
 }
 
@@ -296,6 +335,7 @@ static struct parcel *make_parcel(struct desk *desk, enum parcel_kind kind, unsi
     parcel->kind = kind;
     parcel->slot = slot;
     parcel->len = room;
+    snprintf(parcel->name, sizeof parcel->name, "%" PRIu64, desk->slots[slot].job);
     mux_list_init(&parcel->entry);
     mux_list_append(&desk->parcels, &parcel->entry);
     return parcel;
@@ -312,11 +352,13 @@ bool desk_send_job(struct desk *desk, unsigned slot, uint64_t job, json_t *objec
     snprintf(name, sizeof name, "%" PRIu64, job);
     char *text = complete(desk, object, name) ? json_dumps(object, JSON_COMPACT) : NULL;
     size_t len = text ? strlen(text) : 0;
+    struct desk_slot *at = &desk->slots[slot];
+    forget_sent(at, ALL_PARCELS);
+    at->job = job;
+    at->input_bytes = at->stops = 0;
     struct parcel *parcel = text ? make_parcel(desk, PARCEL_JOB, slot, len) : NULL;
-    if (parcel) {
-        memcpy(parcel->name, name, sizeof name);
+    if (parcel)
         memcpy(parcel->bytes, text, len);
-    }
     free(text);
     return parcel != NULL;
 }
@@ -326,28 +368,36 @@ bool desk_send_input(struct desk *desk, unsigned slot, struct mux_span bytes, bo
     if (!parcel)
         return false;
     parcel->is_end = is_end;
+    parcel->behind = desk->slots[slot].input_bytes;
+    desk->slots[slot].input_bytes += bytes.len;
     if (bytes.len)
         memcpy(parcel->bytes, bytes.data, bytes.len);
     return true;
 }
 
+void desk_input_is_read(struct desk *desk, unsigned slot) {
+    forget_sent(&desk->slots[slot], 1u << PARCEL_INPUT);
+}
+
 bool desk_stop(struct desk *desk, unsigned slot) {
     static const char order[] = "{\"v\":1,\"do\":\"stop\"}";
     struct parcel *parcel = make_parcel(desk, PARCEL_ORDER, slot, sizeof order - 1);
-    if (parcel)
-        memcpy(parcel->bytes, order, sizeof order - 1);
-    return parcel != NULL;
+    if (!parcel)
+        return false;
+    parcel->behind = desk->slots[slot].stops++;
+    memcpy(parcel->bytes, order, sizeof order - 1);
+    return true;
 }
 
-/* A part of a job that is not its first says where it belongs. */
+/* What is not the first of its kind says where it belongs. */
 static void put_place(const struct parcel *parcel, struct mux_packet *packet, uint8_t *tags,
                       size_t tags_bytes) {
     char at[32];
     size_t len = 0;
     packet->test_id = mux_span_text(parcel->name);
-    if (parcel->at == 0)
+    if (parcel->behind + parcel->at == 0)
         return;
-    snprintf(at, sizeof at, "at=%zu", parcel->at);
+    snprintf(at, sizeof at, "at=%" PRIu64, parcel->behind + parcel->at);
     mux_tag_append(tags, tags_bytes, &len, mux_span_text(at));
     packet->has_tags = true;
     packet->tag_count = 1;
@@ -374,8 +424,7 @@ static bool send_part(struct desk *desk, struct parcel *parcel) {
     };
     desk_slot_route(desk, parcel->slot, route);
     packet.route = mux_span_text(route);
-    if (parcel->kind == PARCEL_JOB)
-        put_place(parcel, &packet, tags, sizeof tags);
+    put_place(parcel, &packet, tags, sizeof tags);
     if (!is_reached(desk, route) || !node_add_down(desk->config.node, &packet))
         return false;
     parcel->at += len;
@@ -387,8 +436,46 @@ static bool send_parcel(struct desk *desk, struct parcel *parcel) {
         if (!send_part(desk, parcel))
             return false;
     while (parcel->at < parcel->len);
-    free_parcel(parcel);
+    struct parcel **last = &desk->slots[parcel->slot].sent;
+    while (*last)
+        last = &(*last)->next;
+    *last = parcel;
+    mux_list_remove(&parcel->entry);
     return true;
+}
+
+/* In front of what was not sent yet. */
+static void send_slot_again(struct desk *desk, struct desk_slot *slot) {
+    struct mux_list again;
+    mux_list_init(&again);
+    while (slot->sent) {
+        struct parcel *parcel = slot->sent;
+        slot->sent = parcel->next;
+        parcel->next = NULL;
+        parcel->at = 0;
+        mux_list_append(&again, &parcel->entry);
+    }
+    mux_list_prepend(&desk->parcels, &again);
+}
+
+/* One of which only the beginning was sent begins anew. */
+static void send_agent_again(struct desk *desk, const struct desk_agent *agent) {
+    for (struct mux_list *at = desk->parcels.next; at != &desk->parcels; at = at->next) {
+        struct parcel *parcel = MUX_LIST_ITEM(at, struct parcel, entry);
+        if (parcel->slot - agent->first_slot < agent->slots)
+            parcel->at = 0;
+    }
+    for (unsigned i = 0; i < agent->slots; i++)
+        send_slot_again(desk, &desk->slots[agent->first_slot + i]);
+}
+
+void desk_send_again(struct desk *desk, struct mux_span route) {
+    char there[DESK_AGENT_ROUTE_BYTES];
+    if (!join_route("", route, there))
+        return;
+    for (unsigned i = 0; i < desk->agent_count; i++)
+        if (is_below(&desk->agents[i], there))
+            send_agent_again(desk, &desk->agents[i]);
 }
 
 /* Of one agent in order; one that is behind with reading does not hold the others up. */

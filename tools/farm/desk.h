@@ -5,6 +5,10 @@
  * Slots are numbered in the order in which they came. A number is never given again: an agent that
  * is lost takes its slots with it, one that comes back later brings new ones.
  *
+ * Nothing between here and an agent keeps what goes down: what was sent, and nothing shows yet that
+ * the agent has it, is kept here, and sent again when the way there was another meanwhile. An agent
+ * knows what it has: a job by its name, input and orders by the job and their place.
+ *
  * One thread. Nothing here blocks. Jobs and input are copied into memory that grows with what waits
  * for agents to read it; whoever sends waits for the answers to jobs, which bounds it.
  */
@@ -54,6 +58,9 @@ bool desk_take(struct desk *desk, const char *segment, const struct mux_packet *
 /* All slots behind this link are lost; or those behind that route of it. */
 void desk_lose(struct desk *desk, const char *segment, struct mux_span route);
 
+/* The node at this route has said where it is: what was sent there may be lost. */
+void desk_send_again(struct desk *desk, struct mux_span route);
+
 /* Which slot a packet came from: -1: none. */
 int desk_slot_of(const struct desk *desk, const char *segment, struct mux_span route);
 
@@ -67,6 +74,9 @@ bool desk_send_job(struct desk *desk, unsigned slot, uint64_t job, json_t *objec
 
 /* Input of the command that runs there; `is_end`: nothing comes behind it. False: out of memory. */
 bool desk_send_input(struct desk *desk, unsigned slot, struct mux_span bytes, bool is_end);
+
+/* All input that was sent to the slot's command has come there. */
+void desk_input_is_read(struct desk *desk, unsigned slot);
 
 /*
  * Ends the job of a slot, as `mux ctl ... stop` does: TERM, the grace, KILL. A second time it is

@@ -198,6 +198,10 @@ void run_lose(struct run *run, const char *segment, struct mux_span route) {
     desk_lose(run->desk, segment, route);
 }
 
+void run_send_again(struct run *run, struct mux_span route) {
+    desk_send_again(run->desk, route);
+}
+
 /* The first slot that can lists. */
 static void begin_list(struct run *run, uint64_t now_ns) {
     for (unsigned i = 0; i < run->slot_count && run->state == RUN_WAITS; i++)

@@ -131,6 +131,9 @@ unsigned run_tries(const struct run *run, const char *segment, const struct mux_
 /* The link of this segment is gone, or the node at that route. */
 void run_lose(struct run *run, const char *segment, struct mux_span route);
 
+/* The node at this route has said where it is: what was sent there may be lost. */
+void run_send_again(struct run *run, struct mux_span route);
+
 /* To be called in each step of the loop. Returns when it wants to be called again at the latest. */
 uint64_t run_work(struct run *run, uint64_t now_ns);
 

@@ -249,6 +249,7 @@ void run_jobs_batch_ended(struct run *run, unsigned slot, const struct mux_packe
         at->state != RUN_SLOT_SERVING || !is_number(packet->file_content, at->batch))
         return;
     at->has_test = false;
+    desk_input_is_read(run->desk, slot);
     run_set_slot(run, slot, RUN_SLOT_READY);
     plan_job_ended(run->plan, slot, PLAN_END_DONE, now_ns, &blame);
 }

@@ -153,6 +153,12 @@ static void gone(void *user, const char *segment, struct mux_span route) {
         run_lose(program->run, segment, route);
 }
 
+static void came(void *user, struct mux_span route) {
+    struct program *program = user;
+    if (program->run)
+        run_send_again(program->run, route);
+}
+
 static void say_word(void *user, const char *line) {
     char text[1024];
     snprintf(text, sizeof text, "  %s", line);
@@ -624,6 +630,7 @@ static bool start(struct program *program) {
         .sink = take,
         .show_link = show_link,
         .gone = gone,
+        .came = came,
         .agent_ended = agent_ended,
         .user = program,
     };

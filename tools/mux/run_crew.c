@@ -70,6 +70,11 @@ static void gone(void *user, const char *segment, struct mux_span route) {
     crew->config.gone(crew->config.user, segment, route);
 }
 
+static void came(void *user, struct mux_span route) {
+    struct crew *crew = crew_of(user);
+    crew->config.came(crew->config.user, route);
+}
+
 void crew_keep(struct crew *crew) {
     node_sink_safe(crew->station.node);
 }
@@ -89,6 +94,7 @@ static bool start_node(struct crew *crew) {
         .sink = sink,
         .show_link = show_link,
         .gone = gone,
+        .came = came,
         .allowed = allowed,
     };
     const struct orders_config orders = {.loop = &crew->station.loop};

@@ -25,6 +25,7 @@ struct crew_config {
     bool (*sink)(void *user, const char *segment, const struct mux_packet *packet);
     void (*show_link)(void *user, const char *segment, const char *peer, bool came);
     void (*gone)(void *user, const char *segment, struct mux_span route);
+    void (*came)(void *user, struct mux_span route);
     /* `words`: the last lines that it wrote. */
     void (*agent_ended)(void *user, const char *why, struct mux_span words);
     void *user;

@@ -359,6 +359,11 @@ static void goes(void *user, struct mux_link *link, struct mux_span route) {
         node->config.gone(node->config.user, segment, route);
 }
 
+static void comes(void *user, struct mux_span route) {
+    struct node *node = user;
+    node->config.came(node->config.user, route);
+}
+
 void node_show_gone(struct node *node, node_gone *gone, void *user) {
     node->gone = gone;
     node->gone_user = user;
@@ -417,6 +422,7 @@ struct node *node_create(const struct node_config *config) {
     mux.take = config->take ? take : NULL;
     mux.refuse = refuses;
     mux.gone = goes;
+    mux.came = config->came ? comes : NULL;
     mux.unread = is_unread;
     mux.gather_max = caps->gather_max;
     mux.inputs_max = caps->lent_max;

@@ -84,6 +84,8 @@ struct node_config {
 
     /* NULL, or hears what node_show_gone() tells, from the start. */
     void (*gone)(void *user, const char *segment, struct mux_span route);
+    /* NULL, or hears where nodes are that send bundles: see mux_config.came. */
+    void (*came)(void *user, struct mux_span route);
 
     /*
      * NULL, or the node takes no more connections: the owner closes its listeners. Perhaps
