@@ -303,9 +303,11 @@ class Runs(Case):
         self.assertRegex(output, r'(?m)^perf    b  no median: it passed 1 time of 3$')
         def shown(*words):
             return self.ended(subprocess.run([MUX, *words], cwd=self.place, capture_output=True, timeout=PATIENCE), 0)
-        self.assertEqual(shown('show', '--perf'), 'a  median 24.0 ms of 3 (24.0 ms to 24.0 ms); 21.0 ms in 2 runs before: +14.3 %\n')
+        self.assertEqual(shown('show', '--perf'), 'a  median 24.0 ms of 3 (24.0 ms to 24.0 ms); 21.0 ms in 2 runs before: +14.3 %\n'
+                         'b  no median: it passed 1 time of 3\n')
         self.assertRegex(shown('show', '--perf', 'last~2'), r'\Aa  median 20\.0 ms of 3 \(10\.0 ms to 30\.0 ms\); no earlier run to compare with\nb  ')
-        row = json.loads(shown('show', '--perf', '--json'))
+        row, failed = [json.loads(line) for line in shown('show', '--perf', '--json').splitlines()]
+        self.assertEqual([failed[key] for key in ('passed', 'failed', 'median_s', 'most_s')], [1, 2, None, 0.009])
         self.assertEqual([row[key] for key in ('test_id', 'passed', 'median_s', 'least_s', 'before_s', 'runs_before')],
                          ['a', 3, 0.024, 0.024, 0.021, 2])
         lines = shown('history', 'a').splitlines()
@@ -392,7 +394,10 @@ class Runs(Case):
         self.assertRegex(output, r'1 tests? \(unittest\)')
         self.assertRegex(output, r'(?m)^FAIL   test_plain.T.test_b  since run [0-9a-f]{8}, \d+ (s|min) ago')
         self.write('test_plain.py', PLAIN.replace('(1, 2)', '(1, 1)'))
-        self.assertRegex(self.ended(self.run_mux('--failing', keep=True, command=()), 0), 'passed: 1 passed')
+        output = self.ended(self.run_mux('--failing', '--random=7', keep=True, command=()), 0)
+        self.assertRegex(output, r'(?m)^run .*, --random=7\b')
+        self.assertRegex(output, r'passed: 1 passed \(1 fixed\)')
+        self.assertRegex(output, r'(?m)^fixed  test_plain.T.test_b  it failed in the last run$')
         runs = subprocess.run([MUX, 'runs'], cwd=self.place, capture_output=True, timeout=PATIENCE)
         self.assertEqual(len(runs.stdout.splitlines()), 4, runs.stdout.decode())
 
@@ -452,6 +457,23 @@ class Runs(Case):
         self.assertEqual(process.returncode, 130, output)
         self.assertRegex(output, r'(?m)^FAIL  test_slow.S.test_s  .*\n      .*SIGTERM')
         self.assertRegex(output, r'(?m)^run interrupted: 1 failed in ')
+
+    def test_interrupted_twice(self):
+        """At once: what does not heed TERM has no grace, however long that is."""
+        self.write('test_deaf.py', 'import signal, time, unittest\nclass S(unittest.TestCase):\n'
+                   '    def test_s(self):\n        for one in (signal.SIGTERM, signal.SIGINT): signal.signal(one, signal.SIG_IGN)\n'
+                   '        open("begun", "w").close()\n        time.sleep(1000)\n')
+        process = subprocess.Popen([MUX, 'run', '--no-store', '--grace', '1h', '--', PYTHON, '-m', 'unittest', 'discover'],
+                                   cwd=self.place, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.until(lambda: os.path.exists(os.path.join(self.place, 'begun')), 'the test')
+        process.send_signal(signal.SIGINT)
+        first = b''
+        while b'(again: at once)' not in first:
+            first += process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        output = process.communicate(timeout=PATIENCE)[0].decode()
+        self.assertEqual(process.returncode, 130, output)
+        self.assertRegex(output, r'(?m)^FAIL  test_deaf.S.test_s  .*\n      .*SIGKILL')
 
     def test_wrong_usage(self):
         for options, words in ((['--slots', '0'], 'expected 1 to 512, or auto'),

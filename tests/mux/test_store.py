@@ -418,6 +418,7 @@ class Store(Case):
         self.load(run_stream(1))
         self.assertEqual(sorted(run["counts"]["fail"] for run in self.objects("runs")), [0, 1, 1])
         self.assertEqual(self.lines("failing", "--list", "123456"), ["t1"])  # digits, and no run of this number
+        self.wrong(["failing", "--list", "12"], "run 12: there is none of this name")  # a number, for it is so short
 
     def test_while_it_is_loaded(self):
         """What has come of a run is shown; rebuild waits for its end, prune lets it be."""

@@ -10,6 +10,12 @@
 #define LINE_BYTES 1024
 
 /*
+ * "At once" is TERM first, so that the verdict of what is cut is told. What is still there is
+ * killed.
+ */
+#define KILL_AFTER_NS UINT64_C(500000000)
+
+/*
  * ---- states ----
  */
 
@@ -243,7 +249,7 @@ static bool is_done(struct run *run) {
 static void keep_grace(struct run *run, uint64_t now_ns) {
     if (now_ns < run->grace_ends_ns)
         return;
-    run->grace_ends_ns = UINT64_MAX;
+    run->grace_ends_ns = run->ending == RUN_AT_ONCE ? now_ns + KILL_AFTER_NS : UINT64_MAX;
     run_jobs_stop_all(run);
 }
 

@@ -100,6 +100,7 @@ void run_view_say(struct run_view *view, const char *line) {
 
 /* "run 7c1e: 2,013 tests (unittest), 4 slots, slowest first; about 0:14" */
 static void show_planned(struct run_view *view, uint64_t now_ns) {
+    const char *random = view->config.random;
     char tests[RUN_VIEW_COUNT_BYTES], about[RUN_VIEW_TIME_BYTES], order[64] = "";
     struct run_totals totals;
     run_totals(view->run, &totals);
@@ -109,10 +110,10 @@ static void show_planned(struct run_view *view, uint64_t now_ns) {
     if (left_ns != UINT64_MAX)
         snprintf(order, sizeof order, "%s; about %s",
                  view->config.slowest_first ? ", slowest first" : "", about);
-    screen_line(&view->screen, "run%s%s: %s test%s (%s), %u slot%s%s",
+    screen_line(&view->screen, "run%s%s: %s test%s (%s), %u slot%s%s%s%s",
                 *view->config.name ? " " : "", view->config.name, tests,
                 totals.selected == 1 ? "" : "s", view->config.what, totals.slots,
-                totals.slots == 1 ? "" : "s", order);
+                totals.slots == 1 ? "" : "s", *random ? ", " : "", random, order);
 }
 
 void run_view_planned(struct run_view *view, uint64_t now_ns) {

@@ -41,6 +41,7 @@ struct run_view_config {
     const char *place;   /* in the commands that are said: "--store DIR ", or "" */
     const char *what;    /* "unittest" */
     bool slowest_first;  /* the order, when something is known of the tests */
+    const char *random;  /* "--random=7", the order; "": it is none */
     const char *control; /* the control socket, for "mux attach"; NULL: none */
     const struct run_view_remote *remote; /* read by run_view_open(); NULL: stdout */
 };

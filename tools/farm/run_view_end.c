@@ -8,6 +8,7 @@
 /* Lines of one kind: more are in the store. */
 #define LINES_MOST 50
 #define SLOWER_MOST 5
+#define FIXED_MOST 5
 #define STOPPED_MOST 5
 
 /* A test became slower: by half, and by so much that a person notices. */
@@ -49,31 +50,50 @@ static size_t add(char *out, size_t out_bytes, size_t len, uint64_t count, const
     return len + (size_t)more < out_bytes ? len + (size_t)more : out_bytes - 1;
 }
 
-static uint32_t count_new(const struct end *end) {
+/* It fails now, and did not in the last run that had it. */
+static bool is_new(const struct run *run, uint32_t index) {
+    enum plan_outcome outcome = plan_record(run_plan(run), index).outcome;
+    const struct run_past *past = run_past_of(run, run_selected(run, index));
+    return (outcome == PLAN_FAILED || outcome == PLAN_KILLER) && past->runs && !past->has_failed;
+}
+
+/* The other way round. */
+static bool is_fixed(const struct run *run, uint32_t index) {
+    const struct run_past *past = run_past_of(run, run_selected(run, index));
+    return plan_record(run_plan(run), index).outcome == PLAN_PASSED && past->has_failed;
+}
+
+static uint32_t count(const struct end *end, bool (*is)(const struct run *run, uint32_t index)) {
     const struct run *run = end->view->run;
-    uint32_t count = 0;
-    for (uint32_t i = 0; run_plan(run) && i < end->totals.selected; i++) {
-        enum plan_outcome outcome = plan_record(run_plan(run), i).outcome;
-        const struct run_past *past = run_past_of(run, run_selected(run, i));
-        count +=
-            (outcome == PLAN_FAILED || outcome == PLAN_KILLER) && past->runs && !past->has_failed;
-    }
-    return count;
+    uint32_t found = 0;
+    for (uint32_t i = 0; run_plan(run) && i < end->totals.selected; i++)
+        found += is(run, i);
+    return found;
+}
+
+#define WORD_BYTES (2 * RUN_VIEW_COUNT_BYTES)
+
+/* "failed (3 new)" */
+static void word_with(char out[WORD_BYTES], const char *word, uint32_t found, const char *what) {
+    char number[RUN_VIEW_COUNT_BYTES];
+    run_view_count_text(found, number);
+    if (found)
+        snprintf(out, WORD_BYTES, "%s (%s %s)", word, number, what);
+    else
+        snprintf(out, WORD_BYTES, "%s", word);
 }
 
 static void counts_text(const struct end *end, char *out, size_t out_bytes) {
     const uint32_t *counts = end->totals.counts;
     uint32_t failed = counts[PLAN_FAILED] + counts[PLAN_KILLER] + end->totals.strangers_failed;
-    char fresh[2 * RUN_VIEW_COUNT_BYTES] = "failed", number[RUN_VIEW_COUNT_BYTES];
-    uint32_t new_ones = count_new(end);
-    run_view_count_text(new_ones, number);
-    if (new_ones)
-        snprintf(fresh, sizeof fresh, "failed (%s new)", number);
+    char failed_word[WORD_BYTES], passed_word[WORD_BYTES];
+    word_with(failed_word, "failed", count(end, is_new), "new");
+    word_with(passed_word, "passed", count(end, is_fixed), "fixed");
     size_t len = 0;
     *out = '\0';
-    len = add(out, out_bytes, len, failed, fresh);
+    len = add(out, out_bytes, len, failed, failed_word);
     len = add(out, out_bytes, len, counts[PLAN_FLAKY], "flaky");
-    len = add(out, out_bytes, len, counts[PLAN_PASSED], "passed");
+    len = add(out, out_bytes, len, counts[PLAN_PASSED], passed_word);
     len = add(out, out_bytes, len, counts[PLAN_SKIPPED], "skipped");
     len = add(out, out_bytes, len, counts[PLAN_NEVER], "never ran");
     len = add(out, out_bytes, len, end->totals.unfit, "left out");
@@ -178,6 +198,17 @@ static void show_slower(struct end *end) {
     say_more(end, SLOWER_MOST, "slower");
 }
 
+static void show_fixed(struct end *end) {
+    char id[RUN_VIEW_ID_BYTES];
+    for (uint32_t i = 0; i < end->totals.selected; i++) {
+        if (!is_fixed(end->view->run, i) || !has_lines_left(end, FIXED_MOST))
+            continue;
+        id_of(end, i, id);
+        screen_line(&end->view->screen, "fixed  %s  it failed in the last run", id);
+    }
+    say_more(end, FIXED_MOST, "fixed");
+}
+
 /* Those that the run's early end has left out come last: they are no fault. */
 static void show_never_of(struct end *end, bool is_stopped) {
     static const char *const causes[] = {
@@ -185,6 +216,7 @@ static void show_never_of(struct end *end, bool is_stopped) {
         [PLAN_CAUSE_IGNORED] = "  its runner was given it and said nothing of it",
         [PLAN_CAUSE_LOST] = "  its slots were lost",
         [PLAN_CAUSE_STOPPED] = "  the run was over before its turn",
+        [PLAN_CAUSE_CUT] = "  it was running when the run was ended",
     };
     const struct plan *plan = run_plan(end->view->run);
     char id[RUN_VIEW_ID_BYTES];
@@ -208,6 +240,8 @@ static void show_next(struct end *end) {
     const struct run_view *view = end->view;
     if (!*view->config.name || end->outcome == RUN_PASSED)
         return;
+    if (*view->config.random)
+        screen_line(&end->view->screen, "the same order: %s", view->config.random);
     if (end->outcome == RUN_FAILED || end->outcome == RUN_INCOMPLETE)
         screen_line(&end->view->screen,
                     "again: mux run %s--failing        texts: mux show %s%s --failures",
@@ -235,6 +269,7 @@ void run_view_show_end(struct run_view *view, uint64_t now_ns) {
     show_outcomes(&end, PLAN_KILLER, "KILLER", "  its runner died under it, twice", false);
     show_never(&end);
     show_outcomes(&end, PLAN_FLAKY, "flaky", "  failed, then passed", false);
+    show_fixed(&end);
     show_slower(&end);
     show_next(&end);
 }

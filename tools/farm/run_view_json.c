@@ -77,6 +77,8 @@ void run_view_json_planned(struct run_view *view, uint64_t now_ns) {
     json_put_member_number(&object.json, "slots", totals.slots);
     json_put_member_number(&object.json, "past_runs", view->seen->past_runs);
     put_seconds(&object, "left_s", left_of(view, now_ns));
+    if (*view->config.random)
+        json_put_member_text(&object.json, "random", view->config.random);
     end(view, &object);
 }
 
@@ -171,7 +173,8 @@ static const char *cause_of(enum plan_cause cause) {
     static const char *const words[] = {[PLAN_CAUSE_NONE] = NULL,
                                         [PLAN_CAUSE_IGNORED] = "ignored",
                                         [PLAN_CAUSE_LOST] = "lost",
-                                        [PLAN_CAUSE_STOPPED] = "stopped"};
+                                        [PLAN_CAUSE_STOPPED] = "stopped",
+                                        [PLAN_CAUSE_CUT] = "cut"};
     return words[cause];
 }
 

@@ -18,6 +18,7 @@
 #include "tools/store/recorder.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,6 +79,7 @@ struct program {
     uint32_t attached;
     unsigned attached_slot;
     char uuid[STORE_UUID_BYTES], name[NAME_DIGITS + 1], control[CREW_PATH_BYTES + 8];
+    char random_words[32]; /* "": no random order */
     unsigned past_runs;
     struct strings past_words;
 };
@@ -465,9 +467,13 @@ static void configure_plan(struct program *program) {
     program->plan.maxfail = options->max_fail;
     program->plan.until_failure = options->until_failure;
     program->plan.random = options->is_random;
-    program->plan.seed = options->seed;
-    if (options->is_random && !options->random_given)
-        random_fill(&program->plan.seed, sizeof program->plan.seed);
+    if (!options->is_random)
+        return;
+    uint32_t seed; /* short enough to be typed */
+    random_fill(&seed, sizeof seed);
+    program->plan.seed = options->random_given ? options->seed : seed;
+    snprintf(program->random_words, sizeof program->random_words, "--random=%" PRIu64,
+             program->plan.seed);
 }
 
 static bool choose(struct program *program) {
@@ -609,6 +615,7 @@ static bool open_view(struct program *program) {
                 .place = program->place_words,
                 .what = program->runner->name,
                 .slowest_first = program->plan.dist == PLAN_LOAD && !program->plan.random,
+                .random = program->random_words,
                 .control = program->control},
         .wish = wish,
         .stops = stops,

@@ -235,7 +235,7 @@ static const struct option_row rows[] = {
      .help = "which tests make those fail that failed in the last run (or in RUN) and pass alone; "
              "nothing is kept",
      .set = set_isolate},
-    {"random", "[=SEED]", .help = "a random order", .set = set_random},
+    {"random", "[=SEED]", .help = "a random order; its seed is shown", .set = set_random},
     {"repeat", "N", .help = "each test N times", .set = set_repeats},
     {"until-failure", .help = "again and again, until a test fails", .set = set_until_failure},
     {"retry", "N",

@@ -26,13 +26,14 @@ static void print_json(struct perf *perf) {
     struct perf_times *times = &perf->times;
     double percent;
     int64_t median_us = perf_times_median(times);
+    int64_t least_us = times->count ? times->us[0] : STORE_NO_TIME;
+    int64_t most_us = times->count ? times->us[times->count - 1] : STORE_NO_TIME;
     json_t *drift = perf_times_drift(times, &percent) ? json_real(percent) : json_null();
-    json_t *object =
-        json_pack("{s:s, s:s, s:i, s:i, s:o, s:o, s:o, s:o, s:i, s:o}", "run", perf->run->uuid,
-                  "test_id", perf->test, "passed", (int)times->count, "failed", (int)times->failed,
-                  "median_s", seconds(median_us), "least_s", seconds(times->us[0]), "most_s",
-                  seconds(times->us[times->count - 1]), "before_s", seconds(times->before_us),
-                  "runs_before", (int)times->runs_before, "drift_percent", drift);
+    json_t *object = json_pack(
+        "{s:s, s:s, s:i, s:i, s:o, s:o, s:o, s:o, s:i, s:o}", "run", perf->run->uuid, "test_id",
+        perf->test, "passed", (int)times->count, "failed", (int)times->failed, "median_s",
+        seconds(median_us), "least_s", seconds(least_us), "most_s", seconds(most_us), "before_s",
+        seconds(times->before_us), "runs_before", (int)times->runs_before, "drift_percent", drift);
     if (object)
         json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
     putchar('\n');
@@ -40,7 +41,7 @@ static void print_json(struct perf *perf) {
 }
 
 static void end_test(struct perf *perf) {
-    if (!perf->test || perf->times.count < PERF_TIMES_LEAST)
+    if (!perf->test || perf->times.count + perf->times.failed < PERF_TIMES_LEAST)
         return;
     if (!perf_times_compare(&perf->times, perf->store, perf->test, perf->run->begun_us,
                             perf->why)) {
@@ -64,9 +65,10 @@ static bool take(void *user, const struct store_result_row *row) {
         perf->test = strdup(row->test);
         perf_times_clear(&perf->times);
     }
-    if (row->status == MUX_STATUS_SUCCESS && row->took_us != STORE_NO_TIME)
+    bool has_passed = row->status == MUX_STATUS_SUCCESS || row->status == STORE_STATUS_FLAKY;
+    if (has_passed && row->took_us != STORE_NO_TIME)
         perf_times_add(&perf->times, row->took_us);
-    else
+    else if (row->status != STORE_STATUS_RETRIED)
         perf->times.failed++;
     return !perf->is_wrong;
 }

@@ -170,7 +170,7 @@ static json_t *number_json(int64_t number) {
 /* NULL, when there is no memory, prints nothing. */
 static void print_json(json_t *object) {
     if (object)
-        json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(17));
+        json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(16));
     putchar('\n');
     json_decref(object);
 }

@@ -133,6 +133,9 @@ static const char by_id[] = "SELECT id, uuid, begun_us FROM runs WHERE id=?1";
 static const char by_uuid[] =
     "SELECT id, uuid, begun_us FROM runs WHERE uuid>=?1 AND uuid<?1||'g' LIMIT 2";
 
+/* A name may begin with digits alone. Fewer are a number, else there would soon be another run. */
+#define NAME_DIGITS_LEAST 4
+
 /* "last" and "last-N": N; else -1. */
 static long age_of(const char *name) {
     char *end;
@@ -158,7 +161,7 @@ static const char *query_of(const struct store *store, const char *name, long ag
     sqlite3_bind_int64(statement, 1, atol(name));
     bool is_number = take_run(store, statement, name, &run, why);
     sqlite3_finalize(statement);
-    return is_number ? by_id : by_uuid; /* which may begin with digits alone */
+    return is_number || strlen(name) < NAME_DIGITS_LEAST ? by_id : by_uuid;
 }
 
 bool store_find(struct store *store, const char *name, struct store_run *run,

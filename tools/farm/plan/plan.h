@@ -135,6 +135,7 @@ enum plan_cause {
     PLAN_CAUSE_IGNORED, /* it was given to runners that said nothing of it */
     PLAN_CAUSE_LOST,    /* its slots were lost */
     PLAN_CAUSE_STOPPED, /* the plan was stopped before its turn */
+    PLAN_CAUSE_CUT,     /* ... in the middle of it, and nobody said how it went */
 };
 
 /* A test's runs so far. */

@@ -59,6 +59,10 @@ static void judge(const struct plan *plan, const struct plan_slot *slot, struct 
         ending->suspect = PLAN_NONE;
 }
 
+static enum plan_cause cause_of_stop(const struct plan_run *run) {
+    return run->state == PLAN_RUN_BEGUN ? PLAN_CAUSE_CUT : PLAN_CAUSE_STOPPED;
+}
+
 /* True: again. */
 static bool settle_suspect(struct plan *plan, struct ending *ending, uint32_t run) {
     bool died = ending->how == PLAN_END_DIED;
@@ -70,7 +74,7 @@ static bool settle_suspect(struct plan *plan, struct ending *ending, uint32_t ru
     if (died)
         plan_run_set(plan, run, PLAN_RUN_DONE);
     else
-        plan_run_give_up(plan, run, again ? PLAN_CAUSE_STOPPED : PLAN_CAUSE_LOST);
+        plan_run_give_up(plan, run, again ? cause_of_stop(&plan->runs[run]) : PLAN_CAUSE_LOST);
     return false;
 }
 
@@ -82,7 +86,7 @@ static bool settle_left(struct plan *plan, struct ending *ending, uint32_t run) 
     }
     if (plan->state == PLAN_RUNS)
         return true;
-    plan_run_give_up(plan, run, PLAN_CAUSE_STOPPED);
+    plan_run_give_up(plan, run, cause_of_stop(&plan->runs[run]));
     return false;
 }
 
