@@ -358,6 +358,18 @@ class Agents(Case):
         self.failed("t", b"")
         self.until(lambda: not lives(pid), "the end of the command")
 
+    def test_grace_of_a_killed_agent(self):
+        """Its jobs get TERM, and then their grace, in which they may write though nobody reads."""
+        route = self.tree("--slots", "1")
+        place = os.path.join(self.folder(), "place")
+        self.driver.job(route, "j", ["sh", "-c", "trap 'head -c 300000 /dev/zero && echo over > %s; exit' TERM; echo here; "
+                                     "while :; do sleep 0.1; done" % place], limits={"grace_s": 1000})
+        slot = route + "/" + self.driver.answer("j", "begun")["slot"]
+        self.driver.wait(lambda events: any(event["route"] == slot and event["file"] == "stdout"
+                                            for event in events), "its trap")
+        self.mux_agent.process.kill()
+        self.until(lambda: os.path.exists(place), "what it does in its grace")
+
     def test_daemons_of_a_killed_agent(self):
         """What its jobs have put into sessions of their own ends with them."""
         route = self.tree("--slots", "1")

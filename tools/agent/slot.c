@@ -285,6 +285,8 @@ static void command_ended(struct child *child, const struct child_end *end, uint
     slot->ended_ns = now_ns;
     loop_cancel(slot->config.loop, &slot->escalate);
     loop_cancel(slot->config.loop, &slot->looks);
+    sink_close(&slot->out.sink);
+    sink_close(&slot->err.sink);
     set_state(slot, SLOT_LOOKED_AT);
     if (hang_runs(&slot->stack.hang))
         hang_kill(&slot->stack.hang);
@@ -556,6 +558,8 @@ static bool open_streams(struct slot *slot, struct slot_ends *ends,
                          struct transport_failure *failure) {
     bool is_piped = slot->config.input < 0 || slot->config.has_terminal;
     slot->out.slot = slot->err.slot = slot;
+    sink_hold(&slot->out.sink, ends->out[0]);
+    sink_hold(&slot->err.sink, ends->err[0]);
     struct node_adoption out = {
         .conn = attach(slot, &ends->out[0], false, failure),
         .down_conn = is_piped ? attach(slot, &ends->input[0], true, failure) : NULL,
@@ -635,6 +639,11 @@ void slot_follow(struct slot *slot, struct node *node) {
     }
     group_close(&slot->group);
     set_state(slot, SLOT_REPORTING);
+}
+
+void slot_forsake(struct slot *slot) {
+    sink_open(&slot->out.sink, slot->config.loop);
+    sink_open(&slot->err.sink, slot->config.loop);
 }
 
 void slot_abandon(struct slot *slot) {

@@ -12,6 +12,7 @@
 #include "tools/agent/group.h"
 #include "tools/agent/hang.h"
 #include "tools/agent/output.h"
+#include "tools/agent/sink.h"
 #include "tools/agent/terminal.h"
 #include "tools/base/children.h"
 #include "tools/node/node.h"
@@ -70,6 +71,7 @@ struct slot_stream {
     struct slot *slot;
     struct node_link *link; /* NULL: it is no more */
     bool ended;             /* nothing more comes */
+    struct sink sink;       /* for a command that outlasts the node */
 };
 
 /* Of the command's streams; [0]: we read or write, [1]: the command does. */
@@ -127,6 +129,9 @@ void slot_start(struct slot *slot, const struct slot_config *config);
  * what is reported, and then, as always, config->ended is called, in a later step of the loop.
  */
 void slot_follow(struct slot *slot, struct node *node);
+
+/* The node has ended and the command, that is being stopped, has not: what it writes is lost. */
+void slot_forsake(struct slot *slot);
 
 /* Kills what was started, instead: it cannot be followed. */
 void slot_abandon(struct slot *slot);

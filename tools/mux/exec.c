@@ -192,13 +192,17 @@ static void complain_of_start(const struct exec *exec) {
                       strerror(failure->error));
 }
 
-/* Nobody waits for the command any more: it ends as if it were told to. */
+/*
+ * Nobody waits for the command any more: it ends as if it were told to, if it was not. An agent
+ * that dies lets stdin end and sends a signal, in whatever order: together they are one word.
+ */
 static void cut_off(struct exec *exec, const char *why) {
     if (exec->is_cut_off || !child_runs(&exec->slot.child))
         return;
     exec->is_cut_off = true;
     text_complain("mux exec: %s: the command is ended", why);
-    slot_stop(&exec->slot, why);
+    if (!exec->signal)
+        slot_stop(&exec->slot, why);
 }
 
 static const char left[] = "stdin, by which packets come down, has ended";
@@ -330,6 +334,7 @@ static uint64_t work_deadline_ns(const struct loop_client *client) {
 static void on_signal(void *user, int number, uint64_t now_ns) {
     struct exec *exec = user;
     char why[64];
+    bool is_said = exec->is_cut_off && !exec->signal; /* see cut_off() */
     (void)now_ns;
     exec->signal = number;
     const char *name = sigabbrev_np(number);
@@ -337,9 +342,9 @@ static void on_signal(void *user, int number, uint64_t now_ns) {
         snprintf(why, sizeof why, "mux exec got SIG%s", name);
     else
         snprintf(why, sizeof why, "mux exec got signal %d", number);
-    if (exec->phase == PHASE_RUN)
+    if (exec->phase == PHASE_RUN && !is_said)
         slot_stop(&exec->slot, why);
-    else
+    else if (exec->phase != PHASE_RUN)
         node_terminate(exec->station.node, exec->phase == PHASE_LEAVE);
 }
 
@@ -459,6 +464,8 @@ static int exit_status(const struct exec *exec) {
 /* Nothing goes up any more. */
 static void end_command(struct exec *exec) {
     cut_off(exec, "nobody takes its results");
+    if (child_runs(&exec->slot.child))
+        slot_forsake(&exec->slot);
     while (child_runs(&exec->slot.child))
         loop_step(&exec->station.loop);
 }
