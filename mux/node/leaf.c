@@ -62,6 +62,7 @@ static void begin(struct mux *mux, const uint8_t id[MUX_STREAM_ID_BYTES]) {
     mux_stream_init(&leaf->stream, id, &limits,
                     (struct mux_room){leaf->ring.data, leaf->ring.size_bytes}, leaf->records);
     leaf->must_restart = false;
+    leaf->news_from = leaf->news_to = 0;
     mux_leaf_begin_spool(mux);
 }
 
@@ -112,6 +113,28 @@ bool mux_leaf_fits(const struct mux *mux, size_t len_bytes) {
 
 void mux_leaf_add(struct mux *mux, const struct mux_pieces *packet) {
     mux_stream_add(&mux->leaf.stream, packet, mux->ran_ns);
+}
+
+/* Where the next packet begins. */
+static uint64_t end_of(const struct mux_leaf *leaf) {
+    return leaf->stream.len_bytes + leaf->stream.cut.len_bytes;
+}
+
+bool mux_add_news(struct mux *mux, const struct mux_packet *packet) {
+    struct mux_leaf *leaf = &mux->leaf;
+    uint64_t from = end_of(leaf);
+    if (!mux_add_up(mux, NULL, packet))
+        return false;
+    if (leaf->news_to != from)
+        leaf->news_from = from;
+    leaf->news_to = end_of(leaf);
+    return true;
+}
+
+bool mux_leaf_is_news(const struct mux *mux) {
+    const struct mux_leaf *leaf = &mux->leaf;
+    return mux->config.window_bytes && !leaf->has_earlier && leaf->stream.safe >= leaf->news_from &&
+           leaf->news_to == end_of(leaf);
 }
 
 uint64_t mux_leaf_pending_bytes(const struct mux *mux) {

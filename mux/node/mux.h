@@ -468,6 +468,9 @@ uint64_t mux_upstream_pending_bytes(const struct mux *mux);
 /* Of them, those that the spool keeps if this node ends now. */
 uint64_t mux_upstream_spooled_bytes(const struct mux *mux);
 
+/* Is all that is to be sent up news (mux_add_news())? */
+bool mux_upstream_pending_is_news(const struct mux *mux);
+
 /* Bytes from the upstream that are not in a link's queue yet. */
 uint64_t mux_down_pending_bytes(const struct mux *mux);
 
@@ -534,6 +537,12 @@ void mux_sink_safe(struct mux *mux);
  */
 #define MUX_ADD_UP_MAX_BYTES 131072
 bool mux_add_up(struct mux *mux, struct mux_link *link, const struct mux_packet *packet);
+
+/*
+ * The same, of this node's own, and of what only who is there now needs to know: when nothing else
+ * is unacknowledged and nobody takes it, nothing is lost if the node ends.
+ */
+bool mux_add_news(struct mux *mux, const struct mux_packet *packet);
 
 /*
  * Sends a packet down as if it came from the upstream: to the link that its first segment names,

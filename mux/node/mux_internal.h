@@ -382,6 +382,7 @@ struct mux_leaf {
     struct mux_list turn_entry;         /* in mux.active */
     int64_t credit_bytes;               /* as a link's */
     uint64_t rate_since_ns, rate_bytes; /* taken by the upstream since then */
+    uint64_t news_from, news_to;        /* the last news in the stream, with nothing between */
     unsigned ids_drawn;
     bool must_restart; /* some of it went as plain packets: it is of no use when all is sent */
 };
@@ -832,6 +833,8 @@ bool mux_leaf_fits(const struct mux *mux, size_t len_bytes);
 void mux_leaf_add(struct mux *mux, const struct mux_pieces *packet);
 /* Of any mux: bytes that nobody has acknowledged. */
 uint64_t mux_leaf_pending_bytes(const struct mux *mux);
+/* Of any mux: is all of that news? */
+bool mux_leaf_is_news(const struct mux *mux);
 /* Of any mux: takes its turn among the links if it has something to send. */
 void mux_leaf_wake(struct mux *mux);
 /* Its turn. */

@@ -87,6 +87,10 @@ uint64_t mux_upstream_pending_bytes(const struct mux *mux) {
            mux_leaf_pending_bytes(mux) + mux_unbundle_pending_bytes(mux);
 }
 
+bool mux_upstream_pending_is_news(const struct mux *mux) {
+    return mux_leaf_is_news(mux) && mux_upstream_pending_bytes(mux) == mux_leaf_pending_bytes(mux);
+}
+
 /* What is in batches on its way from a stream, or from one below, is kept there, too. */
 uint64_t mux_upstream_spooled_bytes(const struct mux *mux) {
     const struct mux_stream *stream = &mux->leaf.stream;

@@ -96,6 +96,22 @@ class Tree(Case):
         shown = self.fine(mux('show', '--tests', cwd=self.place, env=self.environment)).decode()
         self.assertEqual(shown.count('test_waiting.T.test_'), 40, shown)
 
+    def test_an_agent_ends_behind_its_run(self):
+        """Nobody acknowledges any more what it wants: nothing that matters is left, and it ends with 0."""
+        self.write('crew', '')
+        self.write('go', '')
+        run, node = self.start_run()
+        path = os.path.join(self.place, 'muxd')
+        self.start_muxd(node, path)
+        agents = [self.start('agent', '--to', 'mux:unix:' + to, '--slots', '2', cwd=self.place, env=self.environment)
+                  for to in (path, node)]
+        output, errors = run.communicate(timeout=PATIENCE)
+        self.assertEqual(run.returncode, 0, output + errors)
+        for agent in agents:
+            agent.terminate()
+            output, errors = agent.communicate(timeout=PATIENCE)
+            self.assertEqual(agent.returncode, 0, errors)
+
     def sent_down(self, node, segment):
         """Bytes that the run has sent there and that the peer's kernel has."""
         for link in json.loads(self.fine(self.ctl(node, 'links', '--json')))['links']:

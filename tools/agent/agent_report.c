@@ -187,7 +187,7 @@ void agent_send_want(struct agent *agent, uint64_t at_ns) {
     if (!agent->is_reached || (!agent->want_is_due && at_ns < agent->want_ns))
         return;
     want_put(&room, &want, &packet);
-    if (!node_add_up(agent->config.node, NULL, &packet)) {
+    if (!node_add_news(agent->config.node, &packet)) {
         agent->retry_ns = at_ns + NODE_RETRY_NS;
         return;
     }

@@ -16,6 +16,9 @@
 #define LINKS 64
 #define OTHER_CONNS 16
 
+/* At the end, for acknowledgements of what came from agents elsewhere. */
+#define DRAIN_TIMEOUT_NS UINT64_C(2000000000)
+
 #define ARGUMENT_BYTES (CREW_PATH_BYTES + 32)
 
 static bool failed(const struct crew *crew, const char *what,
@@ -91,6 +94,7 @@ static bool start_node(struct crew *crew) {
                 .is_quiet = true,
                 .window_bytes = STATION_WINDOW_BYTES,
                 .node_grace_ns = STATION_GRACE_NS},
+        .drain_timeout_ns = DRAIN_TIMEOUT_NS,
         .sink = sink,
         .show_link = show_link,
         .gone = gone,

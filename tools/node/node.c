@@ -61,6 +61,8 @@ void node_upstream_clock(const struct node *node, struct mux_clock_stats *clock)
 static uint64_t unsent_bytes(const struct node *node) {
     uint64_t pending = mux_upstream_pending_bytes(node->mux);
     uint64_t spooled = mux_upstream_spooled_bytes(node->mux);
+    if (mux_upstream_pending_is_news(node->mux))
+        return 0;
     return pending > spooled ? pending - spooled : 0;
 }
 

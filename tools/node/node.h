@@ -155,6 +155,9 @@ bool node_link_unread(const struct node_link *link);
 /* See mux_add_up(). `link` NULL: as this node's own. False: not now; again in a later step. */
 bool node_add_up(struct node *node, struct node_link *link, const struct mux_packet *packet);
 
+/* See mux_add_news(). */
+bool node_add_news(struct node *node, const struct mux_packet *packet);
+
 /* What found no room is tried again after this time; the second while there is no upstream. */
 #define NODE_RETRY_NS UINT64_C(10000000)
 #define NODE_RETRY_AWAY_NS UINT64_C(500000000)

@@ -395,3 +395,8 @@ bool node_add_up(struct node *node, struct node_link *link, const struct mux_pac
     node->has_work = true;
     return mux_add_up(node->mux, link ? link->link : NULL, packet);
 }
+
+bool node_add_news(struct node *node, const struct mux_packet *packet) {
+    node->has_work = true;
+    return mux_add_news(node->mux, packet);
+}

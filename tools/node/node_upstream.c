@@ -345,14 +345,23 @@ static void closed(struct node *node, const struct transport_event *event, uint6
         go_on(node, next, now_ns);
 }
 
-/* Once nothing more is sent up nobody is left below, and an answer could not be sent. */
+/*
+ * Once this node has sent its last nobody is left below, and an answer could not be sent. An
+ * upstream that ends sends what it still has for those below: acknowledgements, for one.
+ */
 static void received(struct node *node, const struct transport_event *event) {
-    if (node->upstream.up != NODE_UP_FINISHED) {
+    if (node->upstream.up != NODE_UP_FINISHED || mux_upstream_sent_off(node->mux)) {
         mux_upstream_received(node->mux, event->buffer, event->bytes);
         return;
     }
     MUX_COUNT(node->counters, down_undelivered_bytes, event->bytes.len);
     mux_buffer_release(event->buffer);
+}
+
+/* One that takes bundles leaves nothing in doubt: what is not acknowledged goes again. */
+static bool is_node_at_work(const struct node *node) {
+    return node->config.mux.upstream_is_node && node->upstream.state == NODE_UPSTREAM_WORKING &&
+           !mux_upstream_takes_bundles(node->mux);
 }
 
 /*
@@ -366,8 +375,7 @@ static void note_reset(struct node *node, int error) {
     if (!is_reset || !node->config.upstream_addresses || !up->has_sent ||
         up->state == NODE_UPSTREAM_CLOSING)
         return;
-    up->may_be_dead = up->may_be_dead ||
-                      (node->config.mux.upstream_is_node && up->state == NODE_UPSTREAM_WORKING);
+    up->may_be_dead = up->may_be_dead || is_node_at_work(node);
     if (error != ECONNRESET || !is_plain_place(node))
         return;
     node_upstream_raise_doubt(up, NODE_DOUBT_SOME);
@@ -378,8 +386,7 @@ static void note_reset(struct node *node, int error) {
 /* A node that lives says goodbye first. One that was killed may have read more than it sent on. */
 static void note_end(struct node *node) {
     struct node_upstream *up = &node->upstream;
-    bool is_killed = node->config.mux.upstream_is_node && up->state == NODE_UPSTREAM_WORKING &&
-                     up->has_sent && up->up != NODE_UP_FINISHED &&
+    bool is_killed = is_node_at_work(node) && up->has_sent && up->up != NODE_UP_FINISHED &&
                      !mux_upstream_sent_off(node->mux);
     up->may_be_dead = up->may_be_dead || is_killed;
 }
@@ -556,10 +563,11 @@ static bool may_hear_of_reset(const struct node *node) {
            now_ns - up->finished_ns < CLOSE_WAIT_NS;
 }
 
-/* Nobody takes it now, but the spool has it. */
-static bool is_all_spooled(const struct node *node) {
-    return !node_reaches_upstream(node) &&
-           mux_upstream_spooled_bytes(node->mux) == mux_upstream_pending_bytes(node->mux);
+/* Nobody takes it now, but the spool has it, or nobody else would need it. */
+static bool may_be_left(const struct node *node) {
+    bool is_spooled =
+        mux_upstream_spooled_bytes(node->mux) == mux_upstream_pending_bytes(node->mux);
+    return !node_reaches_upstream(node) && (is_spooled || mux_upstream_pending_is_news(node->mux));
 }
 
 bool node_upstream_flushed(struct node *node) {
@@ -567,7 +575,7 @@ bool node_upstream_flushed(struct node *node) {
     if (mux_busy(node->mux) || !mux_spool_is_settled(node->mux))
         return false;
     if (mux_upstream_pending_bytes(node->mux))
-        return is_all_spooled(node);
+        return may_be_left(node);
     if (!node_upstream_is_connected(up))
         return true;
     if (up->up != NODE_UP_FINISHED) {

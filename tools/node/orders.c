@@ -245,7 +245,7 @@ static bool send_news(struct orders *orders, uint64_t now_ns) {
     if (!orders->is_reached || (!orders->is_news_due && now_ns < orders->news_ns))
         return true;
     order_answer_put(&message, &news, &packet);
-    if (!node_add_up(orders->config.node, NULL, &packet))
+    if (!node_add_news(orders->config.node, &packet))
         return false;
     orders->is_news_due = false;
     orders->news_ns = news.draining ? now_ns + NEWS_EVERY_NS : UINT64_MAX;
