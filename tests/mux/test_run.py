@@ -128,6 +128,11 @@ class Runs(Case):
         output = self.ended(self.run_mux('--runner', './own.ini', command=()), 75)
         self.assertIn('the list command was ended by signal 9 (SIGKILL); no test', output)
 
+    def test_a_list_command_that_is_empty(self):
+        self.write('own.ini', '[runner]\nlist = $AFTER\nrun = /bin/true $IDLIST\n')
+        output = self.ended(self.run_mux('--runner', './own.ini', command=()), 75)
+        self.assertIn(': ./own.ini: the command "$AFTER" is empty: what it stands for is not in the command behind --', output)
+
     def test_a_list_that_repeats_itself(self):
         self.write('own.ini', '[runner]\nlist = /usr/bin/printf a\\nb\\na\nlists = lines\nrun = /bin/true $IDFILE\n')
         output = self.ended(self.run_mux('--runner', './own.ini', command=()), 4)

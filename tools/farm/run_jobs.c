@@ -415,7 +415,7 @@ void run_jobs_slot_left(struct run *run, unsigned slot, uint64_t now_ns) {
     run->slots[slot].has_test = false;
     run->slots[slot].waiting_count = 0;
     run_set_slot(run, slot, RUN_SLOT_GONE);
-    if (was_listing)
+    if (was_listing && run->state == RUN_LISTS) /* not when it has failed meanwhile */
         run_set_state(run, RUN_WAITS);
     if (!run->plan)
         return;

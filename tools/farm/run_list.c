@@ -207,6 +207,10 @@ static void refuse(struct run *run, const struct answer *answer) {
 }
 
 void run_list_ended(struct run *run, const struct answer *answer, uint64_t now_ns) {
+    if (run->ending != RUN_GOES_ON) {
+        run_set_state(run, RUN_ENDS); /* it was stopped: that is all there is to say */
+        return;
+    }
     if (answer->state == ANSWER_REFUSED || answer->status != 0) {
         refuse(run, answer);
         return;

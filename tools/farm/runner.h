@@ -19,7 +19,7 @@
 
 /* What the output of the list command is. */
 enum runner_lists {
-    RUNNER_LISTS_NOTHING,   /* there is no command: the suite runs whole, in one job */
+    RUNNER_LISTS_NOTHING,   /* there is no command: somebody else has to say which tests run */
     RUNNER_LISTS_SUBUNIT,   /* subunit v2: ids are those of `exists` events */
     RUNNER_LISTS_LINES,     /* an id a line */
     RUNNER_LISTS_ARGUMENTS, /* there is no command: the words of the user's are the ids */

@@ -189,6 +189,7 @@ static bool add_word(const struct making *making, const char *word) {
 bool runner_words_command(const struct runner *runner, const char *text, struct strings *arguments,
                           char why[RUNNER_WHY_BYTES]) {
     struct making making = {&runner->template->words, arguments};
+    const char *command = text;
     char *word;
     while (next_word(&text, &word, why)) {
         bool is_fine = add_word(&making, word);
@@ -196,5 +197,10 @@ bool runner_words_command(const struct runner *runner, const char *text, struct 
         if (!is_fine)
             return runner_wrong(why, "out of memory");
     }
+    if (!*why && arguments->count == 0)
+        return runner_wrong(why,
+                            "%s: the command \"%.100s\" is empty: what it stands for is not in the "
+                            "command behind --",
+                            runner->path, command);
     return !*why;
 }
