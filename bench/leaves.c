@@ -380,6 +380,7 @@ static void hold_backlog(void) {
 
 static void release_backlog(void) {
     bench.is_held = false;
+    bench.acks = bench.wheres = 0; /* each leaf has said it once, and was answered */
     for (uint32_t i = 0; i < bench.leaves; i++) {
         send_next(&bench.all[i], monotonic_ns());
         if (i % EVENTS == 0)

@@ -330,6 +330,7 @@ static void start_write(struct mux_spooler *spooler, const struct mux_stream_rec
     }
     mux_spooler_start(spooler, MUX_SPOOL_WRITE, spooler->count - 1);
     spooler->op.is_new = is_new;
+    spooler->op.syncs = spooler->config.limits.sync == MUX_SPOOL_SYNC_ALWAYS;
     spooler->op.at = spooler->files[spooler->op_file].len_bytes;
     spooler->op.bytes.spans = spooler->spans;
     spooler->op_count = 0;
@@ -426,19 +427,22 @@ static void done_write(struct mux_spooler *spooler, size_t bytes, const char *wh
                        uint64_t now_ns) {
     size_t i = spooler->op_file;
     uint64_t whole = take_written(spooler, bytes);
+    bool is_synced = spooler->op.syncs && !why && whole == spooler->op.bytes.len_bytes;
     spooler->files[i].len_bytes += whole;
     spooler->bytes += whole;
     spooler->due_ns = UINT64_MAX;
     if (spooler->files[i].len_bytes == 0) {
         drop_file(spooler, i);
         spooler->has_current = false;
-    } else if (!spooler->files[i].goes) {
+    } else if (!spooler->files[i].goes && !is_synced) {
         spooler->dirty_ns = spooler->is_dirty ? spooler->dirty_ns : now_ns;
         spooler->is_dirty = true;
         spooler->is_new = spooler->is_new || spooler->op.is_new;
     }
     mux_stream_writes(spooler->own, UINT64_MAX);
-    if (spooler->config.limits.sync != MUX_SPOOL_SYNC_ALWAYS)
+    if (is_synced && !spooler->files[i].goes)
+        spooler->is_dirty = spooler->is_new = false;
+    if (spooler->config.limits.sync != MUX_SPOOL_SYNC_ALWAYS || is_synced)
         note_spooled(spooler);
     if (why || whole < spooler->op.bytes.len_bytes)
         refuse(spooler, why ? why : "it was not written whole", now_ns);

@@ -23,9 +23,9 @@
 #define MUX_SPOOL_FILES_LEAST 8
 
 /* What is written, or read, at once, if a single record is not longer. */
-#define MUX_SPOOL_WRITE_BYTES ((size_t)1 << 20)
+#define MUX_SPOOL_WRITE_BYTES ((size_t)4 << 20)
 #define MUX_SPOOL_READ_BYTES ((size_t)1 << 20)
-#define MUX_SPOOL_WRITE_RECORDS 256
+#define MUX_SPOOL_WRITE_RECORDS 1024
 
 /* Of 10 ms; the rest is for the disk. */
 #define MUX_SPOOL_WRITE_NS UINT64_C(5000000)
@@ -52,7 +52,8 @@ struct mux_spool_limits {
 };
 
 enum mux_spool_work {
-    MUX_SPOOL_WRITE,  /* `spans` at `at`; a file that is new is made, or emptied */
+    MUX_SPOOL_WRITE,  /* `bytes` at `at`; a file that is new is made, or emptied; and MUX_SPOOL_SYNC
+                         of it, if it `syncs` */
     MUX_SPOOL_SYNC,   /* the file, and if it is new the folder */
     MUX_SPOOL_READ,   /* into `room`, from `at` on */
     MUX_SPOOL_REMOVE, /* the file; one that is not there is no mistake */
@@ -63,7 +64,7 @@ enum mux_spool_work {
 struct mux_spool_op {
     enum mux_spool_work work;
     char name[MUX_SPOOL_NAME_BYTES], new_name[MUX_SPOOL_NAME_BYTES];
-    bool is_new;
+    bool is_new, syncs;
     uint64_t at;
     struct mux_gather bytes; /* to be written; they stay until mux_spooler_done() */
     struct mux_room room;

@@ -94,6 +94,7 @@ static void done(struct timer *timer, uint64_t now_ns) {
     (void)now_ns;
     place->spool_op = NULL;
     node_spool_done(place->node, bytes, is_full ? "write: no space left on device" : NULL);
+    node_spool_next(place->node);
 }
 
 void spools_do(void *user, const struct mux_spool_op *op) {

@@ -160,6 +160,7 @@ static void do_spool(void *user, const struct mux_spool_op *op) {
 static void spool_done(void *user, size_t bytes, const char *why) {
     struct muxd *muxd = user;
     node_spool_done(muxd->node, bytes, why);
+    node_spool_next(muxd->node);
 }
 
 static bool spool_found(void *user, const struct mux_spool_head *head, uint64_t len_bytes) {

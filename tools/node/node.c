@@ -234,7 +234,7 @@ struct loop_handler *node_listening(struct node *node) {
 }
 
 /* One operation at a time; what came of the last one may have brought the next. */
-static void work_spool(struct node *node) {
+void node_spool_next(struct node *node) {
     const struct mux_spool_op *op = node->config.spool ? mux_spool_take(node->mux) : NULL;
     if (op)
         node->config.spool(node->config.user, op);
@@ -257,7 +257,7 @@ static void work(struct node *node, uint64_t now_ns) {
         node_links_attend(node);
     } while (node_upstream_send(node));
     node_upstream_receive(node);
-    work_spool(node);
+    node_spool_next(node);
 }
 
 static void count_unsent(struct node *node) {

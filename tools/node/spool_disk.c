@@ -74,6 +74,11 @@ static int spans_from(const struct mux_gather *bytes, size_t at, struct iovec ou
     return count;
 }
 
+static void sync_opened(struct spool_disk *disk, int fd) {
+    if (fdatasync(fd) < 0 || (disk->op->is_new && fsync(disk->folder) < 0))
+        fail(disk, "sync");
+}
+
 static void write_bytes(struct spool_disk *disk) {
     const struct mux_spool_op *op = disk->op;
     struct iovec spans[IOV_MAX];
@@ -88,6 +93,8 @@ static void write_bytes(struct spool_disk *disk) {
             break;
         }
     }
+    if (fd >= 0 && op->syncs && !*disk->why)
+        sync_opened(disk, fd);
     if (fd >= 0 && close(fd) < 0 && !*disk->why)
         fail(disk, "close");
 }
@@ -115,8 +122,7 @@ static void sync_file(struct spool_disk *disk) {
     int fd = open_file(disk, O_RDONLY);
     if (fd < 0)
         return;
-    if (fdatasync(fd) < 0 || (disk->op->is_new && fsync(disk->folder) < 0))
-        fail(disk, "sync");
+    sync_opened(disk, fd);
     close(fd);
 }
 
@@ -247,8 +253,8 @@ void spool_disk_do(struct spool_disk *disk, const struct mux_spool_op *op) {
     assert(disk->state == DISK_IDLE);
     disk->op = op;
     disk->state = disk->has_thread ? DISK_ASKED : DISK_DONE;
-    pthread_cond_signal(&disk->asked);
     pthread_mutex_unlock(&disk->lock);
+    pthread_cond_signal(&disk->asked);
     if (disk->has_thread)
         return;
     carry_out(disk);
