@@ -215,7 +215,8 @@ bool node_spool_found(struct node *node, const struct mux_spool_head *head, uint
 /* What came of the operation that is underway: see mux_spool_done(). */
 void node_spool_done(struct node *node, size_t bytes, const char *why);
 
-/* Behind it: begins the next one now, so that the disk does not wait until links had their turns. */
+/* Behind it: begins the next one now, so that the disk does not wait until links had their turns.
+ */
 void node_spool_next(struct node *node);
 
 /*
