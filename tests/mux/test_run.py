@@ -133,6 +133,13 @@ class Runs(Case):
         output = self.ended(self.run_mux('--runner', './own.ini', command=()), 75)
         self.assertIn(': ./own.ini: the command "$AFTER" is empty: what it stands for is not in the command behind --', output)
 
+    def test_a_list_that_is_long(self):
+        """It may be longer than what other jobs print: none of it is cut without a word."""
+        self.write('list.sh', 'tr "\\000" "#" < /proc/$PPID/cmdline\n')
+        self.write('own.ini', '[runner]\nlist = /bin/sh list.sh\nlists = lines\nrun = /bin/true $IDFILE\n')
+        output = self.ended(self.run_mux('--runner', './own.ini', '--list', command=()), 0)
+        self.assertIn('#--max-output#%d#' % (512 << 20), output)
+
     def test_a_list_that_repeats_itself(self):
         self.write('own.ini', '[runner]\nlist = /usr/bin/printf a\\nb\\na\nlists = lines\nrun = /bin/true $IDFILE\n')
         output = self.ended(self.run_mux('--runner', './own.ini', command=()), 4)

@@ -41,9 +41,16 @@ static void set_time(json_t *limits, const char *key, uint64_t ns) {
         json_object_set_new(limits, key, json_real((double)ns / 1e9));
 }
 
-static void set_limits(const struct run *run, json_t *object) {
+/* A list that is longer is refused here, and never cut on its way. */
+static void set_list_limit(json_t *limits) {
+    json_object_set_new(limits, "max_output_bytes", json_integer(2 * RUN_LINES_MOST_BYTES));
+}
+
+static void set_limits(const struct run *run, json_t *object, bool is_list) {
     const struct run_config *config = &run->config;
     json_t *limits = json_object();
+    if (is_list)
+        set_list_limit(limits);
     set_time(limits, "timeout_s", config->timeout_ns);
     set_time(limits, "idle_timeout_s", config->idle_timeout_ns);
     set_time(limits, "test_timeout_s", config->test_timeout_ns);
@@ -91,7 +98,7 @@ bool run_jobs_send(struct run *run, unsigned slot, struct run_command *command) 
     set_texts(object, "command", strings_list(&command->arguments));
     set_texts(object, "tags", run->config.tags);
     set_texts(object, "masks", run->config.masks);
-    set_limits(run, object);
+    set_limits(run, object, run->slots[slot].state == RUN_SLOT_LISTING);
     set_environment(run, object, slot);
     set_ids(run, object, command);
     json_object_set_new(object, "allow_empty", json_true());
