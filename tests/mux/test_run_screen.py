@@ -43,6 +43,17 @@ class Screen(Terminal):
         self.keys('echo "x"', 'Enter')  # the terminal is as it was: with an echo
         self.until(r'^.*[#$] echo "x"\nx$')
 
+    def test_who_waits_for_a_token(self):
+        with open(os.path.join(self.place, '.mux.ini'), 'w') as file:
+            file.write('[tokens]\ndb = 1\n[needs]\ndb = until\n')
+        self.start(*(WAITS % name for name in ('one', 'two', 'three')), slots=3)
+        self.until(r'^  2 slots wait for db$')
+        self.keys('s')
+        text = self.until(r'^  \d +\(waits for db\) +\d')
+        self.assertNotRegex(text, r'\(waits for db\) +\d+:\d+:')  # since its tests are there, not since the machine is
+        self.go()
+        self.until('^ended: 0')
+
     def test_stopped_and_quit(self):
         self.start(WAITS % 'one', WAITS % 'two', options=('--grace', '200ms'))
         self.until(r'^  1 +.*: two ')

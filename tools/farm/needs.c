@@ -254,6 +254,10 @@ const uint32_t *needs_tokens(const struct needs *needs, unsigned *kinds) {
     return needs->counts;
 }
 
+const char *needs_token_name(const struct needs *needs, unsigned token) {
+    return needs->names[token];
+}
+
 const char *needs_unused(const struct needs *needs, unsigned *i) {
     for (; *i <= PLAN_MOST_TOKENS; ++*i)
         if (needs->is_asked[*i] && !needs->is_used[*i])

@@ -51,6 +51,8 @@ void needs_of_tags(struct needs *needs, const struct mux_packet *packet, struct 
 /* How many there are of each kind, for plan_config. */
 const uint32_t *needs_tokens(const struct needs *needs, unsigned *kinds);
 
+const char *needs_token_name(const struct needs *needs, unsigned token);
+
 /* For messages: what no test needed so far; NULL: there is nothing behind number `i`. */
 const char *needs_unused(const struct needs *needs, unsigned *i);
 

@@ -333,6 +333,18 @@ void run_slot_route(const struct run *run, unsigned slot, char route[DESK_SLOT_R
     desk_slot_route(run->desk, slot, route);
 }
 
+const char *run_idle_why(const struct run *run) {
+    unsigned token = 0;
+    switch (plan_idle_why(run->plan, &token)) {
+    case PLAN_WAIT_TOKEN:
+        return needs_token_name(run->config.needs, token);
+    case PLAN_WAIT_ALONE:
+        return "a test that runs alone";
+    default:
+        return NULL;
+    }
+}
+
 void run_slot_status(const struct run *run, unsigned slot, struct run_slot_status *status) {
     const struct run_slot *at = &run->slots[slot];
     *status = (struct run_slot_status){

@@ -188,6 +188,9 @@ unsigned run_slots(const struct run *run);
 void run_slot_route(const struct run *run, unsigned slot, char route[DESK_SLOT_ROUTE_BYTES]);
 void run_slot_status(const struct run *run, unsigned slot, struct run_slot_status *status);
 
+/* What idle slots wait for, as people say it: "db", the name of a token; NULL: for nothing. */
+const char *run_idle_why(const struct run *run);
+
 /* With `isolate`: a line for each test, what makes it fail. */
 void run_isolate_tell(const struct run *run, void (*line)(void *user, const char *line),
                       void *user);

@@ -90,7 +90,7 @@ uint64_t run_seen_left_ns(const struct run_seen *seen, uint64_t now_ns) {
     struct run_totals totals;
     run_totals(seen->run, &totals);
     bool is_known = seen->known >= totals.selected - seen->known ||
-                    totals.done >= (totals.due - totals.done) / 3;
+                    3 * (uint64_t)totals.done >= totals.due - totals.done;
     return is_known ? plan_left_ns(run_plan(seen->run), now_ns) : UINT64_MAX;
 }
 

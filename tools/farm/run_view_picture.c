@@ -32,6 +32,8 @@ struct picture {
     struct screen_frame *frame;
     uint64_t now_ns;
     unsigned columns, lines; /* `lines`: that are left */
+    char idle_text[128];
+    const char *idle_why; /* what idle slots wait for, clean; NULL: for nothing */
 };
 
 static void put_in(struct picture *picture, enum screen_colour colour, const char *line) {
@@ -154,6 +156,15 @@ static void name_of(const struct picture *picture, const struct shown *shown, un
                          RUN_VIEW_ID_BYTES);
     else
         snprintf(id, RUN_VIEW_ID_BYTES, "%s", shown->status.is_busy ? "(between tests)" : "(idle)");
+    if (picture->idle_why && !shown->status.is_busy)
+        snprintf(id, RUN_VIEW_ID_BYTES, "(waits for %.100s)", picture->idle_why);
+}
+
+/* Since its last test, or since there are any. */
+static uint64_t idle_ns(const struct picture *picture, const struct run_slot_status *status) {
+    uint64_t planned_ns = picture->view->seen->planned_ns;
+    uint64_t since_ns = status->began_ns > planned_ns ? status->began_ns : planned_ns;
+    return picture->now_ns > since_ns ? picture->now_ns - since_ns : 0;
 }
 
 static void put_slot(struct picture *picture, const struct shown *shown) {
@@ -169,6 +180,8 @@ static void put_slot(struct picture *picture, const struct shown *shown) {
     *wide = *wide > most ? most : *wide;
     if (shown->status.is_busy)
         run_view_time_text(age_of(&shown->status, picture->now_ns), age);
+    else if (picture->idle_why)
+        run_view_time_text(idle_ns(picture, &shown->status), age);
     snprintf(line, sizeof line, "  %-3u  %s%*s %8s%s", shown->slot, id,
              (int)(*wide > needed ? *wide - needed : 0), "", age, mark);
     put_in(picture, colour, line);
@@ -302,6 +315,24 @@ static void put_keys(struct picture *picture) {
     screen_frame_line_in(picture->frame, SCREEN_FAINT, line);
 }
 
+/* It is said where there is room for a slot beside. */
+static void look_at_idle(struct picture *picture) {
+    char line[192];
+    struct run_totals totals;
+    const char *why = run_idle_why(picture->view->run);
+    if (!why)
+        return;
+    text_clean(mux_span_text(why), false, picture->idle_text, sizeof picture->idle_text);
+    picture->idle_why = picture->idle_text;
+    run_totals(picture->view->run, &totals);
+    if (picture->lines < 2 || picture->view->part != RUN_VIEW_BUSIEST)
+        return;
+    unsigned idle = totals.slots - totals.busy_slots;
+    snprintf(line, sizeof line, "  %u slot%s for %s", idle, idle == 1 ? " waits" : "s wait",
+             picture->idle_why);
+    put(picture, line);
+}
+
 static void put_listing(struct picture *picture) {
     char line[64], age[RUN_VIEW_TIME_BYTES];
     run_view_clock_text(picture->now_ns - picture->view->seen->begun_ns, age);
@@ -315,7 +346,11 @@ void run_view_draw(void *user, struct screen_frame *frame, uint64_t now_ns) {
                                                               [RUN_VIEW_FAILURES] = put_failures};
     struct run_view *view = user;
     unsigned rows = screen_frame_rows(frame) / 2;
-    struct picture picture = {view, frame, now_ns, screen_frame_columns(frame), rows ? rows : 1};
+    struct picture picture = {.view = view,
+                              .frame = frame,
+                              .now_ns = now_ns,
+                              .columns = screen_frame_columns(frame),
+                              .lines = rows ? rows : 1};
     bool has_keys = view->config.has_keys && rows > 3;
     picture.lines -= has_keys;
     if (!run_plan(view->run)) {
@@ -326,6 +361,7 @@ void run_view_draw(void *user, struct screen_frame *frame, uint64_t now_ns) {
     if (view->part == RUN_VIEW_ONE_LINE)
         return;
     put_counts(&picture);
+    look_at_idle(&picture);
     if (picture.lines)
         parts[view->part](&picture);
     if (has_keys)

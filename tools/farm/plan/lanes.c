@@ -94,11 +94,12 @@ uint32_t plan_lane_take(struct plan *plan, struct plan_lane *lane, bool from_end
     return number;
 }
 
-static bool has_tokens(const struct plan *plan, uint32_t tokens) {
-    for (unsigned i = 0; i < PLAN_MOST_TOKENS; i++)
-        if (tokens >> i & 1 && plan->used[i] >= plan->capacity[i])
-            return false;
-    return true;
+/* The first that is not free; PLAN_MOST_TOKENS: all are. */
+static unsigned missing_token(const struct plan *plan, uint32_t tokens) {
+    unsigned i = 0;
+    while (i < PLAN_MOST_TOKENS && !(tokens >> i & 1 && plan->used[i] >= plan->capacity[i]))
+        i++;
+    return i;
 }
 
 bool plan_lane_open(const struct plan *plan, const struct plan_lane *lane) {
@@ -106,7 +107,27 @@ bool plan_lane_open(const struct plan *plan, const struct plan_lane *lane) {
         return false;
     if (lane->exclusive)
         return plan->busy == 0 && plan->waiting == plan->exclusive;
-    return has_tokens(plan, lane->tokens);
+    return missing_token(plan, lane->tokens) == PLAN_MOST_TOKENS;
+}
+
+enum plan_wait plan_idle_why(const struct plan *plan, unsigned *token) {
+    enum plan_wait why = PLAN_WAIT_NOT;
+    if (plan->state != PLAN_RUNS || plan->idle == 0 || plan->waiting == 0)
+        return PLAN_WAIT_NOT;
+    if (plan->alone)
+        return PLAN_WAIT_ALONE;
+    for (uint32_t i = 0; i < plan->lane_count; i++) {
+        const struct plan_lane *lane = &plan->lanes[i];
+        if (plan_lane_open(plan, lane))
+            return PLAN_WAIT_NOT;
+        if (lane->waiting > 0 && lane->exclusive && why == PLAN_WAIT_NOT)
+            why = PLAN_WAIT_ALONE;
+        if (lane->waiting == 0 || lane->exclusive || why == PLAN_WAIT_TOKEN)
+            continue;
+        why = PLAN_WAIT_TOKEN;
+        *token = missing_token(plan, lane->tokens);
+    }
+    return why;
 }
 
 void plan_lane_enter(struct plan *plan, const struct plan_lane *lane) {

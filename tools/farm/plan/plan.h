@@ -138,6 +138,13 @@ enum plan_cause {
     PLAN_CAUSE_CUT,     /* ... in the middle of it, and nobody said how it went */
 };
 
+/* Why slots are idle though tests wait. */
+enum plan_wait {
+    PLAN_WAIT_NOT,   /* they are not, or nothing keeps them so */
+    PLAN_WAIT_TOKEN, /* the first tests in question need one that others have */
+    PLAN_WAIT_ALONE, /* an exclusive test runs, or is next and waits for what runs */
+};
+
 /* A test's runs so far. */
 struct plan_record {
     enum plan_outcome outcome;
@@ -251,6 +258,9 @@ bool plan_slot_busy(const struct plan *plan, unsigned slot);
 
 /* It is given nothing any more: its jobs end without a test, those of others do not. */
 bool plan_slot_benched(const struct plan *plan, unsigned slot);
+
+/* Of all idle slots. *token: a number of plan_config's, of PLAN_WAIT_TOKEN. */
+enum plan_wait plan_idle_why(const struct plan *plan, unsigned *token);
 
 /*
  * How long it will take, by what is known of tests. UINT64_MAX: nobody can say, no slot is here.
