@@ -180,6 +180,36 @@ static void tokens_come_back(void **state) {
     plan_free(plan);
 }
 
+/* A test was given up with its slots; one of them says still how it ended. */
+static void a_late_verdict(void **state) {
+    (void)state;
+    struct plan_config config = {.dist = PLAN_LOAD, .slots = 4};
+    static const struct plan_test tests[] = {{.duration_ns = 2 * MS}, {.duration_ns = MS}};
+    struct plan_job job;
+    struct plan_blame blame;
+    struct plan *plan = plan_of(&config, tests, COUNT(tests), 4);
+    assert_string_equal(next(plan, &job), "0: 0");
+    assert_string_equal(next(plan, &job), "1: 1");
+    plan_slot_left(plan, 0, 0, &blame);
+    assert_string_equal(next(plan, &job), "2: 0");
+    assert_int_equal(plan_test_ended_late(plan, 0, PLAN_PASS), PLAN_STRAY); /* it runs again */
+    plan_slot_left(plan, 2, 0, &blame);
+    assert_string_equal(next(plan, &job), "3: 0");
+    plan_slot_left(plan, 3, 0, &blame);
+    assert_string_equal(next(plan, &job), "");
+    assert_int_equal(plan_totals(plan).missing, 1);
+    assert_int_equal(plan_test_ended_late(plan, 0, PLAN_FAIL), PLAN_TAKEN);
+    assert_int_equal(plan_test_ended_late(plan, 0, PLAN_PASS), PLAN_STRAY);
+    assert_int_equal(plan_test_ended_late(plan, 1, PLAN_PASS), PLAN_STRAY);
+    job = (struct plan_job){.slot = 1, .tests = (const uint32_t[]){1}, .count = 1};
+    end_all(plan, &job, PLAN_PASS);
+    assert_int_equal(plan_state(plan), PLAN_OVER);
+    assert_int_equal(plan_totals(plan).missing, 0);
+    assert_int_equal(plan_totals(plan).outcomes[PLAN_FAILED], 1);
+    assert_int_equal(plan_totals(plan).outcomes[PLAN_PASSED], 1);
+    plan_free(plan);
+}
+
 /*
  * ---- tries ----
  */
@@ -310,17 +340,12 @@ static void round_by_round(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(same_jobs),
-        cmocka_unit_test(fewer_slots),
-        cmocka_unit_test(more_slots),
-        cmocka_unit_test(tokens),
-        cmocka_unit_test(tokens_come_back),
-        cmocka_unit_test(slowest_first),
-        cmocka_unit_test(tries),
-        cmocka_unit_test(no_try),
-        cmocka_unit_test(no_try_behind_the_last),
-        cmocka_unit_test(round_by_round),
-        cmocka_unit_test(its_own_repeat),
+        cmocka_unit_test(same_jobs),        cmocka_unit_test(fewer_slots),
+        cmocka_unit_test(more_slots),       cmocka_unit_test(tokens),
+        cmocka_unit_test(tokens_come_back), cmocka_unit_test(a_late_verdict),
+        cmocka_unit_test(slowest_first),    cmocka_unit_test(tries),
+        cmocka_unit_test(no_try),           cmocka_unit_test(no_try_behind_the_last),
+        cmocka_unit_test(round_by_round),   cmocka_unit_test(its_own_repeat),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,6 +29,7 @@ struct desk_slot {
     unsigned agent;
     bool drains;
     uint64_t job; /* that was sent last; 0: none */
+    bool has_begun;
     uint64_t input_bytes;
     unsigned stops;      /* orders to end it */
     struct parcel *sent; /* nothing shows yet that the agent has it; the oldest first */
@@ -101,6 +102,37 @@ void desk_close(struct desk *desk) {
     free(desk->agents);
     free(desk->slots);
     free(desk);
+}
+
+/*
+ * ---- parcels ----
+ */
+
+static struct parcel *make_parcel(struct desk *desk, enum parcel_kind kind, unsigned slot,
+                                  size_t room) {
+    struct parcel *parcel = calloc(1, sizeof *parcel + room);
+    assert(slot < desk->slot_count);
+    if (!parcel)
+        return NULL;
+    parcel->kind = kind;
+    parcel->slot = slot;
+    parcel->len = room;
+    snprintf(parcel->name, sizeof parcel->name, "%" PRIu64, desk->slots[slot].job);
+    mux_list_init(&parcel->entry);
+    mux_list_append(&desk->parcels, &parcel->entry);
+    return parcel;
+}
+
+/* `before`: so many orders to end this job went before. */
+static bool send_stop(struct desk *desk, unsigned slot, uint64_t job, unsigned before) {
+    static const char order[] = "{\"v\":1,\"do\":\"stop\"}";
+    struct parcel *parcel = make_parcel(desk, PARCEL_ORDER, slot, sizeof order - 1);
+    if (!parcel)
+        return false;
+    parcel->behind = before;
+    snprintf(parcel->name, sizeof parcel->name, "%" PRIu64, job);
+    memcpy(parcel->bytes, order, sizeof order - 1);
+    return true;
 }
 
 /*
@@ -215,16 +247,39 @@ void desk_slot_route(const struct desk *desk, unsigned slot, char route[DESK_SLO
     snprintf(route, DESK_SLOT_ROUTE_BYTES, "%s/%u", agent->route, slot - agent->first_slot);
 }
 
-int desk_slot_of(const struct desk *desk, const char *segment, struct mux_span route) {
-    char text[DESK_SLOT_ROUTE_BYTES];
-    bool fits = join(segment, route, text, sizeof text);
+/* Cuts the slot's segment off the route. False: that is none. */
+static bool cut_slot(const char *segment, struct mux_span route, char text[DESK_SLOT_ROUTE_BYTES],
+                     unsigned long *slot) {
+    bool fits = join(segment, route, text, DESK_SLOT_ROUTE_BYTES);
     char *number = strrchr(text, '/'), *end;
     if (!fits || !number || number[1] < '0' || number[1] > '9')
-        return -1;
-    unsigned long slot = strtoul(number + 1, &end, 10);
+        return false;
+    *slot = strtoul(number + 1, &end, 10);
     *number = '\0';
+    return !*end;
+}
+
+int desk_slot_of(const struct desk *desk, const char *segment, struct mux_span route) {
+    char text[DESK_SLOT_ROUTE_BYTES];
+    unsigned long slot;
+    if (!cut_slot(segment, route, text, &slot))
+        return -1;
     const struct desk_agent *agent = find_agent((struct desk *)desk, text);
-    return agent && !*end && slot < agent->slots ? (int)(agent->first_slot + slot) : -1;
+    return agent && slot < agent->slots ? (int)(agent->first_slot + slot) : -1;
+}
+
+bool desk_is_late(const struct desk *desk, const char *segment, struct mux_span route) {
+    char text[DESK_SLOT_ROUTE_BYTES];
+    unsigned long slot;
+    int now = desk_slot_of(desk, segment, route);
+    if ((now >= 0 && desk->slots[now].has_begun) || !cut_slot(segment, route, text, &slot))
+        return false;
+    for (unsigned i = 0; i < desk->agent_count; i++) {
+        const struct desk_agent *agent = &desk->agents[i];
+        if (!agent->is_there && slot < agent->slots && strcmp(agent->route, text) == 0)
+            return true;
+    }
+    return false;
 }
 
 /*
@@ -242,6 +297,25 @@ static void tell_drains(struct desk *desk, const struct desk_agent *agent,
         slot->drains = drains;
         desk->config.events->slot_drains(desk->config.user, first + i, drains);
     }
+}
+
+/*
+ * It was lost, and is back with the jobs that it had: others have their tests now, and new jobs
+ * would wait for them. (Another process at that place knows no such job.)
+ */
+static bool end_old_jobs(struct desk *desk, const struct desk_agent *agent) {
+    bool is_fine = true;
+    for (unsigned i = 0; i < desk->slot_count; i++) {
+        const struct desk_agent *before = &desk->agents[desk->slots[i].agent];
+        unsigned slot = i - before->first_slot;
+        if (before->is_there || !desk->slots[i].job || slot >= agent->slots ||
+            strcmp(before->route, agent->route) != 0)
+            continue;
+        is_fine =
+            send_stop(desk, agent->first_slot + slot, desk->slots[i].job, desk->slots[i].stops++) &&
+            is_fine;
+    }
+    return is_fine;
 }
 
 /* An agent that has taken fewer jobs than before, or has other slots, is another process. */
@@ -267,6 +341,8 @@ static void take_want(struct desk *desk, const char *route, struct mux_span text
         return;
     }
     agent->taken = want.taken;
+    if (is_new && !end_old_jobs(desk, agent))
+        node_log(desk->config.node, "%s: no memory for orders to end its earlier jobs", route);
     unsigned first = agent->first_slot, count = agent->slots;
     tell_drains(desk, agent, &want);
     for (unsigned i = 0; is_new && i < count; i++)
@@ -286,8 +362,10 @@ static void note_answer(struct desk *desk, int index, uint64_t job, const struct
     unsigned slot = index < 0 ? 0 : (unsigned)index;
     while (index < 0 && slot < desk->slot_count && desk->slots[slot].job != job)
         slot++;
-    if (slot < desk->slot_count && desk->slots[slot].job == job)
-        forget_sent(&desk->slots[slot], is_over ? ALL_PARCELS : 1u << PARCEL_JOB);
+    if (slot >= desk->slot_count || desk->slots[slot].job != job)
+        return;
+    desk->slots[slot].has_begun = desk->slots[slot].has_begun || answer->state == ANSWER_BEGUN;
+    forget_sent(&desk->slots[slot], is_over ? ALL_PARCELS : 1u << PARCEL_JOB);
 }
 
 /* A job that was refused has no slot in its answer: its route is the agent's. */
@@ -326,21 +404,6 @@ bool desk_take(struct desk *desk, const char *segment, const struct mux_packet *
  * ---- what is sent to them ----
  */
 
-static struct parcel *make_parcel(struct desk *desk, enum parcel_kind kind, unsigned slot,
-                                  size_t room) {
-    struct parcel *parcel = calloc(1, sizeof *parcel + room);
-    assert(slot < desk->slot_count);
-    if (!parcel)
-        return NULL;
-    parcel->kind = kind;
-    parcel->slot = slot;
-    parcel->len = room;
-    snprintf(parcel->name, sizeof parcel->name, "%" PRIu64, desk->slots[slot].job);
-    mux_list_init(&parcel->entry);
-    mux_list_append(&desk->parcels, &parcel->entry);
-    return parcel;
-}
-
 static bool complete(const struct desk *desk, json_t *object, const char *name) {
     return json_object_set_new(object, "v", json_integer(READ_VERSION)) == 0 &&
            json_object_set_new(object, "run", json_string(desk->config.run)) == 0 &&
@@ -355,6 +418,7 @@ bool desk_send_job(struct desk *desk, unsigned slot, uint64_t job, json_t *objec
     struct desk_slot *at = &desk->slots[slot];
     forget_sent(at, ALL_PARCELS);
     at->job = job;
+    at->has_begun = false;
     at->input_bytes = at->stops = 0;
     struct parcel *parcel = text ? make_parcel(desk, PARCEL_JOB, slot, len) : NULL;
     if (parcel)
@@ -380,13 +444,8 @@ void desk_input_is_read(struct desk *desk, unsigned slot) {
 }
 
 bool desk_stop(struct desk *desk, unsigned slot) {
-    static const char order[] = "{\"v\":1,\"do\":\"stop\"}";
-    struct parcel *parcel = make_parcel(desk, PARCEL_ORDER, slot, sizeof order - 1);
-    if (!parcel)
-        return false;
-    parcel->behind = desk->slots[slot].stops++;
-    memcpy(parcel->bytes, order, sizeof order - 1);
-    return true;
+    struct desk_slot *at = &desk->slots[slot];
+    return send_stop(desk, slot, at->job, at->stops++);
 }
 
 /* What is not the first of its kind says where it belongs. */

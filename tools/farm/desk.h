@@ -64,6 +64,12 @@ void desk_send_again(struct desk *desk, struct mux_span route);
 /* Which slot a packet came from: -1: none. */
 int desk_slot_of(const struct desk *desk, const char *segment, struct mux_span route);
 
+/*
+ * Is it from a slot that was lost? Its agent may be back, and go on with the job that it had then,
+ * until another one has begun in the slot that it has now.
+ */
+bool desk_is_late(const struct desk *desk, const char *segment, struct mux_span route);
+
 /* Slots that ever were, and the route code of one of them. */
 unsigned desk_slots(const struct desk *desk);
 void desk_slot_route(const struct desk *desk, unsigned slot, char route[DESK_SLOT_ROUTE_BYTES]);

@@ -176,14 +176,15 @@ void run_take(struct run *run, const char *segment, const struct mux_packet *pac
     if (run->state == RUN_OVER || desk_take(run->desk, segment, packet))
         return;
     int slot = desk_slot_of(run->desk, segment, packet->route);
-    if (slot >= (int)run->slot_count)
+    bool is_late = packet->test_id.data && desk_is_late(run->desk, segment, packet->route);
+    if (slot >= (int)run->slot_count || is_late)
         slot = -1;
     if (slot >= 0)
         run->slots[slot].heard_ns = now_ns;
     if (slot >= 0 && run->slots[slot].state == RUN_SLOT_LISTING)
         run_list_take(run, packet);
     if (run->plan)
-        run_results_take(run, slot, packet, now_ns);
+        run_results_take(run, slot, is_late, packet, now_ns);
     if (slot < 0 || !packet->file_name.data || packet->test_id.data)
         return;
     run_jobs_said(&run->slots[slot], packet);

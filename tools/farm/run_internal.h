@@ -151,7 +151,8 @@ bool run_jobs_close(struct run *run);
 /* What its programs print outside of tests. */
 void run_jobs_said(struct run_slot *at, const struct mux_packet *packet);
 
-/* run_results.c: what tests say. */
-void run_results_take(struct run *run, int slot, const struct mux_packet *packet, uint64_t now_ns);
+/* run_results.c: what tests say. `is_late`: of a slot that was lost; `slot` is -1. */
+void run_results_take(struct run *run, int slot, bool is_late, const struct mux_packet *packet,
+                      uint64_t now_ns);
 
 #endif

@@ -87,6 +87,19 @@ static void end_known(struct run *run, struct run_ended *ended, const struct mux
     run->config.events->ended(run->config.user, ended);
 }
 
+/* Its slot had been lost, and the test was given up, or handed out again. */
+static void end_late(struct run *run, struct run_ended *ended, uint32_t number) {
+    ended->test = number;
+    bool counts = plan_test_ended_late(run->plan, run->places[number], verdict_of(ended->status)) ==
+                  PLAN_TAKEN;
+    run_say(run, "%s: %s, late: its slot had been lost%s", ids_text(&run->ids, number).data,
+            run_is_bad(ended->status) ? "it failed" : "it did not fail",
+            counts ? ", and with it the test"
+                   : "; the test runs elsewhere, or has, and that counts");
+    if (counts)
+        run->config.events->ended(run->config.user, ended);
+}
+
 /* A fixture of a class, a module that cannot be imported: a result all the same. */
 static void end_stranger(struct run *run, const struct run_ended *ended, uint64_t now_ns) {
     run->strangers++;
@@ -128,9 +141,11 @@ static bool counts(const struct run *run, const struct mux_packet *packet) {
     return packet->runnable || (run_is_bad(packet->status) && !is_part(run, packet->test_id));
 }
 
-static void take_test(struct run *run, int slot, const struct mux_packet *packet, uint64_t now_ns) {
+static void take_test(struct run *run, int slot, bool is_late, const struct mux_packet *packet,
+                      uint64_t now_ns) {
     uint32_t number = ids_find(&run->ids, packet->test_id);
-    bool is_ours = number != IDS_NONE && run->places[number] != PLAN_NONE && slot >= 0;
+    bool is_known = number != IDS_NONE && run->places[number] != PLAN_NONE;
+    bool is_ours = is_known && slot >= 0;
     keep_text(run, slot, packet);
     if (packet->status == MUX_STATUS_INPROGRESS && is_ours)
         begin(run, (unsigned)slot, number, now_ns);
@@ -151,6 +166,8 @@ static void take_test(struct run *run, int slot, const struct mux_packet *packet
     };
     if (is_ours)
         end_known(run, &ended, packet, now_ns);
+    else if (is_known && is_late)
+        end_late(run, &ended, number);
     else if (counts(run, packet))
         end_stranger(run, &ended, now_ns);
 }
@@ -188,7 +205,8 @@ static void take_word(struct run *run, unsigned slot, const struct mux_packet *p
         take_prompt(run, slot, packet);
 }
 
-void run_results_take(struct run *run, int slot, const struct mux_packet *packet, uint64_t now_ns) {
+void run_results_take(struct run *run, int slot, bool is_late, const struct mux_packet *packet,
+                      uint64_t now_ns) {
     if (!packet->test_id.data) {
         if (slot >= 0)
             take_word(run, (unsigned)slot, packet);
@@ -196,5 +214,5 @@ void run_results_take(struct run *run, int slot, const struct mux_packet *packet
     }
     if (mux_span_equal(packet->test_id, mux_span_text(MUX_REPORT_PARSER_ID)))
         return; /* damage is said by whoever shows the stream */
-    take_test(run, slot, packet, now_ns);
+    take_test(run, slot, is_late, packet, now_ns);
 }

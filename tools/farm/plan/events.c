@@ -103,6 +103,24 @@ enum plan_reception plan_test_ended(struct plan *plan, unsigned number, uint32_t
     return reception;
 }
 
+/* Of the only run of a test that was given up for that. */
+static bool is_given_up_lost(const struct plan *plan, uint32_t test) {
+    return plan->state == PLAN_RUNS && plan->run_count == plan->subject_count &&
+           plan->config.dist != PLAN_REPLAY && test < plan->subject_count &&
+           plan->runs[test].state == PLAN_RUN_GIVEN_UP &&
+           plan->subjects[test].cause == PLAN_CAUSE_LOST;
+}
+
+enum plan_reception plan_test_ended_late(struct plan *plan, uint32_t test,
+                                         enum plan_verdict verdict) {
+    if (!is_given_up_lost(plan, test))
+        return PLAN_STRAY;
+    plan_run_take_verdict(plan, test, verdict);
+    plan_run_set(plan, test, PLAN_RUN_DONE);
+    plan_look(plan);
+    return PLAN_TAKEN;
+}
+
 /* What was final before is not tried again: it runs to tell a killer from a victim. */
 unsigned plan_tries(struct plan *plan, unsigned number, uint32_t test) {
     uint32_t run = test < plan->subject_count ? find(plan, number, test) : PLAN_NONE;

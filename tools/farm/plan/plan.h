@@ -235,6 +235,13 @@ enum plan_reception plan_test_ended(struct plan *plan, unsigned slot, uint32_t t
                                     enum plan_verdict verdict, uint64_t now_ns);
 
 /*
+ * A slot that was lost still says how a test of it ended. TAKEN: the test had been given up for
+ * that, and has this verdict now. STRAY: it runs elsewhere, or has: that counts.
+ */
+enum plan_reception plan_test_ended_late(struct plan *plan, uint32_t test,
+                                         enum plan_verdict verdict);
+
+/*
  * How often this run of the test, which is in the slot's job, has failed before, within `retry`. 0:
  * this is its first time, or it counts by itself.
  */

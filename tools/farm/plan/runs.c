@@ -12,12 +12,13 @@ static const unsigned run_follows[] = {
         BIT(PLAN_RUN_ENDED) | BIT(PLAN_RUN_WAITS) | BIT(PLAN_RUN_DONE) | BIT(PLAN_RUN_GIVEN_UP),
     [PLAN_RUN_ENDED] = BIT(PLAN_RUN_DONE) | BIT(PLAN_RUN_WAITS),
     [PLAN_RUN_DONE] = BIT(PLAN_RUN_WAITS),
-    [PLAN_RUN_GIVEN_UP] = BIT(PLAN_RUN_WAITS),
+    [PLAN_RUN_GIVEN_UP] = BIT(PLAN_RUN_WAITS) | BIT(PLAN_RUN_ENDED), /* late */
 };
 
 void plan_run_set(struct plan *plan, uint32_t run, enum plan_run_state state) {
     struct plan_run *changed = &plan->runs[run];
     assert(run_follows[changed->state] & BIT(state));
+    plan->totals.missing -= state == PLAN_RUN_ENDED && changed->state == PLAN_RUN_GIVEN_UP;
     changed->state = (uint8_t)state;
     plan->totals.done += state == PLAN_RUN_DONE;
     plan->totals.missing += state == PLAN_RUN_GIVEN_UP;
