@@ -325,7 +325,9 @@ static struct farm *farm_open(uint64_t seed, const struct farm_options *options)
         worker_init(&farm->workers[i], farm, i);
     scenes_begin(farm);
     farm->tick_ns = sim_now_ns(farm->sim);
-    farm->tick_step_ns = farm->plan.mortal ? MORTAL_TICK_NS : TICK_LEAST_NS;
+    bool is_slow =
+        farm->plan.mortal && farm->plan.scene != SCENE_TERM && farm->plan.scene != SCENE_REPLAY;
+    farm->tick_step_ns = is_slow ? MORTAL_TICK_NS : TICK_LEAST_NS;
     return farm;
 }
 
@@ -358,6 +360,8 @@ static void end_place(struct place *place) {
         farm_fail(place->farm, "node %u ended with unsent bytes", place->index);
     if (!place->farm->plan.mortal && counters->value[MUX_COUNT_links_open])
         farm_fail(place->farm, "node %u ended with open links", place->index);
+    if (place->farm->plan.trees && node_all_sent(place->node))
+        spools_note_read(place);
     farm_destroy_place(place);
     mortal_ended(place);
 }

@@ -47,7 +47,17 @@ struct range {
 };
 
 /* Of scenes.c. */
-enum scene { SCENE_NONE, SCENE_TWINS, SCENE_BIRTH, SCENE_FULL, SCENE_LATE, SCENES };
+enum scene {
+    SCENE_NONE,
+    SCENE_TWINS,
+    SCENE_BIRTH,
+    SCENE_FULL,
+    SCENE_LATE,
+    SCENE_QUEUE,
+    SCENE_TERM,
+    SCENE_REPLAY,
+    SCENES
+};
 
 /* A farm's shape and behaviour, all from the seed. */
 struct plan {
@@ -159,6 +169,7 @@ struct worker {
     bool begun, deaf, floods, lingers, finished, done;
 
     /* of trees */
+    unsigned life;                     /* how many nodes had died at its place when it came */
     bool is_orphan, is_newly_orphaned; /* its node has ended */
     bool outlasts;                     /* it waits for something to come down after the faults */
     uint64_t read_before_healing;
@@ -224,6 +235,8 @@ struct gang {
 struct scene_state {
     unsigned stage;
     uint64_t next_ns;
+    uint64_t written, quiet_ns;   /* by its workers; since when nothing */
+    uint64_t live_at, earlier_at; /* where its streams were when the live one last moved */
 };
 
 /* Of trees: the end's output. */
@@ -310,6 +323,7 @@ void mortal_heal(struct place *place);
 /* The node has ended after TERM. */
 void mortal_ended(struct place *place);
 void mortal_kill(struct place *place);
+void mortal_term(struct place *place);
 
 /* check_verdicts.c: for packets that reach the sink; and at the end, for every test's outcome. */
 void verdicts_see(struct farm *farm);
@@ -383,6 +397,7 @@ void spools_do(void *user, const struct mux_spool_op *op);
 void spools_tear(struct place *place);
 void spools_find(struct place *place);
 void spools_note(struct place *place);
+void spools_note_read(struct place *place); /* it has ended in order */
 void spools_rot(struct place *place);
 
 /* check.h: every node's output against its input. */

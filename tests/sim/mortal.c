@@ -61,7 +61,7 @@ void mortal_kill(struct place *place) {
     delay_news_of_all(place->farm);
 }
 
-static void term_place(struct place *place) {
+void mortal_term(struct place *place) {
     add_death(place)->until_ns = UINT64_MAX;
     place->terminated = true;
     if (place->farm->plan.trees)
@@ -136,7 +136,7 @@ static void strike(struct place *place) {
     else if (what == 0)
         mortal_kill(place);
     else if (what == 1)
-        term_place(place);
+        mortal_term(place);
     else
         stop_place(place);
 }

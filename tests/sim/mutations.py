@@ -13,7 +13,7 @@ STREAM, LEAF, KNOWN, END = ("mux/node/stream.c", "mux/node/leaf.c", "mux/node/kn
 UNBUNDLE, JOURNALED = "mux/node/unbundle.c", "mux/node/unbundle_journal.c"
 SPOOLER, RELAY, BEAT = "mux/node/spooler.c", "mux/node/relay.c", "mux/node/beat.c"
 
-# Not yet here: 3, 7, 12b, 13, 27b, 28, 30, 31, 31b.
+# Not yet here: 3, 7, 28, 30, 31b.
 MUTATIONS = [
     Mutation("5", "a stream goes on after a restart", "tests/sim/farm.c",
              [("place->death_count * FARM_NODES_MAX + scenes_identity(place) + 1", "place->index + 1")], [3]),
@@ -36,11 +36,21 @@ MUTATIONS = [
                "    if (false && record->offset > spooler->written) {")], [1]),
     Mutation("12", "the spool of an earlier life is not sent", "mux/node/leaf_spool.c",
              [("    while (leaf->spooler && !leaf->has_earlier &&", "    while (false &&")], [2]),
+    Mutation("12b", "a spool is sent before what is live", LEAF,
+             [("        leaf->sends_earlier = leaf->has_earlier && !leaf->sends_earlier;",
+               "        leaf->sends_earlier = leaf->has_earlier && i == 0;")], [86], "-d"),
+    Mutation("13", "the end of a stream is said before its last record is cut", STREAM,
+             [("    return stream->len_bytes - stream->safe + stream->cut.len_bytes;",
+               "    return stream->len_bytes - stream->safe;"),
+              ("    return stream->len_bytes - from + stream->cut.len_bytes;", "    return stream->len_bytes - from;"),
+              ("    assert(!stream->is_final || stream->cut.len_bytes == 0);\n", ""),
+              ("    if (stream->cut.len_bytes > 0)\n        close_cut(stream);\n    stream->is_final = true;",
+               "    stream->is_final = true;")], [5], "-d"),
     Mutation("14", "no epochs: late connections take the path", STREAM,
              [("    stream->epoch = epoch + 1;", "    stream->epoch = epoch > 1 ? epoch : 1;"),
-              ("        stream->epoch++;\n", "")], [3], "-d"),
+              ("        stream->epoch++;\n", "")], [23], "-d"),
     Mutation("14 where", "a late where takes the path", KNOWN,
-             [("    if (where->epoch < known->epoch)\n        return false;\n", "")], [3], "-d"),
+             [("    if (where->epoch < known->epoch)\n        return false;\n", "")], [23], "-d"),
     Mutation("15", "where with an epoch that is too low is not answered", UNBUNDLE,
              [("    send_ack(link, &got.ack, packet->route);\n    return NULL;",
                "    if (got.found != MUX_END_WHERE_LATE)\n"
@@ -51,21 +61,21 @@ MUTATIONS = [
              [("    } else if (awaits_safe(stream) && now_ns >= stalled_ns(stream)) {",
                "    } else if (false && stalled_ns(stream)) {"),
               ("    else if (may_ask && awaits_safe(stream))",
-               "    else if (false && may_ask && awaits_safe(stream))")], [4], "-d"),
+               "    else if (false && may_ask && awaits_safe(stream))")], [10], "-d"),
     Mutation("18", "who has a new upstream does not ask those below", RELAY,
              [("        if (link->has_bundles)\n            mux_down_offer(link, &ask);", "        (void)link, (void)ask;")], [39]),
     Mutation("19", "where is not repeated", STREAM,
              [("    if (stream->state == MUX_STREAM_ASKING && now_ns >= stream->asked_ns + stream->wait_ns) {",
                "    if (false) {"),
               ("    if (may_ask && stream->state == MUX_STREAM_ASKING)",
-               "    if (false && may_ask && stream->state == MUX_STREAM_ASKING)")], [38], "-d"),
+               "    if (false && may_ask && stream->state == MUX_STREAM_ASKING)")], [42], "-d"),
     Mutation("20", "a bundle opens an unknown stream", END,
              [("    if (!*stream)\n        return MUX_KNOWN_DROPPED_ASK;\n",
                "    if (!*stream) {\n"
                "        struct mux_where opens = {.epoch = bundle->epoch, .base = bundle->offset, .crc = bundle->crc};\n"
                "        memcpy(opens.stream, bundle->stream, sizeof opens.stream);\n"
                "        *stream = mux_end_where(end, mux_span_text(\"unknown\"), &opens, now_ns).stream;\n"
-               "        if (!*stream)\n            return MUX_KNOWN_DROPPED_ASK;\n    }\n")], [9], "-d"),
+               "        if (!*stream)\n            return MUX_KNOWN_DROPPED_ASK;\n    }\n")], [1], "-d"),
     Mutation("21", "a gap is passed over", KNOWN,
              [("bundle->offset == known->at && bundle->crc == known->crc) {",
                "bundle->offset >= known->at) {\n        known->at = bundle->offset;\n        known->crc = bundle->crc;")], [194]),
@@ -75,7 +85,7 @@ MUTATIONS = [
                "    if (bundle->offset <= known->at) {\n"
                "        known->at = bundle->offset + content->len_bytes;\n"
                "        known->crc = bundle->crc;\n"
-               "        if (known->safe > known->at)\n            known->safe = known->at;")], [28], "-d"),
+               "        if (known->safe > known->at)\n            known->safe = known->at;")], [33], "-d"),
     Mutation("22", "base above what the end has: nothing is done", KNOWN,
              [("    if (where->base > known->at) {", "    if (false) {")], [19]),
     Mutation("23", "no pin: the route is the path", END,
@@ -107,9 +117,14 @@ MUTATIONS = [
                "    memcpy(last, record.data, record.len);\n    len = record.len;\n"
                "    first = journal->begun_bytes + journal->first_bytes;\n    return fine;\n}\n\n"
                "bool journal_record(struct journal *journal,")], [2]),
+    Mutation("27b", "whole packets of the end's own workers are cut off, too", "mux/node/journal.c",
+             [("    return finish(follower, item->stream ? MUX_JOURNAL_CUT : MUX_JOURNAL_PLAIN);",
+               "    return finish(follower, MUX_JOURNAL_CUT);")], [1], "-d"),
     Mutation("29", "segments are given anew after a restart of the end", JOURNALED,
              [("    if (mux->segments.next < next_segment)\n        mux->segments.next = next_segment;\n",
                "    (void)next_segment;\n")], [457]),
+    Mutation("31", "a relay keeps its queue when its upstream is lost", "mux/node/upstream.c",
+             [("    if (mux_is_relay(mux))\n        drop_queue(mux);", "    if (false)\n        drop_queue(mux);")], [4], "-d"),
     Mutation("32", "a lost link is not told", RELAY,
              [("    if (mux->unbundle)\n        mux_unbundle_lose(link);\n", ""),
               ("    if (!link->has_bundles || !link->has_streams ||", "    if (true || !link->has_streams ||")], [2]),
@@ -132,7 +147,7 @@ MUTATIONS = [
              [("    if (elapsed_ns > MUX_END_TICK_NS)\n        elapsed_ns = MUX_END_TICK_NS;\n", ""),
               ("    if (listens && end->has_listened)\n", "    if (listens || !end->has_listened)\n")], [2]),
     Mutation("38", "acknowledgements are not compared with what was sent", STREAM,
-             [("    if (!agrees(stream, ack)) {", "    if (false && !agrees(stream, ack)) {")], [4], "-d"),
+             [("    if (!agrees(stream, ack)) {", "    if (false && !agrees(stream, ack)) {")], [7], "-d"),
     Mutation("39", "a restarted end does not know which tests are in progress", JOURNALED,
              [("    struct mux_end_stream *stream = mux_end_find(&unbundle->end, packet->route);\n    if (stream)",
                "    struct mux_end_stream *stream = mux_end_find(&unbundle->end, packet->route);\n"

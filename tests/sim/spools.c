@@ -1,6 +1,7 @@
 /*
  * The spools of a farm's leaves, on the disk of disk.h: an operation takes its time, finds the disk
- * full, or is torn when its node dies. What is in a spool when its leaf dies must come.
+ * full, or is torn when its node dies. What is in a spool when its leaf dies must come, and so must
+ * what the end's output has of its own workers.
  */
 #include "mux/packet/bundle.h"
 #include "tests/sim/check.h"
@@ -186,12 +187,44 @@ static unsigned read_packets(struct farm *farm, const struct disk_file *file,
     }
 }
 
+/* Rule 27b: whole packets of the end's own workers stay in its output. */
+static void note_output(struct farm *farm) {
+    const struct disk_file *file = farm->tree.output;
+    struct mux_span whole;
+    struct mux_packet packet;
+    for (size_t at = 0; file && at < file->len; at += whole.len) {
+        if (!packet_at(mux_span(file->bytes + at, file->len - at), &whole, &packet))
+            return;
+        note_packet(farm, &packet);
+    }
+}
+
 void spools_note(struct place *place) {
     static struct disk_file *files[DISK_FILES];
     unsigned count = disk_list(place->index, files);
     for (unsigned i = 0; i < count; i++)
         if (!strstr(files[i]->path, ".bad"))
             read_packets(place->farm, files[i], note_packet);
+    if (trees_is_end(place))
+        note_output(place->farm);
+}
+
+/* Rule 13: nothing is left, so all that it has read of its workers is kept, or is at the end. */
+void spools_note_read(struct place *place) {
+    struct farm *farm = place->farm;
+    for (unsigned i = 0; i < farm->plan.workers; i++) {
+        struct worker *worker = &farm->workers[i];
+        struct mux_span whole;
+        struct mux_packet packet;
+        if (worker->place != place || !worker->begun || worker->life + 1 != place->death_count)
+            continue;
+        uint64_t read = sim_stream(farm->sim, worker->id, true).read;
+        for (size_t at = worker->must; at < read; at += whole.len, worker->must = at) {
+            struct mux_span rest = mux_span(worker->out.data + at, (size_t)read - at);
+            if (!packet_at(rest, &whole, &packet))
+                break;
+        }
+    }
 }
 
 /* Whoever has something in the spool may miss it. */

@@ -63,11 +63,34 @@ static void ready(void *user) {
     tree->is_ready = true;
 }
 
+/* Learns where workers are seen to be, of the whole packets that are new in the output. */
+static void look(struct farm *farm) {
+    struct tree *tree = &farm->tree;
+    struct mux_span whole;
+    struct mux_packet packet;
+    if (!tree->reader)
+        return;
+    trees_sync_output(farm);
+    for (; tree->looked < tree->output->len; tree->looked += whole.len) {
+        struct mux_span rest =
+            mux_span(tree->output->bytes + tree->looked, tree->output->len - tree->looked);
+        if (!packet_at(rest, &whole, &packet))
+            return;
+        struct worker *worker = bundles_worker_of(farm, &packet);
+        if (!worker)
+            continue;
+        worker->seen_at.len = 0; /* where it was seen before may have been cut off again (27) */
+        memcpy(bytes_grow(&worker->seen_at, packet.route.len), packet.route.data, packet.route.len);
+        worker->seen_at.len = packet.route.len;
+    }
+}
+
+/* The next one begins with another file. */
 static void close_output(struct farm *farm) {
     struct tree *tree = &farm->tree;
     if (!tree->reader)
         return;
-    trees_sync_output(farm);
+    look(farm);
     sim_close(tree->reader);
     disk_close(tree->output_fd);
     tree->reader = NULL;
@@ -304,28 +327,6 @@ static void read_output(struct farm *farm, const char *path) {
 /*
  * ---- the way down ----
  */
-
-/* Learns where workers are seen to be, of the whole packets that are new in the output. */
-static void look(struct farm *farm) {
-    struct tree *tree = &farm->tree;
-    struct mux_span whole;
-    struct mux_packet packet;
-    if (!tree->reader)
-        return;
-    trees_sync_output(farm);
-    for (; tree->looked < tree->output->len; tree->looked += whole.len) {
-        struct mux_span rest =
-            mux_span(tree->output->bytes + tree->looked, tree->output->len - tree->looked);
-        if (!packet_at(rest, &whole, &packet))
-            return;
-        struct worker *worker = bundles_worker_of(farm, &packet);
-        if (!worker)
-            continue;
-        worker->seen_at.len = 0; /* where it was seen before may have been cut off again (27) */
-        memcpy(bytes_grow(&worker->seen_at, packet.route.len), packet.route.data, packet.route.len);
-        worker->seen_at.len = packet.route.len;
-    }
-}
 
 /* As in the daemon, the end's process runs when it gets something to send. */
 static void send_down(struct farm *farm, const struct mux_packet *packet) {

@@ -257,6 +257,7 @@ static void begin(struct worker *worker) {
     worker->is_orphan =
         worker->farm->plan.trees && (!worker->place->listener || worker->place->terminated);
     worker->begun_ns = sim_now_ns(worker->farm->sim);
+    worker->life = worker->place->death_count;
     worker->end = sim_connect(worker->farm->sim, &worker->place->address);
     worker->id = sim_end_id(worker->end);
     sim_end_set_faults(worker->end, &worker->farm->plan.worker_faults);
