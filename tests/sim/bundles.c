@@ -5,6 +5,7 @@
  * a worker.
  */
 #include "mux/node/beat.h"
+#include "mux/packet/bundle.h"
 #include "tests/sim/check.h"
 #include "tools/node/node_internal.h"
 #include <inttypes.h>
@@ -96,6 +97,15 @@ void bundles_miss(struct worker *worker) {
         miss(worker, whole.len);
 }
 
+/* Rule 7: the first part of a packet that fits no bundle; the rest has its status and its end. */
+static bool is_part(const struct mux_packet *packet, const struct mux_packet *rest) {
+    struct mux_packet first = *rest;
+    first.status = MUX_STATUS_NONE;
+    first.eof = false;
+    first.file_content.len = packet->file_content.len;
+    return packet->file_content.len < rest->file_content.len && bundles_is_same(packet, &first);
+}
+
 void bundles_take(struct farm *farm, struct worker *worker, const struct mux_packet *packet) {
     struct mux_span whole;
     struct mux_packet sent;
@@ -107,10 +117,19 @@ void bundles_take(struct farm *farm, struct worker *worker, const struct mux_pac
         rest = mux_span(rest.data + whole.len, rest.len - whole.len);
         is_there = packet_at(rest, &whole, &sent);
     }
+    if (is_there && whole.len > MUX_BUNDLE_CONTENT_MAX_BYTES - MUX_PREFIX_GROWTH_BYTES) {
+        sent.file_content.data += worker->part;
+        sent.file_content.len -= worker->part;
+        if (is_part(packet, &sent)) {
+            worker->part += packet->file_content.len;
+            return;
+        }
+    }
     if (!is_there || !bundles_is_same(packet, &sent) || !ends_with(packet->route, sent.route))
         farm_fail(farm, "%.*s came where another packet is next (at byte %zu)",
                   (int)packet->test_id.len, (const char *)packet->test_id.data, worker->came);
     worker->came += whole.len;
+    worker->part = 0;
     check_route(worker, packet);
 }
 

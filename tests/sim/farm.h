@@ -56,6 +56,7 @@ enum scene {
     SCENE_QUEUE,
     SCENE_TERM,
     SCENE_REPLAY,
+    SCENE_SPLIT,
     SCENES
 };
 
@@ -182,6 +183,7 @@ struct worker {
     unsigned tests_begun, tests_done;
     struct bytes route; /* at the end; of farms with bundles, as `came` */
     size_t came;        /* of `out`, at the end */
+    size_t part;        /* of the next packet's content, which came in two packets */
     struct test *tests; /* tests_begun */
     unsigned ends_written;
     struct bytes out; /* everything that it has made to send */
@@ -388,6 +390,7 @@ void scenes_plan(struct farm *farm);
 void scenes_place(struct place *place);
 void scenes_worker(struct worker *worker);
 unsigned scenes_identity(const struct place *place);
+unsigned scenes_split_at(const struct worker *worker); /* its packet, by how many are left */
 void scenes_begin(struct farm *farm);
 void scenes_tick(struct farm *farm);
 

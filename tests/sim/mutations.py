@@ -13,10 +13,17 @@ STREAM, LEAF, KNOWN, END = ("mux/node/stream.c", "mux/node/leaf.c", "mux/node/kn
 UNBUNDLE, JOURNALED = "mux/node/unbundle.c", "mux/node/unbundle_journal.c"
 SPOOLER, RELAY, BEAT = "mux/node/spooler.c", "mux/node/relay.c", "mux/node/beat.c"
 
-# Not yet here: 3, 7, 28, 30, 31b.
+# Not here:
+# 3 needs a node of before bundles in the tree, and 28 an end whose consumer is plain: the simulator has neither yet.
+# 30: half a message never gets beyond the framer, which gives whole packets whose CRC is right. No rule can be off.
+# 31b: how much a kernel takes ahead is the socket's option (transport/socket.c), which simulated ones do not have.
 MUTATIONS = [
     Mutation("5", "a stream goes on after a restart", "tests/sim/farm.c",
              [("place->death_count * FARM_NODES_MAX + scenes_identity(place) + 1", "place->index + 1")], [3]),
+    Mutation("7", "a packet that fits no bundle is not split", "mux/node/up.c",
+             [("    return mux_has_stream(mux) ? mux_bundle_split(prefix, packet, &packets[0], &packets[1])\n"
+               "                               : mux_prefix_split(",
+               "    (void)mux;\n    return mux_prefix_split(")], [7], "-d"),
     Mutation("8", "a record that is not full is not closed", STREAM,
              [("        flush = stream->cut_ns + MUX_STREAM_FLUSH_NS;", "        flush = UINT64_MAX;"),
               ("if (stream->cut.len_bytes > 0 && now_ns >= stream->cut_ns + MUX_STREAM_FLUSH_NS)", "if (false)"),
@@ -147,7 +154,7 @@ MUTATIONS = [
              [("    if (elapsed_ns > MUX_END_TICK_NS)\n        elapsed_ns = MUX_END_TICK_NS;\n", ""),
               ("    if (listens && end->has_listened)\n", "    if (listens || !end->has_listened)\n")], [2]),
     Mutation("38", "acknowledgements are not compared with what was sent", STREAM,
-             [("    if (!agrees(stream, ack)) {", "    if (false && !agrees(stream, ack)) {")], [7], "-d"),
+             [("    if (!agrees(stream, ack)) {", "    if (false && !agrees(stream, ack)) {")], [10], "-d"),
     Mutation("39", "a restarted end does not know which tests are in progress", JOURNALED,
              [("    struct mux_end_stream *stream = mux_end_find(&unbundle->end, packet->route);\n    if (stream)",
                "    struct mux_end_stream *stream = mux_end_find(&unbundle->end, packet->route);\n"

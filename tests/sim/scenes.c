@@ -9,6 +9,7 @@
 #include "mux/node/mux_internal.h"
 #include "tests/sim/farm.h"
 #include "tools/node/node_internal.h"
+#include <limits.h>
 
 /* Of so many seeds each scene has at least one. */
 #define SCENE_SEEDS 10
@@ -65,6 +66,8 @@ void scenes_plan(struct farm *farm) {
         plan->large = 500000;
         plan->content_most = (size_t)1 << 14;
     }
+    if (plan->scene == SCENE_SPLIT)
+        plan->content_most = MUX_PACKET_MAX_BYTES;
     plan->node_faults = (struct sim_faults){
         .delay_least_ns = 1000, .delay_most_ns = 2000 + sim_random(farm->sim, 3 * NS_PER_MS)};
     plan->nobody_is_given_up = plan->scene != SCENE_TWINS;
@@ -104,6 +107,8 @@ void scenes_worker(struct worker *worker) {
         return;
     if (farm->plan.scene == SCENE_BIRTH && worker->index % 4 == 0)
         worker->place = &farm->places[0];
+    if (farm->plan.scene == SCENE_SPLIT && worker->index == 0)
+        worker->place = &farm->places[2];
     bool is_early = farm->plan.scene == SCENE_TWINS ||
                     (farm->plan.scene == SCENE_BIRTH && worker->place->index != 2);
     uint64_t most_ns = is_early ? EARLY_MOST_NS : BEGIN_MOST_NS;
@@ -113,6 +118,11 @@ void scenes_worker(struct worker *worker) {
     worker->place = &farm->places[2];
     if (worker->index % 2)
         worker->start_ns += REPLAY_BEGIN_NS;
+}
+
+unsigned scenes_split_at(const struct worker *worker) {
+    bool splits = worker->farm->plan.scene == SCENE_SPLIT && worker->index == 0;
+    return splits ? 1 : UINT_MAX;
 }
 
 /* A worker there has been seen at the end, and lives. */

@@ -11,6 +11,9 @@
 
 #define CRC_BYTES 4
 
+/* With its head about as large as a packet can be: it fits no bundle (rule 7). */
+#define SPLIT_BYTES ((size_t)MUX_PACKET_MAX_BYTES - 200)
+
 /*
  * Three packets of writers that die one after the other: half of one that has a middle slot, inside
  * it a whole one that fits no receive buffer, and the beginning of one for a larger slot.
@@ -86,6 +89,8 @@ static size_t content_len(const struct worker *worker) {
     struct farm *farm = worker->farm;
     bool may_be_large = !farm->plan.flood || worker->floods;
     bool large = sim_chance(farm->sim, farm->plan.large) && may_be_large;
+    if (worker->packets_left == scenes_split_at(worker))
+        return SPLIT_BYTES;
     if (worker->nest_left)
         return content_in_nest(worker);
     if (may_be_large && sim_chance(farm->sim, farm->plan.fitting))
@@ -119,7 +124,8 @@ static unsigned fill_packet(struct worker *worker, struct mux_packet *packet, ch
     snprintf(id, id_bytes, "w%u.t%u", worker->index, test);
     packet->test_id = mux_span_text(id);
     packet->runnable = true;
-    if (sim_random(sim, 2) || worker->nest_left) {
+    if (sim_random(sim, 2) || worker->nest_left ||
+        worker->packets_left == scenes_split_at(worker)) {
         packet->file_name = mux_span_text(sim_random(sim, 2) ? "log" : "traceback");
         packet->file_content = mux_span(content, content_len(worker));
         random_bytes(sim, content, packet->file_content.len);
@@ -181,7 +187,7 @@ static void note_ends(struct worker *worker) {
 }
 
 static void write_packet(struct worker *worker) {
-    static uint8_t content[1 << 21];
+    static uint8_t content[MUX_PACKET_MAX_BYTES];
     struct mux_packet packet = {.route = route_of(worker)};
     char id[64];
     size_t written;
