@@ -85,6 +85,11 @@ class Tree(Case):
         self.until(lambda: len(self.waiting_slots()) == 3, 'a test in each slot')
         muxd.kill()
         muxd.wait()
+        control = os.path.join(os.path.dirname(node), 'mux.control')
+        self.until(lambda: self.ctl(node, 'undrain', '1/0').returncode != 0, 'the run sees it')
+        typed = mux('attach', 'unix:' + control, '1/0/0', stream=b'keys\n')
+        self.assertEqual(typed.returncode, 1)
+        self.assertIn(b'its node is unreachable', typed.stderr)
         self.write('go', '')  # what the slots say now waits in the agent
         self.until(lambda: len(self.ran()) > 25, 'tests while there is no way to the run')
         os.unlink(path)
