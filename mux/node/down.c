@@ -313,6 +313,11 @@ const char *mux_down_obstacle(const struct mux *mux, struct mux_span route) {
     return link ? why_not(link) : "no link has its first segment";
 }
 
+bool mux_down_is_worker(const struct mux *mux, struct mux_span route) {
+    const struct mux_link *link = mux_link_find(mux, mux_route_first(route));
+    return link && (link->role == MUX_ROLE_UNKNOWN || link->role == MUX_ROLE_WORKER);
+}
+
 bool mux_down_offer(struct mux_link *link, const struct mux_pieces *packet) {
     return !why_not(link) && !is_behind(link, packet->len_bytes) && mux_down_queue(link, packet);
 }

@@ -559,6 +559,9 @@ bool mux_add_down(struct mux *mux, const struct mux_packet *packet);
  */
 const char *mux_down_obstacle(const struct mux *mux, struct mux_span route);
 
+/* Has the link of its first segment, if there is one, said no hello? */
+bool mux_down_is_worker(const struct mux *mux, struct mux_span route);
+
 /*
  * ---- time ----
  */

@@ -329,6 +329,30 @@ class Orders(Tree):
         self.assertEqual(done.returncode, 1)
         self.assertIn("only muxd's user may", done.stderr)
 
+    def test_jobs_where_no_agent_is(self):
+        """For a muxd, a worker, a mux exec: each is refused, in words that name it."""
+        self.tree()
+        driver = self.driver
+        worker = connect("unix:" + self.path("upper"))
+        self.addCleanup(worker.close)
+        worker.sendall(encoded(test_id="t", test_status="inprogress"))
+        route = driver.wait(lambda events: next((event["route"] for event in events
+                                                 if event["test_id"] == "t"), None), "its test")
+        commands = [self.exec("exec sleep 1000", to=form + self.lower.addresses[0]) for form in ("mux:", "")]
+        over_network = self.exec("exec sleep 1000", to="mux:" + self.lower.addresses[1])
+        for name, place, why in ((None, None, "no route code"), ("node", self.below, "no route code"),
+                                 ("w", route, "a worker is there"), ("c0", commands[0][1], "one command runs here"),
+                                 ("c1", commands[1][1], "a worker is there"),
+                                 ("net", over_network[1], "it comes over a network")):
+            driver.job(place, str(name), ["true"])
+            answer = driver.answer(str(name))
+            self.assertEqual((answer["state"], answer["run"]), ("refused", "run"))
+            self.assertIn(why, answer["why"])
+        driver.job(commands[0][1], "parts", ["true"], ids=["id%d" % i for i in range(10000)])
+        self.assertEqual(driver.answer("parts")["state"], "refused")
+        for process, _ in commands + [over_network]:
+            process.terminate()
+
     def test_over_a_network(self):
         """A muxd takes and passes on orders and jobs from there only with --trust-network."""
         self.tree()

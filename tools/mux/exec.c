@@ -7,6 +7,7 @@
 #include "tools/base/text.h"
 #include "tools/mux/exec_options.h"
 #include "tools/mux/mux.h"
+#include "tools/node/answer.h"
 #include "tools/node/dialer.h"
 #include "tools/node/order.h"
 #include "tools/node/station.h"
@@ -48,6 +49,12 @@ enum phase {
     PHASE_LEAVE,   /* what is on its way up goes out */
 };
 
+/* The names of a job that cannot be taken here. */
+struct exec_refusal {
+    char run[ANSWER_NAME_BYTES], job[ANSWER_NAME_BYTES];
+    bool is_due;
+};
+
 struct exec {
     struct exec_options options;
     struct station station;
@@ -58,6 +65,7 @@ struct exec {
     struct terminal_window window; /* that is to be said upwards; rows 0: none */
     struct order_answer answer;    /* to an order, likewise */
     bool has_answer;
+    struct exec_refusal refusal; /* to a job, likewise */
     enum phase phase;
     int signal;      /* that mux itself got; 0: none */
     bool is_left;    /* --to -: stdin has ended, so nobody is there any more */
@@ -130,6 +138,20 @@ static const char *obey(struct exec *exec, const struct order *order) {
     return NULL;
 }
 
+static const char *job_refusal(const struct exec *exec) {
+    return trusts_upstream(exec) ? "one command runs here, and no jobs are taken" : network_refusal;
+}
+
+static enum mux_taking take_job(struct exec *exec, const struct mux_packet *packet) {
+    char line[READ_WHY_BYTES + 64];
+    if (exec->refusal.is_due)
+        return MUX_TAKES_LATER;
+    snprintf(line, sizeof line, "a job from above is refused: %s", job_refusal(exec));
+    say(exec, line);
+    exec->refusal.is_due = answer_names(packet, exec->refusal.run, exec->refusal.job);
+    return MUX_TAKES;
+}
+
 /* One answer waits at a time. */
 static enum mux_taking take_order(struct exec *exec, const struct mux_packet *packet) {
     struct order order;
@@ -157,6 +179,8 @@ static enum mux_taking take(void *user, const struct mux_packet *packet) {
     struct exec *exec = exec_of(user);
     if (mux_span_equal(packet->file_name, mux_span_text(ORDER_FILE)))
         return take_order(exec, packet);
+    if (mux_span_equal(packet->file_name, mux_span_text(MESSAGE_JOB_FILE)))
+        return take_job(exec, packet);
     if (!packet->route.data && mux_span_equal(packet->file_name, mux_span_text(VIEW_WINDOW_FILE)))
         return take_window(exec, packet);
     return MUX_TAKES_NOT;
@@ -312,6 +336,17 @@ static bool send_answer(struct exec *exec) {
     return node_add_up(exec->station.node, NULL, &packet);
 }
 
+static bool send_refusal(struct exec *exec) {
+    const struct answer fields = {.state = ANSWER_REFUSED,
+                                  .run = exec->refusal.run,
+                                  .name = exec->refusal.job,
+                                  .why = job_refusal(exec)};
+    struct answer_message message;
+    struct mux_packet packet;
+    answer_put(&message, &fields, &packet);
+    return node_add_up(exec->station.node, NULL, &packet);
+}
+
 static void work(struct loop_client *client, uint64_t now_ns) {
     struct exec *exec = LOOP_OWNER(client, struct exec, works);
     (void)now_ns;
@@ -319,6 +354,8 @@ static void work(struct loop_client *client, uint64_t now_ns) {
         exec->window.rows = 0;
     if (exec->has_answer && send_answer(exec))
         exec->has_answer = false;
+    if (exec->refusal.is_due && send_refusal(exec))
+        exec->refusal.is_due = false;
     if (exec->phase == PHASE_LAST && send_last_output(exec))
         exec->phase = PHASE_VERDICT;
     if (exec->phase == PHASE_VERDICT && send_verdict(exec))
@@ -328,7 +365,8 @@ static void work(struct loop_client *client, uint64_t now_ns) {
 static uint64_t work_deadline_ns(const struct loop_client *client) {
     const struct exec *exec = LOOP_OWNER(client, struct exec, works);
     bool is_quiet = exec->phase == PHASE_RUN || exec->phase == PHASE_LEAVE;
-    return is_quiet && !exec->window.rows && !exec->has_answer ? UINT64_MAX : 0;
+    return is_quiet && !exec->window.rows && !exec->has_answer && !exec->refusal.is_due ? UINT64_MAX
+                                                                                        : 0;
 }
 
 static void on_signal(void *user, int number, uint64_t now_ns) {

@@ -29,6 +29,27 @@ void answer_fate(const struct answer *answer, char fate[ANSWER_FATE_BYTES]) {
         snprintf(fate, ANSWER_FATE_BYTES, "ended with exit status %d", answer->status);
 }
 
+static void copy_name(const json_t *tree, const char *key, char out[ANSWER_NAME_BYTES]) {
+    const char *name = json_string_value(json_object_get(tree, key));
+    snprintf(out, ANSWER_NAME_BYTES, "%s", name ? name : "");
+}
+
+bool answer_names(const struct mux_packet *job, char run[ANSWER_NAME_BYTES],
+                  char name[ANSWER_NAME_BYTES]) {
+    struct mux_span id = job->test_id;
+    char why[READ_WHY_BYTES];
+    json_t *tree;
+    if (!job->eof)
+        return false;
+    read_message(job->file_content, &tree, why);
+    copy_name(tree, "run", run);
+    copy_name(tree, "job", name);
+    json_decref(tree);
+    if (!*name && id.data && id.len < ANSWER_NAME_BYTES)
+        memcpy(name, id.data, id.len);
+    return true;
+}
+
 static const char *const names[] = {
     [ANSWER_BEGUN] = "begun",
     [ANSWER_ENDED] = "ended",

@@ -36,6 +36,14 @@ struct answer {
     const char *why; /* a clause for people; NULL: none */
 };
 
+/*
+ * The names that a refusal of this job gives, cut to their room; "" where the job has none. A job
+ * in parts has its own name beside, as the test id. False: it is not its last part, and only that
+ * one is answered.
+ */
+bool answer_names(const struct mux_packet *job, char run[ANSWER_NAME_BYTES],
+                  char name[ANSWER_NAME_BYTES]);
+
 /* Of one that ended: "ended with exit status 3", "was ended by signal 9 (SIGKILL)". */
 #define ANSWER_FATE_BYTES 64
 void answer_fate(const struct answer *answer, char fate[ANSWER_FATE_BYTES]);

@@ -396,6 +396,10 @@ const char *node_down_obstacle(const struct node *node, struct mux_span route) {
     return mux_down_obstacle(node->mux, route);
 }
 
+bool node_leads_to_worker(const struct node *node, struct mux_span route) {
+    return mux_down_is_worker(node->mux, route);
+}
+
 static bool is_unread(void *user, void *link_user) {
     const struct node_link *link = link_user;
     (void)user;

@@ -196,6 +196,10 @@ void node_sink_safe(struct node *node);
 bool node_add_down(struct node *node, const struct mux_packet *packet);
 const char *node_down_obstacle(const struct node *node, struct mux_span route);
 
+/* Is the link of its first segment one that has said no hello? What is a node's does not go there.
+ */
+bool node_leads_to_worker(const struct node *node, struct mux_span route);
+
 /*
  * Closes the connection of the link that has this segment: what was received goes up, its tests
  * fail or, if it is a node, wait for its return. NULL: it is done; else why not, a clause.

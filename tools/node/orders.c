@@ -156,41 +156,44 @@ static enum mux_taking take_order(struct orders *orders, const struct mux_packet
     return MUX_TAKES;
 }
 
-static void copy_name(const json_t *tree, const char *key, char out[ANSWER_NAME_BYTES]) {
-    const char *name = json_string_value(json_object_get(tree, key));
-    snprintf(out, ANSWER_NAME_BYTES, "%s", name ? name : "");
+/* NULL: it may go its way, to an agent. */
+static const char *job_obstacle(const struct orders *orders, struct mux_span route) {
+    if (orders->config.distrust)
+        return orders->config.distrust;
+    if (!route.data)
+        return "it has no route code, which would name an agent below this node";
+    return node_leads_to_worker(orders->config.node, route)
+               ? "a worker is there, and jobs go to agents (which connect by mux:)"
+               : NULL;
 }
 
-/* Of a job in parts only the last one is answered, by the name that is its test id. */
-static void answer_job(struct orders *orders, const struct mux_packet *packet) {
+static void answer_job(struct orders *orders, const struct mux_packet *packet, const char *why) {
     struct orders_answer *answer = &orders->answers[orders->answer_count];
-    struct mux_span name = packet->test_id;
-    char why[READ_WHY_BYTES];
-    json_t *tree;
-    if (!packet->eof)
+    if (!answer_names(packet, answer->run, answer->job))
         return;
-    *answer = (struct orders_answer){.is_job = true};
-    read_message(packet->file_content, &tree, why);
-    copy_name(tree, "run", answer->run);
-    copy_name(tree, "job", answer->job);
-    json_decref(tree);
-    if (!*answer->job && name.data && name.len < ANSWER_NAME_BYTES)
-        memcpy(answer->job, name.data, name.len);
+    answer->is_job = true;
+    answer->why = why;
     orders->answer_count++;
     orders->retry_ns = 0;
+}
+
+static enum mux_taking take_job(struct orders *orders, const struct mux_packet *packet) {
+    const char *why = job_obstacle(orders, packet->route);
+    if (!why)
+        return MUX_TAKES_NOT;
+    if (orders->answer_count == ORDERS_ANSWERS_MAX)
+        return MUX_TAKES_LATER;
+    refuse(orders, "a job", why, true);
+    answer_job(orders, packet, why);
+    return MUX_TAKES;
 }
 
 enum mux_taking orders_take(struct orders *orders, const struct mux_packet *packet) {
     if (mux_span_equal(packet->file_name, mux_span_text(ORDER_FILE)))
         return take_order(orders, packet);
-    if (!orders->config.distrust ||
-        !mux_span_equal(packet->file_name, mux_span_text(MESSAGE_JOB_FILE)))
-        return MUX_TAKES_NOT;
-    if (orders->answer_count == ORDERS_ANSWERS_MAX)
-        return MUX_TAKES_LATER;
-    refuse(orders, "a job", orders->config.distrust, true);
-    answer_job(orders, packet);
-    return MUX_TAKES;
+    if (mux_span_equal(packet->file_name, mux_span_text(MESSAGE_JOB_FILE)))
+        return take_job(orders, packet);
+    return MUX_TAKES_NOT;
 }
 
 /*
@@ -199,10 +202,8 @@ enum mux_taking orders_take(struct orders *orders, const struct mux_packet *pack
 
 /* As an agent says it. */
 static bool send_job_answer(struct orders *orders, const struct orders_answer *answer) {
-    const struct answer fields = {.state = ANSWER_REFUSED,
-                                  .run = answer->run,
-                                  .name = answer->job,
-                                  .why = orders->config.distrust};
+    const struct answer fields = {
+        .state = ANSWER_REFUSED, .run = answer->run, .name = answer->job, .why = answer->why};
     struct answer_message message;
     struct mux_packet packet;
     answer_put(&message, &fields, &packet);

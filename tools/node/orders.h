@@ -19,9 +19,10 @@
 /* Answers that wait for room on the way up; with more, the way down waits. */
 #define ORDERS_ANSWERS_MAX 64
 
-/* One: to an order, or to a job that is refused for want of trust. */
+/* One: to an order, or to a job that does not go on from here. */
 struct orders_answer {
     bool is_job;
+    const char *why; /* of a job */
     struct order_answer order;
     char run[ANSWER_NAME_BYTES], job[ANSWER_NAME_BYTES];
 };
