@@ -267,6 +267,17 @@ class Agents(Case):
         self.driver.order(route, "stop")
         self.ended()
 
+    def test_a_stop_behind_the_begin(self):
+        """The mux exec may not be ready yet: it is stopped all the same, and says how its command ended."""
+        route = self.tree("--slots", "1")
+        for i in range(10):
+            self.driver.job(route, "j%d" % i, ["sleep", "1000"], as_test="t%d" % i)
+            self.driver.answer("j%d" % i, "begun")
+            self.driver.order(route + "/0", "stop")
+            self.failed("t%d" % i, b"it was stopped by an order")
+            self.assertEqual(self.driver.answer("j%d" % i, "ended")["status"], 128 + signal.SIGTERM)
+        self.assertEqual(len(self.driver.messages("muxd.exit")), 10)
+
     def test_a_job_that_stops_its_keeper(self):
         """Its limits and orders hold all the same; one that never lets go is killed with it."""
         route = self.tree("--slots", "1")
@@ -522,6 +533,7 @@ class Agents(Case):
             answer = self.driver.answer(name)
             self.assertEqual(answer["state"], state)
             self.assertIn("the lease is over", answer["why"])
+        self.failed("t", b"was killed by SIGTERM: the lease is over")
         self.mux_agent.process.terminate()
         self.ended(0)  # what the killed node had not sent on went again
 

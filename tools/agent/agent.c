@@ -97,15 +97,15 @@ static void begin(struct agent *agent, struct agent_slot *slot, const struct job
     agent_answer_slot(agent, slot, ANSWER_BEGUN);
 }
 
-void agent_stop_slot(struct agent_slot *slot, const char *why) {
+void agent_stop_slot(struct agent_slot *slot, enum keeper_why why) {
     if (slot->state != AGENT_SLOT_BUSY)
         return;
     if (!*slot->why)
-        snprintf(slot->why, sizeof slot->why, "%s", why);
-    keeper_stop(&slot->keeper);
+        snprintf(slot->why, sizeof slot->why, "%s", keeper_why_text(why));
+    keeper_stop(&slot->keeper, why);
 }
 
-static void stop_all(struct agent *agent, const char *why) {
+static void stop_all(struct agent *agent, enum keeper_why why) {
     for (unsigned i = 0; i < agent->config.slots; i++)
         agent_stop_slot(&agent->slots[i], why);
 }
@@ -226,7 +226,7 @@ static void look_at_lease(struct agent *agent, uint64_t at_ns) {
                (double)agent->config.lease_ns / 1e9);
     node_log(agent->config.node, "%s: its jobs are ended", why);
     agent_give_back_all(agent, AGENT_ANY_SLOT, why);
-    stop_all(agent, why);
+    stop_all(agent, KEEPER_LEASE_OVER);
 }
 
 static void look_at_parts(struct agent *agent, uint64_t at_ns) {
@@ -293,7 +293,7 @@ static void set_life(struct agent *agent, enum agent_life life) {
 }
 
 void agent_terminate(struct agent *agent) {
-    static const char why[] = "the agent ends";
+    const char *why = keeper_why_text(KEEPER_AGENT_ENDS);
     if (agent->life >= AGENT_KILLS)
         return;
     set_life(agent, agent->life + 1);
@@ -301,7 +301,7 @@ void agent_terminate(struct agent *agent) {
     if (agent->life == AGENT_DRAINS)
         node_log(agent->config.node, "it ends when its jobs have ended");
     else if (agent->life == AGENT_STOPS)
-        stop_all(agent, why);
+        stop_all(agent, KEEPER_AGENT_ENDS);
     else
         for (unsigned i = 0; i < agent->config.slots; i++)
             keeper_kill(&agent->slots[i].keeper);

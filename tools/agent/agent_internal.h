@@ -33,8 +33,8 @@ struct agent_answer {
 };
 
 /* agent.c */
-/* Ends the slot's job, if it has one. `why` is a clause. */
-void agent_stop_slot(struct agent_slot *slot, const char *why);
+/* Ends the slot's job, if it has one. */
+void agent_stop_slot(struct agent_slot *slot, enum keeper_why why);
 
 /* agent_report.c */
 

@@ -15,8 +15,6 @@ static void set_draining(struct agent *agent, int slot, const struct order *orde
         agent_give_back_all(agent, slot, why);
 }
 
-static const char stopped[] = "it was stopped by an order";
-
 static const char *stop(struct agent *agent, int slot) {
     if (slot == AGENT_ANY_SLOT) {
         while (agent->life < AGENT_STOPS)
@@ -25,7 +23,7 @@ static const char *stop(struct agent *agent, int slot) {
     }
     if (agent->slots[slot].state != AGENT_SLOT_BUSY)
         return "the slot has no job";
-    agent_stop_slot(&agent->slots[slot], stopped);
+    agent_stop_slot(&agent->slots[slot], KEEPER_ORDERED);
     return NULL;
 }
 
@@ -68,7 +66,7 @@ static bool is_past(struct agent *agent, int index, const struct mux_packet *pac
         return false;
     struct agent_slot *slot = &agent->slots[index];
     if (!agent_is_for_job(slot, packet, &at)) {
-        agent_give_back_job(agent, packet->test_id, stopped);
+        agent_give_back_job(agent, packet->test_id, keeper_why_text(KEEPER_ORDERED));
         return true;
     }
     if (at < slot->stops)

@@ -101,6 +101,7 @@ static bool start_child(struct keeper *keeper, const struct keeper_config *confi
         .environment = config->environment,
         .descriptors = {socket, socket, STDERR_FILENO},
         .kill_group = true,
+        .held_signal = SIGTERM,
         .death_signal = SIGTERM, /* it knows what the job has left anywhere, and ends that, too */
         .ended = child_ended,
         .stopped = child_stopped,
@@ -149,8 +150,18 @@ bool keeper_start(struct keeper *keeper, const struct keeper_config *config,
     return true;
 }
 
-void keeper_stop(struct keeper *keeper) {
-    child_signal(&keeper->child, SIGTERM);
+static const char *const whys[KEEPER_WHYS] = {
+    [KEEPER_ORDERED] = "it was stopped by an order",
+    [KEEPER_LEASE_OVER] = "the lease is over: the agent's node was out of reach too long",
+    [KEEPER_AGENT_ENDS] = "the agent ends",
+};
+
+const char *keeper_why_text(int value) {
+    return value > KEEPER_NOT_SAID && value < KEEPER_WHYS ? whys[value] : NULL;
+}
+
+void keeper_stop(struct keeper *keeper, enum keeper_why why) {
+    child_signal_value(&keeper->child, SIGTERM, why);
 }
 
 void keeper_kill(struct keeper *keeper) {

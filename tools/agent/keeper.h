@@ -47,8 +47,21 @@ bool keeper_start(struct keeper *keeper, const struct keeper_config *config,
 bool keeper_was_held_up(const struct keeper *keeper);
 #define KEEPER_HELD_UP "it was stopped (SIGSTOP) again and again"
 
+/* Why a job is stopped. Its mux exec is told by the value of a TERM, for the failures of its tests.
+ */
+enum keeper_why {
+    KEEPER_NOT_SAID,
+    KEEPER_ORDERED,
+    KEEPER_LEASE_OVER,
+    KEEPER_AGENT_ENDS,
+    KEEPER_WHYS,
+};
+
+/* A clause for people; NULL: this value is none, or NOT_SAID. */
+const char *keeper_why_text(int value);
+
 /* Ends its job as the option --timeout would; a second one kills it at once. */
-void keeper_stop(struct keeper *keeper);
+void keeper_stop(struct keeper *keeper, enum keeper_why why);
 
 /* Ends the keeper itself, whose command becomes a stray. */
 void keeper_kill(struct keeper *keeper);

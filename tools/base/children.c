@@ -110,14 +110,16 @@ static bool take_terminal(const char *path) {
     return fd >= 0 && take_descriptors((const int[]){fd, fd, fd});
 }
 
-/* No signal blocked or ignored, as from a shell. */
-static void take_signals(void) {
+/* No signal blocked or ignored, as from a shell, but the one that is held back for it. */
+static void take_signals(const struct child_config *config) {
     const struct sigaction usual = {.sa_handler = SIG_DFL};
-    sigset_t none;
+    sigset_t held;
     for (int number = 1; number < SIGNALS_MAX; number++)
         sigaction(number, &usual, NULL); /* fails for those that cannot be caught */
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    sigemptyset(&held);
+    if (config->held_signal)
+        sigaddset(&held, config->held_signal);
+    sigprocmask(SIG_SETMASK, &held, NULL);
 }
 
 /* A group of its own, or a session. It does not outlive us for long. */
@@ -149,7 +151,7 @@ struct becoming {
 };
 
 static enum step become(const struct child_config *config, pid_t parent, int report) {
-    take_signals();
+    take_signals(config);
     if (!stand_apart(config, parent))
         return STEP_PROCESS;
     if (!(config->terminal ? take_terminal(config->terminal)
@@ -294,4 +296,9 @@ bool child_start(struct children *children, struct child *child, const struct ch
 void child_signal(const struct child *child, int number) {
     if (child_runs(child))
         kill(-child->pid, number);
+}
+
+void child_signal_value(const struct child *child, int number, int value) {
+    if (child_runs(child))
+        sigqueue(child->pid, number, (union sigval){.sival_int = value});
 }

@@ -56,6 +56,7 @@ struct child_config {
      */
     bool kill_group;
     int death_signal; /* that it gets when we die; 0: KILL */
+    int held_signal;  /* blocked in it, which takes it when it can; 0: none */
     /* Called once. The child may be started again here, or freed. */
     void (*ended)(struct child *child, const struct child_end *end, uint64_t now_ns);
     /* NULL, or a signal has stopped it (SIGSTOP and the like). It has not ended. */
@@ -74,6 +75,9 @@ bool child_start(struct children *children, struct child *child, const struct ch
 
 /* Sends a signal to all of its group. One that has ended is left alone. */
 void child_signal(const struct child *child, int number);
+
+/* To the process alone, with a value (sigqueue, signals_value()). */
+void child_signal_value(const struct child *child, int number, int value);
 
 static inline bool child_runs(const struct child *child) {
     return child->pid != 0;

@@ -11,12 +11,15 @@
 
 /* What the signal handler may touch: atomics without locks, and write(). */
 static atomic_uint came[SIGNALS_MAX];
+static atomic_int values[SIGNALS_MAX];
 static atomic_int wake_fd = -1;
 
 _Static_assert(ATOMIC_INT_LOCK_FREE == 2, "a signal handler may use atomic integers");
 
-static void on_signal(int number) {
+static void on_signal(int number, siginfo_t *info, void *context) {
     int error = errno;
+    (void)context;
+    atomic_store(&values[number], info->si_code == SI_QUEUE ? info->si_value.sival_int : 0);
     atomic_fetch_add(&came[number], 1);
     ssize_t ignored = write(atomic_load(&wake_fd), "", 1);
     (void)ignored; /* a full pipe wakes, too */
@@ -56,11 +59,15 @@ bool signals_open(struct signals *signals, struct transport_failure *failure) {
 
 void signals_catch(struct signals *signals, int number,
                    void (*caught)(void *user, int number, uint64_t now_ns), void *user) {
-    struct sigaction action = {.sa_handler = on_signal};
+    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO};
     assert(number > 0 && number < SIGNALS_MAX);
     atomic_store(&came[number], 0);
     signals->owners[number] = (struct signals_owner){caught, user};
     sigaction(number, &action, NULL);
+}
+
+int signals_value(int number) {
+    return atomic_load(&values[number]);
 }
 
 bool signals_watch(struct signals *signals, struct loop *loop, struct transport_failure *failure) {

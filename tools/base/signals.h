@@ -34,6 +34,9 @@ bool signals_open(struct signals *signals, struct transport_failure *failure);
 void signals_catch(struct signals *signals, int number,
                    void (*caught)(void *user, int number, uint64_t now_ns), void *user);
 
+/* The value that somebody gave to the last of these signals (sigqueue); 0: none. */
+int signals_value(int number);
+
 /* Hands over what comes, in the steps of this loop. False with *failure. */
 bool signals_watch(struct signals *signals, struct loop *loop, struct transport_failure *failure);
 

@@ -1,5 +1,6 @@
 /* mux exec: one command under control. */
 #include "mux/packet/report.h"
+#include "tools/agent/keeper.h"
 #include "tools/agent/orphans.h"
 #include "tools/agent/output.h"
 #include "tools/agent/slot.h"
@@ -192,6 +193,10 @@ static enum mux_taking take(void *user, const struct mux_packet *packet) {
 
 static void leave(struct exec *exec) {
     exec->phase = PHASE_LEAVE;
+    if (exec->options.has_place && !node_reaches_upstream(exec->station.node))
+        text_complain("mux exec: the command has ended; %s is waited for, %g s at most "
+                      "(--drain-timeout)",
+                      exec->station.place_text, (double)exec->options.drain_timeout_ns / 1e9);
     node_terminate(exec->station.node, false);
 }
 
@@ -371,12 +376,15 @@ static uint64_t work_deadline_ns(const struct loop_client *client) {
 
 static void on_signal(void *user, int number, uint64_t now_ns) {
     struct exec *exec = user;
-    char why[64];
+    char why[128];
     bool is_said = exec->is_cut_off && !exec->signal; /* see cut_off() */
     (void)now_ns;
     exec->signal = number;
     const char *name = sigabbrev_np(number);
-    if (name)
+    const char *told = number == SIGTERM ? keeper_why_text(signals_value(number)) : NULL;
+    if (told)
+        snprintf(why, sizeof why, "%s", told);
+    else if (name)
         snprintf(why, sizeof why, "mux exec got SIG%s", name);
     else
         snprintf(why, sizeof why, "mux exec got signal %d", number);
@@ -434,10 +442,13 @@ static const int enders[] = {SIGTERM, SIGINT,    SIGHUP,  SIGQUIT,   SIGALRM, SI
 
 static void catch_signals(struct exec *exec) {
     struct signals *signals = &exec->station.signals;
+    sigset_t all;
     for (unsigned i = 0; i < sizeof enders / sizeof *enders; i++)
         signals_catch(signals, enders[i], on_signal, exec);
     for (int number = SIGRTMIN; number <= SIGRTMAX; number++)
         signals_catch(signals, number, on_signal, exec);
+    sigfillset(&all); /* an agent holds TERM back until here */
+    sigprocmask(SIG_UNBLOCK, &all, NULL);
 }
 
 static bool start(struct exec *exec) {
