@@ -167,8 +167,11 @@ static int shown(struct mux_span segment) {
 
 static void refuse(struct mux *mux, struct mux_span segment, const char *why, uint64_t now_ns) {
     MUX_COUNT(&mux->counters, down_refused_packets, 1);
-    mux_message(mux, MUX_STATUS_FAIL, now_ns, "a packet for link \"%.*s\" was dropped: %s",
-                shown(segment), (const char *)segment.data, why);
+    if (segment.len == 0 && mux->bare)
+        mux_message(mux, MUX_STATUS_FAIL, now_ns, "input for the command was dropped: %s", why);
+    else
+        mux_message(mux, MUX_STATUS_FAIL, now_ns, "a packet for link \"%.*s\" was dropped: %s",
+                    shown(segment), (const char *)segment.data, why);
 }
 
 #define BIT(state) (1u << (state))

@@ -187,12 +187,16 @@ static bool read_proof(struct mux_span text, struct mux_hello *hello) {
     return text.len == 0 || read_identity(text, hello->proof);
 }
 
-static bool read_name(struct mux_span text, char out[MUX_NODE_NAME_BYTES]) {
-    if (text.len == 0 || text.len >= MUX_NODE_NAME_BYTES)
-        return false;
+bool mux_hello_is_name(struct mux_span text) {
     for (size_t i = 0; i < text.len; i++)
         if (!is_name_byte(text.data[i]))
             return false;
+    return text.len > 0 && text.len < MUX_NODE_NAME_BYTES;
+}
+
+static bool read_name(struct mux_span text, char out[MUX_NODE_NAME_BYTES]) {
+    if (!mux_hello_is_name(text))
+        return false;
     memcpy(out, text.data, text.len);
     out[text.len] = '\0';
     return true;

@@ -71,6 +71,9 @@ struct mux_hello {
     uint64_t within_ns; /* the time is wrong by at most this */
 };
 
+/* Is it a name that a hello may carry as it is? */
+bool mux_hello_is_name(struct mux_span text);
+
 /* Sets version, identity and name; characters that a name must not have become '_'. */
 void mux_hello_init(struct mux_hello *hello, const char *identity, const char *name);
 

@@ -339,6 +339,8 @@ class Orders(Tree):
         route = driver.wait(lambda events: next((event["route"] for event in events
                                                  if event["test_id"] == "t"), None), "its test")
         commands = [self.exec("exec sleep 1000", to=form + self.lower.addresses[0]) for form in ("mux:", "")]
+        named, _ = self.exec("exec sleep 1000", options=("--slot", "rack7"))
+        self.seen(lambda links: any(link["node"] == "rack7" for link in links), socket="lower-ctl")
         over_network = self.exec("exec sleep 1000", to="mux:" + self.lower.addresses[1])
         for name, place, why in ((None, None, "no route code"), ("node", self.below, "no route code"),
                                  ("w", route, "a worker is there"), ("c0", commands[0][1], "one command runs here"),
@@ -350,7 +352,7 @@ class Orders(Tree):
             self.assertIn(why, answer["why"])
         driver.job(commands[0][1], "parts", ["true"], ids=["id%d" % i for i in range(10000)])
         self.assertEqual(driver.answer("parts")["state"], "refused")
-        for process, _ in commands + [over_network]:
+        for process in [process for process, _ in commands + [over_network]] + [named]:
             process.terminate()
 
     def test_over_a_network(self):

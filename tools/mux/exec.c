@@ -428,6 +428,7 @@ static bool start_node(struct exec *exec) {
         .down_ended = exec->options.is_pipe ? down_ended : NULL,
     };
     output_init(&exec->output, &exec->options.output);
+    exec->station.name = exec->options.name;
     if (!station_make_node(&exec->station, &config))
         return false;
     exec->output.counters = node_core_counters(exec->station.node);

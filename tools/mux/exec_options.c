@@ -1,4 +1,5 @@
 #include "tools/mux/exec_options.h"
+#include "mux/node/hello.h"
 #include "tools/base/option.h"
 #include "tools/base/quantity.h"
 #include "tools/base/signals.h"
@@ -57,6 +58,12 @@ static bool set_as_test(const struct option_row *row, void *target, const char *
     options->as_test = value;
     return (*value && !mux_string_check(mux_span_text(value))) ||
            wrong(row, value, "expected the test's id, in UTF-8");
+}
+
+static bool set_slot(const struct option_row *row, void *target, const char *value) {
+    ((struct exec_options *)target)->name = value;
+    return mux_hello_is_name(mux_span_text(value)) ||
+           wrong(row, value, "expected 1 to 64 visible ASCII characters, none of them /");
 }
 
 static bool set_directory(const struct option_row *row, void *target, const char *value) {
@@ -172,6 +179,10 @@ static const struct option_row rows[] = {
      "HOST:PORT, unix:PATH; - is stdout, with stdin as the way down; may be repeated for mux: "
      "endpoints that can stand in for each other; the default is $MUX_ENDPOINT, or stdout alone",
      .set = set_to},
+    {"slot", "NAME", NULL, NULL,
+     "what the muxd at mux:ENDPOINT calls this command, in mux ctl links and its log, in place of "
+     "the host's name; its route stays a number",
+     .set = set_slot},
     {"as-test", "ID", NULL, NULL,
      "the command is one test with this id, which fails unless it returns 0", .set = set_as_test},
     {"chdir", "DIR", NULL, NULL, "runs the command in this directory", .set = set_directory},
@@ -252,5 +263,11 @@ int exec_options_parse(struct exec_options *options, int argc, char **argv) {
         return EXIT_USAGE;
     }
     options->command = (const char *const *)argv + optind;
-    return find_place(options) ? OPTION_GO_ON : EXIT_USAGE;
+    if (!find_place(options))
+        return EXIT_USAGE;
+    if (options->name && !options->place.is_node) {
+        text_complain("mux exec: --slot needs --to mux:...: only a muxd is told the name");
+        return EXIT_USAGE;
+    }
+    return OPTION_GO_ON;
 }

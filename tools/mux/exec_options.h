@@ -13,6 +13,7 @@ struct exec_options {
     const char *as_test;   /* NULL: the command is not one test */
     const char *directory; /* NULL: ours */
     const char *const *command;
+    const char *name; /* NULL: the host's */
     bool has_terminal;
     bool allow_empty;
     bool trusts_network; /* takes input from above over TCP and the like */

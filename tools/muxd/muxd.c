@@ -265,7 +265,7 @@ static bool start_node(struct muxd *muxd) {
         .stop_listening = stop_listening,
         .allowed = peer_allowed,
     };
-    identity_draw(&config);
+    identity_draw(&config, NULL);
     init_orders(muxd);
     muxd->node = node_create(&config);
     if (!muxd->node) {

@@ -6,13 +6,13 @@
 #include <stdio.h>
 #include <unistd.h>
 
-void identity_draw(struct node_config *config) {
+void identity_draw(struct node_config *config, const char *name) {
     uint64_t random[6];
-    char identity[MUX_IDENTITY_BYTES], name[MUX_NODE_NAME_BYTES] = "";
+    char identity[MUX_IDENTITY_BYTES], host[MUX_NODE_NAME_BYTES] = "";
     random_fill(random, sizeof random);
     snprintf(identity, sizeof identity, "%016" PRIx64 "%016" PRIx64, random[0], random[1]);
-    gethostname(name, sizeof name - 1);
-    mux_hello_init(&config->mux.hello, identity, name);
+    gethostname(host, sizeof host - 1);
+    mux_hello_init(&config->mux.hello, identity, name ? name : host);
     config->wall_ahead_ns = wall_ahead_ns;
     config->seed = random[2];
     config->mux.hash_key = random[3];

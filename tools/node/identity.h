@@ -6,9 +6,9 @@
 
 /*
  * Fills in what must be random: an identity that no other node has, nor this one when it is started
- * again, with this host's name; the keys of tables and proofs; the seed. And how it reads the time
- * of day.
+ * again, with this name (NULL: this host's); the keys of tables and proofs; the seed. And how it
+ * reads the time of day.
  */
-void identity_draw(struct node_config *config);
+void identity_draw(struct node_config *config, const char *name);
 
 #endif

@@ -81,7 +81,7 @@ bool station_make_node(struct station *station, struct node_config *config) {
     config->connect = connect_to;
     config->log = station_say;
     config->user = station;
-    identity_draw(config);
+    identity_draw(config, station->name);
     station->node = node_create(config);
     if (!station->node)
         text_complain("%s: out of memory", station->program);

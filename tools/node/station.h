@@ -26,6 +26,7 @@
 struct station {
     const char *program;       /* "mux exec" */
     const struct place *place; /* the upstream; NULL: not one that is connected to */
+    const char *name;          /* what the node calls itself; NULL: the host's name */
     struct log log;
     struct signals signals;
     struct children children;
