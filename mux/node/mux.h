@@ -91,6 +91,8 @@ struct mux_config {
                                are kept until the end of the tree has them */
     bool window_saves_memory;      /* touches no more memory than window_bytes, if packets are not
                                       large, and takes less at a time */
+    uint64_t ack_ns;               /* an end says so late at the latest what it has; 0: as an end
+                                      of large streams does. Who leaves waits for it */
     struct mux_spool_limits spool; /* most_bytes 0: there is none. Else the owner carries out
                                       mux_spool_take(); with window_bytes only */
     bool is_quiet;                 /* it is not logged that all is well */

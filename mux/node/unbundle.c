@@ -40,7 +40,8 @@ bool mux_unbundle_init(struct mux *mux) {
     struct mux_end_config config = {
         .streams_max = (unsigned)streams,
         .grace_ns = mux->config.node_grace_ns,
-        .late_ns = earlier(MUX_ACK_LATE_NS, mux_stall_ns(mux) / 4),
+        .late_ns = earlier(mux->config.ack_ns ? mux->config.ack_ns : MUX_ACK_LATE_NS,
+                           mux_stall_ns(mux) / 4),
         .hash_key = mux->config.hash_key,
     };
     if (!unbundle)

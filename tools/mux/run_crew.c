@@ -10,6 +10,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+/* The agent ends when all it has said is acknowledged: mux run waits for it at its end. */
+#define ACK_NS UINT64_C(10000000)
+
 /* What the node needs, and what is received into; pages that are not touched cost nothing. */
 #define MEMORY_BYTES ((size_t)96 << 20)
 #define RECEIVE_BYTES ((size_t)32 << 20)
@@ -93,6 +96,7 @@ static bool start_node(struct crew *crew) {
         .mux = {.links_max = LINKS,
                 .is_quiet = true,
                 .window_bytes = STATION_WINDOW_BYTES,
+                .ack_ns = ACK_NS,
                 .node_grace_ns = STATION_GRACE_NS},
         .drain_timeout_ns = DRAIN_TIMEOUT_NS,
         .sink = sink,
