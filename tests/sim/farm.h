@@ -57,6 +57,7 @@ enum scene {
     SCENE_TERM,
     SCENE_REPLAY,
     SCENE_SPLIT,
+    SCENE_SEGMENT,
     SCENES
 };
 

@@ -50,6 +50,10 @@ _Static_assert(SCENES - 1 <= SCENE_SEEDS, "all are played");
 #define REPLAY_BEGIN_NS (5000 * NS_PER_MS)
 #define REPLAY_TURNS_BYTES ((uint64_t)100 << 10) /* some records */
 
+/* Workers of the end itself begin before and after it is started again. */
+#define SEGMENT_WAIT_MOST_NS (500 * NS_PER_MS)
+#define SEGMENT_BEGIN_NS (5000 * NS_PER_MS)
+
 void scenes_plan(struct farm *farm) {
     struct plan *plan = &farm->plan;
     plan->scene = 1 + (enum scene)(farm->seed % SCENE_SEEDS % (SCENES - 1));
@@ -113,11 +117,12 @@ void scenes_worker(struct worker *worker) {
                     (farm->plan.scene == SCENE_BIRTH && worker->place->index != 2);
     uint64_t most_ns = is_early ? EARLY_MOST_NS : BEGIN_MOST_NS;
     worker->start_ns = sim_now_ns(farm->sim) + sim_random(farm->sim, most_ns);
-    if (farm->plan.scene != SCENE_REPLAY)
+    if (farm->plan.scene != SCENE_REPLAY && farm->plan.scene != SCENE_SEGMENT)
         return;
-    worker->place = &farm->places[2];
+    bool is_replay = farm->plan.scene == SCENE_REPLAY;
+    worker->place = &farm->places[is_replay ? 2 : 0];
     if (worker->index % 2)
-        worker->start_ns += REPLAY_BEGIN_NS;
+        worker->start_ns += is_replay ? REPLAY_BEGIN_NS : SEGMENT_BEGIN_NS;
 }
 
 unsigned scenes_split_at(const struct worker *worker) {
@@ -291,6 +296,20 @@ static void play_birth(struct farm *farm) {
         end->runs_again_ns = sim_now_ns(farm->sim) + BIRTH_AWAY_NS;
 }
 
+/*
+ * ---- rule 29: no worker of a restarted end is where another one was ----
+ */
+
+static void play_segment(struct farm *farm) {
+    struct place *end = &farm->places[0];
+    if (worker_at(farm, 0) && comes(farm, 0, sim_random(farm->sim, SEGMENT_WAIT_MOST_NS)))
+        return;
+    if (comes(farm, 1, 0)) {
+        mortal_kill(end);
+        end->runs_again_ns = sim_now_ns(farm->sim) + BIRTH_AWAY_NS;
+    }
+}
+
 void scenes_begin(struct farm *farm) {
     if (farm->plan.scene == SCENE_BIRTH)
         trees_doom(farm);
@@ -311,6 +330,9 @@ void scenes_tick(struct farm *farm) {
         break;
     case SCENE_REPLAY:
         play_replay(farm);
+        break;
+    case SCENE_SEGMENT:
+        play_segment(farm);
         break;
     case SCENE_TERM:
         play_term(farm);

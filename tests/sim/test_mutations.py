@@ -2,7 +2,8 @@
 """test_mutations.py BUILD [--all | --fewest | RULE...] [--most SEEDS]
 
 Switches one rule of the reliable protocol off (mutations.py), builds nothing but the simulator with
-that, and lets it play trees until it fails. A mutation that no seed sees fails the test. A run
+that, and lets it play trees until it fails. A mutation that no seed sees fails the test, as does
+one whose seeds play for longer than PATIENCE_SECONDS: that shows nothing. A run
 without rules takes every EVERY-th, and which ones changes with the commit. With --fewest the
 simulator has to find the fewest faults with which a mutation fails, and fails with them again.
 """
@@ -69,13 +70,17 @@ def mutate(text, mutation):
     return text
 
 
+class TooLong(Exception):
+    pass
+
+
 def fails(program, kind, first, count):
     """What it says, or None."""
     try:
         run = subprocess.run([program, kind, str(first), str(count)], capture_output=True, text=True,
                              timeout=PATIENCE_SECONDS)
     except subprocess.TimeoutExpired:
-        return "it does not come to an end"
+        raise TooLong(f"{count} seeds from {first} on took over {PATIENCE_SECONDS} s") from None
     return run.stderr.strip() if run.returncode else None
 
 
@@ -85,6 +90,15 @@ def seen(program, mutation, most):
         if said:
             return said
     return fails(program, mutation.kind, 1, most)
+
+
+def try_to_see(program, mutation, most):
+    """What is said of it, and whether it was seen."""
+    try:
+        said = seen(program, mutation, most)
+    except TooLong as why:
+        return f"not seen: {why}", False
+    return said or "not seen", said is not None
 
 
 def make(build, mutation, folder):
@@ -142,12 +156,12 @@ def main():
     survivors = []
     for mutation in chosen(options.rules, options.all, build):
         with tempfile.TemporaryDirectory() as folder:
-            said = seen(make(build, mutation, folder), mutation, options.most)
-        lines = (said or "not seen").splitlines()
+            said, is_seen = try_to_see(make(build, mutation, folder), mutation, options.most)
+        lines = said.splitlines()
         what = next((line for line in lines if line.startswith("seed ")), lines[0])
-        seed = re.search(r"SIM_SEED=(\d+)", said or "")
+        seed = re.search(r"SIM_SEED=(\d+)", said)
         print(f"{mutation.rule}\t{mutation.what}\t{seed.group(1) if seed else '-'}\t{what[:150]}", flush=True)
-        if not said:
+        if not is_seen:
             survivors.append(mutation.rule)
     if survivors:
         sys.exit("no seed sees that these rules are off: " + ", ".join(survivors))
