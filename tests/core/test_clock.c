@@ -377,7 +377,7 @@ static bool is_told(struct mux_link *link, const char *identity, bool takes_bund
 }
 
 static struct mux_time_word ask_from_below(struct mux_link *link, const char *content) {
-    struct mux_time_word word;
+    struct mux_time_word word = {0};
     struct mux_packet packet = {.file_name = mux_span_text("muxd.time"),
                                 .file_content = mux_span_text(content)};
     rig_give_packet(link, &packet);

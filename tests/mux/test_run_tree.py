@@ -104,12 +104,15 @@ class Tree(Case):
     def test_an_agent_ends_behind_its_run(self):
         """Nobody acknowledges any more what it wants: nothing that matters is left, and it ends with 0."""
         self.write('crew', '')
-        self.write('go', '')
         run, node = self.start_run()
         path = os.path.join(self.place, 'muxd')
         self.start_muxd(node, path)
-        agents = [self.start('agent', '--to', 'mux:unix:' + to, '--slots', '2', cwd=self.place, env=self.environment)
-                  for to in (path, node)]
+        agents = []
+        for to, route in ((path, '1/0'), (node, '2')):
+            agents.append(self.start('agent', '--to', 'mux:unix:' + to, '--slots', '2', cwd=self.place,
+                                     env=self.environment))
+            self.until(lambda: self.ctl(node, 'undrain', route).returncode == 0, 'the agent')
+        self.write('go', '')
         output, errors = run.communicate(timeout=PATIENCE)
         self.assertEqual(run.returncode, 0, output + errors)
         for agent in agents:

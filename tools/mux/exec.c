@@ -38,6 +38,9 @@
  */
 #define WINDOW_BYTES ((size_t)384 << 10)
 
+/* An endpoint that is reached sooner than that, when the command has ended, is not spoken of. */
+#define WAIT_IS_SAID_NS UINT64_C(5000000000)
+
 /* stdout, stderr, the upstream and its attempts. */
 #define LINKS 2
 #define CONNS_MAX (DIALER_ATTEMPTS_MAX + 8)
@@ -68,9 +71,10 @@ struct exec {
     bool has_answer;
     struct exec_refusal refusal; /* to a job, likewise */
     enum phase phase;
-    int signal;      /* that mux itself got; 0: none */
-    bool is_left;    /* --to -: stdin has ended, so nobody is there any more */
-    bool is_cut_off; /* the command was ended for that, or because nobody took its results */
+    struct timer wait; /* for the endpoint, until it is said */
+    int signal;        /* that mux itself got; 0: none */
+    bool is_left;      /* --to -: stdin has ended, so nobody is there any more */
+    bool is_cut_off;   /* the command was ended for that, or because nobody took its results */
 };
 
 /*
@@ -191,12 +195,18 @@ static enum mux_taking take(void *user, const struct mux_packet *packet) {
  * ---- one after the other ----
  */
 
-static void leave(struct exec *exec) {
-    exec->phase = PHASE_LEAVE;
+static void say_wait(struct timer *timer, uint64_t now_ns) {
+    struct exec *exec = LOOP_OWNER(timer, struct exec, wait);
+    (void)now_ns;
     if (exec->options.has_place && !node_reaches_upstream(exec->station.node))
         text_complain("mux exec: the command has ended; %s is waited for, %g s at most "
                       "(--drain-timeout)",
                       exec->station.place_text, (double)exec->options.drain_timeout_ns / 1e9);
+}
+
+static void leave(struct exec *exec) {
+    exec->phase = PHASE_LEAVE;
+    loop_at(&exec->station.loop, &exec->wait, loop_now_ns(&exec->station.loop) + WAIT_IS_SAID_NS);
     node_terminate(exec->station.node, false);
 }
 
@@ -432,6 +442,7 @@ static bool start_node(struct exec *exec) {
     if (!station_make_node(&exec->station, &config))
         return false;
     exec->output.counters = node_core_counters(exec->station.node);
+    exec->wait.run = say_wait;
     exec->works = (struct loop_client){.deadline_ns = work_deadline_ns, .work = work};
     loop_join(&exec->station.loop, &exec->works);
     return true;
