@@ -360,6 +360,17 @@ for i in 1 2 3 4 5; do setsid -f sh -c 'echo $$ >&2; while :; do sleep 0.01; don
         self.assertIn(b"it was killed by SIGTERM: stdin", self.output(events, "muxd"))
         self.assertEqual(self.exit_of(events)["signal_name"], "TERM")
 
+    def test_grace_of_a_flood_that_nobody_reads(self):
+        """All memory is full of what could not be sent: the command may write in its grace all the same."""
+        with tempfile.TemporaryDirectory() as folder:
+            code = "trap 'head -c 300000 /dev/zero; : > over; exit' TERM; while head -c 1000000 /dev/zero; do :; done"
+            process = self.start("exec", "--to", "-", "--grace", "1000", "--chdir", folder, "--", "sh", "-c", code)
+            process.stdout.read(1)
+            time.sleep(0.5)  # with less it would be read as before: easier
+            process.stdout.close()
+            self.assertEqual(process.wait(PATIENCE), 75)
+            self.assertTrue(os.path.exists(os.path.join(folder, "over")))
+
     def test_a_socket_both_ways(self):
         """As an agent starts it; the other side is gone, and the command ignores TERM."""
         ours, its = socket.socketpair()

@@ -23,7 +23,7 @@ void sink_hold(struct sink *sink, int fd) {
 void sink_open(struct sink *sink, struct loop *loop) {
     struct transport_failure failure;
     const struct loop_descriptors descriptors = {
-        .in = sink->fd, .out = -1, .pool = TRANSPORT_POOL_SHARED, .name = "a sink"};
+        .in = sink->fd, .out = -1, .pool = TRANSPORT_POOL_RESERVE, .name = "a sink"};
     if (sink->fd < 0)
         return;
     sink->conn = loop_attach(loop, &descriptors, &sink->base, &failure);

@@ -3,6 +3,9 @@
  * any more and the command still runs, the sink reads it and keeps nothing: in the grace that it
  * has the command shall not die of a broken pipe, nor wait for room in it.
  *
+ * It reads into the reserve of the upstream, which is no more: what could not be sent to that may
+ * hold all other memory.
+ *
  * One thread, nothing blocks. It lies in its owner, zeroed, which outlives its connection.
  */
 #ifndef TOOLS_AGENT_SINK_H

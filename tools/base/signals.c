@@ -19,7 +19,8 @@ _Static_assert(ATOMIC_INT_LOCK_FREE == 2, "a signal handler may use atomic integ
 static void on_signal(int number, siginfo_t *info, void *context) {
     int error = errno;
     (void)context;
-    atomic_store(&values[number], info->si_code == SI_QUEUE ? info->si_value.sival_int : 0);
+    bool has_value = info->si_code == SI_QUEUE && info->si_pid == getppid();
+    atomic_store(&values[number], has_value ? info->si_value.sival_int : 0);
     atomic_fetch_add(&came[number], 1);
     ssize_t ignored = write(atomic_load(&wake_fd), "", 1);
     (void)ignored; /* a full pipe wakes, too */

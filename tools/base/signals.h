@@ -34,7 +34,7 @@ bool signals_open(struct signals *signals, struct transport_failure *failure);
 void signals_catch(struct signals *signals, int number,
                    void (*caught)(void *user, int number, uint64_t now_ns), void *user);
 
-/* The value that somebody gave to the last of these signals (sigqueue); 0: none. */
+/* The value that our parent gave to the last of these signals (sigqueue); 0: none. */
 int signals_value(int number);
 
 /* Hands over what comes, in the steps of this loop. False with *failure. */

@@ -181,7 +181,7 @@ static const struct option_row rows[] = {
      .set = set_to},
     {"slot", "NAME", NULL, NULL,
      "what the muxd at mux:ENDPOINT calls this command, in mux ctl links and its log, in place of "
-     "the host's name; its route stays a number",
+     "the host's name; its route stays what it is",
      .set = set_slot},
     {"as-test", "ID", NULL, NULL,
      "the command is one test with this id, which fails unless it returns 0", .set = set_as_test},
