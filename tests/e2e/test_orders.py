@@ -350,8 +350,10 @@ class Orders(Tree):
             answer = driver.answer(str(name))
             self.assertEqual((answer["state"], answer["run"]), ("refused", "run"))
             self.assertIn(why, answer["why"])
-        driver.job(commands[0][1], "parts", ["true"], ids=["id%d" % i for i in range(10000)])
-        self.assertEqual(driver.answer("parts")["state"], "refused")
+        for place in (commands[0][1], route):
+            for name in ("longer than the next", "parts" + place):
+                driver.job(place, name, ["true"], ids=["id%d" % i for i in range(10000)])
+                self.assertEqual(driver.answer(name)["state"], "refused")
         for process in [process for process, _ in commands + [over_network]] + [named]:
             process.terminate()
 

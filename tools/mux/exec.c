@@ -53,12 +53,6 @@ enum phase {
     PHASE_LEAVE,   /* what is on its way up goes out */
 };
 
-/* The names of a job that cannot be taken here. */
-struct exec_refusal {
-    char run[ANSWER_NAME_BYTES], job[ANSWER_NAME_BYTES];
-    bool is_due;
-};
-
 struct exec {
     struct exec_options options;
     struct station station;
@@ -69,7 +63,8 @@ struct exec {
     struct terminal_window window; /* that is to be said upwards; rows 0: none */
     struct order_answer answer;    /* to an order, likewise */
     bool has_answer;
-    struct exec_refusal refusal; /* to a job, likewise */
+    struct answer_names refused; /* a job, whose refusal is to be said, likewise */
+    bool has_refused;
     enum phase phase;
     struct timer wait; /* for the endpoint, until it is said */
     int signal;        /* that mux itself got; 0: none */
@@ -149,11 +144,11 @@ static const char *job_refusal(const struct exec *exec) {
 
 static enum mux_taking take_job(struct exec *exec, const struct mux_packet *packet) {
     char line[READ_WHY_BYTES + 64];
-    if (exec->refusal.is_due)
+    if (exec->has_refused)
         return MUX_TAKES_LATER;
     snprintf(line, sizeof line, "a job from above is refused: %s", job_refusal(exec));
     say(exec, line);
-    exec->refusal.is_due = answer_names(packet, exec->refusal.run, exec->refusal.job);
+    exec->has_refused = answer_names_of(packet, &exec->refused);
     return MUX_TAKES;
 }
 
@@ -352,13 +347,9 @@ static bool send_answer(struct exec *exec) {
 }
 
 static bool send_refusal(struct exec *exec) {
-    const struct answer fields = {.state = ANSWER_REFUSED,
-                                  .run = exec->refusal.run,
-                                  .name = exec->refusal.job,
-                                  .why = job_refusal(exec)};
     struct answer_message message;
     struct mux_packet packet;
-    answer_put(&message, &fields, &packet);
+    answer_put_refusal(&message, &exec->refused, job_refusal(exec), &packet);
     return node_add_up(exec->station.node, NULL, &packet);
 }
 
@@ -369,8 +360,8 @@ static void work(struct loop_client *client, uint64_t now_ns) {
         exec->window.rows = 0;
     if (exec->has_answer && send_answer(exec))
         exec->has_answer = false;
-    if (exec->refusal.is_due && send_refusal(exec))
-        exec->refusal.is_due = false;
+    if (exec->has_refused && send_refusal(exec))
+        exec->has_refused = false;
     if (exec->phase == PHASE_LAST && send_last_output(exec))
         exec->phase = PHASE_VERDICT;
     if (exec->phase == PHASE_VERDICT && send_verdict(exec))
@@ -380,8 +371,8 @@ static void work(struct loop_client *client, uint64_t now_ns) {
 static uint64_t work_deadline_ns(const struct loop_client *client) {
     const struct exec *exec = LOOP_OWNER(client, struct exec, works);
     bool is_quiet = exec->phase == PHASE_RUN || exec->phase == PHASE_LEAVE;
-    return is_quiet && !exec->window.rows && !exec->has_answer && !exec->refusal.is_due ? UINT64_MAX
-                                                                                        : 0;
+    return is_quiet && !exec->window.rows && !exec->has_answer && !exec->has_refused ? UINT64_MAX
+                                                                                     : 0;
 }
 
 static void on_signal(void *user, int number, uint64_t now_ns) {

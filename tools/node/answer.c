@@ -34,23 +34,22 @@ static void copy_name(const json_t *tree, const char *key, char out[ANSWER_NAME_
     snprintf(out, ANSWER_NAME_BYTES, "%s", name ? name : "");
 }
 
-bool answer_names(const struct mux_packet *job, char run[ANSWER_NAME_BYTES],
-                  char name[ANSWER_NAME_BYTES]) {
+bool answer_names_of(const struct mux_packet *job, struct answer_names *names) {
     struct mux_span id = job->test_id;
     char why[READ_WHY_BYTES];
     json_t *tree;
     if (!job->eof)
         return false;
     read_message(job->file_content, &tree, why);
-    copy_name(tree, "run", run);
-    copy_name(tree, "job", name);
+    copy_name(tree, "run", names->run);
+    copy_name(tree, "job", names->job);
     json_decref(tree);
-    if (!*name && id.data && id.len < ANSWER_NAME_BYTES)
-        memcpy(name, id.data, id.len);
+    if (!*names->job && id.data && id.len < ANSWER_NAME_BYTES)
+        snprintf(names->job, ANSWER_NAME_BYTES, "%.*s", (int)id.len, (const char *)id.data);
     return true;
 }
 
-static const char *const names[] = {
+static const char *const state_names[] = {
     [ANSWER_BEGUN] = "begun",
     [ANSWER_ENDED] = "ended",
     [ANSWER_REFUSED] = "refused",
@@ -63,7 +62,7 @@ void answer_put(struct answer_message *message, const struct answer *answer,
     write_begin(&json, message->content, sizeof message->content);
     json_put_member_text(&json, "run", answer->run);
     json_put_member_text(&json, "job", answer->name);
-    json_put_member_text(&json, "state", names[answer->state]);
+    json_put_member_text(&json, "state", state_names[answer->state]);
     if (answer->slot)
         json_put_member_text(&json, "slot", answer->slot);
     if (answer->state == ANSWER_ENDED)
@@ -74,14 +73,21 @@ void answer_put(struct answer_message *message, const struct answer *answer,
     packet->route = answer->slot ? mux_span_text(answer->slot) : mux_span(NULL, 0);
 }
 
+void answer_put_refusal(struct answer_message *message, const struct answer_names *names,
+                        const char *why, struct mux_packet *packet) {
+    const struct answer answer = {
+        .state = ANSWER_REFUSED, .run = names->run, .name = names->job, .why = why};
+    answer_put(message, &answer, packet);
+}
+
 /*
  * ---- reading ----
  */
 
 static bool take_state(const json_t *tree, enum answer_state *state, char *why) {
     const char *text = json_string_value(json_object_get(tree, "state"));
-    for (unsigned i = 0; text && i < sizeof names / sizeof *names; i++)
-        if (strcmp(text, names[i]) == 0) {
+    for (unsigned i = 0; text && i < sizeof state_names / sizeof *state_names; i++)
+        if (strcmp(text, state_names[i]) == 0) {
             *state = (enum answer_state)i;
             return true;
         }

@@ -20,6 +20,10 @@ struct answer_message {
     char content[ANSWER_MESSAGE_BYTES];
 };
 
+struct answer_names {
+    char run[ANSWER_NAME_BYTES], job[ANSWER_NAME_BYTES];
+};
+
 enum answer_state {
     ANSWER_BEGUN,
     ANSWER_ENDED,
@@ -41,8 +45,11 @@ struct answer {
  * in parts has its own name beside, as the test id. False: it is not its last part, and only that
  * one is answered.
  */
-bool answer_names(const struct mux_packet *job, char run[ANSWER_NAME_BYTES],
-                  char name[ANSWER_NAME_BYTES]);
+bool answer_names_of(const struct mux_packet *job, struct answer_names *names);
+
+/* The refusal of a job with these names, by whom takes none: `why` is a clause. */
+void answer_put_refusal(struct answer_message *message, const struct answer_names *names,
+                        const char *why, struct mux_packet *packet);
 
 /* Of one that ended: "ended with exit status 3", "was ended by signal 9 (SIGKILL)". */
 #define ANSWER_FATE_BYTES 64

@@ -169,7 +169,7 @@ static const char *job_obstacle(const struct orders *orders, struct mux_span rou
 
 static void answer_job(struct orders *orders, const struct mux_packet *packet, const char *why) {
     struct orders_answer *answer = &orders->answers[orders->answer_count];
-    if (!answer_names(packet, answer->run, answer->job))
+    if (!answer_names_of(packet, &answer->names))
         return;
     answer->is_job = true;
     answer->why = why;
@@ -202,11 +202,9 @@ enum mux_taking orders_take(struct orders *orders, const struct mux_packet *pack
 
 /* As an agent says it. */
 static bool send_job_answer(struct orders *orders, const struct orders_answer *answer) {
-    const struct answer fields = {
-        .state = ANSWER_REFUSED, .run = answer->run, .name = answer->job, .why = answer->why};
     struct answer_message message;
     struct mux_packet packet;
-    answer_put(&message, &fields, &packet);
+    answer_put_refusal(&message, &answer->names, answer->why, &packet);
     return node_add_up(orders->config.node, NULL, &packet);
 }
 

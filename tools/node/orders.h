@@ -24,7 +24,7 @@ struct orders_answer {
     bool is_job;
     const char *why; /* of a job */
     struct order_answer order;
-    char run[ANSWER_NAME_BYTES], job[ANSWER_NAME_BYTES];
+    struct answer_names names; /* likewise */
 };
 
 struct orders_config {
