@@ -428,16 +428,6 @@ static void until_stdin(bool ends) {
     }
 }
 
-static uint64_t number(const char *text) {
-    char *end;
-    uint64_t value = strtoull(text, &end, 10);
-    if (end == text || *end) {
-        fprintf(stderr, "bench-leaves: %s: expected a number\n", text);
-        exit(2);
-    }
-    return value;
-}
-
 static void parse(int argc, char **argv) {
     static const struct option options[] = {{"connect", 1, NULL, 'c'}, {"leaves", 1, NULL, 'l'},
                                             {"bytes", 1, NULL, 'b'},   {"rate", 1, NULL, 'r'},
@@ -450,16 +440,16 @@ static void parse(int argc, char **argv) {
             bench.port = strrchr(optarg, ':');
             break;
         case 'l':
-            bench.leaves = (uint32_t)number(optarg);
+            bench.leaves = (uint32_t)number_of(optarg);
             break;
         case 'b':
-            bench.packet_bytes = (uint32_t)number(optarg);
+            bench.packet_bytes = (uint32_t)number_of(optarg);
             break;
         case 'r':
-            bench.rate = (uint32_t)number(optarg);
+            bench.rate = (uint32_t)number_of(optarg);
             break;
         case 'k':
-            bench.backlog_bytes = number(optarg);
+            bench.backlog_bytes = number_of(optarg);
             break;
         case 's':
             bench.seconds = atof(optarg);

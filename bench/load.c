@@ -186,16 +186,6 @@ static void send_paced(struct worker *workers, uint64_t begin_ns, uint64_t until
     load.stop = true;
 }
 
-static uint64_t number(const char *text) {
-    char *end;
-    uint64_t value = strtoull(text, &end, 10);
-    if (end == text || *end) {
-        fprintf(stderr, "bench-load: %s: expected a number\n", text);
-        exit(2);
-    }
-    return value;
-}
-
 static void parse(int argc, char **argv) {
     static const struct option options[] = {
         {"connect", 1, NULL, 'c'}, {"workers", 1, NULL, 'w'}, {"bytes", 1, NULL, 'b'},
@@ -209,19 +199,19 @@ static void parse(int argc, char **argv) {
             load.port = strrchr(optarg, ':');
             break;
         case 'w':
-            load.workers = (uint32_t)number(optarg);
+            load.workers = (uint32_t)number_of(optarg);
             break;
         case 'b':
-            load.packet_bytes = (uint32_t)number(optarg);
+            load.packet_bytes = (uint32_t)number_of(optarg);
             break;
         case 'n':
-            load.write_packets = (uint32_t)number(optarg);
+            load.write_packets = (uint32_t)number_of(optarg);
             break;
         case 'r':
-            load.rate = (uint32_t)number(optarg);
+            load.rate = (uint32_t)number_of(optarg);
             break;
         case 'p':
-            load.most_packets = number(optarg);
+            load.most_packets = number_of(optarg);
             break;
         case 's':
             load.seconds = atof(optarg);

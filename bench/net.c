@@ -89,6 +89,16 @@ static uint64_t clock_ns(clockid_t clock) {
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+uint64_t number_of(const char *text) {
+    char *end;
+    uint64_t value = strtoull(text, &end, 10);
+    if (end == text || *end) {
+        fprintf(stderr, "%s: expected a number\n", text);
+        exit(2);
+    }
+    return value;
+}
+
 uint64_t monotonic_ns(void) {
     return clock_ns(CLOCK_MONOTONIC);
 }

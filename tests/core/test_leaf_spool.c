@@ -437,15 +437,20 @@ static void rule_11b_a_gap_is_no_hole(void **state) {
     assert_int_equal(rig_counter(MUX_COUNT_spool_holes), 0);
 }
 
-/* --spool-sync always: nothing counts that is not synced. */
-static void rule_10_always_counts_what_is_synced(void **state) {
-    (void)state;
+/* --spool-sync always: the next turn of the disk writes what four tests have said. */
+static void always_writes(void) {
     rig_spool.sync = MUX_SPOOL_SYNC_ALWAYS;
     live_again();
     send_tests(4, 3000);
     rig_run(now_ns += MUX_STREAM_FLUSH_NS);
     assert_false(work_disk());
     rig_run(now_ns += MUX_SPOOL_WRITE_NS);
+}
+
+/* --spool-sync always: nothing counts that is not synced. */
+static void rule_10_always_counts_what_is_synced(void **state) {
+    (void)state;
+    always_writes();
     assert_true(work_disk());
     assert_int_equal(syncs, 1);
     assert_true(mux_spool_is_settled(mux));
@@ -455,12 +460,7 @@ static void rule_10_always_counts_what_is_synced(void **state) {
 /* A write that fails in the middle has synced nothing: what is there whole is synced behind it. */
 static void rule_10_always_syncs_what_is_left(void **state) {
     (void)state;
-    rig_spool.sync = MUX_SPOOL_SYNC_ALWAYS;
-    live_again();
-    send_tests(4, 3000);
-    rig_run(now_ns += MUX_STREAM_FLUSH_NS);
-    assert_false(work_disk());
-    rig_run(now_ns += MUX_SPOOL_WRITE_NS);
+    always_writes();
     is_disk_full = true;
     assert_true(work_disk());
     assert_int_equal(syncs, 0);

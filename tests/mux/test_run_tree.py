@@ -61,6 +61,27 @@ class Tree(Case):
         self.until(lambda: os.path.exists(path), 'muxd')
         return muxd
 
+    def start_agent(self, node, to, route):
+        """Below the socket `to`; the run has it at this route when this returns."""
+        agent = self.start('agent', '--to', 'mux:unix:' + to, '--slots', '2', cwd=self.place, env=self.environment)
+        self.until(lambda: self.ctl(node, 'undrain', route).returncode == 0, 'the agent')
+        return agent
+
+    def start_tree(self, *options):
+        """A run, and below a muxd an agent with two slots: the run, its socket, that of the muxd, the muxd."""
+        run, node = self.start_run(*options)
+        path = os.path.join(self.place, 'muxd')
+        muxd = self.start_muxd(node, path)
+        self.start_agent(node, path, '1/0')
+        return run, node, path, muxd
+
+    def all_pass(self, run):
+        """Each test once."""
+        output, errors = run.communicate(timeout=PATIENCE)
+        self.assertEqual(run.returncode, 0, output + errors)
+        self.assertIn(b'40 passed', output)
+        self.assertEqual(sorted(number for number, _ in self.ran()), list(range(40)))
+
     def ran(self):
         """Which test ran in which slot, in order."""
         try:
@@ -75,12 +96,7 @@ class Tree(Case):
 
     def test_a_muxd_between_is_killed(self):
         """Nothing of what the agent had said is lost or counted twice, and no test fails."""
-        run, node = self.start_run()
-        path = os.path.join(self.place, 'muxd')
-        muxd = self.start_muxd(node, path)
-        self.start('agent', '--to', 'mux:unix:' + path, '--slots', '2',
-                   cwd=self.place, env=self.environment)
-        self.until(lambda: self.ctl(node, 'undrain', '1/0').returncode == 0, 'the agent')
+        run, node, path, muxd = self.start_tree()
         self.write('crew', '')
         self.until(lambda: len(self.waiting_slots()) == 3, 'a test in each slot')
         muxd.kill()
@@ -94,10 +110,7 @@ class Tree(Case):
         self.until(lambda: len(self.ran()) > 25, 'tests while there is no way to the run')
         os.unlink(path)
         self.start_muxd(node, path)
-        output, errors = run.communicate(timeout=PATIENCE)
-        self.assertEqual(run.returncode, 0, output + errors)
-        self.assertIn(b'40 passed', output)
-        self.assertEqual(sorted(number for number, _ in self.ran()), list(range(40)))
+        self.all_pass(run)
         shown = self.fine(mux('show', '--tests', cwd=self.place, env=self.environment)).decode()
         self.assertEqual(shown.count('test_waiting.T.test_'), 40, shown)
 
@@ -107,11 +120,7 @@ class Tree(Case):
         run, node = self.start_run()
         path = os.path.join(self.place, 'muxd')
         self.start_muxd(node, path)
-        agents = []
-        for to, route in ((path, '1/0'), (node, '2')):
-            agents.append(self.start('agent', '--to', 'mux:unix:' + to, '--slots', '2', cwd=self.place,
-                                     env=self.environment))
-            self.until(lambda: self.ctl(node, 'undrain', route).returncode == 0, 'the agent')
+        agents = [self.start_agent(node, path, '1/0'), self.start_agent(node, node, '2')]
         self.write('go', '')
         output, errors = run.communicate(timeout=PATIENCE)
         self.assertEqual(run.returncode, 0, output + errors)
@@ -129,11 +138,7 @@ class Tree(Case):
 
     def lose_way_down(self, *options):
         """A muxd is killed with what it was sent and had not read: the run sends it again."""
-        run, node = self.start_run(*options)
-        path = os.path.join(self.place, 'muxd')
-        muxd = self.start_muxd(node, path)
-        self.start('agent', '--to', 'mux:unix:' + path, '--slots', '2', cwd=self.place, env=self.environment)
-        self.until(lambda: self.ctl(node, 'undrain', '1/0').returncode == 0, 'the agent')
+        run, node, path, muxd = self.start_tree(*options)
         if not options:
             self.until(lambda: self.begun() == 3, 'the list, and a runner in each other slot')
         muxd.send_signal(signal.SIGSTOP)
@@ -145,10 +150,7 @@ class Tree(Case):
         self.write('go', '')
         os.unlink(path)
         self.start_muxd(node, path)
-        output, errors = run.communicate(timeout=PATIENCE)
-        self.assertEqual(run.returncode, 0, output + errors)
-        self.assertIn(b'40 passed', output)
-        self.assertEqual(sorted(number for number, _ in self.ran()), list(range(40)))
+        self.all_pass(run)
         self.assertEqual({slot for _, slot in self.ran()}, {0, 1, 2})
 
     def begun(self):
@@ -170,11 +172,7 @@ class Tree(Case):
         """At any moment, with whatever is on its way then."""
         dice = random.Random(18)
         self.write('go', '')
-        run, node = self.start_run('--fresh')
-        path = os.path.join(self.place, 'muxd')
-        muxd = self.start_muxd(node, path)
-        self.start('agent', '--to', 'mux:unix:' + path, '--slots', '2', cwd=self.place, env=self.environment)
-        self.until(lambda: self.ctl(node, 'undrain', '1/0').returncode == 0, 'the agent')
+        run, node, path, muxd = self.start_tree('--fresh')
         self.write('crew', '')
         for _ in range(10):
             if run.poll() is not None:
@@ -185,10 +183,7 @@ class Tree(Case):
             os.unlink(path)
             muxd = self.start_muxd(node, path)
             self.until(lambda: run.poll() is not None or self.ctl(node, 'undrain', '1/0').returncode == 0, 'the agent')
-        output, errors = run.communicate(timeout=PATIENCE)
-        self.assertEqual(run.returncode, 0, output + errors)
-        self.assertIn(b'40 passed', output)
-        self.assertEqual(sorted(number for number, _ in self.ran()), list(range(40)))
+        self.all_pass(run)
 
 
 if __name__ == '__main__':

@@ -59,6 +59,10 @@ void run_say(struct run *run, const char *format, ...) {
     run->config.events->say(run->config.user, line);
 }
 
+void run_say_word(void *user, const char *line) {
+    run_say(user, "  %s", line);
+}
+
 void run_fail(struct run *run, const char *why) {
     if (run->has_failed || run->state == RUN_OVER)
         return;

@@ -96,6 +96,9 @@ void run_set_state(struct run *run, enum run_state state);
 
 __attribute__((format(printf, 2, 3))) void run_say(struct run *run, const char *format, ...);
 
+/* text_show_tail(): a line that a program said, below what is said of it. `user` is the run. */
+void run_say_word(void *user, const char *line);
+
 /* run_list.c: the list job, what comes of it, its end. */
 void run_list_begin(struct run *run, unsigned slot, uint64_t now_ns);
 void run_list_take(struct run *run, const struct mux_packet *packet);

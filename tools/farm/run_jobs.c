@@ -331,10 +331,6 @@ static void tell_killer(struct run *run, unsigned slot, const struct plan_blame 
                 id_of(run, blame->test));
 }
 
-static void say_word(void *user, const char *line) {
-    run_say(user, "  %s", line);
-}
-
 /* No test was in progress: how the runner ended is all that is known, and what it printed. */
 static void note_end(struct run_slot *at, const struct answer *answer) {
     char fate[ANSWER_FATE_BYTES];
@@ -365,7 +361,7 @@ static void tell_end(struct run *run, unsigned slot, const struct answer *answer
         run_say(run, "slot %u: the runner %s, between tests%s", slot, fate,
                 at->said_len ? "; it said:" : "");
     if (how == PLAN_END_DIED)
-        text_show_tail(mux_span(at->said, at->said_len), SAID_LINES, say_word, run);
+        text_show_tail(mux_span(at->said, at->said_len), SAID_LINES, run_say_word, run);
 }
 
 void run_jobs_said(struct run_slot *at, const struct mux_packet *packet) {

@@ -189,10 +189,6 @@ static void take_lines(struct run *run) {
     }
 }
 
-static void say_word(void *user, const char *line) {
-    run_say(user, "  %s", line);
-}
-
 /* What the lister said itself is what helps. */
 static void refuse(struct run *run, const struct answer *answer) {
     char why[RUN_WHY_BYTES], fate[ANSWER_FATE_BYTES];
@@ -201,7 +197,7 @@ static void refuse(struct run *run, const struct answer *answer) {
              answer->why ? ":" : "", answer->why ? answer->why : fate);
     if (run->words_len) {
         run_say(run, "the list command said:");
-        text_show_tail(mux_span(run->words, run->words_len), 20, say_word, run);
+        text_show_tail(mux_span(run->words, run->words_len), 20, run_say_word, run);
     }
     run_fail(run, why);
 }

@@ -53,8 +53,8 @@ static size_t add(char *out, size_t out_bytes, size_t len, uint64_t count, const
 /* It fails now, and did not in the last run that had it. */
 static bool is_new(const struct run *run, uint32_t index) {
     enum plan_outcome outcome = plan_record(run_plan(run), index).outcome;
-    const struct run_past *past = run_past_of(run, run_selected(run, index));
-    return (outcome == PLAN_FAILED || outcome == PLAN_KILLER) && past->runs && !past->has_failed;
+    return (outcome == PLAN_FAILED || outcome == PLAN_KILLER) &&
+           run_seen_is_new(run, run_selected(run, index));
 }
 
 /* The other way round. */

@@ -58,10 +58,6 @@ static void end(struct run_view *view, struct object *object) {
     free(object->room);
 }
 
-static uint64_t left_of(const struct run_view *view, uint64_t now_ns) {
-    return run_seen_left_ns(view->seen, now_ns);
-}
-
 /*
  * ---- events ----
  */
@@ -76,7 +72,7 @@ void run_view_json_planned(struct run_view *view, uint64_t now_ns) {
     json_put_member_number(&object.json, "tests", totals.selected);
     json_put_member_number(&object.json, "slots", totals.slots);
     json_put_member_number(&object.json, "past_runs", view->seen->past_runs);
-    put_seconds(&object, "left_s", left_of(view, now_ns));
+    put_seconds(&object, "left_s", run_seen_left_ns(view->seen, now_ns));
     if (*view->config.random)
         json_put_member_text(&object.json, "random", view->config.random);
     end(view, &object);
@@ -138,7 +134,7 @@ static void say_progress(struct run_view *view, const struct run_totals *totals,
     json_put_member_number(&object.json, "slots", totals->slots);
     json_put_member_number(&object.json, "busy_slots", totals->busy_slots);
     put_seconds(&object, "age_s", now_ns - seen->planned_ns);
-    put_seconds(&object, "left_s", left_of(view, now_ns));
+    put_seconds(&object, "left_s", run_seen_left_ns(view->seen, now_ns));
     end(view, &object);
 }
 
